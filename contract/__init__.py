@@ -1,0 +1,1 @@
+"""What at least two processes of the fleet must agree on. Opens nothing by itself."""

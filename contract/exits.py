@@ -1,0 +1,16 @@
+"""Exit codes, the same in every command."""
+
+from typing import Final
+
+#: All went as promised.
+OK: Final = 0
+#: A promise was found broken: a job lost, doubled, or ended without its result.
+BROKEN: Final = 1
+#: The user's mistake: one line says what, where, and what is accepted.
+USAGE: Final = 2
+#: Nothing was proved: a witness is missing or a planned strike hit nothing.
+INCONCLUSIVE: Final = 3
+#: The command itself failed: a process would not start, the server cannot be reached in time.
+FAILED: Final = 4
+#: Ended by Ctrl-C (128 + SIGINT), as shells expect.
+INTERRUPTED: Final = 130

@@ -1,0 +1,39 @@
+"""How a process declares its metrics: one table, from which code and documentation are made."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One metric family. `name` is the exported one but for the `_total` of counters.
+
+    `buckets` are upper bounds of a histogram in the unit that the name ends in.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram", "info"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """The series names as a scrape shows them."""
+        suffixes = {
+            "counter": ("_total",),
+            "gauge": ("",),
+            "histogram": ("_bucket", "_sum", "_count"),
+            "info": ("_info",),
+        }
+        return tuple(self.name + suffix for suffix in suffixes[self.kind])
+
+
+def table(instruments: tuple[Instrument, ...]) -> str:
+    """Return the instruments as a Markdown table."""
+    rows = ["| metric | kind | labels | what it says |", "|---|---|---|---|"]
+    for one in instruments:
+        shown = one.exported[0] if one.kind != "histogram" else one.name
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        rows.append(f"| `{shown}` | {one.kind} | {labels} | {one.help} |")
+    return "\n".join(rows)

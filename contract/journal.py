@@ -1,0 +1,353 @@
+"""The lines that processes leave behind: what the report reconciles with the server's records.
+
+A journal line is a log line with a fixed set of fields. Every process logs its lines (so that
+`docker compose logs` and `kubectl logs` are journals) and, where a journal folder is set, appends
+the same line to a file of its own there, one `write` a line, so that a process killed at any
+moment has left whole lines but for perhaps its last.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", omit_defaults=False):
+    """Fields of every line: `at` in Unix seconds and `who`, the name of the writing process."""
+
+    at: float = 0.0
+    who: str = ""
+
+
+# ── A member ──────────────────────────────────────────────────────────────────────────────────
+
+
+class MemberStarted(Line, frozen=True, tag="member.started"):
+    group: str
+    slots: int
+    #: Process id of the operating system, as seen inside its container.
+    process: int
+    #: Version of the worker image or package.
+    version: str
+
+
+class MemberReady(Line, frozen=True, tag="member.ready"):
+    """The stream is open: hints arrive from now on."""
+
+
+class MemberStopped(Line, frozen=True, tag="member.stopped"):
+    done: int
+    failed: int
+    handed_back: int
+    lost: int
+
+
+class DrainStep(Line, frozen=True, tag="drain.step"):
+    """`step`: not-ready, intake-closed, finishing, handing-back, closed. `held`: leases then."""
+
+    step: str
+    held: int
+
+
+class Claimed(Line, frozen=True, tag="job.claimed"):
+    """A lease was granted. `attempt` is the task's version.
+
+    `task` is the job's id, or that of a child of it which is a task of its own.
+    """
+
+    job: str
+    task: str
+    attempt: int
+    function: str
+    #: Seconds from the job's creation to this claim, by the server's clock and this one's.
+    waited: float
+
+
+class Ended(Line, frozen=True, tag="job.ended"):
+    """An attempt is over.
+
+    `outcome`: resolved, rejected, suspended (the server resumes it later), released (handed
+    back), lost (the lease was gone; the body was stopped, nothing written), refused (the server
+    refused the late write), unknown-function.
+    """
+
+    job: str
+    task: str
+    attempt: int
+    function: str
+    outcome: str
+    seconds: float
+    error: str = ""
+
+
+class StepBegan(Line, frozen=True, tag="step.began"):
+    """A child of the job began to run here (`promise` is its id)."""
+
+    job: str
+    attempt: int
+    promise: str
+
+
+class StepEnded(Line, frozen=True, tag="step.ended"):
+    """A child's result was checkpointed."""
+
+    job: str
+    attempt: int
+    promise: str
+    seconds: float
+
+
+class ClaimRefused(Line, frozen=True, tag="claim.refused"):
+    task: str
+    version: int
+
+
+class LeaseLost(Line, frozen=True, tag="lease.lost"):
+    """`why`: lapsed, taken (someone else claimed it), halted, gone."""
+
+    job: str
+    task: str
+    attempt: int
+    why: str
+
+
+class Retried(Line, frozen=True, tag="job.retried"):
+    """The function raised and runs again in the same attempt, after `delay` seconds."""
+
+    job: str
+    function: str
+    error: str
+    delay: float
+
+
+class ServerLost(Line, frozen=True, tag="server.lost"):
+    why: str
+
+
+class ServerBack(Line, frozen=True, tag="server.back"):
+    seconds: float
+
+
+# ── A client ──────────────────────────────────────────────────────────────────────────────────
+
+
+class ClientStarted(Line, frozen=True, tag="client.started"):
+    group: str
+    count: int
+    seed: int | None
+
+
+class Confirmed(Line, frozen=True, tag="job.confirmed"):
+    """The server has the job. `new` is False where it had the id before this submission."""
+
+    job: str
+    group: str
+    function: str
+    #: The job's nominal cost in seconds, where the function has one.
+    cost: float | None
+    new: bool
+
+
+class ClientEnded(Line, frozen=True, tag="client.ended"):
+    confirmed: int
+    unconfirmed: int
+
+
+# ── The steward ───────────────────────────────────────────────────────────────────────────────
+
+
+class StewardStarted(Line, frozen=True, tag="steward.started"):
+    version: str
+
+
+class Joined(Line, frozen=True, tag="member.joined"):
+    member: str
+    group: str
+
+
+class Left(Line, frozen=True, tag="member.left"):
+    """A member said goodbye and closed its presence."""
+
+    member: str
+
+
+class Died(Line, frozen=True, tag="member.died"):
+    """A member's presence ended without goodbye and did not come back in time.
+
+    `tasks` holds `[task, version]` of every lease it held then.
+    """
+
+    member: str
+    tasks: list[tuple[str, int]]
+
+
+class HandedOver(Line, frozen=True, tag="lease.handed-over"):
+    """A dead member's lease was released. `seconds` since its presence ended."""
+
+    job: str
+    task: str
+    attempt: int
+    member: str
+    seconds: float
+
+
+class FalseAlarm(Line, frozen=True, tag="member.false-alarm"):
+    """A member that was taken for dead came back."""
+
+    member: str
+
+
+class Parked(Line, frozen=True, tag="job.parked"):
+    job: str
+    task: str
+    crashes: int
+    members: list[str]
+
+
+class Redriven(Line, frozen=True, tag="job.redriven"):
+    job: str
+
+
+class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
+    job: str
+    why: str
+
+
+# ── Chaos ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class RunStarted(Line, frozen=True, tag="run.started"):
+    scenario: str
+    seed: int
+    place: str
+
+
+class Struck(Line, frozen=True, tag="strike.done"):
+    """A fault was done. `held`: `[task, version]` the target held at that moment, by the server.
+
+    `strike` numbers the plan's strikes from 0. `answer` is what the place said. `job` is the job
+    whose trigger led to it, if any.
+    """
+
+    strike: int
+    fault: str
+    target: str
+    job: str = ""
+    held: list[tuple[str, int]] = []
+    answer: str = ""
+
+
+class Missed(Line, frozen=True, tag="strike.missed"):
+    """A planned strike could not be done; `why` in one sentence."""
+
+    strike: int
+    fault: str
+    why: str
+
+
+class Healed(Line, frozen=True, tag="strike.healed"):
+    """What a strike had stopped runs again (thawed, reconnected, restarted)."""
+
+    strike: int
+    fault: str
+    target: str
+
+
+class RunEnded(Line, frozen=True, tag="run.ended"):
+    """`finished`: every job ended before the deadline."""
+
+    finished: bool
+
+
+AnyLine = (
+    MemberStarted | MemberReady | MemberStopped | DrainStep | Claimed | Ended | StepBegan
+    | StepEnded | ClaimRefused | LeaseLost | Retried | ServerLost | ServerBack
+    | ClientStarted | Confirmed | ClientEnded
+    | StewardStarted | Joined | Left | Died | HandedOver | FalseAlarm | Parked | Redriven | Rejected
+    | RunStarted | Struck | Missed | Healed | RunEnded
+)  # fmt: skip
+
+
+class Log(Protocol):
+    """The part of a structlog logger that a journal needs."""
+
+    def log(self, level: int, event: str, **fields: Any) -> Any: ...
+
+
+class Journal:
+    """Where one process writes its lines. Safe to call from any thread.
+
+    `folder` None means that the log is the only journal. The file is `<who>.jsonl`.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        folder: Path | None = None,
+        log: Log | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.who = who
+        self._log: Log = log if log is not None else structlog.get_logger()
+        self._now = now
+        self._file: int | None = None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
+            self._file = os.open(folder / f"{who}.jsonl", flags, 0o644)
+
+    def write(self, line: Line, level: int = 20) -> None:
+        """Stamp `line` with time and writer, log it at `level` (logging's numbers), append it."""
+        stamped = msgspec.structs.replace(line, at=line.at or round(self._now(), 6), who=self.who)
+        fields = msgspec.to_builtins(stamped)
+        if self._file is not None:
+            os.write(self._file, msgspec.json.encode(fields) + b"\n")
+        self._log.log(level, fields.pop("action"), **fields)
+
+    def close(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
+
+
+class BadLine(msgspec.Struct, frozen=True):
+    """A line that could not be read: cut off, or of a known action with wrong fields."""
+
+    where: str
+    text: str
+
+
+_actions = {t.__struct_config__.tag: t for t in AnyLine.__args__}
+
+
+def read(lines: Iterable[bytes | str], where: str) -> Iterator[AnyLine | BadLine]:
+    """Yield the journal lines among `lines`; other log lines are passed over, broken ones named."""
+    for number, raw in enumerate(lines, start=1):
+        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+        if not text.strip():
+            continue
+        try:
+            fields = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            yield BadLine(f"{where}:{number}", text.rstrip("\n"))
+            continue
+        kind = _actions.get(fields.get("action")) if isinstance(fields, dict) else None
+        if kind is None:
+            continue
+        try:
+            yield msgspec.convert(fields, kind)
+        except msgspec.ValidationError:
+            yield BadLine(f"{where}:{number}", text.rstrip("\n"))
+
+
+def read_folder(folder: Path) -> list[AnyLine | BadLine]:
+    """Return all lines of all journals in `folder`, in the order of their times."""
+    found: list[AnyLine | BadLine] = []
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open("rb") as file:
+            found.extend(read(file, path.name))
+    return sorted(found, key=lambda line: line.at if isinstance(line, Line) else 0.0)

@@ -1,0 +1,230 @@
+"""Settings: each declared once, read once, refused early and all at once."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, dataclass_transform
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Kind[T]:
+    """How the text of a setting is read, and the words that say what is accepted."""
+
+    read: Callable[[str], T]
+    accepts: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting, as the tables in the documentation show it."""
+
+    env: str
+    default: str | None
+    kind: Kind[Any]
+    help: str
+    secret: bool = False
+
+
+class BadSettings(Exception):  # noqa: N818 - it carries the user's mistakes, not a failure
+    """Settings that were refused: one line each, all of them."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def setting[T](
+    env: str, default: str | None, kind: Kind[T], help: str, *, secret: bool = False
+) -> T:
+    """Declare a field of a settings class.
+
+    `default` is text, read like any other value; None means the setting must be given. A value
+    may also come from a file: `<env>_FILE` names it (the custom of container secrets).
+    """
+    return field(metadata={"setting": Setting(env, default, kind, help, secret)})  # type: ignore[no-any-return]
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(setting,))
+def settings[C](cls: type[C]) -> type[C]:
+    """Make a frozen dataclass of declared settings."""
+    return dataclass(frozen=True)(cls)
+
+
+def declared(cls: type[Any]) -> list[tuple[str, Setting]]:
+    """Return field name and declaration of each setting, in order."""
+    return [(f.name, f.metadata["setting"]) for f in dataclasses.fields(cls)]
+
+
+def load[C](
+    cls: type[C], env: Mapping[str, str], given: Mapping[str, str | None] | None = None
+) -> C:
+    """Read all settings of `cls`.
+
+    `given` holds values by field name (command-line options); they win over `env`. Empty text
+    in `env` counts as not set, which is what container tools make of an unset variable.
+
+    Raises:
+        BadSettings: with a line for every value that was refused.
+    """
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, one in declared(cls):
+        try:
+            values[name] = _value(one, env, (given or {}).get(name))
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise BadSettings(wrong)
+    return cls(**values)
+
+
+def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
+    text, where = _text(one, env, given)
+    if text is None:
+        raise ValueError(f"{one.env} is not set; accepted: {one.kind.accepts}")
+    try:
+        return one.kind.read(text)
+    except ValueError:
+        shown = "(hidden)" if one.secret else repr(text)
+        raise ValueError(f"{where} is {shown}; accepted: {one.kind.accepts}") from None
+
+
+def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str | None, str]:
+    if given is not None:
+        return given, one.env
+    if env.get(one.env):
+        return env[one.env], one.env
+    file = env.get(f"{one.env}_FILE")
+    if not file:
+        return one.default, one.env
+    try:
+        return Path(file).read_text(encoding="utf-8").strip(), f"{one.env}_FILE"
+    except OSError as error:
+        raise ValueError(f"{one.env}_FILE is {file!r}: {error.strerror}") from None
+
+
+def effective(values: Any) -> dict[str, Any]:
+    """Return the settings in force by environment name, secrets hidden."""
+    shown: dict[str, Any] = {}
+    for name, one in declared(type(values)):
+        value = getattr(values, name)
+        if one.secret and value:
+            value = "(hidden)"
+        shown[one.env] = value if isinstance(value, str | int | float | bool | None) else str(value)
+    return shown
+
+
+def table(cls: type[Any]) -> str:
+    """Return the settings of `cls` as a Markdown table."""
+    rows = ["| setting | default | accepted | what it does |", "|---|---|---|---|"]
+    for _, one in declared(cls):
+        default = (
+            "(must be given)" if one.default is None else f"`{one.default}`" if one.default else ""
+        )
+        rows.append(f"| `{one.env}` | {default} | {one.kind.accepts} | {one.help} |")
+    return "\n".join(rows)
+
+
+# How values are read.
+
+
+def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
+    def read(raw: str) -> str:
+        if pattern is not None and not re.fullmatch(pattern, raw):
+            raise ValueError
+        return raw
+
+    return Kind(read, accepts)
+
+
+def name(what: str = "name") -> Kind[str]:
+    """A word that may stand in a URL path, a label and a file name."""
+    return text(
+        f"a {what}: 1 to 63 of a-z, 0-9, - (not first or last)",
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    )
+
+
+def integer(low: int, high: int) -> Kind[int]:
+    def read(raw: str) -> int:
+        value = int(raw)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(read, f"a whole number from {low} to {high}")
+
+
+def number(low: float, high: float, unit: str = "") -> Kind[float]:
+    def read(raw: str) -> float:
+        value = float(raw)
+        if not low <= value <= high:  # refuses nan too
+            raise ValueError
+        return value
+
+    return Kind(read, f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}")
+
+
+def seconds(low: float, high: float) -> Kind[float]:
+    return number(low, high, "seconds")
+
+
+def port() -> Kind[int]:
+    """A TCP port; 0 lets the system choose."""
+    return integer(0, 65_535)
+
+
+def choice(*words: str) -> Kind[str]:
+    def read(raw: str) -> str:
+        if raw not in words:
+            raise ValueError
+        return raw
+
+    return Kind(read, ", ".join(f"`{word}`" for word in words))
+
+
+def flag() -> Kind[bool]:
+    def read(raw: str) -> bool:
+        return {"true": True, "false": False}[raw] if raw in ("true", "false") else _refuse()
+
+    return Kind(read, "`true`, `false`")
+
+
+def url() -> Kind[str]:
+    def read(raw: str) -> str:
+        parts = urlsplit(raw)
+        if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port or 1) < 1:
+            raise ValueError
+        return raw.rstrip("/")
+
+    return Kind(read, "an address such as `http://localhost:8001`")
+
+
+def address() -> Kind[tuple[str, int] | None]:
+    """`host:port`, or nothing."""
+
+    def read(raw: str) -> tuple[str, int] | None:
+        if not raw:
+            return None
+        host, colon, digits = raw.rpartition(":")
+        if not colon or not host or not 0 < int(digits) < 65_536:
+            raise ValueError
+        return host, int(digits)
+
+    return Kind(read, "`host:port`, or nothing")
+
+
+def path() -> Kind[Path | None]:
+    """A file or folder, or nothing."""
+    return Kind(lambda raw: Path(raw) if raw else None, "a path, or nothing")
+
+
+def optional(accepts: str) -> Kind[str | None]:
+    return Kind(lambda raw: raw or None, f"{accepts}, or nothing")
+
+
+def _refuse() -> bool:
+    raise ValueError

@@ -1,0 +1,46 @@
+"""Names and addresses that every room spells the same way."""
+
+from typing import Final
+
+#: Version string of the wire protocol, sent in every request head (server v0.9.8).
+PROTOCOL: Final = "2026-04-01"
+
+#: The group that workers join and clients address unless told otherwise.
+DEFAULT_GROUP: Final = "worker-group"
+
+#: Durable functions that the worker image brings along.
+COMPUTE_SOMETHING: Final = "compute_something"
+COMPUTE_DURABLY: Final = "compute_durably"
+COMPUTE_IN_STEPS: Final = "compute_in_steps"
+
+#: Tags of a durable promise that the server or the SDK act on.
+TAG_TARGET: Final = "resonate:target"
+TAG_TIMER: Final = "resonate:timer"
+TAG_ORIGIN: Final = "resonate:origin"
+
+#: Tags of our own, written by the client: who asked, in which run and under which trace.
+TAG_CLIENT: Final = "fleet:client"
+TAG_TRACE: Final = "fleet:traceparent"
+
+#: Default ports. The server's two are the real server's own.
+SERVER_PORT: Final = 8001
+SERVER_METRICS_PORT: Final = 9090
+WORKER_PORT: Final = 9464
+STEWARD_PORT: Final = 9465
+PRESENCE_PORT: Final = 9466
+
+
+def anycast(group: str) -> str:
+    """Return the address that reaches any one member of `group`."""
+    return f"poll://any@{group}"
+
+
+def group_of(target: str) -> str | None:
+    """Return the group that a `poll://` target names, or None for any other address.
+
+    >>> group_of("poll://any@worker-group")
+    'worker-group'
+    """
+    scheme, _, rest = target.partition("://")
+    _, at, host = rest.partition("@")
+    return host.partition("/")[0] if scheme == "poll" and at else None
