@@ -11,7 +11,7 @@ The judge reads nothing else.
 """
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -27,10 +27,10 @@ Fault = Literal[
     "scale",
     "out-of-memory",
 ]
-FAULTS: Final[tuple[str, ...]] = Fault.__args__
+FAULTS: Final[tuple[str, ...]] = get_args(Fault)
 
 Place = Literal["processes", "compose", "kubernetes"]
-PLACES: Final[tuple[str, ...]] = Place.__args__
+PLACES: Final[tuple[str, ...]] = get_args(Place)
 
 
 class PlannedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedStrike(msgspec.Struct, frozen=True, kw_only=True):
-    """`strike` numbers the plan's strikes from 0; `trigger` and `target` in the scenario's words."""
+    """`strike` numbers the strikes of the plan from 0; the rest in the scenario's words."""
 
     strike: int
     fault: Fault
