@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+
+from contract.settings import (
+    BadSettings,
+    address,
+    choice,
+    effective,
+    flag,
+    integer,
+    load,
+    name,
+    number,
+    optional,
+    port,
+    seconds,
+    setting,
+    settings,
+    table,
+    url,
+)
+
+
+@settings
+class Sample:
+    server: str = setting("SAMPLE_SERVER", "http://localhost:8001", url(), "Where the server is.")
+    slots: int = setting("SAMPLE_SLOTS", "4", integer(1, 100), "Jobs at a time.")
+    lease: float = setting("SAMPLE_LEASE", "60", seconds(1, 3600), "Lease asked for.")
+    group: str = setting("SAMPLE_GROUP", "workers", name("group"), "Group.")
+    quiet: bool = setting("SAMPLE_QUIET", "false", flag(), "Say less.")
+    token: str | None = setting("SAMPLE_TOKEN", "", optional("a token"), "Token.", secret=True)
+
+
+@settings
+class Demanding:
+    must: int = setting("SAMPLE_MUST", None, port(), "Has no default.")
+
+
+def test_defaults_are_read_like_values() -> None:
+    got = load(Sample, {})
+    assert (got.server, got.slots, got.lease, got.quiet, got.token) == (
+        "http://localhost:8001",
+        4,
+        60.0,
+        False,
+        None,
+    )
+
+
+def test_options_win_over_environment_and_empty_counts_as_unset() -> None:
+    got = load(Sample, {"SAMPLE_SLOTS": "2", "SAMPLE_LEASE": ""}, {"slots": "3", "group": None})
+    assert (got.slots, got.lease, got.group) == (3, 60.0, "workers")
+
+
+def test_all_mistakes_are_told_at_once_with_what_is_accepted() -> None:
+    env = {"SAMPLE_SLOTS": "many", "SAMPLE_LEASE": "0", "SAMPLE_GROUP": "No Spaces"}
+    with pytest.raises(BadSettings) as caught:
+        load(Sample, env)
+    assert caught.value.lines == [
+        "SAMPLE_SLOTS is 'many'; accepted: a whole number from 1 to 100",
+        "SAMPLE_LEASE is '0'; accepted: seconds, a number from 1 to 3600",
+        "SAMPLE_GROUP is 'No Spaces'; accepted: " + name("group").accepts,
+    ]
+
+
+def test_a_setting_without_default_must_be_given() -> None:
+    with pytest.raises(BadSettings, match="SAMPLE_MUST is not set"):
+        load(Demanding, {})
+
+
+def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("abc123\n")
+    got = load(Sample, {"SAMPLE_TOKEN_FILE": str(file)})
+    assert got.token == "abc123"
+    assert effective(got)["SAMPLE_TOKEN"] == "(hidden)"
+    assert effective(got)["SAMPLE_SLOTS"] == 4
+
+
+def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"SAMPLE_TOKEN_FILE is .*: No such file"):
+        load(Sample, {"SAMPLE_TOKEN_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (url(), "http://server:8001/", ["server:8001", "ftp://x", "http://", "http://x:99999"]),
+        (address(), "steward:9466", ["steward", ":1", "steward:0", "steward:x", "h:65536"]),
+        (number(0, 1), "0.5", ["nan", "inf", "-0.1", "x"]),
+        (choice("a", "b"), "a", ["c", "A", " a"]),
+        (flag(), "true", ["yes", "1", "True"]),
+        (port(), "0", ["-1", "65536", "http"]),
+    ],
+)
+def test_kinds_take_the_good_and_refuse_the_bad(kind: object, good: str, bad: list[str]) -> None:
+    read = kind.read  # type: ignore[attr-defined]
+    read(good)
+    for raw in bad:
+        with pytest.raises(ValueError):  # noqa: PT011 - the message is made by the caller
+            read(raw)
+
+
+def test_the_table_shows_every_setting_and_no_secret_default() -> None:
+    rows = table(Sample).splitlines()
+    assert len(rows) == 2 + 6
+    assert rows[3] == "| `SAMPLE_SLOTS` | `4` | a whole number from 1 to 100 | Jobs at a time. |"
