@@ -1,0 +1,53 @@
+"""Fixtures shared by all tests: servers and fleets of real processes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet
+from tests.support.processes import SCRUBBED, SERVER_BIN, Processes
+from tests.support.servers import Server, ServerKind, kinds
+
+# Whatever the shell sets for a fleet of its own must not leak into a test.
+for _key in [key for key in os.environ if key.startswith(SCRUBBED) and key != SERVER_BIN]:
+    del os.environ[_key]
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Starts processes for one test and ends them after it; logs are in `tmp_path`/logs."""
+    with Processes(tmp_path / "logs") as started:
+        yield started
+
+
+@pytest.fixture(params=kinds())
+def server_kind(request: pytest.FixtureRequest) -> ServerKind:
+    """`embedded`, and `real` too where RESONATE_SERVER_BIN names a binary."""
+    kind: ServerKind = request.param
+    return kind
+
+
+@pytest.fixture
+def server(server_kind: ServerKind, processes: Processes) -> Server:
+    """A running server that forgets everything when it ends."""
+    return Server(server_kind, processes)
+
+
+@pytest.fixture
+def durable_server(server_kind: ServerKind, processes: Processes, tmp_path: Path) -> Server:
+    """A running server on a store file: `restart()` finds everything again."""
+    return Server(server_kind, processes, store=tmp_path / "server.db")
+
+
+@pytest.fixture
+def fleet(server: Server, processes: Processes, tmp_path: Path) -> Fleet:
+    """A fleet around `server`; members, clients and stewards are started by the test."""
+    return Fleet(server, processes, tmp_path)
+
+
+@pytest.fixture
+def durable_fleet(durable_server: Server, processes: Processes, tmp_path: Path) -> Fleet:
+    """A fleet around `durable_server`."""
+    return Fleet(durable_server, processes, tmp_path)
