@@ -1,0 +1,94 @@
+"""A door between a member and what it talks to, which can be shut: a partition without privileges.
+
+A shut gate behaves as a network that drops packets: connections stay open on both sides and
+nothing passes. What was written meanwhile arrives after the gate is opened, as TCP would have it,
+so a late result really reaches the server.
+"""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+#: Bytes held of one connection and direction while the gate is shut (a kernel's buffer, about).
+CHUNK = 65_536
+
+
+class Gate:
+    """Forwards connections on a local port to `host:port`. Use as an async context manager."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    @property
+    def shut(self) -> bool:
+        return not self._open.is_set()
+
+    def close_door(self) -> None:
+        """Let nothing pass from now on."""
+        self._open.clear()
+
+    def open_door(self) -> None:
+        """Let everything pass again, what was held back first."""
+        self._open.set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connection(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connection(
+        self, near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter
+    ) -> None:
+        try:
+            await self._open.wait()
+            far_in, far_out = await asyncio.open_connection(*self._target)
+        except OSError:
+            near_out.transport.abort()  # nobody listens there: the member sees a reset
+            return
+        except asyncio.CancelledError:
+            near_out.transport.abort()
+            raise
+        ways = [
+            asyncio.create_task(self._pump(near_in, far_out)),
+            asyncio.create_task(self._pump(far_in, near_out)),
+        ]
+        try:  # either side's end is the end of both
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            near_out.transport.abort()
+            far_out.transport.abort()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(CHUNK):
+                await self._open.wait()
+                sink.write(data)
+                await sink.drain()
+            await self._open.wait()
+            sink.close()
+            await sink.wait_closed()

@@ -1,0 +1,354 @@
+"""A fleet as processes of this machine: server, steward and members, each with a log and journal.
+
+Knows nothing of strikes: it starts, scales, restarts and ends. `chaos.local` strikes it, and the
+`fleet` command runs its demo and `fleet up` on it.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from chaos.child import Child, StartFailed
+from chaos.gate import Gate
+from contract.run import RunFolder
+from contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
+from contract.wire import Unreachable, Wire
+from contract.words import DEFAULT_GROUP
+
+#: Longest wait for a process to say that it is ready, in seconds: a cold, busy machine's start.
+READY_SECONDS: Final = 30.0
+#: A member that ended by itself is started again after this, as container platforms do.
+RESTART_SECONDS: Final = 0.1
+HOST: Final = "127.0.0.1"
+
+#: The opt-in of a process: chaos strikes no member that was not started with it.
+OPT_IN: Final = {"FLEET_CHAOS": "allowed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What a local fleet consists of. Lease and drain in seconds.
+
+    `server` is the address of a server that runs already; without one a server of our own is
+    started: the real one where `server_bin` names its binary, else the embedded one.
+    `gates` puts a door between each member and the rest, so that members can be cut off.
+    """
+
+    members: int = 3
+    slots: int = 1
+    lease: float = LEASE_SECONDS
+    drain: float = DRAIN_SECONDS
+    group: str = DEFAULT_GROUP
+    steward: bool = True
+    gates: bool = False
+    #: Start a member again when it ends by itself or by a strike.
+    restart: bool = True
+    server: str | None = None
+    server_bin: str | None = None
+    token: str | None = None
+    #: More settings of every member, of the steward, of the server; they win.
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    steward_env: Mapping[str, str] = field(default_factory=dict)
+    server_env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class LocalMember:
+    """One place in the fleet. `member` is the name of the process that fills it just now.
+
+    The place keeps its `name` over restarts; the member's name on the server is new each time.
+    """
+
+    name: str
+    port: int
+    child: Child | None = None
+    member: str = ""
+    gates: list[Gate] = field(default_factory=list)
+    #: False once the fleet itself wants it gone.
+    wanted: bool = True
+    starts: int = 1
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class LocalFleet:
+    """Starts a fleet on entering and ends it on leaving, whatever happened in between.
+
+    Logs go to `folder.logs`, journals to `folder.journal`. `on_change` is called after each
+    start and end of a member.
+    """
+
+    def __init__(
+        self, shape: Shape, root: Path, on_change: Callable[[], None] | None = None
+    ) -> None:
+        self.shape = shape
+        self.folder = RunFolder(root)
+        self.members: dict[str, LocalMember] = {}
+        self.server: Child | None = None
+        self.steward: Child | None = None
+        self.failures: list[str] = []
+        self._changed = on_change or (lambda: None)
+        self._server_port, self._server_metrics = free_port(), free_port()
+        self._steward_port, self._presence_port = free_port(), free_port()
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._gates = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        return self.shape.server or f"http://{HOST}:{self._server_port}"
+
+    @property
+    def server_metrics_url(self) -> str | None:
+        """None for a server that was given: only its API address is known."""
+        return None if self.shape.server else f"http://{HOST}:{self._server_metrics}/metrics"
+
+    @property
+    def steward_url(self) -> str | None:
+        """Where the steward serves metrics and probes."""
+        return f"http://{HOST}:{self._steward_port}" if self.shape.steward else None
+
+    async def __aenter__(self) -> Self:
+        self.folder.logs.mkdir(parents=True, exist_ok=True)
+        self.folder.journal.mkdir(parents=True, exist_ok=True)
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        if self.shape.server is None:
+            await self.start_server()
+        if self.shape.steward:
+            await self.start_steward()
+        await self.scale(self.shape.members)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    # The server.
+
+    async def start_server(self) -> None:
+        """Start our server, on the same ports and store each time, and wait until it answers.
+
+        Raises:
+            StartFailed: it ended, or did not answer in time.
+        """
+        env = {
+            **SERVER_ENV,
+            "RESONATE_SERVER__PORT": str(self._server_port),
+            "RESONATE_SERVER__HOST": HOST,
+            "RESONATE_SERVER__BIND": HOST,
+            "RESONATE_OBSERVABILITY__METRICS_PORT": str(self._server_metrics),
+        }
+        store = self.folder.root / "store.db"
+        log = self.folder.logs / "server.log"
+        if self.shape.server_bin:
+            env["RESONATE_STORAGE__SQLITE__PATH"] = str(store)
+            command = [self.shape.server_bin, "serve"]
+        else:
+            command = [sys.executable, "-m", "devserver", "--store", str(store)]
+        self.server = await Child.start("server", command, env | dict(self.shape.server_env), log)
+        await self._server_answers(self.server)
+
+    async def _server_answers(self, server: Child) -> None:
+        async with Wire(self.url, self.shape.token, timeout=2.0) as wire:
+            end = asyncio.get_running_loop().time() + READY_SECONDS
+            while True:
+                with suppress(Unreachable):
+                    await wire.wait_ready(0.2)
+                    return
+                late = asyncio.get_running_loop().time() >= end
+                if late or not server.running:
+                    raise StartFailed(f"the server does not answer:\n{server.tail()}")
+
+    async def restart_server(self) -> str:
+        """Kill -9 the server and start it again on its store; return what happened in words."""
+        if self.server is None:
+            raise StartFailed("the server was given by its address; it is not ours to restart")
+        old = self.server
+        code = await old.kill()
+        await self.start_server()
+        return f"process {old.process} ended with {code}, now {self.server.process}"
+
+    # The steward.
+
+    async def start_steward(self) -> None:
+        env = {
+            "RESONATE_URL": self.url,
+            "STEWARD_HOST": HOST,
+            "STEWARD_PORT": str(self._steward_port),
+            "STEWARD_PRESENCE_PORT": str(self._presence_port),
+            "STEWARD_GROUPS": self.shape.group,
+            "STEWARD_JOURNAL": str(self.folder.journal),
+            "STEWARD_LOG_FORMAT": "json",
+            **self._token(),
+        }
+        log = self.folder.logs / "steward.log"
+        env |= dict(self.shape.steward_env)
+        self.steward = await Child.room("steward", ["steward"], env, log)
+        await self.steward.line("steward.started", READY_SECONDS)
+
+    def _token(self) -> dict[str, str]:
+        return {"RESONATE_TOKEN": self.shape.token} if self.shape.token else {}
+
+    # Members.
+
+    async def scale(self, members: int) -> None:
+        """Start or end members (in order, newest first) until there are `members`."""
+        surplus = list(self.members.values())[members:]
+        await asyncio.gather(*(self.remove(one.name) for one in reversed(surplus)))
+        missing = range(len(self.members), members)
+        await asyncio.gather(*(self.add() for _ in missing))
+
+    async def add(self) -> LocalMember:
+        """Start one more member and wait until it hears hints."""
+        numbers = (n for n in range(1, 10_000) if f"worker-{n}" not in self.members)
+        name = f"worker-{next(numbers)}"
+        place = LocalMember(name, free_port())
+        self.members[name] = place  # takes the name before the first wait
+        try:
+            await self._open_gates(place)
+            await self._launch(place)
+        except BaseException:
+            self.members.pop(name, None)
+            if place.child is not None:
+                await place.child.kill()
+            raise
+        self._keepers[name] = asyncio.create_task(self._keep(place))
+        self._changed()
+        return place
+
+    async def remove(self, name: str) -> int:
+        """End a member in order (SIGTERM) for good; return its exit code."""
+        place = self.members.pop(name)
+        place.wanted = False
+        await self._forget(name)
+        code = await place.child.stop(self.shape.drain + 10) if place.child else 0
+        self._changed()
+        return code
+
+    async def wait_replaced(self, name: str, old: str) -> LocalMember:
+        """Wait until the place `name` is filled by another member than `old`, ready to work.
+
+        Raises:
+            StartFailed: not within the usual time of a start.
+        """
+        end = asyncio.get_running_loop().time() + READY_SECONDS + self.shape.drain
+        while asyncio.get_running_loop().time() < end:
+            place = self.members.get(name)
+            if place is not None and place.member not in ("", old):
+                return place
+            await asyncio.sleep(0.02)
+        raise StartFailed(f"{name} did not come back")
+
+    async def _open_gates(self, place: LocalMember) -> None:
+        if not self.shape.gates:
+            return
+        target = urlsplit(self.url)
+        doors = [Gate(target.hostname or HOST, target.port or 80)]
+        if self.shape.steward:
+            doors.append(Gate(HOST, self._presence_port))
+        for door in doors:
+            place.gates.append(await self._gates.enter_async_context(door))
+
+    async def _launch(self, place: LocalMember) -> None:
+        env = self._worker_env(place) | OPT_IN | dict(self.shape.worker_env)
+        log = self.folder.logs / f"{place.name}.log"
+        place.member = ""
+        child = place.child = await Child.room(place.name, ["worker"], env, log)
+        ready = await child.line("member.ready", READY_SECONDS)
+        place.member = str(ready["who"])
+
+    def _worker_env(self, place: LocalMember) -> dict[str, str]:
+        url, presence = self.url, f"{HOST}:{self._presence_port}"
+        if place.gates:
+            url = f"http://{HOST}:{place.gates[0].port}"
+            presence = f"{HOST}:{place.gates[-1].port}"
+        return {
+            "RESONATE_URL": url,
+            "WORKER_NAME": place.name,
+            "WORKER_GROUP": self.shape.group,
+            "WORKER_SLOTS": str(self.shape.slots),
+            "WORKER_LEASE": f"{self.shape.lease:g}",
+            "WORKER_DRAIN": f"{self.shape.drain:g}",
+            "WORKER_HOST": HOST,
+            "WORKER_PORT": str(place.port),
+            "WORKER_STEWARD": presence if self.shape.steward else "",
+            "WORKER_JOURNAL": str(self.folder.journal),
+            "WORKER_LOG_FORMAT": "json",
+            **self._token(),
+        }
+
+    async def _keep(self, place: LocalMember) -> None:
+        """Start the member again whenever it has ended and is still wanted."""
+        while place.child is not None:
+            await place.child.wait()
+            place.member = ""
+            self._changed()
+            if not place.wanted or not self.shape.restart:
+                return
+            await asyncio.sleep(RESTART_SECONDS)
+            try:
+                await self._launch(place)
+            except StartFailed as failed:
+                self.failures.append(str(failed))
+                return
+            place.starts += 1
+            self._changed()
+
+    async def _forget(self, name: str) -> None:
+        keeper = self._keepers.pop(name, None)
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    # The client.
+
+    async def client(self, *args: str, name: str = "client") -> Child:
+        """Start `python -m client args...`; its journal goes to the run folder."""
+        env = {
+            "RESONATE_URL": self.url,
+            "CLIENT_JOURNAL": str(self.folder.journal),
+            "CLIENT_LOG_FORMAT": "json",
+            **self._token(),
+        }
+        log = self.folder.logs / f"{name}.log"
+        return await Child.room(name, ["client", *args], env, log)
+
+    # The end.
+
+    async def stop(self) -> None:
+        """End everything: members in order first, so that their journals are whole."""
+        places = list(self.members.values())
+        for place in places:
+            place.wanted = False
+            for gate in place.gates:
+                gate.open_door()
+        for name in list(self._keepers):
+            await self._forget(name)
+        children = [place.child for place in places if place.child is not None]
+        await asyncio.gather(*(child.stop(self.shape.drain + 5) for child in children))
+        for process in (self.steward, self.server):
+            if process is not None:
+                await process.stop(10)
+        self.members.clear()
+        await self._gates.aclose()
