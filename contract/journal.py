@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import structlog
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", omit_defaults=False):
@@ -292,7 +291,7 @@ class Journal:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.who = who
-        self._log: Log = log if log is not None else structlog.get_logger()
+        self._log = log if log is not None else _default_log()
         self._now = now
         self._file: int | None = None
         if folder is not None:
@@ -312,6 +311,13 @@ class Journal:
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
+
+
+def _default_log() -> Log:
+    import structlog  # noqa: PLC0415 - a one-shot client brings a log of its own and need not wait
+
+    log: Log = structlog.get_logger()
+    return log
 
 
 class BadLine(msgspec.Struct, frozen=True):

@@ -4,17 +4,18 @@ Protocol facts: `POST /` takes `{kind, head: {corrId, version}, data}` and answe
 shape, the outcome in `head.status`; the HTTP status repeats it (server v0.9.8, `src/server.rs`).
 """
 
-import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 import msgspec
 
 from contract.words import PROTOCOL
+
+if TYPE_CHECKING:
+    import aiohttp
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,8 +129,7 @@ class Wire:
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-        # The SDK's and aiohttp's default total of five minutes would also cut a stream.
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 5.0))
+        self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -154,9 +154,15 @@ class Wire:
         Raises:
             Unreachable: there was no answer.
         """
+        # Imported here: it takes longer than a whole one-shot client may, which needs only the
+        # types of this module.
+        import aiohttp  # noqa: PLC0415
+
         if self._session is None:
+            # aiohttp's default total is five minutes.
+            limit = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(self._timeout, 5.0))
             self._session = aiohttp.ClientSession(
-                timeout=self._timeout,
+                timeout=limit,
                 headers=self._headers,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             )
@@ -257,6 +263,8 @@ class Wire:
         Raises:
             Unreachable: it did not within `seconds`.
         """
+        import asyncio  # noqa: PLC0415 - see `post`
+
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while True:
