@@ -160,7 +160,11 @@ class ClientEnded(Line, frozen=True, tag="client.ended"):
 
 
 class StewardStarted(Line, frozen=True, tag="steward.started"):
+    """Both its ports are open. `port` serves the pages, `presence_port` the members."""
+
     version: str
+    port: int = 0
+    presence_port: int = 0
 
 
 class Joined(Line, frozen=True, tag="member.joined"):
