@@ -233,7 +233,8 @@ class Struck(Line, frozen=True, tag="strike.done"):
     """A fault was done. `held`: `[task, version]` the target held at that moment, by the server.
 
     `strike` numbers the plan's strikes from 0. `answer` is what the place said. `job` is the job
-    whose trigger led to it, if any.
+    whose trigger led to it, if any; `part`, 0 to 1, how far it was, and `done` how many jobs had
+    ended by then: what a replay needs to strike at the same point.
     """
 
     strike: int
@@ -242,6 +243,8 @@ class Struck(Line, frozen=True, tag="strike.done"):
     job: str = ""
     held: list[tuple[str, int]] = []
     answer: str = ""
+    part: float = 0.0
+    done: int = 0
 
 
 class Missed(Line, frozen=True, tag="strike.missed"):

@@ -1,0 +1,102 @@
+"""What a place is: somewhere a fleet runs and can be struck. One adapter each."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from contract.run import Fault, Place, Plan, RunFolder
+
+#: What each place can do. A scenario that asks for more is refused when it is planned.
+CAN: Final[dict[Place, frozenset[Fault]]] = {
+    "processes": frozenset(
+        {
+            "kill",
+            "terminate",
+            "pause",
+            "partition",
+            "server-restart",
+            "rolling-restart",
+            "scale",
+            "out-of-memory",
+        }
+    ),
+    "compose": frozenset(
+        {
+            "kill",
+            "terminate",
+            "pause",
+            "partition",
+            "server-restart",
+            "rolling-restart",
+            "scale",
+            "out-of-memory",
+        }
+    ),
+    "kubernetes": frozenset(
+        {"kill", "terminate", "server-restart", "rolling-restart", "scale", "out-of-memory"}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member that is up. `member` is its name on the server (the pid of its leases).
+
+    `handle` is how the place knows it: a process's place in the fleet, a container, a pod.
+    `allowed`: it carries the opt-in to be struck.
+    """
+
+    member: str
+    handle: str
+    allowed: bool
+
+
+class PlaceFailed(Exception):  # noqa: N818 - what the place answered when it could not
+    """The place could not do what was asked; the message says what it answered."""
+
+
+class Adapter(Protocol):
+    """A place, seen from a run. All that takes time is awaited; answers are words for the journal.
+
+    `start` brings up the fleet of `plan` (or makes sure that it is up) and returns when all
+    members are ready. `stop` leaves nothing of ours behind and may be called at any time.
+    """
+
+    #: Address of the server as seen from here, after `start`.
+    url: str
+    token: str | None
+
+    async def start(self, plan: Plan, folder: RunFolder) -> None: ...
+
+    async def members(self) -> list[Member]:
+        """Return the members that are up just now, with the opt-in as it is just now."""
+        ...
+
+    async def submit(self, plan: Plan) -> int:
+        """Run a client that sends the plan's jobs; return its exit code."""
+        ...
+
+    async def strike(self, fault: Fault, member: Member) -> str:
+        """Do `fault` to a member.
+
+        Raises:
+            PlaceFailed: it was not done.
+        """
+        ...
+
+    async def heal(self, fault: Fault, member: Member) -> str:
+        """End a lasting fault (pause, partition)."""
+        ...
+
+    async def restart_server(self) -> str: ...
+
+    async def rolling_restart(self) -> str:
+        """Replace every member in turn, each ready before the next goes."""
+        ...
+
+    async def scale(self, members: int) -> str: ...
+
+    async def collect(self, folder: RunFolder) -> None:
+        """Bring the journals of all processes into `folder.journal`."""
+        ...
+
+    async def stop(self) -> None: ...
