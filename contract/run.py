@@ -82,6 +82,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     lease: float
     steward: bool
+    #: Seconds that the steward waits before it hands over what a dead member held.
+    grace: float = 0.1
     #: Seconds after which the run is given up.
     deadline: float
     jobs: list[PlannedJob]
