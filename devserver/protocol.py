@@ -1,0 +1,238 @@
+"""What requests may look like: one type a kind, checked before anything is touched.
+
+Field names, ranges and what may be left out follow server v0.9.8, `src/types.rs`. Unknown fields
+are ignored there and here.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+#: Largest integer of the wire.
+MAX = 2**63 - 1
+
+Id = Annotated[str, msgspec.Meta(min_length=1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=MAX)]
+Whole = Annotated[int, msgspec.Meta(ge=-MAX - 1, le=MAX)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Tags = dict[str, str]
+Verdict = Literal["resolved", "rejected", "rejected_canceled"]
+
+TARGET = "resonate:target"
+BRANCH = "resonate:branch"
+TIMER = "resonate:timer"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a request: `status` as in the head, `data` as in the body."""
+
+    status: int
+    data: Any
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """The request is answered with `status` and a sentence; what was done so far stands."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.reply = Reply(status, text)
+
+
+class Request(msgspec.Struct, kw_only=True, rename="camel"):
+    """Data of any request."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    headers: Tags | None = None
+    data: str | None = None
+
+
+class Named(Request):
+    """The whole of `promise.get`, `task.get`, `task.halt`, `task.continue` and others."""
+
+    id: Id
+
+
+class PromiseCreate(Request):
+    """`timeout_at` in Unix milliseconds."""
+
+    id: Id
+    timeout_at: Count
+    param: Value = Value()
+    tags: Tags = {}
+
+    def __post_init__(self) -> None:
+        if "\0" in self.id:
+            raise ValueError("a promise id holds no NUL")
+
+
+class PromiseSettle(Request):
+    id: Id
+    state: Verdict
+    value: Value = Value()
+
+
+class RegisterCallback(Request):
+    awaited: Id
+    awaiter: Id
+
+    def __post_init__(self) -> None:
+        if self.awaited == self.awaiter:
+            raise ValueError("a promise cannot await itself")
+
+
+class RegisterListener(Request):
+    awaited: Id
+    address: Id
+
+
+class PromiseSearch(Request):
+    state: (
+        Literal["pending", "resolved", "rejected", "rejected_canceled", "rejected_timedout"] | None
+    ) = None
+    tags: Tags | None = None
+    limit: Limit | None = None
+    cursor: str | None = None
+
+
+class CreateAction(Request):
+    kind: str
+    head: Any
+    data: PromiseCreate
+
+
+class TaskCreate(Request):
+    """`ttl` in milliseconds."""
+
+    pid: Id
+    ttl: Positive
+    action: CreateAction
+
+    def __post_init__(self) -> None:
+        if TARGET not in self.action.data.tags:
+            raise ValueError(f"a task needs the tag {TARGET}")
+
+
+class TaskAcquire(Request):
+    """`ttl` in milliseconds; `version` as the hint or a search gave it."""
+
+    id: Id
+    version: Count
+    pid: Id
+    ttl: Positive
+
+
+class TaskRelease(Request):
+    id: Id
+    version: Count
+
+
+class SettleAction(Request):
+    kind: str
+    head: Any
+    data: PromiseSettle
+
+
+class TaskFulfill(Request):
+    id: Id
+    version: Count
+    action: SettleAction
+
+    def __post_init__(self) -> None:
+        if self.action.data.id != self.id:
+            raise ValueError("a task settles its own promise and no other")
+
+
+class SuspendAction(Request):
+    kind: str
+    head: Any
+    data: RegisterCallback
+
+
+class TaskSuspend(Request):
+    id: Id
+    version: Count
+    actions: Annotated[list[SuspendAction], msgspec.Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        if any(action.data.awaiter != self.id for action in self.actions):
+            raise ValueError("the task itself must be the awaiter of each action")
+
+
+class FenceAction(Request):
+    kind: str
+    data: Any
+
+    @property
+    def id(self) -> str:
+        """The promise that the action is about, or nothing."""
+        named = self.data.get("id") if isinstance(self.data, dict) else None
+        return named if isinstance(named, str) else ""
+
+
+class TaskFence(Request):
+    id: Id
+    version: Count
+    action: FenceAction
+
+    def __post_init__(self) -> None:
+        if self.action.id == self.id:
+            raise ValueError("the fenced action must be about another promise")
+
+
+class Beat(Request):
+    id: str
+    version: Whole
+
+
+class TaskHeartbeat(Request):
+    pid: Id
+    tasks: list[Beat]
+
+
+class OneOriginHeartbeat(TaskHeartbeat):
+    """The same as the server's main branch takes it: tasks of one origin, at least one."""
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ValueError("a heartbeat names at least one task")
+        if len({beat.id.partition(".")[0] for beat in self.tasks}) > 1:
+            raise ValueError("all tasks of a heartbeat have the same origin")
+
+
+class TaskSearch(Request):
+    state: Literal["pending", "acquired", "suspended", "halted", "fulfilled"] | None = None
+    limit: Limit | None = None
+    cursor: str | None = None
+
+
+class ScheduleCreate(Request):
+    """`promise_timeout` in milliseconds after each firing."""
+
+    id: Id
+    cron: Id
+    promise_id: Id
+    promise_timeout: Count
+    promise_param: Value = Value()
+    promise_tags: Tags = {}
+
+
+class ScheduleSearch(Request):
+    tags: Tags | None = None
+    limit: Limit | None = None
+    cursor: str | None = None
+
+
+def parse[R](type: type[R], data: Any) -> R:
+    """Return `data` as the request it should be.
+
+    Raises:
+        Refused: 400, with what is wrong.
+    """
+    try:
+        return msgspec.convert(data, type)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"Invalid request: {error}") from None
