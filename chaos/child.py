@@ -40,10 +40,13 @@ def clean_env(extra: Mapping[str, str]) -> dict[str, str]:
 class Child:
     """A started process. Both its streams are appended to `log`."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, env: Mapping[str, str], log: Path
+    ) -> None:
         self.name = name
         self.log = log
         self._process = process
+        self._env = dict(env)
         self._read = log.stat().st_size
 
     @classmethod
@@ -52,18 +55,19 @@ class Child:
     ) -> "Child":
         """Start `command` in a session of its own: a Ctrl-C at the terminal does not reach it."""
         log.parent.mkdir(parents=True, exist_ok=True)
+        env = clean_env(env)
         leash = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid())]
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
                 *leash,
                 *command,
-                env=clean_env(env),
+                env=env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
             )
-            return cls(name, process, log)
+            return cls(name, process, env, log)
 
     @classmethod
     async def room(
@@ -85,6 +89,13 @@ class Child:
     @property
     def running(self) -> bool:
         return self._process.returncode is None
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment that the process has, by the kernel where it tells."""
+        with suppress(OSError):
+            pairs = Path(f"/proc/{self.process}/environ").read_bytes().decode().split("\0")
+            return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        return self._env
 
     async def line(self, action: str, seconds: float) -> dict[str, Any]:
         """Return the first log line of `action` that this start wrote.

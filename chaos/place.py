@@ -71,8 +71,8 @@ class Adapter(Protocol):
         """Return the members that are up just now, with the opt-in as it is just now."""
         ...
 
-    async def submit(self, plan: Plan) -> int:
-        """Run a client that sends the plan's jobs; return its exit code."""
+    async def submit(self, options: list[str]) -> int:
+        """Run `python -m client options...`, which sends the plan's jobs; return its exit code."""
         ...
 
     async def strike(self, fault: Fault, member: Member) -> str:
@@ -94,6 +94,14 @@ class Adapter(Protocol):
         ...
 
     async def scale(self, members: int) -> str: ...
+
+    async def settle(self) -> None:
+        """After the run: end the members in order where the fleet is the run's own.
+
+        What they still do while they end is then in the records; a fleet that only lent itself
+        is left as it is.
+        """
+        ...
 
     async def collect(self, folder: RunFolder) -> None:
         """Bring the journals of all processes into `folder.journal`."""

@@ -31,6 +31,45 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     draw: float = 0.0
 
 
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan with all that a run needs beside it: triggers, and the options of its client."""
+
+    plan: Plan
+    orders: list[Order]
+    client: list[str]
+
+
+def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script:
+    """Return the plan with what belongs to it.
+
+    Raises:
+        BadScenario: the scenario asks for what the place cannot do.
+    """
+    return Script(
+        plan=plan(scenario, seed, place, tag),
+        orders=orders(scenario, seed, tag),
+        client=client_options(scenario, seed, tag),
+    )
+
+
+def client_options(scenario: Scenario, seed: int, tag: str = "") -> list[str]:
+    """Return the options under which a client sends exactly the plan's jobs.
+
+    The client draws costs from the seed by the same rule as `_jobs`, and numbers ids likewise.
+    """
+    load = scenario.load
+    return [
+        f"--count={load.count}",
+        f"--function={load.function}",
+        f"--cost={load.cost[0]}..{load.cost[1]}",
+        f"--seed={seed}",
+        f"--rate={load.rate:g}",
+        f"--group={DEFAULT_GROUP}",
+        f"--id-prefix={prefix(scenario, seed, tag)}",
+        *([f"--steps={load.steps}"] if load.steps else []),
+    ]
+
+
 def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
     """Return what a run of `scenario` with `seed` at `place` is going to do.
 

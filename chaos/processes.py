@@ -198,6 +198,7 @@ class LocalFleet:
             "STEWARD_PORT": str(self._steward_port),
             "STEWARD_PRESENCE_PORT": str(self._presence_port),
             "STEWARD_GROUPS": self.shape.group,
+            "STEWARD_STATE": str(self.folder.root / "steward.json"),
             "STEWARD_JOURNAL": str(self.folder.journal),
             "STEWARD_LOG_FORMAT": "json",
             **self._token(),

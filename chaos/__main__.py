@@ -1,0 +1,168 @@
+"""`python -m chaos`: plan, run, replay."""
+
+import asyncio
+import logging
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from chaos import replay, scenario
+from chaos.options import Options, parse
+from chaos.place import Adapter, PlaceFailed
+from chaos.places import adapter_for
+from chaos.plan import Script, script
+from chaos.run import Run, write_plan
+from chaos.scenario import BadScenario
+from chaos.show import plan_lines
+from contract import exits, logs
+from contract.run import RunFolder
+from contract.wire import Refused, Unreachable
+
+#: Judges a run folder, says so on the terminal, and returns the exit code of the verdict.
+Judge = Callable[[Path], int]
+
+
+def main(argv: list[str] | None = None, judge: Judge | None = None) -> int:
+    """Run the command; return its exit code. Without `judge` a run's folder is left unjudged."""
+    try:
+        options = parse(sys.argv[1:] if argv is None else argv)
+        _log(options.log_format)
+        return _do(options, judge)
+    except BadScenario as bad:
+        for line in bad.lines:
+            _complain(line)
+        return exits.USAGE
+    except (PlaceFailed, Refused, Unreachable) as failed:
+        _complain(str(failed))
+        return exits.FAILED
+    except KeyboardInterrupt:
+        _complain("interrupted; everything of this run was healed and ended")
+        return exits.INTERRUPTED
+
+
+def _do(options: Options, judge: Judge | None) -> int:
+    if options.command == "list":
+        return _list()
+    if options.command == "replay":
+        return _replay(options, judge)
+    seed = options.seed if options.seed is not None else random.randrange(1_000_000)
+    _say(f"seed {seed}")
+    paths = [scenario.find(name) for name in options.scenarios]
+    read = [scenario.read(path) for path in paths]
+    scripts = [script(one, seed, options.place, options.tag) for one in read]
+    for one in scripts:
+        _say(*([_json(one)] if options.json else plan_lines(one)))
+    if options.command == "plan" or not _struck_for_real(options):
+        return exits.OK
+    codes = [
+        _judged(_run(one, path, options), judge) for path, one in zip(paths, scripts, strict=True)
+    ]
+    return max(codes, key=_gravity)
+
+
+def _list() -> int:
+    for name in scenario.shipped():
+        _say(f"{name:<18} {scenario.read(scenario.find(name)).about}")
+    return exits.OK
+
+
+def _json(one: Script) -> str:
+    return msgspec.json.format(msgspec.json.encode(one.plan), indent=2).decode()
+
+
+def _struck_for_real(options: Options) -> bool:
+    """Outside the local place nothing is done unless asked for by name."""
+    if options.place == "processes" or options.strike:
+        return True
+    _say(f"dry run: nothing was done on {options.place}; --strike does it")
+    return False
+
+
+def _gravity(code: int) -> int:
+    """Of several runs the worst counts."""
+    order = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.FAILED, exits.INTERRUPTED]
+    return order.index(code) if code in order else len(order)
+
+
+def _run(one: Script, path: Path, options: Options) -> RunFolder:
+    """Do one run, from the scenario file at `path`; return its folder."""
+    folder = _new_folder(options.runs, f"{one.plan.scenario}-{one.plan.seed}")
+    write_plan(folder, one.plan)
+    shutil.copyfile(path, folder.root / replay.SCENARIO_FILE)
+    asyncio.run(_drive(one, adapter_for(options), folder))
+    return folder
+
+
+async def _drive(one: Script, adapter: Adapter, folder: RunFolder) -> None:
+    """Drive the run; SIGTERM ends it as Ctrl-C does, with everything healed and ended."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await Run(one, adapter, folder, _say).drive()
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _judged(folder: RunFolder, judge: Judge | None) -> int:
+    if judge is None:
+        _say(f"the run is in {folder.root}; `fleet report {folder.root}` judges it")
+        return exits.OK
+    return judge(folder.root)
+
+
+def _new_folder(runs: Path, name: str) -> RunFolder:
+    """A folder of its own for each run, never one that has anything in it."""
+    begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
+    names = [begin, *(f"{begin}-{turn}" for turn in range(2, 1000))]
+    for one in names:
+        if not (runs / one).exists():
+            return RunFolder(runs / one)
+    raise PlaceFailed(f"{runs}: no free name for a run folder")
+
+
+def _replay(options: Options, judge: Judge | None) -> int:
+    root = Path(options.scenarios[0])
+    then = replay.load(root)
+    options = replace(options, place=then.plan.place)
+    one = replay.again(then, options.tag)
+    _say(f"seed {then.plan.seed}", *plan_lines(one))
+    if not _struck_for_real(options):
+        return exits.OK
+    folder = _run(one, root / replay.SCENARIO_FILE, options)
+    found = replay.differences(then.strikes, replay.strikes(folder))
+    _say(*(found or ["every strike hit the holder of the same jobs as then"]))
+    code = _judged(folder, judge)
+    return exits.INCONCLUSIVE if code == exits.OK and found else code
+
+
+def _log(format: str) -> None:
+    """Set up the log; off by default: the journal's file and the lines told have it all."""
+    if format != "off":
+        logs.configure(format, "info", "chaos")
+        return
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"chaos: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
