@@ -1,0 +1,109 @@
+"""Stopping in order: named steps, in a thread that a blocked event loop cannot stop."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from contract.journal import DrainStep
+from worker.attempts import Attempt, Table
+from worker.leases import Line, Silent
+from worker.ledger import Ledger
+
+#: Seconds between two looks at what is still held.
+LOOK = 0.02
+#: Seconds for which the hand-back is tried while the server does not answer.
+HAND_BACK_PATIENCE = 5.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What the drain closes, in its order. Each may be called from any thread."""
+
+    not_ready: Callable[[], None]
+    close_intake: Callable[[], None]
+    #: True while a claim is on its way: it may still be granted.
+    claiming: Callable[[], bool]
+    #: From now on a claim that is granted goes back at once.
+    refuse_claims: Callable[[], None]
+    stop_body: Callable[[Attempt], None]
+    close: Callable[[], None]
+
+
+class Drain:
+    """Waits for a signal in `signals`, then drains; a second signal ends the waiting at once.
+
+    `seconds` is how long what is held may take to finish.
+    """
+
+    def __init__(
+        self,
+        signals: "queue.SimpleQueue[str]",
+        seconds: float,
+        table: Table,
+        line: Line,
+        ledger: Ledger,
+        doors: Doors,
+    ) -> None:
+        self._signals = signals
+        self._seconds = seconds
+        self._table = table
+        self._line = line
+        self._ledger = ledger
+        self._doors = doors
+
+    def start(self) -> None:
+        threading.Thread(target=self.run, name="drain", daemon=True).start()
+
+    def run(self) -> None:
+        """Wait for the first signal and go through the steps."""
+        log.info("signal", signal=self._signals.get())
+        self._step("not-ready")
+        self._doors.not_ready()
+        self._step("intake-closed")
+        self._doors.close_intake()
+        self._step("finishing")
+        self._finish()
+        self._doors.refuse_claims()
+        self._step("handing-back")
+        self._hand_back()
+        self._step("closed")
+        self._doors.close()
+
+    def _step(self, step: str) -> None:
+        self._ledger.journal.write(DrainStep(step=step, held=len(self._table)))
+
+    def _finish(self) -> None:
+        end = time.monotonic() + self._seconds
+        while len(self._table) or self._doors.claiming():
+            if time.monotonic() >= end:
+                return
+            try:
+                log.info("signal", signal=self._signals.get(timeout=LOOK))
+            except queue.Empty:
+                continue
+            return
+
+    def _hand_back(self) -> None:
+        patience = time.monotonic() + HAND_BACK_PATIENCE
+        for attempt in self._table.held():
+            if self._release(attempt, patience) and self._table.finish(attempt):
+                self._ledger.ended(attempt, "released")
+            self._doors.stop_body(attempt)
+        self._line.close()
+
+    def _release(self, attempt: Attempt, patience: float) -> bool:
+        """Put the job back; False where it is no longer ours, or nobody answered."""
+        data = {"id": attempt.task, "version": attempt.version}
+        while True:
+            try:
+                return self._line.call("task.release", data).ok
+            except Silent as silent:
+                if time.monotonic() >= patience:
+                    log.warning("hand-back.failed", task=attempt.task, why=str(silent))
+                    return False
+                time.sleep(0.1)

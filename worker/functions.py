@@ -1,0 +1,45 @@
+"""The durable functions of the worker image. They know their job and nothing else."""
+
+import time
+from datetime import timedelta
+
+from resonate.context import Context
+from resonate.types import DurableRegistry
+
+from contract.jobs import Result
+from worker.witness import Witness
+
+
+def compute_something(ctx: Context, id: str, compute_cost: float) -> Result:
+    """Block for `compute_cost` seconds, as a computation would."""
+    end = ctx.get_dependency(Witness).begin()
+    time.sleep(compute_cost)
+    return end(id, compute_cost)
+
+
+async def compute_durably(ctx: Context, id: str, compute_cost: float) -> Result:
+    """Wait for `compute_cost` seconds in a durable sleep, which no member has to live through."""
+    end = ctx.get_dependency(Witness).begin()
+    await ctx.sleep(timedelta(seconds=compute_cost))
+    return end(id, compute_cost)
+
+
+async def compute_in_steps(ctx: Context, id: str, compute_cost: float, steps: int = 3) -> Result:
+    """Block for `compute_cost` seconds in `steps` equal parts, each checkpointed when done."""
+    end = ctx.get_dependency(Witness).begin()
+    for number in range(steps):
+        await ctx.run(compute_step, number, compute_cost / steps)
+    return end(id, compute_cost, steps=steps)
+
+
+def compute_step(_: Context, number: int, cost: float) -> int:
+    """Block for `cost` seconds and return `number`, the step's own."""
+    time.sleep(cost)
+    return number
+
+
+def register(registry: DurableRegistry) -> None:
+    """Register the functions under their names, version 1."""
+    registry.register(compute_something)
+    registry.register(compute_durably)
+    registry.register(compute_in_steps)

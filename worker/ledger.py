@@ -1,0 +1,104 @@
+"""Where the member's events are told: each one once, to the journal and to the metrics."""
+
+from contract.journal import (
+    Claimed,
+    ClaimRefused,
+    Ended,
+    Journal,
+    LeaseLost,
+    Retried,
+    ServerBack,
+    ServerLost,
+    StepBegan,
+    StepEnded,
+)
+from worker.attempts import Attempt
+from worker.metrics import Metrics
+
+INFO, WARNING, ERROR = 20, 30, 40
+
+
+class Ledger:
+    """Tells journal and metrics. Safe to use from any thread.
+
+    `totals` counts ended attempts by outcome, for the member's last line.
+    """
+
+    def __init__(self, journal: Journal, metrics: Metrics) -> None:
+        self.journal = journal
+        self.metrics = metrics
+        self.totals: dict[str, int] = {}
+
+    def claimed(self, attempt: Attempt, waited: float, *, suspends: bool) -> None:
+        self.metrics.claimed(attempt, waited, suspends=suspends)
+        self.journal.write(
+            Claimed(
+                job=attempt.job,
+                task=attempt.task,
+                attempt=attempt.version,
+                function=attempt.function,
+                waited=round(waited, 6),
+            )
+        )
+
+    def refused(self, task: str, version: int) -> None:
+        self.metrics.claim("refused")
+        self.journal.write(ClaimRefused(task=task, version=version), 10)
+
+    def ended(self, attempt: Attempt, outcome: str, error: str = "") -> None:
+        """Tell the end of an attempt; the caller has taken it off the table."""
+        self.totals[outcome] = self.totals.get(outcome, 0) + 1
+        seconds = attempt.seconds()
+        self.metrics.ended(attempt, outcome, seconds)
+        line = Ended(
+            job=attempt.job,
+            task=attempt.task,
+            attempt=attempt.version,
+            function=attempt.function,
+            outcome=outcome,
+            seconds=round(seconds, 6),
+            error=error,
+        )
+        fine = outcome in ("resolved", "suspended", "released")
+        self.journal.write(line, INFO if fine else WARNING)
+
+    def lost(self, attempt: Attempt, why: str) -> None:
+        """Tell of a lease that is gone; `ended` follows."""
+        self.metrics.lost(why)
+        self.journal.write(
+            LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why), WARNING
+        )
+
+    def late(self) -> None:
+        """Tell of a result that came after its lease had gone."""
+        self.metrics.late()
+
+    def retried(self, attempt: Attempt, error: BaseException, delay: float) -> None:
+        self.metrics.retried(attempt)
+        self.journal.write(
+            Retried(job=attempt.job, function=attempt.function, error=_shown(error), delay=delay),
+            WARNING,
+        )
+
+    def step_began(self, attempt: Attempt, promise: str) -> None:
+        self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
+
+    def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
+        self.journal.write(
+            StepEnded(
+                job=attempt.job,
+                attempt=attempt.version,
+                promise=promise,
+                seconds=round(seconds, 6),
+            )
+        )
+
+    def server_lost(self, why: str) -> None:
+        self.journal.write(ServerLost(why=why), WARNING)
+
+    def server_back(self, seconds: float) -> None:
+        self.journal.write(ServerBack(seconds=round(seconds, 3)))
+
+
+def _shown(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

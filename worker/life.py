@@ -1,0 +1,72 @@
+"""From the environment to an exit code."""
+
+import asyncio
+import logging
+import os
+import queue
+import sys
+from typing import Any
+
+import structlog
+from resonate.error import FunctionNotFoundError
+
+from contract import exits, logs
+from contract.journal import Journal
+from contract.settings import BadSettings, effective, load
+from worker import registry
+from worker.member import Member, name_of
+from worker.settings import Settings
+
+
+def live(signals: "queue.SimpleQueue[str]") -> int:
+    """Read the settings, run the member until it has drained, return the exit code."""
+    try:
+        settings = load(Settings, os.environ)
+    except BadSettings as bad:
+        return _refuse(*bad.lines)
+    name = name_of(settings)
+    logs.configure(settings.log_format, settings.log_level, name)
+    quiet_sdk()
+    log = structlog.get_logger()
+    log.info("settings", **effective(settings))
+    functions = registry.Registry()
+    try:
+        registry.load(settings.functions, functions)
+        journal = Journal(name, settings.journal)
+        asyncio.run(_run(settings, name, functions, journal, signals))
+    except registry.BadFunctions as bad:
+        return _refuse(str(bad))
+    except OSError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return exits.FAILED
+    return exits.OK
+
+
+async def _run(settings: Settings, name: str, *rest: Any) -> None:
+    await Member(settings, name, *rest).run()
+    # Bodies that were handed back may still block their threads: the process ends without them.
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(exits.OK)
+
+
+def quiet_sdk() -> None:
+    """Keep the SDK's tracebacks of what our own lines tell out of the log."""
+    logging.getLogger("resonate").addFilter(_one_line)
+    for name in ("resonate.core", "resonate.resonate"):
+        logging.getLogger(name).addFilter(_one_line)
+
+
+def _one_line(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], FunctionNotFoundError):
+        return False
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg = f"{record.getMessage()}: {record.exc_info[1]}"
+        record.args, record.exc_info = (), None
+    return True
+
+
+def _refuse(*lines: str) -> int:
+    for line in lines:
+        sys.stderr.write(line + "\n")
+    return exits.USAGE

@@ -1,0 +1,110 @@
+"""Presence: a connection to the steward that the kernel closes when this process dies."""
+
+import random
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import structlog
+
+from contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
+
+#: Seconds between two tries to connect: first and longest.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+log = structlog.get_logger()
+
+
+class Presence:
+    """Holds the connection while used as a context manager, in a thread of its own.
+
+    Without a steward's `address` it does nothing. `released(task, version)` is called in its
+    thread for each lease that the steward handed over while it took this member for dead.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int] | None,
+        hello: Hello,
+        released: Callable[[str, int], None],
+    ) -> None:
+        self._address = address
+        self._hello = hello
+        self._released = released
+        self._end = threading.Event()
+        self._socket: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._address is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Say goodbye and close: this member holds nothing any more."""
+        if self._end.is_set():
+            return
+        self._end.set()
+        if (sock := self._socket) is not None:
+            with suppress(OSError):
+                sock.sendall(_line(Bye()))
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._end.wait(pause * random.uniform(0.5, 1)):
+            try:
+                pause = FIRST_PAUSE if self._stay() else min(pause * 2, LONGEST_PAUSE)
+            except (OSError, ValueError, msgspec.MsgspecError) as error:
+                log.debug("presence.lost", why=str(error) or repr(error))
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _stay(self) -> bool:
+        """Connect and listen until the connection ends; True if the steward welcomed us."""
+        welcome = False
+        assert self._address is not None  # noqa: S101 - the thread runs with an address only
+        with socket.create_connection(self._address, timeout=5) as sock:
+            sock.settimeout(None)
+            _keep_alive(sock)
+            self._socket = sock
+            sock.sendall(_line(self._hello))
+            with sock.makefile("rb") as lines:
+                for line in lines:
+                    welcome = self._hear(msgspec.json.decode(line, type=FromSteward)) or welcome
+        self._socket = None
+        if not self._end.is_set():
+            log.info("presence.lost", why="closed by the steward")
+        return welcome
+
+    def _hear(self, message: FromSteward) -> bool:
+        match message:
+            case Welcome():
+                log.info("presence.held")
+                return True
+            case Released(tasks=tasks):
+                for task, version in tasks:
+                    self._released(task, version)
+                return False
+
+
+def _line(message: FromMember) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Let the kernel notice within 20 seconds that the steward's machine is gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2)):
+        if hasattr(socket, option):  # not on every system
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

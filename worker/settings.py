@@ -1,0 +1,103 @@
+"""Settings of a member."""
+
+from pathlib import Path
+
+from contract import logs
+from contract.settings import (
+    Kind,
+    address,
+    choice,
+    integer,
+    name,
+    optional,
+    path,
+    port,
+    seconds,
+    setting,
+    settings,
+    text,
+    url,
+)
+from contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
+from contract.words import DEFAULT_GROUP, WORKER_PORT
+
+_MODULE: Kind[str] = text(
+    "a module's dotted name such as `my_functions`", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+)
+
+
+@settings
+class Settings:
+    """What a member reads from its environment when it starts."""
+
+    url: str = setting("RESONATE_URL", "http://localhost:8001", url(), "Address of the server.")
+    token: str | None = setting(
+        "RESONATE_TOKEN", "", optional("a bearer token"), "Token for the server.", secret=True
+    )
+    group: str = setting("WORKER_GROUP", DEFAULT_GROUP, name("group"), "The group to join.")
+    slots: int = setting(
+        "WORKER_SLOTS", "4", integer(1, 1000), "Jobs that run at the same time in this member."
+    )
+    member: str | None = setting(
+        "WORKER_NAME",
+        "",
+        optional("a name"),
+        "First part of the member's name; the host's name where nothing is given.",
+    )
+    lease: float = setting(
+        "WORKER_LEASE",
+        f"{LEASE_SECONDS:g}",
+        seconds(0.3, 86_400),
+        "Lease that the member asks for with each claim; it beats every third of it.",
+    )
+    drain: float = setting(
+        "WORKER_DRAIN",
+        f"{DRAIN_SECONDS:g}",
+        seconds(0, 86_400),
+        "Time to finish what is held after SIGTERM or SIGINT; the rest is handed back.",
+    )
+    host: str = setting(
+        "WORKER_HOST",
+        "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
+        text("an address of this machine"),
+        "Where metrics and probes listen.",
+    )
+    port: int = setting(
+        "WORKER_PORT", str(WORKER_PORT), port(), "Port of `/metrics`, `/livez`, `/readyz`."
+    )
+    functions: str = setting(
+        "WORKER_FUNCTIONS",
+        "worker.functions",
+        _MODULE,
+        "Module whose `register(registry)` brings the functions.",
+    )
+    steward: tuple[str, int] | None = setting(
+        "WORKER_STEWARD", "", address(), "Presence port of the steward."
+    )
+    journal: Path | None = setting(
+        "WORKER_JOURNAL", "", path(), "Folder for the member's journal file."
+    )
+    log_format: str = setting(
+        "WORKER_LOG_FORMAT", "auto", choice(*logs.FORMATS), "`auto`: text on a terminal, else JSON."
+    )
+    log_level: str = setting(
+        "WORKER_LOG_LEVEL", "info", choice(*logs.LEVELS), "Least level that is logged."
+    )
+    retries: int = setting(
+        "WORKER_RETRIES",
+        "3",
+        integer(0, 1000),
+        "Times that a function which raised is run again before its job is rejected.",
+    )
+    retry_delay: float = setting(
+        "WORKER_RETRY_DELAY",
+        "1",
+        seconds(0, 3600),
+        "Wait before the first retry; doubles with each, up to a minute or this, if longer.",
+    )
+    liveness: float = setting(
+        "WORKER_LIVENESS",
+        "30",
+        seconds(0.1, 86_400),
+        "`/livez` turns red when the event loop has been blocked for longer.",
+    )

@@ -1,0 +1,97 @@
+"""The stream of hints: server-sent events, reconnected within a second."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
+
+class Stream:
+    """Reads `GET /poll/{group}/{member}` for as long as it runs.
+
+    The SDK's own source keeps aiohttp's total timeout of five minutes, which cuts a healthy
+    stream and, because `TimeoutError` is not an `aiohttp.ClientError`, ends its loop for good.
+    Here only connecting has a limit; the kernel's keepalive finds a peer that is gone.
+
+    `message` gets the text of each event, `lost(why)` and `back(seconds)` tell of outages;
+    `back(None)` of the first connection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        lost: Callable[[str], None],
+        back: Callable[[float | None], None],
+    ) -> None:
+        self._url = url
+        self._headers = {"Accept": "text/event-stream"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._lost = lost
+        self._back = back
+        self.connected = False
+        #: Set with each connection that the server has accepted.
+        self.opened = asyncio.Event()
+
+    async def run(self, message: Callable[[str], None]) -> None:
+        """Read and reconnect until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0)
+        since, pause = None, FIRST_PAUSE
+        async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session:
+            while True:
+                why = "closed by the server"
+                try:
+                    async with session.get(self._url) as response:
+                        if response.status == 200:
+                            self._open(response, since)
+                            since, pause = None, FIRST_PAUSE
+                            async for text in events(response.content.iter_any()):
+                                message(text)
+                        else:
+                            why = f"status {response.status}"
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    why = str(error) or repr(error)
+                finally:
+                    self.connected = False
+                if since is None:
+                    since = time.monotonic()
+                    self._lost(why)
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _open(self, response: aiohttp.ClientResponse, since: float | None) -> None:
+        connection = response.connection
+        if connection is not None and connection.transport is not None:
+            _keep_alive(connection.transport.get_extra_info("socket"))
+        self.connected = True
+        if since is not None or not self.opened.is_set():
+            first = not self.opened.is_set()
+            self._back(None if first or since is None else time.monotonic() - since)
+        self.opened.set()
+
+
+async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Yield the data of each server-sent event in a stream of bytes."""
+    rest = b""
+    async for chunk in chunks:
+        *blocks, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
+        for block in blocks:
+            lines = [line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:")]
+            if lines:
+                yield b"\n".join(lines).decode("utf-8", "replace")
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    """Let the kernel notice within 20 seconds that the other side is gone."""
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2)):
+        if hasattr(socket, option):  # not on every system
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
