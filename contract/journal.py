@@ -26,6 +26,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", omit_d
 
 
 class MemberStarted(Line, frozen=True, tag="member.started"):
+    """A member begins, with the settings that matter to its share."""
+
     group: str
     slots: int
     #: Process id of the operating system, as seen inside its container.
@@ -39,6 +41,8 @@ class MemberReady(Line, frozen=True, tag="member.ready"):
 
 
 class MemberStopped(Line, frozen=True, tag="member.stopped"):
+    """The member ends in order; attempts by how they ended."""
+
     done: int
     failed: int
     handed_back: int
@@ -101,6 +105,8 @@ class StepEnded(Line, frozen=True, tag="step.ended"):
 
 
 class ClaimRefused(Line, frozen=True, tag="claim.refused"):
+    """Somebody else had the task first."""
+
     task: str
     version: int
 
@@ -124,10 +130,14 @@ class Retried(Line, frozen=True, tag="job.retried"):
 
 
 class ServerLost(Line, frozen=True, tag="server.lost"):
+    """A request found no server; requests are repeated from now on."""
+
     why: str
 
 
 class ServerBack(Line, frozen=True, tag="server.back"):
+    """The server answers again, so many seconds after it was lost."""
+
     seconds: float
 
 
@@ -135,6 +145,8 @@ class ServerBack(Line, frozen=True, tag="server.back"):
 
 
 class ClientStarted(Line, frozen=True, tag="client.started"):
+    """A client begins to submit `count` jobs."""
+
     group: str
     count: int
     seed: int | None
@@ -152,6 +164,8 @@ class Confirmed(Line, frozen=True, tag="job.confirmed"):
 
 
 class ClientEnded(Line, frozen=True, tag="client.ended"):
+    """The client ends; what is unconfirmed may or may not exist on the server."""
+
     confirmed: int
     unconfirmed: int
 
@@ -205,6 +219,8 @@ class FalseAlarm(Line, frozen=True, tag="member.false-alarm"):
 
 
 class Parked(Line, frozen=True, tag="job.parked"):
+    """A job was set aside (`task.halt`) after `crashes` crashes of the `members` that held it."""
+
     job: str
     task: str
     crashes: int
@@ -212,10 +228,14 @@ class Parked(Line, frozen=True, tag="job.parked"):
 
 
 class Redriven(Line, frozen=True, tag="job.redriven"):
+    """A parked job was put back to work by hand."""
+
     job: str
 
 
 class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
+    """A parked job was rejected by hand."""
+
     job: str
     why: str
 
@@ -224,6 +244,8 @@ class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
 
 
 class RunStarted(Line, frozen=True, tag="run.started"):
+    """Chaos begins a run."""
+
     scenario: str
     seed: int
     place: str

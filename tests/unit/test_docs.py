@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contract import journal
+from contract.settings import declared
+from fleet import docs
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_generated_table_is_as_the_code_says() -> None:
+    assert [str(path) for path, _ in docs.stale(ROOT)] == [], "run `uv run fleet docs --write`"
+
+
+def test_a_changed_table_is_noticed_and_written(tmp_path: Path) -> None:
+    for _, name, _ in docs.PARTS:
+        copy = tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((ROOT / name).read_text().replace("`WORKER_SLOTS`", "`WORKER_SLOT`"))
+    assert docs.main(["--root", str(tmp_path)]) == 1
+    assert docs.main(["--root", str(tmp_path), "--write"]) == 0
+    assert docs.main(["--root", str(tmp_path)]) == 0
+    assert (tmp_path / "docs/settings.md").read_text() == (ROOT / "docs/settings.md").read_text()
+
+
+def test_a_page_without_its_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="no place for the table"):
+        docs.replaced("# Settings\n", "settings", "| a |")
+
+
+def test_no_setting_is_declared_twice_in_a_process_and_all_have_help() -> None:
+    for _, cls in docs.SETTINGS:
+        names = [one.env for _, one in declared(cls)]
+        assert len(set(names)) == len(names)
+        assert all(one.help.endswith(".") for _, one in declared(cls))
+
+
+def test_every_line_of_the_journal_says_what_it_means() -> None:
+    for kind in journal.AnyLine.__args__:
+        assert kind.__dict__.get("__doc__"), kind
+        assert msgspec.structs.fields(kind)
