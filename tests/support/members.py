@@ -1,0 +1,105 @@
+"""A member made by hand: a presence connection and claims, each under the test's control."""
+
+import asyncio
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
+from contract.wire import Task, Wire
+from contract.words import DEFAULT_GROUP, TAG_TARGET, anycast
+
+_decoder = msgspec.json.Decoder(FromSteward)
+
+
+async def submit(wire: Wire, job: str, group: str = DEFAULT_GROUP, **tags: str) -> None:
+    """Create a job that any member of `group` may claim."""
+    all_tags = {TAG_TARGET: anycast(group)} | {key.replace("__", ":"): v for key, v in tags.items()}
+    soon = int((time.time() + 600) * 1000)
+    await wire.create_promise(job, soon, {"func": "by_hand", "args": []}, all_tags)
+
+
+async def claim(wire: Wire, job: str, pid: str, ttl: float = 60.0) -> Task:
+    """Claim `job` as it stands; `ttl` in seconds."""
+    task = await wire.task(job)
+    assert task is not None, f"no task {job}"
+    data = {"id": job, "version": task.version, "pid": pid, "ttl": int(ttl * 1000)}
+    reply = await wire.call("task.acquire", data)
+    return msgspec.convert(reply.data["task"], Task)
+
+
+async def fulfil(wire: Wire, job: str, version: int, value: Any) -> int:
+    """Write a result under `version`; return the server's status."""
+    settle = {"id": job, "state": "resolved", "value": {"data": value}}
+    action = {"kind": "promise.settle", "head": {"corrId": "x", "version": ""}, "data": settle}
+    data = {"id": job, "version": version, "action": action}
+    return (await wire.call("task.fulfill", data, accept=(404, 409))).status
+
+
+async def is_pending(wire: Wire, job: str) -> bool:
+    task = await wire.task(job)
+    return task is not None and task.state == "pending"
+
+
+async def freed(wire: Wire, job: str, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    """Wait until `job` is pending, `timeout` seconds at most."""
+    end = time.monotonic() + timeout
+    while not await is_pending(wire, job):
+        assert time.monotonic() < end, f"{job} is not free again after {timeout:g} s"
+        await asyncio.sleep(0.02)
+
+
+class HandMember:
+    """Says hello on entering; `vanish` ends its presence as the death of a process would."""
+
+    def __init__(self, port: int, name: str, group: str = DEFAULT_GROUP, slots: int = 4) -> None:
+        self.name = name
+        self.port = port
+        self._hello = Hello(member=name, group=group, slots=slots)
+        self.released: list[tuple[str, int]] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.vanish()
+
+    async def connect(self) -> None:
+        await self.vanish()
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+        await self._say(self._hello)
+        assert isinstance(await self.hear(), Welcome)
+
+    async def hear(self, timeout: float = 5.0) -> FromSteward:  # noqa: ASYNC109 - reads well
+        """Return the steward's next message."""
+        line = await asyncio.wait_for(self._reader.readline(), timeout)
+        message: FromSteward = _decoder.decode(line)
+        if isinstance(message, Released):
+            self.released = message.tasks
+        return message
+
+    async def vanish(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def leave(self) -> None:
+        await self._say(Bye())
+        await self.vanish()
+
+    async def _say(self, message: FromMember) -> None:
+        assert self._writer is not None, f"{self.name} is not connected"
+        self._writer.write(msgspec.json.encode(message) + b"\n")
+        await self._writer.drain()
