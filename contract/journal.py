@@ -182,6 +182,8 @@ class StewardStarted(Line, frozen=True, tag="steward.started"):
 
 
 class Joined(Line, frozen=True, tag="member.joined"):
+    """A member opened its presence with the steward."""
+
     member: str
     group: str
 

@@ -124,8 +124,12 @@ def table(cls: type[Any]) -> str:
         default = (
             "(must be given)" if one.default is None else f"`{one.default}`" if one.default else ""
         )
-        rows.append(f"| `{one.env}` | {default} | {one.kind.accepts} | {one.help} |")
+        rows.append(f"| `{one.env}` | {default} | {one.kind.accepts} | {_sentence(one.help)} |")
     return "\n".join(rows)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].removesuffix('.')}."
 
 
 # How values are read.
