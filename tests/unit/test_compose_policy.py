@@ -1,0 +1,181 @@
+"""What every service of compose.yaml must keep to, and that its values are those of the code."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from client.settings import ClientSettings
+from contract import settings, tuning, words
+from devserver.settings import DevServerSettings
+from steward.settings import StewardSettings
+from worker.settings import Settings as WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+AUTH: dict[str, Any] = yaml.safe_load((ROOT / "compose.auth.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+VERSIONS = dict(
+    line.split("=", 1)
+    for line in (ROOT / ".env").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+OURS = {"worker": WorkerSettings, "steward": StewardSettings, "client": ClientSettings}
+#: The only things of the host that a container may see; all of them read-only.
+HOST_MOUNTS = {
+    "prometheus": {"./observability/prometheus:/etc/prometheus:ro"},
+    "grafana": {
+        "./observability/grafana/provisioning:/etc/grafana/provisioning:ro",
+        "./observability/grafana/dashboards:/etc/grafana/dashboards:ro",
+    },
+}
+RUN_ONCE = {"client", "fleet"}
+
+every = pytest.mark.parametrize("name", SERVICES)
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return what a service is given, with the defaults of `${NAME:-default}` filled in."""
+    found: dict[str, str] = SERVICES[name].get("environment", {})
+    return {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for key, value in found.items()}
+
+
+def seconds(text: str) -> float:
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+@every
+def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    forbidden = {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode", "container_name"}
+    assert not forbidden & set(service)
+
+
+@every
+def test_a_service_sees_of_the_host_what_is_declared_here(name: str) -> None:
+    mounts = {one for one in SERVICES[name].get("volumes", []) if one.startswith((".", "/", "~"))}
+    assert mounts == HOST_MOUNTS.get(name, set())
+    named = {one.split(":")[0] for one in SERVICES[name].get("volumes", [])} - {
+        one.split(":")[0] for one in mounts
+    }
+    assert named <= set(COMPOSE["volumes"])
+
+
+@every
+def test_a_service_has_limits_and_a_health_check(name: str) -> None:
+    service = SERVICES[name]
+    limits = service["deploy"]["resources"]["limits"]
+    assert set(limits) == {"cpus", "memory", "pids"}
+    check = service.get("healthcheck")
+    if name in RUN_ONCE:
+        assert check == {"disable": True}
+        assert service["restart"] == "no"
+    else:
+        assert check or f"AS {name}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+        assert service["restart"] == "unless-stopped"
+
+
+@every
+def test_host_ports_are_on_loopback_and_can_be_moved(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z]+_HOST_PORT-\d+\}:\d+", port), port
+
+
+@every
+def test_a_version_stands_in_the_versions_file_only(name: str) -> None:
+    image = SERVICES[name]["image"]
+    variable = re.search(r"\$\{(\w+)\}$", image)
+    assert variable, image
+    assert variable.group(1) in VERSIONS
+    assert not re.search(r":(latest|v?\d+)$", VERSIONS[variable.group(1)])
+
+
+@every
+def test_waiting_for_another_service_means_waiting_for_its_health(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert how["condition"] == "service_healthy", f"{name} waits for {other}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_is_declared_and_its_value_accepted(name: str) -> None:
+    given = environment(name)
+    extra = AUTH["services"][name]["environment"]
+    declared = {one.env for _, one in settings.declared(OURS[name])}
+    assert {key.removesuffix("_FILE") for key in given | extra} <= declared
+    settings.load(OURS[name], given)
+
+
+def test_the_server_runs_with_the_tuned_values() -> None:
+    given = environment("server")
+    ways = ("STORAGE", "SERVER", "OBSERVABILITY", "LEVEL", "AUTH")
+    tuned = {
+        key: value
+        for key, value in given.items()
+        if key.split("_", 1)[1].split("__")[0] not in ways
+    }
+    assert tuned == tuning.SERVER_ENV
+    known = {one.env for _, one in settings.declared(DevServerSettings)}
+    assert set(given) <= known | {"RESONATE_STORAGE__POSTGRES__URL"}
+
+
+def test_the_worker_is_given_the_tuned_lease_and_drain_and_the_time_to_drain() -> None:
+    given = environment("worker")
+    assert float(given["WORKER_LEASE"]) == tuning.LEASE_SECONDS
+    assert float(given["WORKER_DRAIN"]) == tuning.DRAIN_SECONDS
+    grace = seconds(SERVICES["worker"]["stop_grace_period"])
+    assert grace == tuning.DRAIN_SECONDS + tuning.GRACE_MARGIN_SECONDS
+
+
+def test_addresses_in_compose_are_the_ports_of_the_contract() -> None:
+    assert environment("worker")["WORKER_STEWARD"] == f"steward:{words.PRESENCE_PORT}"
+    for name in ("worker", "steward", "client", "fleet"):
+        assert environment(name)["RESONATE_URL"] == f"http://server:{words.SERVER_PORT}"
+    inside = {name: SERVICES[name]["ports"][0].rsplit(":", 1)[1] for name in ("server", "steward")}
+    assert inside == {"server": str(words.SERVER_PORT), "steward": str(words.STEWARD_PORT)}
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for port, page in (
+        (words.WORKER_PORT, "/readyz"),
+        (words.STEWARD_PORT, "/readyz"),
+        (words.SERVER_PORT, "/health"),
+    ):
+        assert f'"{page}", "{port}"' in dockerfile
+
+
+def test_a_member_cut_off_from_the_backend_reaches_neither_server_nor_steward() -> None:
+    others = set(SERVICES["worker"]["networks"]) - {"backend"}
+    assert "backend" in SERVICES["worker"]["networks"]
+    for name in ("server", "steward"):
+        assert not others & set(SERVICES[name]["networks"])
+    assert len(set(SERVICES["prometheus"]["networks"]) & set(SERVICES["worker"]["networks"])) == 1
+
+
+def test_chaos_may_strike_the_fleet_and_nothing_else() -> None:
+    allowed = {
+        name for name in SERVICES if SERVICES[name].get("labels") == {"fleet.chaos": "allowed"}
+    }
+    assert allowed == {"server", "worker", "steward"}
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert VERSIONS["FLEET_VERSION"] == project["version"]
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^ARG VERSION=(.+)$", dockerfile, re.MULTILINE) == [project["version"]]
+
+
+def test_every_image_variable_is_used() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    assert {name for name in VERSIONS if f"${{{name}}}" not in text} == set()
+
+
+def test_no_secret_stands_in_a_file_of_ours() -> None:
+    for one in (COMPOSE | AUTH)["secrets"].values():
+        assert one["file"].startswith("secrets/")
+    assert "secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
