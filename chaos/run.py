@@ -193,34 +193,31 @@ class Run:
             await asyncio.sleep(order.seconds)
         finally:  # also when the run is given up: nothing stays frozen
             answer = await self._adapter.heal(order.fault, member)
-            self._write(Healed(strike=order.strike, fault=order.fault, target=member.member))
-            self._say("healed", f"{member.member}: {answer}")
+            self._healed(order, member.member, answer)
 
     async def _strike_fleet(self, order: Order, looker: Looker, view: View) -> None:
         held = [(task.id, task.version) for task in await looker.held()]
-        doing: dict[str, tuple[str, Callable[[], Awaitable[str]]]] = {
-            "server-restart": ("server", self._adapter.restart_server),
-            "rolling-restart": ("members", self._adapter.rolling_restart),
-            "scale": ("members", lambda: self._adapter.scale(order.to)),
+        doing: dict[str, tuple[str, str, Callable[[], Awaitable[str]]]] = {
+            "server-restart": ("server", "killed", self._adapter.restart_server),
+            "rolling-restart": ("members", "replaced in turn", self._adapter.rolling_restart),
+            "scale": ("members", f"to be {order.to}", lambda: self._adapter.scale(order.to)),
         }
-        target, do = doing[order.fault]
-        at = round(time.time(), 6)
-        self._say(order.fault, f"{target}, at {view.done} of {view.total} jobs done")
-        try:
-            answer = await do()
-        except PlaceFailed as failed:
-            self._miss(order, str(failed))
-            return
-        struck = Struck(strike=order.strike, fault=order.fault, target=target, at=at, held=held)
+        target, answer, do = doing[order.fault]
+        struck = Struck(strike=order.strike, fault=order.fault, target=target, held=held)
         self._write(msgspec.structs.replace(struck, answer=answer, done=view.done))
-        self._write(Healed(strike=order.strike, fault=order.fault, target=target))
-        self._say("healed", f"{target}: {answer}")
+        self._say(order.fault, f"{target} {answer}, at {view.done} of {view.total} jobs done")
+        self._healed(order, target, await do())
 
     # Words and witnesses.
 
     def _miss(self, order: Order, why: str) -> None:
         self._write(Missed(strike=order.strike, fault=order.fault, why=why))
         self._say("missed", f"{order.fault}: {why}")
+
+    def _healed(self, order: Order, target: str, answer: str) -> None:
+        healed = Healed(strike=order.strike, fault=order.fault, target=target, answer=answer)
+        self._write(healed)
+        self._say("healed", f"{target}: {answer}")
 
     def _write(self, line: Line) -> None:
         self._journal.write(line)

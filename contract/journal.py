@@ -280,11 +280,12 @@ class Missed(Line, frozen=True, tag="strike.missed"):
 
 
 class Healed(Line, frozen=True, tag="strike.healed"):
-    """What a strike had stopped runs again (thawed, reconnected, restarted)."""
+    """What a strike had stopped runs again (thawed, reconnected, restarted); `answer`: how."""
 
     strike: int
     fault: str
     target: str
+    answer: str = ""
 
 
 class RunEnded(Line, frozen=True, tag="run.ended"):
