@@ -74,7 +74,8 @@ class Fleet:
         """Run a client that must succeed; return the ids that it printed."""
         done = self.client("--json", *args, timeout=60.0, **env)
         assert done.returncode == 0, f"client ended with {done.returncode}: {done.stderr}"
-        return [json.loads(line)["id"] for line in done.stdout.splitlines() if line]
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line]
+        return [line["id"] for line in lines if line["action"] == "confirmed"]
 
     def journal(self) -> list[AnyLine | BadLine]:
         """Return every journal line so far, by time."""
