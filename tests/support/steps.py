@@ -1,0 +1,146 @@
+"""Random sequences of requests over a few ids, so that they meet in every way."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from devserver.state import State
+
+#: Virtual time of a sequence's first step, in Unix milliseconds.
+START = 1_000_000_000_000
+#: Passing more virtual time than this between two steps lets everything lapse at once.
+_PAUSES = [0, 0, 1, 10, 1_000, 5_000, 31_000]
+
+_IDS = ["a", "a.1", "a.2", "b", "b.1"]
+_KINDS = [
+    *["promise.create"] * 5,
+    *["task.acquire"] * 6,
+    *["task.suspend"] * 4,
+    *["task.fulfill", "task.create", "task.release", "tick"] * 2,
+    *["promise.get", "promise.settle", "promise.register_callback", "promise.register_listener"],
+    *["promise.search", "task.get", "task.search", "task.heartbeat", "task.halt", "task.continue"],
+    *["fence.create", "fence.settle", "task.nonsense"],
+]
+_TAGS: list[dict[str, str]] = [
+    {"resonate:target": "poll://any@workers"},
+    {"resonate:target": "poll://any@workers", "resonate:branch": "a"},
+    {"resonate:target": "poll://uni@workers/w1", "resonate:timer": "true"},
+    {"resonate:timer": "true", "resonate:branch": "a"},
+    {},
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a pause in milliseconds, then a request or a tick.
+
+    `off` is added to the version that the task really has, `after` to the time for a timeout.
+    """
+
+    pause: int
+    what: str
+    id: str
+    other: str
+    pid: str
+    ttl: int
+    after: int
+    off: int
+    tags: dict[str, str]
+    verdict: str
+    limit: int
+
+    def request(self, state: State, now: int) -> tuple[str, dict[str, Any]]:
+        """Return kind and data; the version is the task's of the moment, plus `off`."""
+        # A search, for it changes nothing; a get would let the promise run out.
+        tasks = state.apply(now, "task.search", {"limit": 1000}).data["tasks"]
+        version = next((task["version"] for task in tasks if task["id"] == self.id), 0)
+        held = {"id": self.id, "version": max(0, version + self.off)}
+        if self.what.startswith("fence."):
+            kind = self.what.replace("fence", "promise")
+            action = {"kind": kind, "head": {}, "data": self._data(kind, self.other, now)}
+            return "task.fence", held | {"action": action}
+        if self.what.startswith("task."):
+            return self.what, self._task_data(held, now)
+        return self.what, self._data(self.what, self.id, now)
+
+    def _data(self, kind: str, id: str, now: int) -> dict[str, Any]:
+        match kind:
+            case "promise.create":
+                param = {"headers": {}, "data": str(self.ttl)}
+                timeout = max(0, now + self.after)
+                return {"id": id, "timeoutAt": timeout, "param": param, "tags": self.tags}
+            case "promise.settle":
+                return {"id": id, "state": self.verdict, "value": {"data": self.pid}}
+            case "promise.register_callback":
+                return {"awaited": self.other, "awaiter": id}
+            case "promise.register_listener":
+                return {"awaited": id, "address": f"poll://uni@clients/{self.pid}"}
+            case "promise.search":
+                tags = {"tags": self.tags} if self.off == 0 else {}
+                return {"limit": self.limit, "cursor": self.other, **tags}
+        return {"id": id}
+
+    def _task_data(self, held: dict[str, Any], now: int) -> dict[str, Any]:
+        lease = {"pid": self.pid, "ttl": self.ttl}
+        match self.what:
+            case "task.create":
+                return lease | {"action": self._action("promise.create", now)}
+            case "task.acquire":
+                return held | lease
+            case "task.fulfill":
+                return held | {"action": self._action("promise.settle", now)}
+            case "task.suspend":
+                return held | {"actions": [self._action("promise.register_callback", now)]}
+            case "task.search":
+                return {"limit": self.limit, "state": "pending" if self.off else None}
+        return held | {"pid": self.pid, "tasks": [held]}
+
+    def _action(self, kind: str, now: int) -> dict[str, Any]:
+        return {"kind": kind, "head": {}, "data": self._data(kind, self.id, now)}
+
+
+def sequences(longest: int = 60) -> st.SearchStrategy[list[Step]]:
+    """Sequences of `longest` steps, or down to a third of it."""
+    step = st.builds(
+        Step,
+        pause=st.sampled_from(_PAUSES),
+        what=st.sampled_from(_KINDS),
+        id=st.sampled_from(_IDS),
+        other=st.sampled_from(_IDS),
+        pid=st.sampled_from(["w1", "w2"]),
+        ttl=st.sampled_from([1, 5_000, 60_000]),
+        after=st.sampled_from([-1, 0, 3_000, 60_000, 3_600_000]),
+        off=st.sampled_from([0, 0, 0, 0, 0, -1, 1]),
+        tags=st.sampled_from(_TAGS),
+        verdict=st.sampled_from(["resolved", "rejected", "rejected_canceled"]),
+        limit=st.sampled_from([1, 2, 50]),
+    )
+    return st.lists(step, min_size=longest // 3, max_size=longest)
+
+
+def queue_and_tasks(state: State) -> dict[str, Any]:
+    """Everything that is queued for delivery, and every task: what a tick can change."""
+    messages = [
+        {"address": address, "message": {"kind": kind, "head": {}, "data": data}}
+        for address, kind, data in state.outgoing(1_000_000)
+    ]
+    tasks: list[Any] = []
+    cursor: str | None = None
+    while True:
+        page = state.apply(0, "task.search", {"limit": 1000, "cursor": cursor}).data
+        tasks += page["tasks"]
+        cursor = page.get("cursor")
+        if cursor is None:
+            return {"messages": messages, "tasks": tasks}
+
+
+def comparable(data: Any) -> Any:
+    """Leave out of a reply what may differ: the words of errors and correlation ids."""
+    if isinstance(data, str):
+        return "(an error)"
+    if isinstance(data, dict) and "action" in data:
+        inner = data["action"]
+        head = {name: value for name, value in inner["head"].items() if name != "corrId"}
+        return data | {"action": inner | {"head": head, "data": comparable(inner["data"])}}
+    return data
