@@ -1,0 +1,143 @@
+"""What the steward exports is what the server says."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contract.wire import Wire
+from steward.looks import FEW, Looks
+from tests.contract.test_steward_handover import members, page, presence_port
+from tests.support.fleet import Fleet
+from tests.support.members import HandMember, claim, submit
+from tests.support.servers import Server
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+async def wire(server: Server) -> AsyncIterator[Wire]:
+    async with Wire(server.url) as opened:
+        yield opened
+
+
+async def submit_many(wire: Wire, count: int, group: str, prefix: str) -> None:
+    gate = asyncio.Semaphore(32)
+
+    async def one(number: int) -> None:
+        async with gate:
+            await submit(wire, f"{prefix}-{number:05}", group)
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+
+
+async def test_a_look_counts_every_group(wire: Wire) -> None:
+    await submit_many(wire, 3, "left", "l")
+    await submit_many(wire, 2, "right", "r")
+    await submit(wire, "sleep:1", "left", resonate__timer="true")
+    await claim(wire, "l-00000", "m-1")
+    await wire.call("task.halt", {"id": "r-00000"})
+    view = await Looks(wire).look()
+    left, right = view.groups["left"], view.groups["right"]
+    assert (left.waiting, left.running, left.parked) == (2, 1, 0)
+    assert (right.waiting, right.running, right.parked) == (1, 0, 1)
+    assert 0 <= left.oldest_age(view.at) < 30
+    assert view.leases == {"m-1": [("l-00000", 1)]}
+
+
+async def test_many_new_jobs_are_learnt_by_pages_and_only_once(server: Server, wire: Wire) -> None:
+    count = 4 * FEW
+    await submit_many(wire, count, "many", "job")
+    await submit_many(wire, 5, "other", "z")
+    looks = Looks(wire)
+    for _ in range(2):
+        view = await looks.look()
+        assert view.groups["many"].waiting == count
+        assert view.groups["other"].waiting == 5
+    assert requests(server, "promise.get") == 0
+    assert requests(server, "promise.search") == 1
+    await submit(wire, "one-more", "other")
+    assert (await looks.look()).groups["other"].waiting == 6
+    assert requests(server, "promise.get") == 1
+
+
+def requests(server: Server, kind: str) -> float:
+    """Return how often the server has been asked `kind`, by its own count."""
+    lines = server.metrics().splitlines()
+    mine = [one for one in lines if one.startswith("resonate_request_total") and f'"{kind}"' in one]
+    return sum(float(one.rpartition(" ")[2]) for one in mine)
+
+
+async def test_a_suspended_job_is_counted_as_that(wire: Wire) -> None:
+    await submit(wire, "parent")
+    await submit(wire, "parent:1")
+    task = await claim(wire, "parent", "m-1")
+    action = {
+        "kind": "promise.register_callback",
+        "head": {"corrId": "x", "version": ""},
+        "data": {"awaited": "parent:1", "awaiter": "parent"},
+    }
+    await wire.call("task.suspend", {"id": "parent", "version": task.version, "actions": [action]})
+    view = await Looks(wire).look()
+    counts = view.groups["worker-group"]
+    # The child was called on a group: it waits for a member like any job.
+    assert (counts.waiting, counts.running, counts.suspended) == (1, 0, 1)
+
+
+async def test_the_metrics_page_follows_the_server(fleet: Fleet, wire: Wire) -> None:
+    steward = fleet.steward(STEWARD_INTERVAL="0.1", STEWARD_GROUPS="quiet,worker-group")
+    wait_until(lambda: 'fleet_jobs_waiting{group="quiet"} 0.0' in page(steward, "/metrics"), 5, "0")
+    await submit(wire, "job-1")
+    await submit(wire, "job-2")
+    async with HandMember(presence_port(steward), "m-1") as member:
+        await claim(wire, "job-1", "m-1")
+        for line in (
+            'fleet_jobs_waiting{group="worker-group"} 1.0',
+            'fleet_jobs_running{group="worker-group"} 1.0',
+            'fleet_members{group="worker-group"} 1.0',
+            'fleet_member_leases{member="m-1"} 1.0',
+        ):
+            wait_until(lambda line=line: line in page(steward, "/metrics"), 5, line)  # type: ignore[misc]
+        assert members(steward) == [
+            {
+                "member": "m-1",
+                "group": "worker-group",
+                "slots": 4,
+                "present": True,
+                "leases": [["job-1", 1]],
+            }
+        ]
+        await wire.release("job-1", 1)
+        await member.leave()
+    gone = 'fleet_member_leases{member="m-1"}'
+    wait_until(lambda: gone not in page(steward, "/metrics"), 5, "its series is gone")
+    zero = 'fleet_members{group="worker-group"} 0.0'
+    wait_until(lambda: zero in page(steward, "/metrics"), 5, "no members are zero members")
+
+
+def test_it_says_so_when_the_server_does_not_answer(fleet: Fleet) -> None:
+    steward = fleet.steward(STEWARD_INTERVAL="0.1")
+    fleet.server.kill()
+    wait_until(lambda: steward.lines("server.failed"), 5, "the log tells of it")
+    failed = 'fleet_steward_errors_total{what="look"} 0.0'
+    wait_until(lambda: failed not in page(steward, "/metrics"), 5, "and so do the metrics")
+    assert page(steward, "/readyz") == "ok\n", "members must still find their steward"
+
+
+NONSENSE = (b"", b"\n", b"GET / HTTP/1.1\r\n\r\n", b"{}\n", b"x" * 10_000, b'{"kind":"bye"}\n')
+
+
+def test_nonsense_on_the_presence_port_ends_that_connection_only(fleet: Fleet) -> None:
+    steward = fleet.steward()
+    for nonsense in NONSENSE:
+        with socket.create_connection(("127.0.0.1", presence_port(steward)), timeout=5) as talk:
+            talk.sendall(nonsense)
+            talk.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                assert talk.recv(100) == b""
+    assert json.loads(page(steward, "/members")) == {"members": []}
+    assert steward.running

@@ -1,0 +1,173 @@
+"""Parking on a server, and what an operator can do about it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.journal import Journal, Parked, Redriven, Rejected, read_folder
+from contract.wire import Wire
+from steward import quarantine_desk as desk
+from tests.support.fleet import Fleet
+from tests.support.members import HandMember, claim, freed, fulfil, submit
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+PROMPT: dict[str, Any] = {"STEWARD_GRACE": "0", "STEWARD_INTERVAL": "0.1"}
+
+
+@pytest.fixture
+async def wire(fleet: Fleet) -> AsyncIterator[Wire]:
+    async with Wire(fleet.server.url) as opened:
+        yield opened
+
+
+def started(steward: Process, field: str = "presence_port") -> int:
+    return int(steward.line("steward.started")[field])
+
+
+def state_of(fleet: Fleet, job: str) -> str:
+    task = fleet.server.task(job)
+    assert task is not None
+    return str(task["state"])
+
+
+async def crash(fleet: Fleet, wire: Wire, steward: Process, member: str, *jobs: str) -> None:
+    """Have `member` claim `jobs` and die."""
+    async with HandMember(started(steward), member):
+        for job in jobs:
+            await claim(wire, job, member)
+    wait_until(
+        lambda: all(state_of(fleet, job) in ("pending", "halted") for job in jobs),
+        5,
+        f"what {member} held is released or parked",
+    )
+
+
+async def test_a_job_is_parked_after_more_crashes_than_allowed_and_its_company_is_not(
+    fleet: Fleet, wire: Wire
+) -> None:
+    steward = fleet.steward(STEWARD_MAX_CRASHES="2", **PROMPT)
+    for job in ("poison", "other-1", "other-2", "other-3"):
+        await submit(wire, job)
+    for number in (1, 2, 3):
+        assert state_of(fleet, "poison") == "pending"
+        await crash(fleet, wire, steward, f"m-{number}", "poison", f"other-{number}")
+    assert state_of(fleet, "poison") == "halted"
+    wait_until(lambda: fleet.journal_of(Parked), 5, "the journal tells of it")
+    line = fleet.journal_of(Parked)[0]
+    assert (line.job, line.crashes, line.members) == ("poison", 3, ["m-1", "m-2", "m-3"])
+    assert {state_of(fleet, f"other-{n}") for n in (1, 2, 3)} == {"pending"}
+    records = await desk.records_from_page(f"http://127.0.0.1:{started(steward, 'port')}")
+    (shown,) = await desk.parked(wire, records)
+    assert (shown.task, shown.function, shown.claims) == ("poison", "by_hand", 3)
+    assert shown.record is not None
+    assert [one.attempt for one in shown.record.crashes] == [1, 2, 3]
+
+
+async def test_counts_survive_a_restart_of_the_steward(
+    fleet: Fleet, wire: Wire, tmp_path: Path
+) -> None:
+    state = tmp_path / "steward.json"
+    await submit(wire, "poison")
+    for number in (1, 2):
+        steward = fleet.steward(
+            f"steward-{number}", STEWARD_MAX_CRASHES="1", STEWARD_STATE=str(state), **PROMPT
+        )
+        await crash(fleet, wire, steward, f"m-{number}", "poison")
+        steward.kill()
+    assert state_of(fleet, "poison") == "halted"
+    assert desk.records_from_file(state)["poison"].members == ["m-1", "m-2"]
+
+
+async def test_drains_do_not_count(fleet: Fleet, wire: Wire) -> None:
+    steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
+    await submit(wire, "job-1")
+    async with HandMember(started(steward), "m-1") as member:
+        task = await claim(wire, "job-1", "m-1")
+        await wire.release("job-1", task.version)
+        await member.leave()
+    await claim(wire, "job-1", "m-1")  # left behind after the goodbye: released, not counted
+    await freed(wire, "job-1")
+    assert fleet.journal_of(Parked) == []
+
+
+async def test_a_false_alarm_takes_a_job_out_of_quarantine(fleet: Fleet, wire: Wire) -> None:
+    steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
+    await submit(wire, "job-1")
+    async with HandMember(started(steward), "m-1") as member:
+        await claim(wire, "job-1", "m-1")
+        await member.vanish()
+        wait_until(lambda: state_of(fleet, "job-1") == "halted", 5, "it is parked")
+        await member.connect()
+        await freed(wire, "job-1")
+    assert [line.job for line in fleet.journal_of(Redriven)] == ["job-1"]
+
+
+async def test_several_suspects_are_tried_one_after_the_other(fleet: Fleet, wire: Wire) -> None:
+    steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
+    jobs = ("a", "b", "c")
+    for job in jobs:
+        await submit(wire, job)
+    async with HandMember(started(steward), "m-1"):
+        for job in jobs:
+            await claim(wire, job, "m-1")
+    for job in jobs:  # each in its turn, the next not before the one before is over
+        await freed(wire, job)
+        assert [j for j in jobs if state_of(fleet, j) == "pending"] == [job]
+        mine = await claim(wire, job, "m-2")
+        assert await fulfil(wire, job, mine.version, "MQ==") == 200
+    assert fleet.journal_of(Parked) == []
+
+
+async def park(fleet: Fleet, wire: Wire, job: str) -> Process:
+    steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
+    await submit(wire, job)
+    await crash(fleet, wire, steward, "m-1", job)
+    assert state_of(fleet, job) == "halted"
+    return steward
+
+
+async def test_redrive_gives_it_back_with_a_clean_record(
+    fleet: Fleet, wire: Wire, tmp_path: Path
+) -> None:
+    steward = await park(fleet, wire, "job-1")
+    await desk.redrive(wire, "job-1", Journal("desk", tmp_path / "desk"))
+    assert state_of(fleet, "job-1") == "pending"
+    (line,) = read_folder(tmp_path / "desk")
+    assert isinstance(line, Redriven)
+    pages = f"http://127.0.0.1:{started(steward, 'port')}"
+    async with asyncio.timeout(5):
+        while await desk.records_from_page(pages):  # noqa: ASYNC110 - until the steward has seen it too
+            await asyncio.sleep(0.05)
+
+
+async def test_reject_ends_the_job_with_the_reason(
+    fleet: Fleet, wire: Wire, tmp_path: Path
+) -> None:
+    await park(fleet, wire, "job-1")
+    promise = await desk.reject(wire, "job-1", "no good", Journal("desk", tmp_path / "desk"))
+    assert promise.state == "rejected"
+    assert promise.value.decoded() == {"__type": "error", "message": "no good"}
+    assert state_of(fleet, "job-1") == "fulfilled"
+    assert await desk.parked(wire) == []
+    (line,) = read_folder(tmp_path / "desk")
+    assert isinstance(line, Rejected)
+    assert (line.job, line.why) == ("job-1", "no good")
+
+
+async def test_only_what_is_parked_can_be_shown_redriven_or_rejected(
+    fleet: Fleet, wire: Wire
+) -> None:
+    await submit(wire, "job-1")
+    with pytest.raises(desk.NotParked, match="job-1 is pending, not parked"):
+        await desk.redrive(wire, "job-1")
+    with pytest.raises(desk.NotParked, match="job-1 is pending, not parked"):
+        await desk.reject(wire, "job-1", "no good")
+    with pytest.raises(desk.NotParked, match="there is no task nobody"):
+        await desk.show(wire, "nobody")
+    assert state_of(fleet, "job-1") == "pending"
