@@ -33,6 +33,12 @@ class Attempt:
     #: Tasks of the event loop and threads in which the attempt runs.
     tasks: set[asyncio.Task[object]] = field(default_factory=set)
     runs: set[Run] = field(default_factory=set)
+    #: A write that ends the attempt is on its way.
+    writing: bool = False
+    #: The function can wait durably: later claims may be resumes.
+    suspends: bool = False
+    #: When steps that are not checkpointed yet began, by promise.
+    steps: dict[str, float] = field(default_factory=dict)
     #: Durable waits that were found settled: each may have cost a claim of its own.
     waits: int = 0
 

@@ -1,5 +1,6 @@
 """Stopping in order: named steps, in a thread that a blocked event loop cannot stop."""
 
+import os
 import queue
 import threading
 import time
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from contract import exits
 from contract.journal import DrainStep
 from worker.attempts import Attempt, Table
-from worker.leases import Line, Silent
 from worker.ledger import Ledger
+from worker.post import Post, Silent
 
 #: Seconds between two looks at what is still held.
 LOOK = 0.02
@@ -45,14 +47,14 @@ class Drain:
         signals: "queue.SimpleQueue[str]",
         seconds: float,
         table: Table,
-        line: Line,
+        post: Post,
         ledger: Ledger,
         doors: Doors,
     ) -> None:
         self._signals = signals
         self._seconds = seconds
         self._table = table
-        self._line = line
+        self._post = post
         self._ledger = ledger
         self._doors = doors
 
@@ -62,6 +64,13 @@ class Drain:
     def run(self) -> None:
         """Wait for the first signal and go through the steps."""
         log.info("signal", signal=self._signals.get())
+        try:
+            self._steps()
+        except BaseException:  # a defect: the process must end all the same
+            log.exception("drain.failed")
+            os._exit(exits.FAILED)
+
+    def _steps(self) -> None:
         self._step("not-ready")
         self._doors.not_ready()
         self._step("intake-closed")
@@ -90,18 +99,20 @@ class Drain:
 
     def _hand_back(self) -> None:
         patience = time.monotonic() + HAND_BACK_PATIENCE
+        while self._doors.claiming() and time.monotonic() < patience:
+            time.sleep(LOOK)
         for attempt in self._table.held():
             if self._release(attempt, patience) and self._table.finish(attempt):
                 self._ledger.ended(attempt, "released")
             self._doors.stop_body(attempt)
-        self._line.close()
+        self._post.close()
 
     def _release(self, attempt: Attempt, patience: float) -> bool:
         """Put the job back; False where it is no longer ours, or nobody answered."""
         data = {"id": attempt.task, "version": attempt.version}
         while True:
             try:
-                return self._line.call("task.release", data).ok
+                return self._post.call("task.release", data).ok
             except Silent as silent:
                 if time.monotonic() >= patience:
                     log.warning("hand-back.failed", task=attempt.task, why=str(silent))

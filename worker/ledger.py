@@ -1,5 +1,7 @@
 """Where the member's events are told: each one once, to the journal and to the metrics."""
 
+import time
+
 from contract.journal import (
     Claimed,
     ClaimRefused,
@@ -29,8 +31,8 @@ class Ledger:
         self.metrics = metrics
         self.totals: dict[str, int] = {}
 
-    def claimed(self, attempt: Attempt, waited: float, *, suspends: bool) -> None:
-        self.metrics.claimed(attempt, waited, suspends=suspends)
+    def claimed(self, attempt: Attempt, waited: float) -> None:
+        self.metrics.claimed(attempt, waited)
         self.journal.write(
             Claimed(
                 job=attempt.job,
@@ -41,8 +43,8 @@ class Ledger:
             )
         )
 
-    def refused(self, task: str, version: int) -> None:
-        self.metrics.claim("refused")
+    def refused(self, task: str, version: int, result: str) -> None:
+        self.metrics.claim(result)
         self.journal.write(ClaimRefused(task=task, version=version), 10)
 
     def ended(self, attempt: Attempt, outcome: str, error: str = "") -> None:
@@ -81,6 +83,7 @@ class Ledger:
         )
 
     def step_began(self, attempt: Attempt, promise: str) -> None:
+        attempt.steps[promise] = time.monotonic()
         self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
 
     def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:

@@ -1,20 +1,19 @@
 """From the environment to an exit code."""
 
 import asyncio
-import logging
 import os
 import queue
 import sys
 from typing import Any
 
 import structlog
-from resonate.error import FunctionNotFoundError
 
 from contract import exits, logs
 from contract.journal import Journal
 from contract.settings import BadSettings, effective, load
-from worker import registry
-from worker.member import Member, name_of
+from worker import registry, sdk
+from worker.about import name_of
+from worker.member import Member
 from worker.settings import Settings
 
 
@@ -26,7 +25,7 @@ def live(signals: "queue.SimpleQueue[str]") -> int:
         return _refuse(*bad.lines)
     name = name_of(settings)
     logs.configure(settings.log_format, settings.log_level, name)
-    quiet_sdk()
+    sdk.quiet()
     log = structlog.get_logger()
     log.info("settings", **effective(settings))
     functions = registry.Registry()
@@ -48,22 +47,6 @@ async def _run(settings: Settings, name: str, *rest: Any) -> None:
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(exits.OK)
-
-
-def quiet_sdk() -> None:
-    """Keep the SDK's tracebacks of what our own lines tell out of the log."""
-    logging.getLogger("resonate").addFilter(_one_line)
-    for name in ("resonate.core", "resonate.resonate"):
-        logging.getLogger(name).addFilter(_one_line)
-
-
-def _one_line(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], FunctionNotFoundError):
-        return False
-    if record.exc_info and record.exc_info[1] is not None:
-        record.msg = f"{record.getMessage()}: {record.exc_info[1]}"
-        record.args, record.exc_info = (), None
-    return True
 
 
 def _refuse(*lines: str) -> int:

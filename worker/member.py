@@ -2,68 +2,48 @@
 
 import asyncio
 import os
-import platform
 import queue
-import secrets
-import socket
 import threading
-from contextlib import AsyncExitStack
-from datetime import timedelta
-from importlib import metadata
-from typing import Any
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 
 import structlog
-from resonate.observability import BackgroundTaskFailed, Event
-from resonate.resonate import Resonate
 
+from contract import exits
 from contract.journal import Journal, MemberReady, MemberStarted, MemberStopped
 from contract.pages import Pages
 from contract.presence import Hello
 from contract.wire import Wire
-from worker.attempts import Attempt, Table, current
+from worker.about import about, version
+from worker.attempts import Attempt, Table
+from worker.channel import Channel
+from worker.claims import Claims
 from worker.drain import Doors, Drain
 from worker.intake import Intake
-from worker.leases import Heart, Line
+from worker.leases import Heart
 from worker.ledger import Ledger
 from worker.metrics import Metrics
 from worker.network import Network
+from worker.post import Post
 from worker.presence import Presence
 from worker.probes import Probes, Pulse
 from worker.registry import Registry
-from worker.retries import Retries
+from worker.sdk import build
 from worker.settings import Settings
 from worker.stream import Stream
-from worker.witness import Witness
+from worker.writes import Writes
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
 LAST_PATIENCE = 2.0
-#: The SDK's own bound on concurrent tasks; slots are counted in the intake.
-PLENTY = 1_000_000
 log = structlog.get_logger()
 
 
-def name_of(settings: Settings) -> str:
-    """Return a name for this start of the member, under which its leases stand on the server."""
-    return f"{settings.member or socket.gethostname()}-{secrets.token_hex(3)}"
-
-
-def version() -> str:
-    try:
-        return metadata.version("resonate-fleet")
-    except metadata.PackageNotFoundError:  # run from a plain checkout
-        return "0"
-
-
-class NoHeartbeat:
-    """The SDK's heartbeat: our own thread beats."""
-
-    def start(self, task_id: str, task_version: int) -> None: ...
-    def stop(self, task_id: str) -> None: ...
-    def shutdown(self) -> None: ...
-
-
 class Member:
-    """One member. `run` returns when it has drained."""
+    """One member. `run` returns when it has drained.
+
+    Raises:
+        BadFunctions: the SDK refuses a function.
+    """
 
     def __init__(
         self,
@@ -79,78 +59,77 @@ class Member:
         self._journal = journal
         self._signals = signals
         self._table = Table()
-        names = set(registry.names())
-        self._metrics = Metrics(names.__contains__, settings.slots, version())
+        self._metrics = Metrics(registry.has, settings.slots, version())
         self._ledger = Ledger(journal, self._metrics)
         registry.step_began = self._ledger.step_began
+        self._wire = Wire(settings.url, settings.token)
+        self._stream = self._new_stream()
+        self._intake = Intake(
+            self._wire, self._stream, settings.group, name, settings.slots, self._metrics.count
+        )
+        self._channel = Channel(self._wire)
+        writes = Writes(self._channel, self._table, self._ledger, self._intake.avoid)
+        self._claims = Claims(
+            self._channel, name, self._table, self._ledger, registry, writes, self._intake
+        )
+        network = Network(self._channel, self._claims, writes)
+        self._resonate = build(settings, name, network, self._intake, registry, self._ledger)
+        self._heart = self._new_heart()
         self._pulse = Pulse()
+        self._probes = Probes(
+            self._pulse, self._heart, settings.liveness, lambda: self._stream.connected
+        )
+        self._presence = self._new_presence()
         self._stopped = asyncio.Event()
+        self._show()
 
     async def run(self) -> None:
         """Join the group and work until a signal has come and the drain is over.
 
         Raises:
             OSError: the port for metrics and probes cannot be had.
-            BadFunctions: the SDK refuses a function.
         """
-        settings = self._settings
         self._loop = asyncio.get_running_loop()
+        pages = self._probes.pages(self._metrics.page, about(self._settings, self._name))
         async with AsyncExitStack() as stack:
-            wire = await stack.enter_async_context(Wire(settings.url, settings.token))
-            network = Network(wire, self._name, self._table, self._ledger, self._registry)
-            stream = self._stream()
-            intake = Intake(
-                wire,
-                stream,
-                settings.group,
-                self._name,
-                settings.slots,
-                self._metrics.count,
-            )
-            network.slots = intake
-            heart = stack.enter_context(self._heart())
-            probes = Probes(self._pulse, heart, settings.liveness, lambda: stream.connected)
-            self._show(intake, stream, heart, probes)
-            pages = probes.pages(self._metrics.page, self._about())
-            page_server = stack.enter_context(Pages(settings.host, settings.port, pages))
-            presence = stack.enter_context(self._presence())
-            self._started(page_server.port)
+            await stack.enter_async_context(self._wire)
+            served = stack.enter_context(Pages(self._settings.host, self._settings.port, pages))
+            self._tell_start(served.port)
+            stack.enter_context(self._heart)
+            stack.enter_context(self._presence)
             pulse = asyncio.create_task(self._pulse.run())
             stack.callback(pulse.cancel)
-            self._sdk(network, intake).start()
-            self._drain(network, intake, probes, presence).start()
+            self._resonate.start()
+            self._new_drain().start()
             await self._stopped.wait()
 
-    # The parts.
+    # The parts that need more than a line.
 
-    def _line(self) -> Line:
+    def _new_post(self) -> Post:
         timeout = max(0.2, min(self._settings.lease / 3, 5.0))
-        return Line(self._settings.url, self._settings.token, timeout)
+        return Post(self._settings.url, self._settings.token, timeout)
 
-    def _heart(self) -> Heart:
+    def _new_heart(self) -> Heart:
         return Heart(
             self._table,
-            self._line(),
+            self._new_post(),
             self._name,
             self._settings.lease,
             self._lost,
             lambda: self._metrics.count("heartbeat_failures"),
         )
 
-    def _stream(self) -> Stream:
-        def lost(why: str) -> None:
-            self._ledger.server_lost(why)
-
+    def _new_stream(self) -> Stream:
         def back(seconds: float | None) -> None:
-            if seconds is not None:
-                self._ledger.server_back(seconds)
-            else:
+            if seconds is None:
                 self._journal.write(MemberReady())
+            else:
+                self._ledger.server_back(seconds)
 
         url = f"{self._settings.url}/poll/{self._settings.group}/{self._name}"
-        return Stream(url, self._settings.token, lost, back)
+        return Stream(url, self._settings.token, self._ledger.server_lost, back)
 
-    def _presence(self) -> Presence:
+    def _new_presence(self) -> Presence:
         def released(task: str, version: int) -> None:
             attempt = self._table.find(task, version)
             if attempt is not None:
@@ -159,61 +138,55 @@ class Member:
         hello = Hello(member=self._name, group=self._settings.group, slots=self._settings.slots)
         return Presence(self._settings.steward, hello, released)
 
-    def _sdk(self, network: Network, intake: Intake) -> Resonate:
-        settings = self._settings
-        resonate = Resonate(
-            network=network,
-            sources=[intake],
-            group=settings.group,
-            pid=self._name,
-            ttl=timedelta(seconds=settings.lease),
-            heartbeat=NoHeartbeat(),
-            max_concurrent_tasks=PLENTY,
-            retry_policy=Retries(settings.retries, settings.retry_delay, self._ledger.retried),
-            env={},
-            observer=observe,
-            subscription_refresh_secs=0,
-            autostart=False,
-        )
-        resonate.with_dependency(Witness(self._name, _attempt_number))
-        self._registry.install(resonate)
-        return resonate
-
-    def _drain(self, network: Network, intake: Intake, probes: Probes, presence: Presence) -> Drain:
-        def not_ready() -> None:
-            probes.draining = True
-
-        def close() -> None:
-            presence.leave()
-            self._journal.write(self._last_words())
-            self._on_loop(self._stopped.set)
-            threading.Timer(LAST_PATIENCE, os._exit, (0,)).start()
-
+    def _new_drain(self) -> Drain:
         doors = Doors(
-            not_ready=not_ready,
-            close_intake=lambda: self._on_loop(intake.close),
-            claiming=lambda: network.claiming > 0,
-            refuse_claims=network.refuse_claims,
+            not_ready=self._probes.drain,
+            close_intake=self._close_intake,
+            claiming=lambda: self._claims.pending > 0,
+            refuse_claims=self._claims.close,
             stop_body=lambda attempt: self._on_loop(attempt.stop),
-            close=close,
+            close=self._close,
         )
         return Drain(
-            self._signals, self._settings.drain, self._table, self._line(), self._ledger, doors
+            self._signals, self._settings.drain, self._table, self._new_post(), self._ledger, doors
         )
 
-    # Events.
+    # Events, from any thread.
 
     def _lost(self, attempt: Attempt, why: str) -> None:
-        """A lease is gone: stop its body. Called from any thread."""
+        """A lease is gone: stop its body."""
         if self._table.finish(attempt):
             self._ledger.lost(attempt, why)
             self._ledger.ended(attempt, "lost")
             self._on_loop(attempt.stop)
 
-    def _on_loop(self, call: Any) -> None:
-        self._loop.call_soon_threadsafe(call)
+    def _close_intake(self) -> None:
+        """Close the intake before the next step; a blocked loop does it when it can."""
+        closed = threading.Event()
 
-    def _started(self, port: int) -> None:
+        def close() -> None:
+            self._intake.close()
+            closed.set()
+
+        self._on_loop(close)
+        closed.wait(1)
+
+    def _close(self) -> None:
+        self._presence.leave()
+        self._journal.write(self._last_words())
+        self._on_loop(self._stopped.set)
+        # A loop that user code blocks would keep the process: nothing is held any more.
+        last = threading.Timer(LAST_PATIENCE, os._exit, (exits.OK,))
+        last.daemon = True
+        last.start()
+
+    def _on_loop(self, call: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop has closed
+            self._loop.call_soon_threadsafe(call)
+
+    # What is told.
+
+    def _tell_start(self, port: int) -> None:
         self._journal.write(
             MemberStarted(
                 group=self._settings.group,
@@ -222,7 +195,8 @@ class Member:
                 version=version(),
             )
         )
-        log.info("pages", host=self._settings.host, port=port)
+        functions = self._registry.names()
+        log.info("pages", host=self._settings.host, port=port, functions=functions)
 
     def _last_words(self) -> MemberStopped:
         totals = self._ledger.totals
@@ -233,37 +207,17 @@ class Member:
             lost=totals.get("lost", 0) + totals.get("refused", 0),
         )
 
-    def _about(self) -> dict[str, Any]:
-        return {
-            "member": self._name,
-            "group": self._settings.group,
-            "version": version(),
-            "sdk": metadata.version("resonate-sdk"),
-            "python": platform.python_version(),
-            "functions": self._registry.names(),
-        }
-
-    def _show(self, intake: Intake, stream: Stream, heart: Heart, probes: Probes) -> None:
-        watched = {
-            "slots_used": lambda: intake.used,
-            "hints_held": lambda: intake.held,
-            "search_allowed": lambda: intake.search_allowed,
+    def _show(self) -> None:
+        """Let the gauges look at what is."""
+        watched: dict[str, Callable[[], float]] = {
+            "slots_used": lambda: self._intake.used,
+            "hints_held": lambda: self._intake.held,
+            "search_allowed": lambda: self._intake.search_allowed,
             "leases_held": lambda: len(self._table),
-            "heartbeat_age_seconds": heart.age,
+            "heartbeat_age_seconds": self._heart.age,
             "loop_lag_seconds": self._pulse.lag,
-            "stream_connected": lambda: stream.connected,
-            "draining": lambda: probes.draining,
+            "stream_connected": lambda: self._stream.connected,
+            "draining": lambda: self._probes.draining,
         }
         for name, value in watched.items():
             self._metrics.watch(name, value)
-
-
-def observe(event: Event) -> None:
-    """The SDK's events: only what nobody else tells, and no refused claims."""
-    if isinstance(event, BackgroundTaskFailed):
-        log.debug("sdk.task-failed", why=event.cause)
-
-
-def _attempt_number() -> int:
-    attempt = current.get()
-    return attempt.version if attempt is not None else 0

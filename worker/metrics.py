@@ -137,13 +137,13 @@ class Metrics:
     def claim(self, result: str) -> None:
         self.count("claims", result)
 
-    def claimed(self, attempt: Attempt, waited: float, *, suspends: bool) -> None:
+    def claimed(self, attempt: Attempt, waited: float) -> None:
         function = self._function(attempt)
         self.claim("granted")
         self.count("attempts_started", function)
         if attempt.version == 1:
             self._made["queue_wait_seconds"].labels(function).observe(waited, _exemplar(attempt))
-        elif not suspends:
+        elif not attempt.suspends:
             self.count("reclaims", function)
 
     def ended(self, attempt: Attempt, outcome: str, seconds: float) -> None:
@@ -153,6 +153,9 @@ class Metrics:
         self._made["attempt_duration_seconds"].labels(function).observe(seconds, _exemplar(attempt))
         if outcome == "released":
             self.count("leases_handed_back")
+        # Of a function that waits durably each settled wait explains one claim before this one.
+        if attempt.suspends and attempt.version - 1 > attempt.waits:
+            self.count("reclaims", function)
 
     def lost(self, why: str) -> None:
         self.count("leases_lost", why)

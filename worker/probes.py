@@ -48,6 +48,10 @@ class Probes:
         self._connected = connected
         self.draining = False
 
+    def drain(self) -> None:
+        """Be not ready from now on."""
+        self.draining = True
+
     def not_alive(self) -> list[str]:
         found = []
         if self._pulse.lag() > self._liveness:

@@ -1,6 +1,7 @@
 """The functions of this member: a user's module, wrapped so that the member can look after them."""
 
 import asyncio
+import contextlib
 import functools
 import importlib
 import inspect
@@ -16,7 +17,7 @@ from resonate.retry import RetryPolicy
 from resonate.types import DurableRegistry
 
 from worker.attempts import Attempt, current
-from worker.threads import Run, Threads
+from worker.threads import Run, Stopped, Threads
 
 Function = Callable[..., Any]
 #: Told that a step (a child run by `ctx.run`) begins in an attempt.
@@ -29,6 +30,10 @@ class BadFunctions(Exception):  # noqa: N818 - the user's mistake, told in one l
 
 class UnwritableError(ResonateError):
     """A function returned what JSON cannot hold. Final: a retry would return the same."""
+
+
+class ExitedError(Exception):
+    """A function called `sys.exit` or the like."""
 
 
 class Registry:
@@ -72,6 +77,10 @@ class Registry:
         """Return what is registered as `name` or, past version 1, `name@version`."""
         return [name if version == 1 else f"{name}@{version}" for name, version in self._keys]
 
+    def has(self, name: str) -> bool:
+        """Tell whether `name` is registered in any version."""
+        return any(name == known for known, _ in self._keys)
+
     def knows(self, name: str, version: int) -> bool:
         return (name, version) in self._keys
 
@@ -108,9 +117,13 @@ class Registry:
                 return await result if inspect.isawaitable(result) else result
             self._enter(attempt, ctx)
             call = functools.partial(fn, MemberContext.of(ctx, self), *args, **kwargs)
-            result = call() if on_loop else await self._on_thread(attempt, call)
-            if inspect.isawaitable(result):
-                result = await result
+            try:
+                result = call() if on_loop else await self._on_thread(attempt, call)
+                if inspect.isawaitable(result):
+                    result = await result
+            except (SystemExit, KeyboardInterrupt) as error:
+                # Of its own free will, in the function: the member goes on, the job has failed.
+                raise ExitedError(f"the function tried to end the process: {error!r}") from None
             return _writable(result, ctx.info.func_name)
 
         body.__dict__["__signature__"] = _signature(fn)
@@ -133,7 +146,8 @@ class Registry:
         except asyncio.CancelledError:
             # The slot stays taken until the thread is done: it is still busy.
             run.stop()
-            await asyncio.wait([run.future])
+            with contextlib.suppress(Exception, Stopped):
+                await run.future
             raise
         finally:
             attempt.runs.discard(run)
