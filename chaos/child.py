@@ -140,10 +140,11 @@ class Child:
     async def wait(self) -> int:
         return await self._process.wait()
 
-    async def stop(self, seconds: float) -> int:
-        """Terminate, and kill after `seconds`. A frozen process is thawed so that it can obey."""
+    async def stop(self, seconds: float, *, thaw: bool = True) -> int:
+        """Terminate, and kill after `seconds`; a frozen process is thawed so that it can obey."""
         self.send(signal.SIGTERM)
-        self.send(signal.SIGCONT)
+        if thaw:
+            self.send(signal.SIGCONT)
         with suppress(TimeoutError):
             return await asyncio.wait_for(self._process.wait(), seconds)
         return await self.kill()

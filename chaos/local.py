@@ -6,6 +6,7 @@ import signal
 from chaos.child import StartFailed
 from chaos.place import Member, PlaceFailed
 from chaos.processes import OPT_IN, LocalFleet, LocalMember, Shape
+from chaos.scenario import LASTING
 from contract.run import Fault, Plan, RunFolder
 
 SIGNALS = {
@@ -23,6 +24,8 @@ class LocalPlace:
         self._server_bin = server_bin
         self._drain = drain
         self._fleet: LocalFleet | None = None
+        #: Places under a lasting fault, by handle: they may leave the fleet before it is healed.
+        self._frozen: dict[str, LocalMember] = {}
         self.url = ""
         self.token: str | None = None
 
@@ -67,6 +70,8 @@ class LocalPlace:
     async def strike(self, fault: Fault, member: Member) -> str:
         place = self._place(member)
         child = place.child
+        if fault in LASTING:
+            self._frozen[member.handle] = place
         if fault == "partition":
             for gate in place.gates:
                 gate.close_door()
@@ -80,9 +85,9 @@ class LocalPlace:
         return f"{number.name} to process {child.process}: exit code {128 - code}"
 
     async def heal(self, fault: Fault, member: Member) -> str:
-        place = self.fleet.members.get(member.handle)
+        place = self._frozen.pop(member.handle, None)
         if place is None or place.child is None:
-            return "gone meanwhile"
+            return "nothing to heal"
         if fault == "partition":
             for gate in place.gates:
                 gate.open_door()

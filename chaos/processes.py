@@ -243,7 +243,9 @@ class LocalFleet:
         place = self.members.pop(name)
         place.wanted = False
         await self._forget(name)
-        code = await place.child.stop(self.shape.drain + 10) if place.child else 0
+        code = 0
+        if place.child is not None:  # if chaos froze it, chaos thaws it
+            code = await place.child.stop(self.shape.drain + 10, thaw=False)
         self._changed()
         return code
 

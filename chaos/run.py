@@ -135,7 +135,8 @@ class Run:
         except (PlaceFailed, Refused, Unreachable) as failed:
             self._miss(order, str(failed))
         finally:
-            if one.hold is not None:
+            # What was killed or drains is struck no second time: its name does not come back.
+            if one.hold is not None and (order.fault in LASTING or order in self._open):
                 self._struck.discard(one.hold.member)
 
     async def _strike_member(self, one: Due, looker: Looker, wire: Wire, view: View) -> None:
