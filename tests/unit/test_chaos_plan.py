@@ -1,0 +1,139 @@
+"""Plans: pure, the client's own load, and nothing that a place cannot do."""
+
+import random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaos import scenario
+from chaos.__main__ import main
+from chaos.place import CAN
+from chaos.plan import client_options, orders, plan, script
+from chaos.scenario import BadScenario, Load, Scenario, Strike, When
+from client import load as client_load
+from client import options as client_options_of
+from contract import exits
+from contract.run import PLACES, Plan, Promises
+
+SHIPPED = {name: scenario.read(scenario.find(name)) for name in scenario.shipped()}
+
+seeds = st.integers(min_value=0, max_value=2**63 - 1)
+shipped = st.sampled_from(sorted(SHIPPED))
+
+
+def made(count: int, *strikes: Strike) -> Scenario:
+    return Scenario(
+        name="made",
+        about="made for a test",
+        deadline=30.0,
+        fleet=scenario.Fleet(),
+        load=Load(count=count),
+        strikes=list(strikes),
+        promises=Promises(),
+    )
+
+
+@given(name=shipped, seed=seeds, noise=seeds)
+def test_the_same_scenario_and_seed_make_the_same_plan(name: str, seed: int, noise: int) -> None:
+    first = script(SHIPPED[name], seed, "processes")
+    random.seed(noise)  # whatever else happens in the process
+    again = script(SHIPPED[name], seed, "processes")
+    assert msgspec.json.encode(first) == msgspec.json.encode(again)
+
+
+@given(name=shipped, seed=seeds)
+def test_a_plan_survives_its_file(name: str, seed: int) -> None:
+    made = plan(SHIPPED[name], seed, "processes")
+    assert msgspec.json.decode(msgspec.json.encode(made), type=Plan) == made
+
+
+@given(name=shipped, seed=seeds)
+def test_plan_and_orders_agree(name: str, seed: int) -> None:
+    one = script(SHIPPED[name], seed, "processes")
+    ids = [job.id for job in one.plan.jobs]
+    assert ids == sorted(set(ids))
+    assert [order.strike for order in one.orders] == list(range(len(one.orders)))
+    for order, planned in zip(one.orders, one.plan.strikes, strict=True):
+        assert (order.strike, order.fault) == (planned.strike, planned.fault)
+        assert not order.job or (order.job in ids and order.job in planned.trigger)
+
+
+@given(name=shipped, seed=seeds, tag=st.sampled_from(["", "-b"]))
+def test_the_client_sends_exactly_the_planned_jobs(name: str, seed: int, tag: str) -> None:
+    """Chaos and client meet on the command line; both must draw the same costs and ids."""
+    asked = client_options_of.parse(client_options(SHIPPED[name], seed, tag), {})
+    sent = client_load.make(asked.settings, asked.ids, asked.args, lambda: "never")
+    planned = plan(SHIPPED[name], seed, "processes", tag).jobs
+    assert [(job.id, job.call.func, job.cost) for job in sent] == [
+        (job.id, job.function, job.cost) for job in planned
+    ]
+    for job, known in zip(sent, planned, strict=True):
+        assert job.call.args == [known.id, known.cost, *([known.steps] if known.steps else [])]
+
+
+@given(seed=seeds)
+def test_one_strike_more_leaves_the_others_and_the_load_as_they_were(seed: int) -> None:
+    any_job = Strike(fault="kill", when=When(job=0))
+    one, two = made(20, any_job), made(20, any_job, any_job)
+    assert plan(one, seed, "processes").jobs == plan(two, seed, "processes").jobs
+    assert orders(two, seed)[0] == orders(one, seed)[0]
+
+
+def test_seeds_choose_different_victims() -> None:
+    one = made(20, Strike(fault="kill", when=When(job=0)))
+    assert len({orders(one, seed)[0].job for seed in range(20)}) > 5
+
+
+def test_every_becomes_moments_and_attempts_become_orders() -> None:
+    every = Strike(fault="kill", when=When(every=2.5, times=3))
+    thrice = Strike(fault="out-of-memory", when=When(job=4, part=0.3, attempts=3))
+    found = orders(made(9, every, thrice), 1)
+    assert [order.when.after for order in found[:3]] == [2.5, 5.0, 7.5]
+    assert [(order.job, order.attempt) for order in found[3:]] == [
+        ("made-1-00004", 1),
+        ("made-1-00004", 2),
+        ("made-1-00004", 3),
+    ]
+
+
+def test_a_lasting_fault_lasts_so_many_leases() -> None:
+    one = made(9, Strike(fault="pause", leases=2, when=When(after=1)))
+    assert orders(one, 1)[0].seconds == 2 * one.fleet.lease
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_place_cannot_do_is_refused_when_planning(place: str) -> None:
+    for name, one in SHIPPED.items():
+        beyond = {strike.fault for strike in one.strikes} - CAN[place]  # type: ignore[index]
+        if not beyond:
+            assert plan(one, 1, place).place == place  # type: ignore[arg-type]
+            continue
+        with pytest.raises(BadScenario) as caught:
+            plan(one, 1, place)  # type: ignore[arg-type]
+        assert len(caught.value.lines) == len(beyond), name
+        assert all(f"{place} cannot do" in line for line in caught.value.lines)
+
+
+def test_a_dry_run_prints_seed_and_plan_and_does_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "one-kill", "--on", "compose", "--seed", "5"]) == exits.OK
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "seed 5"
+    assert any("one-kill-5-00007 is 50% done: its holder" in line for line in told)
+    assert told[-1] == "dry run: nothing was done on compose; --strike does it"
+
+
+def test_a_drawn_seed_is_printed_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "one-kill"]) == exits.OK
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first.removeprefix("seed ").isdigit()
+    assert second == f"scenario one-kill on processes, {first}"
+
+
+def test_a_plan_as_json_is_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "freeze", "--seed", "5", "--json"]) == exits.OK
+    text = capsys.readouterr().out.partition("\n")[2]
+    assert msgspec.json.decode(text, type=Plan) == plan(SHIPPED["freeze"], 5, "processes")

@@ -1,0 +1,163 @@
+"""Scenario files: the shipped ones read well, bad ones are refused with every mistake at once."""
+
+from pathlib import Path
+
+import pytest
+
+from chaos import scenario
+from chaos.__main__ import main
+from chaos.lines import line_of, locate
+from chaos.scenario import BadScenario, When
+from contract import exits
+from contract.run import FAULTS
+
+GOOD = """\
+about = "one kill"
+deadline = 30
+
+[fleet]
+members = 2
+
+[load]
+count = 8
+cost = [0.1, 0.2]
+
+[[strikes]]
+fault = "kill"
+when = { job = 3, part = 0.5 }
+"""
+
+BAD = '''\
+about = """
+count = 5 in a text is no key"""
+deadline = "soon"
+colour = "red"
+
+[fleet]
+members = 0
+slot = 1
+steward = "yes"
+
+[load]
+count = 8
+cost = [2.0, 1.0]
+
+[[strikes]]
+fault = "explode"
+when = { job = 3 }
+
+[[strikes]]
+fault = "pause"
+when = { job = 9, every = 2 }
+
+[[strikes]]
+fault = "kill"
+leases = 2
+when = { done = 0.5, times = 3 }
+
+[[strikes]]
+fault = "server-restart"
+when = { job = 12 }
+
+[promises]
+lost = 3
+'''
+
+
+def lines_of(toml: str) -> list[str]:
+    with pytest.raises(BadScenario) as caught:
+        scenario.parse(toml, "mine.toml")
+    return caught.value.lines
+
+
+def test_a_good_file_is_read() -> None:
+    read = scenario.parse(GOOD, "mine.toml")
+    assert (read.name, read.fleet.members, read.fleet.slots, read.load.count) == ("mine", 2, 1, 8)
+    assert read.strikes[0].when == When(job=3, part=0.5)
+
+
+def test_every_mistake_of_a_bad_file_is_told_at_once_with_line_and_accepted_values() -> None:
+    lines = lines_of(BAD)
+    wanted = {
+        3: ["deadline is 'soon'", "a number from 1 to 3600"],
+        4: ["colour is not known", "about, deadline"],
+        7: ["fleet.members is 0", "a whole number from 1 to 100"],
+        8: ["fleet.slot is not known (did you mean slots?)", "lease"],
+        9: ["fleet.steward is 'yes'", "true, false"],
+        13: ["load.cost is [2.0, 1.0]", "the lower first"],
+        16: ["strikes.fault is 'explode'", *FAULTS],
+        21: ["strikes.when is", "one trigger"],
+        25: ["strikes.leases is 2", "only pause, partition"],
+        26: ["strikes.when.times is 3", "nothing beside done"],
+        30: ["strikes.when is", "for server-restart"],
+        33: ["promises.lost is 3", "accepted: 0"],
+    }
+    for number, words in wanted.items():
+        found = [line for line in lines if line.startswith(f"mine.toml:{number}: ")]
+        assert found, f"no mistake is told of line {number}: {lines}"
+        for word in words:
+            assert any(word in line for line in found), (number, word, found)
+    pause = [line for line in lines if "strikes.leases is missing" in line]
+    assert pause == ["mine.toml:19: strikes.leases is missing; accepted: a number: pause needs it"]
+    unknown = [line for line in lines if "when.job is 12" in line]
+    assert "from 1 to load.count (8)" in unknown[0]
+    assert all("accepted:" in line for line in lines)
+
+
+def test_a_file_that_is_no_toml_names_the_line() -> None:
+    assert "line 2" in lines_of('about = "x"\ncount = = 3\n')[0]
+
+
+@pytest.mark.parametrize("part", ["[load]\ncount = 8\n", 'about = "x"\n'])
+def test_what_must_be_there_is_missed(part: str) -> None:
+    assert any("is missing" in line for line in lines_of(part))
+
+
+def test_strikes_that_are_no_tables_are_refused() -> None:
+    start = 'about = "x"\n[load]\ncount = 1\n'
+    assert "tables under [[strikes]]" in lines_of(f"strikes = 3\n{start}")[0]
+    assert "accepted: a table" in lines_of(f"strikes = [1]\n{start}")[0]
+
+
+def test_a_bad_file_ends_the_command_with_2_and_touches_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, runs = tmp_path / "mine.toml", tmp_path / "runs"
+    file.write_text(BAD)
+    assert main(["run", str(file), "--runs", str(runs)]) == exits.USAGE
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == len(lines_of(BAD)) > 10
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "no-such-scenario"],
+        ["run", "one-kill", "--seed", "x"],
+        ["run", "one-kill", "--on", "moon"],
+        ["replay", "no-such-folder"],
+        ["explode"],
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == exits.USAGE
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_at_least_eight_scenarios_are_shipped_and_every_fault_is_in_one() -> None:
+    read = [scenario.read(scenario.find(name)) for name in scenario.shipped()]
+    assert len(read) >= 8
+    assert {strike.fault for one in read for strike in one.strikes} == set(FAULTS)
+    assert all(len(one.about) <= 100 for one in read)
+
+
+def test_lines_are_found_in_tables_repeated_tables_and_dotted_keys() -> None:
+    found = locate('a = 1\n[t]\nb.c = 2\n[[s]]\nx = 1\n[[s]]\nx = """\ny = 3\n"""\nz = 4\n')
+    assert found[("a",)] == 1
+    assert found[("t", "b", "c")] == 3
+    assert (found["s", 0, "x"], found["s", 1, "x"], found["s", 1, "z"]) == (5, 7, 10)
+    assert ("s", 1, "y") not in found
+    assert line_of(found, ("s", 1, "not", "there")) == 6
