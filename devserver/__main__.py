@@ -53,7 +53,8 @@ async def _serve(settings: DevServerSettings) -> int:
         async with Server(settings):
             await stop.wait()
     except (OSError, sqlite3.Error) as error:
-        log.error("server.failed", why=str(error))  # noqa: TRY400 - one line for the user
+        # One line for the user, who wants no traceback.
+        log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400
         return exits.FAILED
     return exits.OK
 

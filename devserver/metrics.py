@@ -27,7 +27,7 @@ DELIVERIES: Final = Instrument(
     "resonate_deliveries", "counter", "Deliveries by HTTP push; there are none here.", ("status",)
 )
 SCHEDULED: Final = Instrument(
-    "resonate_schedule_promises", "counter", "Promises created by schedules."
+    "resonate_schedule_promises", "counter", "Promises created by schedules; there are none here."
 )
 
 INSTRUMENTS: Final = (REQUESTS, DURATION, MESSAGES, DELIVERIES, SCHEDULED)

@@ -209,23 +209,6 @@ class TaskSearch(Request):
     cursor: str | None = None
 
 
-class ScheduleCreate(Request):
-    """`promise_timeout` in milliseconds after each firing."""
-
-    id: Id
-    cron: Id
-    promise_id: Id
-    promise_timeout: Count
-    promise_param: Value = Value()
-    promise_tags: Tags = {}
-
-
-class ScheduleSearch(Request):
-    tags: Tags | None = None
-    limit: Limit | None = None
-    cursor: str | None = None
-
-
 def parse[R](type: type[R], data: Any) -> R:
     """Return `data` as the request it should be.
 

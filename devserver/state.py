@@ -64,6 +64,8 @@ class State:
             return tasks.fence(self._tables, now, parse(protocol.TaskFence, data), corr_id)
         if kind.startswith("debug."):
             raise Refused(403, "Debug requests are disabled")
+        if kind.startswith("schedule."):
+            raise Refused(501, "The embedded server has no schedules")
         if kind not in self._kinds:
             raise Refused(400, f"Unknown operation: {kind}")
         shape, effect = self._kinds[kind]

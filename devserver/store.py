@@ -9,6 +9,9 @@ import msgspec
 
 Row = sqlite3.Row
 
+#: Marks a file as ours (SQLite's `application_id`).
+_OWNER = 0x64657673
+
 #: `due` is when a pending task is offered again, or when the lease of an acquired one lapses;
 #: it, `pid` and `ttl` are empty in the other states. All times are Unix milliseconds.
 _SCHEMA = """
@@ -34,11 +37,6 @@ CREATE TABLE IF NOT EXISTS executes (
     id TEXT PRIMARY KEY, version INTEGER NOT NULL, address TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unblocks (
     promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS schedules (
-    id TEXT PRIMARY KEY, cron TEXT NOT NULL, promise_id TEXT NOT NULL,
-    promise_timeout INTEGER NOT NULL, promise_param TEXT NOT NULL, promise_tags TEXT NOT NULL,
-    created_at INTEGER NOT NULL, next_run_at INTEGER NOT NULL, last_run_at INTEGER);
-CREATE INDEX IF NOT EXISTS schedules_due ON schedules (next_run_at);
 """
 
 
@@ -46,16 +44,30 @@ class Store:
     """One SQLite database. `path` is a file, or `:memory:`.
 
     A file is written in WAL mode: a committed transaction is with the operating system and
-    outlives the process, whatever ends it.
+    outlives the process, whatever ends it. One process at a time has it open.
+
+    Raises:
+        sqlite3.Error: the file cannot be used, or is another program's.
     """
 
     def __init__(self, path: str = ":memory:") -> None:
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        try:
+            self._prepare()
+        except sqlite3.Error:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
         self._db.create_function("holds_tags", 2, _holds_tags, deterministic=True)
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(_SCHEMA)
+        (owner,) = self._db.execute("PRAGMA application_id").fetchone()
+        if owner != _OWNER and self.one("SELECT name FROM sqlite_schema"):
+            raise sqlite3.DatabaseError("the file is a database of another program")
+        self._db.executescript(f"BEGIN; PRAGMA application_id = {_OWNER}; {_SCHEMA} COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
