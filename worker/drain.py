@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import structlog
 
 from contract import exits
+from contract.blocking import BlockingWire
 from contract.journal import DrainStep
+from contract.wire import Refused, Unreachable
 from worker.attempts import Attempt, Table
 from worker.ledger import Ledger
-from worker.post import Post, Silent
 
 #: Seconds between two looks at what is still held.
 LOOK = 0.02
@@ -47,14 +48,14 @@ class Drain:
         signals: "queue.SimpleQueue[str]",
         seconds: float,
         table: Table,
-        post: Post,
+        wire: BlockingWire,
         ledger: Ledger,
         doors: Doors,
     ) -> None:
         self._signals = signals
         self._seconds = seconds
         self._table = table
-        self._post = post
+        self._wire = wire
         self._ledger = ledger
         self._doors = doors
 
@@ -105,16 +106,16 @@ class Drain:
             if self._release(attempt, patience) and self._table.finish(attempt):
                 self._ledger.ended(attempt, "released")
             self._doors.stop_body(attempt)
-        self._post.close()
+        self._wire.close()
 
     def _release(self, attempt: Attempt, patience: float) -> bool:
         """Put the job back; False where it is no longer ours, or nobody answered."""
         data = {"id": attempt.task, "version": attempt.version}
         while True:
             try:
-                return self._post.call("task.release", data).ok
-            except Silent as silent:
+                return self._wire.call("task.release", data, accept=(404, 409)).ok
+            except (Unreachable, Refused) as error:
                 if time.monotonic() >= patience:
-                    log.warning("hand-back.failed", task=attempt.task, why=str(silent))
+                    log.warning("hand-back.failed", task=attempt.task, why=str(error))
                     return False
                 time.sleep(0.1)

@@ -7,15 +7,18 @@ from itertools import groupby
 from types import TracebackType
 from typing import Self
 
+from contract.blocking import BlockingWire
 from contract.ids import origin_of
+from contract.wire import Refused, Unreachable
 from worker.attempts import Attempt, Table
-from worker.post import Post, Silent
 from worker.requests import why_lost
 
 #: Beats in the time of one lease.
 BEATS = 3
 #: Longest pause before a beat that failed is tried again, in seconds.
 RETRY_PAUSE = 0.5
+#: Shortest pause between two beats, in seconds, however long the last one took.
+LEAST_PAUSE = 0.02
 
 
 class Heart:
@@ -34,7 +37,7 @@ class Heart:
     def __init__(  # noqa: PLR0913, PLR0917 - what it looks after, by what, for whom, and whom it tells
         self,
         table: Table,
-        post: Post,
+        wire: BlockingWire,
         member: str,
         lease: float,
         lost: Callable[[Attempt, str], None],
@@ -42,7 +45,7 @@ class Heart:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = table
-        self._post = post
+        self._wire = wire
         self._member = member
         self._lease = lease
         self._lost = lost
@@ -81,26 +84,27 @@ class Heart:
     def beat(self) -> bool:
         """Beat once for all leases; False where the server did not answer."""
         held = sorted(self._table.held(), key=lambda one: origin_of(one.task))
+        sent: dict[Attempt, float] = {}
         try:
             for _, group in groupby(held, key=lambda one: origin_of(one.task)):
-                self._beat_for(list(group))
-        except Silent:
+                sent |= self._beat_for(list(group))
+            for attempt, at in sent.items():
+                self._check(attempt, at)
+        except (Unreachable, Refused):
             self._failed()
             self._lapse(held)
             return False
         return True
 
-    def _beat_for(self, attempts: list[Attempt]) -> None:
+    def _beat_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
+        """Send one beat; return when it was sent."""
         sent = self._now()
         tasks = [{"id": one.task, "version": one.version} for one in attempts]
-        self._post.call("task.heartbeat", {"pid": self._member, "tasks": tasks})
-        for one in attempts:
-            self._check(one, sent)
+        self._wire.call("task.heartbeat", {"pid": self._member, "tasks": tasks})
+        return dict.fromkeys(attempts, sent)
 
     def _check(self, attempt: Attempt, sent: float) -> None:
-        reply = self._post.call("task.get", {"id": attempt.task})
-        if reply.status not in (200, 404):
-            raise Silent(f"{reply.status}")
+        reply = self._wire.call("task.get", {"id": attempt.task}, accept=(404,))
         task = reply.data["task"] if reply.ok else None
         held = (
             task is not None
@@ -126,4 +130,5 @@ class Heart:
         while not self._end.wait(pause):
             self.turned = self._now()
             pause = self.interval if self.beat() else min(self.interval, RETRY_PAUSE)
-        self._post.close()
+            pause = max(LEAST_PAUSE, pause - (self._now() - self.turned))
+        self._wire.close()

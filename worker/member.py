@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 import structlog
 
 from contract import exits
+from contract.blocking import BlockingWire
 from contract.journal import Journal, MemberReady, MemberStarted, MemberStopped
 from contract.pages import Pages
 from contract.presence import Hello
@@ -24,7 +25,6 @@ from worker.leases import Heart
 from worker.ledger import Ledger
 from worker.metrics import Metrics
 from worker.network import Network
-from worker.post import Post
 from worker.presence import Presence
 from worker.probes import Probes, Pulse
 from worker.registry import Registry
@@ -105,14 +105,15 @@ class Member:
 
     # The parts that need more than a line.
 
-    def _new_post(self) -> Post:
+    def _new_wire(self) -> BlockingWire:
+        """A connection for one thread; an answer that is late for a beat is none."""
         timeout = max(0.2, min(self._settings.lease / 3, 5.0))
-        return Post(self._settings.url, self._settings.token, timeout)
+        return BlockingWire(self._settings.url, self._settings.token, timeout)
 
     def _new_heart(self) -> Heart:
         return Heart(
             self._table,
-            self._new_post(),
+            self._new_wire(),
             self._name,
             self._settings.lease,
             self._lost,
@@ -148,7 +149,7 @@ class Member:
             close=self._close,
         )
         return Drain(
-            self._signals, self._settings.drain, self._table, self._new_post(), self._ledger, doors
+            self._signals, self._settings.drain, self._table, self._new_wire(), self._ledger, doors
         )
 
     # Events, from any thread.

@@ -1,0 +1,105 @@
+"""Functions that are hard on their worker, for WORKER_FUNCTIONS=tests.support.awkward."""
+
+import asyncio
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from resonate.context import Context
+from resonate.types import DurableRegistry
+
+
+def add(_: Context, id: str, left: int, right: int) -> int:
+    return left + right
+
+
+async def block_the_loop(_: Context, id: str, seconds: float) -> str:
+    time.sleep(seconds)  # noqa: ASYNC251 - what this function is for
+    return id
+
+
+async def wait_on_loop(_: Context, id: str, seconds: float, file: str = "") -> str:
+    """Wait without blocking, and note in `file` how it ended."""
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        _note(file, "cancelled")
+        raise
+    _note(file, "finished")
+    return id
+
+
+def count_up(_: Context, id: str, seconds: float, file: str) -> str:
+    """Compute in small steps of Python code, and note in `file` how it ended."""
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            time.sleep(0.01)
+    except BaseException as error:
+        _note(file, type(error).__name__)
+        raise
+    _note(file, "finished")
+    return id
+
+
+def fail(_: Context, id: str, text: str) -> None:
+    raise ValueError(text)
+
+
+def fail_once(_: Context, id: str, file: str) -> str:
+    """Fail while `file` is not there, and make it."""
+    if Path(file).exists():
+        return id
+    _note(file, "failed")
+    raise ValueError("not this time")
+
+
+def leave(_: Context, id: str) -> None:
+    sys.exit(3)
+
+
+def unwritable(_: Context, id: str) -> object:
+    return object()
+
+
+async def cancel_itself(_: Context, id: str) -> None:
+    raise asyncio.CancelledError
+
+
+async def two_steps(ctx: Context, id: str, file: str) -> list[str]:
+    """Checkpoint a step, wait durably, then another step; each notes itself in `file`."""
+    first = await ctx.run(_step, file, "first")
+    await ctx.sleep(timedelta(seconds=0.3))
+    return [id, first, await ctx.run(_step, file, "second")]
+
+
+def _step(_: Context, file: str, name: str) -> str:
+    _note(file, name)
+    return name
+
+
+def versioned_1(_: Context, id: str) -> str:
+    return "one"
+
+
+def versioned_2(_: Context, id: str) -> str:
+    return "two"
+
+
+def _note(file: str, text: str) -> None:
+    if file:
+        with Path(file).open("a", encoding="utf-8") as notes:
+            notes.write(text + "\n")
+
+
+def register(registry: DurableRegistry) -> None:
+    functions: list[Any] = [
+        add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
+        cancel_itself, two_steps,
+    ]  # fmt: skip
+    for one in functions:
+        registry.register(one)
+    registry.register(versioned_1, name="versioned")
+    registry.register(versioned_2, name="versioned", version=2)
