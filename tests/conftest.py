@@ -15,10 +15,6 @@ for _key in [key for key in os.environ if key.startswith(SCRUBBED) and key != SE
     del os.environ[_key]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--exchanges", help="replay the *.jsonl recordings of this folder instead")
-
-
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts processes for one test and ends them after it; logs are in `tmp_path`/logs."""
