@@ -53,12 +53,11 @@ class LocalPlace:
         self._fleet = fleet
         self.url = fleet.url
 
-    async def members(self) -> list[Member]:
-        return [
-            Member(one.member, name, _opted_in(one))
-            for name, one in self.fleet.members.items()
-            if one.member
-        ]
+    async def find(self, member: str) -> Member | None:
+        for name, one in self.fleet.members.items():
+            if one.member == member:
+                return Member(member, name, _opted_in(one))
+        return None
 
     async def submit(self, options: list[str]) -> int:
         client = await self.fleet.client(*options)

@@ -24,8 +24,7 @@ class Options:
     strike: bool = False
     json: bool = False
     server_bin: str | None = None
-    project: str = "fleet"
-    compose_file: Path = Path("compose.yaml")
+    project: str = "fleet-chaos"
     namespace: str = "resonate-fleet"
     log_format: str = "off"
 
@@ -75,8 +74,7 @@ def _common(one: argparse.ArgumentParser) -> None:
     one.add_argument("--runs", type=Path, metavar="FOLDER", help="default: runs")
     one.add_argument("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
     one.add_argument("--server-bin", metavar="FILE", help="a real server's binary (processes)")
-    one.add_argument("--project", metavar="NAME", help="Compose project; default: fleet")
-    one.add_argument("--compose-file", type=Path, metavar="FILE", help="default: compose.yaml")
+    one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
     one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: resonate-fleet")
     one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")
 

@@ -67,8 +67,8 @@ class Adapter(Protocol):
 
     async def start(self, plan: Plan, folder: RunFolder) -> None: ...
 
-    async def members(self) -> list[Member]:
-        """Return the members that are up just now, with the opt-in as it is just now."""
+    async def find(self, member: str) -> Member | None:
+        """Return the member of that name if it is up just now, its opt-in as it is just now."""
         ...
 
     async def submit(self, options: list[str]) -> int:
@@ -76,7 +76,7 @@ class Adapter(Protocol):
         ...
 
     async def strike(self, fault: Fault, member: Member) -> str:
-        """Do `fault` to a member.
+        """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
 
         Raises:
             PlaceFailed: it was not done.

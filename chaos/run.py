@@ -171,12 +171,12 @@ class Run:
 
     async def _victim(self, name: str) -> Member:
         """Return the member as the place knows it, if it is still there and opted in."""
-        for member in await self._adapter.members():
-            if member.member == name:
-                if not member.allowed:
-                    raise PlaceFailed(f"{name} has not opted in")
-                return member
-        raise PlaceFailed(f"{name} is not a member of this fleet just now")
+        member = await self._adapter.find(name)
+        if member is None:
+            raise PlaceFailed(f"{name} is not a member of this fleet just now")
+        if not member.allowed:
+            raise PlaceFailed(f"{name} has not opted in")
+        return member
 
     async def _proof(self, wire: Wire, order: Order, held: list[Task]) -> list[tuple[str, int]]:
         """What the victim held: without what it still finished before the strike took hold."""
