@@ -16,6 +16,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+msgspec.convert({"func": ""}, Call)  # see `contract.wire`
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What the functions of the worker image return.
 
