@@ -54,6 +54,7 @@ class ComposePlace:
         self._port = free_port()
         self._docker = Docker(project, {})
         self._ours = False
+        self._known: dict[str, Container] = {}
         self._later: set[asyncio.Task[None]] = set()
         self.url = f"http://127.0.0.1:{self._port}"
         self.token: str | None = None
@@ -80,18 +81,24 @@ class ComposePlace:
         folder.journal.mkdir(parents=True, exist_ok=True)
 
     async def find(self, member: str) -> Member | None:
-        """A member's name begins with its container's host name; its last part is of one start."""
-        for one in await self._docker.containers("worker"):
-            if member.startswith(f"{one.host}-") and member in await self._docker.log_since(one):
-                return Member(member, one.id, one.allowed)
-        return None
+        """A member's name begins with its container's host name; its last part is of one start.
+
+        What was found is remembered: at the strike one look makes sure that nothing changed.
+        """
+        if member not in self._known:
+            for one in await self._docker.containers("worker"):
+                named = member.startswith(f"{one.host}-")
+                if named and member in await self._docker.log_since(one):
+                    self._known[member] = one
+        known = self._known.get(member)
+        return Member(member, known.id, known.allowed) if known else None
 
     async def submit(self, options: list[str]) -> int:
         await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
         return 0
 
     async def strike(self, fault: Fault, member: Member) -> str:
-        one = await self._look_again(member.handle)
+        one = await self._look_again(member)
         if fault == "kill":
             return await self._kill(one)
         if fault == "out-of-memory":
@@ -166,11 +173,11 @@ class ComposePlace:
     def _backend(self) -> str:
         return f"{self._project}_backend"
 
-    async def _look_again(self, id: str) -> Container:
-        (one,) = await self._docker.inspect(id)
+    async def _look_again(self, member: Member) -> Container:
+        (one,) = await self._docker.inspect(member.handle)
         self._check(one)
-        if one.status != "running":
-            raise PlaceFailed(f"{one.name} is {one.status}")
+        if one.status != "running" or one.started != self._known[member.member].started:
+            raise PlaceFailed(f"{one.name} is {one.status} and no longer {member.member}")
         return one
 
     def _check(self, one: Container) -> None:

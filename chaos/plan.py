@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.place import CAN
+from chaos.place import CAN, PACE
 from chaos.scenario import LASTING, ON_A_MEMBER, BadScenario, Scenario, Strike, When
 from contract.run import Fault, Place, Plan, PlannedJob, PlannedStrike
 from contract.words import DEFAULT_GROUP
@@ -48,7 +48,28 @@ def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script
     return Script(
         plan=plan(scenario, seed, place, tag),
         orders=orders(scenario, seed, tag),
-        client=client_options(scenario, seed, tag),
+        client=client_options(_paced(scenario, place), seed, tag),
+    )
+
+
+def _paced(scenario: Scenario, place: Place) -> Scenario:
+    """Return the scenario at the pace of the place."""
+    pace = PACE[place]
+    low, high = scenario.load.cost
+    seconds = scenario.promises.recovery_seconds
+    change = msgspec.structs.replace
+    return change(
+        scenario,
+        deadline=scenario.deadline * pace,
+        load=change(
+            scenario.load,
+            cost=(round(low * pace, DIGITS), round(high * pace, DIGITS)),
+            rate=round(scenario.load.rate / pace, DIGITS),
+        ),
+        promises=change(
+            scenario.promises,
+            recovery_seconds=None if seconds is None else seconds * pace,
+        ),
     )
 
 
@@ -80,6 +101,7 @@ def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
         BadScenario: the scenario asks for what the place cannot do.
     """
     _refuse(scenario, place)
+    scenario = _paced(scenario, place)
     jobs = _jobs(scenario, seed, tag)
     return Plan(
         scenario=scenario.name,

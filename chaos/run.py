@@ -44,6 +44,7 @@ class Run:
         self._tell = tell
         self._journal = Journal("chaos", folder.journal)
         self._struck: set[str] = set()
+        self._met: set[str] = set()
         self._began = time.monotonic()
 
     async def drive(self) -> bool:
@@ -98,6 +99,7 @@ class Run:
         while time.monotonic() - self._began < self._plan.deadline:
             with suppress(Unreachable):  # the server may be what was struck
                 view = await looker.look()
+                self._meet(view, group)
                 for one in self._due(view):
                     task = group.create_task(self._strike(one, looker, wire, view))
                     striking.add(task)
@@ -106,6 +108,16 @@ class Run:
                     return True
             await asyncio.sleep(LOOK_SECONDS)
         return False
+
+    def _meet(self, view: View, group: asyncio.TaskGroup) -> None:
+        """Let the place find new members now, so that it need not search at the strike."""
+        for name in {hold.member for hold in view.holds} - self._met:
+            self._met.add(name)
+            group.create_task(self._find(name))
+
+    async def _find(self, name: str) -> None:
+        with suppress(PlaceFailed):
+            await self._adapter.find(name)
 
     def _due(self, view: View) -> list[Due]:
         """Take the orders whose moment has come off the list; write off the hopeless ones."""
