@@ -1,5 +1,6 @@
 """Presence: a connection to the steward that the kernel closes when this process dies."""
 
+import os
 import random
 import socket
 import threading
@@ -13,8 +14,9 @@ import structlog
 
 from contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
 
-#: Seconds between two tries to connect: first and longest.
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+#: Seconds before a lost connection is made again (the steward's grace is not much longer), and
+#: between two tries to connect: first and longest.
+AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
 log = structlog.get_logger()
 
 
@@ -40,6 +42,8 @@ class Presence:
 
     def __enter__(self) -> Self:
         if self._address is not None:
+            # A child that a job forks would keep the connection open beyond this one's death.
+            os.register_at_fork(after_in_child=self._drop)
             self._thread.start()
         return self
 
@@ -61,14 +65,21 @@ class Presence:
                 sock.sendall(_line(Bye()))
                 sock.shutdown(socket.SHUT_RDWR)
 
+    def _drop(self) -> None:
+        """Close this process's copy of the connection without a word to the other side."""
+        if self._socket is not None:
+            with suppress(OSError):
+                os.close(self._socket.fileno())
+
     def _run(self) -> None:
-        pause = FIRST_PAUSE
+        pause = 0.0
         while not self._end.wait(pause * random.uniform(0.5, 1)):
+            longer = min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             try:
-                pause = FIRST_PAUSE if self._stay() else min(pause * 2, LONGEST_PAUSE)
+                pause = AT_ONCE if self._stay() else longer
             except (OSError, ValueError, msgspec.MsgspecError) as error:
                 log.debug("presence.lost", why=str(error) or repr(error))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = longer
 
     def _stay(self) -> bool:
         """Connect and listen until the connection ends; True if the steward welcomed us."""

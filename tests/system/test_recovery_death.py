@@ -1,0 +1,124 @@
+"""A member that dies, freezes, or only seems to: one result, and soon."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from contract.journal import Died, FalseAlarm, HandedOver, LeaseLost
+from tests.support.fleet import Fleet
+from tests.support.processes import Process
+from tests.support.proxy import Proxy
+from tests.support.recovery import (
+    Pair,
+    claims,
+    ends,
+    now,
+    restarted,
+    start_workers,
+    steward_address,
+    version,
+    wait_all_claimed,
+    wait_claims,
+)
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+def test_killed_with_a_steward_it_starts_elsewhere_long_before_its_lease_ends(
+    fleet: Fleet,
+) -> None:
+    address = steward_address(fleet.steward())
+    workers = start_workers(fleet, "ab", address, WORKER_LEASE="60")
+    pair = Pair(fleet, workers, "--count", "1", "--cost", "1")
+    killed = now()
+    pair.victim.kill()
+    assert restarted(fleet, pair.job, killed, 10) <= 1.5
+    result = fleet.server.wait_results([pair.job])[pair.job]
+    assert (result["member"], result["attempt"]) == (pair.other_name, 2)
+    assert version(fleet, pair.job) == 2
+    (over,) = fleet.journal_of(HandedOver)
+    assert (over.job, over.attempt, over.member) == (pair.job, 1, pair.victim_name)
+
+
+def test_killed_without_a_steward_it_starts_elsewhere_when_its_lease_ends(fleet: Fleet) -> None:
+    lease = 2.0
+    workers = start_workers(fleet, "ab", WORKER_LEASE=f"{lease:g}")
+    pair = Pair(fleet, workers, "--count", "1", "--cost", "1")
+    killed = now()
+    pair.victim.kill()
+    took = restarted(fleet, pair.job, killed, lease + 5)
+    assert lease / 2 <= took <= lease + 2
+    assert fleet.server.wait_results([pair.job])[pair.job]["attempt"] == 2
+
+
+def test_a_child_that_a_job_forked_does_not_hide_the_death(fleet: Fleet) -> None:
+    address = steward_address(fleet.steward())
+    bodies = {"WORKER_FUNCTIONS": "tests.support.bodies"}
+    workers = start_workers(fleet, "ab", address, **bodies)
+    call = ("--id", "forks", "--function", "leave_child", "--args", '["forks", 20]')
+    pair = Pair(fleet, workers, *call)
+    child = wait_until(lambda: _child_of(pair.victim), 5, "the child is there")
+    killed = now()
+    pair.victim.kill()
+    try:
+        assert restarted(fleet, pair.job, killed, 10) <= 1.5
+        os.kill(child, 0)  # it is still there
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def _child_of(process: Process) -> int:
+    """Return a child of any of its threads, or 0."""
+    threads = Path(f"/proc/{process.pid}/task")
+    found = [pid for one in threads.glob("*/children") for pid in one.read_text().split()]
+    return int(found[0]) if found else 0
+
+
+@pytest.mark.parametrize("function", ["compute_something", "compute_in_steps"])
+def test_frozen_for_twice_its_lease_it_writes_nothing_when_it_thaws(
+    fleet: Fleet, function: str
+) -> None:
+    lease = 1.0
+    workers = start_workers(fleet, "ab", WORKER_LEASE=f"{lease:g}")
+    pair = Pair(fleet, workers, "--count", "1", "--cost", "4", "--function", function)
+    frozen = now()
+    pair.victim.pause()
+    assert restarted(fleet, pair.job, frozen, lease + 5) <= lease + 2
+    wait_until(lambda: now() - frozen >= 2 * lease, 5, "it is frozen for twice its lease")
+    pair.victim.resume()
+    wait_until(lambda: fleet.journal_of(LeaseLost), 5, "it notices, and counts it")
+    (lost,) = fleet.journal_of(LeaseLost)
+    assert (lost.who, lost.job, lost.attempt) == (pair.victim_name, pair.job, 1)
+    wait_until(lambda: ends(fleet, pair.job, "lost"), 5, "and the body is ended")
+    result = fleet.server.wait_results([pair.job])[pair.job]
+    assert (result["member"], result["attempt"]) == (pair.other_name, 2)
+    assert version(fleet, pair.job) == 2
+    again = fleet.submit("--count", "2", "--cost", "1")
+    wait_all_claimed(fleet, again)
+    assert pair.victim_name in {claims(fleet, job)[0].who for job in again}, "it takes other work"
+
+
+def test_a_false_alarm_costs_work_and_never_a_second_result(fleet: Fleet) -> None:
+    address = steward_address(fleet.steward())
+    with Proxy(f"http://{address}") as one, Proxy(f"http://{address}") as two:
+        cables = {"a": one, "b": two}
+        workers = [
+            start_workers(fleet, name, cable.url.removeprefix("http://"))[0]
+            for name, cable in cables.items()
+        ]
+        pair = Pair(fleet, workers, "--count", "1", "--cost", "2")
+        cable = cables[pair.victim.name]
+        cable.cut()
+        wait_claims(fleet, pair.job, 2)
+        cable.mend()
+        wait_until(lambda: fleet.journal_of(FalseAlarm), 5, "the steward sees its error")
+        wait_until(lambda: fleet.journal_of(LeaseLost), 5, "the member hears of it")
+        result = fleet.server.wait_results([pair.job])[pair.job]
+    assert (result["member"], result["attempt"]) == (pair.other_name, 2)
+    assert [line.member for line in fleet.journal_of(Died)] == [pair.victim_name]
+    (lost,) = fleet.journal_of(LeaseLost)
+    assert (lost.who, lost.job, lost.attempt) == (pair.victim_name, pair.job, 1)
+    assert version(fleet, pair.job) == 2, "the work that was redone is counted"
