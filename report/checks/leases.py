@@ -1,0 +1,119 @@
+"""Do members keep to their leases, and do leases and members end only for a reason?"""
+
+from contract.journal import Died, FalseAlarm
+from contract.run import Plan
+from report.checks.outages import outages
+from report.facts import AT_A_MEMBER, CUT, Attempt, Facts
+from report.findings import Finding, found
+from report.recoveries import RENEWALS, strike_behind
+
+#: A stopped body needs this long to be gone, in seconds, on a busy machine.
+TO_STOP = 2.0
+#: Faults that end members in order, several of them, and may in the end kill one.
+FLEET_WIDE = ("scale", "rolling-restart")
+#: A fleet-wide strike may take this long to end a member (drain and the platform's grace).
+DRAIN = 120.0
+
+
+def ignored(facts: Facts) -> list[Finding]:
+    """Attempts that went on although the job had been claimed by somebody else.
+
+    A member learns of it at its next heartbeat at the latest; frozen or cut off, some time after
+    that is over.
+    """
+    plan = facts.evidence.plan
+    if plan is None:
+        return []
+    findings: list[Finding] = []
+    for task, attempts in facts.tasks.items():
+        for one in attempts:
+            follower = facts.next_claim(task, one.number)
+            if follower is None or one.outcome == CUT:
+                continue
+            over = one.until - _may_go_on(facts, plan, one, follower)
+            if over > 0:
+                findings.append(_ignored(one, follower, over))
+    return findings
+
+
+def _may_go_on(facts: Facts, plan: Plan, one: Attempt, follower: Attempt) -> float:
+    ends = [end for begin, end in outages(facts) if begin <= one.until and end >= one.began]
+    return max([follower.began, *ends]) + plan.lease / RENEWALS + TO_STOP
+
+
+def _ignored(one: Attempt, follower: Attempt, over: float) -> Finding:
+    return found(
+        "lease-ignored",
+        f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s after it "
+        f"should have stopped; {follower.member} had claimed it",
+        job=one.job,
+        member=one.member,
+        evidence=[one.where, follower.where, one.end_where or ""],
+    )
+
+
+def lapsed(facts: Facts) -> list[Finding]:
+    """Claims that were followed by another although nobody gave the task back or was struck."""
+    findings: list[Finding] = []
+    for task, attempts in facts.tasks.items():
+        for one in attempts:
+            follower = facts.next_claim(task, one.number)
+            if follower is None or not _held_on(one) or _explained(facts, one):
+                continue
+            findings.append(
+                found(
+                    "unexplained-lapse",
+                    f"{one.member} lost claim {one.number} of {task}, and nothing had struck it",
+                    job=one.job,
+                    member=one.member,
+                    evidence=[one.where, one.end_where or "", follower.where],
+                    blind=facts.gaps.blind(one.member),
+                )
+            )
+    return findings
+
+
+def _held_on(one: Attempt) -> bool:
+    return one.outcome not in ("suspended", "released", "unknown-function")
+
+
+def _explained(facts: Facts, one: Attempt) -> bool:
+    if (one.task, one.number) in facts.handed_over or one.outcome == CUT:
+        return True
+    if strike_behind(facts, one) is not None:
+        return True
+    return any(begin <= one.until and end >= one.began for begin, end in outages(facts))
+
+
+def deaths(facts: Facts) -> list[Finding]:
+    """Deaths and false alarms that no strike explains.
+
+    A scenario that promises parked jobs has poison in its load; its members die of it.
+    """
+    plan = facts.evidence.plan
+    if plan is not None and plan.promises.parked > 0:
+        return []
+    findings: list[Finding] = []
+    for seen in facts.evidence.lines:
+        line = seen.line
+        if isinstance(line, Died | FalseAlarm) and not _struck(facts, line.member, line.at):
+            verb = "died" if isinstance(line, Died) else "was taken for dead"
+            says = f"{line.member} {verb} and nothing had struck it"
+            findings.append(
+                found("unexplained-death", says, member=line.member, evidence=[seen.where])
+            )
+    return findings
+
+
+def _struck(facts: Facts, member: str, at: float) -> bool:
+    return any(
+        strike.at <= at + 1
+        and (
+            (strike.fault in AT_A_MEMBER and strike.target == member)
+            or (strike.fault in FLEET_WIDE and at <= (strike.healed or strike.at) + DRAIN)
+        )
+        for strike in facts.strikes
+    )
+
+
+CHECKS = (ignored, lapsed, deaths)

@@ -1,0 +1,103 @@
+"""The findings that a check can make: every name, what it means, and what it does to the verdict.
+
+A finding is `broken` where a promise of the fleet is shown to be broken or two witnesses
+contradict each other, and `unproved` where the run cannot show that the promises were kept.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+Level = Literal["broken", "unproved"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing found. `evidence` names places: `<journal file>:<line>`, `server.json#<id>`."""
+
+    name: str
+    level: Level
+    says: str
+    job: str = ""
+    member: str = ""
+    evidence: list[str] = []
+
+
+#: Name: level, what it means. The documentation's table is made from this.
+CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
+    # Jobs.
+    "lost-job": ("broken", "The client has the server's word for a job that has no result."),
+    "missing-promise": ("broken", "The client has the server's word for a job unknown to it now."),
+    "late-job": ("broken", "A job had not ended when the run's deadline came."),
+    "timed-out-job": ("broken", "The job's promise ran out of time before it had a result."),
+    "rejected-job": ("broken", "A job ended with an error instead of a result."),
+    "parked-unexpectedly": ("broken", "More jobs were parked than the scenario expects."),
+    "forgotten-by-client": ("broken", "The server has a job that its client never confirmed."),
+    "unsent-job": ("unproved", "A planned job was neither confirmed nor seen by the server."),
+    "unplanned-job": ("unproved", "The server has a job of this run that nobody planned."),
+    # Results.
+    "double-result": ("broken", "Two attempts of one job claim to have brought its result."),
+    "dropped-result": ("broken", "A member says it brought a result that the server never took."),
+    "result-disagrees": ("broken", "The result on the server is not the one that was asked for."),
+    "result-without-claim": ("broken", "A result comes from a member that had no claim."),
+    "unwitnessed-result": ("broken", "The server has a result that no member says it brought."),
+    "step-checkpointed-twice": ("broken", "A step with a stored result was run again."),
+    "work-skipped": ("broken", "A result came in less time than the work takes."),
+    # Claims and leases.
+    "claimed-twice": ("broken", "The same claim of a job was granted twice."),
+    "claim-count-disagrees": ("broken", "Members wrote down claims that the server never counted."),
+    "unwitnessed-claim": ("broken", "The server counted a claim that no member wrote down."),
+    "attempt-without-end": ("broken", "A living member began an attempt and says nothing more."),
+    "end-without-claim": ("broken", "A member ended an attempt that it never claimed."),
+    "lease-ignored": ("broken", "A member went on with a job that had gone to somebody else."),
+    "unexplained-lapse": ("broken", "A lease ran out under a member that nothing had struck."),
+    "unexplained-death": ("broken", "A member died, or was taken for dead, without a strike."),
+    # Strikes.
+    "strike-without-effect": ("broken", "Chaos says it struck; the struck went on as before."),
+    "strike-proof-disagrees": ("broken", "What chaos says the target held, it did not hold."),
+    "strike-hit-nothing": ("unproved", "A strike hit no held lease: nothing was put to the test."),
+    "strike-missed": ("unproved", "A planned strike could not be done."),
+    "strike-not-done": ("unproved", "Chaos says nothing at all of a planned strike."),
+    "strike-unplanned": ("unproved", "Chaos did a strike that the plan does not have."),
+    # Witnesses.
+    "missing-witness": ("unproved", "A journal or record that must be there is not."),
+    "journal-cut": ("unproved", "A journal has a broken line, or ends before its process did."),
+    "clock-nonsense": ("unproved", "Times contradict each other; seconds cannot be believed."),
+    "idle-member": ("unproved", "A member did no work although there was some."),
+    # What the scenario promises beyond that.
+    "redone-too-often": ("broken", "More jobs were done again than the scenario allows."),
+    "steps-redone": ("broken", "More steps were done again than the scenario allows."),
+    "recovery-too-slow": ("broken", "A struck job was claimed again later than promised."),
+    "makespan-too-long": ("broken", "The run took longer, against the bound, than promised."),
+}
+
+
+def found(
+    name: str,
+    says: str,
+    *,
+    evidence: list[str] | None = None,
+    job: str = "",
+    member: str = "",
+    blind: bool = False,
+) -> Finding:
+    """Make a finding of the catalogue.
+
+    `blind`: a witness that could have explained it is missing, so that it proves nothing.
+    """
+    level: Level = "unproved" if blind else CATALOGUE[name][0]
+    return Finding(
+        name=name,
+        level=level,
+        says=says,
+        job=job,
+        member=member,
+        evidence=[place for place in evidence or [] if place],
+    )
+
+
+def table() -> str:
+    """Return the catalogue as a Markdown table."""
+    rows = ["| finding | verdict | what it means |", "|---|---|---|"]
+    words = {"broken": "FAIL", "unproved": "INCONCLUSIVE"}
+    rows += [f"| `{name}` | {words[level]} | {text} |" for name, (level, text) in CATALOGUE.items()]
+    return "\n".join(rows)

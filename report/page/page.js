@@ -1,0 +1,36 @@
+// Draws everything once, and again when the width changes.
+
+function drawAll() {
+  drawLanes();
+  drawCurves();
+  drawRecovery();
+  drawWaits();
+  drawShares();
+}
+
+function listenForTheme() {
+  const root = document.documentElement;
+  const button = document.getElementById("theme");
+  const set = (dark) => {
+    root.dataset.theme = dark ? "dark" : "light";
+    button.textContent = dark ? "light" : "dark";
+  };
+  set(matchMedia("(prefers-color-scheme: dark)").matches);
+  button.addEventListener("click", () => set(root.dataset.theme !== "dark"));
+}
+
+listenForTheme();
+drawLegend();
+drawAll();
+listStories();
+listenForDrags();
+listenForPointing();
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth !== width) {
+    width = innerWidth;
+    drawAll();
+  }
+});
+// Read by the test of this page: milliseconds from the first line of script to everything drawn.
+document.documentElement.dataset.drawn = Math.round(performance.now() - began);
