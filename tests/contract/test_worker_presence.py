@@ -1,0 +1,98 @@
+"""The member's side of presence, against a steward made by hand."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from contract.journal import Claimed
+from contract.presence import Bye, FromMember, Hello, Released, Welcome
+from tests.support.fleet import Fleet
+from tests.support.jobs import post_job
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+class Listener:
+    """A steward's presence port with one member at a time."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(10)
+        self.port = self._server.getsockname()[1]
+
+    def accept(self) -> None:
+        self._peer, _ = self._server.accept()
+        self._peer.settimeout(10)
+        self._lines = self._peer.makefile("rb")
+
+    def hear(self) -> Hello | Bye | None:
+        line = self._lines.readline()
+        return msgspec.json.decode(line, type=FromMember) if line else None
+
+    def say(self, message: Welcome | Released) -> None:
+        self._peer.sendall(msgspec.json.encode(message) + b"\n")
+
+    def hang_up(self) -> None:
+        self._lines.close()
+        self._peer.close()
+
+    def close(self) -> None:
+        self.hang_up()
+        self._server.close()
+
+
+@pytest.fixture
+def steward() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def member(fleet: Fleet, steward: Listener) -> Process:
+    worker = fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{steward.port}", WORKER_SLOTS="3")
+    steward.accept()
+    return worker
+
+
+def test_hello_and_bye(fleet: Fleet, steward: Listener, member: Process) -> None:
+    assert steward.hear() == Hello(member=fleet.member(member), group="worker-group", slots=3)
+    steward.say(Welcome())
+    member.line("presence.held")
+    member.terminate()
+    assert steward.hear() == Bye()
+    assert steward.hear() is None
+    assert member.wait(5) == 0
+
+
+def test_death_closes_the_connection_at_once(steward: Listener, member: Process) -> None:
+    assert isinstance(steward.hear(), Hello)
+    member.kill()
+    began = time.monotonic()
+    assert steward.hear() is None
+    assert time.monotonic() - began < 0.5
+
+
+def test_the_member_comes_back_and_stops_what_was_handed_over(
+    fleet: Fleet, steward: Listener, member: Process
+) -> None:
+    steward.hear()
+    steward.say(Welcome())
+    job = post_job(fleet.server, "compute_something", 3.0)
+    wait_until(lambda: fleet.journal_of(Claimed), 5, "the job is claimed")
+    steward.hang_up()
+    began = time.monotonic()
+    steward.accept()
+    assert isinstance(steward.hear(), Hello)
+    assert time.monotonic() - began < 1.5
+    assert fleet.server.call("task.release", id=job, version=1)[0] == 200
+    steward.say(Welcome())
+    steward.say(Released(tasks=[(job, 1), ("somebody-elses", 4)]))
+    lost = member.line("lease.lost", 5)
+    assert (lost["task"], lost["attempt"]) == (job, 1)
+    assert len(member.lines("lease.lost")) == 1
