@@ -115,6 +115,8 @@ def effect(facts: Facts) -> list[Finding]:
                     f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere",
                     member=strike.target if strike.target in facts.members else "",
                     evidence=[strike.where, *places[:3]],
+                    # That a member did not end can be seen only in a journal that goes to its end.
+                    blind=strike.fault == "terminate" and facts.gaps.blind(strike.target),
                 )
             )
     return findings

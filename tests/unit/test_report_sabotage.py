@@ -1,0 +1,98 @@
+"""The judge is judged: every way to spoil a run is found out and called by its name."""
+
+from pathlib import Path
+
+import pytest
+
+from contract.journal import Struck
+from contract.run import RunFolder
+from report.evidence import gather
+from report.findings import CATALOGUE
+from report.gathering import facts_of
+from report.verdict import Verdict, judge
+from tests.support.runs import Blow, Run, play
+from tests.support.sabotage import SABOTAGES, claimant, quiet_job
+
+BLOWS = [Blow("kill", 6, 0.6), Blow("terminate", 11), Blow("pause", 15, seconds=0.8)]
+
+
+def honest() -> Run:
+    return play(BLOWS, jobs=30, seed=11)
+
+
+def judged(run: Run, root: Path) -> Verdict:
+    return judge(facts_of(gather(run.write(root))))
+
+
+def test_the_honest_run_passes(tmp_path: Path) -> None:
+    verdict = judged(honest(), tmp_path)
+    assert verdict.findings == []
+    assert verdict.verdict == "PASS"
+    assert verdict.figures.redone_jobs == 1
+    assert verdict.figures.redone_steps == 1
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_sabotage_is_found_out(name: str, tmp_path: Path) -> None:
+    do, word = SABOTAGES[name]
+    run = honest()
+    expected = do(run)
+    verdict = judged(run, tmp_path)
+    found = {one.name: one for one in verdict.findings}
+    assert expected in found
+    assert verdict.verdict == word, [one.says for one in verdict.findings]
+    assert all(one.evidence for one in verdict.findings)
+
+
+def test_every_finding_of_the_catalogue_is_made_by_a_sabotage(tmp_path: Path) -> None:
+    named = {do(honest()) for do, _ in SABOTAGES.values()}
+    assert set(CATALOGUE) - named == set()
+
+
+def test_evidence_names_the_very_lines(tmp_path: Path) -> None:
+    run = honest()
+    job = quiet_job(run)
+    SABOTAGES["worker_drops_a_result"][0](run)
+    [finding] = [one for one in judged(run, tmp_path).findings if one.name == "dropped-result"]
+    file, _, number = finding.evidence[0].partition(":")
+    line = (tmp_path / "journal" / file).read_text().splitlines()[int(number) - 1]
+    assert job in line
+    assert '"job.ended"' in line
+
+
+def test_a_journal_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    run = honest()
+    folder = run.write(tmp_path)
+    who = claimant(run, quiet_job(run))
+    path = folder.journal / f"{who}.jsonl"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 - 7])
+    verdict = judge(facts_of(gather(folder)))
+    assert "journal-cut" in {one.name for one in verdict.findings}
+    assert verdict.verdict == "INCONCLUSIVE", [one.says for one in verdict.findings]
+
+
+def test_the_torn_last_line_of_a_killed_member_is_no_finding(tmp_path: Path) -> None:
+    run = honest()
+    folder = run.write(tmp_path)
+    [killed] = [x for x in run.journals["chaos"] if isinstance(x, Struck) and x.fault == "kill"]
+    path = folder.journal / f"{killed.target}.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"at":1790000')
+    assert judge(facts_of(gather(folder))).findings == []
+
+
+@pytest.mark.parametrize("file", ["plan.json", "server.json"])
+def test_missing_and_broken_files_are_missing_witnesses(file: str, tmp_path: Path) -> None:
+    folder = honest().write(tmp_path)
+    (folder.root / file).write_text("{}")
+    broken = judge(facts_of(gather(folder)))
+    (folder.root / file).unlink()
+    missing = judge(facts_of(gather(folder)))
+    for verdict in (broken, missing):
+        assert verdict.verdict == "INCONCLUSIVE"
+        assert "missing-witness" in {one.name for one in verdict.findings}
+
+
+def test_an_empty_folder_is_inconclusive(tmp_path: Path) -> None:
+    verdict = judge(facts_of(gather(RunFolder(tmp_path))))
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert {one.name for one in verdict.findings} == {"missing-witness"}
