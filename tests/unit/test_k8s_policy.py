@@ -1,0 +1,175 @@
+"""What every object must be, whatever is added: our own rules."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from client.settings import ClientSettings
+from contract.settings import declared
+from contract.tuning import DRAIN_SECONDS, GRACE_MARGIN_SECONDS, LEASE_SECONDS, SERVER_ENV
+from steward.settings import StewardSettings
+from tests.support.manifests import COMPONENTS, ROOT, Object, Tree, find, pod_specs
+from worker.settings import Settings as WorkerSettings
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    return Tree(tmp_path_factory.mktemp("manifests"))
+
+
+@pytest.fixture(scope="module", params=["base", "all"])
+def objects(request: pytest.FixtureRequest, tree: Tree) -> list[Object]:
+    if request.param == "base":
+        return tree.render("k8s")
+    return tree.with_components(*(c for c in COMPONENTS if c != "hpa-external"))
+
+
+@pytest.fixture(scope="module")
+def base(tree: Tree) -> list[Object]:
+    return tree.render("k8s")
+
+
+def test_every_object_is_ours_and_in_the_namespace(objects: list[Object]) -> None:
+    for one in objects:
+        if one["kind"] == "Namespace":
+            assert one["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+            continue
+        assert one["metadata"]["namespace"] == "resonate-fleet"
+        assert one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "resonate-fleet"
+
+
+def test_every_pod_is_restricted(objects: list[Object]) -> None:
+    for where, template in pod_specs(objects):
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True, where
+        assert spec["securityContext"]["runAsUser"] > 0, where
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, where
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), where
+        assert not any("hostPath" in volume for volume in spec.get("volumes", [])), where
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, where
+            assert context["readOnlyRootFilesystem"] is True, where
+            assert context["capabilities"] == {"drop": ["ALL"]}, where
+
+
+def test_every_container_has_requests_and_a_memory_limit(objects: list[Object]) -> None:
+    for where, template in pod_specs(objects):
+        for container in template["spec"]["containers"]:
+            assert {"cpu", "memory"} <= set(container["resources"]["requests"]), where
+            assert "memory" in container["resources"]["limits"], where
+
+
+def test_every_service_has_three_probes_of_named_ports(objects: list[Object]) -> None:
+    for where, template in pod_specs(objects):
+        if where.startswith("Job/"):
+            continue
+        for container in template["spec"]["containers"]:
+            named = {port["name"] for port in container["ports"]}
+            for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+                probe = container[kind]
+                port = probe.get("httpGet", probe.get("tcpSocket", {})).get("port")
+                assert port is None or port in named, (where, kind)
+
+
+def test_images_are_pinned(objects: list[Object]) -> None:
+    for where, template in pod_specs(objects):
+        for container in template["spec"]["containers"]:
+            assert re.search(r":v?\d+\.\d+", container["image"]), (where, container["image"])
+
+
+def test_images_are_those_of_compose(objects: list[Object]) -> None:
+    lines = (line.partition("=") for line in (ROOT / ".env").read_text().splitlines())
+    versions = {key: value for key, sep, value in lines if sep and not key.startswith("#")}
+    allowed = {versions["SERVER_IMAGE"], versions["POSTGRES_IMAGE"]}
+    for where, template in pod_specs(objects):
+        for container in template["spec"]["containers"]:
+            name, _, tag = container["image"].partition(":")
+            if name.startswith("resonate-fleet/"):
+                assert tag == versions["FLEET_VERSION"], where
+            else:
+                assert container["image"] in allowed, where
+
+
+def test_nobody_has_a_token_that_needs_none(tree: Tree, base: list[Object]) -> None:
+    for where, template in pod_specs(base):
+        assert template["spec"]["automountServiceAccountToken"] is False, where
+    for one in base:
+        if one["kind"] == "ServiceAccount":
+            assert one["automountServiceAccountToken"] is False
+    everything = tree.with_components(*(c for c in COMPONENTS if c != "hpa-external"))
+    with_token = {
+        where
+        for where, template in pod_specs(everything)
+        if template["spec"].get("automountServiceAccountToken") is not False
+    }
+    assert with_token <= {"Deployment/steward", "Job/chaos"}
+
+
+def test_selectors_find_their_pods(objects: list[Object]) -> None:
+    labels = {where: t["metadata"]["labels"] for where, t in pod_specs(objects)}
+    for one in objects:
+        if one["kind"] in ("Deployment", "StatefulSet"):
+            selector = one["spec"]["selector"]["matchLabels"]
+        elif one["kind"] == "Service":
+            selector = one["spec"]["selector"]
+        else:
+            continue
+        assert any(selector.items() <= own.items() for own in labels.values()), one["metadata"]
+
+
+def test_one_setting_drives_drain_and_grace(base: list[Object]) -> None:
+    worker = find(base, "Deployment", "worker")["spec"]["template"]["spec"]
+    settings = find(base, "ConfigMap", "worker-settings")["data"]
+    assert float(settings["WORKER_DRAIN"]) == DRAIN_SECONDS
+    assert float(settings["WORKER_LEASE"]) == LEASE_SECONDS
+    grace = DRAIN_SECONDS + GRACE_MARGIN_SECONDS
+    assert worker["terminationGracePeriodSeconds"] == grace
+
+
+def test_the_server_runs_as_measured_and_as_in_compose(base: list[Object]) -> None:
+    settings = find(base, "ConfigMap", "server-settings")["data"]
+    assert settings.items() >= SERVER_ENV.items()
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    theirs: dict[str, Any] = compose["services"]["server"]["environment"]
+    assert {k: str(v) for k, v in theirs.items() if k in SERVER_ENV} == SERVER_ENV
+
+
+@pytest.mark.parametrize(
+    ("process", "cls"),
+    [("worker", WorkerSettings), ("steward", StewardSettings), ("client", ClientSettings)],
+)
+def test_every_setting_is_declared(tree: Tree, process: str, cls: type[Any]) -> None:
+    everything = tree.with_components(*(c for c in COMPONENTS if c != "hpa-external"))
+    known = {one.env for _, one in declared(cls)} | {f"{one.env}_FILE" for _, one in declared(cls)}
+    given: set[str] = set()
+    if process != "client":
+        given |= set(find(everything, "ConfigMap", f"{process}-settings")["data"])
+    for where, template in pod_specs(everything):
+        if where.endswith(f"/{process}"):
+            given |= {e["name"] for e in template["spec"]["containers"][0].get("env", [])}
+    assert given
+    assert given <= known
+
+
+def test_the_worker_rolls_without_a_gap(base: list[Object]) -> None:
+    worker = find(base, "Deployment", "worker")["spec"]
+    assert worker["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert find(base, "Deployment", "server")["spec"]["strategy"] == {"type": "Recreate"}
+    assert find(base, "PodDisruptionBudget", "worker")["spec"]["maxUnavailable"] == 1
+
+
+def test_chaos_may_look_and_delete_pods_and_nothing_else(tree: Tree) -> None:
+    objects = tree.with_components("chaos")
+    rules = find(objects, "Role", "chaos")["rules"]
+    assert rules == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]}
+    ]
+    assert "ClusterRole" not in {one["kind"] for one in objects}
+
+
+def test_scale_in_may_patch_pods_and_nothing_else(tree: Tree) -> None:
+    rules = find(tree.with_components("scale-in"), "Role", "scale-in")["rules"]
+    assert rules == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]}]
