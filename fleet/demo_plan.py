@@ -46,7 +46,8 @@ def wrong(options: Options) -> str | None:
         most = options.workers - 1
         return f"--kill is {options.kill}; accepted: 0 to {most}, for somebody must go on working"
     if options.kill * JOBS_A_KILL > options.jobs:
-        return f"--kill is {options.kill}; accepted: 0 to {options.jobs // JOBS_A_KILL} with {options.jobs} jobs"
+        most = options.jobs // JOBS_A_KILL
+        return f"--kill is {options.kill}; accepted: 0 to {most} with {options.jobs} jobs"
     return None
 
 
