@@ -1,0 +1,223 @@
+"""The members' own intake code in virtual time, against a model of the server.
+
+    python -m bench.simulation --members 100 --slots 1 --jobs 10000
+
+Shows what one machine cannot: thousands of members, a million jobs, several servers.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import msgspec
+
+from bench.bound import makespan
+from bench.model import Clock, Costs, Counts, Server, Tuning
+from worker.choice import Choice
+from worker.desk import Action, Census, Desk, Give, Peek, Sort
+from worker.looks import Look
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is simulated. Times in seconds.
+
+    `rate` None: all jobs wait when the members come; else so many are submitted a second.
+    `work` is what a member's process computes for one job: its jobs share one interpreter.
+    """
+
+    members: int = 3
+    slots: int = 1
+    costs: Sequence[float] = ()
+    rate: float | None = None
+    seed: int = 0
+    search: bool = True
+    work: float = 0.001
+    tuning: Tuning = field(default_factory=Tuning)
+    server: Costs = field(default_factory=Costs)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of it. Times in seconds; `refused` is the refused share of all claims.
+
+    `unfair` is the most that a job waited, in multiples of what first come, first served would
+    have made it wait (plus a tenth of a second, which forgives jobs that would hardly wait).
+    """
+
+    jobs: int
+    members: int
+    makespan: float
+    ratio: float
+    refused: float
+    requests_a_job: float
+    requests_a_second: float
+    server_busy: float
+    hints: int
+    unfair: float
+
+
+class Member:
+    """A member: the real `Desk`, its wires replaced by the model."""
+
+    def __init__(
+        self,
+        case: Case,
+        number: int,
+        server: Server,
+        began: Callable[[int], None],
+        ended: Callable[[], None],
+    ) -> None:
+        random = Random(case.seed * 100_003 + number)
+        self.name = f"member-{number}"
+        self._case = case
+        self._server = server
+        self._clock = server.clock
+        self._began = began
+        self._ended = ended
+        self._desk = Desk(case.slots, random, Choice(random, self.name))
+        if not case.search:
+            self._desk.forbidden()
+        self._wake = float("inf")
+        self._computes_until = 0.0
+        self.group = "group"
+
+    def join(self) -> None:
+        self._server.connect(self.group, self._hint)
+        self._act()
+
+    def _hint(self, id: str, version: int) -> None:
+        self._desk.hint(self._clock.now, id, version)
+        self._act()
+
+    def _act(self) -> None:
+        for action in self._desk.step(self._clock.now):
+            self._do(action)
+        wake = self._desk.wake_at
+        if wake is not None and (wake < self._wake or self._wake <= self._clock.now):
+            self._wake = max(wake, self._clock.now + 1e-6)
+            self._clock.at(self._wake, self._woken)
+
+    def _woken(self) -> None:
+        if self._clock.now >= self._wake:
+            self._wake = float("inf")
+            self._act()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Look(limit, after):
+                self._server.search(after, limit, self._looked)
+            case Sort(limit, after):
+                self._server.own(self.group, after, limit, self._sorted)
+            case Give(id, version):
+                self._server.acquire(
+                    id, version, self.name, lambda granted: self._claimed(id, granted)
+                )
+            case Census():
+                self._server.census(self._met)
+            case Peek(id):
+                self._desk.peeked(self._clock.now, id, ours=True)
+
+    def _looked(self, tasks: list[tuple[str, int]], more: bool) -> None:  # noqa: FBT001
+        self._desk.looked(self._clock.now, tasks, more=more)
+        self._act()
+
+    def _sorted(self, ours: list[str], upto: str | None) -> None:
+        self._desk.sorted_out(self._clock.now, set(ours), upto)
+        self._act()
+
+    def _met(self, members: list[str]) -> None:
+        self._desk.met(self._clock.now, members)
+        self._act()
+
+    def _claimed(self, id: str, granted: bool) -> None:  # noqa: FBT001
+        if granted:
+            self._desk.granted(id)
+            self._clock.at(self._compute(), self._run, id)
+        else:
+            self._desk.refused(id)
+            self._desk.done(id)
+        self._act()
+
+    def _compute(self) -> float:
+        """Return when the process has done its share of one half of a job."""
+        self._computes_until = max(self._computes_until, self._clock.now) + self._case.work / 2
+        return self._computes_until
+
+    def _run(self, id: str) -> None:
+        self._began(int(id))
+        self._clock.at(self._clock.now + self._case.costs[int(id)], self._ends, id)
+
+    def _ends(self, id: str) -> None:
+        self._clock.at(self._compute(), self._fulfil, id)
+
+    def _fulfil(self, id: str) -> None:
+        self._desk.ending(id)
+        self._server.fulfil(self.name, lambda: self._fulfilled(id))
+        self._act()
+
+    def _fulfilled(self, id: str) -> None:
+        self._desk.done(id)
+        self._act()
+        self._ended()
+
+
+class Run:
+    """One run of a case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.clock = Clock()
+        self.server = Server(self.clock, Random(case.seed), case.server, case.tuning)
+        self.created = [0.0] * len(case.costs)
+        self.began = [-1.0] * len(case.costs)
+        self.ended = 0
+        self.last = 0.0
+
+    def outcome(self) -> Outcome:
+        """Simulate until every job has ended."""
+        case = self.case
+        if case.rate is None:
+            for _ in case.costs:
+                self.server.preload("group")
+        else:
+            self._submit(0)
+        for number in range(case.members):
+            member = Member(case, number, self.server, self._began, self._ended)
+            self.clock.at(0.0, member.join)
+        self.clock.run(lambda: self.ended == len(case.costs))
+        return self._summary(self.server.counts)
+
+    def _submit(self, job: int) -> None:
+        self.created[job] = self.clock.now
+        self.server.create("group", lambda _: None)
+        if job + 1 < len(self.case.costs):
+            self.clock.at(self.clock.now + 1 / (self.case.rate or 1), self._submit, job + 1)
+
+    def _began(self, job: int) -> None:
+        self.began[job] = self.clock.now
+
+    def _ended(self) -> None:
+        self.ended += 1
+        self.last = self.clock.now
+
+    def _summary(self, counts: Counts) -> Outcome:
+        case = self.case
+        return Outcome(
+            jobs=len(case.costs),
+            members=case.members,
+            makespan=self.last,
+            ratio=self.last / max(1e-9, makespan(case.costs, case.members * case.slots)),
+            refused=counts.refused / max(1, counts.refused + counts.granted),
+            requests_a_job=counts.requests / len(case.costs),
+            requests_a_second=counts.requests / self.last,
+            server_busy=counts.busy / self.last,
+            hints=counts.hints,
+            unfair=self._unfair(),
+        )
+
+    def _unfair(self) -> float:
+        in_order = sorted(self.began)
+        return max(
+            (began - created) / (fair - created + 0.1)
+            for began, created, fair in zip(self.began, self.created, in_order, strict=True)
+        )

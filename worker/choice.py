@@ -1,0 +1,150 @@
+"""Which waiting job a member claims next. Pure: time comes in as numbers, chance as a parameter.
+
+Members choose without speaking to each other, and a refused claim costs a request. While claims
+are hardly ever refused, everybody takes the oldest job: that is list scheduling, whose makespan
+no other order betters without knowing what the jobs cost. When refusals follow one another, a
+crowd looks at the same head of the queue. For a spell of claims each member then keeps to its
+own share of a window of the oldest jobs: shares are cut by the jobs' hash and the sorted names of
+the members that hold leases. A job so young that its hint may be on the way belongs to whoever
+hears the hint.
+"""
+
+import zlib
+from collections.abc import Collection, Sequence
+from random import Random
+from typing import NamedTuple
+
+#: A window is wide enough if what it holds of the own share lasts for longer, in seconds.
+STALE_USE = 0.1
+#: How long others' jobs are left to them in a crowd, in seconds.
+GRACE = 0.012
+#: Refusals without a grant between them after which a member steps aside from the head.
+MEETING = 4
+#: Refused share of late claims that makes a crowd, and the weight of the latest in it.
+CROWD, LATEST = 0.25, 0.08
+#: Claims for which a crowd's rules hold: at first, and at most where the crowd comes back.
+SHORTEST_SPELL, LONGEST_SPELL = 8, 1024
+#: Jobs of its own that a member wants in the window: at least, and at most.
+LEAST_REACH, MOST_REACH = 2, 128
+MOST_WINDOW = 1000
+
+
+class Waiting(NamedTuple):
+    """A job that waits, as a member knows it.
+
+    `since`: when the member first knew; `heard`: by a hint of its own; `settled`: it has waited
+    longer than a hint needs; `spot` in [0, 1): its place by hash, the same for every member.
+    """
+
+    id: str
+    version: int
+    since: float
+    heard: bool
+    settled: bool
+    spot: float
+
+
+def waiting(now: float, id: str, version: int, *, heard: bool, settled: bool) -> Waiting:
+    """Return the job with its spot."""
+    return Waiting(id, version, now, heard, settled, zlib.crc32(id.encode()) / 2**32)
+
+
+class Choice:
+    """The choices of the member `me`."""
+
+    def __init__(self, random: Random, me: str) -> None:
+        self._random = random
+        self._me = me
+        self._share = (0, 1)
+        self._spell = SHORTEST_SPELL  # of the next crowd, in claims
+        self._left = 0  # claims for which the present crowd's rules hold
+        self._calm = 0
+        self._reach = LEAST_REACH
+        self._own = 0  # picked from the own share since the last look
+        self._own_at = float("-inf")
+        self._met = 0  # refusals since the last grant
+        self._heat = 0.0  # refused share of late claims
+
+    @property
+    def crowded(self) -> bool:
+        return self._left > 0
+
+    @property
+    def window(self) -> int:
+        """Of how many of the oldest jobs the next is chosen."""
+        return min(MOST_WINDOW, self._share[1] * self._reach) if self.crowded else 1
+
+    def pick(self, now: float, oldest_first: Sequence[Waiting], free: int) -> Waiting | None:
+        """Return the next to claim, with `free` slots; None: nothing is this member's to claim.
+
+        That is the oldest, or in a crowd the oldest of the own share. Where slots wait for jobs
+        rather than jobs for slots, young jobs are left to whom their hints went. Members that
+        keep meeting at the head spread out, twice as far with each refusal.
+        """
+        if not self.crowded:
+            if self._met >= MEETING:
+                return self._random.choice(oldest_first[: 2 ** min(self._met, 10)])
+            if len(oldest_first) > free:
+                return oldest_first[0]
+            return next((job for job in oldest_first if job.heard or job.settled), None)
+        job = next((job for job in oldest_first[: self.window] if self._is_own(job)), None)
+        if job is not None:
+            self._own += 1
+            self._own_at = now
+        return job
+
+    def widen(self) -> bool:
+        """Look further for jobs of the own share; False where the window is as wide as can be."""
+        if not self.crowded or self._reach == MOST_REACH or self.window == MOST_WINDOW:
+            return False
+        self._reach = min(MOST_REACH, 2 * self._reach)
+        return True
+
+    def pick_from_others(self, now: float, oldest_first: Sequence[Waiting]) -> Waiting | None:
+        """Return a job of another member's share, or None: leave them to it for now."""
+        if now - self._own_at < GRACE:
+            return None
+        self._own_at = now
+        others = [job for job in oldest_first[: self.window] if job.settled]
+        return self._random.choice(others) if others else None
+
+    def looked(self, age: float) -> None:
+        """Note that a look begins and how old the last one is: the window follows its use."""
+        if self._own >= self._reach / 2 and age < STALE_USE:
+            self._reach = min(MOST_REACH, 2 * self._reach)
+        elif self._own < self._reach / 4:
+            self._reach = max(LEAST_REACH, self._reach // 2)
+        self._own = 0
+
+    def meet(self, members: Collection[str]) -> None:
+        """Note which members claim jobs at present."""
+        names = sorted({*members, self._me})
+        self._share = (names.index(self._me), len(names))
+
+    def granted(self) -> None:
+        self._met = 0
+        self._heat -= LATEST * self._heat
+        if self.crowded:
+            self._left -= 1
+            return
+        self._calm += 1
+        if self._calm >= self._spell:
+            self._calm = 0
+            self._spell = max(SHORTEST_SPELL, self._spell // 2)
+
+    def refused(self) -> None:
+        """Note that somebody else was faster."""
+        self._met += 1
+        self._heat += LATEST * (1 - self._heat)
+        if self.crowded:
+            self._left = max(self._left, self._spell // 4)
+        elif self._heat > CROWD:
+            self._left = self._spell
+            self._spell = min(LONGEST_SPELL, 4 * self._spell)
+            self._calm = 0
+
+    def _is_own(self, job: Waiting) -> bool:
+        if not job.settled:
+            return job.heard
+        index, count = self._share
+        return int(job.spot * count) == index

@@ -1,0 +1,329 @@
+"""What a member knows of the waiting jobs, and what it does next. Pure: time comes in as numbers.
+
+A hint says that a job of this group waits; a look (`task.search`) says what waits at all. A free
+slot claims by knowledge that is fresh enough and looks again where it is not, so that a member
+with nothing heard finds work and the oldest job goes first. Others' groups stand in the same
+search, so what no hint has vouched for is sorted by `promise.search` on the group's own address
+before it may be claimed: a claim of a stranger's job would count as an attempt of it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from worker.choice import GRACE, Choice, Waiting
+from worker.line import Line
+from worker.looks import Look, Looks
+
+#: Seconds between two censuses of a crowd: at first, and in the end with up to twenty members.
+FIRST_CENSUS, CENSUS = 0.05, 2.0
+#: Judgements on tasks that are remembered; the oldest are forgotten first.
+MEMORY = 4096
+
+
+@dataclass(frozen=True)
+class Sort:
+    """Ask which jobs of this group are pending: at most `limit`, in id order, after `after`."""
+
+    limit: int
+    after: str
+
+
+@dataclass(frozen=True)
+class Peek:
+    """Ask whether `id`, a child of a job, is one to run: a durable sleep is not."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Give:
+    """Claim the job and run it. Its slot is taken from now on."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """Ask which members hold leases now."""
+
+
+type Action = Look | Sort | Peek | Census | Give
+
+
+class Memory[V](dict[str, V]):
+    """A dict that forgets its oldest entry when it would hold more than `MEMORY`."""
+
+    def note(self, key: str, value: V) -> None:
+        self.pop(key, None)
+        self[key] = value
+        if len(self) > MEMORY:
+            del self[next(iter(self))]
+
+
+class Desk:
+    """One member's intake without its wires. Times are seconds of any one clock.
+
+    Tell it what happens, then do what `step` returns; come back at `wake_at` at the latest. A
+    slot is taken by `Give` and free again with `done`.
+    """
+
+    def __init__(self, slots: int, random: Random, choice: Choice) -> None:
+        self.slots = slots
+        self.searches = True
+        self.closed = False
+        self._choice = choice
+        self._looks = Looks(random)
+        self._line = Line(max(64, 4 * slots))
+        self._taken: dict[str, Waiting] = {}
+        self._ending: set[str] = set()
+        self._ours: Memory[bool] = Memory()
+        self._spent: Memory[int] = Memory()  # up to which version a job cannot be claimed again
+        self._shunned: Memory[float] = Memory()
+        self._to_peek: dict[str, int] = {}
+        self._peeking: dict[str, int] = {}
+        self._unsorted: list[tuple[str, int]] = []
+        self._more = False  # the page of the unsorted was not the last
+        self._members: dict[str, float] = {}
+        self._census_at = float("-inf")
+        self._census_pause = FIRST_CENSUS
+        self._hold_until = float("-inf")
+
+    @property
+    def free(self) -> int:
+        return self.slots - self.used
+
+    @property
+    def used(self) -> int:
+        """Slots taken: claims under way and bodies running."""
+        return len(self._taken) - min(len(self._ending), self.slots)
+
+    @property
+    def hints(self) -> int:
+        """Hints held: neither claimed nor found gone. Never more than `hint_limit`."""
+        return len(self._line.heard) + len(self._to_peek) + len(self._peeking)
+
+    @property
+    def hint_limit(self) -> int:
+        return self._line.hints
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to call `step` next though nothing happened; None: not before something does."""
+        if self.closed or not self.searches or self.free <= 0 or self._looks.under_way:
+            return None
+        if self._line:
+            return self._hold_until
+        return self._looks.next_at
+
+    # What happens.
+
+    def hint(self, now: float, id: str, version: int) -> str | None:
+        """Note a hint; return why it was dropped, if it was."""
+        why = self._useless(now, id, version)
+        if why is not None:
+            return why
+        known = id in self._line.heard or id in self._to_peek or id in self._peeking
+        if ":" in id and id not in self._ours:
+            if not known and self.hints >= self.hint_limit:
+                return "full"
+            waits = self._peeking if id in self._peeking else self._to_peek
+            waits[id] = version
+        else:
+            self._ours.note(id, True)
+            if not self._line.hear(now, id, version):
+                return "full"
+        return "repeated" if known else None
+
+    def peeked(self, now: float, id: str, ours: bool | None) -> None:  # noqa: FBT001 - an answer
+        """Note the answer to `Peek`; None where there was none: the next hint asks again."""
+        version = self._peeking.pop(id, None)
+        if ours is not None:
+            self._ours.note(id, ours)
+        if ours and version is not None and self._useless(now, id, version) is None:
+            self._line.hear(now, id, version)
+
+    def looked(self, now: float, tasks: Sequence[tuple[str, int]], *, more: bool) -> None:
+        """Note what a look found, in id order; `more`: others wait beyond it."""
+        look, sent = self._looks.answered(now)
+        before = [job.id for job in self._line.jobs]
+        end = tasks[-1][0] if more and tasks else None
+        self._line.keep({one for one, _ in tasks}, look.after, end, sent)
+        self._unsorted, self._more = [], more
+        for task, version in tasks:
+            if self._useless(now, task, version) is not None:
+                continue
+            if task in self._ours:
+                settled = self._line.settled(sent, task, more=more)
+                self._line.add(now, task, version, settled=settled)
+            else:
+                self._unsorted.append((task, version))
+        self._sort_no_more_than_wanted()
+        found = bool(self._line or self._unsorted)
+        self._looks.judge(now, found=found, taught=self._taught(before, end), more=more)
+        if not found and tasks:
+            self._looks.go_on(tasks[-1][0])
+
+    def _taught(self, before: list[str], end: str | None) -> bool:
+        """Tell whether the next claim would have been another one without the look."""
+        if not before:
+            return len(self._line) + len(self._unsorted) > self.free
+        if before[0] not in self._line and (end is None or before[0] <= end):
+            return True
+        after = [job.id for job in self._line.jobs if job.id < before[-1]]
+        after += [task for task, _ in self._unsorted if task < before[-1]]
+        return len(self._line) > self.free and not set(before).issuperset(after)
+
+    def sorted_out(self, now: float, ours: Collection[str], upto: str | None) -> None:
+        """Note which jobs are ours. What `ours` leaves out up to `upto` (None: at all) is not."""
+        self._looks.under_way = False
+        asked, self._unsorted = self._unsorted, []
+        for task in ours:
+            self._ours.note(task, True)
+        for task, version in asked:
+            if task in ours:
+                if self._useless(now, task, version) is None:
+                    self._line.add(now, task, version, settled=self._more)
+            elif upto is None or task <= upto:
+                self._ours.note(task, False)
+        if asked and not self._line:
+            last = asked[-1][0]
+            self._looks.go_on(last if upto is None else min(upto, last))
+
+    def look_failed(self, now: float) -> None:
+        """Note that a look or sort brought no answer."""
+        self._unsorted = []
+        self._looks.failed(now)
+
+    def forbidden(self) -> None:
+        """Note that this member may not search: it lives on hints from now on."""
+        self.searches = False
+        self._unsorted = []
+        self._looks.under_way = False
+
+    def granted(self, id: str) -> None:
+        job = self._taken.get(id)
+        if job is not None:
+            self._spent.note(id, job.version)
+            self._choice.granted()
+
+    def refused(self, id: str) -> None:
+        job = self._taken.get(id)
+        if job is not None:
+            self._spent.note(id, job.version)
+            self._choice.refused()
+            self._looks.doubt()
+
+    def met(self, now: float, members: Collection[str]) -> None:
+        """Note who holds leases now; a name not seen in three censuses is forgotten."""
+        self._members |= dict.fromkeys(members, now)
+        oldest = now - 5 * self._longest_pause
+        self._members = {name: at for name, at in self._members.items() if at >= oldest}
+        self._choice.meet(self._members)
+
+    @property
+    def _longest_pause(self) -> float:
+        """Seconds between two censuses: what they cost the server grows with the fleet."""
+        return max(CENSUS, CENSUS / 20 * len(self._members))
+
+    def ending(self, id: str) -> None:
+        """Note that a job's body is over: its slot is free while the outcome is written.
+
+        No more than `slots` outcomes at a time free a slot, however long the server is away.
+        """
+        if id in self._taken:
+            self._ending.add(id)
+            self._looks.hurry()
+
+    def done(self, id: str) -> None:
+        """Note that what `Give` led to is over, whatever it was."""
+        if self._taken.pop(id, None) is not None:
+            if id not in self._ending:
+                self._looks.hurry()
+            self._ending.discard(id)
+
+    def shun(self, id: str, until: float) -> None:
+        """Leave a job to others until then: its function is not known here, say."""
+        self._shunned.note(id, until)
+
+    def close(self) -> None:
+        """Take nothing new."""
+        self.closed = True
+        self._line.clear()
+        self._to_peek.clear()
+        self._unsorted = []
+
+    # What to do.
+
+    def step(self, now: float) -> list[Action]:
+        """Return what is to be done now, in this order."""
+        if self.closed:
+            return []
+        actions: list[Action] = [Peek(task) for task in self._to_peek]
+        self._peeking |= self._to_peek
+        self._to_peek = {}
+        if self.searches and self._choice.crowded and now >= self._census_at:
+            self._census_at = now + self._census_pause
+            self._census_pause = min(self._longest_pause, 2 * self._census_pause)
+            actions.append(Census())
+        while self.free > 0 and self._may_act:
+            action = self._next(now)
+            if action is None:
+                break
+            actions.append(action)
+        return actions
+
+    @property
+    def _may_act(self) -> bool:
+        """Whether to go on now: a look under way is waited for unless looks are slow."""
+        return not self._looks.under_way or (self._looks.slow and bool(self._line))
+
+    def _next(self, now: float) -> Action | None:
+        window = self._choice.window
+        if self.searches and self._unsorted and not self._looks.under_way:
+            return self._sort()
+        if self.searches and self._looks.due(now, window, waiting=bool(self._line)):
+            return self._look(now)
+        if self._line and self.free > 0:
+            job = self._choice.pick(now, self._line.jobs, self.free)
+            if job is None:
+                # More waits than the page shows: rather look further than take others' share.
+                wider = self._more and self._choice.widen()
+                if self.searches and self._looks.may_refresh(now, 0.0 if wider else GRACE):
+                    return self._look(now)
+                if not wider:
+                    job = self._choice.pick_from_others(now, self._line.jobs)
+            if job is None:
+                self._hold_until = self._looks.older_at(GRACE)
+                return None
+            self._line.remove(job.id)
+            self._taken[job.id] = job
+            return Give(job.id, job.version)
+        return None
+
+    def _look(self, now: float) -> Look:
+        self._choice.looked(self._looks.age(now))
+        return self._looks.start(now, max(1, self.free), self._choice.window)
+
+    def _sort(self) -> Sort:
+        self._looks.under_way = True
+        # Running jobs are pending promises too and stand among the waiting ones.
+        return Sort(min(1000, 2 * len(self._unsorted) + 100), self._unsorted[0][0][:-1])
+
+    def _sort_no_more_than_wanted(self) -> None:
+        """Leave unsorted what stands behind as much work as could be used now."""
+        wanted = self._choice.window + max(1, self.free)
+        if len(self._line) >= wanted:
+            last = self._line.jobs[wanted - 1].id
+            self._unsorted = [entry for entry in self._unsorted if entry[0] < last]
+
+    def _useless(self, now: float, id: str, version: int) -> str | None:
+        """Say why there is nothing to do about a task at this version, if there is not."""
+        if self.closed:
+            return "closed"
+        if id in self._taken or self._spent.get(id, -1) >= version:
+            return "known"
+        if self._shunned.get(id, 0.0) > now:
+            return "shunned"
+        return None if self._ours.get(id, True) else "not-ours"

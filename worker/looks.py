@@ -1,0 +1,142 @@
+"""When a member looks for waiting work, and how far. Pure: time comes in as numbers."""
+
+from dataclasses import dataclass
+from random import Random
+
+#: Knowledge younger than this is always fresh enough to claim by, in seconds: a claim takes as
+#: long itself. Older than the second it never is.
+FRESH, STALE = 0.005, 0.2
+#: Wait after a look that found nothing, in seconds: first, and in the end. Jitter only adds.
+FIRST_REST, LONGEST_REST = 0.02, 1.0
+#: A look that takes this long already keeps away from the next twice as long as it took, in
+#: seconds; dearer ones keep away in proportion to the square.
+CHEAP = 0.005
+#: A look that takes longer than this, in seconds, is not waited for by a job that is known to wait.
+SLOW = 0.02
+#: A look that skips what belongs to others starts from the beginning this often, in seconds.
+FROM_START = 5.0
+#: Tasks that a look asks for.
+LEAST_PAGE, MOST_PAGE = 16, 1000
+
+
+@dataclass(frozen=True)
+class Look:
+    """Ask which tasks wait: at most `limit` of them, in id order, after `after`."""
+
+    limit: int
+    after: str | None = None
+
+
+class Looks:
+    """Paces one member's looks. Times are seconds of any one clock."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.under_way = False
+        self._look = Look(LEAST_PAGE)
+        self._sent = float("-inf")
+        self._took = 0.0
+        self._started = float("-inf")  # of the last look from the beginning
+        self._after: str | None = None
+        self._not_before = float("-inf")
+        self._rest = 0.0
+        self._rest_until = float("-inf")
+        self._calm = 1.0
+        self._page = LEAST_PAGE
+        self._doubted = False
+        self._more = False  # the last page was full: more waits beyond it
+
+    @property
+    def next_at(self) -> float:
+        """When an idle member looks next."""
+        return max(self._not_before, 0.0 if self._more else self._rest_until)
+
+    @property
+    def slow(self) -> bool:
+        """Whether a look costs more than it is worth while a job is known to wait."""
+        return self._took > SLOW
+
+    def due(self, now: float, window: int, *, waiting: bool) -> bool:
+        """Tell whether to look before anything is claimed. `waiting`: a job is known to wait."""
+        if self.under_way or now < self._not_before:
+            return False
+        age = now - self._sent
+        if waiting:
+            if self._doubted and age > FRESH:
+                return True
+            return age > (FROM_START if self.slow else self.fresh(window))
+        if self._more and age < self.fresh(window):
+            # All of a full page was claimed before it was stale.
+            self._page = min(MOST_PAGE // 4, self._page * 2)
+        return now >= self.next_at
+
+    def age(self, now: float) -> float:
+        """How old the knowledge of the last look is."""
+        return now - self._sent
+
+    def may_refresh(self, now: float, age: float) -> bool:
+        """Whether to look once more before a choice if the last look is older than `age`."""
+        return now - self._sent >= age and not self.under_way and now >= self._not_before
+
+    def older_at(self, age: float) -> float:
+        """When the last look will be as old as `age` and another may begin."""
+        return max(self._not_before, self._sent + age)
+
+    def fresh(self, window: int) -> float:
+        """Up to which age knowledge is good enough, in seconds.
+
+        Where the choice is wide a page serves several claims; where looks have told nothing new
+        hints alone will do.
+        """
+        return min(STALE, FRESH * max(window, self._calm))
+
+    def start(self, now: float, free: int, window: int) -> Look:
+        """Begin a look. `free` slots are to be filled from a window of `window`."""
+        if self._after is not None and now - self._started > FROM_START:
+            self._after = None
+        if self._after is None:
+            self._started = now
+        limit = max(self._page, 2 * (free + window)) if self._after is None else MOST_PAGE
+        self._look = Look(min(MOST_PAGE, limit), self._after)
+        self._sent = now
+        self._doubted = False
+        self.under_way = True
+        return self._look
+
+    def answered(self, now: float) -> tuple[Look, float]:
+        """Note the answer to the look; return it and when it was sent."""
+        self.under_way = False
+        took = self._took = now - self._sent
+        self._not_before = now + took * (2 + took / CHEAP)
+        return self._look, self._sent
+
+    def judge(self, now: float, *, found: bool, taught: bool, more: bool) -> None:
+        """Learn from a page: whether it held work for us, changed our choice, was full."""
+        self._calm = 1.0 if taught else min(STALE / FRESH, self._calm * 2)
+        self._more = more
+        if found:
+            self._rest, self._rest_until = 0.0, now
+        elif not more:
+            self._back_off(now)
+
+    def go_on(self, after: str) -> None:
+        """Begin the next look behind `after`: nothing up to there is ours."""
+        self._after = after
+
+    def doubt(self) -> None:
+        """Note that a claim was refused: others take from what the last page showed."""
+        self._doubted = True
+
+    def failed(self, now: float) -> None:
+        self.under_way = False
+        self._more = False
+        self._back_off(now)
+
+    def hurry(self) -> None:
+        """Note that a slot is free again: do not rest, knowledge being as old as it is."""
+        self._rest = 0.0
+        self._rest_until = min(self._rest_until, self._sent + self.fresh(1))
+
+    def _back_off(self, now: float) -> None:
+        self._rest = min(LONGEST_REST, max(FIRST_REST, 2 * self._rest))
+        self._rest_until = now + self._rest * self._random.uniform(1.0, 1.5)
