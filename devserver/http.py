@@ -57,7 +57,7 @@ class Pages:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=_LARGEST)
         app.router.add_post("/", self._api)
-        app.router.add_get("/poll/{group}/{id}", self._poll)
+        app.router.add_get("/poll/{group}/{id}", self._poll, allow_head=False)
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         for old in ("promises", "schedules", "tasks"):

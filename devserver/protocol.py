@@ -51,15 +51,27 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Named(Request):
-    """The whole of `promise.get`, `task.get`, `task.halt`, `task.continue` and others."""
+    """All that `promise.get`, `task.get`, `task.halt` and `task.continue` say."""
 
     id: Id
 
 
-class PromiseCreate(Request):
+class Held(Named):
+    """A task at the version under which it is or was held: all that `task.release` says."""
+
+    version: Count
+
+
+class Page(Request):
+    """A part of a search: at most `limit` records with ids after `cursor`."""
+
+    limit: Limit | None = None
+    cursor: str | None = None
+
+
+class PromiseCreate(Named):
     """`timeout_at` in Unix milliseconds."""
 
-    id: Id
     timeout_at: Count
     param: Value = Value()
     tags: Tags = {}
@@ -69,8 +81,7 @@ class PromiseCreate(Request):
             raise ValueError("a promise id holds no NUL")
 
 
-class PromiseSettle(Request):
-    id: Id
+class PromiseSettle(Named):
     state: Verdict
     value: Value = Value()
 
@@ -89,73 +100,46 @@ class RegisterListener(Request):
     address: Id
 
 
-class PromiseSearch(Request):
-    state: (
-        Literal["pending", "resolved", "rejected", "rejected_canceled", "rejected_timedout"] | None
-    ) = None
+class PromiseSearch(Page):
+    state: Literal["pending", "rejected_timedout"] | Verdict | None = None
     tags: Tags | None = None
-    limit: Limit | None = None
-    cursor: str | None = None
 
 
-class CreateAction(Request):
+class Action[D](Request):
+    """A request inside another one. Its `kind` and `head` must be there and mean nothing."""
+
     kind: str
     head: Any
-    data: PromiseCreate
+    data: D
 
 
 class TaskCreate(Request):
-    """`ttl` in milliseconds."""
+    """`ttl`, here and below, is the length of the lease in milliseconds."""
 
     pid: Id
     ttl: Positive
-    action: CreateAction
+    action: Action[PromiseCreate]
 
     def __post_init__(self) -> None:
         if TARGET not in self.action.data.tags:
             raise ValueError(f"a task needs the tag {TARGET}")
 
 
-class TaskAcquire(Request):
-    """`ttl` in milliseconds; `version` as the hint or a search gave it."""
-
-    id: Id
-    version: Count
+class TaskAcquire(Held):
     pid: Id
     ttl: Positive
 
 
-class TaskRelease(Request):
-    id: Id
-    version: Count
-
-
-class SettleAction(Request):
-    kind: str
-    head: Any
-    data: PromiseSettle
-
-
-class TaskFulfill(Request):
-    id: Id
-    version: Count
-    action: SettleAction
+class TaskFulfill(Held):
+    action: Action[PromiseSettle]
 
     def __post_init__(self) -> None:
         if self.action.data.id != self.id:
             raise ValueError("a task settles its own promise and no other")
 
 
-class SuspendAction(Request):
-    kind: str
-    head: Any
-    data: RegisterCallback
-
-
-class TaskSuspend(Request):
-    id: Id
-    version: Count
-    actions: Annotated[list[SuspendAction], msgspec.Meta(min_length=1)]
+class TaskSuspend(Held):
+    actions: Annotated[list[Action[RegisterCallback]], msgspec.Meta(min_length=1)]
 
     def __post_init__(self) -> None:
         if any(action.data.awaiter != self.id for action in self.actions):
@@ -173,9 +157,7 @@ class FenceAction(Request):
         return named if isinstance(named, str) else ""
 
 
-class TaskFence(Request):
-    id: Id
-    version: Count
+class TaskFence(Held):
     action: FenceAction
 
     def __post_init__(self) -> None:
@@ -203,10 +185,8 @@ class OneOriginHeartbeat(TaskHeartbeat):
             raise ValueError("all tasks of a heartbeat have the same origin")
 
 
-class TaskSearch(Request):
+class TaskSearch(Page):
     state: Literal["pending", "acquired", "suspended", "halted", "fulfilled"] | None = None
-    limit: Limit | None = None
-    cursor: str | None = None
 
 
 def parse[R](type: type[R], data: Any) -> R:

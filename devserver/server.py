@@ -48,7 +48,7 @@ class Server:
         self.streams = Streams(settings.max_connections, settings.buffer_size)
         self.url = ""
         self.metrics_url = ""
-        self._now = Clock()
+        self.now = Clock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -82,7 +82,7 @@ class Server:
             self.state,
             self.streams,
             self.metrics,
-            self._now,
+            self.now,
             forbid_search=self.settings.forbid_search,
         )
         return pages.app()
@@ -140,7 +140,7 @@ class Server:
         while True:
             await asyncio.sleep(self.settings.scan_interval / 1000)
             try:
-                self.state.tick(self._now())
+                self.state.tick(self.now())
             except sqlite3.Error:
                 log.exception("store.failed", kind="timeouts")
 

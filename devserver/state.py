@@ -19,7 +19,7 @@ _KINDS: dict[str, tuple[type[Any], Callable[..., Reply]]] = {
     "task.get": (Named, tasks.get),
     "task.create": (protocol.TaskCreate, tasks.create),
     "task.acquire": (protocol.TaskAcquire, tasks.acquire),
-    "task.release": (protocol.TaskRelease, tasks.release),
+    "task.release": (protocol.Held, tasks.release),
     "task.fulfill": (protocol.TaskFulfill, tasks.fulfill),
     "task.suspend": (protocol.TaskSuspend, tasks.suspend),
     "task.heartbeat": (protocol.TaskHeartbeat, tasks.heartbeat),

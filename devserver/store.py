@@ -90,6 +90,13 @@ class Store:
         row: Row | None = self._db.execute(sql, values).fetchone()
         return row
 
+    def page(self, select: str, where: dict[str, Any], limit: int) -> list[Row]:
+        """Return at most `limit` rows in id order that meet those conditions that have a value."""
+        given = {condition: value for condition, value in where.items() if value is not None}
+        conditions = " AND ".join(given) or "true"
+        sql = f"{select} WHERE {conditions} ORDER BY id LIMIT ?"
+        return self.all(sql, *given.values(), limit)
+
     def usable(self) -> bool:
         try:
             return self.one("SELECT 1") is not None

@@ -5,6 +5,7 @@ from devserver.promises import Record, page, preload
 from devserver.protocol import (
     MAX,
     TARGET,
+    Held,
     Named,
     PromiseCreate,
     PromiseSettle,
@@ -15,7 +16,6 @@ from devserver.protocol import (
     TaskFence,
     TaskFulfill,
     TaskHeartbeat,
-    TaskRelease,
     TaskSearch,
     TaskSuspend,
     parse,
@@ -23,9 +23,9 @@ from devserver.protocol import (
 from devserver.settlement import Tables
 from devserver.store import Row
 
-_COLUMNS = (
-    "id, state, version, pid, ttl, (SELECT count(*) FROM callbacks"
-    " WHERE awaiter = tasks.id AND ready) AS resumes"
+_SELECT = (
+    "SELECT id, state, version, pid, ttl, (SELECT count(*) FROM callbacks"
+    " WHERE awaiter = tasks.id AND ready) AS resumes FROM tasks"
 )
 
 
@@ -90,7 +90,7 @@ def _claimed(tables: Tables, id: str, others: list[Record]) -> Reply:
     )
 
 
-def release(tables: Tables, now: int, asked: TaskRelease) -> Reply:
+def release(tables: Tables, now: int, asked: Held) -> Reply:
     tables.expire(now, asked.id)
     _held(tables, asked.id, asked.version)
     tables.offer(asked.id, now)
@@ -183,16 +183,9 @@ def resume(tables: Tables, now: int, asked: Named) -> Reply:
     return Reply(200, {})
 
 
-def search(tables: Tables, now: int, asked: TaskSearch) -> Reply:  # noqa: ARG001 - as the others
+def search(tables: Tables, _now: int, asked: TaskSearch) -> Reply:
     limit = asked.limit or 100
-    wanted = {"state = ?": asked.state, "id > ?": asked.cursor}
-    given = {part: value for part, value in wanted.items() if value is not None}
-    where = " AND ".join(given) or "true"
-    rows = tables.store.all(
-        f"SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY id LIMIT ?",  # noqa: S608 - our words
-        *given.values(),
-        limit + 1,
-    )
+    rows = tables.store.page(_SELECT, {"state = ?": asked.state, "id > ?": asked.cursor}, limit + 1)
     return Reply(200, page("tasks", [_record(row) for row in rows], limit))
 
 
@@ -217,7 +210,7 @@ def _found(tables: Tables, id: str) -> Record:
 
 
 def _find(tables: Tables, id: str) -> Record | None:
-    row = tables.store.one(f"SELECT {_COLUMNS} FROM tasks WHERE id = ?", id)  # noqa: S608
+    row = tables.store.one(f"{_SELECT} WHERE id = ?", id)
     return _record(row) if row else None
 
 

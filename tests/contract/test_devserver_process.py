@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -49,64 +48,52 @@ async def test_a_signal_ends_streams_and_process_in_order(
     assert server.process.lines("server.stopped")
 
 
-def test_a_killed_server_has_lost_nothing_that_it_confirmed(
+def test_a_server_killed_amid_writes_has_lost_nothing_that_it_confirmed(
     processes: Processes, tmp_path: Path
 ) -> None:
     server = Server("embedded", processes, store=tmp_path / "kept.db")
-    jobs = [f"job-{number:03}" for number in range(100)]
-    assert [create(server, job) for job in jobs] == [200] * 100
     lease = {"version": 0, "pid": "p", "ttl": 60_000}
-    assert server.call("task.acquire", id="job-000", **lease)[0] == 200
-    assert server.call("task.acquire", id="job-001", **lease)[0] == 200
-    result = {"id": "job-001", "state": "resolved", "value": {"data": "MQ=="}}
+    result = {"id": "ended", "state": "resolved", "value": {"data": "MQ=="}}
+    for job in ("ended", "held"):
+        assert create(server, job) == 200
+        assert server.call("task.acquire", id=job, **lease)[0] == 200
     action = {"kind": "promise.settle", "head": {}, "data": result}
-    assert server.call("task.fulfill", id="job-001", version=1, action=action)[0] == 200
+    assert server.call("task.fulfill", id="ended", version=1, action=action)[0] == 200
+    confirmed = create_until_killed(server)
 
     server.restart()
 
-    states = {job: server.task(job) for job in jobs}
-    assert states["job-000"] == {
-        "id": "job-000", "state": "acquired", "version": 1, "resumes": 0, "pid": "p", "ttl": 60_000,
+    assert server.result("ended") == 1
+    assert server.task("held") == {
+        "id": "held", "state": "acquired", "version": 1, "resumes": 0, "pid": "p", "ttl": 60_000,
     }  # fmt: skip
-    assert server.result("job-001") == 1
-    assert {(states[job] or {}).get("state") for job in jobs[2:]} == {"pending"}
-    assert len(server.tasks("pending")) == 98
+    assert set(confirmed) <= {task["id"] for task in server.tasks("pending")}
 
 
-def test_killed_amid_writes_it_has_what_it_confirmed(processes: Processes, tmp_path: Path) -> None:
-    server = Server("embedded", processes, store=tmp_path / "kept.db")
+def create_until_killed(server: Server) -> list[str]:
+    """Create jobs, kill the server from the sixtieth on, and return those that it confirmed."""
+    assert server.process is not None
     confirmed: list[str] = []
-    for number in range(300):
-        if number == 250:
-            assert server.process is not None
+    while len(confirmed) < 300:
+        job = f"job-{len(confirmed):03}"
+        if len(confirmed) == 60:
             server.process.send(signal.SIGKILL)
         try:
-            if create(server, f"job-{number:03}") == 200:
-                confirmed.append(f"job-{number:03}")
+            assert create(server, job) == 200
         except OSError:
             break
-    assert 250 <= len(confirmed) < 300, "the kill must come between two writes"
-    server.restart()
-    assert [job for job in confirmed if server.promise(job) is None] == []
+        confirmed.append(job)
+    assert 60 <= len(confirmed) < 300, "the kill must come between two writes"
+    return confirmed
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [(b"no database at all", "not a database"), (None, "unable to open")],
-    ids=["garbage", "no folder"],
-)
-def test_a_store_that_cannot_be_used_is_one_line(
-    tmp_path: Path, content: bytes | None, why: str
-) -> None:
-    file = tmp_path / "absent" / "kept.db" if content is None else tmp_path / "kept.db"
-    if content is not None:
-        file.write_bytes(content)
+def test_a_store_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "kept.db").write_bytes(b"no database at all")
     env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
-    ended = run_room("devserver", "--store", str(file), env=env)
+    ended = run_room("devserver", "--store", str(tmp_path / "kept.db"), env=env)
     assert ended.returncode == exits.FAILED
     assert len(ended.stderr.splitlines()) == 1
-    assert why in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert "not a database" in ended.stderr
 
 
 def test_wrong_settings_are_refused_all_at_once() -> None:
@@ -126,36 +113,6 @@ def test_settings_of_the_real_server_that_mean_nothing_here_are_named(processes:
     server = embedded(processes, RESONATE_STORAGE__POSTGRES__URL="postgres://x")
     assert server.process is not None
     assert server.process.line("settings.unused")["names"] == ["RESONATE_STORAGE__POSTGRES__URL"]
-
-
-def test_searches_may_be_forbidden_as_for_a_token_limited_to_a_prefix(processes: Processes) -> None:
-    server = embedded(processes, DEVSERVER_FORBID_SEARCH="true")
-    assert server.call("task.search", state="pending")[0] == 403
-    assert server.call("promise.search")[0] == 403
-    assert create(server, "job") == 200
-
-
-def test_heartbeats_may_be_as_strict_as_on_the_main_branch(processes: Processes) -> None:
-    server = embedded(processes, DEVSERVER_STRICT_ORIGIN="true")
-    beats = [{"id": name, "version": 1} for name in ("a.1", "a.2", "b")]
-    assert server.call("task.heartbeat", pid="p", tasks=beats[:2])[0] == 200
-    assert server.call("task.heartbeat", pid="p", tasks=beats)[0] == 400
-    assert server.call("task.heartbeat", pid="p", tasks=[])[0] == 400
-
-
-def test_a_lapsed_lease_is_noticed_and_the_task_offered_again(processes: Processes) -> None:
-    server = embedded(processes, RESONATE_TIMEOUTS__POLL_INTERVAL="20")
-    create(server, "job")
-    lease = {"version": 0, "pid": "p", "ttl": 100}
-    assert server.call("task.acquire", id="job", **lease)[0] == 200
-    assert_soon(server, "job", {"id": "job", "state": "pending", "version": 1, "resumes": 0})
-
-
-def assert_soon(server: Server, job: str, expected: dict[str, Any]) -> None:
-    end = time.monotonic() + 5
-    while (seen := server.task(job)) != expected:
-        assert time.monotonic() < end, seen
-        time.sleep(0.02)
 
 
 def test_metrics_are_the_real_servers_families(server: Server) -> None:
