@@ -7,9 +7,9 @@ import structlog
 from resonate.error import FunctionNotFoundError
 from resonate.observability import BackgroundTaskFailed, Event
 from resonate.resonate import Resonate
+from resonate_base.connections import Source
 
 from worker.attempts import current
-from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.network import Network
 from worker.registry import Registry
@@ -34,7 +34,7 @@ def build(
     settings: Settings,
     name: str,
     network: Network,
-    intake: Intake,
+    intake: Source,
     registry: Registry,
     ledger: Ledger,
 ) -> Resonate:
@@ -48,6 +48,7 @@ def build(
         sources=[intake],
         group=settings.group,
         pid=name,
+        token=settings.token,
         ttl=timedelta(seconds=settings.lease),
         heartbeat=NoHeartbeat(),
         max_concurrent_tasks=PLENTY,

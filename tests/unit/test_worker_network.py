@@ -1,0 +1,246 @@
+"""The SDK through the member's network, against the model: claims, writes, lost answers."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from resonate.context import Context
+
+from contract.journal import Journal
+from contract.settings import load
+from contract.words import anycast
+from tests.support.model import Model, ModelWire
+from tests.support.waiting import wait_until_async
+from worker.attempts import Table
+from worker.channel import Channel
+from worker.claims import Claims
+from worker.ledger import Ledger
+from worker.metrics import Metrics
+from worker.network import Network
+from worker.registry import Registry
+from worker.sdk import build
+from worker.settings import Settings
+from worker.writes import Writes
+
+
+class HandIntake:
+    """Gives the hints that the test gives, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self._give: Callable[[str], None] = lambda _: None
+
+    def unicast(self) -> str:
+        return "poll://uni@worker-group/me"
+
+    def resolve_target(self, target: str) -> str:
+        return anycast(target)
+
+    def recv(self, callback: Callable[[str], None]) -> None:
+        self._give = callback
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    def hint(self, task: str, version: int) -> None:
+        data = {"task": {"id": task, "version": version}}
+        self._give(json.dumps({"kind": "execute", "data": data}))
+
+    def granted(self, task: str) -> None:
+        self.told.append(("granted", task))
+
+    def refused(self, task: str) -> None:
+        self.told.append(("refused", task))
+
+    def done(self, task: str) -> None:
+        self.told.append(("done", task))
+
+    def avoid(self, task: str) -> None:
+        self.told.append(("avoid", task))
+
+
+class Lines:
+    """A log that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, dict[str, Any]]] = []
+
+    def log(self, level: int, event: str, **fields: Any) -> None:  # noqa: ARG002
+        self.kept.append((event, fields))
+
+    def of(self, action: str) -> list[dict[str, Any]]:
+        return [fields for event, fields in self.kept if event == action]
+
+
+class Rig:
+    """The SDK with the member's doors around it, and the model behind them."""
+
+    def __init__(self) -> None:
+        self.model, self.intake, self.lines = Model(), HandIntake(), Lines()
+        self.registry, self.table = Registry(), Table()
+        self.running: dict[str, asyncio.Event] = {}
+        for one in (self.hold, fine, nap):
+            self.registry.register(one)
+        metrics = Metrics(self.registry.has, 1, "test")
+        self.ledger = Ledger(Journal("me", log=self.lines), metrics)
+        channel = Channel(ModelWire(self.model))
+        writes = Writes(channel, self.table, self.ledger, self.intake.avoid)
+        self.claims = Claims(
+            channel, "me", self.table, self.ledger, self.registry, writes, self.intake
+        )
+        network = Network(channel, self.claims, writes)
+        settings = load(Settings, {})
+        self.sdk = build(settings, "me", network, self.intake, self.registry, self.ledger)
+
+    async def hold(self, _: Context, id: str) -> str:
+        """Run until the test says so."""
+        self.running[id] = asyncio.Event()
+        await self.running[id].wait()
+        return id
+
+    def start(self, function: str, id: str = "job") -> str:
+        call = json.dumps({"func": function, "args": [id]}).encode()
+        self.model.job(id, {"data": base64.b64encode(call).decode()})
+        self.intake.hint(id, 0)
+        return id
+
+    async def outcome(self, count: int = 1) -> str:
+        """Wait for the end of `count` attempts; return the last outcome."""
+        await self.line("job.ended", count)
+        return str(self.lines.of("job.ended")[-1]["outcome"])
+
+    async def line(self, action: str, count: int = 1) -> None:
+        await wait_until_async(lambda: len(self.lines.of(action)) >= count, 5, action)
+
+    async def told(self, what: str, task: str) -> None:
+        await wait_until_async(lambda: (what, task) in self.intake.told, 5, f"{what} {task}")
+
+
+def fine(_: Context, id: str) -> str:
+    return id
+
+
+async def nap(ctx: Context, id: str) -> str:
+    await ctx.sleep(timedelta(seconds=60))
+    return id
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = Rig()
+    made.sdk.start()
+    yield made
+    await made.sdk.stop()
+    made.model.close()
+
+
+def lose_once(kind: str) -> Callable[[str], bool]:
+    left = [kind]
+
+    def lose(sent: str) -> bool:
+        return sent == kind and bool(left) and left.pop() == kind
+
+    return lose
+
+
+async def test_a_job_from_hint_to_result(rig: Rig) -> None:
+    job = rig.start("fine")
+    assert await rig.outcome() == "resolved"
+    await rig.told("done", job)
+    assert rig.intake.told == [("granted", job), ("done", job)]
+    assert rig.model.promise(job)["state"] == "resolved"
+    assert len(rig.table) == 0
+
+
+async def test_a_refused_claim_frees_its_slot(rig: Rig) -> None:
+    job = rig.model.job("job")
+    rig.model.claim(job, "another", 60)
+    rig.intake.hint(job, 0)
+    await rig.told("done", job)
+    assert rig.intake.told == [("refused", job), ("done", job)]
+    assert rig.lines.of("claim.refused") == [
+        {"at": rig.lines.of("claim.refused")[0]["at"], "who": "me", "task": job, "version": 0}
+    ]
+
+
+async def test_a_grant_whose_answer_was_lost_goes_back(rig: Rig) -> None:
+    rig.model.lose = lose_once("task.acquire")
+    job = rig.start("fine")
+    await rig.told("done", job)
+    task = rig.model.task(job)
+    assert (task["state"], task["version"]) == ("pending", 1)
+    rig.intake.hint(job, 1)
+    assert await rig.outcome() == "resolved"
+
+
+@pytest.mark.parametrize("kind", ["task.fulfill", "task.suspend", "task.fence"])
+async def test_a_write_whose_answer_was_lost_counts_once(rig: Rig, kind: str) -> None:
+    rig.model.lose = lose_once(kind)
+    job = rig.start("fine" if kind == "task.fulfill" else "nap")
+    assert await rig.outcome() == ("resolved" if kind == "task.fulfill" else "suspended")
+    await rig.told("done", job)
+    assert not rig.lines.of("lease.lost")
+    assert rig.model.kinds.count("task.release") == 0
+
+
+async def test_requests_ride_out_a_deaf_server(rig: Rig) -> None:
+    job = rig.start("hold")
+    await rig.line("job.claimed")
+    rig.model.deaf = True
+    await wait_until_async(lambda: job in rig.running, 5, "the body runs")
+    rig.running[job].set()
+    await asyncio.sleep(0.1)
+    assert not rig.lines.of("job.ended")
+    rig.model.deaf = False
+    assert await rig.outcome() == "resolved"
+
+
+async def test_nothing_is_written_for_a_lost_lease(rig: Rig) -> None:
+    job = rig.start("hold")
+    await wait_until_async(lambda: job in rig.running, 5, "the body runs")
+    attempt = rig.table.find(job, 1)
+    assert attempt is not None
+    rig.table.finish(attempt)
+    rig.running[job].set()
+    await rig.told("done", job)
+    assert "task.fulfill" not in rig.model.kinds
+    assert "task.release" not in rig.model.kinds
+
+
+async def test_a_late_result_is_refused(rig: Rig) -> None:
+    job = rig.start("hold")
+    await wait_until_async(lambda: job in rig.running, 5, "the body runs")
+    rig.model.call("task.release", id=job, version=1)
+    rig.model.claim(job, "another", 60)
+    rig.running[job].set()
+    assert await rig.outcome() == "refused"
+    assert [line["why"] for line in rig.lines.of("lease.lost")] == ["taken"]
+    assert rig.model.promise(job)["state"] == "pending"
+
+
+async def test_a_timer_that_is_not_due_goes_back(rig: Rig) -> None:
+    timer = rig.model.job("job:1", timer="true")
+    rig.intake.hint(timer, 0)
+    await rig.told("done", timer)
+    assert rig.model.task(timer)["state"] == "pending"
+    assert not rig.lines.of("job.claimed")
+
+
+async def test_a_call_that_cannot_be_read_is_avoided(rig: Rig) -> None:
+    job = rig.model.job("job", {"data": "bm90IGpzb24="})
+    rig.intake.hint(job, 0)
+    assert await rig.outcome() == "unknown-function"
+    await rig.told("avoid", job)
+    assert rig.model.task(job)["state"] == "pending"
+
+
+async def test_claims_granted_after_the_close_go_back(rig: Rig) -> None:
+    rig.claims.close()
+    job = rig.start("fine")
+    await rig.told("done", job)
+    assert rig.model.task(job)["state"] == "pending"
+    assert not rig.lines.of("job.claimed")
