@@ -30,9 +30,8 @@ class BlockingWire:
         self._secure = parts.scheme == "https"
         self._host = parts.netloc
         self._path = f"{parts.path}/"
+        self._token = token
         self._headers = {"Content-Type": "application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
         self._connection: HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -85,7 +84,7 @@ class BlockingWire:
             Unreachable: there was no answer, or none of this protocol.
             Refused: any other status.
         """
-        body = self.post(msgspec.json.encode(envelope(kind, data)))
+        body = self.post(msgspec.json.encode(envelope(kind, data, self._token)))
         try:
             reply = parse(body)
         except ValueError as error:

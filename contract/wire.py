@@ -102,13 +102,16 @@ class Refused(Exception):  # noqa: N818 - the server's considered answer
         self.reply = reply
 
 
-def envelope(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request as it goes over the wire."""
-    return {
-        "kind": kind,
-        "head": {"corrId": uuid.uuid4().hex, "version": PROTOCOL},
-        "data": dict(data),
-    }
+def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> dict[str, Any]:
+    """Return a request as it goes over the wire.
+
+    The server looks for a token in the head and not in the header of the HTTP request, which
+    counts for streams only (v0.9.8, `src/auth.rs`).
+    """
+    head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
+    if token:
+        head["auth"] = token
+    return {"kind": kind, "head": head, "data": dict(data)}
 
 
 def parse(body: bytes | str) -> Reply:
@@ -133,9 +136,8 @@ class Wire:
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
         self.url = url.rstrip("/")
+        self._token = token
         self._headers = {"Content-Type": "application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -193,7 +195,7 @@ class Wire:
             Unreachable: there was no answer, or none of this protocol.
             Refused: any other status.
         """
-        body = await self.post(msgspec.json.encode(envelope(kind, data)))
+        body = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
         try:
             reply = parse(body)
         except ValueError as error:
