@@ -3,7 +3,8 @@ FROM ci.local/python:3.13
 RUN apt-get -qq update \
  && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql-17 >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/17 \
- && install -d -o postgres -g postgres /var/lib/postgresql/data /var/run/postgresql
+ && install -d -o postgres -g postgres /var/lib/postgresql/data \
+ && install -d -o postgres -g postgres -m 3777 /var/run/postgresql
 COPY postgres-entrypoint /usr/local/bin/docker-entrypoint.sh
 ENV PATH=/usr/lib/postgresql/17/bin:$PATH \
     PGDATA=/var/lib/postgresql/data
