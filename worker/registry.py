@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, overload
 
 import msgspec
 from resonate.codec import enc_hook
@@ -50,6 +50,24 @@ class Registry:
         self._threads = Threads()
         self.step_began: StepBegan = lambda _attempt, _promise: None
 
+    @overload
+    def register[**P, T](
+        self,
+        fn: Callable[Concatenate[Context, P], T],
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Callable[Concatenate[Context, P], T]: ...
+    @overload
+    def register[**P, T](
+        self,
+        fn: None = None,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Callable[[Callable[Concatenate[Context, P], T]], Callable[Concatenate[Context, P], T]]: ...
     def register(
         self,
         fn: Function | None = None,

@@ -106,6 +106,14 @@ def test_a_job_that_cannot_run_here_is_not_tried_in_a_loop(fleet: Fleet, functio
     assert fleet.server.wait_results([fine], 5)[fine] == 2
 
 
+def test_a_module_that_is_not_ours(fleet: Fleet) -> None:
+    fleet.worker("own", WORKER_GROUP="own", WORKER_FUNCTIONS="tests.support.thumbnails")
+    job = post_job(fleet.server, "thumbnails", [64, 128], group="own")
+    assert fleet.server.wait_results([job], 10)[job] == [f"{job}@64", f"{job}@128"]
+    (ended_line,) = [line for line in fleet.journal_of(Ended) if line.job == job]
+    assert (ended_line.function, ended_line.who.partition("-")[0]) == ("thumbnails", "own")
+
+
 def test_versions_run_side_by_side(fleet: Fleet, worker: Process) -> None:
     one = post_job(fleet.server, "versioned")
     two = post_job(fleet.server, "versioned", version=2)

@@ -1,0 +1,164 @@
+"""What a functions module may register, and how functions are wrapped."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from resonate.context import Context
+from resonate.dependencies import DependencyMap
+from resonate.durable import DurableFunction
+from resonate.error import SerializationError
+from resonate.testing import root_context
+from resonate.types import Args
+
+from contract.jobs import Result
+from tests.support import thumbnails
+from worker import functions
+from worker.attempts import Attempt, current
+from worker.registry import BadFunctions, ExitedError, Registry, UnwritableError, load
+from worker.witness import Witness
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def attempt() -> Iterator[Attempt]:
+    made = Attempt(job="job", task="job", version=3, function="f")
+    token = current.set(made)
+    yield made
+    current.reset(token)
+
+
+async def run(fn: Any, *args: Any, registry: Registry | None = None, **deps: Any) -> Any:
+    """Run a wrapped function as the SDK does: arguments as they come from the wire."""
+    dependencies = DependencyMap()
+    for value in deps.values():
+        dependencies.insert(value)
+    context = root_context(id="job", deps=dependencies)
+    wrapped = (registry or Registry()).wrap(fn)
+    return await DurableFunction(wrapped).invoke(context, Args(args=args))
+
+
+@pytest.mark.usefixtures("attempt")
+async def test_plain_functions_run_on_threads_and_coroutines_on_the_loop() -> None:
+    def plain(_: Context) -> int:
+        return threading.get_ident()
+
+    async def coroutine(_: Context) -> int:
+        return threading.get_ident()
+
+    assert await run(plain) != threading.get_ident()
+    assert await run(coroutine) == threading.get_ident()
+
+
+@pytest.mark.usefixtures("attempt")
+async def test_annotations_in_text_still_shape_the_arguments() -> None:
+    def later(_: "Context", pause: "timedelta", rest: "Unknown") -> object:  # type: ignore[name-defined] # noqa: F821
+        return [pause.total_seconds(), rest]
+
+    assert await run(later, "PT1.5S", {"a": 1}) == [1.5, {"a": 1}]
+    with pytest.raises(SerializationError):
+        await run(later, "soon", None)
+
+
+async def test_entering_is_noted_and_steps_are_told(attempt: Attempt) -> None:
+    steps: list[tuple[Attempt, str]] = []
+    registry = Registry()
+    registry.step_began = lambda one, promise: steps.append((one, promise))
+    result = await run(thumbnails.thumbnails, "cat.png", [64, 128], registry=registry)
+    assert result == ["cat.png@64", "cat.png@128"]
+    assert attempt.entered
+    assert steps == [(attempt, "job:1"), (attempt, "job:2")]
+
+
+async def test_steps_run_on_threads_too(attempt: Attempt) -> None:
+    async def outer(ctx: Context) -> bool:
+        inner = await ctx.options(timeout=timedelta(minutes=1)).run(_thread)
+        return inner != threading.get_ident()
+
+    assert await run(outer)
+    assert not attempt.runs
+
+
+def _thread(_: Context) -> int:
+    return threading.get_ident()
+
+
+async def test_a_stopped_attempt_ends_its_thread(attempt: Attempt) -> None:
+    began = threading.Event()
+
+    def forever(_: Context) -> None:
+        began.set()
+        while True:
+            threading.Event().wait(0.001)
+
+    task = asyncio.create_task(run(forever))
+    await asyncio.to_thread(began.wait, 5)
+    attempt.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not attempt.runs
+
+
+@pytest.mark.usefixtures("attempt")
+async def test_results_that_cannot_travel_and_exits_are_errors() -> None:
+    with pytest.raises(UnwritableError):
+        await run(lambda _: object())
+    with pytest.raises(ExitedError, match=r"SystemExit\(3\)"):
+        await run(_leave)
+
+
+async def _leave(_: Context) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.usefixtures("attempt")
+async def test_the_result_says_who_when_and_which_attempt() -> None:
+    times = iter([100.0, 101.5])
+    witness = Witness("me-1", lambda: 3, lambda: next(times))
+    result = await run(functions.compute_something, "job", 0.01, witness=witness)
+    assert result == Result(id="job", member="me-1", attempt=3, began=100.0, ended=101.5, cost=0.01)
+
+
+def test_a_module_is_loaded() -> None:
+    registry = Registry()
+    load("tests.support.thumbnails", registry)
+    assert registry.names() == ["thumbnails"]
+    assert registry.has("thumbnails")
+    assert registry.knows("thumbnails", 1)
+    assert not registry.knows("thumbnails", 2)
+    assert registry.can_suspend("thumbnails", 1)
+
+
+def test_register_is_a_decorator_too_and_returns_the_function() -> None:
+    registry = Registry()
+
+    @registry.register(name="other", version=2)
+    def mine(_: Context) -> None: ...
+
+    assert mine.__name__ == "mine"
+    assert registry.names() == ["other@2"]
+    assert not registry.can_suspend("other", 2)
+
+
+def test_what_cannot_be_registered() -> None:
+    registry = Registry()
+    registry.register(_thread)
+    with pytest.raises(BadFunctions, match="'_thread' is registered twice in version 1"):
+        registry.register(_leave, name="_thread")
+    with pytest.raises(BadFunctions, match="has no function `register`"):
+        load("json", Registry())
+    with pytest.raises(BadFunctions, match="ModuleNotFoundError"):
+        load("there_is_no_such_module", Registry())
+
+
+def test_the_documented_example_is_the_tested_one() -> None:
+    page = (ROOT / "docs/your-own-functions.md").read_text(encoding="utf-8")
+    shown = page.partition("```python\n")[2].partition("```")[0]
+    module = Path(thumbnails.__file__).read_text(encoding="utf-8")
+    assert module.partition('"""\n\n')[2] == shown
+    assert len([line for line in shown.splitlines() if line]) <= 15
