@@ -43,7 +43,10 @@ def _steward(parser: Parser) -> None:
 
 
 def _token() -> str | None:
-    return os.environ.get("RESONATE_TOKEN") or None
+    """From the environment, or from the file that RESONATE_TOKEN_FILE names, as in every room."""
+    file = os.environ.get("RESONATE_TOKEN_FILE")
+    kept = Path(file).read_text(encoding="utf-8").strip() if file else None
+    return os.environ.get("RESONATE_TOKEN") or kept or None
 
 
 def demo(commands: Any) -> None:
