@@ -29,6 +29,13 @@ class LocalPlace:
         self.url = ""
         self.token: str | None = None
 
+    @classmethod
+    def over(cls, fleet: LocalFleet) -> "LocalPlace":
+        """Return the place that a fleet makes which somebody else has started."""
+        place = cls()
+        place._fleet, place.url = fleet, fleet.url
+        return place
+
     @property
     def fleet(self) -> LocalFleet:
         if self._fleet is None:

@@ -210,6 +210,9 @@ class Run:
 
     async def _strike_fleet(self, order: Order, looker: Looker, view: View) -> None:
         held = [(task.id, task.version) for task in await looker.held()]
+        if not held:
+            self._open.append(order)
+            return
         doing: dict[str, tuple[str, str, Callable[[], Awaitable[str]]]] = {
             "server-restart": ("server", "killed", self._adapter.restart_server),
             "rolling-restart": ("members", "replaced in turn", self._adapter.rolling_restart),

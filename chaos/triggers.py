@@ -54,7 +54,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 def due(order: Order, view: View, spared: frozenset[str]) -> Due | None:
     """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
     if order.fault not in ON_A_MEMBER:
-        return Due(order=order) if _by_clock(order, view) else None
+        # With nothing held there would be nothing to lose, and nothing proved.
+        return Due(order=order) if _by_clock(order, view) and view.holds else None
     holds = [hold for hold in view.holds if hold.member not in spared]
     if order.job:
         found = [hold for hold in holds if _reached(order, hold)]
@@ -87,6 +88,6 @@ def hopeless(order: Order, view: View) -> str | None:
     if order.job and order.job in view.ended:
         again = f" attempt {order.attempt} at" if order.attempt > 1 else ""
         return f"{order.job} ended before{again} {order.when.part:.0%} of it was seen"
-    if view.done >= view.total and (order.fault in ON_A_MEMBER or not _by_clock(order, view)):
+    if view.done >= view.total:
         return "every job had ended before its moment came"
     return None
