@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
+import structlog
+
 from contract.journal import FalseAlarm, Joined, Left
 from contract.presence import FromSteward, Hello, Released
 from contract.wire import Task
@@ -93,7 +95,11 @@ class Lives:
         task.add_done_callback(self._tasks.discard)
 
     async def _bury(self, death: Death, *, witnessed: bool) -> None:
-        await self._handover.run(death, witnessed=witnessed)
+        try:
+            await self._handover.run(death, witnessed=witnessed)
+        except Exception:  # noqa: BLE001 - a defect of ours: the sweep does what is left
+            structlog.get_logger().exception("hand-over.failed", member=death.member)
+            self._tools.meters.errors.labels("hand-over").inc()
         if not death.back.is_set():
             self._forget(death.member)
 

@@ -73,7 +73,7 @@ class Meters:
         self.false_alarms = _counter("fleet_steward_false_alarms", self.registry)
         self.quarantined = _counter("fleet_steward_quarantined", self.registry)
         self.errors = _counter("fleet_steward_errors", self.registry)
-        for what in ("look", "hand-over", "quarantine"):
+        for what in ("look", "hand-over", "quarantine", "extra"):
             self.errors.labels(what)
         spent = _BY_NAME["fleet_steward_handover_duration_seconds"]
         self.handover = Histogram(

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from contract.wire import Refused, Unreachable
 from steward.handover import Handover
 from steward.keeper import Lives
@@ -48,7 +50,7 @@ class Rounds:
         began = time.monotonic()
         try:
             view = await self._looks.look()
-        except (Unreachable, Refused) as error:
+        except (Unreachable, Refused, msgspec.ValidationError) as error:
             self._tools.failed("look", error)
             return
         self._tools.meters.look.set(time.monotonic() - began)
@@ -56,5 +58,11 @@ class Rounds:
         await self._lives.sweep(view.leases)
         await self._handover.follow_up(view.states)
         self._parking.follow_up(view.states, view.at)
+        await self._do_extras(view)
+
+    async def _do_extras(self, view: View) -> None:
         for extra in self._extras:
-            await extra(view)
+            try:
+                await extra(view)
+            except Exception as error:  # noqa: BLE001 - whatever it is, leases are looked after
+                self._tools.failed("extra", error)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import msgspec
 import structlog
 
 from contract.journal import Journal
@@ -42,7 +43,7 @@ class Tools:
             except Unreachable as error:
                 if tries == 0:
                     self.failed(what, error)
-            except Refused as error:
+            except (Refused, msgspec.ValidationError) as error:
                 self.failed(what, error)
                 return None
             if await set_within(give_up or asyncio.Event(), PAUSES[min(tries, len(PAUSES) - 1)]):
