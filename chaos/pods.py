@@ -1,15 +1,15 @@
 """The pods of a fleet, kept up to date by a watch, and their logs, which are the journals."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from chaos.cluster import Cluster, Gone, Object
 from chaos.place import PlaceFailed
-from contract.ids import new_id
 
 LABEL: Final = "app.kubernetes.io/part-of=resonate-fleet"
 NAME_LABEL: Final = "app.kubernetes.io/name"
@@ -57,6 +57,8 @@ class Pods:
         self._pods: dict[str, Pod] = {}
         #: Name of the member that runs in a pod now, by pod.
         self.members: dict[str, str] = {}
+        #: What a pod said it runs with, by pod.
+        self.settings: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
@@ -80,7 +82,7 @@ class Pods:
     def get(self, name: str) -> Pod | None:
         return self._pods.get(name)
 
-    async def until(self, true: "Condition", seconds: float, what: str) -> None:
+    async def until(self, true: Callable[["Pods"], bool], seconds: float, what: str) -> None:
         """Wait until `true(self)`.
 
         Raises:
@@ -143,13 +145,14 @@ class Pods:
 
     async def _keep_log(self, pod: str) -> None:
         """Write the log of one pod; a container that starts again continues in the same file."""
-        seen = 0.0
+        last = 0.0
         with (self._folder / f"{pod}.jsonl").open("ab", buffering=0) as file:
             while True:
+                known = last  # a log opened anew begins from its start
                 async for line in self._cluster.log(pod, follow="true"):
                     at = self._line(pod, line)
-                    if at is not None and at > seen:  # a log opened anew begins from its start
-                        seen = at
+                    if at is not None and at > known:
+                        last = max(last, at)
                         file.write(line + b"\n")
                 if pod not in self._pods:
                     return
@@ -163,17 +166,9 @@ class Pods:
             return None
         if not isinstance(fields, dict) or not isinstance(fields.get("at"), int | float):
             return None
+        if fields.get("action") == "settings":
+            self.settings[pod] = fields
         if fields.get("action") == "member.started":
             self.members[pod] = str(fields.get("who"))
             self._changed.set()
         return float(fields["at"])
-
-
-class Condition:
-    """A question about the pods; any callable will do."""
-
-    def __call__(self, pods: Pods) -> bool: ...
-
-
-def now_stamp() -> str:
-    return new_id()
