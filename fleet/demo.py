@@ -102,8 +102,9 @@ async def _play(
     options: Options, script: Script, folder: RunFolder, tag: str, console: Console
 ) -> None:
     task = asyncio.current_task()
-    if task is not None:  # the shell's kill ends it like Ctrl-C, with everything ended
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if task is not None:  # either way everything is ended before the demo is
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     place = DemoPlace(options, demo_plan.group_for(options, tag))
     screen: Screen = Picture(console) if console.is_terminal else Lines(console)
     try:

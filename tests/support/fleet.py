@@ -34,8 +34,15 @@ class Fleet:
         }
         process = self.processes.room("worker", name, settings | env)
         if ready:
-            process.line("member.ready", timeout=15)
+            process.line("member.ready", timeout=30)
         return process
+
+    def workers(self, count: int, **env: str) -> list[Process]:
+        """Start members w0, w1 ... at the same time and wait until all listen."""
+        started = [self.worker(f"w{n}", ready=False, **env) for n in range(count)]
+        for process in started:
+            process.line("member.ready", timeout=30)
+        return started
 
     def member(self, worker: Process) -> str:
         """Return the name under which the member's leases stand on the server."""
@@ -57,7 +64,7 @@ class Fleet:
         }
         process = self.processes.room("steward", name, settings | env)
         if ready:
-            process.line("steward.started", timeout=15)
+            process.line("steward.started", timeout=30)
         return process
 
     def client(

@@ -73,9 +73,7 @@ class Process:
             assert not ended, f"{self.name} ended with {self.popen.returncode}:\n{self.tail()}"
             return None
 
-        found = wait_until(look, timeout, f"{self.name} logs {action!r}; its log:\n{self.tail()}")
-        assert found is not None
-        return found
+        return wait_until(look, timeout, f"{self.name} logs {action!r}; its log:\n{self.tail()}")
 
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.err.read_text(errors="replace").splitlines()[-lines:])

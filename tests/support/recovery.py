@@ -73,7 +73,7 @@ def restarted(fleet: Fleet, job: str, since: float, timeout: float) -> float:
     def look() -> Claimed | None:
         return next((line for line in claims(fleet, job) if line.at > since), None)
 
-    return wait_until(look, timeout, f"{job} is claimed again").at - since  # type: ignore[union-attr]
+    return wait_until(look, timeout, f"{job} is claimed again").at - since
 
 
 def now() -> float:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 LOOK_EVERY = 0.02
 
 
-def wait_until[T](condition: Callable[[], T], timeout: float, what: str) -> T:
+def wait_until[T](condition: Callable[[], T | None], timeout: float, what: str) -> T:
     """Return the first true value of `condition`, looked at until `timeout` seconds have passed.
 
     Blocks the calling thread. Raises AssertionError naming `what` and the last value seen.
@@ -25,7 +25,7 @@ def wait_until[T](condition: Callable[[], T], timeout: float, what: str) -> T:
 
 
 async def wait_until_async[T](
-    condition: Callable[[], T | Awaitable[T]],
+    condition: Callable[[], T | Awaitable[T | None] | None],
     timeout: float,  # noqa: ASYNC109 - same shape as above
     what: str,
 ) -> T:
@@ -33,7 +33,7 @@ async def wait_until_async[T](
     end = time.monotonic() + timeout
     while True:
         found = condition()
-        value: T = await found if inspect.isawaitable(found) else found
+        value: T | None = await found if inspect.isawaitable(found) else found
         if value:
             return value
         if time.monotonic() >= end:
