@@ -47,6 +47,8 @@ class Writes:
             self._wrote(request, attempt, answer.reply)
         elif answer.reply.status in (404, 409):
             return await self._refused(request, attempt, answer)
+        else:
+            attempt.trouble = f"{request.kind}: {answer.reply.status} {answer.reply.data}"
         return answer.body
 
     async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
@@ -74,7 +76,7 @@ class Writes:
             case "task.suspend":
                 self._end(attempt, "suspended")
             case "task.release" if attempt.known:
-                self._end(attempt, "released")
+                self._end(attempt, "released", attempt.trouble)
             case "task.release":
                 why = f"{attempt.function!r} is not registered here"
                 self._end(attempt, "unknown-function", why)

@@ -83,7 +83,7 @@ class Rig:
         self.model, self.intake, self.lines = Model(), HandIntake(), Lines()
         self.registry, self.table = Registry(), Table()
         self.running: dict[str, asyncio.Event] = {}
-        for one in (self.hold, fine, nap):
+        for one in (self.hold, fine, nap, misplaced):
             self.registry.register(one)
         metrics = Metrics(self.registry.has, 1, "test")
         self.ledger = Ledger(Journal("me", log=self.lines), metrics)
@@ -126,6 +126,12 @@ def fine(_: Context, id: str) -> str:
 
 async def nap(ctx: Context, id: str) -> str:
     await ctx.sleep(timedelta(seconds=60))
+    return id
+
+
+async def misplaced(ctx: Context, id: str) -> str:
+    """Ask for a promise that the server refuses."""
+    await ctx.options(target="nowhere://").rpc("fine", id)
     return id
 
 
@@ -244,3 +250,10 @@ async def test_claims_granted_after_the_close_go_back(rig: Rig) -> None:
     await rig.told("done", job)
     assert rig.model.task(job)["state"] == "pending"
     assert not rig.lines.of("job.claimed")
+
+
+async def test_what_the_server_refused_is_told(rig: Rig) -> None:
+    job = rig.start("misplaced")
+    assert await rig.outcome() == "released"
+    assert "task.fence: 400" in rig.lines.of("job.ended")[0]["error"]
+    await rig.told("avoid", job)
