@@ -5,8 +5,9 @@ import signal
 
 from chaos.child import StartFailed
 from chaos.place import Member, PlaceFailed
-from chaos.processes import OPT_IN, LocalFleet, LocalMember, Shape
+from chaos.processes import LocalFleet, LocalMember
 from chaos.scenario import LASTING
+from chaos.shape import OPT_IN, Shape
 from contract.run import Fault, Plan, RunFolder
 
 SIGNALS = {

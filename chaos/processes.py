@@ -7,7 +7,7 @@ Knows nothing of strikes: it starts, scales, restarts and ends. `chaos.local` st
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,46 +17,17 @@ from urllib.parse import urlsplit
 
 from chaos.child import Child, StartFailed
 from chaos.gate import Gate
+from chaos.shape import HOST, OPT_IN, Shape, client_env, server_env, steward_env, worker_env
 from contract.run import RunFolder
-from contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
 from contract.wire import Unreachable, Wire
-from contract.words import DEFAULT_GROUP
+
+#: Those who start a fleet need no other import.
+__all__ = ["HOST", "READY_SECONDS", "LocalFleet", "LocalMember", "Shape", "free_port"]
 
 #: Longest wait for a process to say that it is ready, in seconds: a cold, busy machine's start.
 READY_SECONDS: Final = 30.0
 #: A member that ended by itself is started again after this, as container platforms do.
 RESTART_SECONDS: Final = 0.1
-HOST: Final = "127.0.0.1"
-
-#: The opt-in of a process: chaos strikes no member that was not started with it.
-OPT_IN: Final = {"FLEET_CHAOS": "allowed"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What a local fleet consists of. Lease and drain in seconds.
-
-    `server` is the address of a server that runs already; without one a server of our own is
-    started: the real one where `server_bin` names its binary, else the embedded one.
-    `gates` puts a door between each member and the rest, so that members can be cut off.
-    """
-
-    members: int = 3
-    slots: int = 1
-    lease: float = LEASE_SECONDS
-    drain: float = DRAIN_SECONDS
-    group: str = DEFAULT_GROUP
-    steward: bool = True
-    gates: bool = False
-    #: Start a member again when it ends by itself or by a strike.
-    restart: bool = True
-    server: str | None = None
-    server_bin: str | None = None
-    token: str | None = None
-    #: More settings of every member, of the steward, of the server; they win.
-    worker_env: Mapping[str, str] = field(default_factory=dict)
-    steward_env: Mapping[str, str] = field(default_factory=dict)
-    server_env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -152,13 +123,7 @@ class LocalFleet:
         Raises:
             StartFailed: it ended, or did not answer in time.
         """
-        env = {
-            **SERVER_ENV,
-            "RESONATE_SERVER__PORT": str(self._server_port),
-            "RESONATE_SERVER__HOST": HOST,
-            "RESONATE_SERVER__BIND": HOST,
-            "RESONATE_OBSERVABILITY__METRICS_PORT": str(self._server_metrics),
-        }
+        env = server_env(self.shape, self._server_port, self._server_metrics)
         store = self.folder.root / "store.db"
         log = self.folder.logs / "server.log"
         if self.shape.server_bin:
@@ -166,7 +131,7 @@ class LocalFleet:
             command = [self.shape.server_bin, "serve"]
         else:
             command = [sys.executable, "-m", "devserver", "--store", str(store)]
-        self.server = await Child.start("server", command, env | dict(self.shape.server_env), log)
+        self.server = await Child.start("server", command, env, log)
         await self._server_answers(self.server)
 
     async def _server_answers(self, server: Child) -> None:
@@ -192,24 +157,11 @@ class LocalFleet:
     # The steward.
 
     async def start_steward(self) -> None:
-        env = {
-            "RESONATE_URL": self.url,
-            "STEWARD_HOST": HOST,
-            "STEWARD_PORT": str(self._steward_port),
-            "STEWARD_PRESENCE_PORT": str(self._presence_port),
-            "STEWARD_GROUPS": self.shape.group,
-            "STEWARD_STATE": str(self.folder.root / "steward.json"),
-            "STEWARD_JOURNAL": str(self.folder.journal),
-            "STEWARD_LOG_FORMAT": "json",
-            **self._token(),
-        }
+        ports = (self._steward_port, self._presence_port)
+        env = steward_env(self.shape, self.url, *ports, self.folder.root)
         log = self.folder.logs / "steward.log"
-        env |= dict(self.shape.steward_env)
         self.steward = await Child.room("steward", ["steward"], env, log)
         await self.steward.line("steward.started", READY_SECONDS)
-
-    def _token(self) -> dict[str, str]:
-        return {"RESONATE_TOKEN": self.shape.token} if self.shape.token else {}
 
     # Members.
 
@@ -274,32 +226,21 @@ class LocalFleet:
             place.gates.append(await self._gates.enter_async_context(door))
 
     async def _launch(self, place: LocalMember) -> None:
-        env = self._worker_env(place) | OPT_IN | dict(self.shape.worker_env)
+        env = worker_env(self.shape, place.name, place.port, self.folder.journal)
+        env |= self._addresses(place) | OPT_IN | dict(self.shape.worker_env)
         log = self.folder.logs / f"{place.name}.log"
         place.member = ""
         child = place.child = await Child.room(place.name, ["worker"], env, log)
         ready = await child.line("member.ready", READY_SECONDS)
         place.member = str(ready["who"])
 
-    def _worker_env(self, place: LocalMember) -> dict[str, str]:
+    def _addresses(self, place: LocalMember) -> dict[str, str]:
+        """Where the member finds server and steward: through its gates, if it has any."""
         url, presence = self.url, f"{HOST}:{self._presence_port}"
         if place.gates:
             url = f"http://{HOST}:{place.gates[0].port}"
             presence = f"{HOST}:{place.gates[-1].port}"
-        return {
-            "RESONATE_URL": url,
-            "WORKER_NAME": place.name,
-            "WORKER_GROUP": self.shape.group,
-            "WORKER_SLOTS": str(self.shape.slots),
-            "WORKER_LEASE": f"{self.shape.lease:g}",
-            "WORKER_DRAIN": f"{self.shape.drain:g}",
-            "WORKER_HOST": HOST,
-            "WORKER_PORT": str(place.port),
-            "WORKER_STEWARD": presence if self.shape.steward else "",
-            "WORKER_JOURNAL": str(self.folder.journal),
-            "WORKER_LOG_FORMAT": "json",
-            **self._token(),
-        }
+        return {"RESONATE_URL": url, "WORKER_STEWARD": presence if self.shape.steward else ""}
 
     async def _keep(self, place: LocalMember) -> None:
         """Start the member again whenever it has ended and is still wanted."""
@@ -328,12 +269,7 @@ class LocalFleet:
 
     async def client(self, *args: str, name: str = "client") -> Child:
         """Start `python -m client args...`; its journal goes to the run folder."""
-        env = {
-            "RESONATE_URL": self.url,
-            "CLIENT_JOURNAL": str(self.folder.journal),
-            "CLIENT_LOG_FORMAT": "json",
-            **self._token(),
-        }
+        env = client_env(self.shape, self.url, self.folder.journal)
         log = self.folder.logs / f"{name}.log"
         return await Child.room(name, ["client", *args], env, log)
 

@@ -60,12 +60,19 @@ class Run:
             await self._adapter.start(plan, self._folder)
             self._say("fleet", f"{plan.members} members are up at {self._adapter.url}")
             async with Wire(self._adapter.url, self._adapter.token, timeout=5.0) as wire:
+                await self._must_be_new(wire)
                 finished = await self._load_and_strike(wire)
                 await self._witnesses(wire)
         finally:
             await self._adapter.stop()
             self._journal.close()
         return finished
+
+    async def _must_be_new(self, wire: Wire) -> None:
+        """Refuse jobs that the server has from an earlier run: they would not be done again."""
+        for job in self._plan.jobs[:1]:
+            if await wire.promise(job.id) is not None:
+                raise PlaceFailed(f"{job.id} is on this server already; --tag makes new ids")
 
     async def _load_and_strike(self, wire: Wire) -> bool:
         looker = Looker(wire, self._plan)
