@@ -1,0 +1,105 @@
+"""Makespan over the greedy bound: how well the members' slots were used."""
+
+from collections.abc import Sequence
+
+from bench import bound, jobs, loads
+from bench.figures import Figure, judged
+from bench.place import Kind, Member, Place, end
+from contract.journal import MemberReady
+from contract.wire import Wire
+
+#: Members of a group and jobs of a run of the even load.
+EVEN_MEMBERS, EVEN_JOBS = 3, 24
+#: The same of the heavy-tailed load.
+TAILED_MEMBERS, TAILED_JOBS = 10, 200
+
+
+async def even(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
+    """3 members with one slot each, 24 jobs of 0.1 to 1.0 s."""
+    what = f"makespan / bound, {EVEN_MEMBERS} x 1 slot, {EVEN_JOBS} jobs of 0.1 to 1 s"
+    ratios = await _ratios(
+        place, wire, kinds, EVEN_MEMBERS, [loads.uniform(seed, EVEN_JOBS) for seed in range(seeds)]
+    )
+    figures = [_figure(what, kind, ratios[kind]) for kind in kinds]
+    return [_worst_too(one) if one.worker == "ours" else one for one in figures]
+
+
+async def tailed(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
+    """10 members with one slot each, 200 Pareto jobs of 0.1 to 3 s."""
+    what = f"makespan / bound, {TAILED_MEMBERS} x 1 slot, {TAILED_JOBS} Pareto jobs of 0.1 to 3 s"
+    costs = [loads.heavy_tailed(seed, TAILED_JOBS) for seed in range(seeds)]
+    ratios = await _ratios(place, wire, kinds, TAILED_MEMBERS, costs)
+    return [_figure(what, kind, ratios[kind]) for kind in kinds]
+
+
+async def _ratios(
+    place: Place, wire: Wire, kinds: Sequence[Kind], count: int, runs: Sequence[Sequence[float]]
+) -> dict[Kind, list[float]]:
+    """Run each load on each kind of members in turn; return makespan over bound, by kind."""
+    groups = {kind: place.new_group("makespan") for kind in kinds}
+    members = {kind: place.members(kind, groups[kind], count, 1) for kind in kinds}
+    ratios: dict[Kind, list[float]] = {kind: [] for kind in kinds}
+    for costs in runs:
+        for kind in kinds:
+            ids = await jobs.submit(wire, groups[kind], costs)
+            await jobs.all_done(wire, groups[kind])
+            took = jobs.makespan(await jobs.read(wire, ids))
+            ratios[kind].append(took / bound.makespan(costs, count))
+    for some in members.values():
+        end(some)
+    return ratios
+
+
+def _figure(what: str, kind: Kind, values: list[float]) -> Figure:
+    figure = Figure(measure="makespan", what=what, worker=kind, unit="", values=values)
+    if kind == "plain":
+        return figure
+    return judged(figure, "median", 1.01, lambda all_: sorted(all_)[len(all_) // 2], "at most")
+
+
+def _worst_too(figure: Figure) -> Figure:
+    worst = judged(figure, "worst", 1.03, max, "at most")
+    both = bool(figure.met) and bool(worst.met)
+    return judged_as(figure, f"{figure.goal}, {worst.goal}", met=both)
+
+
+def judged_as(figure: Figure, goal: str, *, met: bool) -> Figure:
+    return Figure(
+        measure=figure.measure,
+        what=figure.what,
+        worker=figure.worker,
+        unit=figure.unit,
+        values=figure.values,
+        goal=goal,
+        met=met,
+    )
+
+
+async def changing(place: Place, wire: Wire, seeds: int) -> list[Figure]:
+    """The even load with a member killed and one added half way; the steward hands over."""
+    with place.steward() as steward:
+        ratios = [await _change(place, wire, seed, steward) for seed in range(seeds)]
+    what = "makespan / bound of the slots that there were, one member killed, one added"
+    figure = Figure(measure="makespan", what=what, worker="ours", unit="", values=ratios)
+    return [judged(figure, "median", 1.05, lambda all_: sorted(all_)[len(all_) // 2], "at most")]
+
+
+async def _change(place: Place, wire: Wire, seed: int, steward: str) -> float:
+    group, costs = place.new_group("change"), loads.uniform(seed, EVEN_JOBS)
+    members = [place.start("ours", group, 1, WORKER_STEWARD=steward) for _ in range(EVEN_MEMBERS)]
+    for member in members:
+        place.wait_ready(member)
+    half = bound.makespan(costs, EVEN_MEMBERS) / 2
+    ids = await jobs.submit(wire, group, costs)
+    killed, added = await place.replace(members[0], half, WORKER_STEWARD=steward)
+    await jobs.all_done(wire, group)
+    done = await jobs.read(wire, ids)
+    zero = min(one.created for one in done)
+    spans = [bound.Span(0.0, killed - zero), bound.Span(), bound.Span()]
+    spans.append(bound.Span(_ready_at(added) - zero))
+    end([*members, added])
+    return jobs.makespan(done) / bound.makespan_of(costs, spans)
+
+
+def _ready_at(member: Member) -> float:
+    return next(line.at for line in member.journal() if isinstance(line, MemberReady))

@@ -1,0 +1,116 @@
+"""Processes that a bench run starts, and what the kernel knows of them (Linux)."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class NotReady(Exception):  # noqa: N818 - a state of a process
+    """A process did not get ready; the message holds the end of its log."""
+
+
+class Process:
+    """A running process; its output goes to `log`."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(  # noqa: S603 - our own commands
+                command, env={**os.environ, **env}, stdout=out, stderr=out, cwd=log.parent
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """Processor time used so far, user and system; 0 where the kernel does not tell."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory_bytes(self) -> int:
+        """Resident memory; 0 where the kernel does not tell."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+        except OSError:
+            return 0
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """Ask the process to end; kill it after five seconds."""
+        if not self.running:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+class Processes:
+    """Starts processes with logs in `folder`; ends them all, the youngest first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started: list[Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in reversed(self._started):
+            process.end()
+
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+        log = self.folder / f"{len(self._started):03d}-{name}.log"
+        process = Process(command, env, log)
+        self._started.append(process)
+        return process
+
+    def python(self, name: str, module: str, env: Mapping[str, str], *more: str) -> Process:
+        return self.start(name, [sys.executable, "-m", module, *more], env)
+
+
+def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 60) -> None:
+    """Wait until `ready()`.
+
+    Raises:
+        NotReady: the process has ended, or the time is over.
+    """
+    end = time.monotonic() + seconds
+    while not ready():
+        if not process.running or time.monotonic() > end:
+            tail = process.log.read_text(errors="replace")[-600:]
+            raise NotReady(f"{what} did not get ready: {tail}")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
