@@ -68,7 +68,9 @@ class Member:
             self._wire, self._stream, settings.group, name, settings.slots, self._metrics.count
         )
         self._channel = Channel(self._wire)
-        writes = Writes(self._channel, self._table, self._ledger, self._intake.avoid)
+        writes = Writes(
+            self._channel, self._table, self._ledger, self._intake.avoid, self._intake.ending
+        )
         self._claims = Claims(
             self._channel, name, self._table, self._ledger, registry, writes, self._intake
         )

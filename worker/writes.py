@@ -17,16 +17,23 @@ class Writes:
 
     `given_up(task)` is called when the SDK or this member gives a job back unfinished, so that
     it is not claimed here again at once: SDK 0.8.1 releases a job whose function it does not
-    know, or whose call it cannot read, and the server offers it again at once.
+    know, or whose call it cannot read, and the server offers it again at once. `ending(task)` is
+    called when a body is over and its outcome is about to be written.
     """
 
     def __init__(
-        self, channel: Channel, table: Table, ledger: Ledger, given_up: Callable[[str], None]
+        self,
+        channel: Channel,
+        table: Table,
+        ledger: Ledger,
+        given_up: Callable[[str], None],
+        ending: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._channel = channel
         self._table = table
         self._ledger = ledger
         self._given_up = given_up
+        self._ending = ending
         self._releases: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request, body: str) -> str:
@@ -42,6 +49,8 @@ class Writes:
             return request.reply(409, "the lease is gone")
         if request.kind == "task.release":
             self._given_up(attempt.task)
+        elif request.kind == "task.fulfill":
+            self._ending(attempt.task)
         answer = await self._exchange(request, body, attempt)
         if answer.reply.ok:
             self._wrote(request, attempt, answer.reply)
