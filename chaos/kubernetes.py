@@ -63,34 +63,38 @@ class KubernetesPlace:
         await self.pods.open()
         if not self.pods.of("server"):
             raise PlaceFailed(f"no fleet is in namespace {self._cluster.namespace}")
-        try:
-            await self._shape(plan)
-        except ClusterRefused as refused:
-            if refused.status != 403:
-                raise
-            self._must_fit(plan)
+        may_change = await self._shape(plan)
         await self._until_up(plan.members)
+        if not may_change:
+            self._must_fit(plan)
 
-    async def _shape(self, plan: Plan) -> None:
-        """Bring members, slots, lease and steward to what the plan says."""
+    async def _shape(self, plan: Plan) -> bool:
+        """Bring members, slots, lease and steward to what the plan says; False: we may not."""
         env: list[dict[str, Any]] = [
             {"name": "WORKER_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "WORKER_SLOTS", "value": str(plan.slots)},
             {"name": "WORKER_LEASE", "value": f"{plan.lease:g}"},
         ]
-        await self._change("worker", plan.members, env)
-        if not plan.steward:
-            await self._change("steward", 0, None)
+        try:
+            await self._change("worker", plan.members, env)
+            if not plan.steward:
+                await self._change("steward", 0, None)
+        except ClusterRefused as refused:
+            if refused.status != 403:
+                raise
+            if len(self.pods.of("worker")) != plan.members:
+                raise PlaceFailed(
+                    f"the plan wants {plan.members} members, {len(self.pods.of('worker'))} are "
+                    "there, and this account may not change that"
+                ) from None
+            return False
+        return True
 
     def _must_fit(self, plan: Plan) -> None:
         """Without the right to change the fleet it must already be what the plan says."""
-        members = self.pods.of("worker")
-        if len(members) != plan.members or not plan.steward:
-            raise PlaceFailed(
-                f"the plan wants {plan.members} members and a steward, {len(members)} members "
-                "are there, and this account may not change that"
-            )
-        for pod in members:
+        if not plan.steward:
+            raise PlaceFailed("the plan wants no steward, and this account may not stop it")
+        for pod in self.pods.of("worker"):
             settings = self.pods.settings.get(pod.name, {})
             for name, wanted in (("WORKER_SLOTS", plan.slots), ("WORKER_LEASE", plan.lease)):
                 if name in settings and float(settings[name]) != wanted:

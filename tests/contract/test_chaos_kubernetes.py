@@ -1,0 +1,264 @@
+"""Chaos on Kubernetes against an API server that speaks real HTTP and has real faults."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chaos import cluster as cluster_module
+from chaos.cluster import Cluster, ClusterRefused
+from chaos.kubernetes import KubernetesPlace
+from chaos.place import Member, PlaceFailed
+from chaos.pods import Pods
+from contract.run import Plan, Promises, RunFolder
+from tests.support.api_server import NAMESPACE, ApiServer, serving
+from tests.support.waiting import wait_until_async as wait_until
+
+
+@dataclass
+class Scene:
+    api: ApiServer
+    place: KubernetesPlace
+    folder: RunFolder
+
+    async def member(self, pod: str) -> Member:
+        found = await self.place.find(f"{pod}-abcdef")
+        assert found is not None
+        return found
+
+
+def plan(members: int = 3, slots: int = 4, *, steward: bool = True) -> Plan:
+    return Plan(
+        scenario="test",
+        seed=1,
+        place="kubernetes",
+        members=members,
+        slots=slots,
+        lease=60.0,
+        steward=steward,
+        deadline=60.0,
+        jobs=[],
+        strikes=[],
+        promises=Promises(),
+    )
+
+
+@asynccontextmanager
+async def on(api: ApiServer, folder: Path, wanted: Plan | None = None) -> AsyncIterator[Scene]:
+    async with serving(api) as url:
+        place = KubernetesPlace(Cluster(NAMESPACE, url), url="http://127.0.0.1:1")
+        run = RunFolder(folder)
+        try:
+            await place.start(wanted or plan(), run)
+            yield Scene(api, place, run)
+        finally:
+            await place.stop()
+
+
+@pytest.fixture
+def api() -> ApiServer:
+    server = ApiServer()
+    for app, replicas in (("server", 1), ("steward", 1), ("worker", 3)):
+        server.deploy(app, replicas)
+    return server
+
+
+async def test_the_fleet_is_brought_to_the_plan_and_put_back(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    async with on(api, tmp_path, plan(members=5, slots=2, steward=False)):
+        assert len(api.of("worker")) == 5
+        assert api.of("steward") == []
+        env = api.deployments["worker"]["spec"]["template"]["spec"]["containers"][0]["env"]
+        assert {"name": "WORKER_SLOTS", "value": "2"} in env
+    assert len(api.of("worker")) == 3
+    assert len(api.of("steward")) == 1
+    assert api.deployments["worker"]["spec"]["template"]["spec"]["containers"][0]["env"] == []
+
+
+async def test_a_kill_deletes_that_very_pod_without_grace(api: ApiServer, tmp_path: Path) -> None:
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[1]
+        answer = await scene.place.strike("kill", await scene.member(victim))
+        assert victim in answer
+        assert victim not in api.pods
+        assert len(api.of("worker")) == 3, "the Deployment makes a new one"
+        await wait_until(lambda: scene.place.pods.get(victim) is None, 5, "the watch to tell")
+        assert await scene.place.find(f"{victim}-abcdef") is None
+
+
+async def test_a_pod_that_was_replaced_under_its_name_is_not_deleted(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[0]
+        member = await scene.member(victim)
+        api.pods[victim]["metadata"]["uid"] = "another"
+        with pytest.raises(ClusterRefused, match="409"):
+            await scene.place.strike("kill", member)
+        assert victim in api.pods
+
+
+async def test_what_has_not_opted_in_is_not_struck(api: ApiServer, tmp_path: Path) -> None:
+    async with on(api, tmp_path) as scene:
+        shy = api.add_pod("worker", allowed=False)
+        await wait_until(lambda: shy in scene.place.pods.members, 5, "the new pod to be seen")
+        member = await scene.member(shy)
+        assert not member.allowed
+        with pytest.raises(PlaceFailed, match="not opted in"):
+            await scene.place.strike("kill", member)
+        assert shy in api.pods
+
+
+async def test_an_opt_in_withdrawn_before_the_strike_counts(api: ApiServer, tmp_path: Path) -> None:
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[0]
+        member = await scene.member(victim)
+        assert member.allowed
+        del api.pods[victim]["metadata"]["labels"]["fleet.chaos"]
+        api.happen("MODIFIED", api.pods[victim])
+        await wait_until(
+            lambda: not getattr(scene.place.pods.get(victim), "allowed", True), 5, "the change"
+        )
+        with pytest.raises(PlaceFailed, match="not opted in"):
+            await scene.place.strike("terminate", member)
+
+
+async def test_a_termination_is_an_eviction_that_waits_for_the_budget(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    api.answers["evict"] = [429, 429]
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[2]
+        answer = await scene.place.strike("terminate", await scene.member(victim))
+        assert answer == f"pod {victim} evicted"
+        assert [verb for verb, _ in api.requests].count("evict") == 3
+        assert victim not in api.pods
+
+
+async def test_without_the_right_to_evict_the_pod_is_deleted_in_order(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    api.forbidden.add("evict")
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[2]
+        answer = await scene.place.strike("terminate", await scene.member(victim))
+        assert answer == f"pod {victim} deleted in order"
+        left = [e["object"] for e in api.events if e["object"]["metadata"]["name"] == victim]
+        assert "deletionTimestamp" in left[-1]["metadata"], "with its grace period"
+
+
+async def test_with_the_chaos_role_alone_the_fleet_is_taken_as_it_is(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    api.forbidden |= {"GET deployments", "PATCH", "evict"}
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[0]
+        await scene.place.strike("kill", await scene.member(victim))
+    with pytest.raises(PlaceFailed, match="wants 5 members, 3 are there"):
+        async with on(api, tmp_path, plan(members=5)):
+            pass
+    with pytest.raises(PlaceFailed, match="WORKER_SLOTS=4, not 1"):
+        async with on(api, tmp_path, plan(slots=1)):
+            pass
+
+
+async def test_scaling_waits_for_ready_pods(api: ApiServer, tmp_path: Path) -> None:
+    async with on(api, tmp_path) as scene:
+        assert await scene.place.scale(6) == "6 replicas are ready"
+        assert len(api.of("worker")) == 6
+        await scene.place.scale(2)
+        assert len(api.of("worker")) == 2
+
+
+async def test_a_conflict_on_a_patch_is_tried_again(api: ApiServer, tmp_path: Path) -> None:
+    async with on(api, tmp_path) as scene:
+        api.answers["PATCH"] = [409, 500]
+        await scene.place.rolling_restart()
+        notes = api.deployments["worker"]["spec"]["template"]["metadata"]["annotations"]
+        assert "kubectl.kubernetes.io/restartedAt" in notes
+
+
+async def test_a_refusal_that_stays_is_told(api: ApiServer, tmp_path: Path) -> None:
+    async with on(api, tmp_path) as scene:
+        api.answers["PATCH"] = [409] * 9
+        with pytest.raises(ClusterRefused, match="409 asked for by the test"):
+            await scene.place.scale(4)
+        api.answers["PATCH"] = []
+
+
+async def test_a_watch_that_breaks_is_taken_up_again(api: ApiServer, tmp_path: Path) -> None:
+    api.break_watch_after = 1
+    async with on(api, tmp_path) as scene:
+        for _ in range(5):
+            victim = await wait_until(lambda: _standing(scene), 5, "a member that is there")
+            await scene.place.strike("kill", await scene.member(victim))
+        assert scene.place.pods.of("worker")
+        watches = [path for verb, path in api.requests if path.endswith("/pods")]
+        assert len(watches) > 4
+
+
+def _standing(scene: Scene) -> str | None:
+    """Return a pod that the cluster has, the watch has shown, and whose member is known."""
+    pods = scene.place.pods
+    names = [pod.name for pod in pods.of("worker") if pod.name in pods.members]
+    return next((name for name in names if name in scene.api.pods), None)
+
+
+async def test_a_watch_that_is_too_old_lists_anew(api: ApiServer, tmp_path: Path) -> None:
+    api.break_watch_after = 1
+    async with on(api, tmp_path) as scene:
+        api.too_old_below = api.version + 3
+        new = api.add_pod("worker")
+        await wait_until(lambda: new in scene.place.pods.members, 5, "the new pod after a 410")
+
+
+async def test_an_api_server_that_says_nothing_is_a_failure(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(cluster_module, "TRIES", 2)
+    async with on(api, tmp_path) as scene:
+        api.silent = True
+        with pytest.raises(ClusterRefused, match="no answer in time"):
+            await scene.place.scale(4)
+        api.silent = False
+
+
+async def test_logs_outlive_their_pods_and_are_written_once(api: ApiServer, tmp_path: Path) -> None:
+    async with serving(api) as url, Cluster(NAMESPACE, url) as cluster:
+        pods = Pods(cluster, tmp_path, ("worker",))
+        await pods.open()
+        try:
+            victim = api.of("worker")[0]
+            await wait_until(lambda: victim in pods.members, 5, "the log to be read")
+            for number in range(50):
+                api.say(victim, action="job.claimed", number=number)
+            api.logs[victim].append(b"Traceback: not a line of ours")
+            api.remove_pod(victim)
+            file = tmp_path / f"{victim}.jsonl"
+            await wait_until(lambda: file.read_bytes().count(b"\n") >= 52, 5, "the last line")
+        finally:
+            await pods.close()
+        lines = file.read_bytes().splitlines()
+        assert len(lines) == 52 == len(set(lines))
+        assert b'"number": 49' in lines[-1]
+
+
+async def test_a_namespace_without_a_fleet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlaceFailed, match="no fleet is in namespace"):
+        async with on(ApiServer(), tmp_path):
+            pass
+
+
+async def test_the_server_pod_is_replaced_before_the_server_is_asked(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaos.kubernetes.READY_SECONDS", 1.0)
+    async with on(api, tmp_path) as scene:
+        (old,) = api.of("server")
+        with pytest.raises(PlaceFailed, match="did not come back"):
+            await scene.place.restart_server()  # nothing listens at the address of this scene
+        assert api.of("server") != [old]
