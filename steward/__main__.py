@@ -120,8 +120,8 @@ async def run(settings: StewardSettings) -> int:
         async with Wire(settings.url, settings.token) as wire:
             tools = Tools(wire, journal, Meters(settings.groups), memory, file)
             await Steward(settings, tools).serve(stop)
-    except OSError as error:  # a port is taken
-        sys.stderr.write(f"cannot listen: {error}\n")
+    except OSError as error:  # a port is taken, say
+        sys.stderr.write(f"the steward cannot go on: {error}\n")
         return exits.FAILED
     finally:
         file.close()

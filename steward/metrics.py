@@ -47,7 +47,12 @@ _OWN = (
     ),
     Instrument("fleet_steward_false_alarms", "counter", "Members taken for dead that came back"),
     Instrument("fleet_steward_quarantined", "counter", "Jobs parked"),
-    Instrument("fleet_steward_errors", "counter", "Requests to the server that failed", ("what",)),
+    Instrument(
+        "fleet_steward_errors",
+        "counter",
+        "What failed: a look, a hand-over, parking, writing the state, an extra",
+        ("what",),
+    ),
     Instrument("fleet_steward_look_duration_seconds", "gauge", "How long the last look took"),
     Instrument("fleet_steward_build", "info", "Version of the steward", ("version",)),
 )
@@ -73,7 +78,7 @@ class Meters:
         self.false_alarms = _counter("fleet_steward_false_alarms", self.registry)
         self.quarantined = _counter("fleet_steward_quarantined", self.registry)
         self.errors = _counter("fleet_steward_errors", self.registry)
-        for what in ("look", "hand-over", "quarantine", "extra"):
+        for what in ("look", "hand-over", "quarantine", "state", "extra"):
             self.errors.labels(what)
         spent = _BY_NAME["fleet_steward_handover_duration_seconds"]
         self.handover = Histogram(

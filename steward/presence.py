@@ -106,9 +106,9 @@ class Presence:
             writer.close()
 
     async def _watch(self, seat: Seat, reader: asyncio.StreamReader) -> None:
-        news = await self._keeper.came(seat)
         said_bye = False
         try:
+            news = await self._keeper.came(seat)
             for message in (Welcome(), *news):
                 await seat.say(message)
             said_bye = isinstance(await _read(reader), Bye)

@@ -31,7 +31,11 @@ class Tools:
     now: Callable[[], float] = time.time
 
     def save(self) -> None:
-        self.file.save(self.memory)
+        """Write what must be remembered; a disk that refuses is counted, leases come first."""
+        try:
+            self.file.save(self.memory)
+        except OSError as error:
+            self.failed("state", error)
 
     async def insist[T](
         self, ask: Callable[[], Awaitable[T]], what: str, give_up: asyncio.Event | None = None
@@ -60,7 +64,7 @@ class Tools:
 
     def failed(self, what: str, error: Exception) -> None:
         self.meters.errors.labels(what).inc()
-        structlog.get_logger().warning("server.failed", what=what, error=str(error))
+        structlog.get_logger().warning("steward.failed", what=what, error=str(error))
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:

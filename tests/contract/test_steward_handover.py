@@ -203,7 +203,7 @@ async def test_the_steward_waits_for_a_server_that_is_away(
         async with HandMember(presence_port(steward), "m-1"):
             await claim(wire, "job-1", "m-1")
             durable_fleet.server.kill()
-        wait_until(lambda: steward.lines("server.failed"), 5, "the steward noticed")
+        wait_until(lambda: steward.lines("steward.failed"), 5, "the steward noticed")
         durable_fleet.server.start()
         await freed(wire, "job-1")
 
@@ -226,3 +226,17 @@ async def test_its_own_stop_alarms_nobody(fleet: Fleet, wire: Wire) -> None:
         assert steward.wait(10) == 0
         assert not await is_pending(wire, "job-1")
     assert fleet.journal_of(Died) == []
+
+
+async def test_a_disk_that_refuses_the_state_does_not_stop_hand_overs(
+    fleet: Fleet, wire: Wire, tmp_path: Any
+) -> None:
+    folder = tmp_path / "state"
+    steward = fleet.steward(STEWARD_STATE=str(folder / "steward.json"), STEWARD_GRACE="0")
+    (folder / "steward.new").mkdir()  # where the next state is to be written
+    await submit(wire, "job-1")
+    async with HandMember(presence_port(steward), "m-1"):
+        await claim(wire, "job-1", "m-1")
+    await freed(wire, "job-1")
+    failed = 'fleet_steward_errors_total{what="state"} 0.0'
+    wait_until(lambda: failed not in page(steward, "/metrics"), 5, "and it is counted")

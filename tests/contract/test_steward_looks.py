@@ -122,7 +122,7 @@ async def test_the_metrics_page_follows_the_server(fleet: Fleet, wire: Wire) -> 
 def test_it_says_so_when_the_server_does_not_answer(fleet: Fleet) -> None:
     steward = fleet.steward(STEWARD_INTERVAL="0.1")
     fleet.server.kill()
-    wait_until(lambda: steward.lines("server.failed"), 5, "the log tells of it")
+    wait_until(lambda: steward.lines("steward.failed"), 5, "the log tells of it")
     failed = 'fleet_steward_errors_total{what="look"} 0.0'
     wait_until(lambda: failed not in page(steward, "/metrics"), 5, "and so do the metrics")
     assert page(steward, "/readyz") == "ok\n", "members must still find their steward"
