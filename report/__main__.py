@@ -17,7 +17,7 @@ from report.html import page
 from report.junit import junit
 from report.table import table
 from report.trace import trace
-from report.verdict import Verdict, judge
+from report.verdict import Verdict, judge, schema_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     where its files cannot be written.
     """
     given = _arguments(argv)
+    if given.schema:
+        sys.stdout.write(schema_text())
+        return exits.OK
+    if given.folder is None:
+        print("RUNFOLDER is missing; accepted: a run's folder", file=sys.stderr)
+        return exits.USAGE
     if not given.folder.is_dir():
         print(f"{given.folder} is not a folder; accepted: a run's folder", file=sys.stderr)
         return exits.USAGE
@@ -44,9 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="report", description="Judge a run from its files.")
-    parser.add_argument("folder", type=Path, metavar="RUNFOLDER", help="such as runs/one-kill")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", metavar="RUNFOLDER", help="such as runs/one-kill"
+    )
     parser.add_argument("--trace", action="store_true", help="also write trace.json (Perfetto)")
     parser.add_argument("--json", action="store_true", help="print verdict.json, not the table")
+    parser.add_argument("--schema", action="store_true", help="print verdict.json's JSON Schema")
     return parser.parse_args(argv)
 
 

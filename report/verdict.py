@@ -77,7 +77,8 @@ def _word(found: list[Finding]) -> Word:
 def _sentence(word: Word, found: list[Finding], figures: Figures) -> str:
     jobs = f"{figures.jobs_done} of {figures.jobs_planned or figures.jobs_confirmed} jobs done"
     if word == "PASS":
-        return f"{jobs}, none lost, none doubled; {_count(figures.strikes, 'strike')} survived"
+        aside = f", {figures.parked} parked" if figures.parked else ""
+        return f"{jobs}{aside}, none lost or doubled; {_count(figures.strikes, 'strike')} survived"
     names = ", ".join(dict.fromkeys(one.name for one in found))
     return f"{jobs}; {_count(len(found), 'finding')}: {names}"
 

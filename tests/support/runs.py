@@ -85,7 +85,6 @@ class _Job:
     plan: PlannedJob
     number: int
     version: int = 0
-    state: str = "waiting"
     began: float = 0.0
     stored: int = 0
     created: float = 0.0
@@ -106,10 +105,11 @@ class Player:
         self.jobs = {job.id: _Job(job, number) for number, job in enumerate(plan.jobs, start=1)}
         self.blows = {(blow.job, 1): (index, blow) for index, blow in enumerate(blows)}
         self.sent = 0
+        self.waiting: list[tuple[int, str]] = []
 
     def at(self, delay: float, do: Callable[[], None]) -> None:
-        heapq.heappush(self.events, (self.now + delay, len(self.events) + self.sent, do))
-        self.sent += 1_000_000
+        heapq.heappush(self.events, (self.now + delay, self.sent, do))
+        self.sent += 1
 
     def write(self, who: str, line: j.Line) -> None:
         stamped = msgspec.structs.replace(line, at=round(EPOCH + self.now, 6), who=who)
@@ -178,14 +178,14 @@ class Player:
             job=plan.id, group=GROUP, function=plan.function, cost=plan.cost, new=True
         )
         self.write("client", line)
-        if all(other.created or other is job for other in self.jobs.values()):
+        heapq.heappush(self.waiting, (job.number, plan.id))
+        if job.number == len(self.jobs):
             self.write("client", j.ClientEnded(confirmed=len(self.jobs), unconfirmed=0))
         self.dispatch()
 
     def dispatch(self) -> None:
         """Give the oldest free jobs to members with free slots, at random."""
-        waiting = [job for job in self.jobs.values() if job.state == "waiting" and self._sent(job)]
-        for job in waiting:
+        while self.waiting:
             free = [
                 one
                 for one in self.members.values()
@@ -196,14 +196,11 @@ class Player:
             ]
             if not free:
                 return
-            self.claim(job, self.random.choice(free))
-
-    def _sent(self, job: _Job) -> bool:
-        return job.created > 0 or job.plan.at <= self.now
+            _, job = heapq.heappop(self.waiting)
+            self.claim(self.jobs[job], self.random.choice(free))
 
     def claim(self, job: _Job, member: _Member) -> None:
         job.version += 1
-        job.state = "running"
         member.running[job.plan.id] = job.version
         self.at(WAY, lambda: self.begin(job, member, job.version))
 
@@ -258,7 +255,7 @@ class Player:
             self.at(member.thawed - self.now, lambda: self.finish(job, member, version))
             return
         plan = job.plan
-        job.state, job.settled = "resolved", self.now
+        job.settled = self.now
         job.result = Result(
             id=plan.id,
             member=member.name,
@@ -330,7 +327,7 @@ class Player:
         self.at(self.plan.grace + LOOK, hand_over)
 
     def free(self, task: str) -> None:
-        self.jobs[task].state = "waiting"
+        heapq.heappush(self.waiting, (self.jobs[task].number, task))
         self.dispatch()
 
     def freeze(self, index: int, blow: Blow, member: _Member) -> None:
