@@ -55,17 +55,29 @@ def _do(options: Options, judge: Judge | None) -> int:
         return _replay(options, judge)
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
     _say(f"seed {seed}")
-    paths = [scenario.find(name) for name in options.scenarios]
-    read = [scenario.read(path) for path in paths]
-    scripts = [script(one, seed, options.place, options.tag) for one in read]
-    for one in scripts:
-        _say(*([_json(one)] if options.json else plan_lines(one)))
+    planned = _planned(options, seed)
     if options.command == "plan" or not _struck_for_real(options):
+        for _, one in planned:
+            _say(*([_json(one)] if options.json else plan_lines(one)))
         return exits.OK
-    codes = [
-        _judged(_run(one, path, options), judge) for path, one in zip(paths, scripts, strict=True)
-    ]
+    codes: list[int] = []
+    for path, one in planned:
+        _say(*plan_lines(one))
+        codes.append(_judged(_run(one, path, options), judge))
+    if len(codes) > 1:
+        _say(f"{codes.count(exits.OK)} of {len(codes)} runs ended as promised")
     return max(codes, key=_gravity)
+
+
+def _planned(options: Options, seed: int) -> list[tuple[Path, Script]]:
+    """Return every run that is asked for; each refusal comes before the first of them begins."""
+    paths = [scenario.find(name) for name in options.scenarios]
+    read = [(path, scenario.read(path)) for path in paths]
+    return [
+        (path, script(one, seed + turn, options.place, options.tag))
+        for path, one in read
+        for turn in range(options.times)
+    ]
 
 
 def _list() -> int:
@@ -82,7 +94,7 @@ def _struck_for_real(options: Options) -> bool:
     """Outside the local place nothing is done unless asked for by name."""
     if options.place == "processes" or options.strike:
         return True
-    _say(f"dry run: nothing was done on {options.place}; --strike does it")
+    _say(f"dry run: nothing is done on {options.place}; --strike does it")
     return False
 
 

@@ -20,6 +20,8 @@ class Options:
     place: Place = "processes"
     seed: int | None = None
     tag: str = ""
+    #: Runs of each scenario, with as many seeds from `seed` on.
+    times: int = 1
     runs: Path = Path("runs")
     strike: bool = False
     json: bool = False
@@ -62,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a name or a file")
         one.add_argument("--on", dest="place", choices=PLACES, help="default: processes")
         one.add_argument("--seed", type=_whole, help="default: drawn, and printed first")
+        one.add_argument("--times", type=_times, help="so many runs, each with the next seed")
         one.add_argument("--json", action="store_true", help="the plan as JSON")
     again.add_argument("scenarios", nargs=1, metavar="RUN", help="the folder of the earlier run")
     for one in (plan, run, again):
@@ -77,6 +80,13 @@ def _common(one: argparse.ArgumentParser) -> None:
     one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
     one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: resonate-fleet")
     one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")
+
+
+def _times(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise ValueError
+    return value
 
 
 def _whole(text: str) -> int:

@@ -131,7 +131,14 @@ def test_a_dry_run_prints_seed_and_plan_and_does_nothing(
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "seed 5"
     assert any("one-kill-5-00007 is 40% done: its holder" in line for line in told)
-    assert told[-1] == "dry run: nothing was done on compose; --strike does it"
+    assert told[1] == "dry run: nothing is done on compose; --strike does it"
+
+
+def test_times_makes_so_many_plans_with_the_next_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "one-kill", "freeze", "--seed", "5", "--times", "3"]) == exits.OK
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("scenario")]
+    assert [line.rpartition(" ")[2] for line in told] == ["5", "6", "7", "5", "6", "7"]
+    assert main(["plan", "one-kill", "--times", "0"]) == exits.USAGE
 
 
 def test_a_drawn_seed_is_printed_first(capsys: pytest.CaptureFixture[str]) -> None:
