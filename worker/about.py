@@ -1,6 +1,7 @@
 """Who this member is."""
 
 import platform
+import re
 import secrets
 import socket
 from importlib import metadata
@@ -10,7 +11,8 @@ from worker.settings import Settings
 
 def name_of(settings: Settings) -> str:
     """Return a name for this start of the member, under which its leases stand on the server."""
-    return f"{settings.member or socket.gethostname()}-{secrets.token_hex(3)}"
+    host = re.sub(r"[^\w.-]", "-", socket.gethostname(), flags=re.ASCII)
+    return f"{settings.member or host}-{secrets.token_hex(3)}"
 
 
 def version() -> str:

@@ -24,6 +24,10 @@ from contract.words import DEFAULT_GROUP, WORKER_PORT
 _MODULE: Kind[str] = text(
     "a module's dotted name such as `my_functions`", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 )
+#: It stands in a URL's path and in a file's name.
+_NAME: Kind[str] = text(
+    "up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}"
+)
 
 
 @settings
@@ -38,10 +42,10 @@ class Settings:
     slots: int = setting(
         "WORKER_SLOTS", "4", integer(1, 1000), "Jobs that run at the same time in this member."
     )
-    member: str | None = setting(
+    member: str = setting(
         "WORKER_NAME",
         "",
-        optional("a name"),
+        _NAME,
         "First part of the member's name; the host's name where nothing is given.",
     )
     lease: float = setting(
