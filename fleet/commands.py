@@ -215,4 +215,16 @@ def bench(arguments: list[str]) -> int:
     return measure(arguments)
 
 
-ROOMS: dict[str, Callable[[list[str]], int]] = {"chaos": chaos, "report": report, "bench": bench}
+def docs(arguments: list[str]) -> int:
+    """For who works on the fleet: write the tables that documents take from the code."""
+    from fleet.docs import main as write  # noqa: PLC0415 - imports every room
+
+    return write(arguments)
+
+
+ROOMS: dict[str, Callable[[list[str]], int]] = {
+    "chaos": chaos,
+    "report": report,
+    "bench": bench,
+    "docs": docs,
+}

@@ -19,6 +19,7 @@ from contract.journal import Journal, StewardStarted
 from contract.pages import Pages
 from contract.settings import BadSettings, effective, load
 from contract.wire import Wire
+from steward import scale_in
 from steward.handover import Handover
 from steward.keeper import Lives
 from steward.metrics import Meters, steward_version
@@ -46,6 +47,8 @@ class Steward:
         parking = Parking(tools, settings.max_crashes)
         handover = Handover(tools, parking, settings.grace)
         self._lives = Lives(tools, handover)
+        if settings.scale_in:
+            extras = [*extras, scale_in.inside(settings.namespace, lambda: set(self._groups()))]
         self._rounds = Rounds(tools, self._lives, handover, parking, settings.interval, extras)
         tools.meters.truth.present = self._groups
 

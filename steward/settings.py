@@ -6,6 +6,7 @@ from contract.logs import FORMATS, LEVELS
 from contract.settings import (
     Kind,
     choice,
+    flag,
     integer,
     name,
     optional,
@@ -18,6 +19,8 @@ from contract.settings import (
 )
 from contract.settings import port as tcp_port
 from contract.words import DEFAULT_GROUP, PRESENCE_PORT, SERVER_PORT, STEWARD_PORT
+
+_NAMESPACE = name("namespace")
 
 
 def _groups() -> Kind[tuple[str, ...]]:
@@ -90,6 +93,15 @@ class StewardSettings:
     )
     journal: Path | None = setting(
         "STEWARD_JOURNAL", "", path(), "folder for its journal, besides the log"
+    )
+    scale_in: bool = setting(
+        "STEWARD_SCALE_IN",
+        "false",
+        flag(),
+        "in Kubernetes: write pod deletion costs, so that scale-in spares busy pods",
+    )
+    namespace: str = setting(
+        "STEWARD_NAMESPACE", "resonate-fleet", _NAMESPACE, "namespace of those pods"
     )
     log_format: str = setting("STEWARD_LOG_FORMAT", "auto", choice(*FORMATS), "shape of a log line")
     log_level: str = setting("STEWARD_LOG_LEVEL", "info", choice(*LEVELS), "least level logged")

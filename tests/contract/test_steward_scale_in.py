@@ -1,0 +1,93 @@
+"""Scale-in spares the busy, against an API server that speaks real HTTP."""
+
+from itertools import pairwise
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steward.scale_in import ANNOTATION, PodCosts, due, pod_of, wanted
+from steward.tally import View
+from tests.support.api_server import NAMESPACE, ApiServer, serving
+
+Leases = dict[str, list[tuple[str, int]]]
+
+
+@pytest.fixture
+def api() -> ApiServer:
+    server = ApiServer()
+    server.deploy("worker", 6)
+    return server
+
+
+def look(api: ApiServer, busy: list[str]) -> View:
+    leases: Leases = {f"{pod}-abcdef": [(f"job-of-{pod}", 1)] for pod in busy}
+    return View(leases=leases)
+
+
+def present(api: ApiServer) -> set[str]:
+    return {f"{pod}-abcdef" for pod in api.of("worker")}
+
+
+async def test_a_shrinking_deployment_keeps_its_busy_pods(api: ApiServer) -> None:
+    busy = api.of("worker")[1:3]
+    async with serving(api) as url:
+        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        await costs(look(api, busy))
+        async with aiohttp.ClientSession() as session:
+            path = f"{url}/apis/apps/v1/namespaces/{NAMESPACE}/deployments/worker/scale"
+            await session.patch(path, json={"spec": {"replicas": 2}})
+    assert sorted(api.of("worker")) == sorted(busy)
+
+
+async def test_a_pod_that_became_idle_costs_nothing_again(api: ApiServer) -> None:
+    pod = api.of("worker")[0]
+    async with serving(api) as url:
+        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        await costs(look(api, [pod]))
+        assert api.pods[pod]["metadata"]["annotations"][ANNOTATION] == "1"
+        await costs(look(api, [pod]))
+        await costs(look(api, []))
+        assert api.pods[pod]["metadata"]["annotations"][ANNOTATION] == "0"
+    assert [verb for verb, _ in api.requests] == ["PATCH", "PATCH"], "nothing is written twice"
+
+
+@pytest.mark.parametrize("status", [404, 409, 429])
+async def test_a_pod_that_cannot_be_written_is_left_for_later(api: ApiServer, status: int) -> None:
+    pod = api.of("worker")[0]
+    api.answers["PATCH"] = [status]
+    async with serving(api) as url:
+        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        await costs(look(api, [pod]))
+        assert api.cost(pod) == 0
+        await costs(look(api, [pod]))
+        assert api.cost(pod) == 1
+
+
+async def test_a_refusal_is_told_to_whoever_calls(api: ApiServer) -> None:
+    api.forbidden.add("PATCH")
+    async with serving(api) as url:
+        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        with pytest.raises(aiohttp.ClientResponseError, match="403"):
+            await costs(look(api, api.of("worker")))
+
+
+def test_members_that_left_cost_nothing() -> None:
+    leases: Leases = {"a-1-000001": [("j", 1), ("k", 2)], "gone-1-000002": [("l", 1)]}
+    assert wanted(leases, {"a-1-000001", "b-1-000003"}) == {"a-1": 2, "b-1": 0}
+    assert pod_of("a-1-000001") == "a-1"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3)), min_size=1, max_size=60),
+)
+def test_no_pod_is_written_to_more_often_than_allowed(steps: list[tuple[float, int]]) -> None:
+    now, written = 0.0, dict[str, tuple[int, float]]()
+    times: list[float] = []
+    for pause, cost in steps:
+        now += pause
+        for pod, value in due({"a": cost}, written, now, rest=10.0).items():
+            written[pod] = (value, now)
+            times.append(now)
+    assert all(later - earlier >= 10.0 for earlier, later in pairwise(times))
