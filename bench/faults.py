@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench.bound import makespan
+from bench.bound import Span, makespan, makespan_of
 from bench.loads import uniform
 from chaos.processes import LocalFleet, LocalMember, Shape
-from contract.journal import Claimed, Ended, Line, Parked, ServerBack, read_folder
+from contract.journal import Claimed, Ended, Line, MemberReady, Parked, ServerBack, read_folder
 from contract.wire import Unreachable, Wire
 
 #: The real server's look for lapsed leases, in seconds (contract.tuning).
@@ -36,7 +36,9 @@ class Outcome(msgspec.Struct, frozen=True):
     doubled: int
     redone: int
     seconds: float
+    #: Greedy bounds: for the slots there should be, and for those that there were.
     bound: float | None = None
+    bound_there: float | None = None
     reconnects: list[float] = []
 
 
@@ -114,8 +116,21 @@ async def poison(shape: Shape, root: Path, count: int = 50) -> tuple[Outcome, Pa
         ended = max(line.at for line in _lines(fleet, Ended) if line.outcome == "resolved")
         await _until(lambda: bool(_lines(fleet, Parked)), "the job is parked")
         outcome = await _outcome(fleet, wire, jobs, ended - began, [])
-        bound = makespan(costs, shape.members * shape.slots)
-        return msgspec.structs.replace(outcome, bound=bound), _lines(fleet, Parked)[0]
+        outcome = msgspec.structs.replace(
+            outcome,
+            bound=makespan(costs, shape.members * shape.slots),
+            bound_there=makespan_of(costs, _spans(fleet, began, "other-00-poison")),
+        )
+        return outcome, _lines(fleet, Parked)[0]
+
+
+def _spans(fleet: LocalFleet, began: float, poison_job: str) -> list[Span]:
+    """Return from when to when each member was of use: to its claim of the poison, if any."""
+    ends = {line.who: line.at for line in _lines(fleet, Claimed) if line.job == poison_job}
+    return [
+        Span(max(0.0, line.at - began), ends[line.who] - began if line.who in ends else None)
+        for line in _lines(fleet, MemberReady)
+    ]
 
 
 # What they share.

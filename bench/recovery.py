@@ -74,6 +74,8 @@ def _outcome(one: Outcome) -> str:
     text += f"{one.redone} redone"
     if one.bound is not None:
         text += f", {one.seconds / one.bound:.2f} x bound"
+    if one.bound_there is not None:
+        text += f" ({one.seconds / one.bound_there:.2f} x that of the slots there were)"
     if one.reconnects:
         text += f"; back p50 {statistics.median(one.reconnects):.2f} s, "
         text += f"worst {max(one.reconnects):.2f} s of {len(one.reconnects)}"
