@@ -82,7 +82,7 @@ def test_on_a_terminal_it_draws_a_live_view(tmp_path: Path) -> None:
             if not chunk:
                 break
             shown += chunk
-        assert process.wait(10) == 0
+        assert process.wait(10) == 0, shown.decode()[-3000:]
     finally:
         process.kill()
         process.wait()
