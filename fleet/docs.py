@@ -15,6 +15,7 @@ from contract import exits, instruments, journal
 from contract.settings import table
 from devserver.metrics import INSTRUMENTS as SERVER_METRICS
 from devserver.settings import DevServerSettings
+from report import findings
 from steward.metrics import INSTRUMENTS as STEWARD_METRICS
 from steward.settings import StewardSettings
 from worker.metrics import INSTRUMENTS as WORKER_METRICS
@@ -64,6 +65,7 @@ PARTS = (
     ("settings", "docs/settings.md", settings_text),
     ("metrics", "docs/metrics.md", metrics_text),
     ("lines", "docs/logs.md", lines_text),
+    ("findings", "docs/report.md", findings.table),
     ("settings", "README.md", lambda: settings_text("####")),
 )
 

@@ -12,6 +12,8 @@ LOOK = 0.5
 KUBELET = 2.5
 #: Members renew their leases three times in a lease (`worker`'s heartbeat).
 RENEWALS = 3
+#: Members look for a server that went away at least this often, in seconds (`worker`).
+RECONNECT = 1.0
 #: The server looks for lapsed leases this often, in seconds.
 SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
 
@@ -75,7 +77,8 @@ def _recovery(facts: Facts, attempt: Attempt) -> Recovery:
     elif attempt.outcome in ("released", "unknown-function"):
         way, free, at = "released", attempt.until, attempt.until
     low, high = predicted(facts.evidence.plan, way)
-    waited = slot_wait(facts, free if free is not None else at + low)
+    high += slot_wait(facts, free if free is not None else at + low)
+    high = max(high, server_back(facts, at, at + high) - at)
     return Recovery(
         cause=strike.fault if strike else _cause(attempt),
         strike=strike.number if strike else None,
@@ -89,7 +92,7 @@ def _recovery(facts: Facts, attempt: Attempt) -> Recovery:
         claimed=follower.began if follower else None,
         by=follower.member if follower else "",
         low=low,
-        high=high + waited,
+        high=high,
     )
 
 
@@ -118,7 +121,7 @@ def _during(strike: Strike, attempt: Attempt, slack: float) -> bool:
 
 
 def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
-    """Return the least and the most seconds from an interruption to the next claim.
+    """Return the least and the most seconds from an interruption to the next claim by a free slot.
 
     The steward waits its grace and looks once. A lease has at most all of itself left, and at
     least what a member that renews in time leaves; the server's scan comes on top.
@@ -130,6 +133,16 @@ def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
     if way == "released":
         return 0.0, LOOK
     return plan.lease * (1 - 1 / RENEWALS), plan.lease + SCAN + LOOK
+
+
+def server_back(facts: Facts, begin: float, end: float) -> float:
+    """Return when the work of `begin` to `end` could go on, if the server was away in between.
+
+    Members look for it again once a second at the least.
+    """
+    gone = [one for one in facts.strikes if one.fault == "server-restart" and one.healed]
+    backs = [one.healed for one in gone if one.healed and one.at <= end and one.healed >= begin]
+    return max(backs) + RECONNECT + LOOK if backs else begin
 
 
 def slot_wait(facts: Facts, at: float) -> float:

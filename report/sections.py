@@ -56,15 +56,14 @@ def _banner(facts: Facts, verdict: Verdict) -> str:
 
 
 def _promise(one: Promise) -> str:
+    words, _, unit = one.promise.partition(", ")
+    figure = f"{escape(words)} <b>{number(one.found)}{' ' + unit if unit else ''}</b>"
     if one.promised is None:
-        return (
-            f'<li class="plain"><b>{number(one.found)}</b> {escape(one.promise)}'
-            " <i>not judged</i></li>"
-        )
+        return f'<li class="plain">{figure} <i>not judged</i></li>'
     look, sign = ("kept", "✔") if one.kept else ("broken", "✘")
     return (
-        f'<li class="{look}"><span aria-hidden="true">{sign}</span> <b>{number(one.found)}</b> '
-        f"{escape(one.promise)} <i>promised ≤ {one.promised:g}</i></li>"
+        f'<li class="{look}"><span aria-hidden="true">{sign}</span> {figure} '
+        f"<i>promised ≤ {one.promised:g}</i></li>"
     )
 
 
@@ -138,9 +137,13 @@ def _strike(one: StrikeFigure) -> str:
     said = {True: "✔ as predicted", False: "✘ slower", None: ""}[one.as_predicted]
     cells = [
         str(one.strike), f"{one.at:.2f} s", escape(one.fault), escape(one.target), str(one.held),
-        str(one.interrupted), number(one.seconds, "s"), predicted, f"{escape(one.way)} {said}",
+        str(one.interrupted), _seconds(one.seconds), predicted, f"{escape(one.way)} {said}",
     ]  # fmt: skip
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _seconds(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g} s"
 
 
 def _made(facts: Facts) -> str:

@@ -20,8 +20,11 @@ function drawStrike(strike) {
   const lane = run.lanes[strike.lane];
   const top = lane ? view.tops[strike.lane] - 9 : TOP + 1;
   const bottom = lane ? view.tops[strike.lane] + lane.height * view.row + 2 : view.height;
+  const gone = strike.fault === "server-restart" && strike.healed !== null && inView(strike.at, strike.healed);
+  const wide = gone ? x(clip(strike.healed)) - x(strike.at) : 0;
+  const away = gone ? tag("rect", { class: "away", x: cx, y: top, width: wide.toFixed(1), height: bottom - top }) : "";
   const inside =
-    tag("line", { x1: cx, x2: cx, y1: top, y2: bottom }) +
+    away + tag("line", { x1: cx, x2: cx, y1: top, y2: bottom }) +
     tag("circle", { cx, cy: top, r: 7.5 }) +
     tag("path", { d: GLYPHS[strike.fault] || "M0 -3V3", transform: `translate(${cx} ${top})` });
   return tag("g", { class: "strike", "data-strike": strike.number, "data-k": run.strikes.indexOf(strike) }, inside);
@@ -70,6 +73,7 @@ function drawLegend() {
       tag("path", { d: GLYPHS[fault] || "", transform: "translate(8 8)" }));
     parts.push([svg(16, 16, sign), fault]);
   }
+  if (run.strikes.some((one) => one.fault === "server-restart")) parts.push([svg(18, 12, `<rect class="away" width="18" height="12"/>`), "server away"]);
   if (run.lanes.some((lane) => lane.frozen.length)) parts.push([svg(18, 12, `<rect class="frozen" width="18" height="12"/>`), "frozen or cut off"]);
   document.getElementById("legend").innerHTML = parts
     .map(([sign, words]) => `<span>${sign.replace("<svg", `<svg style="width:${sign.match(/0 0 (\d+)/)[1]}px;margin:0"`)}${words}</span>`)
