@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import Self
 
 from chaos.child import StartFailed
 from chaos.place import Member, PlaceFailed
@@ -31,7 +32,7 @@ class LocalPlace:
         self.token: str | None = None
 
     @classmethod
-    def over(cls, fleet: LocalFleet) -> "LocalPlace":
+    def over(cls, fleet: LocalFleet) -> Self:
         """Return the place that a fleet makes which somebody else has started."""
         place = cls()
         place._fleet, place.url = fleet, fleet.url

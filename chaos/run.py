@@ -61,7 +61,7 @@ class Run:
             self._say("fleet", f"{plan.members} members are up at {self._adapter.url}")
             async with Wire(self._adapter.url, self._adapter.token, timeout=5.0) as wire:
                 await self._must_be_new(wire)
-                finished = await self._load_and_strike(wire)
+                finished = await self._until_over(wire)
                 await self._witnesses(wire)
         finally:
             await self._adapter.stop()
@@ -73,6 +73,13 @@ class Run:
         for job in self._plan.jobs[:1]:
             if await wire.promise(job.id) is not None:
                 raise PlaceFailed(f"{job.id} is on this server already; --tag makes new ids")
+
+    async def _until_over(self, wire: Wire) -> bool:
+        """Do load and strikes; of several failures at once the first is told."""
+        try:
+            return await self._load_and_strike(wire)
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
 
     async def _load_and_strike(self, wire: Wire) -> bool:
         looker = Looker(wire, self._plan)

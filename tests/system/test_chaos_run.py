@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import replay
+from chaos import replay, scenario
 from chaos.__main__ import main
 from chaos.local import LocalPlace
 from chaos.place import Member, PlaceFailed
+from chaos.plan import script
 from chaos.processes import LocalFleet, Shape
+from chaos.run import Run
 from contract import exits
 from contract.journal import (
     Claimed,
@@ -27,7 +29,7 @@ from contract.journal import (
     Struck,
     read_folder,
 )
-from contract.run import Records, RunFolder
+from contract.run import Plan, Records, RunFolder
 from tests.support.processes import SERVER_BIN, Process, Processes
 from tests.support.services import need
 from tests.support.waiting import wait_until, wait_until_async
@@ -220,6 +222,29 @@ def test_not_even_a_killed_run_leaves_anything_behind(processes: Processes, tmp_
     assert len(processes_of(runs)) >= 3
     process.kill()
     wait_until(lambda: not processes_of(runs), 10, "server, steward and members are gone")
+
+
+class NoClient(LocalPlace):
+    """A fleet that somebody else has started, and no client to be had."""
+
+    async def start(self, _: Plan, folder: RunFolder) -> None:
+        folder.journal.mkdir(parents=True, exist_ok=True)
+
+    async def submit(self, options: list[str]) -> int:
+        raise PlaceFailed(f"no client for {options[0]}")
+
+
+async def test_a_client_that_cannot_be_started_ends_the_run(
+    kill_file: Path, tmp_path: Path
+) -> None:
+    async with LocalFleet(Shape(members=0, steward=False), tmp_path / "fleet") as fleet:
+        one = script(scenario.read(kill_file), 1, "processes")
+        folder = RunFolder(tmp_path / "run")
+        told: list[str] = []
+        with pytest.raises(PlaceFailed, match="no client for --count=6"):
+            await Run(one, NoClient.over(fleet), folder, told.append).drive()
+        assert lines_of(folder, RunStarted)
+        assert not lines_of(folder, RunEnded)
 
 
 async def test_what_a_fleet_guarantees_those_who_use_it(tmp_path: Path) -> None:
