@@ -1,4 +1,4 @@
-"""Where the member's events are told: each one once, to the journal and to the metrics."""
+"""Where the member's events are told: each one once, to journal, metrics and traces."""
 
 import time
 
@@ -16,6 +16,7 @@ from contract.journal import (
 )
 from worker.attempts import Attempt
 from worker.metrics import Metrics
+from worker.tracing import Traces
 
 INFO, WARNING, ERROR = 20, 30, 40
 
@@ -26,12 +27,15 @@ class Ledger:
     `totals` counts ended attempts by outcome, for the member's last line.
     """
 
-    def __init__(self, journal: Journal, metrics: Metrics) -> None:
+    def __init__(self, journal: Journal, metrics: Metrics, traces: Traces | None = None) -> None:
         self.journal = journal
         self.metrics = metrics
+        self.traces = traces or Traces()
         self.totals: dict[str, int] = {}
 
     def claimed(self, attempt: Attempt, waited: float) -> None:
+        """Tell of a granted lease; to be called in the context that the attempt runs in."""
+        self.traces.claimed(attempt)
         self.metrics.claimed(attempt, waited)
         self.journal.write(
             Claimed(
@@ -63,6 +67,7 @@ class Ledger:
         )
         fine = outcome in ("resolved", "suspended", "released")
         self.journal.write(line, INFO if fine else WARNING)
+        self.traces.ended(attempt, outcome, error)
 
     def lost(self, attempt: Attempt, why: str) -> None:
         """Tell of a lease that is gone; `ended` follows."""
@@ -77,6 +82,7 @@ class Ledger:
 
     def retried(self, attempt: Attempt, error: BaseException, delay: float) -> None:
         self.metrics.retried(attempt)
+        self.traces.retried(attempt, _shown(error))
         self.journal.write(
             Retried(job=attempt.job, function=attempt.function, error=_shown(error), delay=delay),
             WARNING,
@@ -87,6 +93,7 @@ class Ledger:
         self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
 
     def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
+        self.traces.step_ended(attempt, promise, seconds)
         self.journal.write(
             StepEnded(
                 job=attempt.job,

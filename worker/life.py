@@ -11,7 +11,7 @@ import structlog
 from contract import exits, logs
 from contract.journal import Journal
 from contract.settings import BadSettings, effective, load
-from worker import registry, sdk
+from worker import registry, sdk, tracing
 from worker.about import name_of
 from worker.member import Member
 from worker.settings import Settings
@@ -33,7 +33,7 @@ def live(signals: "queue.SimpleQueue[str]") -> int:
         registry.load(settings.functions, functions)
         journal = Journal(name, settings.journal)
         asyncio.run(_run(settings, name, functions, journal, signals))
-    except registry.BadFunctions as bad:
+    except (registry.BadFunctions, tracing.NotInstalled) as bad:
         return _refuse(str(bad))
     except OSError as error:
         sys.stderr.write(f"worker: {error}\n")

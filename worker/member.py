@@ -31,6 +31,7 @@ from worker.registry import Registry
 from worker.sdk import build
 from worker.settings import Settings
 from worker.stream import Stream
+from worker.tracing import traces
 from worker.writes import Writes
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
@@ -43,6 +44,7 @@ class Member:
 
     Raises:
         BadFunctions: the SDK refuses a function.
+        NotInstalled: traces are asked for, and the extra is missing.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Member:
         self._signals = signals
         self._table = Table()
         self._metrics = Metrics(registry.has, settings.slots, version())
-        self._ledger = Ledger(journal, self._metrics)
+        self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
         registry.step_began = self._ledger.step_began
         self._wire = Wire(settings.url, settings.token)
         self._stream = self._new_stream()
@@ -104,6 +106,7 @@ class Member:
             self._resonate.start()
             self._new_drain().start()
             await self._stopped.wait()
+            self._ledger.traces.close()
 
     # The parts that need more than a line.
 

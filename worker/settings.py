@@ -87,6 +87,13 @@ class Settings:
     log_level: str = setting(
         "WORKER_LOG_LEVEL", "info", choice(*logs.LEVELS), "Least level that is logged."
     )
+    traces: str = setting(
+        "WORKER_TRACES",
+        "off",
+        choice("off", "otlp"),
+        "One trace an attempt by OpenTelemetry (the extra `otel`); its own variables, such as "
+        "`OTEL_EXPORTER_OTLP_ENDPOINT`, say where to.",
+    )
     retries: int = setting(
         "WORKER_RETRIES",
         "3",
