@@ -20,7 +20,7 @@ from tests.support.steps import START, Step, comparable, queue_and_tasks, sequen
 type Records = dict[str, dict[str, Any]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(sequences())
 def test_a_promise_has_one_result_and_a_task_one_holder(steps: list[Step]) -> None:
     with closing(Store()) as store:

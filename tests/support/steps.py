@@ -1,6 +1,6 @@
 """Random sequences of requests over a few ids, so that they meet in every way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ from devserver.state import State
 #: Virtual time of a sequence's first step, in Unix milliseconds.
 START = 1_000_000_000_000
 #: Passing more virtual time than this between two steps lets everything lapse at once.
-_PAUSES = [0, 0, 1, 10, 1_000, 5_000, 31_000]
+_PAUSES = [0, 0, 1, 10, 1_000, 3_000, 31_000]
 
 _IDS = ["a", "a.1", "a.2", "b", "b.1"]
 _KINDS = [
@@ -100,8 +100,69 @@ class Step:
         return {"kind": kind, "head": {}, "data": self._data(kind, self.id, now)}
 
 
+#: What happens to two promises in a row, where chance alone would seldom bring it about. Each
+#: step takes ids, member and times from the same draw, but for what stands beside its name.
+_STORIES: list[list[tuple[str, dict[str, Any]]]] = [
+    [  # a lease that is extended in time, and looked at when the first one would be over
+        ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
+        ("task.acquire", {"ttl": 5_000}),
+        ("task.heartbeat", {"pause": 3_000}),
+        ("tick", {"pause": 3_000}),
+        ("tick", {"pause": 2_000}),
+    ],
+    [  # a heartbeat of somebody else
+        ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
+        ("task.acquire", {"ttl": 5_000, "pid": "w1"}),
+        ("task.heartbeat", {"pause": 3_000, "pid": "w2"}),
+        ("tick", {"pause": 3_000}),
+    ],
+    [  # a task that sleeps until the other promise settles
+        ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
+        ("task.acquire", {"ttl": 60_000}),
+        ("create other", {}),
+        ("task.suspend", {}),
+        ("settle other", {}),
+        ("tick", {}),
+        ("task.acquire", {}),
+    ],
+    [  # a task that is told while it runs, and then goes to sleep on something else
+        ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
+        ("task.acquire", {"ttl": 60_000}),
+        ("create other", {}),
+        ("promise.register_callback", {}),
+        ("settle other", {}),
+        ("task.get", {}),
+        ("task.suspend", {}),
+        ("task.get", {}),
+    ],
+    [  # the same for a task that nobody holds
+        ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
+        ("create other", {}),
+        ("settle other", {}),
+        ("promise.register_callback", {}),
+        ("tick", {}),
+        ("task.acquire", {}),
+    ],
+    [  # a listener is told once
+        ("promise.create", {"after": 3_000}),
+        ("promise.register_listener", {}),
+        ("promise.get", {"pause": 3_000}),
+        ("promise.settle", {}),
+        ("tick", {}),
+    ],
+    [  # a lease that ends in the same look as the promise awaited
+        ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
+        ("create other", {"after": 3_000, "tags": _TAGS[0]}),
+        ("task.acquire", {"ttl": 3_000}),
+        ("promise.register_callback", {}),
+        ("task.suspend", {"pause": 3_000}),
+        ("tick", {}),
+    ],
+]
+
+
 def sequences(longest: int = 60) -> st.SearchStrategy[list[Step]]:
-    """Sequences of `longest` steps, or down to a third of it."""
+    """Some `longest` steps at most: single ones and stories, in any order."""
     step = st.builds(
         Step,
         pause=st.sampled_from(_PAUSES),
@@ -116,7 +177,26 @@ def sequences(longest: int = 60) -> st.SearchStrategy[list[Step]]:
         verdict=st.sampled_from(["resolved", "rejected", "rejected_canceled"]),
         limit=st.sampled_from([1, 2, 50]),
     )
-    return st.lists(step, min_size=longest // 3, max_size=longest)
+    stories = st.builds(_told, step, st.sampled_from(_STORIES))
+    parts = st.lists(
+        st.one_of(step.map(lambda one: [one]), stories),
+        min_size=longest // 8,
+        max_size=longest // 4,
+    )
+    return parts.map(lambda found: [one for part in found for one in part][:longest])
+
+
+def _told(drawn: Step, story: list[tuple[str, dict[str, Any]]]) -> list[Step]:
+    """Return the steps of a story about the ids of `drawn`, with nothing unexpected between."""
+    plain = replace(drawn, pause=0, off=0)
+    return [_about(plain, what, change) for what, change in story]
+
+
+def _about(plain: Step, what: str, change: dict[str, Any]) -> Step:
+    kind, _, other = what.partition(" ")
+    if other:
+        return replace(plain, what=f"promise.{kind}", id=plain.other, other=plain.id, **change)
+    return replace(plain, what=what, **change)
 
 
 def queue_and_tasks(state: State) -> dict[str, Any]:
