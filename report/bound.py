@@ -4,7 +4,7 @@ import heapq
 import math
 from collections.abc import Iterable
 
-from report.facts import Facts, Member
+from report.facts import Facts, Job, Member
 
 #: From and to (Unix seconds) in which one slot could work.
 Window = tuple[float, float]
@@ -68,12 +68,26 @@ def bound(facts: Facts) -> float | None:
         if job.created is not None and job.settled is not None
     ]
     end = greedy(sorted(load), windows(facts.members.values(), facts.ended))
-    return None if end is None or not load else end - facts.began
+    if end is None or not load:
+        return None
+    slept = [
+        job.created + job.planned.cost
+        for job in facts.jobs.values()
+        if job.created is not None and job.planned is not None and _slept(job)
+    ]
+    return max([end, *slept]) - facts.began
+
+
+def _slept(job: Job) -> bool:
+    """Say whether the job spent its time in durable sleeps, which fill no slot."""
+    return any(one.outcome == "suspended" for one in job.attempts)
 
 
 def _cost(id: str, facts: Facts) -> float:
-    """Return the job's nominal cost in seconds, or what its last attempt took where it has none."""
+    """Return the seconds that a job fills a slot: its nominal cost where it has one."""
     job = facts.jobs[id]
+    if _slept(job):
+        return sum(one.seconds for one in job.attempts if not one.interrupted)
     if job.planned is not None:
         return job.planned.cost
     if job.confirmed and job.confirmed[0].line.cost is not None:

@@ -3,13 +3,13 @@
 Nothing is judged here. Times are Unix seconds throughout.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from contract.jobs import Result, result_of
 from contract.journal import Confirmed, HandedOver, Struck
-from contract.run import PlannedJob, Record
+from contract.run import Plan, PlannedJob, Record
 from contract.words import TAG_TIMER
 from report.evidence import Evidence, Seen
 
@@ -17,6 +17,10 @@ from report.evidence import Evidence, Seen
 DEADLY = ("kill", "out-of-memory")
 FREEZING = ("pause", "partition")
 AT_A_MEMBER = (*DEADLY, *FREEZING, "terminate")
+
+#: A strike takes hold this many seconds, at most, after chaos dated it: a signal at once, an
+#: engine or a cluster after its own way to the node.
+TAKES_HOLD: Final = {"processes": 0.5, "compose": 3.0, "kubernetes": 6.0}
 
 #: Outcomes of attempts whose member did not live to write one, or lives and did not.
 CUT, OPEN = "cut", "open"
@@ -173,6 +177,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def is_timer(record: Record | None) -> bool:
     """Say whether the record is that of a durable sleep."""
     return record is not None and record.promise.tags.get(TAG_TIMER) == "true"
+
+
+def takes_hold(plan: Plan | None) -> float:
+    """Return the seconds within which a strike of this run shows."""
+    return TAKES_HOLD[plan.place] if plan else max(TAKES_HOLD.values())
 
 
 def strike_of(seen: Seen[Struck], healed: float | None) -> Strike:

@@ -39,6 +39,7 @@ from report.facts import (
     job_of,
     span,
     strike_of,
+    takes_hold,
 )
 from report.gaps import gaps_of
 
@@ -118,10 +119,12 @@ def _member(
     ready, stopped = _first(lines, MemberReady), _first(lines, MemberStopped)
     killed = [strike.at for strike in strikes if strike.fault in DEADLY]
     last = lines[-1].line.at
-    died = min(killed) if killed else deaths.get(who) if stopped is None else None
-    if died is not None and not killed and last > died + 1:
-        died = None  # taken for dead, and came back
     plan = evidence.plan
+    died = min(killed) if killed else deaths.get(who) if stopped is None else None
+    if died is not None and died < last <= died + takes_hold(plan):
+        died = last
+    if died is not None and not killed and last > died:
+        died = None  # taken for dead, and came back
     return Member(
         name=who,
         group=first.line.group if first else "",

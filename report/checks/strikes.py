@@ -4,11 +4,9 @@ from typing import Any
 
 from contract.journal import Claimed, Ended, Joined, MemberStarted, Missed, ServerLost, StepEnded
 from report.evidence import Seen
-from report.facts import AT_A_MEMBER, DEADLY, Facts, Strike
+from report.facts import AT_A_MEMBER, DEADLY, Facts, Strike, takes_hold
 from report.findings import Finding, found
 
-#: Lines already under way when a strike falls may still be written, in seconds.
-UNDER_WAY = 0.5
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
 
@@ -95,7 +93,7 @@ def _contradiction(facts: Facts, strike: Strike, task: str, version: int) -> str
     mine = next((one for one in claims if one.member == strike.target), None)
     if other and not mine:
         return f"chaos says {strike.target} held claim {version} of {task}; {other.member} did"
-    if mine and mine.until < strike.at - UNDER_WAY - 1:
+    if mine and mine.until < strike.at - 1:
         return f"{strike.target} had ended claim {version} of {task} before it was struck"
     record = facts.record_of(task)
     if record and record.task and record.task.version < version:
@@ -127,12 +125,13 @@ def _went_on(facts: Facts, strike: Strike) -> list[str] | None:
     member = facts.members.get(strike.target)
     if strike.fault in AT_A_MEMBER and member is None:
         return None  # told by another check
-    after = strike.at + UNDER_WAY
+    after = strike.at + takes_hold(facts.evidence.plan)
     if member and strike.fault in DEADLY:
-        places = [where for at, where in member.lines if at > after]
+        goodbye = member.stopped is not None and member.stopped > strike.at
+        places = [where for at, where in member.lines if at > (strike.at if goodbye else after)]
         return places or _late_results(facts, strike) or None
     if member and strike.fault == "terminate":
-        leaves = member.stopped is not None and member.stopped >= strike.at - UNDER_WAY
+        leaves = member.stopped is not None and member.stopped >= strike.at
         return None if leaves or member.died else [member.lines[-1][1]]
     if strike.fault in ("pause", "partition"):
         return _work_while_frozen(facts, strike) or None
@@ -146,21 +145,22 @@ def _late_results(facts: Facts, strike: Strike) -> list[str]:
         for job in facts.jobs.values()
         if job.result
         and job.result.member == strike.target
-        and (job.settled or 0) > strike.at + UNDER_WAY + 1
+        and (job.settled or 0) > strike.at + takes_hold(facts.evidence.plan) + 1
     ]
 
 
 def _work_while_frozen(facts: Facts, strike: Strike) -> list[str]:
     """Return lines that a frozen member, or one without the server, cannot have written."""
-    until = (strike.healed or facts.ended) - UNDER_WAY
+    delay = takes_hold(facts.evidence.plan)
+    begin, until = strike.at + delay, (strike.healed or facts.ended) - delay
     member = facts.members[strike.target]
     if strike.fault == "pause":
-        return [where for at, where in member.lines if strike.at + UNDER_WAY < at < until]
+        return [where for at, where in member.lines if begin < at < until]
     return [
         seen.where
         for seen in facts.evidence.lines
         if seen.line.who == strike.target
-        and strike.at + UNDER_WAY < seen.line.at < until
+        and begin < seen.line.at < until
         and _needs_the_server(seen.line)
     ]
 
@@ -178,9 +178,9 @@ def _went_on_fleet_wide(facts: Facts, strike: Strike) -> list[str] | None:
     signs: list[Seen[Any]] = []
     for kind in (ServerLost,) if by_server else (MemberStarted, Joined):
         signs += facts.evidence.of(kind)
-    shown = any(strike.at - UNDER_WAY <= seen.line.at <= over for seen in signs)
+    shown = any(strike.at - 1 <= seen.line.at <= over for seen in signs)
     left = not by_server and any(
-        strike.at - UNDER_WAY <= one.until <= over and (one.stopped or one.died)
+        strike.at - 1 <= one.until <= over and (one.stopped or one.died)
         for one in facts.members.values()
     )
     return None if shown or left else []
