@@ -26,6 +26,8 @@ from contract.words import SERVER_PORT
 READY_SECONDS: Final = 180.0
 #: Longest wait for a disruption budget to allow an eviction, in seconds.
 EVICT_SECONDS: Final = 30.0
+#: Longest wait for a deleted pod's container to be gone, in seconds.
+DEAD_SECONDS: Final = 20.0
 #: The parts of the fleet whose logs are journals.
 JOURNALS: Final = ("worker", "steward")
 
@@ -155,6 +157,8 @@ class KubernetesPlace:
         pod = self._look_again(member)
         if fault == "kill":
             await self._delete(pod, grace=0)
+            # The kubelet gives a container two seconds all the same; its log ends when it does.
+            await self.pods.until(lambda pods: pods.silent(pod.name), DEAD_SECONDS, "its end")
             return f"pod {pod.name} deleted with a grace of 0"
         if fault == "terminate":
             return await self._evict(pod)

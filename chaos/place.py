@@ -39,7 +39,7 @@ CAN: Final[dict[Place, frozenset[Fault]]] = {
 #: Where a strike takes longer to land, jobs last longer: costs, deadline and promised seconds are
 #: multiplied by this, and the rate divided. Otherwise a job's second half may be over before an
 #: engine has acted. Leases stay as they are.
-PACE: Final[dict[Place, float]] = {"processes": 1.0, "compose": 2.0, "kubernetes": 2.0}
+PACE: Final[dict[Place, float]] = {"processes": 1.0, "compose": 2.0, "kubernetes": 10.0}
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ class Pods:
     def get(self, name: str) -> Pod | None:
         return self._pods.get(name)
 
+    def silent(self, name: str) -> bool:
+        """Tell whether a pod is gone and its log has been read to the end."""
+        task = self._tasks.get(name)
+        return name not in self._pods and (task is None or task.done())
+
     async def until(self, true: Callable[["Pods"], bool], seconds: float, what: str) -> None:
         """Wait until `true(self)`.
 

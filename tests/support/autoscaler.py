@@ -90,11 +90,11 @@ class Autoscaler:
 
     def _limit(self, side: str, now: int, sign: int) -> int:
         """How far the policies let the replicas go; the most generous one counts."""
-        limits = []
+        limits: list[int] = []
         for policy in self.rule.behavior[side]["policies"]:
             recent = sum(d for at, d in self._changes if now - at < policy["periodSeconds"])
             start = self.replicas - (recent if recent * sign > 0 else 0)
-            step = policy["value"]
+            step = int(policy["value"])
             if policy["type"] == "Percent":
                 step = (
                     math.ceil(start * policy["value"] / 100)
