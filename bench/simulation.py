@@ -2,9 +2,13 @@
 
     python -m bench.simulation --members 100 --slots 1 --jobs 10000
 
-Shows what one machine cannot: thousands of members, a million jobs, several servers.
+Shows what one machine cannot: thousands of members, a million jobs, several servers. Groups that
+live on servers of their own do not meet, so `--servers N` simulates one of N equal parts.
 """
 
+import argparse
+import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -24,6 +28,8 @@ class Case:
 
     `rate` None: all jobs wait when the members come; else so many are submitted a second.
     `work` is what a member's process computes for one job: its jobs share one interpreter.
+    `strangers` jobs of another group wait from the beginning, older than all of ours. Members
+    `join` evenly over so many seconds.
     """
 
     members: int = 3
@@ -32,6 +38,8 @@ class Case:
     rate: float | None = None
     seed: int = 0
     search: bool = True
+    strangers: int = 0
+    join: float = 0.0
     work: float = 0.001
     tuning: Tuning = field(default_factory=Tuning)
     server: Costs = field(default_factory=Costs)
@@ -41,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What came of it. Times in seconds; `refused` is the refused share of all claims.
 
     `unfair` is the most that a job waited, in multiples of what first come, first served would
-    have made it wait (plus a tenth of a second, which forgives jobs that would hardly wait).
+    have made it wait (plus a fifth of a second, for as long as a page may serve).
     """
 
     jobs: int
@@ -135,7 +143,6 @@ class Member:
             self._clock.at(self._compute(), self._run, id)
         else:
             self._desk.refused(id)
-            self._desk.done(id)
         self._act()
 
     def _compute(self) -> float:
@@ -144,8 +151,9 @@ class Member:
         return self._computes_until
 
     def _run(self, id: str) -> None:
-        self._began(int(id))
-        self._clock.at(self._clock.now + self._case.costs[int(id)], self._ends, id)
+        job = int(id) - self._case.strangers
+        self._began(job)
+        self._clock.at(self._clock.now + self._case.costs[job], self._ends, id)
 
     def _ends(self, id: str) -> None:
         self._clock.at(self._compute(), self._fulfil, id)
@@ -176,6 +184,8 @@ class Run:
     def outcome(self) -> Outcome:
         """Simulate until every job has ended."""
         case = self.case
+        for _ in range(case.strangers):
+            self.server.preload("strangers")
         if case.rate is None:
             for _ in case.costs:
                 self.server.preload("group")
@@ -183,7 +193,7 @@ class Run:
             self._submit(0)
         for number in range(case.members):
             member = Member(case, number, self.server, self._began, self._ended)
-            self.clock.at(0.0, member.join)
+            self.clock.at(case.join * number / case.members, member.join)
         self.clock.run(lambda: self.ended == len(case.costs))
         return self._summary(self.server.counts)
 
@@ -218,6 +228,59 @@ class Run:
     def _unfair(self) -> float:
         in_order = sorted(self.began)
         return max(
-            (began - created) / (fair - created + 0.1)
+            (began - created) / (fair - created + 0.2)
             for began, created, fair in zip(self.began, self.created, in_order, strict=True)
         )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Simulate one case and print what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m bench.simulation", description=__doc__)
+    add = parser.add_argument
+    add("--members", type=int, default=3, metavar="N", help="of one group; default: 3")
+    add("--slots", type=int, default=1, metavar="N", help="of each member; default: 1")
+    add("--jobs", type=int, default=1000, metavar="N", help="default: 1000")
+    add("--cost", default="0.1..1", metavar="A..B", help="seconds; default: 0.1..1")
+    add("--rate", type=float, metavar="R", help="jobs submitted a second; default: all wait")
+    add("--work", type=float, default=0.001, help="a member's own seconds a job; default: 0.001")
+    add("--retry", type=float, default=30.0, help="the server's retry timeout; default: 30 s")
+    add("--connections", type=int, default=1000, help="that a server takes; default: 1000")
+    add("--servers", type=int, default=1, metavar="N", help="each with a part; default: 1")
+    add("--join", type=float, default=0.0, metavar="S", help="seconds until all have come")
+    add("--strangers", type=int, default=0, metavar="N", help="waiting jobs of another group")
+    add("--hints-only", action="store_true", help="no member may search")
+    add("--seed", type=int, default=0)
+    asked = parser.parse_args(argv)
+    began = time.perf_counter()
+    outcome = Run(_case(asked)).outcome()
+    shown = {name: _short(value) for name, value in msgspec.structs.asdict(outcome).items()}
+    shown["simulated_in"] = _short(time.perf_counter() - began)
+    sys.stdout.write("  ".join(f"{name}={value}" for name, value in shown.items()) + "\n")
+    return 0
+
+
+def _case(asked: argparse.Namespace) -> Case:
+    low, _, high = asked.cost.partition("..")
+    random = Random(asked.seed)
+    bounds = float(low), float(high or low)
+    share = asked.servers
+    return Case(
+        members=asked.members // share,
+        slots=asked.slots,
+        costs=[random.uniform(*bounds) for _ in range(asked.jobs // share)],
+        rate=asked.rate / share if asked.rate else None,
+        seed=asked.seed,
+        search=not asked.hints_only,
+        work=asked.work,
+        strangers=asked.strangers,
+        join=asked.join,
+        tuning=Tuning(retry_timeout=asked.retry, connections=asked.connections),
+    )
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

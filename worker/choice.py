@@ -81,9 +81,9 @@ class Choice:
         rather than jobs for slots, young jobs are left to whom their hints went. Members that
         keep meeting at the head spread out, twice as far with each refusal.
         """
+        if self._met >= MEETING:
+            return self._random.choice(oldest_first[: 2 ** min(self._met, 10)])
         if not self.crowded:
-            if self._met >= MEETING:
-                return self._random.choice(oldest_first[: 2 ** min(self._met, 10)])
             if len(oldest_first) > free:
                 return oldest_first[0]
             return next((job for job in oldest_first if job.heard or job.settled), None)

@@ -207,13 +207,15 @@ class Desk:
         if job is not None:
             self._spent.note(id, job.version)
             self._choice.granted()
+            self._looks.won()
 
     def refused(self, id: str) -> None:
-        job = self._taken.get(id)
+        """Note that somebody else was faster; the slot is free again."""
+        job = self._taken.pop(id, None)
         if job is not None:
             self._spent.note(id, job.version)
             self._choice.refused()
-            self._looks.doubt()
+            self._looks.lost(empty=not self._line)
 
     def met(self, now: float, members: Collection[str]) -> None:
         """Note who holds leases now; a name not seen in three censuses is forgotten."""

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from worker.stream import Stream
 
 #: Seconds for which a task is left alone that was given up here: first and longest.
 FIRST_AVOID, LONGEST_AVOID = 1.0, 60.0
+#: Seconds to wait for the stream of hints before the first look.
+PATIENCE = 1.0
 #: Members' leases that a census looks at.
 CENSUS_PAGE = 1000
 
@@ -156,7 +159,9 @@ class Intake:
         self._act()
 
     async def _begin(self) -> None:
-        await self._stream.opened.wait()
+        """Begin when hints can be heard. Where the server has no stream left, looks must do."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
         self._started = True
         self._act()
 

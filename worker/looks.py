@@ -64,7 +64,7 @@ class Looks:
         if waiting:
             if self._doubted and age > FRESH:
                 return True
-            return age > (FROM_START if self.slow else self.fresh(window))
+            return age > max(self.fresh(window), 10 * self._took if self.slow else 0.0)
         if self._more and age < self.fresh(window):
             # All of a full page was claimed before it was stale.
             self._page = min(MOST_PAGE // 4, self._page * 2)
@@ -115,7 +115,7 @@ class Looks:
         self._calm = 1.0 if taught else min(STALE / FRESH, self._calm * 2)
         self._more = more
         if found:
-            self._rest, self._rest_until = 0.0, now
+            self._rest_until = now
         elif not more:
             self._back_off(now)
 
@@ -123,9 +123,18 @@ class Looks:
         """Begin the next look behind `after`: nothing up to there is ours."""
         self._after = after
 
-    def doubt(self) -> None:
-        """Note that a claim was refused: others take from what the last page showed."""
+    def won(self) -> None:
+        """Note that a claim was granted: looking pays."""
+        self._rest = 0.0
+
+    def lost(self, *, empty: bool) -> None:
+        """Note that a claim was refused: others take from what the last page showed.
+
+        Where that leaves nothing (`empty`) the look has found nothing, as it turns out.
+        """
         self._doubted = True
+        if empty:
+            self._back_off(self._sent)
 
     def failed(self, now: float) -> None:
         self.under_way = False

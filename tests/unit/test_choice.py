@@ -1,0 +1,143 @@
+"""Which waiting job a member claims next."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, waiting
+
+
+def line(count: int, *, heard: bool = False, settled: bool = True) -> list[Waiting]:
+    return [waiting(0.0, f"job-{n:04d}", 0, heard=heard, settled=settled) for n in range(count)]
+
+
+def crowd(me: str = "b", members: str = "abc") -> Choice:
+    """A member that has met a crowd of the named members."""
+    choice = Choice(Random(1), me)
+    for _ in range(10):
+        choice.refused()
+    choice.meet(members)
+    choice.granted()
+    assert choice.crowded
+    return choice
+
+
+def test_the_oldest_goes_first() -> None:
+    assert Choice(Random(1), "me").pick(0.0, line(5), 1) == line(5)[0]
+
+
+def test_a_young_job_is_left_to_whom_its_hint_went_while_slots_are_plenty() -> None:
+    choice = Choice(Random(1), "me")
+    young = line(2, settled=False)
+    assert choice.pick(0.0, young, 4) is None
+    assert choice.pick(0.0, [young[0], young[1]._replace(heard=True)], 4) is not None
+    assert choice.pick(0.0, young, 1) == young[0], "jobs wait for slots: the oldest, whoever hears"
+
+
+def test_one_refusal_changes_nothing() -> None:
+    choice = Choice(Random(1), "me")
+    choice.refused()
+    assert not choice.crowded
+    assert choice.pick(0.0, line(5), 1) == line(5)[0]
+
+
+def test_who_keeps_meeting_others_steps_aside_from_the_head() -> None:
+    choice = Choice(Random(1), "me")
+    for _ in range(MEETING - 1):
+        choice.refused()
+    assert choice.pick(0.0, line(500), 1) == line(500)[0]
+    choice.refused()
+    picks = {choice.pick(0.0, line(500), 1) for _ in range(200)}
+    assert 2 < len(picks) <= 2**MEETING
+    choice.granted()
+    assert len({choice.pick(0.0, line(500), 1) for _ in range(200)}) == 1
+
+
+def test_a_crowd_comes_with_refusals_and_goes_with_grants() -> None:
+    choice = crowd()
+    claims = 0
+    while choice.crowded and claims < 10_000:
+        choice.granted()
+        claims += 1
+    assert 0 < claims <= LONGEST_SPELL
+
+
+def test_a_rare_refusal_makes_no_crowd() -> None:
+    choice = Choice(Random(1), "me")
+    for n in range(1000):
+        if n % 20 == 0:
+            choice.refused()
+        choice.granted()
+        assert not choice.crowded
+    assert CROWD > 1 / 20
+
+
+def test_a_crowd_that_comes_back_is_believed_for_longer() -> None:
+    choice = Choice(Random(1), "me")
+
+    def spell() -> int:
+        while not choice.crowded:
+            choice.refused()
+        claims = 0
+        while choice.crowded and claims < 10_000:
+            choice.granted()
+            claims += 1
+        return claims
+
+    first, second = spell(), spell()
+    assert second > first
+
+
+@given(
+    st.sets(st.text("abcdefgh-0123456789", min_size=1, max_size=12), min_size=1, max_size=12),
+    st.lists(st.uuids(), unique=True, max_size=60),
+)
+def test_shares_do_not_overlap_and_leave_nothing_out(names: set[str], ids: list[object]) -> None:
+    jobs = sorted(waiting(0.0, str(job), 0, heard=False, settled=True) for job in ids)
+    taken: list[str] = []
+    for name in names:
+        choice = crowd(name, "")
+        choice.meet(names)
+        left = list(jobs)
+        while choice.widen():
+            pass
+        while (job := choice.pick(0.0, left, 1)) is not None:
+            left.remove(job)
+            taken.append(job.id)
+    assert sorted(taken) == [job.id for job in jobs]
+
+
+def test_in_a_crowd_the_oldest_of_the_own_share_goes_first() -> None:
+    choice = crowd()
+    left, picked = line(100), []
+    while (job := choice.pick(0.0, left, 1)) is not None:
+        left.remove(job)
+        picked.append(job)
+    assert picked == sorted(picked)
+    assert len(picked) >= 2
+
+
+def test_a_young_job_in_a_crowd_belongs_to_whom_its_hint_went() -> None:
+    choice = crowd("b", "b")
+    young = line(1, settled=False)
+    assert choice.pick(0.0, young, 1) is None
+    heard = [young[0]._replace(heard=True)]
+    assert choice.pick(0.0, heard, 1) == heard[0]
+
+
+def test_others_shares_are_taken_late_and_seldom() -> None:
+    choice = crowd("b", "ab")
+    others = [job for job in line(100) if crowd("a", "ab").pick(0.0, [job], 1)]
+    assert choice.pick(1.0, others, 1) is None
+    assert choice.pick_from_others(1.0, others) in others
+    assert choice.pick_from_others(1.001, others) is None
+    assert choice.pick_from_others(1.1, others) in others
+
+
+def test_the_window_is_bounded() -> None:
+    choice = crowd("m0", "")
+    choice.meet([f"m{n}" for n in range(5000)])
+    while choice.widen():
+        pass
+    assert choice.window == MOST_WINDOW

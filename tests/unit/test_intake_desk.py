@@ -1,0 +1,292 @@
+"""What a member does about hints and looks: pure, in virtual time."""
+
+import sys
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.choice import GRACE, Choice
+from worker.desk import MEMORY, Action, Census, Desk, Give, Peek, Sort
+from worker.looks import LONGEST_REST, Look
+
+
+def desk(slots: int = 1, seed: int = 1) -> Desk:
+    random = Random(seed)
+    return Desk(slots, random, Choice(random, "me"))
+
+
+def only[T](kind: type[T], actions: list[Action]) -> list[T]:
+    return [action for action in actions if isinstance(action, kind)]
+
+
+def looked(desk: Desk, now: float, *ids: str, more: bool = False) -> list[Action]:
+    """Answer a look with tasks of our own, known by the sort that follows."""
+    desk.looked(now, [(job, 0) for job in ids], more=more)
+    actions = desk.step(now)
+    if only(Sort, actions):
+        desk.sorted_out(now, set(ids), None)
+        actions += desk.step(now)
+    return actions
+
+
+def looked_twice(desk: Desk, now: float, *ids: str) -> list[Action]:
+    """The same, and again when the jobs have waited longer than their hints need."""
+    first = looked(desk, now, *ids)
+    later = now + 2 * GRACE
+    assert only(Look, desk.step(later))
+    return first + looked(desk, later, *ids)
+
+
+def test_a_free_slot_without_a_hint_looks_at_once() -> None:
+    assert only(Look, desk().step(0.0))
+
+
+def test_a_hint_is_claimed_after_a_look_at_what_else_waits() -> None:
+    it = desk()
+    it.step(0.0)
+    looked(it, 0.001)
+    it.hint(5.0, "b", 0)
+    assert only(Look, it.step(5.0)), "knowledge is stale"
+    assert only(Give, looked(it, 5.001, "a", "b")) == [Give("a", 0)], "the oldest goes first"
+
+
+def test_fresh_knowledge_needs_no_second_look() -> None:
+    it = desk(2)
+    it.step(0.0)
+    assert only(Give, looked(it, 0.001, "a", "b", "c", "d", "e")) == [Give("a", 0), Give("b", 0)]
+    it.granted("a")
+    it.done("a")
+    assert it.step(0.003) == [Give("c", 0)]
+
+
+def test_a_lone_young_job_is_left_to_whom_its_hint_went_for_a_moment() -> None:
+    it = desk(2)
+    it.step(0.0)
+    assert not only(Give, looked(it, 0.001, "a"))
+    assert it.wake_at is not None
+    assert it.wake_at <= 2 * GRACE
+    assert only(Look, it.step(2 * GRACE))
+    assert only(Give, looked(it, 2 * GRACE + 0.001, "a")) == [Give("a", 0)]
+
+
+def test_a_member_without_a_free_slot_takes_nothing() -> None:
+    it = desk()
+    it.step(0.0)
+    assert only(Give, looked_twice(it, 0.001, "a"))
+    it.granted("a")
+    assert it.hint(1.0, "b", 0) is None
+    assert it.step(1.0) == []
+    assert it.wake_at is None
+    assert it.used == 1
+
+
+def test_a_slot_is_free_when_the_body_is_over_but_for_so_many_at_most() -> None:
+    it = desk(1)
+    it.forbidden()
+    for job in "abc":
+        it.hint(0.0, job, 0)
+    for job in "ab":
+        assert it.step(0.0) == [Give(job, 0)]
+        it.granted(job)
+        it.ending(job)
+    assert it.step(0.0) == [], "two outcomes are being written, and there is one slot"
+    it.done("a")
+    assert it.step(0.0) == [Give("c", 0)]
+
+
+def test_a_strangers_job_is_never_claimed() -> None:
+    it = desk(8)
+    it.step(0.0)
+    it.looked(0.001, [("a", 0), ("b", 0), ("c", 0)], more=False)
+    assert only(Sort, it.step(0.001))
+    it.sorted_out(0.002, {"b"}, None)
+    later = it.step(0.002) + it.step(0.1)
+    it.looked(0.2, [("a", 0), ("c", 0)], more=False)
+    assert [give.id for give in only(Give, later)] in ([], ["b"])
+    assert not only(Give, it.step(1.0))
+    assert not only(Sort, it.step(1.0)), "judgements are remembered"
+
+
+def test_behind_a_flood_of_strangers_the_look_goes_on() -> None:
+    it = desk()
+    it.step(0.0)
+    flood = [(f"s{n:03d}", 0) for n in range(500)]
+    it.looked(0.001, flood, more=True)
+    it.step(0.001)
+    it.sorted_out(0.002, set(), None)
+    after = only(Look, it.step(it.wake_at or 0.0))
+    assert after
+    assert after[0].after == "s499"
+
+
+def test_a_durable_sleep_is_peeked_at_and_left_alone() -> None:
+    it = desk()
+    it.forbidden()
+    it.hint(0.0, "job:1", 0)
+    assert it.step(0.0) == [Peek("job:1")]
+    it.peeked(0.1, "job:1", ours=False)
+    assert it.step(0.1) == []
+    assert it.hint(0.2, "job:1", 0) == "not-ours"
+    it.hint(0.3, "job:2", 0)
+    it.step(0.3)
+    it.peeked(0.4, "job:2", ours=True)
+    assert it.step(0.4) == [Give("job:2", 0)]
+
+
+def test_without_the_right_to_search_hints_are_claimed_as_they_come() -> None:
+    it = desk(2)
+    it.step(0.0)
+    it.forbidden()
+    assert it.wake_at is None
+    it.hint(1.0, "b", 3)
+    assert it.step(1.0) == [Give("b", 3)]
+    assert not it.searches
+
+
+def test_a_refused_claim_is_not_tried_again_until_the_job_was_claimed_and_freed() -> None:
+    it = desk()
+    it.forbidden()
+    it.hint(0.0, "a", 0)
+    it.step(0.0)
+    it.refused("a")
+    assert it.hint(1.0, "a", 0) == "known"
+    assert it.hint(1.0, "a", 1) is None
+    assert it.step(1.0) == [Give("a", 1)]
+
+
+def test_a_claim_without_an_answer_may_be_tried_again() -> None:
+    it = desk()
+    it.forbidden()
+    it.hint(0.0, "a", 0)
+    it.step(0.0)
+    it.done("a")
+    assert it.hint(1.0, "a", 0) is None
+
+
+def test_a_hint_that_a_look_disproves_is_dropped() -> None:
+    it = desk()
+    it.hint(0.0, "a", 0)
+    it.step(0.001)
+    assert not only(Give, looked(it, 0.002, "b")) or it.hints == 0
+    assert it.hints == 0
+
+
+def test_a_shunned_job_is_left_to_others_for_its_time() -> None:
+    it = desk()
+    it.forbidden()
+    it.shun("a", 10.0)
+    assert it.hint(5.0, "a", 1) == "shunned"
+    assert it.hint(11.0, "a", 1) is None
+
+
+def test_a_closed_desk_does_nothing() -> None:
+    it = desk()
+    it.hint(0.0, "a", 0)
+    it.close()
+    assert it.step(1.0) == []
+    assert it.hint(1.0, "b", 0) == "closed"
+    assert it.hints == 0
+
+
+def test_dear_looks_keep_away_from_each_other() -> None:
+    it = desk()
+    it.step(0.0)
+    it.looked(0.1, [], more=False)  # a tenth of a second: a big store
+    assert it.wake_at is not None
+    assert it.wake_at >= 0.1 + 20 * 0.1
+
+
+def test_an_idle_member_looks_at_most_once_a_second() -> None:
+    for seed in range(20):
+        it = desk(seed=seed)
+        now, looks = 0.0, 0
+        while now < 70.0:
+            if only(Look, it.step(now)):
+                looks += 1 if now >= 10.0 else 0
+                it.looked(now + 0.001, [], more=False)
+            assert it.wake_at is not None
+            now = max(now + 0.001, it.wake_at)
+        assert 30 <= looks <= 60 / LONGEST_REST
+
+
+def test_looks_that_fail_back_off_too() -> None:
+    it = desk()
+    now, looks = 0.0, 0
+    while now < 30.0:
+        if only(Look, it.step(now)):
+            looks += 1
+            it.look_failed(now + 0.001)
+        now = max(now + 0.001, it.wake_at or 0.0)
+    assert 20 <= looks <= 40
+
+
+def test_a_crowd_takes_a_census_now_and_then() -> None:
+    it = desk()
+    it.step(0.0)
+    for n in range(8):
+        ids = [f"{n}-{k}" for k in range(9)]
+        actions = looked(it, n + 0.001, *ids) + it.step(n + 0.5)
+        for give in only(Give, actions):
+            it.refused(give.id)
+        it.step(n + 1.0)
+    assert only(Census, it.step(20.0))
+    assert not only(Census, it.step(20.01))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 32), st.booleans())
+def test_repeated_hints_do_each_job_once_in_bounded_memory(
+    seed: int,
+    slots: int,
+    searches: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """10,000 hints for 100 jobs, in any order, while slots come and go."""
+    random, it = Random(seed), desk(slots, seed)
+    if not searches:
+        it.forbidden()
+    waiting = {f"job-{n:03d}" for n in range(100)}
+    running: list[str] = []
+    done: list[str] = []
+
+    def act(now: float) -> None:
+        for action in it.step(now):
+            match action:
+                case Look(limit, _):
+                    page = sorted(waiting)[:limit]
+                    it.looked(now, [(job, 0) for job in page], more=len(waiting) > limit)
+                    act(now)
+                case Sort():
+                    it.sorted_out(now, set(waiting), None)
+                    act(now)
+                case Give(id, 0):
+                    it.granted(id)
+                    waiting.remove(id)  # raises if the job was given before
+                    running.append(id)
+                case _:
+                    raise AssertionError(action)
+
+    for n in range(10_000):
+        now = n * 0.0003
+        it.hint(now, f"job-{random.randrange(100):03d}", 0)
+        act(now)
+        assert len(running) <= slots
+        assert it.hints <= it.hint_limit
+        if running and random.random() < 0.05:
+            done.append(running.pop(random.randrange(len(running))))
+            it.done(done[-1])
+            act(now)
+    assert len(set(done)) == len(done)
+    assert len(done) + len(running) + len(waiting) == 100
+    assert not waiting or not searches or len(running) == slots
+
+
+def test_memory_stays_flat_under_a_flood_of_hints() -> None:
+    it = desk(4)
+    it.forbidden()
+    for n in range(3 * MEMORY):
+        it.hint(n / 1000, f"job-{n:06d}", 0)
+        it.step(n / 1000)
+    assert it.hints <= it.hint_limit
+    assert sys.getsizeof(it._ours) < 1_000_000  # noqa: SLF001 - the memory is the point
+    assert len(it._ours) <= MEMORY  # noqa: SLF001
