@@ -61,23 +61,25 @@ class Store:
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
         self._db.create_function("holds_tags", 2, _holds_tags, deterministic=True)
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
         (owner,) = self._db.execute("PRAGMA application_id").fetchone()
         if owner != _OWNER and self.one("SELECT name FROM sqlite_schema"):
             raise sqlite3.DatabaseError("the file is a database of another program")
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(f"BEGIN; PRAGMA application_id = {_OWNER}; {_SCHEMA} COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        """All or nothing of what is run inside."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk may have rolled it back already
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def run(self, sql: str, *values: Any) -> int:
         """Execute and return how many rows changed."""
