@@ -68,13 +68,13 @@ class Table:
 
     def __init__(self) -> None:
         self._held: dict[str, Attempt] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def add(self, attempt: Attempt) -> None:
-        with self._changed:
+        with self._lock:
             self._held[attempt.task] = attempt
 
     def find(self, task: str, version: int) -> Attempt | None:
@@ -84,18 +84,12 @@ class Table:
 
     def finish(self, attempt: Attempt) -> bool:
         """Take the attempt off; False where somebody else has done so: then it is their event."""
-        with self._changed:
+        with self._lock:
             if self._held.get(attempt.task) is not attempt:
                 return False
             del self._held[attempt.task]
-            self._changed.notify_all()
             return True
 
     def held(self) -> list[Attempt]:
-        with self._changed:
+        with self._lock:
             return list(self._held.values())
-
-    def wait_empty(self, seconds: float) -> bool:
-        """Wait until nothing is held; False when `seconds` have passed first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._held, seconds)

@@ -7,6 +7,8 @@ from itertools import groupby
 from types import TracebackType
 from typing import Self
 
+import structlog
+
 from contract.blocking import BlockingWire
 from contract.ids import origin_of
 from contract.wire import Refused, Unreachable
@@ -19,6 +21,7 @@ BEATS = 3
 RETRY_PAUSE = 0.5
 #: Shortest pause between two beats, in seconds, however long the last one took.
 LEAST_PAUSE = 0.02
+log = structlog.get_logger()
 
 
 class Heart:
@@ -125,10 +128,17 @@ class Heart:
     def _stands(self, attempt: Attempt) -> bool:
         return self._table.find(attempt.task, attempt.version) is attempt
 
+    def _beat_safely(self) -> bool:
+        try:
+            return self.beat()
+        except Exception:  # a defect must not end the beats of what is held
+            log.exception("heart.failed")
+            return False
+
     def _run(self) -> None:
         pause = self.interval
         while not self._end.wait(pause):
             self.turned = self._now()
-            pause = self.interval if self.beat() else min(self.interval, RETRY_PAUSE)
+            pause = self.interval if self._beat_safely() else min(self.interval, RETRY_PAUSE)
             pause = max(LEAST_PAUSE, pause - (self._now() - self.turned))
         self._wire.close()

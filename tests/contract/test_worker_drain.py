@@ -1,7 +1,12 @@
 """Stopping in order, on SIGTERM and SIGINT."""
 
+import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +14,7 @@ from contract.journal import Claimed, DrainStep, Ended
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.pages import page
-from tests.support.processes import Process
+from tests.support.processes import Process, Processes
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -81,18 +86,16 @@ def test_a_blocked_loop_is_drained_too(fleet: Fleet) -> None:
     assert (fleet.server.task(job) or {})["state"] == "pending"
 
 
-def test_a_checkpointed_step_stays_done(fleet: Fleet, tmp_path: object) -> None:
-    notes = f"{tmp_path}/notes"
-    env = {"WORKER_DRAIN": "0", "WORKER_FUNCTIONS": AWKWARD}
-    first = fleet.worker("first", ready=True, **env)
-    job = post_job(fleet.server, "two_steps", notes)
+def test_a_checkpointed_step_stays_done(fleet: Fleet, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    first = fleet.worker("first", WORKER_DRAIN="0", WORKER_FUNCTIONS=AWKWARD)
+    job = post_job(fleet.server, "two_steps", str(notes))
     first.line("step.ended")
     first.terminate()
     assert first.wait(5) == 0
-    fleet.worker("second", ready=True, **env)
+    fleet.worker("second", WORKER_DRAIN="0", WORKER_FUNCTIONS=AWKWARD)
     assert fleet.server.wait_results([job], 10)[job] == [job, "first", "second"]
-    with open(notes) as lines:  # noqa: PTH123 - a path in text
-        assert lines.read().split() == ["first", "second"]
+    assert notes.read_text().split() == ["first", "second"]
 
 
 def test_a_server_that_is_gone_does_not_keep_the_member(fleet: Fleet) -> None:
@@ -103,3 +106,17 @@ def test_a_server_that_is_gone_does_not_keep_the_member(fleet: Fleet) -> None:
     worker.terminate()
     assert worker.wait(15) == 0
     assert worker.lines("hand-back.failed")
+
+
+def test_as_process_1_of_a_container(fleet: Fleet, processes: Processes) -> None:
+    namespace = ["unshare", "--pid", "--fork", "--kill-child"]
+    if not shutil.which("unshare") or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("no right to make a namespace of processes")
+    env = {"RESONATE_URL": fleet.server.url, "WORKER_PORT": "0", "WORKER_LOG_FORMAT": "json"}
+    outer = processes.start("first", [*namespace, sys.executable, "-m", "worker"], env)
+    outer.line("member.ready", 30)
+    assert outer.line("member.started")["process"] == 1
+    inner = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+    os.kill(int(inner[0]), signal.SIGINT)
+    assert outer.wait(10) == 0
+    assert steps(outer) == STEPS
