@@ -1,6 +1,7 @@
 """What every object must be, whatever is added: our own rules."""
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -161,13 +162,47 @@ def test_the_worker_rolls_without_a_gap(base: list[Object]) -> None:
     assert find(base, "PodDisruptionBudget", "worker")["spec"]["maxUnavailable"] == 1
 
 
-def test_chaos_may_look_and_delete_pods_and_nothing_else(tree: Tree) -> None:
+#: What each strike asks of the API server (chaos/kubernetes.py), as the tests of the requests see
+#: it: what the chaos role must allow, and what only an operator's own account may do.
+NEEDS = {
+    "kill": {("pods", "delete"), ("pods", "watch"), ("pods", "list")},
+    "terminate": {("pods", "delete")},  # an eviction where the account may, else a delete in order
+    "server-restart": {("pods", "delete"), ("pods", "watch")},
+    "witnesses": {("pods/log", "get"), ("pods", "get")},
+}
+OPERATORS = {
+    "rolling-restart": {("deployments", "patch")},
+    "scale": {("deployments/scale", "patch")},
+    "out-of-memory": {("pods/exec", "create")},
+}
+
+
+def test_chaos_may_do_what_its_scenarios_need_and_nothing_more(tree: Tree) -> None:
     objects = tree.with_components("chaos")
-    rules = find(objects, "Role", "chaos")["rules"]
-    assert rules == [
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]}
-    ]
-    assert "ClusterRole" not in {one["kind"] for one in objects}
+    allowed = {
+        (resource, verb)
+        for rule in find(objects, "Role", "chaos")["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert allowed == set().union(*NEEDS.values())
+    assert not allowed & set().union(*OPERATORS.values())
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {one["kind"] for one in objects}
+
+
+def test_the_scenario_in_the_cluster_asks_only_for_what_its_role_allows(tree: Tree) -> None:
+    text = find(tree.with_components("chaos"), "ConfigMap", "chaos-scenarios")["data"]
+    scenario = tomllib.loads(text["in-cluster.toml"])
+    assert {one["fault"] for one in scenario["strikes"]} <= set(NEEDS)
+    settings = find(tree.render("k8s"), "ConfigMap", "worker-settings")["data"]
+    worker = find(tree.render("k8s"), "Deployment", "worker")
+    assert scenario["fleet"]["members"] == worker["spec"]["replicas"]
+    assert scenario["fleet"]["slots"] == int(settings["WORKER_SLOTS"])
+    assert scenario["fleet"]["lease"] == float(settings["WORKER_LEASE"])
+
+
+def test_applying_chaos_strikes_nothing(tree: Tree) -> None:
+    assert find(tree.with_components("chaos"), "Job", "chaos")["spec"]["suspend"] is True
 
 
 def test_scale_in_may_patch_pods_and_nothing_else(tree: Tree) -> None:
