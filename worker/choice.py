@@ -81,7 +81,7 @@ class Choice:
         rather than jobs for slots, young jobs are left to whom their hints went. Members that
         keep meeting at the head spread out, twice as far with each refusal.
         """
-        if self._met >= MEETING:
+        if self._met >= MEETING and self._share[1] == 1:  # nobody else is known of yet
             return self._random.choice(oldest_first[: 2 ** min(self._met, 10)])
         if not self.crowded:
             if len(oldest_first) > free:

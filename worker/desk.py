@@ -84,7 +84,8 @@ class Desk:
         self._to_peek: dict[str, int] = {}
         self._peeking: dict[str, int] = {}
         self._unsorted: list[tuple[str, int]] = []
-        self._more = False  # the page of the unsorted was not the last
+        self._more = False  # the last page was not the last of all; it went up to
+        self._end = ""
         self._members: dict[str, float] = {}
         self._census_at = float("-inf")
         self._census_pause = FIRST_CENSUS
@@ -150,7 +151,7 @@ class Desk:
         before = [job.id for job in self._line.jobs]
         end = tasks[-1][0] if more and tasks else None
         self._line.keep({one for one, _ in tasks}, look.after, end, sent)
-        self._unsorted, self._more = [], more
+        self._unsorted, self._more, self._end = [], more, end or ""
         for task, version in tasks:
             if self._useless(now, task, version) is not None:
                 continue
@@ -198,7 +199,7 @@ class Desk:
 
     def forbidden(self) -> None:
         """Note that this member may not search: it lives on hints from now on."""
-        self.searches = False
+        self.searches = self._more = False
         self._unsorted = []
         self._looks.under_way = False
 
@@ -288,21 +289,29 @@ class Desk:
         if self.searches and self._looks.due(now, window, waiting=bool(self._line)):
             return self._look(now)
         if self._line and self.free > 0:
-            job = self._choice.pick(now, self._line.jobs, self.free)
-            if job is None:
-                # More waits than the page shows: rather look further than take others' share.
-                wider = self._more and self._choice.widen()
-                if self.searches and self._looks.may_refresh(now, 0.0 if wider else GRACE):
-                    return self._look(now)
-                if not wider:
-                    job = self._choice.pick_from_others(now, self._line.jobs)
-            if job is None:
-                self._hold_until = self._looks.older_at(GRACE)
-                return None
-            self._line.remove(job.id)
-            self._taken[job.id] = job
-            return Give(job.id, job.version)
+            return self._claim(now)
         return None
+
+    def _claim(self, now: float) -> Action | None:
+        job = self._choice.pick(now, self._line.jobs, self.free)
+        if job is None:
+            # More waits than the page shows: rather look further than take others' share.
+            wider = self._more and self._choice.widen()
+            if self.searches and self._looks.may_refresh(now, 0.0 if wider else GRACE):
+                return self._look(now)
+            if not wider:
+                job = self._choice.pick_from_others(now, self._line.jobs)
+        elif self._more and job.id > self._end:
+            # Heard of, but younger than much that the last page had no room for.
+            self._looks.used_up = True
+            if self._looks.may_refresh(now, 0.0):
+                return self._look(now)
+        if job is None:
+            self._hold_until = self._looks.older_at(GRACE)
+            return None
+        self._line.remove(job.id)
+        self._taken[job.id] = job
+        return Give(job.id, job.version)
 
     def _look(self, now: float) -> Look:
         self._choice.looked(self._looks.age(now))

@@ -10,7 +10,7 @@ FRESH, STALE = 0.005, 0.2
 FIRST_REST, LONGEST_REST = 0.02, 1.0
 #: A look that takes this long already keeps away from the next twice as long as it took, in
 #: seconds; dearer ones keep away in proportion to the square.
-CHEAP = 0.005
+CHEAP = 0.02
 #: A look that takes longer than this, in seconds, is not waited for by a job that is known to wait.
 SLOW = 0.02
 #: A look that skips what belongs to others starts from the beginning this often, in seconds.
@@ -33,6 +33,8 @@ class Looks:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.under_way = False
+        #: All of a full page was claimed before it was stale: the next one is larger.
+        self.used_up = False
         self._look = Look(LEAST_PAGE)
         self._sent = float("-inf")
         self._took = 0.0
@@ -64,10 +66,9 @@ class Looks:
         if waiting:
             if self._doubted and age > FRESH:
                 return True
-            return age > max(self.fresh(window), 10 * self._took if self.slow else 0.0)
+            return age > max(self.fresh(window), 5 * self._took if self.slow else 0.0)
         if self._more and age < self.fresh(window):
-            # All of a full page was claimed before it was stale.
-            self._page = min(MOST_PAGE // 4, self._page * 2)
+            self.used_up = True
         return now >= self.next_at
 
     def age(self, now: float) -> float:
@@ -98,6 +99,9 @@ class Looks:
             self._started = now
         limit = max(self._page, 2 * (free + window)) if self._after is None else MOST_PAGE
         self._look = Look(min(MOST_PAGE, limit), self._after)
+        if self.used_up:
+            self._page = min(MOST_PAGE // 4, self._page * 2)
+            self.used_up = False
         self._sent = now
         self._doubted = False
         self.under_way = True

@@ -1,0 +1,77 @@
+"""The intake among others, in virtual time: at the bound, without crowding, fair."""
+
+import statistics
+
+import pytest
+
+from bench import loads
+from bench.model import Tuning
+from bench.simulation import Case, Run
+
+
+def test_three_members_work_at_the_bound() -> None:
+    ratios = [
+        Run(Case(3, 1, loads.uniform(seed, 24), rate=1000, seed=seed)).outcome().ratio
+        for seed in range(20)
+    ]
+    assert statistics.median(ratios) <= 1.01
+    assert max(ratios) <= 1.03
+
+
+def test_ten_members_with_heavy_tails_work_near_the_bound() -> None:
+    ratios = [
+        Run(Case(10, 1, loads.heavy_tailed(seed, 200), rate=1000, seed=seed)).outcome().ratio
+        for seed in range(5)
+    ]
+    assert statistics.median(ratios) <= 1.02
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_claims_of_a_backlog_are_hardly_ever_refused(seed: int) -> None:
+    outcome = Run(Case(3, 16, [0.0] * 10_000, seed=seed)).outcome()
+    assert outcome.refused <= 0.05
+    assert outcome.unfair <= 2
+
+
+def test_members_that_keep_up_do_not_get_in_each_others_way() -> None:
+    outcome = Run(Case(2, 16, [0.0] * 1000, rate=300)).outcome()
+    assert outcome.refused <= 0.02
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(3, 1, loads.uniform(1, 100), rate=5),
+        Case(10, 1, loads.heavy_tailed(1, 300)),
+        Case(10, 4, [0.01] * 2000),
+        Case(3, 16, [0.0] * 3000, rate=1200),
+    ],
+)
+def test_nobody_waits_twice_as_long_as_first_come_first_served(case: Case) -> None:
+    assert Run(case).outcome().unfair <= 2
+
+
+def test_a_new_member_starts_at_once_on_what_waits() -> None:
+    run = Run(Case(1, 1, [0.2] * 30))
+    run.outcome()
+    assert min(run.began) <= 0.2
+
+
+def test_a_flood_of_another_group_does_not_delay_ours() -> None:
+    def wait(strangers: int) -> float:
+        run = Run(Case(2, 1, [0.05] * 60, rate=10, strangers=strangers))
+        run.outcome()
+        pairs = zip(run.began, run.created, strict=True)
+        return statistics.median(began - created for began, created in pairs)
+
+    assert wait(5000) <= wait(0) + 0.03
+
+
+def test_without_the_right_to_search_every_job_is_still_done() -> None:
+    case = Case(3, 1, [0.05] * 100, rate=100, search=False, tuning=Tuning(retry_timeout=1.0))
+    assert Run(case).outcome().jobs == 100
+
+
+def test_members_beyond_the_servers_connections_work_by_looking() -> None:
+    outcome = Run(Case(12, 1, [0.5] * 120, tuning=Tuning(connections=4))).outcome()
+    assert outcome.ratio <= 1.1
