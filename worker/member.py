@@ -63,7 +63,6 @@ class Member:
         self._table = Table()
         self._metrics = Metrics(registry.has, settings.slots, version())
         self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
-        registry.step_began = self._ledger.step_began
         self._wire = Wire(settings.url, settings.token)
         self._stream = self._new_stream()
         self._intake = Intake(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from worker.attempts import Attempt, current
-from worker.registry import UnwritableError
+from worker.bodies import UnwritableError
 
 #: Told of each retry: the attempt, the error, and the seconds until it.
 Retrying = Callable[[Attempt, BaseException, float], None]

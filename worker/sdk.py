@@ -10,6 +10,7 @@ from resonate.resonate import Resonate
 from resonate_base.connections import Source
 
 from worker.attempts import current
+from worker.bodies import Bodies
 from worker.ledger import Ledger
 from worker.network import Network
 from worker.registry import Registry
@@ -59,7 +60,7 @@ def build(
         autostart=False,
     )
     resonate.with_dependency(Witness(name, _attempt_number))
-    registry.install(resonate)
+    registry.install(resonate, Bodies(ledger.step_began))
     return resonate
 
 

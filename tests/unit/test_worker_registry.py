@@ -19,7 +19,8 @@ from contract.jobs import Result
 from tests.support import thumbnails
 from worker import functions
 from worker.attempts import Attempt, current
-from worker.registry import BadFunctions, ExitedError, Registry, UnwritableError, load
+from worker.bodies import Bodies, ExitedError, UnwritableError
+from worker.registry import BadFunctions, Registry, load
 from worker.witness import Witness
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +34,13 @@ def attempt() -> Iterator[Attempt]:
     current.reset(token)
 
 
-async def run(fn: Any, *args: Any, registry: Registry | None = None, **deps: Any) -> Any:
+async def run(fn: Any, *args: Any, bodies: Bodies | None = None, **deps: Any) -> Any:
     """Run a wrapped function as the SDK does: arguments as they come from the wire."""
     dependencies = DependencyMap()
     for value in deps.values():
         dependencies.insert(value)
     context = root_context(id="job", deps=dependencies)
-    wrapped = (registry or Registry()).wrap(fn)
+    wrapped = (bodies or Bodies()).wrap(fn)
     return await DurableFunction(wrapped).invoke(context, Args(args=args))
 
 
@@ -67,9 +68,8 @@ async def test_annotations_in_text_still_shape_the_arguments() -> None:
 
 async def test_entering_is_noted_and_steps_are_told(attempt: Attempt) -> None:
     steps: list[tuple[Attempt, str]] = []
-    registry = Registry()
-    registry.step_began = lambda one, promise: steps.append((one, promise))
-    result = await run(thumbnails.thumbnails, "cat.png", [64, 128], registry=registry)
+    bodies = Bodies(lambda one, promise: steps.append((one, promise)))
+    result = await run(thumbnails.thumbnails, "cat.png", [64, 128], bodies=bodies)
     assert result == ["cat.png@64", "cat.png@128"]
     assert attempt.entered
     assert steps == [(attempt, "job:1"), (attempt, "job:2")]

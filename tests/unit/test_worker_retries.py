@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from worker.attempts import Attempt, current
-from worker.registry import UnwritableError
+from worker.bodies import UnwritableError
 from worker.retries import Retries
 
 
