@@ -190,11 +190,18 @@ def test_a_closed_desk_does_nothing() -> None:
 
 
 def test_dear_looks_keep_away_from_each_other() -> None:
-    it = desk()
-    it.step(0.0)
-    it.looked(0.1, [], more=False)  # a tenth of a second: a big store
-    assert it.wake_at is not None
-    assert it.wake_at >= 0.1 + 20 * 0.1
+    waits = []
+    for took in (0.001, 0.1, 1.0):  # a big store makes a look dear
+        it = desk()
+        it.step(0.0)
+        it.looked(took, [("a", 0)], more=True)
+        it.step(took)
+        it.sorted_out(took, set(), None)
+        assert it.wake_at is not None
+        waits.append((it.wake_at - took) / took)
+    assert waits[0] < 3
+    assert waits[1] > 5
+    assert waits[2] > 50
 
 
 def test_an_idle_member_looks_at_most_once_a_second() -> None:
