@@ -1,4 +1,4 @@
-"""What the recordings cannot show, for nothing is ever delivered in them: the queue of messages."""
+"""What the recordings show seldom or, as nothing is delivered in them, never."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -78,11 +78,17 @@ def go_on_after_a_halt(state: State) -> None:
     ask(state, "task.continue", id="job")
 
 
+def sleep_on(state: State, other: str, now: int = NOW) -> int:
+    """Have the job await another promise, and return the status of that."""
+    data = {"awaited": other, "awaiter": "job"}
+    action = {"kind": "promise.register_callback", "head": {}, "data": data}
+    asked = {"id": "job", "version": 1, "actions": [action]}
+    return state.apply(now, "task.suspend", asked).status
+
+
 def see_what_it_slept_on(state: State) -> None:
     create(state, "other", tags={})
-    data = {"awaited": "other", "awaiter": "job"}
-    action = {"kind": "promise.register_callback", "head": {}, "data": data}
-    ask(state, "task.suspend", id="job", version=1, actions=[action])
+    assert sleep_on(state, "other") == 200
     state.tick(NOW + 10 * RETRY)
     assert hints(state) == [], "a sleeping task is offered to nobody"
     ask(state, "promise.settle", id="other", state="resolved")
@@ -126,12 +132,67 @@ def test_each_listener_is_told_once_with_the_result(state: State) -> None:
     assert state.take_outgoing(100) == []
 
 
+def task(state: State) -> dict[str, Any]:
+    found: dict[str, Any] = ask(state, "task.get", id="job")["task"]
+    return found
+
+
+def test_a_running_task_is_told_of_what_settles_and_goes_on(state: State) -> None:
+    create(state)
+    acquire(state)
+    for other in ("first", "second"):
+        create(state, other, tags={})
+    ask(state, "promise.register_callback", awaited="first", awaiter="job")
+    ask(state, "promise.settle", id="first", state="resolved")
+    assert (task(state)["state"], task(state)["resumes"]) == ("acquired", 1)
+    assert sleep_on(state, "second") == 200
+    assert (task(state)["state"], task(state)["resumes"]) == ("suspended", 0), "known by now"
+
+
+def test_a_waiting_task_is_told_too(state: State) -> None:
+    create(state)
+    create(state, "other", tags={})
+    ask(state, "promise.settle", id="other", state="resolved")
+    ask(state, "promise.register_callback", awaited="other", awaiter="job")
+    assert (task(state)["state"], task(state)["resumes"]) == ("pending", 1)
+
+
+def test_a_task_does_not_sleep_on_a_promise_whose_time_is_up(state: State) -> None:
+    create(state)
+    acquire(state)
+    create(state, "other", tags={}, timeoutAt=NOW + 10)
+    assert sleep_on(state, "other", NOW + 10) == 300
+    assert task(state)["state"] == "acquired"
+
+
+def test_a_claim_brings_the_other_promises_of_its_branch_along(state: State) -> None:
+    for job, branch in (("job", "a"), ("job.2", "a"), ("job.1", "a"), ("else", "b")):
+        create(state, job, tags=TARGET | {"resonate:branch": branch})
+    claim = {"id": "job", "version": 0, "pid": "p", "ttl": 1}
+    brought = ask(state, "task.acquire", **claim)["preload"]
+    assert [promise["id"] for promise in brought] == ["job.1", "job.2"]
+
+
+def test_a_promise_created_too_late_is_born_settled_at_its_time(state: State) -> None:
+    create(state, timeoutAt=NOW - 5)
+    promise = ask(state, "promise.get", id="job")["promise"]
+    assert (promise["createdAt"], promise["settledAt"]) == (NOW - 5, NOW - 5)
+    assert promise["state"] == "rejected_timedout"
+    assert task(state) == {"id": "job", "state": "fulfilled", "version": 0, "resumes": 0}
+    assert hints(state) == []
+
+
+@pytest.mark.parametrize("look", ["a request", "a tick"])
 @pytest.mark.parametrize(("late", "state_then"), [(-1, "pending"), (0, "rejected_timedout")])
 def test_a_promise_runs_out_at_its_very_millisecond(
-    state: State, late: int, state_then: str
+    state: State, look: str, late: int, state_then: str
 ) -> None:
     create(state, timeoutAt=NOW + 500)
-    found = ask(state, "promise.get", NOW + 500 + late, id="job")["promise"]
+    if look == "a tick":
+        state.tick(NOW + 500 + late)
+    else:
+        ask(state, "promise.get", NOW + 500 + late, id="job")
+    (found,) = ask(state, "promise.search")["promises"]  # a search lets nothing run out
     assert found["state"] == state_then
     assert found.get("settledAt") == (None if late else NOW + 500)
 
