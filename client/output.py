@@ -1,5 +1,6 @@
 """What the client prints: ids as they are confirmed, results as they come."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,7 @@ class Output:
     """Writes whole lines to standard output, each at once: a client may be killed any time."""
 
     def __init__(self, group: str, *, json: bool, out: TextIO | None = None) -> None:
-        self._group = group
+        self.group = group
         self._json = json
         self._out = out if out is not None else sys.stdout
 
@@ -26,7 +27,7 @@ class Output:
         self._object(
             action="confirmed",
             id=one.job.id,
-            group=self._group,
+            group=self.group,
             function=one.job.call.func,
             cost=one.job.cost,
             new=one.new,
@@ -50,8 +51,11 @@ class Output:
         self._line(msgspec.json.encode(fields).decode())
 
     def _line(self, text: str) -> None:
-        self._out.write(text + "\n")
-        self._out.flush()
+        try:
+            self._out.write(text + "\n")
+            self._out.flush()
+        except BrokenPipeError:  # whoever read it has gone: the jobs are sent all the same
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
 
 def state_of(promise: Promise | None) -> str:

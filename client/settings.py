@@ -99,6 +99,13 @@ class ClientSettings:
         choice("auto", "json", "text", "off"),
         "`auto` is `off` on a terminal and `json` elsewhere.",
     )
+    traces: str = setting(
+        "CLIENT_TRACES",
+        "off",
+        choice("off", "otlp"),
+        "A span a submission by OpenTelemetry (the extra `otel`), which attempts link to; its own "
+        "variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, say where to.",
+    )
     port: int | None = setting(
         "CLIENT_PORT",
         "",

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,16 +53,23 @@ class Submission:
     """Sends `jobs`, in order, over as many connections as the settings allow.
 
     A repeated `promise.create` returns the promise that is there already, so repeating a try
-    whose answer was lost doubles nothing. `who` marks the jobs that this process created.
+    whose answer was lost doubles nothing. `who` marks the jobs that this process created;
+    `traceparent` gives what each carries to its worker's traces.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], settings: ClientSettings, who: str, observer: Observer
+        self,
+        jobs: Sequence[Job],
+        settings: ClientSettings,
+        who: str,
+        observer: Observer,
+        traceparent: Callable[[Job], str] = lambda _: "",
     ) -> None:
         self._settings = settings
         self._who = who
         self._observer = observer
-        self._jobs = jobs
+        self._traceparent = traceparent
+        self.jobs = jobs
         self._turns = iter(enumerate(jobs))
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -78,17 +85,17 @@ class Submission:
             GaveUp: some jobs are unconfirmed.
         """
         self._started = self._heard = time.monotonic()
-        count = min(self._settings.connections, len(self._jobs))
+        count = min(self._settings.connections, len(self.jobs))
         if count == 1:
             self._work()
         else:
             self._work_in_threads(count)
-        if len(self._done) < len(self._jobs):
+        if len(self._done) < len(self.jobs):
             raise GaveUp(self._cause, self.unconfirmed)
 
     @property
     def unconfirmed(self) -> list[Job]:
-        return [job for index, job in enumerate(self._jobs) if index not in self._done]
+        return [job for index, job in enumerate(self.jobs) if index not in self._done]
 
     def _work_in_threads(self, count: int) -> None:
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -101,10 +108,13 @@ class Submission:
             self._stop.set()
 
     def _work(self) -> None:
-        with BlockingWire(self._settings.url, self._settings.token or None) as wire:
-            for index, job in self._take():
-                if self._wait_turn(index):
-                    self._one(wire, index, job)
+        try:
+            with BlockingWire(self._settings.url, self._settings.token or None) as wire:
+                for index, job in self._take():
+                    if self._wait_turn(index):
+                        self._one(wire, index, job)
+        except OSError as error:  # of the journal: a job that cannot be written down is not sent
+            self._give_up(str(error))
 
     def _take(self) -> Iterator[tuple[int, Job]]:
         while not self._stop.is_set():
@@ -151,7 +161,7 @@ class Submission:
                 job.id,
                 time.time_ns() // 1_000_000 + round(self._settings.timeout * 1000),
                 msgspec.to_builtins(job.call),
-                tags(job.id, self._settings.group, self._who),
+                self._tags(job),
             )
         except Unreachable as error:
             return str(error)
@@ -162,6 +172,12 @@ class Submission:
             return ""
         self._confirm(index, job, promise, time.monotonic() - began)
         return ""
+
+    def _tags(self, job: Job) -> dict[str, str]:
+        with self._lock:
+            trace = self._traceparent(job)
+        made = tags(job.id, self._settings.group, self._who)
+        return made | {words.TAG_TRACE: trace} if trace else made
 
     def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:
         with self._lock:

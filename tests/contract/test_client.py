@@ -1,10 +1,15 @@
 """What the client does on the wire, as a process of its own."""
 
+import asyncio
 import json
 import statistics
+import subprocess
+import sys
 import time
+import urllib.request
 
 import pytest
+from resonate.resonate import Resonate
 
 from client.load import Job
 from client.settings import ClientSettings
@@ -14,7 +19,7 @@ from contract.jobs import Call
 from contract.journal import ClientEnded, Confirmed
 from contract.settings import load
 from tests.support.fleet import Fleet
-from tests.support.processes import run_room
+from tests.support.processes import ROOT, clean_env, run_room
 from tests.support.servers import Server, decoded
 from tests.support.waiting import wait_until
 
@@ -40,6 +45,90 @@ def test_the_promise_is_as_the_sdk_would_have_made_it(fleet: Fleet, server: Serv
     assert decoded(promise["param"]) == call
     assert promise["timeoutAt"] - promise["createdAt"] == pytest.approx(60_000, abs=2_000)
     assert (server.task(job) or {})["state"] == "pending"
+
+
+async def test_the_sdk_would_have_asked_for_the_very_same_promise(
+    fleet: Fleet, server: Server
+) -> None:
+    resonate = Resonate(url=server.url, group="clients")
+    try:
+        call = resonate.options(target="worker-group")
+        await call.rpc("theirs", "compute_something", "theirs", 2.0).id()
+    finally:
+        await resonate.stop()
+    await asyncio.to_thread(fleet.submit, "--id", "ours", "--cost", "2")
+    theirs, ours = server.promise("theirs"), server.promise("ours")
+    assert theirs is not None
+    assert ours is not None
+    assert ours["tags"].pop("fleet:client")
+    assert as_text(ours["tags"]) == as_text(theirs["tags"])
+    assert as_text(decoded(ours["param"])) == as_text(decoded(theirs["param"]))
+    life = theirs["timeoutAt"] - theirs["createdAt"]
+    assert ours["timeoutAt"] - ours["createdAt"] == pytest.approx(life, abs=5_000)
+
+
+def as_text(value: object) -> str:
+    """The value's JSON with both jobs called the same."""
+    return json.dumps(value, sort_keys=True).replace("theirs", "ours")
+
+
+def test_whoever_stops_reading_the_ids_does_not_stop_the_jobs(fleet: Fleet) -> None:
+    client = [sys.executable, "-m", "client", "--count", "200"]
+    env = clean_env({"RESONATE_URL": fleet.server.url, "CLIENT_LOG_FORMAT": "off"})
+    process = subprocess.Popen(
+        client, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(30) == 0
+    assert len(fleet.server.tasks("pending")) == 200
+
+
+def test_a_one_shot_client_imports_nothing_that_is_slow() -> None:
+    """Each of these costs more than the rest of the client; together they are most of 1 s."""
+    code = "import sys, client.__main__; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    slow = {"aiohttp", "asyncio", "structlog", "rich", "prometheus_client", "resonate"}
+    assert not slow & set(done.stdout.split())
+
+
+def test_a_wrong_option_is_named_and_nothing_is_sent(fleet: Fleet) -> None:
+    done = fleet.client("--count", "0", "--cost", "much", CLIENT_LOG_FORMAT="off")
+    assert done.returncode == 2
+    assert [line.split(" is ")[0] for line in done.stderr.splitlines()] == [
+        "client: --count",
+        "client: --cost",
+    ]
+    assert fleet.server.tasks("pending") == []
+
+
+def test_metrics_are_served_while_it_runs_where_asked(fleet: Fleet) -> None:
+    client = fleet.start_client("client", "--count", "40", "--rate", "20", CLIENT_PORT="0")
+    port = client.line("metrics.served")["port"]
+
+    def confirmed() -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        (line,) = [one for one in lines if one.startswith("fleet_client_jobs_confirmed_total")]
+        return float(line.split()[1])
+
+    wait_until(lambda: confirmed() >= 5, 10, "five confirmed jobs are counted")
+    assert client.wait(20) == 0
+
+
+def test_a_job_that_fails_shows_with_wait(fleet: Fleet, server: Server) -> None:
+    client = fleet.start_client("client", "--id", "doomed", "--wait", "--json")
+    wait_until(lambda: server.task("doomed"), 10, "the job is there")
+    server.call("promise.settle", id="doomed", state="rejected", value={})
+    assert client.wait(10) == 1
+    ended = json.loads(client.out.read_text().splitlines()[-1])
+    assert ended == {"action": "ended", "id": "doomed", "state": "rejected", "value": None}
 
 
 def test_it_exits_at_once_with_the_ids_and_without_results(fleet: Fleet, server: Server) -> None:
