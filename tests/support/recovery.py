@@ -20,9 +20,9 @@ def start_workers(
     more = {"WORKER_STEWARD": steward} if steward else {}
     workers = [fleet.worker(name, ready=False, **more, **env) for name in names]
     for worker in workers:
-        worker.line("member.ready", timeout=20)
+        worker.line("member.ready", timeout=60)
         if steward:
-            worker.line("presence.held", timeout=20)
+            worker.line("presence.held", timeout=60)
     return workers
 
 
