@@ -1,0 +1,105 @@
+"""The Compose place strikes what is its own and has opted in, and nothing else."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from chaos import scenario
+from chaos.compose import ComposePlace
+from chaos.docker import OPT_IN, PROJECT_LABEL, SERVICE_LABEL
+from chaos.place import Member, PlaceFailed
+from chaos.plan import plan
+from contract.run import RunFolder
+from tests.support.compose import Stack, docker, need_containers
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
+
+#: What a member says when it is ready, as far as chaos reads it: its name.
+SAYS = "echo $(hostname)-abcdef is ready; exec sleep 600"
+Container = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    need_containers()
+    Stack().compose("build", "--quiet", "worker", timeout=600)
+    shown = ("--filter", "reference=resonate-fleet/worker", "--format", "{{.ID}}")
+    return docker("images", *shown).splitlines()[0]
+
+
+@pytest.fixture
+def project() -> str:
+    return f"fleet-guard-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def container(image: str) -> Iterator[Container]:
+    """Starts containers that pass for members, with the labels given; removes them all."""
+    started: list[str] = []
+
+    def start(**labels: str) -> str:
+        words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+        one = docker("run", "--detach", *words, "--entrypoint", "sh", image, "-c", SAYS)
+        started.append(one)
+        wait_until(lambda: "is ready" in docker("logs", one), 20, "the container has spoken")
+        return one
+
+    yield start
+    if started:
+        docker("rm", "--force", *started)
+
+
+def labels(project: str, opt_in: str) -> dict[str, str]:
+    return {PROJECT_LABEL: project, SERVICE_LABEL: "worker", OPT_IN[0]: opt_in}
+
+
+def running(container: str) -> bool:
+    return docker("inspect", "--format", "{{.State.Status}}", container) == "running"
+
+
+async def test_a_member_without_the_label_is_not_struck(container: Container, project: str) -> None:
+    victim = container(**labels(project, "no"))
+    place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
+    assert await place.find(name) == Member(name, victim, allowed=False)
+    with pytest.raises(PlaceFailed, match="has not opted in"):
+        await place.strike("kill", Member(name, victim, allowed=True))
+    assert running(victim)
+
+
+async def test_another_projects_container_is_neither_found_nor_struck(
+    container: Container, project: str
+) -> None:
+    stranger = container(**labels(f"{project}-other", OPT_IN[1]))
+    place, name = ComposePlace(project), f"{stranger[:12]}-abcdef"
+    assert await place.find(name) is None
+    with pytest.raises(PlaceFailed, match=f"not of project {project}"):
+        await place.strike("kill", Member(name, stranger, allowed=True))
+    assert running(stranger)
+
+
+async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_one(
+    container: Container, project: str
+) -> None:
+    victim = container(**labels(project, OPT_IN[1]))
+    place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
+    found = await place.find(name)
+    assert found == Member(name, victim, allowed=True)
+    docker("restart", "--time", "0", victim)
+    with pytest.raises(PlaceFailed, match="no longer"):
+        await place.strike("kill", found)
+    assert running(victim)
+
+
+async def test_a_project_that_is_up_already_is_not_taken_over(
+    container: Container, project: str, tmp_path: Path
+) -> None:
+    other = container(**labels(project, OPT_IN[1]))
+    place = ComposePlace(project)
+    asked = plan(scenario.read(scenario.find("one-kill")), 1, "compose")
+    with pytest.raises(PlaceFailed, match="exists already"):
+        await place.start(asked, RunFolder(tmp_path))
+    await place.stop()
+    assert running(other)
