@@ -69,7 +69,7 @@ class Presence:
         """Close this process's copy of the connection without a word to the other side."""
         if self._socket is not None:
             with suppress(OSError):
-                os.close(self._socket.fileno())
+                os.close(self._socket.detach())
 
     def _run(self) -> None:
         pause = 0.0
