@@ -19,7 +19,7 @@ from worker.ledger import Ledger
 #: Seconds between two looks at what is still held.
 LOOK = 0.02
 #: Seconds for which the hand-back is tried while the server does not answer.
-HAND_BACK_PATIENCE = 5.0
+HAND_BACK_PATIENCE = 3.0
 log = structlog.get_logger()
 
 

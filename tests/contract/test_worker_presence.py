@@ -7,12 +7,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from contract.journal import Claimed
 from contract.presence import Bye, FromMember, Hello, Released, Welcome
-from tests.support.fleet import Fleet
-from tests.support.jobs import post_job
+from tests.support.place import Place
 from tests.support.processes import Process
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -54,14 +51,14 @@ def steward() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def member(fleet: Fleet, steward: Listener) -> Process:
-    worker = fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{steward.port}", WORKER_SLOTS="3")
+def member(place: Place, steward: Listener) -> Process:
+    worker = place.worker(WORKER_STEWARD=f"127.0.0.1:{steward.port}", WORKER_SLOTS="3")
     steward.accept()
     return worker
 
 
-def test_hello_and_bye(fleet: Fleet, steward: Listener, member: Process) -> None:
-    assert steward.hear() == Hello(member=fleet.member(member), group="worker-group", slots=3)
+def test_hello_and_bye(place: Place, steward: Listener, member: Process) -> None:
+    assert steward.hear() == Hello(member=place.fleet.member(member), group=place.group, slots=3)
     steward.say(Welcome())
     member.line("presence.held")
     member.terminate()
@@ -79,18 +76,18 @@ def test_death_closes_the_connection_at_once(steward: Listener, member: Process)
 
 
 def test_the_member_comes_back_and_stops_what_was_handed_over(
-    fleet: Fleet, steward: Listener, member: Process
+    place: Place, steward: Listener, member: Process
 ) -> None:
     steward.hear()
     steward.say(Welcome())
-    job = post_job(fleet.server, "compute_something", 3.0)
-    wait_until(lambda: fleet.journal_of(Claimed), 5, "the job is claimed")
+    job = place.job("compute_something", 3.0)
+    place.claimed(job)
     steward.hang_up()
     began = time.monotonic()
     steward.accept()
     assert isinstance(steward.hear(), Hello)
     assert time.monotonic() - began < 1.5
-    assert fleet.server.call("task.release", id=job, version=1)[0] == 200
+    assert place.server.call("task.release", id=job, version=1)[0] == 200
     steward.say(Welcome())
     steward.say(Released(tasks=[(job, 1), ("somebody-elses", 4)]))
     lost = member.line("lease.lost", 5)

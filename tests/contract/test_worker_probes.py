@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Claimed, read
+from contract.journal import read
 from contract.settings import declared
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.pages import metrics, page
+from tests.support.place import AWKWARD, Place
 from tests.support.waiting import wait_until
 from worker.metrics import INSTRUMENTS
 from worker.settings import Settings
 
 pytestmark = pytest.mark.system
-AWKWARD = "tests.support.awkward"
 
 
 def value(text: str, series: str) -> float:
@@ -24,29 +24,29 @@ def value(text: str, series: str) -> float:
     return float(found.group(1))
 
 
-def test_a_blocked_loop_turns_liveness_red_after_its_threshold(fleet: Fleet) -> None:
-    worker = fleet.worker("w", WORKER_FUNCTIONS=AWKWARD, WORKER_LIVENESS="1")
-    post_job(fleet.server, "block_the_loop", 3.0)
-    wait_until(lambda: fleet.journal_of(Claimed), 5, "the job is claimed")
+def test_a_blocked_loop_turns_liveness_red_after_its_threshold(place: Place) -> None:
+    worker = place.worker(WORKER_FUNCTIONS=AWKWARD, WORKER_LIVENESS="1.5")
+    job = place.job("block_the_loop", 4.0)
+    place.claimed(job)
     assert page(worker, "/livez")[0] == 200
     wait_until(lambda: page(worker, "/livez")[0] == 503, 5, "liveness is red")
     why = page(worker, "/livez")[1]
     late = re.fullmatch(r"the event loop has been blocked for (\S+) s\n", why)
     assert late
-    assert float(late.group(1)) >= 1.0
-    assert value(metrics(worker), "fleet_worker_loop_lag_seconds") >= 1.0
+    assert float(late.group(1)) >= 1.5
+    assert value(metrics(worker), "fleet_worker_loop_lag_seconds") >= 1.5
     assert page(worker, "/readyz")[0] == 200
     wait_until(lambda: page(worker, "/livez")[0] == 200, 5, "liveness is green again")
 
 
-def test_a_blocking_job_turns_nothing_red(fleet: Fleet) -> None:
-    worker = fleet.worker("w", WORKER_LIVENESS="0.5")
-    job = post_job(fleet.server, "compute_something", 1.5)
-    wait_until(lambda: fleet.journal_of(Claimed), 5, "the job is claimed")
-    while fleet.server.result(job) is None:
+def test_a_blocking_job_turns_nothing_red(place: Place) -> None:
+    worker = place.worker(WORKER_LIVENESS="1")
+    job = place.job("compute_something", 2.0)
+    place.claimed(job)
+    while place.server.result(job) is None:
         assert page(worker, "/livez") == (200, "ok\n")
         assert page(worker, "/readyz") == (200, "ok\n")
-    assert fleet.server.result(job)["attempt"] == 1
+    assert place.server.result(job)["attempt"] == 1
 
 
 def test_readiness_follows_the_stream(durable_fleet: Fleet) -> None:
@@ -54,7 +54,7 @@ def test_readiness_follows_the_stream(durable_fleet: Fleet) -> None:
     worker = durable_fleet.worker("w")
     assert page(worker, "/readyz")[0] == 200
     job = post_job(server, "compute_something", 1.0)
-    wait_until(lambda: durable_fleet.journal_of(Claimed), 5, "the job is claimed")
+    worker.line("job.claimed")
     server.kill()
     wait_until(lambda: page(worker, "/readyz")[0] == 503, 5, "readiness is red")
     assert page(worker, "/livez")[0] == 200
@@ -66,11 +66,11 @@ def test_readiness_follows_the_stream(durable_fleet: Fleet) -> None:
     assert server.wait_results([job], 5)[job]["attempt"] == 1
 
 
-def test_the_scrape_has_every_instrument_and_exemplars(fleet: Fleet) -> None:
-    worker = fleet.worker("w")
-    job = post_job(fleet.server, "compute_something", 0.05)
-    post_job(fleet.server, "nobody_has_this")
-    fleet.server.wait_results([job], 10)
+def test_the_scrape_has_every_instrument_and_exemplars(place: Place) -> None:
+    worker = place.worker()
+    job = place.job("compute_something", 0.05)
+    place.job("nobody_has_this")
+    place.server.wait_results([job], 10)
     wait_until(lambda: 'outcome="unknown-function"' in metrics(worker), 5, "both have ended")
     text = metrics(worker)
     assert all(f"# TYPE {one.name} {one.kind}\n" in text for one in INSTRUMENTS)
@@ -86,16 +86,16 @@ def test_the_scrape_has_every_instrument_and_exemplars(fleet: Fleet) -> None:
     assert name in plain
 
 
-def test_a_resume_is_no_reclaim(fleet: Fleet, tmp_path: Path) -> None:
-    worker = fleet.worker("w", WORKER_FUNCTIONS=AWKWARD)
-    job = post_job(fleet.server, "two_steps", str(tmp_path / "notes"))
-    fleet.server.wait_results([job], 10)
-    assert (fleet.server.task(job) or {})["version"] == 2
+def test_a_resume_is_no_reclaim(place: Place, tmp_path: Path) -> None:
+    worker = place.worker(WORKER_FUNCTIONS=AWKWARD)
+    job = place.job("two_steps", str(tmp_path / "notes"))
+    place.server.wait_results([job], 10)
+    assert place.task(job)["version"] == 2
     assert 'fleet_worker_reclaims_total{function="two_steps"}' not in metrics(worker)
 
 
-def test_the_log_begins_with_the_settings_and_hides_secrets(fleet: Fleet) -> None:
-    worker = fleet.worker("w", RESONATE_TOKEN="open-sesame")
+def test_the_log_begins_with_the_settings_and_hides_secrets(place: Place) -> None:
+    worker = place.worker(RESONATE_TOKEN="open-sesame")
     first = worker.lines()[0]
     assert first["action"] == "settings"
     assert all(one.env in first for _, one in declared(Settings))
