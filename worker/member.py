@@ -62,6 +62,7 @@ class Member:
         self._signals = signals
         self._table = Table()
         self._metrics = Metrics(registry.has, settings.slots, version())
+        self._metrics.expect(one.partition("@")[0] for one in registry.names())
         self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
         self._wire = Wire(settings.url, settings.token)
         self._stream = self._new_stream()

@@ -1,6 +1,6 @@
 """The member's instruments: one table, from which code and documentation are made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -110,6 +110,14 @@ class Metrics:
             self._made["claims"].labels(result)
         for why in ("lapsed", "taken", "halted", "gone"):
             self._made["leases_lost"].labels(why)
+
+    def expect(self, functions: Iterable[str]) -> None:
+        """Let the counters of these functions begin at zero: a rate needs a first sample."""
+        for function in functions:
+            for name in ("attempts_started", "reclaims", "retries"):
+                self._made[name].labels(function)
+            for outcome in ("resolved", "rejected", "released", "lost"):
+                self._made["attempts_ended"].labels(function, outcome)
 
     def _make(self, one: Instrument) -> Any:
         name = one.name

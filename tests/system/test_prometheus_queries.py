@@ -1,0 +1,111 @@
+"""Every query of every panel, rule and alert gives data on a real Prometheus; numbers agree."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from contract.journal import Claimed, Ended, HandedOver
+from tests.support.fleet import Fleet
+from tests.support.prometheus import WatchedFleet, all_done
+from tests.support.waiting import wait_until
+from tests.unit.test_observability import QUERIES, alerts, rules
+
+pytestmark = pytest.mark.system
+
+#: Queries that give nothing while all is well, by where they stand: alerts, and these panels.
+QUIET = {alert["alert"] for alert in alerts()} | {"server: Requests refused"}
+
+
+@pytest.fixture
+def watched(fleet: Fleet, tmp_path: Path) -> WatchedFleet:
+    one = WatchedFleet(fleet, tmp_path, short=False)
+    one.prometheus.start()
+    return one
+
+
+@pytest.mark.timeout(180)
+def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
+    watched: WatchedFleet,
+) -> None:
+    prometheus, fleet = watched.prometheus, watched.fleet
+    for name in ("w0", "w1", "w2"):
+        watched.worker(name)
+    wait_until(lambda: prometheus.value("sum(up)") == 5, 30, "all five are scraped")
+    jobs = fleet.submit("--count", "24", "--cost", "0.05..0.2", "--seed", "3")
+    wait_until(lambda: all_done(fleet, jobs), 40, "24 jobs to end")
+    done = 'sum(fleet_worker_attempts_ended_total{outcome="resolved"})'
+    wait_until(lambda: prometheus.value(done) == 24, 10, "Prometheus to know of 24 jobs")
+
+    # Jobs per pod, queue wait: as the journals (what the report reads) tell them.
+    ended = fleet.journal_of(Ended)
+    by_member = Counter(line.who.rpartition("-")[0] for line in ended)
+    per_pod = 'sum by (pod) (fleet_worker_attempts_ended_total{outcome="resolved"})'
+    seen = {one["metric"]["pod"]: float(one["value"][1]) for one in prometheus.query(per_pod)}
+    assert seen == by_member
+    waits = [line.waited for line in fleet.journal_of(Claimed) if line.attempt == 1]
+    assert prometheus.value("sum(fleet_worker_queue_wait_seconds_count)") == len(waits)
+    total = prometheus.value("sum(fleet_worker_queue_wait_seconds_sum)")
+    assert total == pytest.approx(sum(waits), abs=0.01)
+
+    # Every query gives data; what watches for trouble gives none, and fires nothing.
+    empty = {where for where, query in QUERIES if not prometheus.query(query)}
+    assert empty - QUIET == set()
+    assert prometheus.firing() == set()
+
+
+@pytest.mark.timeout(180)
+def test_recoveries_agree_with_the_journals(watched: WatchedFleet) -> None:
+    prometheus, fleet = watched.prometheus, watched.fleet
+    victim = watched.worker("w0")
+    watched.worker("w1")
+    jobs = fleet.submit("--count", "4", "--cost", "1.5")
+    member = fleet.member(victim)
+    wait_until(
+        lambda: [line for line in fleet.journal_of(Claimed) if line.who == member],
+        10,
+        "the victim to hold a job",
+    )
+    seen = 'fleet_worker_slots_used{pod="w0"}'
+    wait_until(lambda: prometheus.value(seen) == 1, 10, "Prometheus to see it")
+    victim.kill()
+    wait_until(lambda: all_done(fleet, jobs), 40, "4 jobs to end")
+    handed = fleet.journal_of(HandedOver)
+    assert len(handed) == 1
+    wait_until(lambda: prometheus.value("sum(fleet_worker_reclaims_total)") == 1, 10, "a new claim")
+    assert prometheus.value("sum(fleet_steward_deaths_total)") == 1
+    assert prometheus.value("sum(fleet_steward_handovers_total)") == 1
+    duration = prometheus.value("sum(fleet_steward_handover_duration_seconds_sum)")
+    assert duration == pytest.approx(handed[0].seconds, abs=0.05)
+    # The share of the dead stays visible over the shown time.
+    share = 'sum by (pod) (max_over_time(fleet_worker_slots{pod="w0"}[5m]))'
+    assert prometheus.value(share) == 1
+
+
+@pytest.mark.timeout(240)
+def test_jobs_add_no_series(watched: WatchedFleet) -> None:
+    """A thousand jobs, and names that strangers make up, leave the number of series alone."""
+    prometheus, fleet = watched.prometheus, watched.fleet
+    watched.worker("w0", WORKER_SLOTS="16")
+
+    def series() -> float:
+        return prometheus.value('count({job=~"worker|steward"})')
+
+    first = fleet.submit("--count", "20", "--cost", "0")
+    wait_until(lambda: all_done(fleet, first), 20, "20 jobs to end")
+    fleet.submit("--function", "stranger-0", "--args", "[]")
+    wait_until(lambda: prometheus.value(DONE) == 20, 10, "Prometheus to know")
+    before = series()
+    more = fleet.submit("--count", "1000", "--cost", "0")
+    for number in range(1, 4):
+        fleet.submit("--function", f"stranger-{number}", "--args", "[]")
+    wait_until(lambda: all_done(fleet, more), 120, "1000 jobs to end")
+    wait_until(lambda: prometheus.value(DONE) == 1020, 10, "Prometheus to know")
+    assert series() <= before + 12, "buckets and outcomes that had not been seen yet, no more"
+
+
+DONE = 'sum(fleet_worker_attempts_ended_total{outcome="resolved"})'
+
+
+def test_every_rule_is_among_the_queries() -> None:
+    assert {rule.get("alert") or rule["record"] for rule in rules()} <= {w for w, _ in QUERIES}
