@@ -15,7 +15,7 @@ import msgspec
 from contract.words import PROTOCOL
 
 if TYPE_CHECKING:
-    import aiohttp
+    from contract.http import Poster
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,9 +137,8 @@ class Wire:
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
         self.url = url.rstrip("/")
         self._token = token
-        self._headers = {"Content-Type": "application/json"}
         self._timeout = timeout
-        self._session: aiohttp.ClientSession | None = None
+        self._poster: Poster | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,9 +152,9 @@ class Wire:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        if self._poster is not None:
+            poster, self._poster = self._poster, None
+            poster.close()
 
     async def post(self, body: str | bytes) -> bytes:
         """Send an encoded request and return the encoded reply, whatever its status.
@@ -163,28 +162,18 @@ class Wire:
         Raises:
             Unreachable: there was no answer.
         """
-        # Imported here: it takes longer than a whole one-shot client may, which needs only the
-        # types of this module.
-        import aiohttp  # noqa: PLC0415
+        # Imported here: asyncio takes a good part of what a whole one-shot client may, which needs
+        # only the types of this module.
+        from contract.http import Poster  # noqa: PLC0415
 
-        if self._session is None:
-            # aiohttp's default total is five minutes.
-            limit = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(self._timeout, 5.0))
-            self._session = aiohttp.ClientSession(
-                timeout=limit,
-                headers=self._headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            )
+        if self._poster is None:
+            self._poster = Poster(self.url, self._timeout, min(self._timeout, 5.0))
         try:
-            async with self._session.post(f"{self.url}/", data=body) as response:
-                return await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            cause = (
-                "no answer in time"
-                if isinstance(error, TimeoutError)
-                else str(error) or repr(error)
-            )
-            raise Unreachable(self.url, cause) from None
+            return await self._poster.post(body.encode() if isinstance(body, str) else body)
+        except TimeoutError:
+            raise Unreachable(self.url, "no answer in time") from None
+        except OSError as error:
+            raise Unreachable(self.url, str(error) or repr(error)) from None
 
     async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
         """Send one request.

@@ -1,0 +1,213 @@
+"""HTTP/1.1 as the wire needs it: POST of small bodies over kept-alive connections.
+
+A member makes two requests a job and little else, so what a request costs in Python bounds the
+jobs a second. A general client (aiohttp 3) spends several times the processor time of this.
+"""
+
+import asyncio
+import ssl
+import time
+from urllib.parse import urlsplit
+
+#: Seconds after which an unused connection is not used again: servers close idle ones.
+KEPT = 30.0
+
+
+class Broken(OSError):  # noqa: N818 - a state of the world
+    """The connection ended, or carried something else than an answer."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, for one request at a time."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._answer: asyncio.Future[bytes] | None = None
+        self._head: _Head | None = None
+        self._transport: asyncio.Transport | None = None
+        self.usable = True
+        self.last_used = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.usable = False
+        if self._head is not None and self._head.length is None and not self._head.chunked:
+            self._finish(bytes(self._buffer))  # a body that ends with its connection
+        self._fail(Broken(str(error) if error else "the connection was closed without an answer"))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._answer is None:
+            self.close()  # nobody has asked
+            return
+        try:
+            self._read()
+        except ValueError as error:
+            self._fail(Broken(f"not HTTP: {error}"))
+            self.close()
+
+    def send(self, request: bytes) -> asyncio.Future[bytes]:
+        """Send a whole request; the future gets the body of its answer."""
+        assert self._transport is not None  # noqa: S101 - connected before use
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._answer
+
+    def close(self) -> None:
+        self.usable = False
+        if self._transport is not None:
+            self._transport.close()
+
+    def _read(self) -> None:
+        if self._head is None:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            self._head = _Head(bytes(self._buffer[:end]))
+            del self._buffer[: end + 4]
+            if self._head.status < 200:  # an interim answer; the real one follows
+                self._head = None
+                self._read()
+                return
+        body = self._head.body(self._buffer)
+        if body is not None:
+            self._finish(body)
+
+    def _finish(self, body: bytes) -> None:
+        head, self._head = self._head, None
+        self._buffer.clear()
+        if head is not None and head.closes:
+            self.close()
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_result(body)
+
+    def _fail(self, error: Exception) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+
+
+class _Head:
+    """The part of an answer before its body.
+
+    Raises:
+        ValueError: it is none.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        first, *lines = raw.split(b"\r\n")
+        version, status = first.split(b" ", 2)[:2]
+        self.status = int(status)
+        fields = dict(line.lower().split(b":", 1) for line in lines)
+        length = fields.get(b"content-length")
+        self.length = int(length) if length is not None else None
+        self.chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
+        self.closes = version == b"HTTP/1.0" or b"close" in fields.get(b"connection", b"")
+
+    def body(self, buffer: bytearray) -> bytes | None:
+        """Return the body if all of it is in `buffer`."""
+        if self.chunked:
+            return _dechunked(buffer)
+        if self.length is None or len(buffer) < self.length:
+            return None
+        return bytes(buffer[: self.length])
+
+
+def _dechunked(buffer: bytearray) -> bytes | None:
+    parts: list[bytes] = []
+    at = 0
+    while True:
+        end = buffer.find(b"\r\n", at)
+        if end < 0:
+            return None
+        size = int(bytes(buffer[at:end]).partition(b";")[0], 16)
+        at = end + 2
+        if len(buffer) < at + size + 2:
+            return None
+        if size == 0:
+            return b"".join(parts)
+        parts.append(bytes(buffer[at : at + size]))
+        at += size + 2
+
+
+class Poster:
+    """Posts to one address over as many connections as there are requests at once.
+
+    `timeout` bounds one request, `connect` the time to connect, both in seconds. Nothing is
+    repeated: where an answer is missing it is unknown whether the request took effect.
+    """
+
+    def __init__(self, url: str, timeout: float, connect: float) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or ""
+        secure = parts.scheme == "https"
+        self._port = parts.port or (443 if secure else 80)
+        self._ssl = ssl.create_default_context() if secure else None
+        self._timeout, self._connect = timeout, connect
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self._head = (
+            f"POST {parts.path}/ HTTP/1.1\r\nHost: {shown}:{self._port}\r\n"
+            "Content-Type: application/json\r\nContent-Length: "
+        ).encode()
+        self._idle: list[_Connection] = []
+        self._all: set[_Connection] = set()
+
+    def close(self) -> None:
+        for connection in self._all:
+            connection.close()
+        self._idle.clear()
+        self._all.clear()
+
+    async def post(self, body: bytes) -> bytes:
+        """Return the body of the answer, whatever its status.
+
+        Raises:
+            TimeoutError: there was none in time.
+            OSError: the address cannot be reached, or the connection broke.
+        """
+        connection = self._kept() or await self._new()
+        request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        answer = connection.send(request)
+        limit = asyncio.get_running_loop().call_later(self._timeout, _expire, answer)
+        try:
+            reply = await answer
+        except BaseException:
+            connection.close()  # its answer may still come: it is of no use to the next request
+            self._all.discard(connection)
+            raise
+        finally:
+            limit.cancel()
+        connection.last_used = time.monotonic()
+        if connection.usable:
+            self._idle.append(connection)
+        else:
+            self._all.discard(connection)
+        return reply
+
+    def _kept(self) -> _Connection | None:
+        """Return the connection that was used last, if it can still be used."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and time.monotonic() - connection.last_used < KEPT:
+                return connection
+            connection.close()
+            self._all.discard(connection)
+        return None
+
+    async def _new(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._connect):
+            _, connection = await loop.create_connection(
+                _Connection, self._host, self._port, ssl=self._ssl
+            )
+        self._all.add(connection)
+        return connection
+
+
+def _expire(answer: asyncio.Future[bytes]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
