@@ -1,5 +1,6 @@
 """What each `task.*` request does."""
 
+from contract.words import PROTOCOL
 from devserver import addresses, promises
 from devserver.promises import Record, page, preload
 from devserver.protocol import (
@@ -138,12 +139,13 @@ def fence(tables: Tables, now: int, asked: TaskFence, corr_id: str) -> Reply:
         inner = _settled(tables, now, verdict)
     else:
         raise Refused(400, f"Not an action that can be fenced: {kind!r}")
-    head = {"corrId": corr_id, "status": inner.status, "version": "2026-04-01"}
+    head = {"corrId": corr_id, "status": inner.status, "version": PROTOCOL}
     action = {"kind": kind, "head": head, "data": inner.data}
     return Reply(200, {"action": action, "preload": preload(tables, asked.id)})
 
 
 def _settled(tables: Tables, now: int, verdict: PromiseSettle) -> Reply:
+    """Settle; a promise that is not there is told inside the answer, not instead of it."""
     try:
         return promises.settle(tables, now, verdict)
     except Refused as refused:
