@@ -222,9 +222,17 @@ def docs(arguments: list[str]) -> int:
     return write(arguments)
 
 
+def pictures(arguments: list[str]) -> int:
+    """For who works on the fleet: make the pictures of the README from a real run."""
+    from fleet.pictures import main as make  # noqa: PLC0415 - imports every room
+
+    return make(arguments)
+
+
 ROOMS: dict[str, Callable[[list[str]], int]] = {
     "chaos": chaos,
     "report": report,
     "bench": bench,
     "docs": docs,
+    "pictures": pictures,
 }

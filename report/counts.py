@@ -1,9 +1,11 @@
 """What was lost, late, doubled, parked or done again, as far as the witnesses show. Pure."""
 
 import math
+from collections import defaultdict
 
-from contract.journal import RunEnded
-from report.facts import FINAL, Attempt, Facts
+from contract.journal import Ended, RunEnded
+from report.evidence import Seen
+from report.facts import FINAL, Facts
 
 
 def gave_up(facts: Facts) -> bool:
@@ -51,12 +53,12 @@ def late(facts: Facts) -> list[str]:
     ]
 
 
-def doubled(facts: Facts) -> dict[str, list[Attempt]]:
-    """Return the tasks that more than one attempt claims to have brought to an end."""
-    ends = {
-        task: [one for one in attempts if one.outcome in FINAL]
-        for task, attempts in facts.tasks.items()
-    }
+def doubled(facts: Facts) -> dict[str, list[Seen[Ended]]]:
+    """Return the tasks that were brought to an end more than once, with the lines that say so."""
+    ends: defaultdict[str, list[Seen[Ended]]] = defaultdict(list)
+    for seen in facts.evidence.of(Ended):
+        if seen.line.outcome in FINAL:
+            ends[seen.line.task].append(seen)
     return {task: final for task, final in ends.items() if len(final) > 1}
 
 

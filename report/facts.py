@@ -97,6 +97,8 @@ class Strike(msgspec.Struct, frozen=True, kw_only=True):
     fault: str
     target: str
     job: str
+    #: How far the job was, 0 to 1, when its trigger was seen.
+    part: float
     at: float
     healed: float | None
     held: list[tuple[str, int]]
@@ -191,6 +193,7 @@ def strike_of(seen: Seen[Struck], healed: float | None) -> Strike:
         fault=line.fault,
         target=line.target,
         job=line.job,
+        part=line.part,
         at=line.at,
         healed=healed,
         held=line.held,

@@ -8,14 +8,15 @@ own line:
 - it had a slot free for it, and either that slot or the job came free in the last instant;
 - where a steward watched or chaos looked, one of them names the claim as held by that member.
 
-The other is an answer that a restart of the server, a pause or a partition swallowed.
+Two others: an answer that a restart of the server, a pause or a partition swallowed, and a claim
+granted to a member that was closing and gave it back at once.
 """
 
 import math
 from itertools import pairwise
 
 from contract.ids import root_of
-from contract.journal import Died, Ended
+from contract.journal import Died, DrainStep, Ended
 from contract.run import Record
 from report.checks.outages import unsure
 from report.facts import OPEN, Attempt, Facts, Member, is_timer
@@ -23,6 +24,10 @@ from report.findings import Finding, found
 
 #: A kill falls between a claim and its line only this shortly after the claim, in seconds.
 INSTANT = 2.0
+#: A claim's line is in the journal this soon, in seconds, on the busiest machine.
+LINE_DUE = 0.3
+#: A claim is answered within this, in seconds, or the member says that it lost the server.
+ON_ITS_WAY = 1.0
 
 
 def counted(facts: Facts) -> list[Finding]:
@@ -80,11 +85,19 @@ def _excused(facts: Facts, record: Record, attempts: list[Attempt], number: int)
     if before and before[-1].outcome != OPEN:
         low = max(low, before[-1].until)
     high = after[0].began if after else settled / 1000 if settled else math.inf
-    if unsure(facts, low, high):
+    if unsure(facts, low, high) or _given_back_closing(facts, low, high):
         return True
     return any(
         _died_claiming(facts, member, (record.promise.id, number), low, high)
         for member in facts.members.values()
+    )
+
+
+def _given_back_closing(facts: Facts, low: float, high: float) -> bool:
+    """Say whether a member closed its intake between `low` and `high`, a claim on its way."""
+    return any(
+        seen.line.step == "intake-closed" and low - ON_ITS_WAY <= seen.line.at <= high
+        for seen in facts.evidence.of(DrainStep)
     )
 
 
@@ -100,7 +113,21 @@ def _died_claiming(
     if len(running) >= member.slots or died - since > INSTANT:
         return False
     plan = facts.evidence.plan
+    if _seen_at_work(facts, member, claim):
+        return False
     return claim in _named(facts, member.name) or not (plan and plan.steward)
+
+
+def _seen_at_work(facts: Facts, member: Member, claim: tuple[str, int]) -> bool:
+    """Say whether chaos had watched this claim for a while: then its line was due.
+
+    For jobs without steps the part done is the age of the lease that chaos saw.
+    """
+    for strike in facts.strikes_on(member.name):
+        job = facts.jobs.get(claim[0])
+        if claim in strike.held and strike.job == claim[0] and job and job.planned:
+            return not job.planned.steps and strike.part * job.planned.cost > LINE_DUE
+    return False
 
 
 def _named(facts: Facts, member: str) -> set[tuple[str, int]]:

@@ -16,11 +16,11 @@ def double_results(facts: Facts) -> list[Finding]:
     return [
         found(
             "double-result",
-            f"{len(ends)} attempts say they ended {task}: "
-            + ", ".join(f"{one.member} at claim {one.number}" for one in ends),
+            f"{task} was ended {len(ends)} times: "
+            + ", ".join(f"by {one.line.who} at claim {one.line.attempt}" for one in ends),
             job=root_of(task),
-            member=ends[-1].member,
-            evidence=[one.end_where or one.where for one in ends],
+            member=ends[-1].line.who,
+            evidence=[one.where for one in ends],
         )
         for task, ends in doubled(facts).items()
     ]

@@ -128,11 +128,20 @@ def worker_drops_a_result(run: Run) -> str:
 
 @sabotage("FAIL")
 def worker_reports_twice(run: Run) -> str:
-    """The same attempt brings two results."""
+    """The same attempt brings its result two times."""
+    ended = line_of(run, quiet_job(run), j.Ended)
+    add(run, ended.who, ended, ended.at + 0.001)
+    return "double-result"
+
+
+@sabotage("FAIL")
+def server_grants_a_claim_twice(run: Run) -> str:
+    """Two members hold the same claim of one job; one of them is refused at the end."""
     job = quiet_job(run)
-    ended = line_of(run, job, j.Ended)
-    claimed = line_of(run, job, j.Claimed)
-    add(run, ended.who, claimed, claimed.at + 0.001)
+    claimed, ended = line_of(run, job, j.Claimed), line_of(run, job, j.Ended)
+    other = someone_else(run, job)
+    add(run, other, claimed, claimed.at + 0.001)
+    add(run, other, replace(ended, outcome="refused"), ended.at + 0.001)
     return "claimed-twice"
 
 

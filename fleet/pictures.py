@@ -1,0 +1,74 @@
+"""`fleet pictures`: makes the README's pictures from a real run, which is done first if need be."""
+
+import argparse
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+
+from chaos.__main__ import main as chaos
+from contract import exits
+from contract.journal import Claimed, Confirmed, Line, read_folder
+from contract.run import RunFolder
+from fleet.screen import draw
+from fleet.story import Story
+from report import pictures
+from report.__main__ import main as report
+
+#: What is run when no run is given: enough strikes for something to be seen.
+SCENARIO: Final = "kill-wave"
+SEED: Final = 7
+#: The live view is drawn this long after the first job was taken up again, in seconds.
+AFTER: Final = 0.4
+WIDTH: Final = 112
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write OUT/live.svg and OUT/report.png; return the exit code."""
+    parser = argparse.ArgumentParser(prog="fleet pictures", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", metavar="RUNFOLDER")
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures"), metavar="FOLDER")
+    given = parser.parse_args(argv)
+    if given.folder is not None:
+        return _make(RunFolder(given.folder), given.out)
+    with TemporaryDirectory() as runs:
+        code = chaos(["run", SCENARIO, "--seed", str(SEED), "--runs", runs])
+        return code or _make(RunFolder(next(Path(runs).iterdir())), given.out)
+
+
+def _make(folder: RunFolder, out: Path) -> int:
+    code = report([str(folder.root)])
+    if code not in {exits.OK, exits.BROKEN, exits.INCONCLUSIVE}:
+        return code
+    out.mkdir(parents=True, exist_ok=True)
+    live = out / "live.svg"
+    live.write_text(live_view(folder), encoding="utf-8")
+    sys.stdout.write(f"{live}\n")
+    return pictures.main([str(folder.root), "--out", str(out)])
+
+
+def live_view(folder: RunFolder) -> str:
+    """Return what the live view showed shortly after the first recovery, as SVG."""
+    lines = [line for line in read_folder(folder.journal) if isinstance(line, Line)]
+    jobs = [line.at for line in lines if isinstance(line, Confirmed)]
+    again = [line.at for line in lines if isinstance(line, Claimed) and line.attempt > 1]
+    moments = again or jobs[-1:]
+    now = moments[0] + AFTER if moments else 0.0
+    story = Story(len(jobs))
+    story.apply(line for line in lines if line.at <= now)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(draw(story, min(jobs, default=now), now))
+    picture = console.export_svg(title="fleet demo", theme=MONOKAI, unique_id="live")
+    return without_fonts(picture)
+
+
+def without_fonts(svg: str) -> str:
+    """Take out the fonts that rich would have fetched from a network; any monospaced one does."""
+    plain = re.sub(r"@font-face\s*{.*?}|<!--.*?-->", "", svg, flags=re.DOTALL)
+    return "\n".join(line.rstrip() for line in plain.splitlines() if line.strip()) + "\n"

@@ -1,0 +1,27 @@
+"""The member that claims job 1 first renews no lease from then on, nor looks whether it has any."""
+
+from tests.support.saboteurs import first_claim_of
+from worker.attempts import Attempt
+from worker.functions import register
+from worker.leases import Heart
+from worker.ledger import Ledger
+
+__all__ = ["register"]
+
+_beat, _claimed = Heart.beat, Ledger.claimed
+_careless: list[str] = []
+
+
+def _note(self: Ledger, attempt: Attempt, waited: float) -> None:
+    if first_claim_of(attempt, 1):
+        _careless.append(attempt.task)
+    _claimed(self, attempt, waited)
+
+
+def _pretend(self: Heart) -> bool:
+    """Say that all is well."""
+    return True if _careless else _beat(self)
+
+
+Ledger.claimed = _note  # type: ignore[method-assign]
+Heart.beat = _pretend  # type: ignore[method-assign]
