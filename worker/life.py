@@ -38,6 +38,9 @@ def live(signals: "queue.SimpleQueue[str]") -> int:
     except OSError as error:
         sys.stderr.write(f"worker: {error}\n")
         return exits.FAILED
+    except Exception:  # a defect: Python's own exit code, 1, means a broken promise here
+        log.exception("defect")
+        return exits.FAILED
     return exits.OK
 
 
