@@ -54,7 +54,7 @@ def test_deaths_and_a_poison_job(watched: WatchedFleet) -> None:
 def test_a_frozen_member_loses_its_lease(watched: WatchedFleet) -> None:
     frozen = watched.worker("w0", WORKER_LEASE="1")
     member = watched.fleet.member(frozen)
-    watched.fleet.submit("--count", "1", "--cost", "8")
+    watched.fleet.submit("--count", "1", "--cost", "40")
     wait_until(lambda: holds(watched, member), 10, "the member to hold the job")
     seen = "sum(fleet_worker_slots_used)"
     wait_until(lambda: watched.prometheus.value(seen) == 1, 10, "Prometheus to see it")
@@ -77,7 +77,7 @@ def test_server_and_steward_gone(watched: WatchedFleet) -> None:
     """The heartbeats of a member that holds a job fail with the server."""
     worker = watched.worker("w0", WORKER_LEASE="3")
     member = watched.fleet.member(worker)
-    watched.fleet.submit("--count", "1", "--cost", "10")
+    watched.fleet.submit("--count", "1", "--cost", "40")
     wait_until(lambda: holds(watched, member), 10, "the member to hold the job")
     wait_until(lambda: watched.prometheus.value("sum(up)") == 3, 10, "all are scraped")
     watched.fleet.server.kill()
