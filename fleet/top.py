@@ -3,12 +3,13 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -47,6 +48,8 @@ class View:
         self.present: list[Present] | None = None
         self.news: list[Change] = []
         self.trouble = ""
+        #: Seconds that the last look took.
+        self.spent = 0.0
 
     def take(self, seen: Look, present: list[Present] | None) -> None:
         self.news += self.changes.take(seen, present)
@@ -63,22 +66,45 @@ def run(options: Options) -> int:
 
 async def _watch(options: Options) -> int:
     view, console = View(options.server), wide_console()
-    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-        looks = 0
-        async with Wire(options.server, options.token, timeout=5.0) as wire:
-            while True:
-                began = time.monotonic()
-                await _take(view, wire, options)
-                looks += 1
-                live.update(draw(view), refresh=console.is_terminal)
-                if looks == options.looks:
-                    break
-                spent = time.monotonic() - began
-                await asyncio.sleep(max(options.interval, spent / SHARE))
+    async with Wire(options.server, options.token, timeout=5.0) as wire:
+        if console.is_terminal:
+            with Live(console=console, auto_refresh=False, screen=True) as live:
+                await _look_on(view, wire, options, lambda: live.update(draw(view), refresh=True))
+        else:
+            await _look_on(view, wire, options, _Printer(view, console))
     if view.trouble:
         sys.stderr.write(f"fleet top: {view.trouble}\n")
         return exits.FAILED
     return exits.OK
+
+
+async def _look_on(view: View, wire: Wire, options: Options, show: Callable[[], None]) -> None:
+    looks = 0
+    while looks == 0 or looks != options.looks:
+        if looks:
+            await asyncio.sleep(max(options.interval, view.spent / SHARE))
+        began = time.monotonic()
+        await _take(view, wire, options)
+        view.spent = time.monotonic() - began
+        looks += 1
+        show()
+
+
+class _Printer:
+    """Where there is no terminal: the first picture, then a line for each change."""
+
+    def __init__(self, view: View, console: Console) -> None:
+        self._view = view
+        self._console = console
+        self._told = -1
+
+    def __call__(self) -> None:
+        if self._told < 0:
+            self._console.print(draw(self._view))
+            self._told = 0
+        for change in self._view.news[self._told :]:
+            self._console.print(f"{_clock(change.at)}  {change.text}", highlight=False)
+        self._told = len(self._view.news)
 
 
 async def _take(view: View, wire: Wire, options: Options) -> None:
@@ -134,6 +160,12 @@ def _members(view: View, seen: Look) -> Table:
 def _news(view: View) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for change in view.news[-SHOWN:]:
-        at = time.strftime("%H:%M:%S", time.localtime(change.at))
-        table.add_row(Text(at, style="dim"), Text(change.text, style=STYLES.get(change.kind, "")))
+        table.add_row(
+            Text(_clock(change.at), style="dim"),
+            Text(change.text, style=STYLES.get(change.kind, "")),
+        )
     return table
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))

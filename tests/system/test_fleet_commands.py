@@ -1,0 +1,164 @@
+"""`fleet up`, `ps`, `top` and `quarantine`, each as its user types it."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from contract.journal import MemberStarted, read_folder
+from tests.support.fleet import Fleet, holders
+from tests.support.processes import Process, Processes, free_port, run_room
+from tests.support.servers import Server
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+def fleet_command(server: Server, *args: str) -> str:
+    """Run a command that must succeed; return what it printed."""
+    done = run_room("fleet", *args, "--server", server.url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def start_up(processes: Processes, *args: str) -> tuple[Process, str, str]:
+    """Start `fleet up` on free ports; return it with the addresses of server and steward."""
+    port, steward = free_port(), free_port()
+    ports = ("--port", str(port), "--steward-port", str(steward))
+    process = processes.room("fleet", "up", {}, "up", *ports, *args)
+    wait_until(lambda: "Ctrl-C ends it" in process.out.read_text(), 60, "the fleet is up")
+    return process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{steward}"
+
+
+def test_up_runs_jobs_restarts_who_was_killed_and_ends_in_order(
+    processes: Processes, tmp_path: Path
+) -> None:
+    process, url, steward = start_up(processes, "--workers", "2", "--runs", str(tmp_path / "up"))
+    said = process.out.read_text()
+    assert url in said
+    assert steward in said
+
+    def started() -> list[MemberStarted]:
+        lines = read_folder(tmp_path / "up" / "journal")
+        return [line for line in lines if isinstance(line, MemberStarted)]
+
+    victim, other = started()
+    assert {victim.who, other.who} == set(re.findall(r"worker-\d-[0-9a-f]{6}", said))
+    os.kill(victim.process, signal.SIGKILL)
+    third = wait_until(lambda: started()[2:], 30, "the killed worker is started again")[0]
+    assert third.who.rpartition("-")[0] == victim.who.rpartition("-")[0]
+    env = {"RESONATE_URL": url, "CLIENT_LOG_FORMAT": "off"}
+    done = run_room("client", "--count", "4", "--cost", "0.2", "--wait", env=env)
+    assert done.returncode == 0
+    shown = run_room("fleet", "top", "--looks", "1", "--server", url, "--steward", steward)
+    assert shown.returncode == 0
+    assert other.who in shown.stdout
+    assert "idle" in shown.stdout
+    process.send(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
+def test_up_on_a_taken_port_says_why_and_fails(processes: Processes, server: Server) -> None:
+    port = server.url.rpartition(":")[2]
+    process = processes.room("fleet", "up", {}, "up", "--port", port, "--workers", "1")
+    assert process.wait(60) == 4
+    assert "fleet up: server ended" in process.err.read_text()
+
+
+def test_ps_shows_who_holds_what_and_what_waits(fleet: Fleet, server: Server) -> None:
+    worker = fleet.worker("w")
+    ids = fleet.submit("--count", "3", "--cost", "30")
+    wait_until(lambda: holders(server), 10, "a job is held")
+    seen = json.loads(fleet_command(server, "ps", "--json"))
+    (held,) = seen["held"]
+    assert held["member"] == fleet.member(worker)
+    assert (held["attempt"], held["function"]) == (1, "compute_something")
+    assert held["job"] in ids
+    (queue,) = seen["queues"]
+    assert (queue["group"], queue["waiting"], queue["running"]) == ("worker-group", 2, 1)
+    text = fleet_command(server, "ps")
+    assert held["job"] in text
+    assert fleet.member(worker) in text
+
+
+def test_ps_shows_the_error_of_a_failed_job(fleet: Fleet, server: Server) -> None:
+    fleet.worker("w")
+    asked = ("--id", "misfit", "--args", '["only one"]', "--wait")
+    assert fleet.client(*asked).returncode == 1
+    (failed,) = json.loads(fleet_command(server, "ps", "--json"))["failed"]
+    assert (failed["job"], failed["state"]) == ("misfit", "rejected")
+    assert "compute_cost" in failed["error"]
+    assert "compute_cost" in fleet_command(server, "ps")
+
+
+def test_top_tells_of_a_recovery(fleet: Fleet, server: Server, processes: Processes) -> None:
+    first, second = fleet.workers(2, WORKER_LEASE="1")
+    steward = ("--steward", "http://127.0.0.1:9")  # there is none: the server alone will do
+    top = processes.room(
+        "fleet", "top", {}, "top", "--server", server.url, "--interval", "0.1", *steward
+    )
+    wait_until(lambda: "no jobs are under way" in top.out.read_text(), 30, "it has looked once")
+    (job,) = fleet.submit("--cost", "2")
+    held = wait_until(lambda: holders(server).get(job), 10, "the job is held")
+    victim, other = sorted([first, second], key=lambda one: fleet.member(one) != held["pid"])
+    victim.kill()
+    moved = f"{job} went from {fleet.member(victim)} to {fleet.member(other)}, attempt 2"
+    wait_until(lambda: moved in top.out.read_text(), 15, "it has told of the recovery")
+    top.send(signal.SIGINT)
+    assert top.wait(10) == 0
+
+
+def parked_job(server: Server, id: str) -> None:
+    """Make a job as a client would and park it as the steward would."""
+    tags = {"resonate:target": "poll://any@worker-group"}
+    call = {"data": "eyJmdW5jIjoiY29tcHV0ZV9zb21ldGhpbmciLCJhcmdzIjpbImEiLDAuMV19"}
+    server.call("promise.create", id=id, timeoutAt=2**52, param=call, tags=tags)
+    status, _ = server.call("task.halt", id=id)
+    assert status == 200
+
+
+def test_quarantine_lists_shows_redrives_and_rejects(fleet: Fleet, server: Server) -> None:
+    assert "empty" in fleet_command(server, "quarantine", "list")
+    for job in ("poison-1", "poison-2"):
+        parked_job(server, job)
+    assert "poison-1" in fleet_command(server, "quarantine", "list")
+    listed = json.loads(fleet_command(server, "quarantine", "list", "--json"))
+    assert [one["task"] for one in listed] == ["poison-1", "poison-2"]
+    shown = fleet_command(server, "quarantine", "show", "poison-1")
+    assert "compute_something" in shown
+    fleet_command(server, "quarantine", "redrive", "poison-1")
+    fleet_command(server, "quarantine", "reject", "poison-2", "--why", "it never ends")
+    fleet.worker("w")
+    assert server.wait_results(["poison-1"])["poison-1"]["cost"] == 0.1
+    promise = server.promise("poison-2")
+    assert promise is not None
+    assert promise["state"] == "rejected"
+    assert server.result("poison-2")["message"] == "it never ends"
+    (failed,) = json.loads(fleet_command(server, "ps", "--json"))["failed"]
+    assert (failed["job"], failed["error"]) == ("poison-2", "it never ends")
+
+
+def test_what_is_not_parked_is_the_users_mistake(server: Server) -> None:
+    for action in ("show", "redrive", "reject"):
+        done = run_room("fleet", "quarantine", action, "nothing", "--server", server.url)
+        assert done.returncode == 2
+        assert done.stderr == "fleet quarantine: there is no task nothing\n"
+
+
+@pytest.mark.parametrize("command", [("ps",), ("top", "--looks", "1"), ("quarantine", "list")])
+def test_a_server_that_is_not_there_is_one_line_and_exit_4(command: tuple[str, ...]) -> None:
+    done = run_room("fleet", *command, "--server", "http://127.0.0.1:9")
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert "http://127.0.0.1:9 cannot be reached" in done.stderr
+
+
+def test_help_names_every_command_and_version_prints() -> None:
+    shown = run_room("fleet", "--help").stdout
+    for command in ("demo", "up", "ps", "top", "quarantine", "chaos", "report", "bench"):
+        assert f"fleet {command}" in shown
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", run_room("fleet", "version").stdout)
+    assert run_room("fleet", "conquer").returncode == 2
