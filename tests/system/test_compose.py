@@ -5,6 +5,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def holder(stack: Stack, jobs: list[str]) -> tuple[Replica, str]:
                 return hosts[host], job
         return None
 
-    return wait_until(look, 10, "a replica holds a job")  # type: ignore[return-value]
+    return wait_until(look, 10, "a replica holds a job")
 
 
 def test_every_replica_works_and_each_job_runs_once(stack: Stack) -> None:
@@ -95,28 +96,45 @@ def test_scaling_up_and_down_under_load_loses_and_repeats_nothing(stack: Stack) 
     stack.up("--no-recreate")
 
 
-def ask(stack: Stack, query: str) -> list[dict[str, str]]:
-    """Return the label sets that Prometheus answers a query with."""
-    url = stack.url("prometheus", 9090)
-    with urllib.request.urlopen(  # noqa: S310 - an address of this machine
-        f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}", timeout=5
-    ) as reply:
-        return [one["metric"] for one in json.load(reply)["data"]["result"]]
+def prometheus(stack: Stack, path: str, **asked: str) -> dict[str, Any]:
+    """Return the data of an answer of Prometheus."""
+    url = f"{stack.url('prometheus', 9090)}/api/v1/{path}?{urllib.parse.urlencode(asked)}"
+    with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310 - an address of this machine
+        found: dict[str, Any] = json.load(reply)["data"]
+        return found
+
+
+def series(stack: Stack, query: str) -> list[dict[str, str]]:
+    """Return the label sets that a query finds."""
+    return [one["metric"] for one in prometheus(stack, "query", query=query)["result"]]
 
 
 def test_prometheus_scrapes_every_replica_once_and_steward_and_server(stack: Stack) -> None:
     stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
     wait_until(
-        lambda: len(ask(stack, 'up{job="worker"} == 1')) == 3, 30, "three replicas are scraped"
+        lambda: len(series(stack, 'up{job="worker"} == 1')) == 3, 30, "three replicas are scraped"
     )
-    assert len({one["instance"] for one in ask(stack, "fleet_worker_slots")}) == 3
+    assert len({one["instance"] for one in series(stack, "fleet_worker_slots")}) == 3
     wait_until(
-        lambda: {one["job"] for one in ask(stack, "up == 1")} >= {"worker", "steward", "server"},
+        lambda: {one["job"] for one in series(stack, "up == 1")} >= {"worker", "steward", "server"},
         20,
         "steward and server are scraped",
     )
-    wait_until(
-        lambda: len(ask(stack, 'fleet_worker_attempts_ended_total{outcome="resolved"} > 0')) >= 1,
-        20,
-        "the work of replicas is counted",
-    )
+    assert not series(stack, "up == 0")
+    jobs = stack.submit("--count", "12", "--cost", "0.1")
+    stack.finish(jobs, within=20)
+    resolved = 'fleet_worker_attempts_ended_total{outcome="resolved"} > 0'
+    wait_until(lambda: len(series(stack, resolved)) == 3, 20, "the work of each is counted")
+
+
+def test_every_rule_is_evaluated_and_no_alert_fires_in_a_quiet_fleet(stack: Stack) -> None:
+    stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
+
+    def evaluated() -> list[dict[str, Any]]:
+        groups = prometheus(stack, "rules")["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        return rules if all(rule["health"] != "unknown" for rule in rules) else []
+
+    rules = wait_until(evaluated, 40, "every rule was evaluated once")
+    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []

@@ -29,7 +29,7 @@ HOST_MOUNTS = {
     "prometheus": {"./observability/prometheus:/etc/prometheus:ro"},
     "grafana": {
         "./observability/grafana/provisioning:/etc/grafana/provisioning:ro",
-        "./observability/grafana/dashboards:/etc/grafana/dashboards:ro",
+        "./observability/grafana/dashboards:/var/lib/grafana/dashboards:ro",
     },
 }
 RUN_ONCE = {"client", "fleet"}
