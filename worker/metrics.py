@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import choose_encoder
 
 from contract.instruments import Instrument
@@ -101,6 +108,7 @@ class Metrics:
     """
 
     def __init__(self, known: Callable[[str], bool], slots: int, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing
         self._known = known
         self._registry = CollectorRegistry(auto_describe=False)
         self._made = {one.name.removeprefix(_W): self._make(one) for one in INSTRUMENTS}
