@@ -35,14 +35,12 @@ class Screen(Protocol):
 
 
 class Lines:
-    """Prints each event as a line, with the seconds since this screen was entered."""
+    """Prints each event as a line, with the seconds since the story began."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began = time.time()
 
     def __enter__(self) -> Self:
-        self._began = time.time()
         return self
 
     def __exit__(
@@ -53,9 +51,9 @@ class Lines:
     ) -> None:
         """Nothing is open."""
 
-    def update(self, _: Story, news: Sequence[Event]) -> None:
+    def update(self, story: Story, news: Sequence[Event]) -> None:
         for event in news:
-            line = f"{max(event.at - self._began, 0):6.2f} s  {event.text}"
+            line = f"{_since(event.at, beginning(story)):6.2f} s  {event.text}"
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -63,11 +61,9 @@ class Picture:
     """Draws members, progress and the last events in place, a few times a second."""
 
     def __init__(self, console: Console) -> None:
-        self._began = time.time()
         self._live = Live(console=console, refresh_per_second=10, transient=False)
 
     def __enter__(self) -> Self:
-        self._began = time.time()
         self._live.__enter__()
         return self
 
@@ -80,7 +76,17 @@ class Picture:
         self._live.__exit__(kind, error, trace)
 
     def update(self, story: Story, _: Sequence[Event]) -> None:
-        self._live.update(draw(story, self._began, time.time()))
+        now = time.time()
+        self._live.update(draw(story, beginning(story) or now, now))
+
+
+def beginning(story: Story) -> float:
+    """Return when the first thing happened, Unix seconds; 0 while nothing has."""
+    return story.events[0].at if story.events else 0.0
+
+
+def _since(at: float, began: float) -> float:
+    return max(at - began, 0)
 
 
 def draw(story: Story, began: float, now: float) -> RenderableType:
@@ -140,6 +146,6 @@ def _events(story: Story, began: float) -> Table:
     for event in story.events[-EVENTS:]:
         style = STYLES.get(event.kind, "dim")
         grid.add_row(
-            Text(f"{max(event.at - began, 0):6.2f} s", style="dim"), Text(event.text, style=style)
+            Text(f"{_since(event.at, began):6.2f} s", style="dim"), Text(event.text, style=style)
         )
     return grid
