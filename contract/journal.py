@@ -22,7 +22,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", omit_d
     who: str = ""
 
 
-# ── A member ──────────────────────────────────────────────────────────────────────────────────
+# A member.
 
 
 class MemberStarted(Line, frozen=True, tag="member.started"):
@@ -141,7 +141,7 @@ class ServerBack(Line, frozen=True, tag="server.back"):
     seconds: float
 
 
-# ── A client ──────────────────────────────────────────────────────────────────────────────────
+# A client.
 
 
 class ClientStarted(Line, frozen=True, tag="client.started"):
@@ -170,7 +170,7 @@ class ClientEnded(Line, frozen=True, tag="client.ended"):
     unconfirmed: int
 
 
-# ── The steward ───────────────────────────────────────────────────────────────────────────────
+# The steward.
 
 
 class StewardStarted(Line, frozen=True, tag="steward.started"):
@@ -242,7 +242,7 @@ class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
     why: str
 
 
-# ── Chaos ─────────────────────────────────────────────────────────────────────────────────────
+# Chaos.
 
 
 class RunStarted(Line, frozen=True, tag="run.started"):

@@ -122,7 +122,7 @@ class Handover:
         )
         self._tools.journal.write(line)
 
-    # ── After the first minutes ──────────────────────────────────────────────────────────────
+    # After the first minutes.
 
     async def release_late(self, task: Task, ended_at: float) -> None:
         """Release a lease that turned up under the name of one that is gone."""

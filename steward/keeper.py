@@ -41,7 +41,7 @@ class Lives:
         self._gone: dict[str, float] = {}
         self._dirty = asyncio.Event()
 
-    # ── What presence tells ──────────────────────────────────────────────────────────────────
+    # What presence tells.
 
     async def came(self, seat: Seat) -> list[FromSteward]:
         member, group = seat.hello.member, seat.hello.group
@@ -76,7 +76,7 @@ class Lives:
         del self.present[member]
         return True
 
-    # ── Death and return ─────────────────────────────────────────────────────────────────────
+    # Death and return.
 
     def missing(self) -> None:
         """Take for dead whoever the last steward knew and who has not come back to this one."""
@@ -123,7 +123,7 @@ class Lives:
             self._gone.pop(next(iter(self._gone)))
         self._dirty.set()
 
-    # ── Between times ────────────────────────────────────────────────────────────────────────
+    # Between times.
 
     async def sweep(self, leases: Mapping[str, list[tuple[str, int]]]) -> None:
         """Release what still stands under the name of one that is gone; `leases` by member.
