@@ -5,6 +5,7 @@ import time
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 
 from contract.ids import root_of
 from contract.jobs import Call, call_of
@@ -87,6 +88,9 @@ class Claims:
         running = asyncio.current_task()
         assert running is not None  # noqa: S101 - a coroutine runs in a task
         task, version = request.data.id, request.data.version + 1
+        # This task may have been made in the context of another job, whose end freed its slot.
+        current.set(None)
+        structlog.contextvars.clear_contextvars()
 
         def over(ended: "asyncio.Task[Any]") -> None:
             attempt = self._table.find(task, version)
@@ -110,6 +114,8 @@ class Claims:
             attempt.tasks.add(running)
         self._table.add(attempt)
         current.set(attempt)
+        # Whatever the function logs says which job it is about.
+        structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self._slots.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
 

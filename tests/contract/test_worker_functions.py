@@ -49,6 +49,14 @@ def test_misfit_arguments_are_final(place: Place) -> None:
         assert (place.server.promise(job) or {})["state"] == "rejected"
 
 
+def test_what_a_function_logs_says_which_job(place: Place, worker: Process) -> None:
+    job = place.job("chat")
+    place.server.wait_results([job], 10)
+    line = worker.line("library.my.own")
+    assert (line["job"], line["attempt"]) == (job, 1)
+    assert line["text"] == f"half way through {job}"
+
+
 def test_an_error_is_retried_then_rejects(place: Place, worker: Process) -> None:
     job = place.job("fail", "out of order")
     end = place.ended(job)

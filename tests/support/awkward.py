@@ -1,6 +1,7 @@
 """Functions that are hard on their worker, for WORKER_FUNCTIONS=tests.support.awkward."""
 
 import asyncio
+import logging
 import sys
 import time
 from datetime import timedelta
@@ -80,6 +81,11 @@ def _step(_: Context, file: str, name: str) -> str:
     return name
 
 
+def chat(_: Context, id: str) -> str:
+    logging.getLogger("my.own").warning("half way through %s", id)
+    return id
+
+
 def versioned_1(_: Context, id: str) -> str:
     return "one"
 
@@ -97,7 +103,7 @@ def _note(file: str, text: str) -> None:
 def register(registry: DurableRegistry) -> None:
     functions: list[Any] = [
         add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
-        cancel_itself, two_steps,
+        cancel_itself, two_steps, chat,
     ]  # fmt: skip
     for one in functions:
         registry.register(one)
