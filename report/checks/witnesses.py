@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from contract.journal import Struck
 from report.bound import waiting
 from report.facts import Facts, Member
 from report.findings import Finding, found
@@ -41,6 +42,8 @@ def clocks(facts: Facts) -> list[Finding]:
 def _backwards(facts: Facts) -> list[Finding]:
     files: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
     for seen in facts.evidence.lines:
+        if isinstance(seen.line, Struck):
+            continue  # dated when the strike began, written when it was over
         file, _, line = seen.where.rpartition(":")
         files[file].append((int(line), seen.line.at))
     findings: list[Finding] = []
