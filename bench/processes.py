@@ -71,6 +71,11 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # As where the fleet is installed: compiled once, not at each start.
+        self.env = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        }
         self._started: list[Process] = []
 
     def __enter__(self) -> Self:
@@ -87,7 +92,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
         log = self.folder / f"{len(self._started):03d}-{name}.log"
-        process = Process(command, env, log)
+        process = Process(command, {**self.env, **env}, log)
         self._started.append(process)
         return process
 
