@@ -111,15 +111,25 @@ def ready_at(container: str) -> float | None:
     return None
 
 
+def cpu_seconds(container: str) -> float:
+    """Return the CPU time of the container's first process so far."""
+    ask = "import os; f = open('/proc/1/stat').read().rpartition(')')[2].split()"
+    said = "print((int(f[11]) + int(f[12])) / os.sysconf('SC_CLK_TCK'))"
+    return float(docker("exec", container, "python", "-ISc", f"{ask}; {said}"))
+
+
 def test_a_worker_is_ready_soon_after_its_start(stack: Stack, tags: dict[str, str]) -> None:
-    """The best of three counts: the machine that runs the tests has other work too."""
-    took = []
+    """The best of three counts, and where other work keeps all cores busy, its CPU time."""
+    took, worked = [], []
     for _ in range(3):
         with hardened(stack, tags["worker"], "RESONATE_URL=http://server:8001") as container:
             ready = wait_until(partial(ready_at, container), 20, "the worker is ready")
             assert ready is not None
             took.append(ready - started_at(container))
-    assert min(took) < READY_BAR, took
+            worked.append(cpu_seconds(container))
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+    assert min(worked if busy else took) < READY_BAR, f"seconds {took}, of the CPU {worked}"
+    print(f"ready after {min(took):.2f} s, {min(worked):.2f} s of the CPU")  # noqa: T201 - for -rP
 
 
 @pytest.mark.parametrize(
@@ -148,3 +158,23 @@ def test_a_services_process_cannot_write_to_its_root(stack: Stack) -> None:
         for replica in stack.replicas(name):
             said = docker("exec", replica.id, "sh", "-c", "touch /x 2>&1 || true")
             assert "ead-only" in said, f"{name}: {said!r}"
+
+
+def test_functions_of_ones_own_go_into_an_image_of_ones_own(
+    stack: Stack, tags: dict[str, str], tmp_path: Path
+) -> None:
+    """The three lines of docs/containers.md, with a module that is not ours."""
+    text = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    lines = text.partition("```dockerfile\n")[2].partition("```")[0]
+    mine = lines.replace("my_functions", "thumbnails").replace(lines.split()[1], tags["worker"])
+    (tmp_path / "Dockerfile").write_text(mine, encoding="utf-8")
+    (tmp_path / "thumbnails.py").write_bytes((ROOT / "tests/support/thumbnails.py").read_bytes())
+    image = f"{stack.project}-mine"
+    docker("build", "--quiet", "--tag", image, str(tmp_path))
+    try:
+        with hardened(stack, image, "RESONATE_URL=http://server:8001") as container:
+            wait_until(partial(ready_at, container), 20, "a member with my functions is ready")
+            said = docker("logs", container, err=True)
+            assert '"WORKER_FUNCTIONS": "thumbnails"' in said
+    finally:
+        docker("image", "rm", "--force", image)
