@@ -33,6 +33,8 @@ class Attempt:
     #: Tasks of the event loop and threads in which the attempt runs.
     tasks: set[asyncio.Task[object]] = field(default_factory=set)
     runs: set[Run] = field(default_factory=set)
+    #: What the function last raised.
+    error: str = ""
     #: What the server last refused in it.
     trouble: str = ""
     #: A write that ends the attempt is on its way.

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from resonate.codec import enc_hook
 from resonate.context import Context
 from resonate.error import ResonateError
@@ -18,6 +21,7 @@ from worker.threads import Run, Stopped, Threads
 Function = Callable[..., Any]
 #: Told that a step (a child run by `ctx.run`) begins in an attempt.
 StepBegan = Callable[[Attempt, str], None]
+log = structlog.get_logger()
 
 
 class UnwritableError(ResonateError):
@@ -66,10 +70,15 @@ class Bodies:
                 result = call() if on_loop else await self._on_thread(attempt, call)
                 if inspect.isawaitable(result):
                     result = await result
+                return _writable(result, ctx.info.func_name)
             except (SystemExit, KeyboardInterrupt) as error:
                 # Of its own free will, in the function: the member goes on, the job has failed.
-                raise ExitedError(f"the function tried to end the process: {error!r}") from None
-            return _writable(result, ctx.info.func_name)
+                attempt.error = f"the function tried to end the process: {error!r}"
+                raise ExitedError(attempt.error) from None
+            except Exception as error:
+                attempt.error = _told(error)
+                log.debug("function.raised", exc_info=True)
+                raise
 
         body.__dict__["__signature__"] = _signature(fn)
         return body
@@ -151,6 +160,13 @@ def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
         return inspect.get_annotations(holder, globals=names, eval_str=True)["it"]
     except Exception:  # noqa: BLE001 - names known to type checkers only: the SDK passes them over
         return annotation
+
+
+def _told(error: Exception) -> str:
+    """Return an error in one line: its type, its text, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _writable(result: Any, function: str) -> Any:

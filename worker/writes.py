@@ -79,7 +79,8 @@ class Writes:
         action = request.data.action
         match request.kind:
             case "task.fulfill":
-                self._end(attempt, action.outcome, action.error)
+                error = attempt.error or action.error if action.outcome == "rejected" else ""
+                self._end(attempt, action.outcome, error)
             case "task.suspend" if reply.status == GO_ON:
                 attempt.writing = False
             case "task.suspend":

@@ -1,0 +1,49 @@
+"""Liveness in its reasons, on a clock of the test's own."""
+
+import sys
+import time
+
+import pytest
+
+from tests.support.model import BlockingModelWire, Model
+from worker.attempts import Table
+from worker.leases import Heart
+from worker.probes import Probes, Pulse
+from worker.tracing import NotInstalled, Traces, traces
+
+
+def test_liveness_asks_for_a_loop_that_turns_and_a_heart_that_beats() -> None:
+    now = [100.0]
+    pulse, model = Pulse(lambda: now[0]), Model()
+    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, lambda _attempt, _why: None)
+    probes = Probes(pulse, heart, 10.0, lambda: True)
+    assert probes.not_alive() == ["heartbeats have stopped"]
+    with heart:
+        assert probes.not_alive() == []
+        now[0] += 10.0
+        assert probes.not_alive() == []
+        now[0] += 1.0
+        assert probes.not_alive() == ["the event loop has been blocked for 10.8 s"]
+        heart.turned = time.monotonic() - 1000
+        assert "heartbeats have stopped" in probes.not_alive()
+    model.close()
+
+
+def test_readiness_asks_for_the_stream_and_no_drain() -> None:
+    connected, model = [True], Model()
+    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, lambda _attempt, _why: None)
+    probes = Probes(Pulse(), heart, 10.0, lambda: connected[0])
+    assert probes.not_ready() == []
+    connected[0] = False
+    assert probes.not_ready() == ["no stream from the server"]
+    probes.drain()
+    assert probes.not_ready() == ["draining", "no stream from the server"]
+    model.close()
+
+
+def test_traces_are_off_or_their_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(traces("off", "me", "g")) is Traces
+    monkeypatch.delitem(sys.modules, "worker.otel", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(NotInstalled, match="WORKER_TRACES is 'otlp', which needs the extra `otel`"):
+        traces("otlp", "me", "g")
