@@ -11,11 +11,17 @@ mkdir -p "$STATE/bin"
 
 say() { printf '%s %s\n' "$(date +%T)" "$*"; }
 
-# Address of the Debian mirror that this machine uses itself.
+# Address of the Debian mirror that this machine uses itself. Kept: once packages of the next
+# release are in, the machine may give that one's name as its own.
 debian_mirror() {
   local release
-  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $release" | head -n1
+  if [ ! -s "$STATE/mirror" ]; then
+    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $release" |
+      head -n1 >"$STATE/mirror"
+  fi
+  [ -s "$STATE/mirror" ] || { say "no Debian mirror among this machine's sources" >&2; return 1; }
+  cat "$STATE/mirror"
 }
 
 # Runs apt-get on the machine's own sources, whose lists a new machine may not have yet.
