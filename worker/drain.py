@@ -104,7 +104,7 @@ class Drain:
             time.sleep(LOOK)
         for attempt in self._table.held():
             if self._release(attempt, patience) and self._table.finish(attempt):
-                self._ledger.ended(attempt, "released")
+                self._ledger.handed_back(attempt)
             self._doors.stop_body(attempt)
         self._wire.close()
 

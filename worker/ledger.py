@@ -24,7 +24,7 @@ INFO, WARNING, ERROR = 20, 30, 40
 class Ledger:
     """Tells journal and metrics. Safe to use from any thread.
 
-    `totals` counts ended attempts by outcome, for the member's last line.
+    `totals` counts ended attempts by outcome, and those handed back, for the last line.
     """
 
     def __init__(self, journal: Journal, metrics: Metrics, traces: Traces | None = None) -> None:
@@ -68,6 +68,12 @@ class Ledger:
         fine = outcome in ("resolved", "suspended", "released")
         self.journal.write(line, INFO if fine else WARNING)
         self.traces.ended(attempt, outcome, error)
+
+    def handed_back(self, attempt: Attempt) -> None:
+        """Tell the end of an attempt that a drain gave back."""
+        self.totals["handed back"] = self.totals.get("handed back", 0) + 1
+        self.metrics.count("leases_handed_back")
+        self.ended(attempt, "released")
 
     def lost(self, attempt: Attempt, why: str) -> None:
         """Tell of a lease that is gone; `ended` follows."""

@@ -209,7 +209,7 @@ class Member:
         return MemberStopped(
             done=totals.get("resolved", 0),
             failed=totals.get("rejected", 0),
-            handed_back=totals.get("released", 0),
+            handed_back=totals.get("handed back", 0),
             lost=totals.get("lost", 0) + totals.get("refused", 0),
         )
 

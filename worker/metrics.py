@@ -167,8 +167,6 @@ class Metrics:
         self.count("attempts_ended", function, outcome)
         self.count("busy_seconds", by=seconds)
         self._made["attempt_duration_seconds"].labels(function).observe(seconds, _exemplar(attempt))
-        if outcome == "released":
-            self.count("leases_handed_back")
         # Of a function that waits durably each settled wait explains one claim before this one.
         if attempt.suspends and attempt.version - 1 > attempt.waits:
             self.count("reclaims", function)

@@ -55,6 +55,7 @@ def test_a_second_signal_hands_back_at_once(place: Place) -> None:
     assert worker.wait(5) == 0
     assert time.monotonic() - began < 3
     assert [line.outcome for line in place.lines(Ended, job)] == ["released"]
+    assert worker.line("member.stopped", 0.1)["handed_back"] == 1
     assert [line["held"] for line in worker.lines("drain.step")] == [1, 1, 1, 1, 0]
     assert place.task(job)["state"] == "pending"
 
