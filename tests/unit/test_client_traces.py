@@ -1,0 +1,52 @@
+"""Traces of submissions: a span each, whose ids travel with the job."""
+
+import sys
+
+import pytest
+
+from client.load import Job
+from client.submit import Confirmation
+from client.tracing import NotInstalled, Traces, traces
+from contract.jobs import Call
+
+JOB = Job("a", Call(func="f"), 1.0)
+
+
+def test_off_keeps_and_sends_nothing() -> None:
+    off = traces("off", "me")
+    off.submitted(JOB)
+    assert type(off) is Traces
+    assert off.traceparent(JOB) == ""
+
+
+def test_without_the_extra_it_is_the_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "client.otel", None)
+    with pytest.raises(NotInstalled, match="needs the extra `otel`"):
+        traces("otlp", "me")
+
+
+def test_a_submission_is_a_span_and_the_job_carries_its_ids() -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not installed")
+    from opentelemetry import trace  # noqa: PLC0415 - an extra
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: PLC0415
+        InMemorySpanExporter,
+    )
+
+    from client.otel import OpenTelemetryTraces  # noqa: PLC0415
+
+    exported = InMemorySpanExporter()
+    told = OpenTelemetryTraces("me", SimpleSpanProcessor(exported))
+    told.submitted(JOB)
+    carried = told.traceparent(JOB)
+    told.retried(JOB, "no answer")
+    told.confirmed(Confirmation(JOB, new=True, differs=False, seconds=0.1))
+    told.close()
+    (span,) = exported.get_finished_spans()
+    assert span.context is not None
+    ids = trace.format_trace_id(span.context.trace_id), trace.format_span_id(span.context.span_id)
+    assert carried.rpartition("-")[0] == f"00-{ids[0]}-{ids[1]}"
+    assert int(carried[-2:], 16) & 1  # sampled
+    assert span.name == "submit f"
+    assert dict(span.attributes or {})["fleet.job"] == "a"
+    assert [event.name for event in span.events] == ["retried"]
