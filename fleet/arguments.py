@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import NoReturn
 
-from contract.settings import url
+from contract.settings import Kind, name, url
 
 
 class Mistake(Exception):  # noqa: N818 - the user's, in one line
@@ -45,7 +45,15 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 def address(text: str) -> str:
     """Read the address of a server."""
-    kind = url()
+    return _of_kind(url(), text)
+
+
+def group(text: str) -> str:
+    """Read the name of a group."""
+    return _of_kind(name("group"), text)
+
+
+def _of_kind[T](kind: Kind[T], text: str) -> T:
     with _explained(text, kind.accepts):
         return kind.read(text)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from contract import exits, words
 from contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
-from fleet.arguments import Mistake, Parser, address, number, whole
+from fleet.arguments import Mistake, Parser, address, group, number, whole
 from fleet.demo_plan import JOBS_A_KILL, wrong
 from fleet.demo_plan import Options as DemoOptions
 
@@ -44,9 +44,14 @@ def _steward(parser: Parser) -> None:
 
 def _token() -> str | None:
     """From the environment, or from the file that RESONATE_TOKEN_FILE names, as in every room."""
+    given = os.environ.get("RESONATE_TOKEN")
     file = os.environ.get("RESONATE_TOKEN_FILE")
-    kept = Path(file).read_text(encoding="utf-8").strip() if file else None
-    return os.environ.get("RESONATE_TOKEN") or kept or None
+    if given or not file:
+        return given or None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or None
+    except OSError as error:
+        raise Mistake(f"RESONATE_TOKEN_FILE is {file!r}: {error.strerror}") from None
 
 
 def demo(commands: Any) -> None:
@@ -94,7 +99,13 @@ def up(commands: Any) -> None:
     )
     add("--server", type=address, metavar="URL", help="a server that runs; default: embedded")
     add("--store", type=Path, metavar="FILE", help="keeps all promises; default: in memory")
-    add("--group", default=words.DEFAULT_GROUP, metavar="NAME", help="default: worker-group")
+    add(
+        "--group",
+        type=group,
+        default=words.DEFAULT_GROUP,
+        metavar="NAME",
+        help="default: worker-group",
+    )
     add("--functions", metavar="MODULE", help="with `register(registry)`; default: the examples'")
     add("--lease", type=number(0.3, 86_400), default=LEASE_SECONDS, metavar="S", help="default: 60")
     add("--drain", type=number(0, 86_400), default=DRAIN_SECONDS, metavar="S", help="default: 30")

@@ -156,6 +156,31 @@ def test_a_server_that_is_not_there_is_one_line_and_exit_4(command: tuple[str, .
     assert "http://127.0.0.1:9 cannot be reached" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("chaos", "plan", "one-kill", "--seed", "7"), 0),
+        (("chaos", "plan", "no-such-scenario"), 2),
+        (("report", "no/such/folder"), 2),
+        (("bench", "--help"), 0),
+        (("up", "--group", "Not A Group"), 2),
+        (("ps", "--server", "nowhere"), 2),
+        ((), 2),
+    ],
+)
+def test_doors_to_the_rooms_and_mistakes(command: tuple[str, ...], code: int) -> None:
+    done = run_room("fleet", *command)
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == (code == 2)
+
+
+def test_a_token_file_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
+    missing = str(tmp_path / "token")
+    done = run_room("fleet", "ps", env={"RESONATE_TOKEN_FILE": missing})
+    assert done.returncode == 2
+    assert done.stderr == f"fleet: RESONATE_TOKEN_FILE is {missing!r}: No such file or directory\n"
+
+
 def test_help_names_every_command_and_version_prints() -> None:
     shown = run_room("fleet", "--help").stdout
     for command in ("demo", "up", "ps", "top", "quarantine", "chaos", "report", "bench"):
