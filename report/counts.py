@@ -4,8 +4,8 @@ import math
 from collections import defaultdict
 
 from contract.journal import Ended, RunEnded
-from report.evidence import Seen
 from report.facts import FINAL, Facts
+from report.seen import Seen
 
 
 def gave_up(facts: Facts) -> bool:

@@ -7,13 +7,8 @@ import msgspec
 
 from contract.journal import AnyLine, BadLine, Line, read
 from contract.run import Plan, Records, RunFolder
-
-
-class Seen[L: Line](msgspec.Struct, frozen=True):
-    """A journal line and where it stands: `<file>:<line>`."""
-
-    where: str
-    line: L
+from report.relevant import of_this_run
+from report.seen import Seen
 
 
 class Torn(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +53,7 @@ def gather(folder: RunFolder) -> Evidence:
         lines += good
         torn += bad
     lines.sort(key=lambda seen: seen.line.at)
+    lines = of_this_run(lines, plan, records)
     return Evidence(plan=plan, records=records, lines=lines, torn=torn, unread=unread)
 
 

@@ -11,7 +11,8 @@ from contract.jobs import Result, result_of
 from contract.journal import Confirmed, HandedOver, Struck
 from contract.run import Plan, PlannedJob, Record
 from contract.words import TAG_TIMER
-from report.evidence import Evidence, Seen
+from report.evidence import Evidence
+from report.seen import Seen
 
 #: Faults that end or stop one member; the others are aimed at the server or at the whole fleet.
 DEADLY = ("kill", "out-of-memory")

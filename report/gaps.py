@@ -12,7 +12,7 @@ from contract.journal import (
     RunStarted,
     StewardStarted,
 )
-from report.facts import Facts, Gaps
+from report.facts import FINAL, OPEN, Facts, Gaps, Member
 
 
 def gaps_of(facts: Facts) -> Gaps:
@@ -73,7 +73,7 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
     for member in facts.members.values():
         if not member.announced:
             cut.setdefault(member.name, []).append(member.lines[0][1])
-        if member.stopped is None and member.died is None:
+        if member.stopped is None and member.died is None and not _may_live_on(facts, member):
             cut.setdefault(member.name, []).append(member.lines[-1][1])
     for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
         ended = {seen.line.who for seen in facts.evidence.of(last)}
@@ -81,6 +81,21 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
             if seen.line.who not in ended:
                 cut.setdefault(seen.line.who, []).append(seen.where)
     return cut
+
+
+def _may_live_on(facts: Facts, member: Member) -> bool:
+    """Say whether a journal without a last word may be whole all the same.
+
+    On Kubernetes the fleet was there before the run and is there after it. Whatever is known
+    from elsewhere to have been this member's must be in its journal then.
+    """
+    plan = facts.evidence.plan
+    if plan is None or plan.place != "kubernetes":
+        return False
+    brought = {one.job for one in member.attempts if one.outcome in FINAL}
+    results = (job for job in facts.jobs.values() if job.result)
+    named = {job.id for job in results if job.result and job.result.member == member.name}
+    return named <= brought and not any(one.outcome == OPEN for one in member.attempts)
 
 
 def _writer(facts: Facts, file: str) -> str:

@@ -24,7 +24,7 @@ from contract.journal import (
     Struck,
 )
 from contract.run import PlannedJob, Record
-from report.evidence import Evidence, Seen
+from report.evidence import Evidence
 from report.facts import (
     CUT,
     DEADLY,
@@ -42,6 +42,7 @@ from report.facts import (
     takes_hold,
 )
 from report.gaps import gaps_of
+from report.seen import Seen
 
 #: Lines that only a member writes.
 BY_A_MEMBER = (MemberStarted, MemberReady, MemberStopped, DrainStep, Claimed, Ended, LeaseLost)

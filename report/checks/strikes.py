@@ -3,9 +3,9 @@
 from typing import Any
 
 from contract.journal import Claimed, Ended, Joined, MemberStarted, Missed, ServerLost, StepEnded
-from report.evidence import Seen
 from report.facts import AT_A_MEMBER, DEADLY, Facts, Strike, takes_hold
 from report.findings import Finding, found
+from report.seen import Seen
 
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
