@@ -22,7 +22,8 @@ Say = Callable[[str, str], None]
 class Striker:
     """Holds the orders that are still open and does those whose moment has come.
 
-    Strikes run as tasks of `group`, so that a long one delays no other.
+    Strikes run as tasks of `group`, so that a long one delays no other; those on the whole fleet
+    wait for each other.
     """
 
     def __init__(self, orders: list[Order], adapter: Adapter, journal: Journal, say: Say) -> None:
@@ -31,6 +32,8 @@ class Striker:
         self._journal = journal
         self._say = say
         self._under_way: set[asyncio.Task[None]] = set()
+        # Two scalings at once would undo each other.
+        self._all_at_once = asyncio.Lock()
         self._struck: set[str] = set()
         self._met: set[str] = set()
 
@@ -83,7 +86,8 @@ class Striker:
         order, hold = one.order, one.hold
         try:
             if hold is None:
-                done = await self._strike_fleet(order, view, server)
+                async with self._all_at_once:
+                    done = await self._strike_fleet(order, view, server)
             else:
                 done = await self._strike_member(order, hold, view, server)
         except (PlaceFailed, Refused, Unreachable) as failed:
