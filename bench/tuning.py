@@ -108,18 +108,14 @@ async def _server_busy(place: Place, seconds: float) -> float:
 
 
 def _token(prefix: str) -> str:
-    """Return an unsigned token, for a server that takes those (`auth.publickey` = `none`).
+    """Return a token that nobody signed, for a server that takes those (`auth.publickey` = `none`).
 
     It is good for ids that begin with `prefix`; one with a prefix may not search.
     """
     claims = {"exp": int(time.time()) + 3600, "prefix": prefix}
-    parts = [{"alg": "none", "typ": "JWT"}, claims]
-    return (
-        ".".join(
-            base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts
-        )
-        + "."
-    )
+    parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+    coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts]
+    return ".".join(part.rstrip("=") for part in coded) + ".unsigned"
 
 
 #: Setting, the values to try, what to look at.
