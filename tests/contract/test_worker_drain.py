@@ -36,7 +36,7 @@ def test_what_is_held_is_finished(place: Place) -> None:
     worker.line("drain.step")
     assert page(worker, "/readyz")[0] == 503
     assert page(worker, "/livez")[0] == 200
-    assert worker.wait(10) == 0
+    assert worker.wait(30) == 0
     assert steps(worker) == STEPS
     assert set(place.server.wait_results(jobs, 1)) == set(jobs)
     assert {place.task(job)["version"] for job in jobs} == {1}
@@ -49,11 +49,11 @@ def test_a_second_signal_hands_back_at_once(place: Place) -> None:
     job = place.job("compute_something", 60.0)
     place.claimed(job)
     worker.terminate()
-    wait_until(lambda: "finishing" in steps(worker), 5, "the drain waits")
+    wait_until(lambda: "finishing" in steps(worker), 20, "the drain waits")
     began = time.monotonic()
     worker.send(signal.SIGINT)
-    assert worker.wait(5) == 0
-    assert time.monotonic() - began < 3
+    assert worker.wait(30) == 0
+    assert time.monotonic() - began < 10
     assert [line.outcome for line in place.lines(Ended, job)] == ["released"]
     assert worker.line("member.stopped", 0.1)["handed_back"] == 1
     assert [line["held"] for line in worker.lines("drain.step")] == [1, 1, 1, 1, 0]
@@ -65,7 +65,7 @@ def test_a_blocked_loop_is_drained_too(place: Place) -> None:
     job = place.job("block_the_loop", 60.0)
     place.claimed(job)
     worker.terminate()
-    assert worker.wait(10) == 0
+    assert worker.wait(30) == 0
     assert steps(worker) == STEPS
     assert place.task(job)["state"] == "pending"
 
@@ -74,11 +74,11 @@ def test_a_checkpointed_step_stays_done(place: Place, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     first = place.worker("first", WORKER_DRAIN="0", WORKER_FUNCTIONS=AWKWARD)
     job = place.job("two_steps", str(notes))
-    first.line("step.ended")
+    first.line("step.ended", 30)
     first.terminate()
-    assert first.wait(5) == 0
+    assert first.wait(30) == 0
     place.worker("second", WORKER_DRAIN="0", WORKER_FUNCTIONS=AWKWARD)
-    assert place.server.wait_results([job], 10)[job] == [job, "first", "second"]
+    assert place.server.wait_results([job], 30)[job] == [job, "first", "second"]
     assert notes.read_text().split() == ["first", "second"]
 
 
@@ -88,7 +88,7 @@ def test_a_server_that_is_gone_does_not_keep_the_member(fleet: Fleet) -> None:
     worker.line("job.claimed")
     fleet.server.kill()
     worker.terminate()
-    assert worker.wait(15) == 0
+    assert worker.wait(30) == 0
     assert worker.lines("hand-back.failed")
 
 
@@ -103,5 +103,5 @@ def test_as_process_1_of_a_container(place: Place) -> None:
     assert outer.line("member.started")["process"] == 1
     inner = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
     os.kill(int(inner[0]), signal.SIGINT)
-    assert outer.wait(10) == 0
+    assert outer.wait(30) == 0
     assert steps(outer) == STEPS

@@ -35,7 +35,7 @@ def retries(place: Place, job: str) -> list[str]:
 @pytest.mark.usefixtures("worker")
 def test_arguments_are_taken_as_declared(place: Place) -> None:
     job = place.job("add", 2, 3)
-    assert place.server.wait_results([job], 10)[job] == 5
+    assert place.server.wait_results([job], 30)[job] == 5
 
 
 @pytest.mark.usefixtures("worker")
@@ -52,7 +52,7 @@ def test_misfit_arguments_are_final(place: Place) -> None:
 
 def test_what_a_function_logs_says_which_job(place: Place, worker: Process) -> None:
     job = place.job("chat")
-    place.server.wait_results([job], 10)
+    place.server.wait_results([job], 30)
     line = worker.line("library.my.own")
     assert (line["job"], line["attempt"]) == (job, 1)
     assert line["text"] == f"half way through {job}"
@@ -70,7 +70,7 @@ def test_an_error_is_retried_then_rejects(place: Place, worker: Process) -> None
 @pytest.mark.usefixtures("worker")
 def test_a_retry_may_succeed(place: Place, tmp_path: Path) -> None:
     job = place.job("fail_once", str(tmp_path / "notes"))
-    assert place.server.wait_results([job], 10)[job] == job
+    assert place.server.wait_results([job], 30)[job] == job
     assert len(place.lines(Claimed, job)) == 1
 
 
@@ -97,14 +97,14 @@ def test_a_job_that_cannot_run_here_is_not_tried_in_a_loop(place: Place, functio
     first, second, *_ = place.lines(Claimed, job)
     assert second.at - first.at >= 0.9
     assert place.ended(job).error
-    assert place.server.wait_results([fine], 5)[fine] == 2
+    assert place.server.wait_results([fine], 30)[fine] == 2
 
 
 def test_a_module_that_is_not_ours(shared_fleet: Fleet) -> None:
     own = Place(shared_fleet)
     own.worker("own", WORKER_FUNCTIONS="tests.support.thumbnails")
     job = own.job("thumbnails", [64, 128])
-    assert own.server.wait_results([job], 10)[job] == [f"{job}@64", f"{job}@128"]
+    assert own.server.wait_results([job], 30)[job] == [f"{job}@64", f"{job}@128"]
     assert own.ended(job).function == "thumbnails"
     own.close()
 
@@ -113,7 +113,7 @@ def test_versions_run_side_by_side(place: Place, worker: Process) -> None:
     one = place.job("versioned")
     two = place.job("versioned", version=2)
     three = place.job("versioned", version=3)
-    assert place.server.wait_results([one, two], 10) == {one: "one", two: "two"}
+    assert place.server.wait_results([one, two], 30) == {one: "one", two: "two"}
     assert place.ended(three).outcome == "unknown-function"
     assert worker.running
 

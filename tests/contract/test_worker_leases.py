@@ -17,7 +17,7 @@ def test_long_blocking_jobs_run_once_with_beats_per_origin(place: Place) -> None
     with Proxy(place.server.url) as proxy:
         place.worker(RESONATE_URL=proxy.url, WORKER_SLOTS="8", WORKER_LEASE="1")
         jobs = [place.job("compute_something", 3.0) for _ in range(8)]
-        results = place.server.wait_results(jobs, 20)
+        results = place.server.wait_results(jobs, 30)
         beats = proxy.kind("task.heartbeat")
     assert [results[job]["attempt"] for job in jobs] == [1] * 8
     assert all(len({task["id"] for task in beat["tasks"]}) == 1 for beat in beats)
@@ -29,7 +29,7 @@ def test_long_blocking_jobs_run_once_with_beats_per_origin(place: Place) -> None
 def test_a_blocked_loop_keeps_its_lease(place: Place) -> None:
     place.worker(WORKER_LEASE="0.6", WORKER_FUNCTIONS=AWKWARD)
     job = place.job("block_the_loop", 1.8)
-    assert place.server.wait_results([job], 10)[job] == job
+    assert place.server.wait_results([job], 30)[job] == job
     assert place.task(job)["version"] == 1
 
 
@@ -39,13 +39,13 @@ def test_a_frozen_member_stops_what_it_lost(place: Place, tmp_path: Path) -> Non
     job = place.job("count_up", 2.0, str(notes))
     place.claimed(job)
     frozen.pause()
-    wait_until(lambda: place.task(job)["state"] == "pending", 5, "the lease lapses")
+    wait_until(lambda: place.task(job)["state"] == "pending", 20, "the lease lapses")
     frozen.resume()
-    lost = frozen.line("lease.lost")
+    lost = frozen.line("lease.lost", 30)
     assert (lost["task"], lost["attempt"], lost["why"]) == (job, 1, "lapsed")
-    wait_until(notes.exists, 5, "the body ends")
+    wait_until(notes.exists, 20, "the body ends")
     assert notes.read_text().splitlines()[0] == "Stopped"
-    place.server.wait_results([job], 15)
+    place.server.wait_results([job], 30)
     place.ended(job, 2)
     assert [line.outcome for line in place.lines(Ended, job)] == ["lost", "resolved"]
     assert place.task(job)["version"] == 2
@@ -58,7 +58,7 @@ def test_a_late_result_is_refused_and_counted(place: Place) -> None:
     place.claimed(job)
     assert place.server.call("task.halt", id=job)[0] == 200
     assert place.ended(job).outcome == "refused"
-    assert worker.line("lease.lost")["why"] == "halted"
+    assert worker.line("lease.lost", 30)["why"] == "halted"
     assert (place.server.promise(job) or {})["state"] == "pending"
     assert "fleet_worker_late_results_refused_total 1.0" in metrics(worker)
 
@@ -70,10 +70,10 @@ def test_a_partitioned_member_gives_up_after_its_lease(place: Place, tmp_path: P
         job = place.job("wait_on_loop", 30, str(notes))
         place.claimed(job)
         proxy.cut()
-        assert worker.line("lease.lost")["why"] == "lapsed"
-        wait_until(notes.exists, 5, "the body ends")
+        assert worker.line("lease.lost", 30)["why"] == "lapsed"
+        wait_until(notes.exists, 20, "the body ends")
         assert notes.read_text() == "cancelled\n"
         proxy.mend()
-        worker.line("server.back")
+        worker.line("server.back", 30)
         place.claimed(job, 2)
     assert len(worker.lines("lease.lost")) == 1

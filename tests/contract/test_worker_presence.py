@@ -64,7 +64,7 @@ def test_hello_and_bye(place: Place, steward: Listener, member: Process) -> None
     member.terminate()
     assert steward.hear() == Bye()
     assert steward.hear() is None
-    assert member.wait(5) == 0
+    assert member.wait(30) == 0
 
 
 def test_death_closes_the_connection_at_once(steward: Listener, member: Process) -> None:
@@ -90,6 +90,6 @@ def test_the_member_comes_back_and_stops_what_was_handed_over(
     assert place.server.call("task.release", id=job, version=1)[0] == 200
     steward.say(Welcome())
     steward.say(Released(tasks=[(job, 1), ("somebody-elses", 4)]))
-    lost = member.line("lease.lost", 5)
+    lost = member.line("lease.lost", 30)
     assert (lost["task"], lost["attempt"]) == (job, 1)
     assert len(member.lines("lease.lost")) == 1

@@ -38,12 +38,12 @@ def test_a_token_opens_stream_claims_and_heartbeats(
     token = unsigned(**claims)
     worker = guarded.worker("w", RESONATE_TOKEN=token, WORKER_LEASE="0.6")
     guarded.submit("--cost", "1.5", "--id", "tenant", RESONATE_TOKEN=token)
-    assert worker.line("job.ended", 15)["outcome"] == "resolved"
+    assert worker.line("job.ended", 30)["outcome"] == "resolved"
     assert not worker.lines("lease.lost")
 
 
 def test_without_a_token_the_member_is_never_ready(guarded: Fleet) -> None:
     worker = guarded.worker("w", ready=False)
-    assert "401" in worker.line("server.lost")["why"]
+    assert "401" in worker.line("server.lost", 30)["why"]
     worker.terminate()
-    assert worker.wait(10) == 0
+    assert worker.wait(30) == 0

@@ -43,12 +43,12 @@ class Place:
 
     def claimed(self, job: str, times: int = 1) -> Claimed:
         """Wait until `job` has been claimed so often; return the last claim."""
-        wait_until(lambda: len(self.lines(Claimed, job)) >= times, 15, f"{times} claims of {job}")
+        wait_until(lambda: len(self.lines(Claimed, job)) >= times, 30, f"{times} claims of {job}")
         return self.lines(Claimed, job)[-1]
 
     def ended(self, job: str, times: int = 1) -> Ended:
         """Wait until so many attempts of `job` have ended; return the last."""
-        wait_until(lambda: len(self.lines(Ended, job)) >= times, 15, f"{times} ends of {job}")
+        wait_until(lambda: len(self.lines(Ended, job)) >= times, 30, f"{times} ends of {job}")
         return self.lines(Ended, job)[-1]
 
     def task(self, job: str) -> dict[str, Any]:
