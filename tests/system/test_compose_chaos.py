@@ -25,6 +25,7 @@ SCENARIOS = {
     "partition": None,
     "server-restart": None,
     "rolling-restart": None,
+    "tests/system/scale-3-5-2.toml": None,
 }
 
 
@@ -34,9 +35,19 @@ def images() -> None:
     Stack().compose("--profile", "*", "build", "--quiet", timeout=600)
 
 
-def chaos(name: str, runs: Path) -> subprocess.CompletedProcess[str]:
+def chaos(scenario: str, runs: Path) -> subprocess.CompletedProcess[str]:
     project = f"fleet-chaos-{uuid4().hex[:8]}"
-    command = [sys.executable, "-m", "fleet", "chaos", "run", name, "--on", "compose", "--strike"]
+    command = [
+        sys.executable,
+        "-m",
+        "fleet",
+        "chaos",
+        "run",
+        scenario,
+        "--on",
+        "compose",
+        "--strike",
+    ]
     command += ["--seed", "11", "--runs", str(runs), "--project", project]
     return subprocess.run(
         command,
