@@ -22,7 +22,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    command = [project / "docker" / "secrets", *args]
+    command = [str(project / "docker" / "secrets"), *args]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -39,9 +39,9 @@ def test_tokens_are_signed_and_say_what_they_are_good_for(project: Path, tmp_pat
         assert claims.items() <= json.loads(part(body)).items()
         assert json.loads(part(body))["exp"] > json.loads(part(body))["iat"]
         (tmp_path / "signature").write_bytes(part(signature))
-        verify = ["openssl", "dgst", "-sha256", "-verify", folder / "public-key.pem"]
+        verify = ["openssl", "dgst", "-sha256", "-verify", str(folder / "public-key.pem")]
         subprocess.run(
-            [*verify, "-signature", tmp_path / "signature"],
+            [*verify, "-signature", str(tmp_path / "signature")],
             input=f"{head}.{body}".encode(),
             check=True,
             stdout=subprocess.DEVNULL,
