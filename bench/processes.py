@@ -74,7 +74,7 @@ class Processes:
         # As where the fleet is installed: compiled once, not at each start.
         self.env = {
             "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+            "PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench"),
         }
         self._started: list[Process] = []
 
@@ -100,7 +100,7 @@ class Processes:
         return self.start(name, [sys.executable, "-m", module, *more], env)
 
 
-def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 60) -> None:
+def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 120) -> None:
     """Wait until `ready()`.
 
     Raises:
