@@ -1,8 +1,8 @@
 """Is every claim that the server counted in a member's journal, and no other, and each once?
 
 The version of a task counts its claims. So claims 1 to version of each task must stand in the
-journals. One way out is left, for a member that was killed between the server's answer and its
-own line:
+journals; the last one, which brought the result, without exception. For the others one way out is
+left, for a member that was killed between the server's answer and its own line:
 
 - it died without goodbye, and the claim was possible by then and not yet followed by another;
 - it had a slot free for it, and either that slot or the job came free in the last instant;
@@ -19,7 +19,7 @@ from contract.ids import root_of
 from contract.journal import Died, DrainStep, Ended
 from contract.run import Record
 from report.checks.outages import unsure
-from report.facts import OPEN, Attempt, Facts, Member, is_timer
+from report.facts import FINAL, OPEN, Attempt, Facts, Member, is_timer
 from report.findings import Finding, found
 
 #: A kill falls between a claim and its line only this shortly after the claim, in seconds.
@@ -81,6 +81,8 @@ def _excused(facts: Facts, record: Record, attempts: list[Attempt], number: int)
     before = [one for one in attempts if one.number < number]
     after = [one for one in attempts if one.number > number]
     settled = record.promise.settled_at
+    if record.promise.state in FINAL and record.task and number == record.task.version:
+        return False  # somebody lived long enough to bring the result under this very claim
     low = max([record.promise.created_at / 1000, *[one.began for one in before]])
     if before and before[-1].outcome != OPEN:
         low = max(low, before[-1].until)

@@ -3,12 +3,14 @@
 from contract.journal import Died, FalseAlarm
 from contract.run import Plan
 from report.checks.outages import outages
-from report.facts import AT_A_MEMBER, CUT, Attempt, Facts
+from report.facts import AT_A_MEMBER, CUT, DEADLY, Attempt, Facts, Strike
 from report.findings import Finding, found
 from report.recoveries import RENEWALS, strike_behind
 
 #: A stopped body needs this long to be gone, in seconds, on a busy machine.
 TO_STOP = 2.0
+#: After an outage a member needs this long at most, in seconds, to renew what it still holds.
+TO_RENEW = 3.0
 #: Faults that end members in order, several of them, and may in the end kill one.
 FLEET_WIDE = ("scale", "rolling-restart")
 #: A fleet-wide strike may take this long to end a member (drain and the platform's grace).
@@ -80,9 +82,16 @@ def _held_on(one: Attempt) -> bool:
 def _explained(facts: Facts, one: Attempt) -> bool:
     if (one.task, one.number) in facts.handed_over or one.outcome == CUT:
         return True
-    if strike_behind(facts, one) is not None:
+    strike = strike_behind(facts, one)
+    if strike is not None and strike.fault in FLEET_WIDE:
         return True
-    return any(begin <= one.until and end >= one.began for begin, end in outages(facts))
+    lease = facts.evidence.plan.lease if facts.evidence.plan else 0.0
+    return any(
+        begin <= one.until
+        and end >= one.began
+        and end - begin + TO_RENEW >= lease * (1 - 1 / RENEWALS)
+        for begin, end in outages(facts)
+    )
 
 
 def deaths(facts: Facts) -> list[Finding]:
@@ -109,11 +118,16 @@ def _struck(facts: Facts, member: str, at: float) -> bool:
     return any(
         strike.at <= at + 1
         and (
-            (strike.fault in AT_A_MEMBER and strike.target == member)
+            (strike.fault in AT_A_MEMBER and strike.target == member and _lasts(strike, at))
             or (strike.fault in FLEET_WIDE and at <= (strike.healed or strike.at) + DRAIN)
         )
         for strike in facts.strikes
     )
+
+
+def _lasts(strike: Strike, at: float) -> bool:
+    """Say whether a strike explains a death at `at`: a thawed member has no reason to die."""
+    return strike.fault in DEADLY or at <= (strike.healed or strike.at) + DRAIN
 
 
 CHECKS = (ignored, lapsed, deaths)

@@ -76,7 +76,9 @@ class _Member:
     alive: bool = True
     taking: bool = True
     thawed: float = 0.0
+    frozen: bool = False
     running: dict[str, int] = field(default_factory=dict)
+    begun: set[tuple[str, int]] = field(default_factory=set)
     counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
@@ -189,10 +191,7 @@ class Player:
             free = [
                 one
                 for one in self.members.values()
-                if one.alive
-                and one.taking
-                and len(one.running) < one.slots
-                and one.thawed <= self.now
+                if one.alive and one.taking and len(one.running) < one.slots and not one.frozen
             ]
             if not free:
                 return
@@ -202,11 +201,16 @@ class Player:
     def claim(self, job: _Job, member: _Member) -> None:
         job.version += 1
         member.running[job.plan.id] = job.version
-        self.at(WAY, lambda: self.begin(job, member, job.version))
+        version = job.version
+        self.at(WAY, lambda: self.begin(job, member, version))
 
     def begin(self, job: _Job, member: _Member, version: int) -> None:
-        if not member.alive:
+        if not self._holds(job, member, version):
             return
+        if member.frozen:
+            self.at(self._thaw_in(member), lambda: self.begin(job, member, version))
+            return
+        member.begun.add((job.plan.id, version))
         job.began = self.now
         plan = job.plan
         waited = round(self.now - job.created, 6)
@@ -228,18 +232,22 @@ class Player:
     def _holds(self, job: _Job, member: _Member, version: int) -> bool:
         return member.alive and member.running.get(job.plan.id) == version
 
+    def _thaw_in(self, member: _Member) -> float:
+        """Return the seconds until a frozen member goes on, just after it has looked about."""
+        return max(member.thawed - self.now, 0.0) + 1e-6
+
     def step(self, job: _Job, member: _Member, version: int, number: int) -> None:
         if not self._holds(job, member, version):
             return
-        if member.thawed > self.now:
-            self.at(member.thawed - self.now, lambda: self.step(job, member, version, number))
+        if member.frozen:
+            self.at(self._thaw_in(member), lambda: self.step(job, member, version, number))
             return
         promise = f"{job.plan.id}:{number}"
         share = job.plan.cost / job.plan.steps
         self.write(member.name, j.StepBegan(job=job.plan.id, attempt=version, promise=promise))
 
         def stored() -> None:
-            if self._holds(job, member, version) and member.thawed <= self.now:
+            if self._holds(job, member, version) and not member.frozen:
                 job.stored = number
                 line = j.StepEnded(
                     job=job.plan.id, attempt=version, promise=promise, seconds=share - 0.002
@@ -251,8 +259,8 @@ class Player:
     def finish(self, job: _Job, member: _Member, version: int) -> None:
         if not self._holds(job, member, version):
             return
-        if member.thawed > self.now:
-            self.at(member.thawed - self.now, lambda: self.finish(job, member, version))
+        if member.frozen:
+            self.at(self._thaw_in(member), lambda: self.finish(job, member, version))
             return
         plan = job.plan
         job.settled = self.now
@@ -268,7 +276,8 @@ class Player:
         self.ended(job, member, version, "resolved")
 
     def ended(self, job: _Job, member: _Member, version: int, outcome: str) -> None:
-        member.running.pop(job.plan.id, None)
+        if member.running.get(job.plan.id) == version:
+            del member.running[job.plan.id]
         member.counts[outcome] += 1
         plan = job.plan
         line = j.Ended(
@@ -289,6 +298,10 @@ class Player:
 
     def strike(self, index: int, blow: Blow, job: _Job, member: _Member) -> None:
         held = sorted(member.running.items())
+        if not member.alive or job.plan.id not in member.running or member.frozen:
+            missed = j.Missed(strike=index, fault=blow.fault, why="its holder is struck already")
+            self.write("chaos", missed)
+            return
         struck = j.Struck(
             strike=index,
             fault=blow.fault,
@@ -331,7 +344,7 @@ class Player:
         self.dispatch()
 
     def freeze(self, index: int, blow: Blow, member: _Member) -> None:
-        member.thawed = self.now + blow.seconds
+        member.thawed, member.frozen = self.now + blow.seconds, True
         held = dict(member.running)
         lapses = blow.seconds > self.plan.lease
         if lapses:
@@ -342,9 +355,14 @@ class Player:
             healed = j.Healed(strike=index, fault=blow.fault, target=member.name)
             self.write("chaos", healed)
             for task, version in held.items() if lapses else ():
+                if (task, version) not in member.begun:  # its answer came too late
+                    if member.running.get(task) == version:
+                        del member.running[task]
+                    continue
                 lost = j.LeaseLost(job=task, task=task, attempt=version, why="taken")
                 self.write(member.name, lost)
                 self.ended(self.jobs[task], member, version, "lost")
+            member.frozen = False
             self.dispatch()
 
         self.at(blow.seconds, thaw)

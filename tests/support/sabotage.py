@@ -365,7 +365,8 @@ def a_job_is_parked(run: Run) -> str:
 
 @sabotage("FAIL")
 def a_member_dies_for_no_reason(run: Run) -> str:
-    died = j.Died(member=someone_else(run, quiet_job(run)), tasks=[])
+    struck = {line.target for line in run.journals["chaos"] if isinstance(line, j.Struck)}
+    died = j.Died(member=next(who for who in members(run) if who not in struck), tasks=[])
     add(run, "steward", died, line_of(run, quiet_job(run), j.Ended).at)
     return "unexplained-death"
 
