@@ -15,19 +15,22 @@ LEVELS = ("debug", "info", "warning", "error")
 Event = MutableMapping[str, Any]
 
 
-def configure(format: str, level: str, who: str, stream: TextIO | None = None) -> None:
+def configure(
+    format: str, level: str, who: str, stream: TextIO | None = None, group: str = ""
+) -> None:
     """Set up logging for this process, the libraries' included.
 
-    A JSON line has `at` (Unix seconds), `level`, `action` (a stable word) and `who`, then the
-    event's own fields. `auto` is text on a terminal and JSON elsewhere. Lines go to standard
-    error so that a command's own output stays clean; containers collect both.
+    A JSON line has `at` (Unix seconds), `level`, `action` (a stable word) and `who`, the `group` of
+    a process that has one, then the event's own fields. `auto` is text on a terminal and JSON
+    elsewhere. Lines go to standard error so that a command's own output stays clean; containers
+    collect both.
     """
     out = stream if stream is not None else sys.stderr
     as_text = format == "text" or (format == "auto" and out.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        _stamp(who),
+        _stamp(who, group),
         structlog.processors.format_exc_info,
     ]
     renderer: Any
@@ -66,14 +69,16 @@ def _libraries(shared: list[Any], renderer: Any, out: TextIO, threshold: int) ->
     root.setLevel(threshold)
 
 
-def _stamp(who: str) -> Any:
+def _stamp(who: str, group: str) -> Any:
+    own = {"who": who, "group": group} if group else {"who": who}
+
     def stamp(_: Any, __: str, event: Event) -> Event:
         action = event.pop("event")
         stamped = {
             "at": round(time.time(), 6),
             "level": event.pop("level"),
             "action": action,
-            "who": who,
+            **own,
         }
         return {**stamped, **event}
 

@@ -24,7 +24,7 @@ def live(signals: "queue.SimpleQueue[str]") -> int:
     except BadSettings as bad:
         return _refuse(*bad.lines)
     name = name_of(settings)
-    logs.configure(settings.log_format, settings.log_level, name)
+    logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
     sdk.quiet()
     log = structlog.get_logger()
     log.info("settings", **effective(settings))
