@@ -5,6 +5,7 @@ Knows nothing of strikes: it starts, scales, restarts and ends. `chaos.local` st
 """
 
 import asyncio
+import random
 import socket
 import sys
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from chaos.gate import Gate
 from chaos.shape import HOST, OPT_IN, Shape, client_env, server_env, steward_env, worker_env
 from contract.run import RunFolder
 from contract.wire import Unreachable, Wire
+
+#: Ports for the fleet's own processes: from, and below.
+PORTS: Final = (15_000, 32_000)
 
 #: Those who start a fleet need no other import.
 __all__ = ["HOST", "READY_SECONDS", "LocalFleet", "LocalMember", "Shape", "free_port"]
@@ -48,10 +52,17 @@ class LocalMember:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nobody listens on just now, and that stays free for a slow start.
+
+    It is none of those that the system gives to outgoing connections (from 32768 on Linux, 49152
+    elsewhere): one of these may be taken before, or between, the starts of a process.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
 
 
 class LocalFleet:
