@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from chaos.processes import HOST, PORTS, free_port
 
 
@@ -13,9 +15,13 @@ def test_a_free_port_can_be_listened_on_and_is_none_for_outgoing_connections() -
         listener.listen()
 
 
-def test_a_port_that_is_listened_on_is_not_free() -> None:
+def test_a_port_that_is_listened_on_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = free_port()
     with socket.socket() as listener:
-        taken = free_port()
         listener.bind((HOST, taken))
         listener.listen()
-        assert taken not in {free_port() for _ in range(50)}
+        free = free_port()
+        drawn = iter([taken, taken, free])
+        monkeypatch.setattr("chaos.processes.random.randrange", lambda *_: next(drawn))
+        assert free_port() == free
+        assert list(drawn) == []
