@@ -9,13 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import msgspec
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from chaos.__main__ import main as chaos
 from contract import exits
 from contract.journal import Claimed, Confirmed, Line, read_folder
-from contract.run import RunFolder
+from contract.run import Plan, RunFolder
 from fleet.screen import draw
 from fleet.story import Story
 from report import pictures
@@ -64,8 +65,15 @@ def live_view(folder: RunFolder) -> str:
     story.apply(line for line in lines if line.at <= now)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(draw(story, min(jobs, default=now), now))
-    picture = console.export_svg(title="fleet demo", theme=MONOKAI, unique_id="live")
+    picture = console.export_svg(
+        title=f"live: {_scenario(folder)}", theme=MONOKAI, unique_id="live"
+    )
     return without_fonts(picture)
+
+
+def _scenario(folder: RunFolder) -> str:
+    plan = msgspec.json.decode(folder.plan.read_bytes(), type=Plan)
+    return f"{plan.scenario}, seed {plan.seed}"
 
 
 def without_fonts(svg: str) -> str:
