@@ -208,7 +208,8 @@ class Desk:
         if job is not None:
             self._spent.note(id, job.version)
             self._choice.granted()
-            self._looks.won()
+            if not job.heard:
+                self._looks.won()
 
     def refused(self, id: str) -> None:
         """Note that somebody else was faster; the slot is free again."""

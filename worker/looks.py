@@ -128,7 +128,7 @@ class Looks:
         self._after = after
 
     def won(self) -> None:
-        """Note that a claim was granted: looking pays."""
+        """Note that a job was claimed that no hint had told of: looking pays."""
         self._rest = 0.0
 
     def lost(self, *, empty: bool) -> None:
@@ -146,8 +146,7 @@ class Looks:
         self._back_off(now)
 
     def hurry(self) -> None:
-        """Note that a slot is free again: do not rest, knowledge being as old as it is."""
-        self._rest = 0.0
+        """Note that a slot is free again: look once without resting, unless that is known."""
         self._rest_until = min(self._rest_until, self._sent + self.fresh(1))
 
     def _back_off(self, now: float) -> None:
