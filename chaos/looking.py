@@ -16,7 +16,9 @@ SWEEP: Final = 2
 class Looker:
     """Remembers what earlier looks showed, so that each costs few requests.
 
-    A lease's age is counted from the first look that saw it, never from a member's clock.
+    A lease's age is counted from the last look that did not see it yet, never from a member's
+    clock: after a time without looks, as while the server was away, it counts as old, since its
+    member may have given it up meanwhile.
     """
 
     def __init__(self, wire: Wire, plan: Plan, now: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +28,7 @@ class Looker:
         self._open = dict.fromkeys(self._jobs)
         self._seen: dict[tuple[str, int], float] = {}
         self._steps: dict[str, int] = {}
-        self._began = now()
+        self._began = self._last = now()
         self.parked: set[str] = set()
 
     def begin(self) -> None:
@@ -51,6 +53,7 @@ class Looker:
         leases = {(task.id, task.version) for task in held}
         self._seen = {key: at for key, at in self._seen.items() if key in leases}
         holds = [await self._hold(task, seen) for task in held if task.pid]
+        self._last = seen
         return View(
             elapsed=seen - self._began,
             total=len(self._jobs),
@@ -81,7 +84,7 @@ class Looker:
         return False
 
     async def _hold(self, task: Task, seen: float) -> Hold:
-        since = self._seen.setdefault((task.id, task.version), seen)
+        since = self._seen.setdefault((task.id, task.version), self._last)
         job = self._jobs[root_of(task.id)]
         part = await self._part(job, seen - since)
         return Hold(task=task.id, version=task.version, member=task.pid or "", part=part)

@@ -1,0 +1,110 @@
+"""What a look makes of the server's answers: ages of leases, jobs that have ended."""
+
+from collections.abc import AsyncIterator
+
+from chaos.looking import Looker
+from chaos.triggers import Hold
+from contract.run import Plan, PlannedJob
+from contract.wire import Promise, Task, Wire
+
+
+class Shown(Wire):
+    """A server that shows what the test says, at the time that the test says."""
+
+    def __init__(self) -> None:
+        super().__init__("http://nowhere.invalid")
+        self.now = 100.0
+        self.held: dict[str, tuple[str, int]] = {}
+        self.states: dict[str, str] = {}
+        self.halted: set[str] = set()
+
+    async def all_tasks(self, state: str, limit: int = 1000) -> AsyncIterator[Task]:
+        assert (state, limit) == ("acquired", 1000)
+        for id_, (member, version) in self.held.items():
+            yield Task(id=id_, state="acquired", version=version, pid=member)
+
+    async def promise(self, id: str) -> Promise | None:
+        return Promise(id=id, state=self.states[id]) if id in self.states else None
+
+    async def task(self, id: str) -> Task | None:
+        return Task(id=id, state="halted" if id in self.halted else "pending", version=1)
+
+
+def looker(wire: Shown, jobs: int, steps: int = 0) -> Looker:
+    planned = [
+        PlannedJob(id=f"j-{n}", at=0, function="f", cost=10.0, group="g", steps=steps)
+        for n in range(1, jobs + 1)
+    ]
+    plan = Plan(
+        scenario="s",
+        seed=1,
+        place="processes",
+        members=1,
+        slots=1,
+        lease=60.0,
+        steward=True,
+        deadline=60.0,
+        jobs=planned,
+        strikes=[],
+    )
+    wire.states |= {job.id: "pending" for job in planned}
+    return Looker(wire, plan, now=lambda: wire.now)
+
+
+async def only_hold(one: Looker) -> Hold:
+    (hold,) = (await one.look()).holds
+    return hold
+
+
+async def test_a_lease_grows_older_from_the_look_before_it() -> None:
+    wire = Shown()
+    one = looker(wire, 1)
+    await one.look()
+    wire.now, wire.held = 100.5, {"j-1": ("m", 1)}
+    assert (await only_hold(one)).part == 0.05
+    wire.now = 104.0
+    assert (await only_hold(one)).part == 0.4
+    wire.now = 200.0
+    assert (await only_hold(one)).part == 1.0
+
+
+async def test_a_lease_found_after_a_time_without_looks_counts_as_old() -> None:
+    wire = Shown()
+    one = looker(wire, 1)
+    await one.look()
+    wire.now, wire.held = 109.0, {"j-1": ("m", 1)}
+    assert (await only_hold(one)).part == 0.9
+
+
+async def test_a_new_claim_begins_anew() -> None:
+    wire = Shown()
+    one = looker(wire, 1)
+    wire.held = {"j-1": ("m", 1)}
+    await one.look()
+    wire.now = 108.0
+    assert (await only_hold(one)).part == 0.8
+    wire.held = {"j-1": ("other", 2)}
+    wire.now = 109.0
+    hold = await only_hold(one)
+    assert (hold.member, hold.version, hold.part) == ("other", 2, 0.1)
+
+
+async def test_a_job_with_steps_is_as_far_as_its_steps() -> None:
+    wire = Shown()
+    one = looker(wire, 1, steps=4)
+    wire.held = {"j-1": ("m", 1)}
+    wire.states |= {"j-1:1": "resolved", "j-1:2": "resolved", "j-1:3": "pending"}
+    assert (await only_hold(one)).part == 0.5
+
+
+async def test_settled_and_parked_jobs_have_ended_and_strangers_are_not_looked_at() -> None:
+    wire = Shown()
+    one = looker(wire, 3)
+    wire.held = {"j-1": ("m", 1), "stranger": ("m", 1)}
+    wire.states["j-2"] = "resolved"
+    wire.halted.add("j-3")
+    view = await one.look()
+    assert [hold.job for hold in view.holds] == ["j-1"]
+    assert view.ended == {"j-2", "j-3"}
+    assert one.parked == {"j-3"}
+    assert (view.done, view.total) == (2, 3)
