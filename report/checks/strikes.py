@@ -93,7 +93,8 @@ def _contradiction(facts: Facts, strike: Strike, task: str, version: int) -> str
     mine = next((one for one in claims if one.member == strike.target), None)
     if other and not mine:
         return f"chaos says {strike.target} held claim {version} of {task}; {other.member} did"
-    if mine and mine.until < strike.at - 1:
+    # A member gives a lease up by its own clock; after an outage the server may still show it.
+    if mine and mine.outcome != "lost" and mine.until < strike.at - 1:
         return f"{strike.target} had ended claim {version} of {task} before it was struck"
     record = facts.record_of(task)
     if record and record.task and record.task.version < version:
