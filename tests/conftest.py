@@ -15,6 +15,20 @@ for _key in [key for key in os.environ if key.startswith(SCRUBBED) and key != SE
     del os.environ[_key]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only a real server can show where none is given: it runs where one is."""
+    left_out = [item for item in items if item.get_closest_marker("real") and not _is_real(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_real(item: pytest.Item) -> bool:
+    if item.get_closest_marker("containers"):
+        return "devserver" not in os.environ.get("COMPOSE_FILE", "devserver")
+    return "real" in kinds()
+
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts processes for one test and ends them after it; logs are in `tmp_path`/logs."""

@@ -14,7 +14,7 @@ from contract.words import PROTOCOL
 from devserver.state import State
 from devserver.store import Store
 from tests.support.processes import Processes
-from tests.support.servers import Server, kinds
+from tests.support.servers import Server
 from tests.support.steps import START, Step, comparable, queue_and_tasks, sequences
 
 type Records = dict[str, dict[str, Any]]
@@ -112,8 +112,6 @@ class RealServer:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    if "real" not in kinds():
-        pytest.skip("RESONATE_SERVER_BIN names no real server")
     env = {"RESONATE_DEBUG": "true", "RESONATE_TASKS__RETRY_TIMEOUT": "30000"}
     with (
         Processes(tmp_path_factory.mktemp("real")) as processes,
@@ -122,6 +120,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
         yield server
 
 
+@pytest.mark.real
 @settings(
     max_examples=60,
     deadline=None,

@@ -15,8 +15,7 @@ from contract.words import DEFAULT_GROUP
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.processes import Processes, free_port
-from tests.support.servers import Server, kinds
-from tests.support.services import need
+from tests.support.servers import Server, ServerKind
 from tests.support.waiting import wait_until
 
 
@@ -56,11 +55,13 @@ def test_a_new_member_starts_on_what_waits(fleet: Fleet) -> None:
     assert all(line.attempt == 1 for line in fleet.journal_of(Claimed))
 
 
-def test_a_token_that_may_not_search_leaves_hints(processes: Processes, tmp_path: Path) -> None:
-    need(
-        "real" in kinds(), "RESONATE_SERVER_BIN names no real server: the embedded one has no auth"
-    )
-    server = Server("real", processes, env={"RESONATE_AUTH__PUBLICKEY": "none"})
+def test_a_token_that_may_not_search_leaves_hints(
+    server_kind: ServerKind, processes: Processes, tmp_path: Path
+) -> None:
+    """The embedded server knows no tokens, but refuses searches alike where it is told to."""
+    real = {"RESONATE_AUTH__PUBLICKEY": "none"}
+    env = real if server_kind == "real" else {"DEVSERVER_FORBID_SEARCH": "true"}
+    server = Server(server_kind, processes, env=env)
     fleet = Fleet(server, processes, tmp_path)
     port = free_port()
     worker = fleet.worker("limited", RESONATE_TOKEN=token("0"), WORKER_PORT=str(port))

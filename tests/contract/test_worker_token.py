@@ -2,18 +2,16 @@
 
 import base64
 import json
-import os
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.fleet import Fleet
-from tests.support.processes import SERVER_BIN, Processes
+from tests.support.processes import Processes
 from tests.support.servers import Server
-from tests.support.services import need
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.real]
 
 
 def unsigned(**claims: object) -> str:
@@ -25,7 +23,6 @@ def unsigned(**claims: object) -> str:
 
 @pytest.fixture
 def guarded(processes: Processes, tmp_path: Path) -> Fleet:
-    need(bool(os.environ.get(SERVER_BIN)), f"{SERVER_BIN} names no real server")
     return Fleet(
         Server("real", processes, env={"RESONATE_AUTH__PUBLICKEY": "none"}), processes, tmp_path
     )

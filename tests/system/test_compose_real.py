@@ -16,13 +16,6 @@ pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(30
 AUTH = "compose.auth.yaml"
 
 
-def need_real_server() -> None:
-    """The embedded server knows neither PostgreSQL nor tokens: where it stands in, skip."""
-    need_containers()
-    if "devserver" in os.environ["COMPOSE_FILE"]:
-        pytest.skip("the embedded server stands in; RESONATE_SERVER_BIN or _IMAGE names a real one")
-
-
 @contextmanager
 def stack(*secrets: str, **env: str) -> Iterator[Stack]:
     subprocess.run([ROOT / "docker" / "secrets", *secrets], check=True, stdout=subprocess.DEVNULL)
@@ -42,8 +35,9 @@ def test_postgres_17_runs_as_its_own_user_on_a_root_that_nobody_can_write_to() -
         assert "ead-only" in docker("exec", database.id, "sh", "-c", "touch /x 2>&1 || true")
 
 
+@pytest.mark.real
 def test_the_server_on_postgres_is_killed_in_the_middle_and_nothing_is_lost() -> None:
-    need_real_server()
+    need_containers()
     with stack(STORE="postgres", WORKER_SLOTS="2", COMPOSE_PROFILES="postgres") as fleet:
         fleet.up(workers=3)
         jobs = fleet.submit("--count", "24", "--cost", "0.5..1", "--seed", "5")
@@ -62,8 +56,9 @@ def test_the_server_on_postgres_is_killed_in_the_middle_and_nothing_is_lost() ->
         assert docker(*ask) == "24"
 
 
+@pytest.mark.real
 def test_narrow_tokens_do_for_worker_and_client_and_no_token_for_nobody() -> None:
-    need_real_server()
+    need_containers()
     files = f"{os.environ['COMPOSE_FILE']}:{AUTH}"
     with stack("auth", COMPOSE_FILE=files) as fleet:
         fleet.up(workers=2)
