@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chaos.processes import free_port
 from tests.support.waiting import wait_until
+
+__all__ = ["ROOT", "SCRUBBED", "SERVER_BIN", "Process", "Processes", "free_port", "run_room"]
 
 #: Settings of the shell that runs the tests must not reach the processes under test.
 SCRUBBED = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
@@ -25,13 +27,6 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without any setting of ours, then `extra`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra or {})
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Process:
