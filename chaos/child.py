@@ -34,6 +34,7 @@ class StartFailed(Exception):  # noqa: N818 - says what happened, with the log's
 def clean_env(extra: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without any setting of a fleet's, then `extra`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile everything anew
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra)
 
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without any setting of ours, then `extra`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile everything anew
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra or {})
 
 
