@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 
 from contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
-from contract.wire import Task, Wire
+from contract.wire import Task, Unreachable, Wire
 from contract.words import DEFAULT_GROUP, TAG_TARGET, anycast
 
 _decoder = msgspec.json.Decoder(FromSteward)
@@ -40,7 +40,11 @@ async def fulfil(wire: Wire, job: str, version: int, value: Any) -> int:
 
 
 async def is_pending(wire: Wire, job: str) -> bool:
-    task = await wire.task(job)
+    """Tell whether a job waits; a server that is just coming back says nothing of it."""
+    try:
+        task = await wire.task(job)
+    except Unreachable:
+        return False
     return task is not None and task.state == "pending"
 
 

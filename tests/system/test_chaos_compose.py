@@ -13,7 +13,7 @@ from chaos.place import Member, PlaceFailed
 from chaos.plan import plan
 from contract.run import RunFolder
 from tests.support.compose import Stack, docker, need_containers
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_async
 
 pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -85,7 +85,7 @@ async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_o
 ) -> None:
     victim = container(**labels(project, OPT_IN[1]))
     place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
-    found = await place.find(name)
+    found = await wait_until_async(lambda: place.find(name), 10, "the container to say its name")
     assert found == Member(name, victim, allowed=True)
     docker("restart", "--time", "0", victim)
     with pytest.raises(PlaceFailed, match="no longer"):
