@@ -1,5 +1,6 @@
 """The Compose place strikes what is its own and has opted in, and nothing else."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ from chaos.place import Member, PlaceFailed
 from chaos.plan import plan
 from contract.run import RunFolder
 from tests.support.compose import Stack, docker, need_containers
-from tests.support.waiting import wait_until, wait_until_async
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -85,7 +86,9 @@ async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_o
 ) -> None:
     victim = container(**labels(project, OPT_IN[1]))
     place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
-    found = await wait_until_async(lambda: place.find(name), 10, "the container to say its name")
+    async with asyncio.timeout(20):  # until the container has said its name
+        while (found := await place.find(name)) is None:
+            await asyncio.sleep(0.05)
     assert found == Member(name, victim, allowed=True)
     docker("restart", "--time", "0", victim)
     with pytest.raises(PlaceFailed, match="no longer"):
