@@ -87,7 +87,7 @@ async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_o
     victim = container(**labels(project, OPT_IN[1]))
     place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
     async with asyncio.timeout(20):  # until the container has said its name
-        while (found := await place.find(name)) is None:
+        while (found := await place.find(name)) is None:  # noqa: ASYNC110 - Docker tells nobody
             await asyncio.sleep(0.05)
     assert found == Member(name, victim, allowed=True)
     docker("restart", "--time", "0", victim)
