@@ -59,7 +59,8 @@ def test_recoveries_agree_with_the_journals(watched: WatchedFleet) -> None:
     prometheus, fleet = watched.prometheus, watched.fleet
     victim = watched.worker("w0")
     watched.worker("w1")
-    jobs = fleet.submit("--count", "4", "--cost", "1.5")
+    wait_until(lambda: prometheus.value("sum(up)") == 4, 30, "all four are scraped")
+    jobs = fleet.submit("--count", "4", "--cost", "2.5")
     member = fleet.member(victim)
     wait_until(
         lambda: [line for line in fleet.journal_of(Claimed) if line.who == member],
@@ -91,6 +92,7 @@ def test_jobs_add_no_series(watched: WatchedFleet) -> None:
     def series() -> float:
         return prometheus.value('count({job=~"worker|steward"})')
 
+    wait_until(lambda: prometheus.value("sum(up)") == 3, 30, "all three are scraped")
     first = fleet.submit("--count", "20", "--cost", "0")
     wait_until(lambda: all_done(fleet, first), 20, "20 jobs to end")
     fleet.submit("--function", "stranger-0", "--args", "[]")
