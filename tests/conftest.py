@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: servers and fleets of real processes."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.support.servers import Server, ServerKind, kinds
 # Whatever the shell sets for a fleet of its own must not leak into a test.
 for _key in [key for key in os.environ if key.startswith(SCRUBBED) and key != SERVER_BIN]:
     del os.environ[_key]
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and so would every process
+# that they start; a signal that is handled here is back to its default there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
