@@ -1,36 +1,14 @@
 """What a place is: somewhere a fleet runs and can be struck. One adapter each."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 from contract.run import Fault, Place, Plan, RunFolder
 
 #: What each place can do. A scenario that asks for more is refused when it is planned.
 CAN: Final[dict[Place, frozenset[Fault]]] = {
-    "processes": frozenset(
-        {
-            "kill",
-            "terminate",
-            "pause",
-            "partition",
-            "server-restart",
-            "rolling-restart",
-            "scale",
-            "out-of-memory",
-        }
-    ),
-    "compose": frozenset(
-        {
-            "kill",
-            "terminate",
-            "pause",
-            "partition",
-            "server-restart",
-            "rolling-restart",
-            "scale",
-            "out-of-memory",
-        }
-    ),
+    "processes": frozenset(get_args(Fault)),
+    "compose": frozenset(get_args(Fault)),
     "kubernetes": frozenset(
         {"kill", "terminate", "server-restart", "rolling-restart", "scale", "out-of-memory"}
     ),
