@@ -122,10 +122,10 @@ class ComposePlace:
         await self._docker.run(*network, member.handle)
         return f"back on {self._backend}"
 
-    async def restart_server(self) -> str:
+    async def restart_server(self, away: float) -> str:
         (server,) = await self._docker.containers("server")
         self._check(server)
-        answer = await self._kill(server)
+        answer = await self._take_away(server, away) if away else await self._kill(server)
         async with Wire(self.url, self.token, timeout=2.0) as wire:
             try:
                 await wire.wait_ready(READY_SECONDS)
@@ -192,6 +192,15 @@ class ComposePlace:
         with suppress(PlaceFailed):
             await self._docker.run("exec", one.id, "sh", "-c", "kill -9 -1")
         return f"kill -9 inside {one.name}"
+
+    async def _take_away(self, one: Container, seconds: float) -> str:
+        """A stop by hand, which no restart policy undoes."""
+        await self._docker.run("kill", one.id)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._docker.run("start", one.id)
+        return f"docker kill {one.name}, docker start after {seconds:g} s"
 
     async def _fill(self, one: Container) -> str:
         if not one.memory:

@@ -169,7 +169,8 @@ class KubernetesPlace:
     async def heal(self, fault: Fault, member: Member) -> str:
         raise PlaceFailed(f"{fault} of {member.member} is not done here")
 
-    async def restart_server(self) -> str:
+    async def restart_server(self, away: float) -> str:
+        _ = away  # refused when it is planned: a deployment waits for nobody
         (server,) = self.pods.of("server")
         self._check(server)
         await self._delete(server, grace=0)

@@ -103,9 +103,9 @@ class LocalPlace:
         place.child.send(signal.SIGCONT)
         return f"SIGCONT to process {place.child.process}"
 
-    async def restart_server(self) -> str:
+    async def restart_server(self, away: float) -> str:
         try:
-            return await self.fleet.restart_server()
+            return await self.fleet.restart_server(away)
         except StartFailed as failed:
             raise PlaceFailed(str(failed)) from None
 

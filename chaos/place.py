@@ -14,6 +14,14 @@ CAN: Final[dict[Place, frozenset[Fault]]] = {
     ),
 }
 
+#: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment
+#: starts another server pod at once, whoever ends the one there is.
+CANNOT_LAST: Final[dict[Place, frozenset[Fault]]] = {
+    "processes": frozenset(),
+    "compose": frozenset(),
+    "kubernetes": frozenset({"server-restart"}),
+}
+
 #: Where a strike takes longer to land, jobs last longer: costs, deadline and promised seconds are
 #: multiplied by this, and the rate divided. Otherwise a job's second half may be over before an
 #: engine has acted. Leases stay as they are.
@@ -70,7 +78,9 @@ class Adapter(Protocol):
         """End a lasting fault (pause, partition)."""
         ...
 
-    async def restart_server(self) -> str: ...
+    async def restart_server(self, away: float) -> str:
+        """Kill the server; after `away` seconds see that it is there again, on its store."""
+        ...
 
     async def rolling_restart(self) -> str:
         """Replace every member in turn, each ready before the next goes."""

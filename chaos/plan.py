@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.place import CAN, PACE
+from chaos.place import CAN, CANNOT_LAST, PACE
 from chaos.scenario import LASTING, ON_A_MEMBER, BadScenario, Scenario, Strike, When
 from contract.run import Fault, Place, Plan, PlannedJob, PlannedStrike
 from contract.words import DEFAULT_GROUP
@@ -17,8 +17,9 @@ DIGITS: Final = 3
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A strike of a plan in full: `strike` is its number, `when` its trigger with nothing open.
 
-    `job` is the id behind `when.job`. `seconds`: how long a lasting fault lasts. `draw`, 0 to 1,
-    picks among candidates where the trigger names none.
+    `job` is the id behind `when.job`. `seconds`: how long a lasting fault lasts, 0 for none.
+    `to`: how many members a scaling leaves; `back`: how many there are after its `seconds`.
+    `draw`, 0 to 1, picks among candidates where the trigger names none.
     """
 
     strike: int
@@ -28,6 +29,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     seconds: float = 0.0
     to: int = 0
+    back: int = 0
     draw: float = 0.0
 
 
@@ -134,6 +136,11 @@ def _refuse(scenario: Scenario, place: Place) -> None:
         f"{scenario.name}: {place} cannot do {fault}; accepted: {can}"
         for fault in sorted(asked - CAN[place])
     ]
+    lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
+    wrong += [
+        f"{scenario.name}: {place} cannot do {fault} with seconds; accepted: none"
+        for fault in sorted(lasting & CANNOT_LAST[place])
+    ]
     if wrong:
         raise BadScenario(wrong)
 
@@ -184,8 +191,9 @@ def _expand(scenario: Scenario, strike: Strike, begin: str, draws: random.Random
             when=_at_turn(when, job, turn),
             job=_id(begin, job) if job else "",
             attempt=turn if job else 0,
-            seconds=round((strike.leases or 0) * scenario.fleet.lease, DIGITS),
+            seconds=round(strike.seconds or (strike.leases or 0) * scenario.fleet.lease, DIGITS),
             to=strike.to or 0,
+            back=scenario.fleet.members,
             draw=round(draws.random(), 6),
         )
         for turn in range(1, times + 1)
@@ -221,5 +229,8 @@ def _target(order: Order) -> str:
     if order.fault in ON_A_MEMBER:
         return ("its holder" if order.job else "a busy member") + lasting
     if order.fault == "scale":
-        return f"to {order.to} members"
-    return "the server" if order.fault == "server-restart" else "every member in turn"
+        then = f" for {order.seconds:g} s, then to {order.back}" if order.seconds else ""
+        return f"to {order.to} members{then}"
+    if order.fault == "server-restart":
+        return f"the server, away for {order.seconds:g} s" if order.seconds else "the server"
+    return "every member in turn"

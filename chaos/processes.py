@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from chaos import targets
 from chaos.child import Child, StartFailed
 from chaos.gate import Gate
 from chaos.shape import HOST, OPT_IN, Shape, client_env, server_env, steward_env, worker_env
@@ -68,8 +69,8 @@ def free_port() -> int:
 class LocalFleet:
     """Starts a fleet on entering and ends it on leaving, whatever happened in between.
 
-    Logs go to `folder.logs`, journals to `folder.journal`. `on_change` is called after each
-    start and end of a member.
+    Logs go to `folder.logs`, journals to `folder.journal`; `folder.targets` says where to scrape.
+    `on_change` is called after each start and end of a member.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class LocalFleet:
         self.server: Child | None = None
         self.steward: Child | None = None
         self.failures: list[str] = []
-        self._changed = on_change or (lambda: None)
+        self._on_change = on_change or (lambda: None)
         self._server_port, self._server_metrics = free_port(), free_port()
         self._steward_port, self._presence_port = free_port(), free_port()
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -112,11 +113,26 @@ class LocalFleet:
         return self
 
     async def _start(self) -> None:
+        for job in targets.JOBS:
+            targets.write(self.folder.targets, job, ())
         if self.shape.server is None:
             await self.start_server()
+            self._scrape("server", self._server_metrics)
         if self.shape.steward:
             await self.start_steward()
+            self._scrape("steward", self._steward_port)
         await self.scale(self.shape.members)
+
+    def _changed(self) -> None:
+        """Members came or went. One that starts again in its place is scraped all the while."""
+        group = self.shape.group
+        places = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
+        found = [(f"{HOST}:{port}", labels) for port, labels in places]
+        targets.write(self.folder.targets, "worker", found)
+        self._on_change()
+
+    def _scrape(self, job: str, port: int) -> None:
+        targets.write(self.folder.targets, job, [(f"{HOST}:{port}", {})])
 
     async def __aexit__(
         self,
@@ -156,13 +172,19 @@ class LocalFleet:
                 if late or not server.running:
                     raise StartFailed(f"the server does not answer:\n{server.tail()}")
 
-    async def restart_server(self) -> str:
-        """Kill -9 the server and start it again on its store; return what happened in words."""
+    async def restart_server(self, away: float = 0.0) -> str:
+        """Kill -9 the server and start it again on its store after `away` seconds.
+
+        Returns what happened, in words.
+        """
         if self.server is None:
             raise StartFailed("the server was given by its address; it is not ours to restart")
         old = self.server
         code = await old.kill()
-        await self.start_server()
+        try:
+            await asyncio.sleep(away)
+        finally:  # also when the run is given up meanwhile
+            await self.start_server()
         return f"process {old.process} ended with {code}, now {self.server.process}"
 
     # The steward.
@@ -301,4 +323,6 @@ class LocalFleet:
             if process is not None:
                 await process.stop(10)
         self.members.clear()
+        for job in targets.JOBS:
+            targets.write(self.folder.targets, job, ())
         await self._gates.aclose()

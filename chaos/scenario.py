@@ -10,14 +10,16 @@ import msgspec
 from chaos.checking import Checker, Field, at_least, between, flag, one_of, pair, text, whole
 from chaos.lines import locate
 from contract.run import FAULTS, Fault, Promises
-from contract.words import COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_SOMETHING
+from contract.words import COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_ON_LOOP, COMPUTE_SOMETHING
 
 #: Faults that are done to one member, chosen at the moment of the strike.
 ON_A_MEMBER: Final = frozenset({"kill", "terminate", "pause", "partition", "out-of-memory"})
 #: Faults that last for a while and are then healed.
 LASTING: Final = frozenset({"pause", "partition"})
+#: Faults of the whole fleet that can be made to last, and then are undone.
+HOLDING: Final = ("server-restart", "scale")
 
-FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS)
+FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_ON_LOOP)
 SHIPPED: Final = Path(__file__).parent / "scenarios"
 
 
@@ -66,12 +68,17 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Strike(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of strike. `leases`: how long it lasts. `to`: how many members a scaling leaves."""
+    """One kind of strike. `leases`: how long it lasts. `to`: how many members a scaling leaves.
+
+    `seconds`: how long the server stays away before it is started again, or how long a scaling
+    stands before the fleet is as large again as it began.
+    """
 
     fault: Fault
     when: When
     leases: float | None = None
     to: int | None = None
+    seconds: float | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +116,7 @@ _strike = (
     Field("when", dict, "a table such as { job = 7, part = 0.5 }", required=True),
     Field("leases", *between(0.1, 100)),
     Field("to", *whole(0, 100)),
+    Field("seconds", *between(0.1, 3600)),
 )
 _when = (
     _job_number,
@@ -218,6 +226,9 @@ def _belongs(strike: dict[str, Any], path: tuple[str | int, ...], checker: Check
             checker.miss((*path, key), f"a number: {fault} needs it")
         if not needed(fault) and key in strike:
             checker.refuse((*path, key), strike[key], f"nothing with {fault}; only {where}")
+    if "seconds" in strike and fault not in HOLDING:
+        allowed = f"nothing with {fault}; only {', '.join(HOLDING)}"
+        checker.refuse((*path, "seconds"), strike["seconds"], allowed)
 
 
 def _when_is_one(

@@ -159,10 +159,20 @@ class Striker:
     def _on_all(self, order: Order) -> tuple[str, str, Callable[[], Awaitable[str]]]:
         """Return target, words and deed of a strike that is not on one member."""
         if order.fault == "server-restart":
-            return "server", "killed", self._adapter.restart_server
+            return "server", "killed", lambda: self._adapter.restart_server(order.seconds)
         if order.fault == "rolling-restart":
             return "members", "replaced in turn", self._adapter.rolling_restart
-        return "members", f"to be {order.to}", lambda: self._adapter.scale(order.to)
+        return "members", f"to be {order.to}", lambda: self._scale(order)
+
+    async def _scale(self, order: Order) -> str:
+        answer = await self._adapter.scale(order.to)
+        if not order.seconds:
+            return answer
+        try:
+            await asyncio.sleep(order.seconds)
+        finally:  # also when the run is given up: the fleet is as large again as it was
+            back = await self._adapter.scale(order.back)
+        return f"{answer}; after {order.seconds:g} s {back}"
 
     def _miss(self, order: Order, why: str) -> None:
         self._journal.write(Missed(strike=order.strike, fault=order.fault, why=why))

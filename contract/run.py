@@ -6,6 +6,7 @@
       server.json      what the server says happened (`Records`), taken when the run had ended
       verdict.json     what the report found
       report.html      the same for eyes
+      targets/*.json   where its processes can be scraped meanwhile (Prometheus's file discovery)
 
 The judge reads nothing else.
 """
@@ -119,3 +120,4 @@ class RunFolder:
         self.report = root / "report.html"
         self.trace = root / "trace.json"
         self.logs = root / "logs"
+        self.targets = root / "targets"

@@ -12,6 +12,8 @@ DEFAULT_GROUP: Final = "worker-group"
 COMPUTE_SOMETHING: Final = "compute_something"
 COMPUTE_DURABLY: Final = "compute_durably"
 COMPUTE_IN_STEPS: Final = "compute_in_steps"
+#: What a function must not do, so that its alert can be seen: it blocks its member's event loop.
+COMPUTE_ON_LOOP: Final = "compute_on_loop"
 
 #: Tags of a durable promise that the server or the SDK act on.
 TAG_TARGET: Final = "resonate:target"

@@ -24,6 +24,16 @@ async def compute_durably(ctx: Context, id: str, compute_cost: float) -> Result:
     return end(id, compute_cost)
 
 
+async def compute_on_loop(ctx: Context, id: str, compute_cost: float) -> Result:
+    """Block the member's event loop for `compute_cost` seconds: a mistake, there to be seen.
+
+    An `async def` that computes instead of waiting keeps its member from all else meanwhile.
+    """
+    end = ctx.get_dependency(Witness).begin()
+    time.sleep(compute_cost)  # noqa: ASYNC251 - what this function is for
+    return end(id, compute_cost)
+
+
 async def compute_in_steps(ctx: Context, id: str, compute_cost: float, steps: int = 3) -> Result:
     """Block for `compute_cost` seconds in `steps` equal parts, each checkpointed when done."""
     end = ctx.get_dependency(Witness).begin()
@@ -43,3 +53,4 @@ def register(registry: DurableRegistry) -> None:
     registry.register(compute_something)
     registry.register(compute_durably)
     registry.register(compute_in_steps)
+    registry.register(compute_on_loop)

@@ -260,5 +260,5 @@ async def test_the_server_pod_is_replaced_before_the_server_is_asked(
     async with on(api, tmp_path) as scene:
         (old,) = api.of("server")
         with pytest.raises(PlaceFailed, match="did not come back"):
-            await scene.place.restart_server()  # nothing listens at the address of this scene
+            await scene.place.restart_server(0.0)  # nothing listens at the address of this scene
         assert api.of("server") != [old]

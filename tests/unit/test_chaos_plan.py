@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chaos import scenario
 from chaos.__main__ import main
-from chaos.place import CAN
+from chaos.place import CAN, CANNOT_LAST
 from chaos.plan import orders, plan, script
 from chaos.scenario import BadScenario, Load, Scenario, Strike, When
 from client import load as client_load
@@ -111,10 +111,23 @@ def test_a_lasting_fault_lasts_so_many_leases() -> None:
     assert orders(one, 1)[0].seconds == 2 * one.fleet.lease
 
 
+def test_what_is_done_to_the_whole_fleet_can_last_some_seconds_and_is_undone() -> None:
+    away = Strike(fault="server-restart", seconds=4, when=When(after=1))
+    empty = Strike(fault="scale", to=0, seconds=8, when=When(done=0.5))
+    one = plan(made(9, away, empty), 1, "processes")
+    told = [strike.target for strike in one.strikes]
+    assert told == ["the server, away for 4 s", "to 0 members for 8 s, then to 3"]
+    assert [(order.seconds, order.back) for order in orders(made(9, away, empty), 1)] == [
+        (4, 3),
+        (8, 3),
+    ]
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_place_cannot_do_is_refused_when_planning(place: Place) -> None:
     for name, one in SHIPPED.items():
         beyond = {strike.fault for strike in one.strikes} - CAN[place]
+        beyond |= {strike.fault for strike in one.strikes if strike.seconds} & CANNOT_LAST[place]
         if not beyond:
             assert plan(one, 1, place).place == place
             continue

@@ -104,6 +104,14 @@ def test_every_mistake_of_a_bad_file_is_told_at_once_with_line_and_accepted_valu
     assert all("accepted:" in line for line in lines)
 
 
+def test_seconds_go_with_what_is_done_to_the_whole_fleet() -> None:
+    (told,) = lines_of(GOOD.replace('fault = "kill"', 'fault = "kill"\nseconds = 3'))
+    assert told == (
+        "mine.toml:13: strikes.seconds is 3.0; accepted: nothing with kill; "
+        "only server-restart, scale"
+    )
+
+
 def test_a_file_that_is_no_toml_names_the_line() -> None:
     assert "line 2" in lines_of('about = "x"\ncount = = 3\n')[0]
 

@@ -1,0 +1,21 @@
+"""Where a local fleet can be scraped just now, as files for Prometheus's `file_sd_configs`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+#: Address, and the labels that are its identity: members export none of their own.
+Target = tuple[str, dict[str, str]]
+#: A file for each, as scrape jobs differ: `observability/prometheus/prometheus.yml`.
+JOBS: Final = ("worker", "steward", "server")
+
+
+def write(folder: Path, job: str, targets: Iterable[Target]) -> None:
+    """Replace the file of `job`, whole: it is read while it is written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = [{"targets": [address], "labels": labels} for address, labels in targets]
+    new = folder / f"{job}.json.new"
+    new.write_bytes(msgspec.json.encode(groups) + b"\n")
+    new.rename(folder / f"{job}.json")
