@@ -37,6 +37,8 @@ class Presence:
         self._hello = hello
         self._released = released
         self._end = threading.Event()
+        # A goodbye comes after the hello or in its place, never before it.
+        self._speaking = threading.Lock()
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -60,10 +62,11 @@ class Presence:
         if self._end.is_set():
             return
         self._end.set()
-        if (sock := self._socket) is not None:
-            with suppress(OSError):
-                sock.sendall(_line(Bye()))
-                sock.shutdown(socket.SHUT_RDWR)
+        with self._speaking:
+            if (sock := self._socket) is not None:
+                with suppress(OSError):
+                    sock.sendall(_line(Bye()))
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def _drop(self) -> None:
         """Close this process's copy of the connection without a word to the other side."""
@@ -88,8 +91,8 @@ class Presence:
         with socket.create_connection(self._address, timeout=5) as sock:
             sock.settimeout(None)
             _keep_alive(sock)
-            self._socket = sock
-            sock.sendall(_line(self._hello))
+            if not self._greet(sock):
+                return welcome
             with sock.makefile("rb") as lines:
                 for line in lines:
                     welcome = self._hear(msgspec.json.decode(line, type=FromSteward)) or welcome
@@ -97,6 +100,15 @@ class Presence:
         if not self._end.is_set():
             log.info("presence.lost", why="closed by the steward")
         return welcome
+
+    def _greet(self, sock: socket.socket) -> bool:
+        """Say hello, unless this member has left while it connected."""
+        with self._speaking:
+            if self._end.is_set():
+                return False
+            self._socket = sock
+            sock.sendall(_line(self._hello))
+            return True
 
     def _hear(self, message: FromSteward) -> bool:
         match message:

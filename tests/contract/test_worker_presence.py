@@ -1,8 +1,10 @@
 """The member's side of presence, against a steward made by hand."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from contract.presence import Bye, FromMember, Hello, Released, Welcome
 from tests.support.place import Place
 from tests.support.processes import Process
+from worker.presence import Presence
 
 pytestmark = pytest.mark.system
 
@@ -65,6 +68,28 @@ def test_hello_and_bye(place: Place, steward: Listener, member: Process) -> None
     assert steward.hear() == Bye()
     assert steward.hear() is None
     assert member.wait(30) == 0
+
+
+def test_a_member_that_leaves_while_it_connects_never_says_hello(
+    steward: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the end of its process would look like a death."""
+    connect = socket.create_connection
+    connecting, left = threading.Event(), threading.Event()
+
+    def slowly(*args: Any, **options: Any) -> socket.socket:
+        connecting.set()
+        left.wait(10)
+        return connect(*args, **options)
+
+    monkeypatch.setattr(socket, "create_connection", slowly)
+    hello = Hello(member="w-abcdef", group="g", slots=1)
+    with Presence(("127.0.0.1", steward.port), hello, lambda _task, _version: None) as presence:
+        assert connecting.wait(10)
+        presence.leave()
+        left.set()
+        steward.accept()
+        assert steward.hear() is None
 
 
 def test_death_closes_the_connection_at_once(steward: Listener, member: Process) -> None:

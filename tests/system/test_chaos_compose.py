@@ -18,8 +18,9 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
 
-#: What a member says when it is ready, as far as chaos reads it: its name.
-SAYS = "echo $(hostname)-abcdef is ready; exec sleep 600"
+#: What a member says when it is ready, as far as chaos reads it: its name. Again and again, since
+#: Docker may note a start later than the first word.
+SAYS = "while :; do echo $(hostname)-abcdef is ready; sleep 0.1; done"
 Container = Callable[..., str]
 
 
