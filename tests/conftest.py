@@ -20,12 +20,45 @@ for _key in [key for key in os.environ if key.startswith(SCRUBBED) and key != SE
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Tests that stand side by side on one core: they wait for processes, leases and bodies.
+A_CORE = 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many tests run side by side: none where a path was asked for, which is quicker alone."""
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return 0
+    return A_CORE * (os.cpu_count() or 1)
+
+
+# First: pytest-xdist's own hook reads the groups that are given here.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only a real server can show where none is given: it runs where one is."""
     left_out = [item for item in items if item.get_closest_marker("real") and not _is_real(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        _keep_together(item)
+    # The longest first, so that nobody waits for the last one.
+    items.sort(key=_length)
+
+
+def _keep_together(item: pytest.Item) -> None:
+    """A file's tests share what they set up; those of real processes mostly share nothing."""
+    if item.get_closest_marker("xdist_group"):
+        return
+    if item.get_closest_marker("containers"):
+        item.add_marker(pytest.mark.xdist_group("containers"))
+    elif item.get_closest_marker("node") or not item.get_closest_marker("system"):
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _length(item: pytest.Item) -> int:
+    lengths = ("containers", "node", "system")
+    marked = [n for n, name in enumerate(lengths) if item.get_closest_marker(name)]
+    return marked[0] if marked else len(lengths)
 
 
 def _is_real(item: pytest.Item) -> bool:

@@ -1,9 +1,6 @@
 """The short scenarios on processes, judged: what every submission has to survive."""
 
 import json
-import subprocess
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,30 +23,14 @@ SHORT = (
 )
 LONG = ("everything-at-once", "kill-wave", "poison", "rolling-restart")
 SEED = "7"
-#: Runs under way at once: they mostly wait for bodies and leases.
-AT_ONCE = 3
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-Done = subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Done]]]:
-    """All runs, begun at the first test and waited for by each."""
-    runs = tmp_path_factory.mktemp("runs")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(chaos, name, runs / name) for name in SHORT}
-
-
-def chaos(name: str, runs: Path) -> Done:
-    command = ("chaos", "run", name, "--seed", SEED, "--runs", str(runs))
-    return run_room("fleet", *command, timeout=240)
-
 
 @pytest.mark.parametrize("name", SHORT)
-def test_a_short_scenario_passes(name: str, begun: dict[str, Future[Done]]) -> None:
-    done = begun[name].result()
+def test_a_short_scenario_passes(name: str, tmp_path: Path) -> None:
+    command = ("chaos", "run", name, "--seed", SEED, "--runs", str(tmp_path))
+    done = run_room("fleet", *command, timeout=240)
     told = f"{done.stdout}\n{done.stderr}"
     assert done.returncode == exits.OK, told
     (place,) = (line for line in done.stdout.splitlines() if line.startswith("the whole story: "))
