@@ -1,5 +1,6 @@
 """The `fleet` command: the rooms of the house put together."""
 
+import signal
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ Handler = Callable[[Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    # Ends like Ctrl-C; where it is process 1 of a container, SIGTERM would do nothing by itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     typed = list(sys.argv[1:] if arguments is None else arguments)
     if typed and typed[0] in ROOMS:  # the room reads its own options
         return ROOMS[typed[0]](typed[1:])

@@ -5,11 +5,16 @@ import signal
 import sys
 from types import FrameType
 
+from contract.start import import_structlog, leave_when_told
+
 
 def main() -> int:
     """Run the member and return the exit code."""
-    # Before anything that takes time: as process 1 of a container a signal without a handler
-    # is lost. `SimpleQueue.put` is safe in a handler that interrupts itself.
+    leave_when_told()
+    import_structlog()
+    from worker.life import live  # noqa: PLC0415 - takes time, see contract/start.py
+
+    # `SimpleQueue.put` is safe in a handler that interrupts itself.
     signals: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -17,8 +22,6 @@ def main() -> int:
 
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, handle)
-    from worker.life import live  # noqa: PLC0415 - see above
-
     return live(signals)
 
 

@@ -153,6 +153,23 @@ def test_sigterm_ends_a_container_in_order(
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize(
+    ("role", "code"), [("worker", 0), ("steward", 0), ("devserver", 0), ("client", 130)]
+)
+def test_sigterm_during_the_imports_is_heard_where_there_is_no_init(
+    stack: Stack, tags: dict[str, str], role: str, code: int
+) -> None:
+    """Process 1 without a handler would never see it, and die when its grace is over."""
+    if role not in tags:
+        pytest.skip("the real server is under test: the embedded one is not built")
+    with hardened(stack, tags[role]) as container:
+        time.sleep(max(0.0, started_at(container) + 0.05 - time.time()))
+        docker("kill", "--signal", "TERM", container)
+        ended = partial(docker, "inspect", "--format", "{{.State.Status}}", container)
+        wait_until(lambda: ended() == "exited", 2, f"the {role} ends")
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == str(code)
+
+
 def test_a_services_process_cannot_write_to_its_root(stack: Stack) -> None:
     for name in ("server", "steward"):
         for replica in stack.replicas(name):
