@@ -14,30 +14,13 @@ import yaml
 from contract.instruments import Instrument
 from fleet.docs import METRICS
 from tests.support.manifests import ROOT
+from tests.support.queries import DASHBOARDS, QUERIES, RULES, alerts, panels, rules
 from tests.support.services import need
 
-RULES = ROOT / "observability/prometheus/rules/fleet.yaml"
 RULE_TESTS = ROOT / "observability/prometheus/tests/fleet_test.yaml"
-DASHBOARDS = sorted((ROOT / "observability/grafana/dashboards").glob("*.json"))
 
 #: Labels that the scrape gives: identity never stands in the metrics themselves.
 SCRAPED = {"job", "instance", "pod", "group"}
-#: What Grafana fills in.
-VARIABLES = {
-    "$__rate_interval": "1m",
-    "$__range": "15m",
-    "$group": ".*",
-    "$pod": ".*",
-}
-
-
-def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def alerts() -> list[dict[str, Any]]:
-    return [rule for rule in rules() if "alert" in rule]
 
 
 def exported() -> dict[str, set[str]]:
@@ -54,27 +37,6 @@ def exported() -> dict[str, set[str]]:
     return found
 
 
-def panels(path: Any) -> list[dict[str, Any]]:
-    return [p for p in json.loads(path.read_text())["panels"] if p["type"] != "row"]
-
-
-def queries() -> Iterator[tuple[str, str]]:
-    """Yield where each query stands, and the query with Grafana's variables filled in."""
-    for rule in rules():
-        yield rule.get("alert") or rule["record"], rule["expr"]
-    for path in DASHBOARDS:
-        for panel in panels(path):
-            for target in panel["targets"]:
-                expr = target["expr"]
-                for name, value in VARIABLES.items():
-                    expr = expr.replace(name, value)
-                yield f"{path.stem}: {panel['title']}", expr
-    for kind in ("keda/scaledobject", "hpa-external/hpa"):
-        manifest = yaml.safe_load((ROOT / f"k8s/components/{kind}.yaml").read_text())
-        for trigger in manifest["spec"].get("triggers", []):
-            yield kind, trigger["metadata"]["query"]
-
-
 def selectors(node: Any) -> Iterator[Any]:
     """Yield the vector selectors of a parsed query."""
     if type(node).__name__ == "VectorSelector":
@@ -84,9 +46,6 @@ def selectors(node: Any) -> Iterator[Any]:
             yield from selectors(getattr(node, part))
     for argument in getattr(node, "args", None) or []:
         yield from selectors(argument)
-
-
-QUERIES = list(queries())
 
 
 @pytest.mark.parametrize(("where", "query"), QUERIES, ids=[where for where, _ in QUERIES])
