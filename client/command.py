@@ -79,7 +79,7 @@ def _wait(asked: Options, ids: list[str]) -> int:
     out = Output(settings.group, json=asked.json)
     code = exits.OK
     with (
-        BlockingWire(settings.url, settings.token or None) as wire,
+        BlockingWire(settings.url, settings.token) as wire,
         progress(len(set(ids))) as bar,
     ):
         for id_, promise in results.wait(wire, ids, settings.deadline):

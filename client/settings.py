@@ -3,19 +3,17 @@
 import math
 from pathlib import Path
 
-from contract import words
+from contract import common, words
 from contract.settings import (
     Kind,
     choice,
     integer,
     name,
     number,
-    path,
     seconds,
     setting,
     settings,
     text,
-    url,
 )
 
 #: A nominal cost in seconds is drawn evenly between the two.
@@ -42,12 +40,8 @@ def _optional_integer(low: int, high: int) -> Kind[int | None]:
 
 @settings
 class ClientSettings:
-    url: str = setting(
-        "RESONATE_URL", f"http://localhost:{words.SERVER_PORT}", url(), "Address of the server."
-    )
-    token: str = setting(
-        "RESONATE_TOKEN", "", text("a bearer token, or nothing"), "Sent to the server.", secret=True
-    )
+    url: str = setting(*common.SERVER_URL)
+    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
     client: str = setting(
         "CLIENT_NAME", "client", name(), "Stands in the journal and the jobs' tags."
     )
@@ -92,7 +86,7 @@ class ClientSettings:
     connections: int = setting(
         "CLIENT_CONNECTIONS", "8", integer(1, 256), "Requests under way at once, at most."
     )
-    journal: Path | None = setting("CLIENT_JOURNAL", "", path(), "Folder that gets a journal file.")
+    journal: Path | None = setting(*common.journal("CLIENT"))
     log_format: str = setting(
         "CLIENT_LOG_FORMAT",
         "auto",

@@ -109,7 +109,7 @@ class Submission:
 
     def _work(self) -> None:
         try:
-            with BlockingWire(self._settings.url, self._settings.token or None) as wire:
+            with BlockingWire(self._settings.url, self._settings.token) as wire:
                 for index, job in self._take():
                     if self._wait_turn(index):
                         self._one(wire, index, job)

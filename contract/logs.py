@@ -8,10 +8,6 @@ from typing import Any, TextIO
 
 import structlog
 
-#: Formats that a process's `*_LOG_FORMAT` setting accepts.
-FORMATS = ("auto", "json", "text")
-LEVELS = ("debug", "info", "warning", "error")
-
 Event = MutableMapping[str, Any]
 
 

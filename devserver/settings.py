@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from contract.logs import FORMATS, LEVELS
+from contract import common
 from contract.settings import (
     Kind,
     choice,
@@ -101,8 +101,8 @@ class DevServerSettings:
         tcp_port(),
         "port of `/metrics`; 0: any free one (the real server has none then)",
     )
-    log_level: str = setting("RESONATE_LEVEL", "info", choice(*LEVELS), "what is logged")
-    log_format: str = setting("DEVSERVER_LOG_FORMAT", "auto", choice(*FORMATS), "form of the log")
+    log_level: str = setting("RESONATE_LEVEL", "info", choice(*common.LOG_LEVELS), "what is logged")
+    log_format: str = setting(*common.log_format("DEVSERVER"))
     strict_origin: bool = setting(
         "DEVSERVER_STRICT_ORIGIN",
         "false",

@@ -2,23 +2,20 @@
 
 from pathlib import Path
 
-from contract.logs import FORMATS, LEVELS
+from contract import common
 from contract.settings import (
     Kind,
-    choice,
     flag,
     integer,
     name,
-    optional,
     path,
     seconds,
     setting,
     settings,
     text,
-    url,
 )
 from contract.settings import port as tcp_port
-from contract.words import DEFAULT_GROUP, PRESENCE_PORT, SERVER_PORT, STEWARD_PORT
+from contract.words import DEFAULT_GROUP, PRESENCE_PORT, STEWARD_PORT
 
 _NAMESPACE = name("namespace")
 
@@ -36,12 +33,8 @@ def _groups() -> Kind[tuple[str, ...]]:
 class StewardSettings:
     """What `python -m steward` reads from its environment."""
 
-    url: str = setting(
-        "RESONATE_URL", f"http://localhost:{SERVER_PORT}", url(), "address of the server"
-    )
-    token: str | None = setting(
-        "RESONATE_TOKEN", "", optional("a bearer token"), "who we are to the server", secret=True
-    )
+    url: str = setting(*common.SERVER_URL)
+    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
     name: str = setting(
         "STEWARD_NAME", "steward", name("steward"), "name of its journal and in its log lines"
     )
@@ -91,9 +84,7 @@ class StewardSettings:
         path(),
         "file that keeps members and crash counts over a restart of the steward",
     )
-    journal: Path | None = setting(
-        "STEWARD_JOURNAL", "", path(), "folder for its journal, besides the log"
-    )
+    journal: Path | None = setting(*common.journal("STEWARD"))
     scale_in: bool = setting(
         "STEWARD_SCALE_IN",
         "false",
@@ -103,5 +94,5 @@ class StewardSettings:
     namespace: str = setting(
         "STEWARD_NAMESPACE", "resonate-fleet", _NAMESPACE, "namespace of those pods"
     )
-    log_format: str = setting("STEWARD_LOG_FORMAT", "auto", choice(*FORMATS), "shape of a log line")
-    log_level: str = setting("STEWARD_LOG_LEVEL", "info", choice(*LEVELS), "least level logged")
+    log_format: str = setting(*common.log_format("STEWARD"))
+    log_level: str = setting(*common.log_level("STEWARD"))

@@ -2,21 +2,18 @@
 
 from pathlib import Path
 
-from contract import logs
+from contract import common
 from contract.settings import (
     Kind,
     address,
     choice,
     integer,
     name,
-    optional,
-    path,
     port,
     seconds,
     setting,
     settings,
     text,
-    url,
 )
 from contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from contract.words import DEFAULT_GROUP, WORKER_PORT
@@ -34,10 +31,8 @@ _NAME: Kind[str] = text(
 class Settings:
     """What a member reads from its environment when it starts."""
 
-    url: str = setting("RESONATE_URL", "http://localhost:8001", url(), "Address of the server.")
-    token: str | None = setting(
-        "RESONATE_TOKEN", "", optional("a bearer token"), "Token for the server.", secret=True
-    )
+    url: str = setting(*common.SERVER_URL)
+    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
     group: str = setting("WORKER_GROUP", DEFAULT_GROUP, name("group"), "The group to join.")
     slots: int = setting(
         "WORKER_SLOTS", "4", integer(1, 1000), "Jobs that run at the same time in this member."
@@ -78,15 +73,9 @@ class Settings:
     steward: tuple[str, int] | None = setting(
         "WORKER_STEWARD", "", address(), "Presence port of the steward."
     )
-    journal: Path | None = setting(
-        "WORKER_JOURNAL", "", path(), "Folder for the member's journal file."
-    )
-    log_format: str = setting(
-        "WORKER_LOG_FORMAT", "auto", choice(*logs.FORMATS), "`auto`: text on a terminal, else JSON."
-    )
-    log_level: str = setting(
-        "WORKER_LOG_LEVEL", "info", choice(*logs.LEVELS), "Least level that is logged."
-    )
+    journal: Path | None = setting(*common.journal("WORKER"))
+    log_format: str = setting(*common.log_format("WORKER"))
+    log_level: str = setting(*common.log_level("WORKER"))
     traces: str = setting(
         "WORKER_TRACES",
         "off",
