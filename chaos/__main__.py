@@ -109,17 +109,17 @@ def _run(one: Script, path: Path, options: Options) -> RunFolder:
     folder = _new_folder(options.runs, f"{one.plan.scenario}-{one.plan.seed}")
     write_plan(folder, one.plan)
     shutil.copyfile(path, folder.root / replay.SCENARIO_FILE)
-    asyncio.run(_drive(one, adapter_for(options), folder))
+    asyncio.run(_drive(one, adapter_for(options), folder, options.lead))
     return folder
 
 
-async def _drive(one: Script, adapter: Adapter, folder: RunFolder) -> None:
+async def _drive(one: Script, adapter: Adapter, folder: RunFolder, lead: float) -> None:
     """Drive the run; SIGTERM ends it as Ctrl-C does, with everything healed and ended."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await Run(one, adapter, folder, _say).drive()
+        await Run(one, adapter, folder, _say, lead).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

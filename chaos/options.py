@@ -23,6 +23,8 @@ class Options:
     #: Runs of each scenario, with as many seeds from `seed` on.
     times: int = 1
     runs: Path = Path("runs")
+    #: Seconds between the start of the fleet and the load.
+    lead: float = 0.0
     strike: bool = False
     json: bool = False
     server_bin: str | None = None
@@ -74,12 +76,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common(one: argparse.ArgumentParser) -> None:
     one.add_argument("--strike", action="store_true", help="really do it outside processes")
+    one.add_argument("--lead", type=_seconds, metavar="S", help="wait before the load; default: 0")
     one.add_argument("--runs", type=Path, metavar="FOLDER", help="default: runs")
     one.add_argument("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
     one.add_argument("--server-bin", metavar="FILE", help="a real server's binary (processes)")
     one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
     one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: resonate-fleet")
     one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise ValueError
+    return value
 
 
 def _times(text: str) -> int:

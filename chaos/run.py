@@ -32,10 +32,21 @@ def write_plan(folder: RunFolder, plan: Plan) -> None:
 
 
 class Run:
-    """One run of a plan at a place. `tell` gets a line for people whenever something happens."""
+    """One run of a plan at a place. `tell` gets a line for people whenever something happens.
 
-    def __init__(self, script: Script, adapter: Adapter, folder: RunFolder, tell: Tell) -> None:
+    `lead`: seconds between the start of the fleet and the load, for whoever watches to find it.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        adapter: Adapter,
+        folder: RunFolder,
+        tell: Tell,
+        lead: float = 0.0,
+    ) -> None:
         self._script = script
+        self._lead = lead
         self._plan = script.plan
         self._adapter = adapter
         self._folder = folder
@@ -58,6 +69,7 @@ class Run:
             self._say("fleet", f"{plan.members} members are up at {self._adapter.url}")
             async with Wire(self._adapter.url, self._adapter.token, timeout=5.0) as wire:
                 await self._must_be_new(wire)
+                await asyncio.sleep(self._lead)
                 finished = await self._until_over(wire)
                 await self._witnesses(wire)
         finally:

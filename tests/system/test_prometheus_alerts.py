@@ -1,86 +1,104 @@
-"""Every alert fires when its fault happens to a real fleet under a real Prometheus.
+"""Each alert fires in the shipped scenario that its runbook names, and none in a quiet demo.
 
-Windows are shortened (tests/support/prometheus.py), faults are those of the runbooks.
+The runs are those that anybody has by `fleet chaos run` and `fleet demo`, with a real Prometheus
+beside them; only the windows of the rules are shorter (tests/support/prometheus.py).
 """
 
+import json
+import re
+import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-from contract.journal import Claimed, Parked
-from tests.support.fleet import Fleet
-from tests.support.jobs import post_job
-from tests.support.prometheus import WatchedFleet, all_done
+from contract import exits
+from contract.journal import RunEnded, read_folder
+from contract.run import RunFolder
+from fleet.scraping import DISCOVERS_EVERY
+from tests.support.manifests import ROOT
+from tests.support.processes import Process, Processes
+from tests.support.prometheus import QUIET, SHORT, Override, Prometheus
+from tests.support.queries import alerts
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-
-@pytest.fixture
-def watched(durable_fleet: Fleet, tmp_path: Path) -> WatchedFleet:
-    one = WatchedFleet(durable_fleet, tmp_path, crashes=1)
-    one.prometheus.start()
-    return one
+SEED = "7"
 
 
-def holds(watched: WatchedFleet, member: str) -> bool:
-    return any(line.who == member for line in watched.fleet.journal_of(Claimed))
+def reproduced_by() -> dict[str, set[str]]:
+    """Return the alerts by the scenario that comes first in the runbook's last part."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for page in sorted((ROOT / "docs/runbooks").glob("*.md")):
+        _, _, last = page.read_text().partition("**Reproduce.**")
+        scenario = re.search(r"fleet chaos run ([\w-]+)", last)
+        assert scenario, f"{page.name} names no scenario"
+        found[scenario[1]].add(page.stem)
+    return dict(found)
 
 
-def test_work_and_nobody_there(watched: WatchedFleet) -> None:
-    """No members, then no progress, then jobs that wait too long; a worker ends all three."""
-    jobs = watched.fleet.submit("--count", "6", "--cost", "0.1")
-    for alert in ("FleetNoMembers", "FleetNoProgress", "FleetOldestWaitingTooOld"):
-        watched.prometheus.fires(alert)
-    watched.worker("w0")
-    wait_until(lambda: all_done(watched.fleet, jobs), 20, "the backlog to drain")
-    quiet = {"FleetNoMembers", "FleetNoProgress", "FleetOldestWaitingTooOld"}
-    wait_until(lambda: not quiet & watched.prometheus.firing(), 20, "the alerts to end")
+SCENARIOS = reproduced_by()
 
 
-def test_deaths_and_a_poison_job(watched: WatchedFleet) -> None:
-    """A job that ends its process: work redone, then the job parked."""
-    functions = {"WORKER_FUNCTIONS": "tests.support.bodies"}
-    for name in ("w0", "w1", "w2"):
-        watched.worker(name, **functions)
-    seen = "count(fleet_worker_slots)"
-    wait_until(lambda: watched.prometheus.value(seen) == 3, 20, "three members are scraped")
-    post_job(watched.fleet.server, "end_process", 1.0)
-    wait_until(lambda: watched.fleet.journal_of(Parked), 30, "the job to be parked")
-    watched.prometheus.fires("FleetJobsParked")
-    watched.prometheus.fires("FleetRedoRateHigh")
+class Watch:
+    """A run with a Prometheus beside it. `fired` and `pending` are what it saw until the end."""
+
+    def __init__(self, run: Process, prometheus: Prometheus, folder: RunFolder) -> None:
+        self.run = run
+        self.prometheus = prometheus
+        self.folder = folder
+        self.fired: set[str] = set()
+        self.pending: set[str] = set()
+        self.members = 0.0
+
+    def follow(self) -> int:
+        """Look until the run ends its processes, of which alerts would tell; return its code."""
+        while self.run.running and not self._over():
+            self.fired |= self.prometheus.alerts("firing")
+            self.pending |= self.prometheus.alerts("pending")
+            self.members = max(self.members, self.prometheus.value("sum(fleet_members)"))
+            time.sleep(0.1)
+        return self.run.wait(60)
+
+    def _over(self) -> bool:
+        return any(isinstance(line, RunEnded) for line in read_folder(self.folder.journal))
 
 
-def test_a_frozen_member_loses_its_lease(watched: WatchedFleet) -> None:
-    frozen = watched.worker("w0", WORKER_LEASE="1")
-    member = watched.fleet.member(frozen)
-    watched.fleet.submit("--count", "1", "--cost", "40")
-    wait_until(lambda: holds(watched, member), 10, "the member to hold the job")
-    seen = "sum(fleet_worker_slots_used)"
-    wait_until(lambda: watched.prometheus.value(seen) == 1, 10, "Prometheus to see it")
-    other = watched.worker("w1", WORKER_LEASE="1")
-    frozen.pause()
-    taken = watched.fleet.member(other)
-    wait_until(lambda: holds(watched, taken), 20, "the other to take the job")
-    frozen.resume()
-    watched.prometheus.fires("FleetLeasesLost")
+def watch(processes: Processes, folder: Path, override: Override, *command: str) -> Watch:
+    """Begin a run of the `fleet` command, with a Prometheus from its first member's start on.
+
+    Everybody's address is known by then, and scraped after `DISCOVERS_EVERY`.
+    """
+    runs = folder / "runs"
+    run = processes.room("fleet", "run", {}, *command, "--runs", str(runs))
+    root = RunFolder(wait_until(lambda: members(runs), 60, "a member is up").parents[1])
+    prometheus = Prometheus(processes, folder / "prometheus", root.targets, override)
+    return Watch(run, prometheus, root)
 
 
-def test_user_code_blocks_the_loop(watched: WatchedFleet) -> None:
-    watched.worker("w0", WORKER_FUNCTIONS="tests.support.awkward")
-    wait_until(lambda: watched.prometheus.value("sum(fleet_worker_slots)") == 1, 20, "a scrape")
-    post_job(watched.fleet.server, "block_the_loop", 6.0)
-    watched.prometheus.fires("FleetLoopBlocked")
+def members(runs: Path) -> Path | None:
+    """Return the file that says where members can be scraped, once there are any."""
+    files = runs.glob("*/targets/worker.json")
+    return next((file for file in files if json.loads(file.read_text())), None)
 
 
-def test_server_and_steward_gone(watched: WatchedFleet) -> None:
-    """The heartbeats of a member that holds a job fail with the server."""
-    worker = watched.worker("w0", WORKER_LEASE="3")
-    member = watched.fleet.member(worker)
-    watched.fleet.submit("--count", "1", "--cost", "40")
-    wait_until(lambda: holds(watched, member), 10, "the member to hold the job")
-    wait_until(lambda: watched.prometheus.value("sum(up)") == 3, 10, "all are scraped")
-    watched.fleet.server.kill()
-    watched.steward.kill()
-    for alert in ("FleetServerDown", "FleetStewardAbsent", "FleetHeartbeatsFailing"):
-        watched.prometheus.fires(alert)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_shipped_scenario_fires_its_alerts(
+    scenario: str, processes: Processes, tmp_path: Path
+) -> None:
+    command = ("chaos", "run", scenario, "--seed", SEED, "--lead", f"{DISCOVERS_EVERY:g}")
+    seen = watch(processes, tmp_path, SHORT, *command)
+    assert seen.follow() == exits.OK, seen.run.out.read_text()  # judged: PASS
+    assert seen.fired >= SCENARIOS[scenario], f"fired: {seen.fired}, pending: {seen.pending}"
+
+
+def test_every_alert_is_fired_by_some_scenario() -> None:
+    assert set().union(*SCENARIOS.values()) == {one["alert"] for one in alerts()}
+
+
+def test_a_quiet_demo_fires_nothing(processes: Processes, tmp_path: Path) -> None:
+    seen = watch(processes, tmp_path, QUIET, "demo", "--kill", "0", "--scale", "0.7")
+    assert seen.follow() == exits.OK, seen.run.out.read_text()
+    assert seen.members == 3, "Prometheus saw the demo"
+    assert seen.fired == set(), f"pending: {seen.pending}"

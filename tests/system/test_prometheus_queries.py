@@ -8,8 +8,8 @@ import pytest
 from contract.journal import Claimed, Ended, HandedOver
 from tests.support.fleet import Fleet
 from tests.support.prometheus import WatchedFleet, all_done
+from tests.support.queries import QUERIES, alerts, rules
 from tests.support.waiting import wait_until
-from tests.unit.test_observability import QUERIES, alerts, rules
 
 pytestmark = pytest.mark.system
 
@@ -19,9 +19,7 @@ QUIET = {alert["alert"] for alert in alerts()} | {"server: Requests refused"}
 
 @pytest.fixture
 def watched(fleet: Fleet, tmp_path: Path) -> WatchedFleet:
-    one = WatchedFleet(fleet, tmp_path, short=False)
-    one.prometheus.start()
-    return one
+    return WatchedFleet(fleet, tmp_path)
 
 
 @pytest.mark.timeout(180)
@@ -51,7 +49,7 @@ def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     # Every query gives data; what watches for trouble gives none, and fires nothing.
     empty = {where for where, query in QUERIES if not prometheus.query(query)}
     assert empty - QUIET == set()
-    assert prometheus.firing() == set()
+    assert prometheus.alerts() == set()
 
 
 @pytest.mark.timeout(180)
