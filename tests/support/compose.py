@@ -15,6 +15,7 @@ import msgspec
 from contract.blocking import BlockingWire
 from contract.journal import AnyLine, BadLine, Ended, read
 from contract.wire import Promise, Task
+from fleet.scraping import Asked
 from tests.support.processes import clean_env, free_port
 from tests.support.services import need
 from tests.support.waiting import wait_until
@@ -67,6 +68,14 @@ class Replica:
 
     def inspect(self, path: str) -> str:
         return docker("inspect", "--format", f"{{{{{path}}}}}", self.id)
+
+    def address(self, network: str) -> str:
+        """Return its address on a network of the project."""
+        networks = json.loads(
+            docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", self.id)
+        )
+        (found,) = (one for name, one in networks.items() if name.endswith(f"_{network}"))
+        return str(found["IPAddress"])
 
     def kill_processes(self) -> None:
         """Kill what runs inside; the container ends by itself and is started again."""
@@ -133,6 +142,10 @@ class Stack:
         if self._wire is None:
             self._wire = BlockingWire(self.url(), timeout=5.0)
         return self._wire
+
+    @property
+    def prometheus(self) -> Asked:
+        return Asked(int(self.compose("port", "prometheus", "9090").rpartition(":")[2]))
 
     # Work.
 

@@ -16,7 +16,12 @@ from contract.run import RunFolder
 from tests.support.compose import Stack, docker, need_containers
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("compose-images"),
+]
 
 #: What a member says when it is ready, as far as chaos reads it: its name. Again and again, since
 #: Docker may note a start later than the first word.

@@ -1,31 +1,44 @@
-"""The fleet in containers: spread, a death, a stop in order, and what Prometheus sees."""
+"""One fleet in containers through all that can happen to it, and what its Prometheus sees of it.
+
+The tests follow each other: what one has done stands in Prometheus for the next.
+"""
 
 import json
 import time
-import urllib.parse
-import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from contract.journal import Claimed, DrainStep
+from contract.journal import Claimed, DrainStep, HandedOver
 from tests.support.compose import Replica, Stack, docker, need_containers
+from tests.support.queries import QUERIES, QUIET, alerts, dumb
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("compose-fleet"),
+]
 
 #: Seconds from the death of a member to the next claim: half a second as on processes, a second
 #: for the container runtime.
 RECOVERY_BAR = 1.5
+#: Seconds; longer than RECOVERY_BAR, so that no lapse passes for a hand-over.
+LEASE = 4
+#: Three scrapes of Prometheus and three looks of the steward, in seconds.
+SEEN = 25
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     need_containers()
-    with Stack(WORKER_SLOTS="1") as started:
+    settings = {"WORKER_SLOTS": "1", "WORKER_LEASE": str(LEASE), "STEWARD_MAX_CRASHES": "1"}
+    with Stack(**settings) as started:
         started.compose("--profile", "*", "build", "--quiet", timeout=600)
-        started.up()
+        started.up("worker", "prometheus")
         yield started
 
 
@@ -44,13 +57,73 @@ def holder(stack: Stack, jobs: list[str]) -> tuple[Replica, str]:
     return wait_until(look, 10, "a replica holds a job")
 
 
+def active(stack: Stack) -> list[dict[str, Any]]:
+    """Return what Prometheus scrapes just now."""
+    found: list[dict[str, Any]] = json.loads(
+        stack.prometheus.get("/api/v1/targets", state="active")
+    )["data"]["activeTargets"]
+    return found
+
+
+def total(stack: Stack, metric: str) -> float:
+    (found,) = stack.prometheus.query(f"sum({metric})")
+    return float(found["value"][1])
+
+
+def gives_data(stack: Stack, *names: str) -> None:
+    """Wait until the queries that stand there find something."""
+    assert set(names) <= {where for where, _ in QUERIES}
+    ask = stack.prometheus.query
+    wait_until(lambda: dumb(ask).isdisjoint(names), SEEN, f"{', '.join(names)} give data")
+
+
 def test_every_replica_works_and_each_job_runs_once(stack: Stack) -> None:
-    jobs = stack.submit("--count", "18", "--cost", "0.2..0.4", "--seed", "1")
+    jobs = stack.submit("--count", "12", "--cost", "0.2..0.4", "--seed", "1")
     claims = stack.finish(jobs, within=30)
     assert set(claims.values()) == {1}
     by_host = stack.jobs_by_host(jobs)
     assert set(by_host) == {one.host for one in stack.replicas()}
     assert sum(by_host.values()) == len(jobs)
+
+
+def test_prometheus_scrapes_every_replica_once_and_knows_its_group_and_address(
+    stack: Stack,
+) -> None:
+    def all_up() -> list[dict[str, Any]]:
+        found = active(stack)
+        by_job = Counter(one["labels"]["job"] for one in found if one["health"] == "up")
+        return found if by_job == {"worker": 3, "steward": 1, "server": 1} else []
+
+    targets = wait_until(all_up, SEEN, "three replicas, steward and server are scraped")
+    assert {one["health"] for one in targets} == {"up"}
+    seen = {
+        (one["labels"]["group"], one["labels"]["pod"], one["labels"]["instance"])
+        for one in targets
+        if one["labels"]["job"] == "worker"
+    }
+    addresses = {one.address("metrics") for one in stack.replicas()}
+    assert seen == {("worker-group", one, f"{one}:9464") for one in addresses}
+    resolved = 'fleet_worker_attempts_ended_total{outcome="resolved"} > 0'
+    wait_until(
+        lambda: {one["metric"]["pod"] for one in stack.prometheus.query(resolved)} == addresses,
+        SEEN,
+        "the work of each is counted",
+    )
+
+
+def test_every_query_gives_data_and_what_watches_for_trouble_none(stack: Stack) -> None:
+    ask = stack.prometheus.query
+    wait_until(lambda: not dumb(ask) - QUIET, SEEN, "every query of panels and rules gives data")
+    assert {one["alert"] for one in alerts()} <= dumb(ask)
+
+    def evaluated() -> list[dict[str, Any]]:
+        groups = json.loads(stack.prometheus.get("/api/v1/rules"))["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        return rules if all(rule["health"] != "unknown" for rule in rules) else []
+
+    rules = wait_until(evaluated, SEEN, "every rule was evaluated once")
+    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in rules if rule.get("state") in ("pending", "firing")] == []
 
 
 def test_a_replica_killed_in_the_middle_of_a_job_loses_nothing(stack: Stack) -> None:
@@ -72,6 +145,17 @@ def test_a_replica_killed_in_the_middle_of_a_job_loses_nothing(stack: Stack) -> 
     )
     assert int(victim.inspect(".RestartCount")) >= 1
 
+    # Prometheus tells the same story as the journals.
+    wait_until(lambda: total(stack, "fleet_worker_reclaims_total") == 1, SEEN, "the claim is seen")
+    wait_until(
+        lambda: total(stack, "fleet_steward_handovers_total") == 1, SEEN, "so is the hand-over"
+    )
+    assert total(stack, "fleet_steward_deaths_total") == 1
+    (handed,) = stack.journal_of(HandedOver)
+    spent = total(stack, "fleet_steward_handover_duration_seconds_sum")
+    assert spent == pytest.approx(handed.seconds, abs=0.05)
+    gives_data(stack, "FleetRedoRateHigh")
+
 
 def test_a_replica_that_is_stopped_finishes_what_it_holds(stack: Stack) -> None:
     jobs = stack.submit("--count", "9", "--cost", "1", "--seed", "3")
@@ -85,45 +169,33 @@ def test_a_replica_that_is_stopped_finishes_what_it_holds(stack: Stack) -> None:
     stack.up()
 
 
-def prometheus(stack: Stack, path: str, **asked: str) -> dict[str, Any]:
-    """Return the data of an answer of Prometheus."""
-    url = f"{stack.url('prometheus', 9090)}/api/v1/{path}?{urllib.parse.urlencode(asked)}"
-    with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310 - an address of this machine
-        found: dict[str, Any] = json.load(reply)["data"]
-        return found
+def test_a_frozen_replica_loses_its_lease_and_its_job_ends_once(stack: Stack) -> None:
+    jobs = stack.submit("--count", "2", "--cost", "3", "--seed", "4")
+    victim, job = holder(stack, jobs)
+    docker("pause", victim.id)
+    try:
+        claims = stack.finish(jobs, within=30)
+    finally:
+        docker("unpause", victim.id)
+    assert claims[job] == 2
+    gives_data(stack, "FleetLeasesLost")
+    assert stack.outcome(job)[1].version == 2
 
 
-def series(stack: Stack, query: str) -> list[dict[str, str]]:
-    """Return the label sets that a query finds."""
-    return [one["metric"] for one in prometheus(stack, "query", query=query)["result"]]
+def test_alerts_see_a_fleet_without_members_server_and_steward(stack: Stack) -> None:
+    """Last, as little is left afterwards. Each query is asked while its fault lasts."""
+    jobs = stack.submit("--count", "3", "--cost", "60")
+    wait_until(lambda: set(stack.held()) >= set(jobs), 20, "every replica holds a job")
+    workers = stack.replicas()
+    docker("kill", *(one.id for one in workers))  # stays away, as after a stop by hand
+    gives_data(stack, "FleetNoMembers")
 
+    docker("start", workers[0].id)
+    one, job = holder(stack, jobs)
+    one.kill_processes()  # the job's second crash: more than it may have
+    gives_data(stack, "FleetJobsParked")
+    assert stack.outcome(job)[1].state == "halted"
 
-def test_prometheus_scrapes_every_replica_once_and_steward_and_server(stack: Stack) -> None:
-    stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
-    wait_until(
-        lambda: len(series(stack, 'up{job="worker"} == 1')) == 3, 30, "three replicas are scraped"
-    )
-    assert len({one["instance"] for one in series(stack, "fleet_worker_slots")}) == 3
-    wait_until(
-        lambda: {one["job"] for one in series(stack, "up == 1")} >= {"worker", "steward", "server"},
-        20,
-        "steward and server are scraped",
-    )
-    assert not series(stack, "up == 0")
-    jobs = stack.submit("--count", "12", "--cost", "0.1")
-    stack.finish(jobs, within=20)
-    resolved = 'fleet_worker_attempts_ended_total{outcome="resolved"} > 0'
-    wait_until(lambda: len(series(stack, resolved)) == 3, 20, "the work of each is counted")
-
-
-def test_every_rule_is_evaluated_and_no_alert_fires_in_a_quiet_fleet(stack: Stack) -> None:
-    stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
-
-    def evaluated() -> list[dict[str, Any]]:
-        groups = prometheus(stack, "rules")["groups"]
-        rules = [rule for group in groups for rule in group["rules"]]
-        return rules if all(rule["health"] != "unknown" for rule in rules) else []
-
-    rules = wait_until(evaluated, 40, "every rule was evaluated once")
-    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
-    assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
+    holder(stack, jobs)
+    docker("kill", *(one.id for name in ("server", "steward") for one in stack.replicas(name)))
+    gives_data(stack, "FleetServerDown", "FleetStewardAbsent", "FleetHeartbeatsFailing")

@@ -15,7 +15,12 @@ import pytest
 from tests.support.compose import Stack, docker, need_containers
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("compose-images"),
+]
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("worker", "steward", "client", "devserver", "chaos")

@@ -11,7 +11,12 @@ from contract.wire import Refused
 from tests.support.compose import ROOT, Stack, docker, need_containers
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("compose-images"),
+]
 
 AUTH = "compose.auth.yaml"
 
