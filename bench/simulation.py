@@ -26,7 +26,8 @@ from worker.looks import Look
 class Case:
     """What is simulated. Times in seconds.
 
-    `rate` None: all jobs wait when the members come; else so many are submitted a second.
+    `rate` None: all jobs wait when the members come; else so many are submitted a second, from
+    `begins` on: the members are idle until then.
     `work` is what a member's process computes for one job: its jobs share one interpreter.
     `strangers` jobs of another group wait from the beginning, older than all of ours. Members
     `join` evenly over so many seconds.
@@ -36,6 +37,7 @@ class Case:
     slots: int = 1
     costs: Sequence[float] = ()
     rate: float | None = None
+    begins: float = 0.0
     seed: int = 0
     search: bool = True
     strangers: int = 0
@@ -156,12 +158,13 @@ class Member:
         self._clock.at(self._clock.now + self._case.costs[job], self._ends, id)
 
     def _ends(self, id: str) -> None:
+        # The slot is free from here on: looking goes beside the rest of the job.
+        self._desk.ending(id)
+        self._act()
         self._clock.at(self._compute(), self._fulfil, id)
 
     def _fulfil(self, id: str) -> None:
-        self._desk.ending(id)
         self._server.fulfil(self.name, lambda: self._fulfilled(id))
-        self._act()
 
     def _fulfilled(self, id: str) -> None:
         self._desk.done(id)
@@ -190,7 +193,7 @@ class Run:
             for _ in case.costs:
                 self.server.preload("group")
         else:
-            self._submit(0)
+            self.clock.at(case.begins, self._submit, 0)
         for number in range(case.members):
             member = Member(case, number, self.server, self._began, self._ended)
             self.clock.at(case.join * number / case.members, member.join)
@@ -212,11 +215,12 @@ class Run:
 
     def _summary(self, counts: Counts) -> Outcome:
         case = self.case
+        took = self.last - case.begins
         return Outcome(
             jobs=len(case.costs),
             members=case.members,
-            makespan=self.last,
-            ratio=self.last / max(1e-9, makespan(case.costs, case.members * case.slots)),
+            makespan=took,
+            ratio=took / max(1e-9, makespan(case.costs, case.members * case.slots)),
             refused=counts.refused / max(1, counts.refused + counts.granted),
             requests_a_job=counts.requests / len(case.costs),
             requests_a_second=counts.requests / self.last,

@@ -21,6 +21,8 @@ from worker.threads import Run, Stopped, Threads
 Function = Callable[..., Any]
 #: Told that a step (a child run by `ctx.run`) begins in an attempt.
 StepBegan = Callable[[Attempt, str], None]
+#: Told that nothing of an attempt runs any more: its outcome is all that is left to do.
+Over = Callable[[str], None]
 log = structlog.get_logger()
 
 
@@ -37,13 +39,20 @@ class Bodies:
 
     Plain functions run on threads, so that none of them can stop the event loop; coroutine
     functions run on the loop. Both get a context whose `run` does the same for their steps.
+    `over(task)` is called when a job's plain function has returned; a coroutine function may leave
+    steps behind that still run.
     """
 
-    def __init__(self, step_began: StepBegan = lambda _attempt, _promise: None) -> None:
+    def __init__(
+        self,
+        step_began: StepBegan = lambda _attempt, _promise: None,
+        over: Over = lambda _task: None,
+    ) -> None:
         # By identity: registered functions stay for good; steps are wrapped anew each time.
         self._kept: dict[int, Function] = {}
         self._threads = Threads()
         self._step_began = step_began
+        self._over = over
 
     def keep(self, fn: Function) -> Function:
         """Wrap a registered function, the same way each time it is asked for."""
@@ -70,6 +79,8 @@ class Bodies:
                 result = call() if on_loop else await self._on_thread(attempt, call)
                 if inspect.isawaitable(result):
                     result = await result
+                elif ctx.info.id == attempt.task:
+                    await self._is_over(attempt)
                 return _writable(result, ctx.info.func_name)
             except (SystemExit, KeyboardInterrupt) as error:
                 # Of its own free will, in the function: the member goes on, the job has failed.
@@ -91,6 +102,11 @@ class Bodies:
             task.add_done_callback(attempt.tasks.discard)
         if ctx.info.id != attempt.task:
             self._step_began(attempt, ctx.info.id)
+
+    async def _is_over(self, attempt: Attempt) -> None:
+        self._over(attempt.task)
+        # What that set off goes out first: the server works on it while the outcome is made up.
+        await asyncio.sleep(0)
 
     async def _on_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         run: Run = self._threads.start(call)

@@ -74,17 +74,17 @@ class Choice:
         """Of how many of the oldest jobs the next is chosen."""
         return min(MOST_WINDOW, self._share[1] * self._reach) if self.crowded else 1
 
-    def pick(self, now: float, oldest_first: Sequence[Waiting], free: int) -> Waiting | None:
-        """Return the next to claim, with `free` slots; None: nothing is this member's to claim.
+    def pick(self, now: float, oldest_first: Sequence[Waiting], *, starved: bool) -> Waiting | None:
+        """Return the next to claim; None: nothing is this member's to claim.
 
         That is the oldest, or in a crowd the oldest of the own share. Where slots wait for jobs
-        rather than jobs for slots, young jobs are left to whom their hints went. Members that
-        keep meeting at the head spread out, twice as far with each refusal.
+        rather than jobs for slots (`starved`), young jobs are left to whom their hints went.
+        Members that meet at the head spread out, twice as far with each refusal.
         """
         if self._met >= MEETING and self._share[1] == 1:  # nobody else is known of yet
             return self._random.choice(oldest_first[: 2 ** min(self._met, 10)])
         if not self.crowded:
-            if len(oldest_first) > free:
+            if not starved:
                 return oldest_first[0]
             return next((job for job in oldest_first if job.heard or job.settled), None)
         job = next((job for job in oldest_first[: self.window] if self._is_own(job)), None)

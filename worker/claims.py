@@ -76,10 +76,10 @@ class Claims:
         self.pending += 1
         try:
             answer = await self._channel.exchange(body)
-            if answer.reply.status == 200:
-                await self._granted(request, answer.reply)
-            else:
+            if answer.reply.status != 200:
                 await self._refused(request, answer)
+            elif not await self._granted(request, answer.reply):
+                return request.reply(409, "given back: the member ends")
         finally:
             self.pending -= 1
         return answer.body
@@ -100,14 +100,14 @@ class Claims:
 
         running.add_done_callback(over)
 
-    async def _granted(self, request: Request, reply: Reply) -> None:
+    async def _granted(self, request: Request, reply: Reply) -> bool:
+        """Note a lease; False where it went back at once and nothing may run."""
         task, version = request.data.id, request.data.version + 1
         promise = msgspec.convert(reply.data, _Grant).promise
-        timer = promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending"
-        if timer or self._closed:
+        if promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending":
             # A durable sleep that is not due: the SDK drops it and would keep its lease.
             await self._channel.ask("task.release", task, version=version)
-            return
+            return True
         attempt = self._attempt(task, version, promise)
         running = asyncio.current_task()
         if running is not None:
@@ -118,6 +118,15 @@ class Claims:
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self._slots.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
+        if not self._closed:
+            return True
+        await self._hand_back(attempt)
+        return False
+
+    async def _hand_back(self, attempt: Attempt) -> None:
+        reply = await self._channel.ask("task.release", attempt.task, version=attempt.version)
+        if reply is not None and reply.ok and self._table.finish(attempt):
+            self._ledger.handed_back(attempt)
 
     def _attempt(self, task: str, version: int, promise: Promise) -> Attempt:
         call = call_of(promise) or Call(func="")

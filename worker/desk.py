@@ -90,6 +90,7 @@ class Desk:
         self._census_at = float("-inf")
         self._census_pause = FIRST_CENSUS
         self._hold_until = float("-inf")
+        self._starved = False  # slots wait for jobs rather than jobs for slots
 
     @property
     def free(self) -> int:
@@ -163,6 +164,7 @@ class Desk:
         self._sort_no_more_than_wanted()
         found = bool(self._line or self._unsorted)
         self._looks.judge(now, found=found, taught=self._taught(before, end), more=more)
+        self._starved = (self._starved or not found) and not more
         if not found and tasks:
             self._looks.go_on(tasks[-1][0])
 
@@ -236,8 +238,9 @@ class Desk:
 
         No more than `slots` outcomes at a time free a slot, however long the server is away.
         """
-        if id in self._taken:
+        if id in self._taken and id not in self._ending:
             self._ending.add(id)
+            self._starved = False
             self._looks.hurry()
 
     def done(self, id: str) -> None:
@@ -294,7 +297,8 @@ class Desk:
         return None
 
     def _claim(self, now: float) -> Action | None:
-        job = self._choice.pick(now, self._line.jobs, self.free)
+        starved = self._starved or len(self._line) <= self.free
+        job = self._choice.pick(now, self._line.jobs, starved=starved)
         if job is None:
             # More waits than the page shows: rather look further than take others' share.
             wider = self._more and self._choice.widen()

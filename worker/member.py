@@ -17,6 +17,7 @@ from contract.presence import Hello
 from contract.wire import Wire
 from worker.about import about, version
 from worker.attempts import Attempt, Table
+from worker.bodies import Bodies
 from worker.channel import Channel
 from worker.claims import Claims
 from worker.drain import Doors, Drain
@@ -77,7 +78,15 @@ class Member:
             self._channel, name, self._table, self._ledger, registry, writes, self._intake
         )
         network = Network(self._channel, self._claims, writes)
-        self._resonate = build(settings, name, network, self._intake, registry, self._ledger)
+        bodies = Bodies(self._ledger.step_began, self._intake.ending)
+        self._resonate = build(
+            settings,
+            name,
+            network,
+            self._intake,
+            lambda resonate: registry.install(resonate, bodies),
+            self._ledger,
+        )
         self._heart = self._new_heart()
         self._pulse = Pulse()
         self._probes = Probes(

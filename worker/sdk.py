@@ -1,6 +1,7 @@
 """The SDK, set up with the member's own parts around it."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -10,10 +11,8 @@ from resonate.resonate import Resonate
 from resonate_base.connections import Source
 
 from worker.attempts import current
-from worker.bodies import Bodies
 from worker.ledger import Ledger
 from worker.network import Network
-from worker.registry import Registry
 from worker.retries import Retries
 from worker.settings import Settings
 from worker.witness import Witness
@@ -36,10 +35,10 @@ def build(
     name: str,
     network: Network,
     intake: Source,
-    registry: Registry,
+    install: Callable[[Resonate], None],
     ledger: Ledger,
 ) -> Resonate:
-    """Return the SDK with all functions registered, not started.
+    """Return the SDK with all functions registered by `install`, not started.
 
     Raises:
         BadFunctions: the SDK refuses a function.
@@ -60,7 +59,7 @@ def build(
         autostart=False,
     )
     resonate.with_dependency(Witness(name, _attempt_number))
-    registry.install(resonate, Bodies(ledger.step_began))
+    install(resonate)
     return resonate
 
 

@@ -42,6 +42,9 @@ class Writes:
         Raises:
             ConnectorError: the lease went while the server did not answer.
         """
+        if request.kind == "task.fulfill":
+            self._ending(request.data.id)
+            await asyncio.sleep(0)  # what that set off goes out first: nobody waits for this write
         attempt = self._table.find(request.data.id, request.data.version)
         if attempt is None:
             if request.kind == "task.fulfill":
@@ -49,8 +52,6 @@ class Writes:
             return request.reply(409, "the lease is gone")
         if request.kind == "task.release":
             self._given_up(attempt.task)
-        elif request.kind == "task.fulfill":
-            self._ending(attempt.task)
         answer = await self._exchange(request, body, attempt)
         if answer.reply.ok:
             self._wrote(request, attempt, answer.reply)

@@ -24,34 +24,36 @@ def crowd(me: str = "b", members: str = "abc") -> Choice:
 
 
 def test_the_oldest_goes_first() -> None:
-    assert Choice(Random(1), "me").pick(0.0, line(5), 1) == line(5)[0]
+    assert Choice(Random(1), "me").pick(0.0, line(5), starved=False) == line(5)[0]
 
 
 def test_a_young_job_is_left_to_whom_its_hint_went_while_slots_are_plenty() -> None:
     choice = Choice(Random(1), "me")
     young = line(2, settled=False)
-    assert choice.pick(0.0, young, 4) is None
-    assert choice.pick(0.0, [young[0], young[1]._replace(heard=True)], 4) is not None
-    assert choice.pick(0.0, young, 1) == young[0], "jobs wait for slots: the oldest, whoever hears"
+    assert choice.pick(0.0, young, starved=True) is None
+    assert choice.pick(0.0, [young[0], young[1]._replace(heard=True)], starved=True) is not None
+    assert choice.pick(0.0, young, starved=False) == young[0], (
+        "jobs wait for slots: the oldest, whoever hears"
+    )
 
 
 def test_one_refusal_changes_nothing() -> None:
     choice = Choice(Random(1), "me")
     choice.refused()
     assert not choice.crowded
-    assert choice.pick(0.0, line(5), 1) == line(5)[0]
+    assert choice.pick(0.0, line(5), starved=False) == line(5)[0]
 
 
 def test_who_keeps_meeting_others_steps_aside_from_the_head() -> None:
     choice = Choice(Random(1), "me")
     for _ in range(MEETING - 1):
         choice.refused()
-    assert choice.pick(0.0, line(500), 1) == line(500)[0]
+    assert choice.pick(0.0, line(500), starved=False) == line(500)[0]
     choice.refused()
-    picks = {choice.pick(0.0, line(500), 1) for _ in range(200)}
+    picks = {choice.pick(0.0, line(500), starved=False) for _ in range(200)}
     assert 2 < len(picks) <= 2**MEETING
     choice.granted()
-    assert len({choice.pick(0.0, line(500), 1) for _ in range(200)}) == 1
+    assert len({choice.pick(0.0, line(500), starved=False) for _ in range(200)}) == 1
 
 
 def test_a_crowd_comes_with_refusals_and_goes_with_grants() -> None:
@@ -102,7 +104,7 @@ def test_shares_do_not_overlap_and_leave_nothing_out(names: set[str], ids: list[
         left = list(jobs)
         while choice.widen():
             pass
-        while (job := choice.pick(0.0, left, 1)) is not None:
+        while (job := choice.pick(0.0, left, starved=False)) is not None:
             left.remove(job)
             taken.append(job.id)
     assert sorted(taken) == [job.id for job in jobs]
@@ -111,7 +113,7 @@ def test_shares_do_not_overlap_and_leave_nothing_out(names: set[str], ids: list[
 def test_in_a_crowd_the_oldest_of_the_own_share_goes_first() -> None:
     choice = crowd()
     left, picked = line(100), []
-    while (job := choice.pick(0.0, left, 1)) is not None:
+    while (job := choice.pick(0.0, left, starved=False)) is not None:
         left.remove(job)
         picked.append(job)
     assert picked == sorted(picked)
@@ -121,15 +123,15 @@ def test_in_a_crowd_the_oldest_of_the_own_share_goes_first() -> None:
 def test_a_young_job_in_a_crowd_belongs_to_whom_its_hint_went() -> None:
     choice = crowd("b", "b")
     young = line(1, settled=False)
-    assert choice.pick(0.0, young, 1) is None
+    assert choice.pick(0.0, young, starved=False) is None
     heard = [young[0]._replace(heard=True)]
-    assert choice.pick(0.0, heard, 1) == heard[0]
+    assert choice.pick(0.0, heard, starved=False) == heard[0]
 
 
 def test_others_shares_are_taken_late_and_seldom() -> None:
     choice = crowd("b", "ab")
-    others = [job for job in line(100) if crowd("a", "ab").pick(0.0, [job], 1)]
-    assert choice.pick(1.0, others, 1) is None
+    others = [job for job in line(100) if crowd("a", "ab").pick(0.0, [job], starved=False)]
+    assert choice.pick(1.0, others, starved=False) is None
     assert choice.pick_from_others(1.0, others) in others
     assert choice.pick_from_others(1.001, others) is None
     assert choice.pick_from_others(1.1, others) in others

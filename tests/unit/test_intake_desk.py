@@ -42,13 +42,50 @@ def test_a_free_slot_without_a_hint_looks_at_once() -> None:
     assert only(Look, desk().step(0.0))
 
 
-def test_a_hint_is_claimed_after_a_look_at_what_else_waits() -> None:
+def idle_with_a_hint(job: str) -> Desk:
+    """Return a desk that had nothing to do for five seconds until `job` was hinted at."""
     it = desk()
     it.step(0.0)
     looked(it, 0.001)
-    it.hint(5.0, "b", 0)
+    it.hint(5.0, job, 0)
     assert only(Look, it.step(5.0)), "knowledge is stale"
-    assert only(Give, looked(it, 5.001, "a", "b")) == [Give("a", 0)], "the oldest goes first"
+    return it
+
+
+def test_an_idle_member_takes_the_young_job_it_has_heard_of() -> None:
+    it = idle_with_a_hint("b")
+    assert only(Give, looked(it, 5.001, "a", "b")) == [Give("b", 0)], "another one heard of a"
+
+
+def test_an_idle_member_takes_the_oldest_where_a_full_page_waits() -> None:
+    it = idle_with_a_hint("b")
+    assert only(Give, looked(it, 5.001, "a", "b", "c", more=True)) == [Give("a", 0)]
+
+
+def test_a_member_that_worked_takes_the_oldest_whoever_heard_of_it() -> None:
+    it = idle_with_a_hint("b")
+    assert only(Give, looked(it, 5.001, "b")) == [Give("b", 0)]
+    it.granted("b")
+    it.hint(6.0, "d", 0)
+    it.ending("b")
+    assert only(Look, it.step(6.0))
+    assert only(Give, looked(it, 6.001, "c", "d")) == [Give("c", 0)]
+
+
+def test_a_body_is_over_once_however_often_it_is_told() -> None:
+    it = desk()
+    it.forbidden()
+    for job in "abc":
+        it.hint(0.0, job, 0)
+    assert it.step(0.0) == [Give("a", 0)]
+    it.granted("a")
+    for _ in range(3):
+        it.ending("a")
+    assert it.step(0.0) == [Give("b", 0)]
+    assert it.step(0.0) == []
+    it.refused("b")
+    it.done("b")
+    assert it.step(0.0) == [Give("c", 0)], "a refused claim frees its slot, and no other"
 
 
 def test_fresh_knowledge_needs_no_second_look() -> None:
@@ -286,6 +323,102 @@ def test_repeated_hints_do_each_job_once_in_bounded_memory(
     assert len(set(done)) == len(done)
     assert len(done) + len(running) + len(waiting) == 100
     assert not waiting or not searches or len(running) == slots
+
+
+class Busy:
+    """A desk among others, at work: what happens comes by chance."""
+
+    def __init__(self, seed: int, slots: int, *, searches: bool) -> None:
+        self.random = Random(seed)
+        self.desk = desk(slots, seed)
+        if not searches:
+            self.desk.forbidden()
+        self.claiming: set[str] = set()
+        self.bodies: set[str] = set()
+        self.writing: set[str] = set()
+        self.waiting = {f"job-{n:03d}" for n in range(200)}
+        self.given: list[str] = []
+        self.asked: Action | None = None
+
+    def move(self, now: float) -> None:
+        """Let one thing happen, and the desk do what it will."""
+        moves = {
+            self._answer_a_claim: self.claiming,
+            self._end_a_body: self.bodies,
+            self._answer_an_outcome: self.writing,
+        }
+        possible = [move for move, over in moves.items() if over]
+        if self.bodies and self.random.random() < 0.05:
+            possible.append(self._lose_a_lease)
+        if self.asked is not None and self.random.random() < 0.5:
+            self._answer(now, self.asked)
+        elif self.waiting and self.random.random() < 0.5:
+            self.desk.hint(now, self.random.choice(sorted(self.waiting)), 0)
+        elif possible:
+            self.random.choice(possible)()
+        for action in self.desk.step(now):
+            self._note(now, action)
+
+    def _note(self, now: float, action: Action) -> None:
+        match action:
+            case Give(id, 0):
+                self.waiting.discard(id)
+                self.given.append(id)
+                self.claiming.add(id)
+            case Census():
+                self.desk.met(now, {"me", "another"})
+            case _:
+                assert self.asked is None, "one question at a time"
+                self.asked = action
+
+    def _answer(self, now: float, asked: Action) -> None:
+        self.asked = None
+        page = sorted(self.waiting)
+        if isinstance(asked, Look):
+            tasks = [(job, 0) for job in page[: asked.limit]]
+            self.desk.looked(now, tasks, more=len(page) > asked.limit)
+        else:
+            self.desk.sorted_out(now, set(page), None)
+
+    def _answer_a_claim(self) -> None:
+        job = self.claiming.pop()
+        if self.random.random() < 0.3:
+            self.desk.refused(job)
+            self.desk.done(job)
+        else:
+            self.desk.granted(job)
+            self.bodies.add(job)
+
+    def _end_a_body(self) -> None:
+        job = self.bodies.pop()
+        self.desk.ending(job)
+        self.writing.add(job)
+
+    def _answer_an_outcome(self) -> None:
+        """Granted, refused, or the lease was lost meanwhile: all the same to the desk."""
+        self.desk.done(self.writing.pop())
+
+    def _lose_a_lease(self) -> None:
+        """The body has been stopped."""
+        self.desk.done(self.bodies.pop())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 6), st.booleans())
+def test_no_more_bodies_run_than_slots_whatever_is_still_being_written(
+    seed: int,
+    slots: int,
+    searches: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Claims refused, outcomes answered late and out of order, leases lost at any point."""
+    it = Busy(seed, slots, searches=searches)
+    for n in range(1500):
+        it.move(n * 0.0005)
+        assert len(it.claiming) + len(it.bodies) <= slots
+        assert 0 <= it.desk.used <= slots
+        assert len(it.claiming | it.bodies | it.writing) <= 2 * slots
+    assert len(set(it.given)) == len(it.given), "no job twice at the same version"
+    assert len(it.given) > 10 * slots
 
 
 def test_memory_stays_flat_under_a_flood_of_hints() -> None:

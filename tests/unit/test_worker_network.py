@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from resonate.context import Context
+from resonate.resonate import Resonate
 
 from contract.journal import Journal
 from contract.settings import load
@@ -16,6 +17,7 @@ from contract.words import anycast
 from tests.support.model import Model, ModelWire
 from tests.support.waiting import wait_until_async
 from worker.attempts import Table
+from worker.bodies import Bodies
 from worker.channel import Channel
 from worker.claims import Claims
 from worker.ledger import Ledger
@@ -32,6 +34,8 @@ class HandIntake:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
+        #: What a free slot does at once.
+        self.at_ending: Callable[[], None] = lambda: None
         self._give: Callable[[str], None] = lambda _: None
 
     def unicast(self) -> str:
@@ -62,6 +66,11 @@ class HandIntake:
     def avoid(self, task: str) -> None:
         self.told.append(("avoid", task))
 
+    def ending(self, task: str) -> None:
+        if ("ending", task) not in self.told:
+            self.told.append(("ending", task))
+            self.at_ending()
+
 
 class Lines:
     """A log that keeps its lines."""
@@ -83,18 +92,22 @@ class Rig:
         self.model, self.intake, self.lines = Model(), HandIntake(), Lines()
         self.registry, self.table = Registry(), Table()
         self.running: dict[str, asyncio.Event] = {}
-        for one in (self.hold, fine, nap, misplaced):
+        for one in (self.hold, fine, at_once, nap, misplaced):
             self.registry.register(one)
         metrics = Metrics(self.registry.has, 1, "test")
         self.ledger = Ledger(Journal("me", log=self.lines), metrics)
         channel = Channel(ModelWire(self.model))
-        writes = Writes(channel, self.table, self.ledger, self.intake.avoid)
+        writes = Writes(channel, self.table, self.ledger, self.intake.avoid, self.intake.ending)
         self.claims = Claims(
             channel, "me", self.table, self.ledger, self.registry, writes, self.intake
         )
         network = Network(channel, self.claims, writes)
-        settings = load(Settings, {})
-        self.sdk = build(settings, "me", network, self.intake, self.registry, self.ledger)
+        settings, bodies = load(Settings, {}), Bodies(over=self.intake.ending)
+
+        def install(sdk: Resonate) -> None:
+            self.registry.install(sdk, bodies)
+
+        self.sdk = build(settings, "me", network, self.intake, install, self.ledger)
 
     async def hold(self, _: Context, id: str) -> str:
         """Run until the test says so."""
@@ -121,6 +134,10 @@ class Rig:
 
 
 def fine(_: Context, id: str) -> str:
+    return id
+
+
+async def at_once(_: Context, id: str) -> str:
     return id
 
 
@@ -157,7 +174,7 @@ async def test_a_job_from_hint_to_result(rig: Rig) -> None:
     job = rig.start("fine")
     assert await rig.outcome() == "resolved"
     await rig.told("done", job)
-    assert rig.intake.told == [("granted", job), ("done", job)]
+    assert rig.intake.told == [("granted", job), ("ending", job), ("done", job)]
     assert rig.model.promise(job)["state"] == "resolved"
     assert len(rig.table) == 0
 
@@ -244,12 +261,82 @@ async def test_a_call_that_cannot_be_read_is_avoided(rig: Rig) -> None:
     assert rig.model.task(job)["state"] == "pending"
 
 
-async def test_claims_granted_after_the_close_go_back(rig: Rig) -> None:
+async def test_claims_granted_after_the_close_go_back_unbegun(rig: Rig) -> None:
     rig.claims.close()
-    job = rig.start("fine")
+    job = rig.start("hold")
     await rig.told("done", job)
     assert rig.model.task(job)["state"] == "pending"
-    assert not rig.lines.of("job.claimed")
+    assert [line["attempt"] for line in rig.lines.of("job.claimed")] == [1]
+    assert await rig.outcome() == "released"
+    assert job not in rig.running
+    assert len(rig.table) == 0
+
+
+@pytest.mark.parametrize("function", ["fine", "at_once"])
+async def test_what_a_free_slot_asks_goes_out_before_the_outcome(rig: Rig, function: str) -> None:
+    """The slot is free when the body has returned, whether it ran on a thread or on the loop."""
+    other = rig.model.job("another")
+    rig.intake.at_ending = lambda: rig.intake.hint(other, 0)
+    job = rig.start(function)
+    await rig.told("done", job)
+    await rig.told("done", other)
+    written = rig.model.kinds.index("task.fulfill")
+    assert rig.model.kinds[:written].count("task.acquire") == 2
+
+
+async def overlap(rig: Rig) -> tuple[str, str]:
+    """Return a job whose body is over and whose outcome the server does not hear, and the next."""
+    job = rig.start("hold")
+    await wait_until_async(lambda: job in rig.running, 5, "the body runs")
+    rig.model.deaf = True
+    rig.running[job].set()
+    await rig.told("ending", job)
+    return job, rig.start("hold", "next")
+
+
+async def test_an_outcome_refused_after_the_next_claim_harms_the_old_job_only(rig: Rig) -> None:
+    job, following = await overlap(rig)
+    rig.model.call("task.release", id=job, version=1)
+    rig.model.claim(job, "another", 60)
+    rig.model.deaf = False
+    await wait_until_async(lambda: following in rig.running, 5, "the next body runs")
+    assert await rig.outcome() == "refused"
+    assert [line["why"] for line in rig.lines.of("lease.lost")] == ["taken"]
+    rig.running[following].set()
+    assert await rig.outcome(2) == "resolved"
+    assert rig.model.promise(job)["state"] == "pending"
+    assert rig.model.promise(following)["state"] == "resolved"
+
+
+async def test_a_lease_lost_between_body_and_outcome_is_written_for_no_more(rig: Rig) -> None:
+    job, following = await overlap(rig)
+    attempt = rig.table.find(job, 1)
+    assert attempt is not None
+    assert rig.table.finish(attempt)  # as the heart does
+    attempt.stop()
+    rig.model.deaf = False
+    await rig.told("done", job)
+    await wait_until_async(lambda: following in rig.running, 5, "the next body runs")
+    rig.running[following].set()
+    assert await rig.outcome() == "resolved"
+    assert rig.lines.of("job.ended")[0]["job"] == following
+    assert rig.model.kinds.count("task.fulfill") == 1
+
+
+async def test_a_drain_between_body_and_outcome_keeps_the_outcome(rig: Rig) -> None:
+    """What is held is waited for: the outcome; the claim beside it goes back unbegun."""
+    job, following = await overlap(rig)
+    assert [one.task for one in rig.table.held()] == [job], "the lease beats until the answer"
+    await wait_until_async(lambda: rig.claims.pending == 1, 5, "the next claim is on its way")
+    rig.claims.close()
+    rig.model.deaf = False
+    await rig.told("done", job)
+    await rig.told("done", following)
+    outcomes = {line["job"]: line["outcome"] for line in rig.lines.of("job.ended")}
+    assert outcomes == {job: "resolved", following: "released"}
+    assert following not in rig.running
+    assert rig.claims.pending == 0
+    assert len(rig.table) == 0
 
 
 async def test_what_the_server_refused_is_told(rig: Rig) -> None:
