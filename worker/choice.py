@@ -24,6 +24,8 @@ MEETING = 4
 CROWD, LATEST = 0.25, 0.08
 #: Claims for which a crowd's rules hold: at first, and at most where the crowd comes back.
 SHORTEST_SPELL, LONGEST_SPELL = 8, 1024
+#: Jobs of others' shares, one at a time, that must be had after a spell before the crowd is over.
+TRIALS = 4
 #: Jobs of its own that a member wants in the window: at least, and at most.
 LEAST_REACH, MOST_REACH = 2, 128
 MOST_WINDOW = 1000
@@ -58,6 +60,8 @@ class Choice:
         self._share = (0, 1)
         self._spell = SHORTEST_SPELL  # of the next crowd, in claims
         self._left = 0  # claims for which the present crowd's rules hold
+        self._trials = 0  # that must be granted still before the present crowd is over
+        self._trial: str | None = None  # the job that is being tried
         self._calm = 0
         self._reach = LEAST_REACH
         self._own = 0  # picked from the own share since the last look
@@ -67,7 +71,7 @@ class Choice:
 
     @property
     def crowded(self) -> bool:
-        return self._left > 0
+        return self._trials > 0
 
     @property
     def window(self) -> int:
@@ -87,6 +91,11 @@ class Choice:
             if not starved:
                 return oldest_first[0]
             return next((job for job in oldest_first if job.heard or job.settled), None)
+        if self._left <= 0 and self._trial is None:
+            job = next((job for job in oldest_first if self._is_anothers(job)), None)
+            if job is not None:
+                self._trial = job.id
+                return job
         job = next((job for job in oldest_first[: self.window] if self._is_own(job)), None)
         if job is not None:
             self._own += 1
@@ -121,27 +130,45 @@ class Choice:
         names = sorted({*members, self._me})
         self._share = (names.index(self._me), len(names))
 
-    def granted(self) -> None:
+    def granted(self, job: str) -> None:
         self._met = 0
         self._heat -= LATEST * self._heat
         if self.crowded:
             self._left -= 1
+            if job == self._trial:
+                self._trial = None
+                self._trials -= 1
+            elif self._left < -self._spell:
+                self._trials = 0  # nothing of others' waits at all
             return
         self._calm += 1
         if self._calm >= self._spell:
             self._calm = 0
             self._spell = max(SHORTEST_SPELL, self._spell // 2)
 
-    def refused(self) -> None:
+    def refused(self, job: str) -> None:
         """Note that somebody else was faster."""
         self._met += 1
         self._heat += LATEST * (1 - self._heat)
-        if self.crowded:
+        if job == self._trial:
+            self._trial = None
+            self._begin_a_spell()
+        elif self.crowded:
             self._left = max(self._left, self._spell // 4)
         elif self._heat > CROWD:
-            self._left = self._spell
-            self._spell = min(LONGEST_SPELL, 4 * self._spell)
-            self._calm = 0
+            self._begin_a_spell()
+
+    def unanswered(self, job: str) -> None:
+        """Note that a claim has ended and nobody knows how."""
+        if job == self._trial:
+            self._trial = None
+
+    def _begin_a_spell(self) -> None:
+        self._left, self._trials, self._calm = self._spell, TRIALS, 0
+        self._spell = min(LONGEST_SPELL, 4 * self._spell)
+
+    def _is_anothers(self, job: Waiting) -> bool:
+        return job.settled and (self._share[1] == 1 or not self._is_own(job))
 
     def _is_own(self, job: Waiting) -> bool:
         if not job.settled:

@@ -209,7 +209,7 @@ class Desk:
         job = self._taken.get(id)
         if job is not None:
             self._spent.note(id, job.version)
-            self._choice.granted()
+            self._choice.granted(id)
             if not job.heard:
                 self._looks.won()
 
@@ -218,7 +218,7 @@ class Desk:
         job = self._taken.pop(id, None)
         if job is not None:
             self._spent.note(id, job.version)
-            self._choice.refused()
+            self._choice.refused(id)
             self._looks.lost(empty=not self._line)
 
     def met(self, now: float, members: Collection[str]) -> None:
@@ -246,6 +246,7 @@ class Desk:
     def done(self, id: str) -> None:
         """Note that what `Give` led to is over, whatever it was."""
         if self._taken.pop(id, None) is not None:
+            self._choice.unanswered(id)
             if id not in self._ending:
                 self._looks.hurry()
             self._ending.discard(id)

@@ -16,9 +16,9 @@ def crowd(me: str = "b", members: str = "abc") -> Choice:
     """A member that has met a crowd of the named members."""
     choice = Choice(Random(1), me)
     for _ in range(10):
-        choice.refused()
+        choice.refused("")
     choice.meet(members)
-    choice.granted()
+    choice.granted("")
     assert choice.crowded
     return choice
 
@@ -39,7 +39,7 @@ def test_a_young_job_is_left_to_whom_its_hint_went_while_slots_are_plenty() -> N
 
 def test_one_refusal_changes_nothing() -> None:
     choice = Choice(Random(1), "me")
-    choice.refused()
+    choice.refused("")
     assert not choice.crowded
     assert choice.pick(0.0, line(5), starved=False) == line(5)[0]
 
@@ -47,12 +47,12 @@ def test_one_refusal_changes_nothing() -> None:
 def test_who_keeps_meeting_others_steps_aside_from_the_head() -> None:
     choice = Choice(Random(1), "me")
     for _ in range(MEETING - 1):
-        choice.refused()
+        choice.refused("")
     assert choice.pick(0.0, line(500), starved=False) == line(500)[0]
-    choice.refused()
+    choice.refused("")
     picks = {choice.pick(0.0, line(500), starved=False) for _ in range(200)}
     assert 2 < len(picks) <= 2**MEETING
-    choice.granted()
+    choice.granted("")
     assert len({choice.pick(0.0, line(500), starved=False) for _ in range(200)}) == 1
 
 
@@ -60,7 +60,7 @@ def test_a_crowd_comes_with_refusals_and_goes_with_grants() -> None:
     choice = crowd()
     claims = 0
     while choice.crowded and claims < 10_000:
-        choice.granted()
+        choice.granted("")
         claims += 1
     assert 0 < claims <= LONGEST_SPELL
 
@@ -69,8 +69,8 @@ def test_a_rare_refusal_makes_no_crowd() -> None:
     choice = Choice(Random(1), "me")
     for n in range(1000):
         if n % 20 == 0:
-            choice.refused()
-        choice.granted()
+            choice.refused("")
+        choice.granted("")
         assert not choice.crowded
     assert CROWD > 1 / 20
 
@@ -80,15 +80,42 @@ def test_a_crowd_that_comes_back_is_believed_for_longer() -> None:
 
     def spell() -> int:
         while not choice.crowded:
-            choice.refused()
+            choice.refused("")
         claims = 0
         while choice.crowded and claims < 10_000:
-            choice.granted()
+            choice.granted("")
             claims += 1
         return claims
 
     first, second = spell(), spell()
     assert second > first
+
+
+def test_the_end_of_a_crowd_is_tried_with_one_job_of_others_at_a_time() -> None:
+    choice = crowd()
+    while (job := choice.pick(0.0, line(100), starved=False)) != line(100)[0]:
+        assert job is not None
+        choice.granted(job.id)
+    jobs = line(100)[1:]
+    own = choice.pick(0.0, jobs, starved=False)
+    assert own is not None
+    assert own == choice.pick(0.0, jobs, starved=False), "the trial's answer is awaited"
+    choice.refused("job-0000")
+    assert choice.crowded
+    assert choice.pick(0.0, jobs, starved=False) == own, "another spell has begun"
+
+
+def test_a_trial_without_an_answer_does_not_keep_the_crowd() -> None:
+    choice, unanswered = crowd(), 0
+    while choice.crowded:
+        job = choice.pick(0.0, line(100), starved=False)
+        assert job is not None
+        if job == line(100)[0] and unanswered < 3:
+            choice.unanswered(job.id)
+            unanswered += 1
+        else:
+            choice.granted(job.id)
+    assert unanswered == 3
 
 
 @given(

@@ -27,10 +27,10 @@ def test_ten_members_with_heavy_tails_work_at_the_bound() -> None:
     assert statistics.median(one.refused for one in outcomes) <= 0.05
 
 
-@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.parametrize("seed", range(2))
 def test_claims_of_a_backlog_are_hardly_ever_refused(seed: int) -> None:
     outcome = Run(Case(3, 16, [0.0] * 10_000, seed=seed)).outcome()
-    assert outcome.refused <= 0.05
+    assert outcome.refused <= 0.03
     assert outcome.unfair <= 2
 
 
