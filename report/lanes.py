@@ -6,6 +6,10 @@ import msgspec
 
 from report.facts import Attempt, Facts, Member
 
+#: A slot's next claim is under way while the last outcome is being written: for so many seconds
+#: two attempts may stand in one row.
+BESIDE = 0.1
+
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """A member with its attempts, each with the row (from 0) that it fills."""
@@ -36,7 +40,15 @@ def lane(member: Member) -> Lane:
     rows: list[tuple[Attempt, int]] = []
     for attempt in sorted(member.attempts, key=lambda one: one.began):
         free = [row for row, until in enumerate(busy_until) if until <= attempt.began]
-        row = free[0] if free else len(busy_until)
+        row = free[0] if free else _soon_free(busy_until, attempt.began, member.slots)
         busy_until[row : row + 1] = [attempt.until]
         rows.append((attempt, row))
     return Lane(member=member, rows=rows, height=max(len(busy_until), member.slots))
+
+
+def _soon_free(busy_until: list[float], at: float, slots: int) -> int:
+    """Return the row whose attempt is as good as over where all slots have one, or a new row."""
+    first = min(busy_until, default=at)
+    if len(busy_until) >= slots and first <= at + BESIDE:
+        return busy_until.index(first)
+    return len(busy_until)

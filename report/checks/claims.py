@@ -5,7 +5,8 @@ journals; the last one, which brought the result, without exception. For the oth
 left, for a member that was killed between the server's answer and its own line:
 
 - it died without goodbye, and the claim was possible by then and not yet followed by another;
-- it had a slot free for it, and either that slot or the job came free in the last instant;
+- it had a slot free for it, and either that slot or the job came free in the last instant (a slot
+  is free when the body is over, while the outcome is still being written);
 - where a steward watched or chaos looked, one of them names the claim as held by that member.
 
 Two others: an answer that a restart of the server, a pause or a partition swallowed, and a claim
@@ -109,15 +110,31 @@ def _died_claiming(
     died = member.died
     if died is None or not low - INSTANT <= died <= high + INSTANT:
         return False
-    running = [one for one in member.attempts if one.began <= died <= one.until]
-    freed = [one.until for one in member.attempts if one.until < died]
-    since = max([low, member.ready or member.started, *freed[-1:]])
+    freed = [
+        over
+        for one in member.attempts
+        if (over := min(one.until, _body_over(facts, one))) < died and one.began <= died
+    ]
+    running = [one for one in member.attempts if one.began <= died <= _body_over(facts, one)]
+    running = [one for one in running if died <= one.until]
+    since = max([low, member.ready or member.started, *freed])
     if len(running) >= member.slots or died - since > INSTANT:
         return False
     plan = facts.evidence.plan
     if _seen_at_work(facts, member, claim):
         return False
     return claim in _named(facts, member.name) or not (plan and plan.steward)
+
+
+def _body_over(facts: Facts, attempt: Attempt) -> float:
+    """Return when the attempt's body may have been over, at the earliest."""
+    job = facts.jobs.get(attempt.task)
+    mine = (attempt.member, attempt.number)
+    if job and job.result and (job.result.member, job.result.attempt) == mine:
+        return job.result.ended
+    if job and job.planned and not job.planned.steps:
+        return attempt.began + job.planned.cost
+    return attempt.until
 
 
 def _seen_at_work(facts: Facts, member: Member, claim: tuple[str, int]) -> bool:

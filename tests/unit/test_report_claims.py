@@ -69,6 +69,17 @@ def test_its_only_slot_was_taken(tmp_path: Path) -> None:
     assert unwitnessed(run, tmp_path)
 
 
+def test_its_only_slot_was_free_for_its_outcome_was_being_written(tmp_path: Path) -> None:
+    """The body of the other job was over by then; the member died before it wrote down either."""
+    run = killed_before_its_line()
+    strike = struck(run)
+    other = quiet_job(run)
+    cost = next(one.cost for one in run.plan.jobs if one.id == other)
+    claimed = replace(line_of(run, other, j.Claimed), attempt=1)
+    add(run, strike.target, claimed, strike.at - cost - 0.01)
+    assert not unwitnessed(run, tmp_path)
+
+
 def test_a_healthy_member_has_no_excuse(tmp_path: Path) -> None:
     run = play([Blow("kill", 7)], jobs=20, seed=5)
     drop(run, line_of(run, quiet_job(run), j.Claimed))
