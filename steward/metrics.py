@@ -1,8 +1,9 @@
 """The steward's instruments, and what a scrape gets."""
 
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily
@@ -11,7 +12,10 @@ from prometheus_client.registry import Collector
 
 from contract.instruments import Instrument
 from contract.pages import Page
-from steward.tally import Counts, View
+from steward.tally import OTHER, Counts, View
+
+#: Groups that are told apart. A job names its group itself, so that anybody could make up more.
+MOST_GROUPS: Final = 100
 
 _PER_GROUP = (
     Instrument("fleet_jobs_waiting", "gauge", "Tasks that wait for a member", ("group",)),
@@ -99,8 +103,9 @@ class Meters:
 class Truth(Collector):
     """What the server says, made into series at each scrape.
 
-    A group once seen stays, at zero; a member's series goes with it. `present` returns group by
-    member of those whose presence stands; it is called from the scrape's thread.
+    A group once seen stays, at zero; those beyond `MOST_GROUPS` are added up as `other`. A
+    member's series goes with it. `present` returns group by member of those whose presence
+    stands; it is called from the scrape's thread.
     """
 
     def __init__(self, groups: tuple[str, ...]) -> None:
@@ -110,18 +115,23 @@ class Truth(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         view, present = self.view, self.present()
-        self._groups |= view.groups.keys() | set(present.values())
-        members = dict.fromkeys(self._groups, 0)
-        for group in present.values():
-            members[group] += 1
+        for group in sorted({*view.groups, *present.values()}):
+            if len(self._groups) < MOST_GROUPS:
+                self._groups.add(group)
+        members = Tally(self._shown(group) for group in present.values())
+        groups: dict[str, Counts] = {}
+        for group, counts in view.groups.items():
+            groups[self._shown(group)] = groups.get(self._shown(group), Counts()) + counts
         readers: list[Callable[[str], float]] = [
-            lambda group: _counts(view, group).waiting,
-            lambda group: _counts(view, group).running,
-            lambda group: _counts(view, group).suspended,
-            lambda group: _counts(view, group).parked,
-            lambda group: _counts(view, group).oldest_age(view.at),
+            lambda group: groups[group].waiting,
+            lambda group: groups[group].running,
+            lambda group: groups[group].suspended,
+            lambda group: groups[group].parked,
+            lambda group: groups[group].oldest_age(view.at),
             lambda group: members[group],
         ]
+        for group in self._groups:
+            groups.setdefault(group, Counts())
         for instrument, reader in zip(_PER_GROUP, readers, strict=True):
             yield _family(instrument, {group: reader(group) for group in sorted(self._groups)})
         yield _family(_LEASES, _leases(view, present))
@@ -129,12 +139,14 @@ class Truth(Collector):
         last.add_metric([], view.at)
         yield last
 
+    def _shown(self, group: str) -> str:
+        if group not in self._groups:
+            self._groups.add(OTHER)
+            return OTHER
+        return group
+
     def describe(self) -> list[Any]:
         return []
-
-
-def _counts(view: View, group: str) -> Counts:
-    return view.groups.get(group, Counts())
 
 
 def _leases(view: View, present: dict[str, str]) -> dict[str, float]:

@@ -32,6 +32,16 @@ class Counts(msgspec.Struct):
     parked: int = 0
     oldest: float | None = None
 
+    def __add__(self, other: "Counts") -> "Counts":
+        oldest = [one.oldest for one in (self, other) if one.oldest is not None]
+        return Counts(
+            waiting=self.waiting + other.waiting,
+            running=self.running + other.running,
+            suspended=self.suspended + other.suspended,
+            parked=self.parked + other.parked,
+            oldest=min(oldest, default=None),
+        )
+
     def oldest_age(self, now: float) -> float:
         return 0.0 if self.oldest is None else max(0.0, now - self.oldest)
 

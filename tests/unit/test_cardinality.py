@@ -1,0 +1,93 @@
+"""Ten thousand jobs make no series: each exporter, driven by what drives it in its process."""
+
+from client.load import Job
+from client.metrics import Metrics as ClientMetrics
+from client.submit import Confirmation
+from contract.jobs import Call
+from contract.wire import Task
+from devserver.metrics import Metrics as ServerMetrics
+from steward.metrics import MOST_GROUPS, Meters
+from steward.tally import OTHER, Entry, tally
+from worker.attempts import Attempt
+from worker.metrics import Metrics as WorkerMetrics
+
+JOBS = 10_000
+STATES = ("pending", "acquired", "suspended", "halted", "fulfilled")
+
+
+def series(page: bytes | str) -> set[str]:
+    """Return name and labels of each line of a scrape."""
+    text = page.decode() if isinstance(page, bytes) else page
+    lines = (line for line in text.splitlines() if line and line[0] != "#")
+    return {line.split(" # ")[0].rpartition(" ")[0] for line in lines}
+
+
+def test_the_member() -> None:
+    metrics = WorkerMetrics({"f"}.__contains__, 4, "1")
+
+    def live(job: str, function: str) -> None:
+        one = Attempt(job=job, task=job, version=1, function=function)
+        metrics.claim("granted")
+        metrics.claimed(one, 0.1)
+        metrics.ended(one, "resolved", 0.5)
+
+    for function in ("f", "stranger"):
+        live("first", function)
+    before = series(metrics.page("").body)
+    for number in range(JOBS):
+        live(f"job-{number}", f"stranger-{number}" if number % 2 else "f")
+    assert series(metrics.page("").body) == before
+
+
+def test_the_client() -> None:
+    metrics = ClientMetrics()
+    before = series(metrics.page("").body)
+    for number in range(JOBS):
+        job = Job(f"job-{number}", Call(func=f"f{number}"), None)
+        metrics.submitted(job)
+        metrics.retried(job, f"cause {number}")
+        metrics.confirmed(Confirmation(job, new=True, differs=False, seconds=0.01))
+    assert series(metrics.page("").body) == before
+
+
+def test_the_steward() -> None:
+    meters = Meters(("worker-group",))
+    meters.truth.present = lambda: {"m-1": "worker-group", "m-2": "worker-group"}
+    before = series(meters.page("").body)
+    tasks = {
+        f"job-{n}": Task(id=f"job-{n}", state=STATES[n % 5], version=1, pid=f"m-{n % 2 + 1}")
+        for n in range(JOBS)
+    }
+    entries = dict.fromkeys(tasks, Entry("worker-group", 1.0, False))
+    meters.truth.view = tally(100.0, tasks, entries, dict.fromkeys(tasks, 50.0))
+    assert series(meters.page("").body) == before
+
+
+def test_groups_that_strangers_make_up() -> None:
+    meters = Meters(("worker-group",))
+    tasks = {f"job-{n}": Task(id=f"job-{n}", state="pending", version=0) for n in range(JOBS)}
+    entries = {job: Entry(f"group-{job}", 1.0, False) for job in tasks}
+    meters.truth.view = tally(100.0, tasks, entries, dict.fromkeys(tasks, 50.0))
+    page = meters.page("").body
+    text = page.decode() if isinstance(page, bytes) else page
+    waiting = [line for line in text.splitlines() if line.startswith("fleet_jobs_waiting{")]
+    assert len(waiting) == MOST_GROUPS + 1
+    rest = JOBS - (MOST_GROUPS - 1)  # one of those told apart is the group of the settings
+    assert f'fleet_jobs_waiting{{group="{OTHER}"}} {rest}.0' in waiting
+    assert f'fleet_oldest_waiting_age_seconds{{group="{OTHER}"}} 50.0' in text
+
+
+def test_the_server() -> None:
+    metrics = ServerMetrics()
+
+    def serve() -> None:
+        for kind, status in (("promise.create", "200"), ("task.acquire", "409")):
+            metrics.requests.labels(kind, status).inc()
+            metrics.duration.labels(kind).observe(0.001)
+        metrics.messages.labels("execute").inc()
+
+    serve()
+    before = series(metrics.page())
+    for _ in range(JOBS):
+        serve()
+    assert series(metrics.page()) == before
