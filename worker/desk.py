@@ -305,7 +305,7 @@ class Desk:
             wider = self._more and self._choice.widen()
             if self.searches and self._looks.may_refresh(now, 0.0 if wider else GRACE):
                 return self._look(now)
-            if not wider:
+            if not wider and self._looks.just_told(now):
                 job = self._choice.pick_from_others(now, self._line.jobs)
         elif self._more and job.id > self._end:
             # Heard of, but younger than much that the last page had no room for.

@@ -75,6 +75,10 @@ class Looks:
         """How old the knowledge of the last look is."""
         return now - self._sent
 
+    def just_told(self, now: float) -> bool:
+        """Whether what the last look told is as good as new."""
+        return now - self._sent <= self._took + FRESH
+
     def may_refresh(self, now: float, age: float) -> bool:
         """Whether to look once more before a choice if the last look is older than `age`."""
         return now - self._sent >= age and not self.under_way and now >= self._not_before
