@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -19,7 +20,7 @@ import msgspec
 from rich.console import Console
 
 from bench import jobs, latency, makespan, throughput
-from bench.figures import Figure, Report, show
+from bench.figures import Figure, Report, markdown, show
 from bench.place import Kind, Place, open_place
 from bench.processes import NotReady
 from contract import exits
@@ -79,6 +80,7 @@ def _parser() -> _Parser:
     add("--jobs", type=_count, metavar="N", default=10_000, help="of the backlog; default: 10000")
     add("--only", choices=["ours", "plain"], help="leave the other worker out")
     add("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    add("--markdown", action="store_true", help="print the table in Markdown, to be kept")
     return parser
 
 
@@ -99,7 +101,9 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         place = open_place(stack, folder, asked.server, asked.server_bin)
+        loads, began = [os.getloadavg()[0]], time.monotonic()
         figures = asyncio.run(_measure(place, asked))
+        loads.append(os.getloadavg()[0])
         report = Report(
             command=command,
             server=place.what + (f" {_version(asked.server_bin)}" if asked.server_bin else ""),
@@ -107,10 +111,15 @@ def _run(asked: argparse.Namespace, command: str) -> int:
             versions={name: version(name) for name in ("resonate-sdk", "aiohttp", "msgspec")}
             | {"python": platform.python_version()},
             at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            load=os.getloadavg()[0],
+            took=round(time.monotonic() - began, 1),
+            load=loads[0],
+            load_after=loads[1],
             figures=figures,
         )
-    show(report, Console(width=160))
+    if asked.markdown:
+        sys.stdout.write(markdown(report))
+    else:
+        show(report, Console(width=160))
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     return exits.OK
@@ -126,7 +135,9 @@ async def _measure(place: Place, asked: argparse.Namespace) -> list[Figure]:
     async with Wire(place.url) as wire:
         for name in MEASURES if asked.measure == "all" else [asked.measure]:
             sys.stderr.write(f"measuring {name}\n")
-            figures += await MEASURES[name](place, wire, asked)
+            before = os.getloadavg()[0]
+            found = await MEASURES[name](place, wire, asked)
+            figures += [msgspec.structs.replace(one, load=round(before, 2)) for one in found]
     return figures
 
 
@@ -137,7 +148,7 @@ def _kinds(asked: argparse.Namespace) -> list[Kind]:
 async def _makespan(place: Place, wire: Wire, asked: argparse.Namespace) -> list[Figure]:
     seeds = asked.seeds or 20
     figures = await makespan.even(place, wire, seeds, _kinds(asked))
-    figures += await makespan.tailed(place, wire, max(1, seeds // 4), _kinds(asked))
+    figures += await makespan.tailed(place, wire, seeds, _kinds(asked))
     if asked.only != "plain":
         figures += await makespan.changing(place, wire, max(1, seeds // 4))
     return figures

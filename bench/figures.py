@@ -12,7 +12,10 @@ type Side = Literal["at most", "at least"]
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing measured, once a seed (or once at all). `goal` is the bound that was set."""
+    """One thing measured, once a seed (or once at all). `goal` is the bound that was set.
+
+    `load` is the machine's load when the measure began, this run's own earlier work included.
+    """
 
     measure: str
     what: str
@@ -21,6 +24,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     values: list[float]
     goal: str = ""
     met: bool | None = None
+    load: float = 0.0
 
     @property
     def median(self) -> float:
@@ -35,7 +39,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     versions: dict[str, str]
     at: str
+    #: Seconds.
+    took: float
+    #: The machine's load (1 minute) before the first and after the last measure.
     load: float
+    load_after: float
     figures: list[Figure]
 
 
@@ -67,6 +75,31 @@ def show(report: Report, console: Console) -> None:
             one.measure, one.what, one.worker, *numbers, str(len(one.values)), one.goal + mark
         )
     console.print(table)
+
+
+def markdown(report: Report) -> str:
+    """Return the figures as a Markdown table, below what ran where."""
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(report.versions.items()))
+    loads = f"load {report.load:.1f} before and {report.load_after:.1f} after"
+    where = f"{report.server}, {report.machine}, {versions}"
+    lines = [
+        f"`{report.command}`: {where}, {report.at}, {report.took:.0f} s, {loads}.",
+        "",
+        "| measure | worker | median (least to most) | p99 | n | load | goal | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *map(_row, report.figures)]) + "\n"
+
+
+def _row(one: Figure) -> str:
+    shown = f"{one.median:.4g}"
+    if len(one.values) > 1:
+        shown += f" ({min(one.values):.4g} to {max(one.values):.4g})"
+    p99 = f"{percentile(one.values, 0.99):.4g}" if len(one.values) >= 50 else ""
+    met = "" if one.met is None else ("met" if one.met else "missed")
+    unit = f", {one.unit}" if one.unit else ""
+    cells = [f"{one.measure}: {one.what}{unit}", one.worker, shown, p99, str(len(one.values))]
+    return "| " + " | ".join([*cells, f"{one.load:.1f}", one.goal, met]) + " |"
 
 
 _WORDS = ("measure", "what", "worker", "goal")

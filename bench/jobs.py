@@ -11,6 +11,8 @@ from contract.jobs import result_of
 from contract.wire import Wire
 from contract.words import COMPUTE_SOMETHING, TAG_TARGET, anycast
 
+#: Seconds for which what a look has shown may serve: a turn is not sharper than that.
+SERVES = 0.2
 #: Jobs of a run must be done within this, in seconds.
 PATIENCE = 300.0
 
@@ -89,3 +91,16 @@ async def _read_one(wire: Wire, id: str) -> Done:
 def makespan(done: Sequence[Done]) -> float:
     """Return the seconds from the first creation to the last settlement."""
     return max(one.settled for one in done) - min(one.created for one in done)
+
+
+def unfairness(done: Sequence[Done]) -> float:
+    """Return the most that a job waited, in multiples of what it would have waited in its turn.
+
+    In its turn the first job created begins with the first beginning that there was, and so on.
+    """
+    in_order = sorted(done, key=lambda one: (one.created, one.id))
+    turns = sorted(one.began for one in done)
+    return max(
+        (one.began - one.created) / (max(0.0, turn - one.created) + SERVES)
+        for one, turn in zip(in_order, turns, strict=True)
+    )

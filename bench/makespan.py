@@ -1,6 +1,7 @@
 """Makespan over the greedy bound: how well the members' slots were used."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bench import bound, jobs, loads
 from bench.figures import Figure, judged
@@ -17,37 +18,60 @@ TAILED_MEMBERS, TAILED_JOBS = 10, 200
 async def even(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
     """3 members with one slot each, 24 jobs of 0.1 to 1.0 s."""
     what = f"makespan / bound, {EVEN_MEMBERS} x 1 slot, {EVEN_JOBS} jobs of 0.1 to 1 s"
-    ratios = await _ratios(
-        place, wire, kinds, EVEN_MEMBERS, [loads.uniform(seed, EVEN_JOBS) for seed in range(seeds)]
-    )
-    figures = [_figure(what, kind, ratios[kind]) for kind in kinds]
-    return [_worst_too(one) if one.worker == "ours" else one for one in figures]
+    costs = [loads.uniform(seed, EVEN_JOBS) for seed in range(seeds)]
+    runs = await _runs(place, wire, kinds, EVEN_MEMBERS, costs)
+    figures = [_figure(what, kind, [one.ratio for one in runs[kind]]) for kind in kinds]
+    figures = [_worst_too(one) if one.worker == "ours" else one for one in figures]
+    return figures + _fairness(runs, f"{EVEN_MEMBERS} x 1 slot")
 
 
 async def tailed(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
     """10 members with one slot each, 200 Pareto jobs of 0.1 to 3 s."""
     what = f"makespan / bound, {TAILED_MEMBERS} x 1 slot, {TAILED_JOBS} Pareto jobs of 0.1 to 3 s"
     costs = [loads.heavy_tailed(seed, TAILED_JOBS) for seed in range(seeds)]
-    ratios = await _ratios(place, wire, kinds, TAILED_MEMBERS, costs)
-    return [_figure(what, kind, ratios[kind]) for kind in kinds]
+    runs = await _runs(place, wire, kinds, TAILED_MEMBERS, costs)
+    figures = [_figure(what, kind, [one.ratio for one in runs[kind]]) for kind in kinds]
+    return figures + _fairness(runs, f"{TAILED_MEMBERS} x 1 slot")
 
 
-async def _ratios(
-    place: Place, wire: Wire, kinds: Sequence[Kind], count: int, runs: Sequence[Sequence[float]]
-) -> dict[Kind, list[float]]:
-    """Run each load on each kind of members in turn; return makespan over bound, by kind."""
+@dataclass(frozen=True)
+class _Run:
+    """Makespan over the bound, and the most that any job waited, in multiples of its turn."""
+
+    ratio: float
+    unfair: float
+
+
+async def _runs(
+    place: Place, wire: Wire, kinds: Sequence[Kind], count: int, loads_: Sequence[Sequence[float]]
+) -> dict[Kind, list[_Run]]:
+    """Run each load on each kind of members in turn."""
     groups = {kind: place.new_group("makespan") for kind in kinds}
     members = {kind: place.members(kind, groups[kind], count, 1) for kind in kinds}
-    ratios: dict[Kind, list[float]] = {kind: [] for kind in kinds}
-    for costs in runs:
+    runs: dict[Kind, list[_Run]] = {kind: [] for kind in kinds}
+    for costs in loads_:
         for kind in kinds:
             ids = await jobs.submit(wire, groups[kind], costs)
             await jobs.all_done(wire, groups[kind])
-            took = jobs.makespan(await jobs.read(wire, ids))
-            ratios[kind].append(took / bound.makespan(costs, count))
+            done = await jobs.read(wire, ids)
+            ratio = jobs.makespan(done) / bound.makespan(costs, count)
+            runs[kind].append(_Run(ratio, jobs.unfairness(done)))
     for some in members.values():
         end(some)
-    return ratios
+    return runs
+
+
+def _fairness(runs: dict[Kind, list[_Run]], shape: str) -> list[Figure]:
+    what = f"longest wait / first come, first served (+ {jobs.SERVES:g} s), {shape}"
+    figures = [
+        Figure(
+            measure="fairness", what=what, worker=kind, unit="", values=[one.unfair for one in some]
+        )
+        for kind, some in runs.items()
+    ]
+    return [
+        judged(one, "worst", 2, max, "at most") if one.worker == "ours" else one for one in figures
+    ]
 
 
 def _figure(what: str, kind: Kind, values: list[float]) -> Figure:

@@ -1,0 +1,49 @@
+"""What a bench run says: figures, goals and fairness."""
+
+import pytest
+
+from bench.figures import Figure, Report, judged, markdown
+from bench.jobs import Done, unfairness
+
+
+def done(*times: tuple[float, float]) -> list[Done]:
+    """Jobs by when they were created and began."""
+    return [Done(f"job-{n}", created, began, began, 1) for n, (created, began) in enumerate(times)]
+
+
+def test_first_come_first_served_is_fair() -> None:
+    assert unfairness(done((0.0, 0.0), (0.0, 5.0), (0.0, 9.0))) <= 1
+
+
+def test_a_job_that_was_passed_over_is_seen() -> None:
+    assert unfairness(done((0.0, 10.0), (0.0, 1.0), (0.0, 2.0))) == pytest.approx(10 / 1.2)
+
+
+def test_a_job_that_came_late_is_not_held_to_an_earlier_turn() -> None:
+    assert unfairness(done((0.0, 0.1), (9.0, 9.1))) <= 1
+
+
+def test_the_table_in_markdown_has_spread_goal_load_and_versions() -> None:
+    values = [float(n) for n in range(1, 101)]
+    figure = Figure(
+        measure="latency", what="idle to start", worker="ours", unit="ms", values=values, load=0.5
+    )
+    report = Report(
+        command="fleet bench all",
+        server="embedded server",
+        machine="x, 2 cores",
+        versions={"python": "3.13"},
+        at="2026-01-01",
+        took=12.3,
+        load=0.1,
+        load_after=1.9,
+        figures=[judged(figure, "worst", 99, max, "at most")],
+    )
+    page = markdown(report)
+    assert "python 3.13" in page
+    assert "load 0.1 before and 1.9 after" in page
+    row = page.splitlines()[-1]
+    assert row == (
+        "| latency: idle to start, ms | ours | 50.5 (1 to 100) | 100 | 100 | 0.5 "
+        "| worst at most 99 | missed |"
+    )
