@@ -51,28 +51,30 @@ LABEL org.opencontainers.image.title="resonate-fleet" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
+# Process 1 never sees a SIGTERM that comes before its handler: so it waits, blocked, until
+# contract/start.py lets it in.
 FROM common AS client
-ENTRYPOINT ["python", "-m", "client"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "client"]
 
 # Puts the rooms together: `fleet ps`, `fleet quarantine`, and chaos inside a cluster.
 FROM common AS chaos
-ENTRYPOINT ["python", "-m", "fleet"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "fleet"]
 
 FROM common AS devserver
 EXPOSE 8001 9090
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --start-interval=250ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/health", "8001", "RESONATE_SERVER__PORT"]
-ENTRYPOINT ["python", "-m", "devserver"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "devserver"]
 
 FROM common AS steward
 EXPOSE 9465 9466
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --start-interval=250ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9465", "STEWARD_PORT"]
-ENTRYPOINT ["python", "-m", "steward"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "steward"]
 
 # Last, so that a build that names no target makes a worker.
 FROM common AS worker
 EXPOSE 9464
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --start-interval=250ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9464", "WORKER_PORT"]
-ENTRYPOINT ["python", "-m", "worker"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "worker"]

@@ -107,7 +107,7 @@ class ComposePlace:
             self._do_later(self._stop_and_start(one))
             return f"docker stop {one.name}"
         if fault == "pause":
-            await self._docker.run("pause", one.id)
+            await self._freeze(one)
             return f"docker pause {one.name}"
         if fault == "partition":
             await self._docker.run("network", "disconnect", self._backend, one.id)
@@ -201,6 +201,18 @@ class ComposePlace:
         finally:
             await self._docker.run("start", one.id)
         return f"docker kill {one.name}, docker start after {seconds:g} s"
+
+    async def _freeze(self, one: Container) -> None:
+        """Freezing fails now and then while something, such as a health check, starts inside."""
+        for patience in (0.1, 0.3, None):
+            try:
+                await self._docker.run("pause", one.id)
+            except PlaceFailed as failed:
+                if patience is None or "unable to freeze" not in str(failed):
+                    raise
+                await asyncio.sleep(patience)
+            else:
+                return
 
     async def _fill(self, one: Container) -> str:
         if not one.memory:

@@ -1,16 +1,20 @@
 """The first lines of a process: signals are heard before anything that takes time is imported.
 
 As process 1 of a container, where nobody put an init, a signal without a handler is dropped by the
-kernel: a SIGTERM during the imports would be lost and the container killed when its grace is over.
+kernel: a SIGTERM during the start would be lost and the container killed when its grace is over.
+The Dockerfile blocks these signals until Python runs; what came meanwhile is heard here.
 """
 
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from contract import exits
+
+#: What asks a process to end.
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def leave_when_told(code: int = exits.OK) -> None:
@@ -22,8 +26,15 @@ def leave_when_told(code: int = exits.OK) -> None:
     def leave(_number: int, _frame: FrameType | None) -> None:
         os._exit(code)
 
-    for one in (signal.SIGTERM, signal.SIGINT):
+    for one in STOPS:
         signal.signal(one, leave)
+    let_in()
+
+
+def let_in() -> None:
+    """Take what the Dockerfile blocks; a signal that has waited is handled at once."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def import_structlog() -> None:

@@ -6,6 +6,7 @@ from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 
 from contract import exits
+from contract.start import let_in
 from fleet.arguments import Mistake, Parser
 from fleet.commands import COMMANDS, ROOMS
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     # Ends like Ctrl-C; where it is process 1 of a container, SIGTERM would do nothing by itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    let_in()
     typed = list(sys.argv[1:] if arguments is None else arguments)
     if typed and typed[0] in ROOMS:  # the room reads its own options
         return ROOMS[typed[0]](typed[1:])

@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-from contract.start import import_structlog, leave_when_told
+from contract.start import STOPS, import_structlog, leave_when_told
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     def handle(number: int, _: FrameType | None) -> None:
         signals.put(signal.Signals(number).name)
 
-    for one in (signal.SIGTERM, signal.SIGINT):
+    for one in STOPS:
         signal.signal(one, handle)
     return live(signals)
 

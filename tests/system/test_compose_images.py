@@ -74,7 +74,8 @@ def test_images_run_as_a_user_without_rights_and_say_what_they_are(tags: dict[st
     for role, image in tags.items():
         config = json.loads(docker("image", "inspect", image))[0]["Config"]
         assert config["User"] == "10001:10001", role
-        assert config["Entrypoint"][:2] == ["python", "-m"], role
+        early = ["env", "--block-signal=TERM,INT"]
+        assert config["Entrypoint"][:4] == [*early, "python", "-m"], role
         labels = config["Labels"]
         assert labels["org.opencontainers.image.version"] == image.rpartition(":")[2]
         assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
@@ -123,6 +124,11 @@ def cpu_seconds(container: str) -> float:
     return float(docker("exec", container, "python", "-ISc", f"{ask}; {said}"))
 
 
+def busy() -> bool:
+    """Other work keeps all cores busy just now."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
 def test_a_worker_is_ready_soon_after_its_start(stack: Stack, tags: dict[str, str]) -> None:
     """The best of three counts, and where other work keeps all cores busy, its CPU time."""
     took, worked = [], []
@@ -132,8 +138,7 @@ def test_a_worker_is_ready_soon_after_its_start(stack: Stack, tags: dict[str, st
             assert ready is not None
             took.append(ready - started_at(container))
             worked.append(cpu_seconds(container))
-    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
-    assert min(worked if busy else took) < READY_BAR, f"seconds {took}, of the CPU {worked}"
+    assert min(worked if busy() else took) < READY_BAR, f"seconds {took}, of the CPU {worked}"
     print(f"ready after {min(took):.2f} s, {min(worked):.2f} s of the CPU")  # noqa: T201 - for -rP
 
 
@@ -171,7 +176,7 @@ def test_sigterm_during_the_imports_is_heard_where_there_is_no_init(
         time.sleep(max(0.0, started_at(container) + 0.05 - time.time()))
         docker("kill", "--signal", "TERM", container)
         ended = partial(docker, "inspect", "--format", "{{.State.Status}}", container)
-        wait_until(lambda: ended() == "exited", 2, f"the {role} ends")
+        wait_until(lambda: ended() == "exited", 10 if busy() else 2, f"the {role} ends")
         assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == str(code)
 
 

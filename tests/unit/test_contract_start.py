@@ -28,6 +28,19 @@ print("went on")
     assert (done.returncode, done.stdout) == (exits.INTERRUPTED, "")
 
 
+def test_a_signal_that_came_before_python_ran_is_heard() -> None:
+    code = f"""
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+from contract.start import leave_when_told
+leave_when_told({exits.INTERRUPTED})
+print("went on")
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout) == (exits.INTERRUPTED, "")
+
+
 def test_structlog_comes_without_rich_and_rich_can_be_had_afterwards() -> None:
     code = """
 import sys
