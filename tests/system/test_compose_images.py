@@ -88,6 +88,15 @@ def test_the_code_in_an_image_knows_its_version(tags: dict[str, str]) -> None:
         assert said == image.rpartition(":")[2]
 
 
+def test_data_files_are_in_an_image(tags: dict[str, str]) -> None:
+    shown = docker("run", "--rm", tags["chaos"], "chaos", "list")
+    shipped = {one.stem for one in (ROOT / "chaos" / "scenarios").glob("*.toml")}
+    assert {line.split()[0] for line in shown.splitlines()} == shipped
+    look = ("run", "--rm", "--entrypoint", "ls", tags["chaos"], "/app/report/page")
+    here = {one.name for one in (ROOT / "report" / "page").iterdir()}
+    assert set(docker(*look).split()) == here
+
+
 def test_an_image_is_small(stack: Stack, tags: dict[str, str]) -> None:
     config = json.loads(stack.compose("config", "--format", "json"))
     args = config["services"]["worker"]["build"].get("args", {})
