@@ -1,4 +1,4 @@
-"""`fleet pictures`: makes the README's pictures from a real run, which is done first if need be."""
+"""`fleet pictures`: makes the README's pictures from real runs, which are done first if need be."""
 
 import argparse
 import io
@@ -17,6 +17,8 @@ from chaos.__main__ import main as chaos
 from contract import exits
 from contract.journal import Claimed, Confirmed, Line, read_folder
 from contract.run import Plan, RunFolder
+from fleet import dashboard
+from fleet.scraping import NoPrometheus
 from fleet.screen import draw
 from fleet.story import Story
 from report import pictures
@@ -31,16 +33,34 @@ WIDTH: Final = 112
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write OUT/live.svg and OUT/report.png; return the exit code."""
+    """Write OUT/live.svg, OUT/report.png and, where no run is given, OUT/dashboard.svg.
+
+    Returns the exit code: that of the run, 4 where a browser or a Prometheus is missing.
+    """
     parser = argparse.ArgumentParser(prog="fleet pictures", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", metavar="RUNFOLDER")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), metavar="FOLDER")
+    only = "the dashboard's alone: it takes a run of its own, with a Prometheus beside it"
+    parser.add_argument("--dashboard", action="store_true", help=only)
     given = parser.parse_args(argv)
     if given.folder is not None:
         return _make(RunFolder(given.folder), given.out)
+    return (0 if given.dashboard else _from_a_run(given.out)) or _plot(given.out)
+
+
+def _from_a_run(out: Path) -> int:
     with TemporaryDirectory() as runs:
         code = chaos(["run", SCENARIO, "--seed", str(SEED), "--runs", runs])
-        return code or _make(RunFolder(next(Path(runs).iterdir())), given.out)
+        return code or _make(RunFolder(next(Path(runs).iterdir())), out)
+
+
+def _plot(out: Path) -> int:
+    with TemporaryDirectory() as folder:
+        try:
+            return dashboard.make(SEED, out, Path(folder))
+        except NoPrometheus as missing:
+            sys.stderr.write(f"{out / 'dashboard.svg'} was not made: {missing}\n")
+            return exits.FAILED
 
 
 def _make(folder: RunFolder, out: Path) -> int:

@@ -25,6 +25,18 @@ class NoPrometheus(Exception):  # noqa: N818 - says what is missing
     """There is none on the PATH, or it does not answer."""
 
 
+def program() -> str:
+    """Return where it is.
+
+    Raises:
+        NoPrometheus: it is not on the PATH.
+    """
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise NoPrometheus(f"no Prometheus; accepted: {PROGRAM} on the PATH")
+    return found
+
+
 def config(targets: Path, every: float, rules: Path | None = None) -> str:
     """Return what `prometheus --config.file` reads (JSON is YAML too).
 
@@ -51,10 +63,10 @@ def config(targets: Path, every: float, rules: Path | None = None) -> str:
     return json.dumps({"global": times, "rule_files": files, "scrape_configs": jobs})
 
 
-def command(program: str, file: Path, port: int) -> list[str]:
+def command(found: str, file: Path, port: int) -> list[str]:
     """Return the command line; what it stores goes beside its configuration."""
     return [
-        program,
+        found,
         f"--config.file={file}",
         f"--storage.tsdb.path={file.parent / 'data'}",
         f"--web.listen-address={HOST}:{port}",
@@ -111,14 +123,12 @@ class Prometheus(Asked):
         Raises:
             NoPrometheus: it is not on the PATH, or does not answer.
         """
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise NoPrometheus(f"no Prometheus; accepted: {PROGRAM} on the PATH")
+        found = program()
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "prometheus.yml"
         file.write_text(self._text, encoding="utf-8")
         with (self._folder / "log").open("wb") as log:
-            line = command(program, file, self.port)
+            line = command(found, file, self.port)
             self._process = subprocess.Popen(line, stdout=log, stderr=log)  # noqa: S603 - found by its name above
         end = time.monotonic() + PATIENCE
         while not self.ready():

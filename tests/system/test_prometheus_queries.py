@@ -1,14 +1,17 @@
 """Every query of every panel, rule and alert gives data on a real Prometheus; numbers agree."""
 
+import time
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from contract.journal import Claimed, Ended, HandedOver
+from fleet.dashboard import BOARD, picture
 from tests.support.fleet import Fleet
 from tests.support.prometheus import WatchedFleet, all_done
-from tests.support.queries import QUERIES, alerts, rules
+from tests.support.queries import QUERIES, alerts, panels, rules
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -26,7 +29,7 @@ def watched(fleet: Fleet, tmp_path: Path) -> WatchedFleet:
 def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     watched: WatchedFleet,
 ) -> None:
-    prometheus, fleet = watched.prometheus, watched.fleet
+    prometheus, fleet, began = watched.prometheus, watched.fleet, time.time()
     for name in ("w0", "w1", "w2"):
         watched.worker(name)
     wait_until(lambda: prometheus.value("sum(up)") == 5, 30, "all five are scraped")
@@ -50,6 +53,18 @@ def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     empty = {where for where, query in QUERIES if not prometheus.query(query)}
     assert empty - QUIET == set()
     assert prometheus.alerts() == set()
+    plotted(picture(prometheus, began, time.time(), "this test"))
+
+
+def plotted(svg: str) -> None:
+    """The dashboard's picture has every panel, and curves in it."""
+    ET.fromstring(svg)  # noqa: S314 - written by ourselves
+    shown = panels(BOARD)
+    for panel in shown:
+        assert f">{panel['title']}</text>" in svg
+    # Nobody died: of hand-over times alone there is nothing to be seen.
+    assert svg.count("no data") == 1, svg
+    assert svg.count('class="line') > 3 * len(shown)
 
 
 @pytest.mark.timeout(180)
