@@ -1,16 +1,18 @@
 """Every query of every panel, rule and alert gives data on a real Prometheus; numbers agree."""
 
+import math
 import time
-from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from contract.journal import Claimed, Ended, HandedOver
+from contract.journal import Claimed
 from fleet.dashboard import BOARD, picture
+from report.figures import Spread
 from tests.support.fleet import Fleet
-from tests.support.prometheus import WatchedFleet, all_done
+from tests.support.judged import figures_of
+from tests.support.prometheus import Prometheus, WatchedFleet, all_done
 from tests.support.queries import QUERIES, alerts, panels, rules
 from tests.support.waiting import wait_until
 
@@ -27,7 +29,7 @@ def watched(fleet: Fleet, tmp_path: Path) -> WatchedFleet:
 
 @pytest.mark.timeout(180)
 def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
-    watched: WatchedFleet,
+    watched: WatchedFleet, tmp_path: Path
 ) -> None:
     prometheus, fleet, began = watched.prometheus, watched.fleet, time.time()
     for name in ("w0", "w1", "w2"):
@@ -35,25 +37,39 @@ def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     wait_until(lambda: prometheus.value("sum(up)") == 5, 30, "all five are scraped")
     jobs = fleet.submit("--count", "24", "--cost", "0.05..0.2", "--seed", "3")
     wait_until(lambda: all_done(fleet, jobs), 40, "24 jobs to end")
-    done = 'sum(fleet_worker_attempts_ended_total{outcome="resolved"})'
-    wait_until(lambda: prometheus.value(done) == 24, 10, "Prometheus to know of 24 jobs")
+    wait_until(lambda: prometheus.value(DONE) == 24, 10, "Prometheus to know of 24 jobs")
 
-    # Jobs per pod, queue wait: as the journals (what the report reads) tell them.
-    ended = fleet.journal_of(Ended)
-    by_member = Counter(line.who.rpartition("-")[0] for line in ended)
-    per_pod = 'sum by (pod) (fleet_worker_attempts_ended_total{outcome="resolved"})'
-    seen = {one["metric"]["pod"]: float(one["value"][1]) for one in prometheus.query(per_pod)}
-    assert seen == by_member
-    waits = [line.waited for line in fleet.journal_of(Claimed) if line.attempt == 1]
-    assert prometheus.value("sum(fleet_worker_queue_wait_seconds_count)") == len(waits)
-    total = prometheus.value("sum(fleet_worker_queue_wait_seconds_sum)")
-    assert total == pytest.approx(sum(waits), abs=0.01)
+    # Jobs per pod and queue wait: as the report tells them in its verdict.json.
+    figures = figures_of(fleet, tmp_path, members=3)
+    shares = {share.member.rpartition("-")[0]: share.results for share in figures.shares}
+    assert by_pod(prometheus, f"sum by (pod) ({RESOLVED})") == shares
+    (panel,) = (query for where, query in QUERIES if "Jobs done per pod" in where)
+    shown = by_pod(prometheus, panel)
+    assert shown == pytest.approx(shares, abs=1.01), "Prometheus estimates over one scrape more"
+    quantiles_agree(prometheus, "fleet_worker_queue_wait_seconds", figures.queue_wait)
 
     # Every query gives data; what watches for trouble gives none, and fires nothing.
     empty = {where for where, query in QUERIES if not prometheus.query(query)}
     assert empty - QUIET == set()
     assert prometheus.alerts() == set()
     plotted(picture(prometheus, began, time.time(), "this test"))
+
+
+def by_pod(prometheus: Prometheus, query: str) -> dict[str, float]:
+    return {one["metric"]["pod"]: float(one["value"][1]) for one in prometheus.query(query)}
+
+
+def quantiles_agree(prometheus: Prometheus, histogram: str, told: Spread) -> None:
+    """Each figure of the report lies in the bucket that holds its rank."""
+    found = prometheus.query(f"sum by (le) ({histogram}_bucket)")
+    buckets = sorted((float(one["metric"]["le"]), float(one["value"][1])) for one in found)
+    assert buckets[-1][1] == told.count > 0
+    for part, value in ((0.5, told.p50), (0.95, told.p95), (0.99, told.p99), (1.0, told.max)):
+        rank = math.ceil(part * told.count)
+        below = max((edge for edge, count in buckets if count < rank), default=0.0)
+        above = min(edge for edge, count in buckets if count >= rank)
+        assert value is not None
+        assert below - CLOCK <= value <= above + CLOCK, (part, value, below, above)
 
 
 def plotted(svg: str) -> None:
@@ -68,7 +84,7 @@ def plotted(svg: str) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_recoveries_agree_with_the_journals(watched: WatchedFleet) -> None:
+def test_recoveries_agree_with_the_report(watched: WatchedFleet, tmp_path: Path) -> None:
     prometheus, fleet = watched.prometheus, watched.fleet
     victim = watched.worker("w0")
     watched.worker("w1")
@@ -84,13 +100,16 @@ def test_recoveries_agree_with_the_journals(watched: WatchedFleet) -> None:
     wait_until(lambda: prometheus.value(seen) == 1, 10, "Prometheus to see it")
     victim.kill()
     wait_until(lambda: all_done(fleet, jobs), 40, "4 jobs to end")
-    handed = fleet.journal_of(HandedOver)
-    assert len(handed) == 1
     wait_until(lambda: prometheus.value("sum(fleet_worker_reclaims_total)") == 1, 10, "a new claim")
+    figures = figures_of(fleet, tmp_path, members=2)
     assert prometheus.value("sum(fleet_steward_deaths_total)") == 1
-    assert prometheus.value("sum(fleet_steward_handovers_total)") == 1
+    handed = prometheus.value("sum(fleet_steward_handovers_total)")
+    assert handed == figures.hand_overs == figures.hand_over.count == 1
+    again = prometheus.value("sum(fleet_worker_reclaims_total)")
+    assert again == figures.redone_attempts == figures.recovery.count == 1
     duration = prometheus.value("sum(fleet_steward_handover_duration_seconds_sum)")
-    assert duration == pytest.approx(handed[0].seconds, abs=0.05)
+    assert duration == pytest.approx(figures.hand_over.max, abs=0.05)
+    quantiles_agree(prometheus, "fleet_steward_handover_duration_seconds", figures.hand_over)
     # The share of the dead stays visible over the shown time.
     share = 'sum by (pod) (max_over_time(fleet_worker_slots{pod="w0"}[5m]))'
     assert prometheus.value(share) == 1
@@ -130,7 +149,10 @@ def test_jobs_add_no_series(watched: WatchedFleet) -> None:
 
 
 JOBS = 1000
-DONE = 'sum(fleet_worker_attempts_ended_total{outcome="resolved"})'
+RESOLVED = 'fleet_worker_attempts_ended_total{outcome="resolved"}'
+DONE = f"sum({RESOLVED})"
+#: Seconds by which two processes' moments of one event differ.
+CLOCK = 0.02
 
 
 def test_every_rule_is_among_the_queries() -> None:
