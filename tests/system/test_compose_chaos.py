@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from contract import exits
+from contract.journal import Healed, ServerBack, read_folder
 from contract.run import RunFolder
 from tests.support.compose import ROOT, Stack, need_containers
 from tests.support.processes import clean_env
@@ -24,6 +25,8 @@ DEATH = 2.5
 #: The same for a member that stands still or is cut off: the scenarios' lease of 2.5 s, 2 s to
 #: notice that it is over, and the second.
 LAPSE = 5.5
+#: Until members have their stream again after the server's return: 2 s, and the second.
+BACK = 3.0
 #: Each with its bar, None where nothing is to be recovered.
 BARS: dict[str, float | None] = {
     "one-kill": DEATH,
@@ -81,9 +84,28 @@ def test_a_scenario_passes_on_compose(name: str, bar: float | None, tmp_path: Pa
         assert figures["redone_jobs"] == 0
     else:
         assert 0 < figures["recovery"]["max"] <= bar
+    if name == "server-restart":
+        for wait in returns(folder):
+            assert wait <= BACK
     if name == "out-of-memory":
         assert killed_for_memory(heard) == figures["strikes"]
     print(f"{name}: {json.dumps(figures['recovery'])}, {figures['redone_jobs']} redone")  # noqa: T201 - for -rP
+
+
+def returns(folder: RunFolder) -> list[float]:
+    """Return how long after each return of the server each member had its stream again."""
+    lines = read_folder(folder.journal)
+    waits: list[float] = []
+    for up in (line.at for line in lines if isinstance(line, Healed)):
+        back = {
+            line.who: line.at - up
+            for line in reversed(lines)
+            # Members may be back a moment before chaos has looked.
+            if isinstance(line, ServerBack) and line.at > up - 1
+        }
+        assert len(back) == 3, f"of three members {sorted(back)} came back"
+        waits += back.values()
+    return waits
 
 
 @contextmanager

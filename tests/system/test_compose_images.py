@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,8 +185,10 @@ def test_sigterm_during_the_imports_is_heard_where_there_is_no_init(
     with hardened(stack, tags[role]) as container:
         time.sleep(max(0.0, started_at(container) + 0.05 - time.time()))
         docker("kill", "--signal", "TERM", container)
-        ended = partial(docker, "inspect", "--format", "{{.State.Status}}", container)
-        wait_until(lambda: ended() == "exited", 10 if busy() else 2, f"the {role} ends")
+        try:
+            docker("wait", container, timeout=10 if busy() else 2)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the {role} goes on: {docker('logs', container, err=True)}")
         assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == str(code)
 
 
