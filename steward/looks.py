@@ -4,8 +4,8 @@ Cost of a look: one `task.search` page for each thousand live tasks (and one for
 `promise.get` for each task that was not there at the last look, or, when many are new, one
 `promise.search` page for each thousand promises. What is known of a live task is kept, what is
 over is forgotten, so memory follows the live tasks alone. The pause between two looks is at
-least four times what the last one took: with any backlog the server spends at most a fifth of
-one connection's time on the steward.
+least four times what the shorter of the last two took: with any backlog the server spends about a
+fifth of one connection's time on the steward at most.
 """
 
 import asyncio

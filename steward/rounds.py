@@ -18,6 +18,15 @@ from steward.tools import Tools
 Extra = Callable[[View], Awaitable[None]]
 
 
+def pause(interval: float, spent: float, before: float) -> float:
+    """Return the seconds to wait after a look that took `spent`, the one before it `before`.
+
+    Only where both were slow is it for the size of the backlog. One alone met a server that
+    stumbled (a restart, say), after which there is much to see.
+    """
+    return max(interval, REST * min(spent, before))
+
+
 class Rounds:
     """`interval` is the least pause between two looks, in seconds."""
 
@@ -39,26 +48,31 @@ class Rounds:
         self._looks = Looks(tools.wire, tools.now)
 
     async def forever(self) -> None:
+        before = 0.0
         while True:
-            began = time.monotonic()
-            await self.once()
-            spent = time.monotonic() - began
-            await asyncio.sleep(max(self._interval, REST * spent))
+            spent = await self.once()
+            await asyncio.sleep(pause(self._interval, spent, before))
+            before = spent
 
-    async def once(self) -> None:
-        """Go one round; a server that fails is counted and asked again the next time."""
+    async def once(self) -> float:
+        """Go one round; return how long its look took, in seconds, 0 for one that failed.
+
+        A server that fails is counted and asked again the next time.
+        """
         began = time.monotonic()
         try:
             view = await self._looks.look()
         except (Unreachable, Refused, msgspec.ValidationError) as error:
             self._tools.failed("look", error)
-            return
-        self._tools.meters.look.set(time.monotonic() - began)
+            return 0.0
+        spent = time.monotonic() - began
+        self._tools.meters.look.set(spent)
         self._tools.meters.truth.view = view
         await self._lives.sweep(view.leases)
         await self._handover.follow_up(view.states)
         self._parking.follow_up(view.states, view.at)
         await self._do_extras(view)
+        return spent
 
     async def _do_extras(self, view: View) -> None:
         for extra in self._extras:

@@ -4,6 +4,7 @@ from contract.instruments import Instrument
 from contract.wire import Promise, Task
 from steward.looks import entry_of
 from steward.metrics import INSTRUMENTS, Meters
+from steward.rounds import pause
 from steward.sights import MemberLine, member_lines
 from steward.tally import Counts, Entry, View, Waiting, tally
 
@@ -114,3 +115,10 @@ def test_members_page_has_the_present_and_the_holders() -> None:
     assert member_lines({}, {"m-1": [("job", 1)]}) == [
         MemberLine("m-1", None, None, present=False, leases=[("job", 1)])
     ]
+
+
+def test_looks_rest_for_a_large_backlog_and_not_for_a_server_that_stumbled() -> None:
+    assert pause(2.0, 0.01, 0.01) == 2.0
+    assert pause(2.0, 3.0, 2.5) == 10.0
+    assert pause(2.0, 9.0, 0.01) == 2.0, "it was away for nine seconds"
+    assert pause(2.0, 0.0, 9.0) == 2.0, "it did not answer"
