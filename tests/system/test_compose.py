@@ -128,7 +128,7 @@ def test_every_query_gives_data_and_what_watches_for_trouble_none(stack: Stack) 
 
 def test_a_replica_killed_in_the_middle_of_a_job_loses_nothing(stack: Stack) -> None:
     # Fewer jobs than replicas: the bar is about the hand-over, not about waiting for a free slot.
-    jobs = stack.submit("--count", "2", "--cost", "2", "--seed", "2")
+    jobs = stack.submit("--count", "2", "--cost", "4", "--seed", "2")
     victim, job = holder(stack, jobs)
     killed = time.time()
     victim.kill_processes()
