@@ -37,7 +37,7 @@ def make(seed: int, out: Path, folder: Path) -> int:
         NoPrometheus: there is none, or it does not answer.
     """
     program()
-    lead = str(DISCOVERS_EVERY + EVERY)
+    lead = str(2 * DISCOVERS_EVERY)
     asked = ["chaos", "run", SCENARIO, "--seed", str(seed), "--lead", lead, "--runs"]
     line = [sys.executable, "-m", "fleet", *asked, str(folder / "runs")]
     with subprocess.Popen(line) as run:  # noqa: S603 - this very command

@@ -1,7 +1,9 @@
 """A real Prometheus that scrapes a fleet of processes, with the rules of the project."""
 
+import json
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,6 +61,17 @@ class Prometheus(Asked):
         found = self.query(expr)
         assert len(found) <= 1, found
         return float(found[0]["value"][1]) if found else 0.0
+
+    def two_scrapes(self) -> None:
+        """Wait until everything that happened before this is in two samples of each series."""
+        first = time.time()
+        seen = "min(timestamp(up))"
+        wait_until(lambda: self.value(seen) > first + EVERY, 10, "two more scrapes")
+
+    def families(self) -> set[str]:
+        """Return the names of all families that the targets declare, be they empty."""
+        found: dict[str, object] = json.loads(self.get("/api/v1/metadata"))["data"]
+        return set(found)
 
     def alerts(self, state: str = "firing") -> set[str]:
         """Return the alerts in that state, none before everything found was scraped twice.

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract import journal
@@ -18,6 +19,13 @@ pytestmark = pytest.mark.system
 ACTION = re.compile(r"[a-z0-9]+([.-][a-zA-Z0-9_-]+)*(\.[a-zA-Z0-9_-]+)*")
 LEVELS = {"debug", "info", "warning", "error", "critical"}
 SECRET = "very-secret-token"
+#: Fields of each line of the journal, as docs/logs.md has them.
+FIELDS = {
+    kind.__struct_config__.tag: {field.encode_name for field in msgspec.structs.fields(kind)}
+    for kind in journal.AnyLine.__args__
+}
+#: A member's lines name its group, whatever they tell.
+EVERYWHERE = {"level", "action", "group"}
 
 
 def lines_of(process: Process) -> list[dict[str, Any]]:
@@ -37,6 +45,8 @@ def check(process: Process, line: dict[str, Any]) -> None:
     assert line["level"] in LEVELS, where
     assert ACTION.fullmatch(line["action"]), where
     assert line["who"], where
+    if line["action"] in FIELDS:
+        assert set(line) | EVERYWHERE == FIELDS[line["action"]] | EVERYWHERE, where
 
 
 @pytest.mark.timeout(120)

@@ -87,7 +87,7 @@ def members(runs: Path) -> Path | None:
 def test_a_shipped_scenario_fires_its_alerts(
     scenario: str, processes: Processes, tmp_path: Path
 ) -> None:
-    command = ("chaos", "run", scenario, "--seed", SEED, "--lead", f"{DISCOVERS_EVERY:g}")
+    command = ("chaos", "run", scenario, "--seed", SEED, "--lead", f"{DISCOVERS_EVERY + 2:g}")
     seen = watch(processes, tmp_path, SHORT, *command)
     assert seen.follow() == exits.OK, seen.run.out.read_text()  # judged: PASS
     assert seen.fired >= SCENARIOS[scenario], f"fired: {seen.fired}, pending: {seen.pending}"

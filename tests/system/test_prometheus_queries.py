@@ -1,6 +1,7 @@
 """Every query of every panel, rule and alert gives data on a real Prometheus; numbers agree."""
 
 import math
+import re
 import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -9,6 +10,7 @@ import pytest
 
 from contract.journal import Claimed
 from fleet.dashboard import BOARD, picture
+from fleet.docs import METRICS
 from report.figures import Spread
 from tests.support.fleet import Fleet
 from tests.support.judged import figures_of
@@ -17,9 +19,6 @@ from tests.support.queries import QUERIES, alerts, panels, rules
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
-
-#: Queries that give nothing while all is well, by where they stand: alerts, and these panels.
-QUIET = {alert["alert"] for alert in alerts()} | {"server: Requests refused"}
 
 
 @pytest.fixture
@@ -48,10 +47,16 @@ def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     assert shown == pytest.approx(shares, abs=1.01), "Prometheus estimates over one scrape more"
     quantiles_agree(prometheus, "fleet_worker_queue_wait_seconds", figures.queue_wait)
 
-    # Every query gives data; what watches for trouble gives none, and fires nothing.
-    empty = {where for where, query in QUERIES if not prometheus.query(query)}
-    assert empty - QUIET == set()
+    # Every query gives numbers; what watches for trouble gives none, and fires nothing.
+    status, _ = fleet.server.call("promise.get", id="nobody-made-this")
+    assert status == 404
+    refused = 'resonate_request_total{status="404"}'
+    wait_until(lambda: prometheus.query(refused), 10, "a refusal to be seen")
+    prometheus.two_scrapes()
+    dumb = {where for where, query in QUERIES if not numbers(prometheus, query)}
+    assert dumb - {alert["alert"] for alert in alerts()} == {"fleet: Hand-over time"}
     assert prometheus.alerts() == set()
+    exports_agree(prometheus, fleet.server.kind)
     plotted(picture(prometheus, began, time.time(), "this test"))
 
 
@@ -70,6 +75,23 @@ def quantiles_agree(prometheus: Prometheus, histogram: str, told: Spread) -> Non
         above = min(edge for edge, count in buckets if count >= rank)
         assert value is not None
         assert below - CLOCK <= value <= above + CLOCK, (part, value, below, above)
+
+
+def numbers(prometheus: Prometheus, query: str) -> list[float]:
+    """Return what a query finds, without what is no number (a quantile of nothing, say)."""
+    values = [float(one["value"][1]) for one in prometheus.query(query)]
+    return [value for value in values if math.isfinite(value)]
+
+
+def exports_agree(prometheus: Prometheus, kind: str) -> None:
+    """What is scraped is what docs/metrics.md declares, no family more or less."""
+    scraped = {name.removesuffix("_total") for name in prometheus.families()}
+    ours = {name for name in scraped if name.startswith(("fleet_", "resonate_"))}
+    declared = {one.name for room, table in METRICS if room != "Client" for one in table}
+    assert ours - declared == set()
+    # The real server has a family once it has something to count.
+    missing = {name for name in declared - ours if name.startswith("fleet_") or kind == "embedded"}
+    assert missing == set()
 
 
 def plotted(svg: str) -> None:
@@ -110,6 +132,11 @@ def test_recoveries_agree_with_the_report(watched: WatchedFleet, tmp_path: Path)
     duration = prometheus.value("sum(fleet_steward_handover_duration_seconds_sum)")
     assert duration == pytest.approx(figures.hand_over.max, abs=0.05)
     quantiles_agree(prometheus, "fleet_steward_handover_duration_seconds", figures.hand_over)
+    told = {where: query for where, query in QUERIES if re.search("Deaths and|Hand-over", where)}
+    assert len(told) == 2
+    for where, query in QUERIES:
+        if where in told:
+            assert max(numbers(prometheus, query)) > 0, where
     # The share of the dead stays visible over the shown time.
     share = 'sum by (pod) (max_over_time(fleet_worker_slots{pod="w0"}[5m]))'
     assert prometheus.value(share) == 1
