@@ -19,13 +19,16 @@ STALE_USE = 0.1
 #: How long others' jobs are left to them in a crowd, in seconds.
 GRACE = 0.012
 #: Refusals without a grant between them after which a member steps aside from the head.
-MEETING = 4
+MEETING = 3
 #: Refused share of late claims that makes a crowd, and the weight of the latest in it.
 CROWD, LATEST = 0.25, 0.08
 #: Claims for which a crowd's rules hold: at first, and at most where the crowd comes back.
 SHORTEST_SPELL, LONGEST_SPELL = 8, 1024
 #: Jobs of others' shares, one at a time, that must be had after a spell before the crowd is over.
 TRIALS = 4
+#: Seconds without a choice after which a crowd is forgotten: members with long jobs do not meet
+#: often, and the order of the jobs matters more to them than a claim refused.
+LULL = 0.1
 #: Jobs of its own that a member wants in the window: at least, and at most.
 LEAST_REACH, MOST_REACH = 2, 128
 MOST_WINDOW = 1000
@@ -63,6 +66,7 @@ class Choice:
         self._trials = 0  # that must be granted still before the present crowd is over
         self._trial: str | None = None  # the job that is being tried
         self._calm = 0
+        self._chose_at = float("inf")  # not yet
         self._reach = LEAST_REACH
         self._own = 0  # picked from the own share since the last look
         self._own_at = float("-inf")
@@ -83,10 +87,15 @@ class Choice:
 
         That is the oldest, or in a crowd the oldest of the own share. Where slots wait for jobs
         rather than jobs for slots (`starved`), young jobs are left to whom their hints went.
-        Members that meet at the head spread out, twice as far with each refusal.
+        Members that keep meeting at the head spread out, twice as far with each refusal, to jobs
+        whose hints went to them if there are such.
         """
-        if self._met >= MEETING and self._share[1] == 1:  # nobody else is known of yet
-            return self._random.choice(oldest_first[: 2 ** min(self._met, 10)])
+        if now - self._chose_at > LULL:
+            self._forget()
+        self._chose_at = now
+        if self._met >= MEETING and not self.crowded:
+            near = oldest_first[: 2 ** min(self._met, 10)]
+            return next((job for job in near if job.heard), None) or self._random.choice(near)
         if not self.crowded:
             if not starved:
                 return oldest_first[0]
@@ -101,6 +110,10 @@ class Choice:
             self._own += 1
             self._own_at = now
         return job
+
+    def _forget(self) -> None:
+        self._trials, self._trial = 0, None
+        self._met, self._heat = 0, 0.0
 
     def widen(self) -> bool:
         """Look further for jobs of the own share; False where the window is as wide as can be."""

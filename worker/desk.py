@@ -90,7 +90,6 @@ class Desk:
         self._census_at = float("-inf")
         self._census_pause = FIRST_CENSUS
         self._hold_until = float("-inf")
-        self._starved = False  # slots wait for jobs rather than jobs for slots
 
     @property
     def free(self) -> int:
@@ -164,7 +163,6 @@ class Desk:
         self._sort_no_more_than_wanted()
         found = bool(self._line or self._unsorted)
         self._looks.judge(now, found=found, taught=self._taught(before, end), more=more)
-        self._starved = (self._starved or not found) and not more
         if not found and tasks:
             self._looks.go_on(tasks[-1][0])
 
@@ -240,7 +238,6 @@ class Desk:
         """
         if id in self._taken and id not in self._ending:
             self._ending.add(id)
-            self._starved = False
             self._looks.hurry()
 
     def done(self, id: str) -> None:
@@ -291,14 +288,16 @@ class Desk:
         window = self._choice.window
         if self.searches and self._unsorted and not self._looks.under_way:
             return self._sort()
-        if self.searches and self._looks.due(now, window, waiting=bool(self._line)):
+        if self.searches and self._looks.due(
+            now, window, waiting=bool(self._line), last=self.free == 1
+        ):
             return self._look(now)
         if self._line and self.free > 0:
             return self._claim(now)
         return None
 
     def _claim(self, now: float) -> Action | None:
-        starved = self._starved or len(self._line) <= self.free
+        starved = len(self._line) <= self.free
         job = self._choice.pick(now, self._line.jobs, starved=starved)
         if job is None:
             # More waits than the page shows: rather look further than take others' share.

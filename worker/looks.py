@@ -46,6 +46,7 @@ class Looks:
         self._calm = 1.0
         self._page = LEAST_PAGE
         self._doubted = False
+        self._empty = False  # the last page held nothing for us
         self._more = False  # the last page was full: more waits beyond it
 
     @property
@@ -58,13 +59,17 @@ class Looks:
         """Whether a look costs more than it is worth while a job is known to wait."""
         return self._took > SLOW
 
-    def due(self, now: float, window: int, *, waiting: bool) -> bool:
-        """Tell whether to look before anything is claimed. `waiting`: a job is known to wait."""
+    def due(self, now: float, window: int, *, waiting: bool, last: bool) -> bool:
+        """Tell whether to look before anything is claimed.
+
+        `waiting`: a job is known to wait; `last`: to claim it would take the last free slot, so
+        that whatever is older would wait for a whole job.
+        """
         if self.under_way or now < self._not_before:
             return False
         age = now - self._sent
         if waiting:
-            if self._doubted and age > FRESH:
+            if (self._doubted or (last and self._empty)) and age > FRESH:
                 return True
             return age > max(self.fresh(window), 5 * self._took if self.slow else 0.0)
         if self._more and age < self.fresh(window):
@@ -122,6 +127,7 @@ class Looks:
         """Learn from a page: whether it held work for us, changed our choice, was full."""
         self._calm = 1.0 if taught else min(STALE / FRESH, self._calm * 2)
         self._more = more
+        self._empty = not found
         if found:
             self._rest_until = now
         elif not more:

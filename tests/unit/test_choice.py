@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, waiting
+from worker.choice import CROWD, LONGEST_SPELL, LULL, MEETING, MOST_WINDOW, Choice, Waiting, waiting
 
 
 def line(count: int, *, heard: bool = False, settled: bool = True) -> list[Waiting]:
@@ -54,6 +54,24 @@ def test_who_keeps_meeting_others_steps_aside_from_the_head() -> None:
     assert 2 < len(picks) <= 2**MEETING
     choice.granted("")
     assert len({choice.pick(0.0, line(500), starved=False) for _ in range(200)}) == 1
+
+
+def test_who_keeps_meeting_others_prefers_what_was_hinted_to_it() -> None:
+    choice = Choice(Random(1), "me")
+    for _ in range(MEETING):
+        choice.refused("")
+    jobs = line(500)
+    jobs[2] = jobs[2]._replace(heard=True)
+    assert choice.pick(0.0, jobs, starved=False) == jobs[2]
+
+
+def test_a_lull_ends_a_crowd() -> None:
+    choice = crowd()
+    choice.pick(0.0, line(500), starved=False)
+    choice.pick(LULL, line(500), starved=False)
+    assert choice.crowded
+    assert choice.pick(2.1 * LULL, line(500), starved=False) == line(500)[0]
+    assert not choice.crowded
 
 
 def test_a_crowd_comes_with_refusals_and_goes_with_grants() -> None:

@@ -52,24 +52,28 @@ def idle_with_a_hint(job: str) -> Desk:
     return it
 
 
-def test_an_idle_member_takes_the_young_job_it_has_heard_of() -> None:
+def test_a_hint_is_claimed_after_a_look_at_what_else_waits() -> None:
     it = idle_with_a_hint("b")
-    assert only(Give, looked(it, 5.001, "a", "b")) == [Give("b", 0)], "another one heard of a"
+    assert only(Give, looked(it, 5.001, "a", "b")) == [Give("a", 0)], "the oldest goes first"
 
 
-def test_an_idle_member_takes_the_oldest_where_a_full_page_waits() -> None:
-    it = idle_with_a_hint("b")
-    assert only(Give, looked(it, 5.001, "a", "b", "c", more=True)) == [Give("a", 0)]
+def test_a_hint_for_the_last_free_slot_is_checked_however_calm_it_was() -> None:
+    """Else an older job, hinted to a busy member, would wait for a whole job."""
+    it = desk()
+    for now in (0.0, 1.5, 3.0):
+        assert only(Look, it.step(now))
+        looked(it, now + 0.001)
+    it.hint(3.1, "b", 0)
+    assert only(Look, it.step(3.1)), "a look a tenth of a second ago found nothing"
 
 
-def test_a_member_that_worked_takes_the_oldest_whoever_heard_of_it() -> None:
-    it = idle_with_a_hint("b")
-    assert only(Give, looked(it, 5.001, "b")) == [Give("b", 0)]
-    it.granted("b")
-    it.hint(6.0, "d", 0)
-    it.ending("b")
-    assert only(Look, it.step(6.0))
-    assert only(Give, looked(it, 6.001, "c", "d")) == [Give("c", 0)]
+def test_with_slots_to_spare_a_hint_is_believed_while_it_is_calm() -> None:
+    it = desk(4)
+    for now in (0.0, 1.5, 3.0, 4.5, 6.0, 7.5):
+        assert only(Look, it.step(now))
+        looked(it, now + 0.001)
+    it.hint(7.6, "b", 0)
+    assert it.step(7.6) == [Give("b", 0)]
 
 
 def test_a_body_is_over_once_however_often_it_is_told() -> None:
@@ -266,16 +270,14 @@ def test_looks_that_fail_back_off_too() -> None:
 
 
 def test_a_crowd_takes_a_census_now_and_then() -> None:
-    it = desk()
+    it = desk(8)
     it.step(0.0)
-    for n in range(8):
-        ids = [f"{n}-{k}" for k in range(9)]
-        actions = looked(it, n + 0.001, *ids) + it.step(n + 0.5)
-        for give in only(Give, actions):
-            it.refused(give.id)
-        it.step(n + 1.0)
-    assert only(Census, it.step(20.0))
-    assert not only(Census, it.step(20.01))
+    given = only(Give, looked(it, 0.001, *[f"job-{n:02d}" for n in range(20)]))
+    assert len(given) == 8
+    for give in given:
+        it.refused(give.id)
+    assert only(Census, it.step(0.01))
+    assert not only(Census, it.step(0.02))
 
 
 @settings(max_examples=20, deadline=None)

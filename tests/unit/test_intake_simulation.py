@@ -10,21 +10,23 @@ from bench.simulation import Case, Run
 
 
 def test_three_members_work_at_the_bound() -> None:
-    ratios = [
-        Run(Case(3, 1, loads.uniform(seed, 24), rate=1000, begins=2, seed=seed)).outcome().ratio
+    outcomes = [
+        Run(Case(3, 1, loads.uniform(seed, 24), rate=1000, begins=2, seed=seed)).outcome()
         for seed in range(20)
     ]
-    assert statistics.median(ratios) <= 1.01
-    assert max(ratios) <= 1.03
+    assert statistics.median(one.ratio for one in outcomes) <= 1.008
+    assert max(one.ratio for one in outcomes) <= 1.01
+    assert max(one.unfair for one in outcomes) <= 1.1
 
 
-def test_ten_members_with_heavy_tails_work_at_the_bound() -> None:
+def test_ten_members_with_heavy_tails_work_near_the_bound() -> None:
     outcomes = [
         Run(Case(10, 1, loads.heavy_tailed(seed, 200), rate=1000, begins=2, seed=seed)).outcome()
         for seed in range(20)
     ]
-    assert statistics.median(one.ratio for one in outcomes) <= 1.01
-    assert statistics.median(one.refused for one in outcomes) <= 0.05
+    assert statistics.median(one.ratio for one in outcomes) <= 1.012
+    assert max(one.ratio for one in outcomes) <= 1.02
+    assert max(one.unfair for one in outcomes) <= 1.1
 
 
 @pytest.mark.parametrize("seed", range(2))
