@@ -12,7 +12,7 @@ from report.plot import number, path, tag, text, ticks
 COLOURS: Final = 8
 DASHES: Final = ("", "7 3", "2 3", "9 3 2 3")
 #: Room for the title above a plot, the numbers left of it, the times below it.
-TOP, LEFT, BELOW, RIGHT = 40.0, 46.0, 18.0, 12.0
+TOP, LEFT, BELOW, RIGHT = 40.0, 54.0, 18.0, 14.0
 #: Height of a line of the legend, and the width of a letter in it, about.
 LINE, LETTER = 16.0, 6.9
 LEGEND_LINES: Final = 3
