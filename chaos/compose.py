@@ -150,7 +150,11 @@ class ComposePlace:
         return f"{len(await self._docker.containers('worker'))} replicas are up"
 
     async def settle(self) -> None:
+        """A container that has only just been started may miss the signal to stop: it is let in."""
         await self._finish_later()
+        for one in await self._docker.containers("worker"):
+            with suppress(PlaceFailed):
+                await self._healthy(one)
         await self._docker.compose("stop", "worker")
 
     async def collect(self, folder: RunFolder) -> None:

@@ -23,9 +23,9 @@ pytestmark = [
     pytest.mark.xdist_group("compose-fleet"),
 ]
 
-#: Seconds from the death of a member to the next claim: half a second as on processes, a second
-#: for the container runtime.
-RECOVERY_BAR = 1.5
+#: Seconds from the death of a member to the next claim: at worst what processes may take, and a
+#: second for the container runtime.
+RECOVERY_BAR = 2.5
 #: Seconds; longer than RECOVERY_BAR, so that no lapse passes for a hand-over.
 LEASE = 4
 #: Three scrapes of Prometheus and three looks of the steward, in seconds.
