@@ -26,8 +26,8 @@ CROWD, LATEST = 0.25, 0.08
 SHORTEST_SPELL, LONGEST_SPELL = 8, 1024
 #: Jobs of others' shares, one at a time, that must be had after a spell before the crowd is over.
 TRIALS = 4
-#: Seconds without a choice after which a crowd is forgotten: members with long jobs do not meet
-#: often, and the order of the jobs matters more to them than a claim refused.
+#: Seconds without a choice after which a crowd is forgotten where it is not hot any more: members
+#: with long jobs do not meet often, and order matters more to them than a claim refused.
 LULL = 0.1
 #: Jobs of its own that a member wants in the window: at least, and at most.
 LEAST_REACH, MOST_REACH = 2, 128
@@ -90,7 +90,7 @@ class Choice:
         Members that keep meeting at the head spread out, twice as far with each refusal, to jobs
         whose hints went to them if there are such.
         """
-        if now - self._chose_at > LULL:
+        if now - self._chose_at > LULL and self._heat <= CROWD:
             self._forget()
         self._chose_at = now
         if self._met >= MEETING and not self.crowded:

@@ -65,12 +65,17 @@ def test_who_keeps_meeting_others_prefers_what_was_hinted_to_it() -> None:
     assert choice.pick(0.0, jobs, starved=False) == jobs[2]
 
 
-def test_a_lull_ends_a_crowd() -> None:
+def test_a_lull_ends_a_crowd_that_is_not_hot_any_more() -> None:
     choice = crowd()
     choice.pick(0.0, line(500), starved=False)
-    choice.pick(LULL, line(500), starved=False)
+    choice.pick(2 * LULL, line(500), starved=False)
+    assert choice.crowded, "it is hot: other members are as slow, and many"
+    for _ in range(10):
+        choice.granted("")
     assert choice.crowded
-    assert choice.pick(2.1 * LULL, line(500), starved=False) == line(500)[0]
+    choice.pick(2.5 * LULL, line(500), starved=False)
+    assert choice.crowded, "no lull"
+    assert choice.pick(4 * LULL, line(500), starved=False) == line(500)[0]
     assert not choice.crowded
 
 
