@@ -26,8 +26,8 @@ CROWD, LATEST = 0.25, 0.08
 SHORTEST_SPELL, LONGEST_SPELL = 8, 1024
 #: Jobs of others' shares, one at a time, that must be had after a spell before the crowd is over.
 TRIALS = 4
-#: Seconds without a choice after which a crowd is forgotten where it is not hot any more: members
-#: with long jobs do not meet often, and order matters more to them than a claim refused.
+#: Seconds with all slots taken after which a crowd is forgotten where it is not hot any more:
+#: members with long jobs do not meet often, and order matters more to them than a claim refused.
 LULL = 0.1
 #: Jobs of its own that a member wants in the window: at least, and at most.
 LEAST_REACH, MOST_REACH = 2, 128
@@ -66,7 +66,6 @@ class Choice:
         self._trials = 0  # that must be granted still before the present crowd is over
         self._trial: str | None = None  # the job that is being tried
         self._calm = 0
-        self._chose_at = float("inf")  # not yet
         self._reach = LEAST_REACH
         self._own = 0  # picked from the own share since the last look
         self._own_at = float("-inf")
@@ -90,9 +89,6 @@ class Choice:
         Members that keep meeting at the head spread out, twice as far with each refusal, to jobs
         whose hints went to them if there are such.
         """
-        if now - self._chose_at > LULL and self._heat <= CROWD:
-            self._forget()
-        self._chose_at = now
         if self._met >= MEETING and not self.crowded:
             near = oldest_first[: 2 ** min(self._met, 10)]
             return next((job for job in near if job.heard), None) or self._random.choice(near)
@@ -111,9 +107,11 @@ class Choice:
             self._own_at = now
         return job
 
-    def _forget(self) -> None:
-        self._trials, self._trial = 0, None
-        self._met, self._heat = 0, 0.0
+    def rested(self) -> None:
+        """Note that all slots were taken for a while: a crowd that is not hot is forgotten."""
+        if self._heat <= CROWD:
+            self._trials, self._trial = 0, None
+            self._met, self._heat = 0, 0.0
 
     def widen(self) -> bool:
         """Look further for jobs of the own share; False where the window is as wide as can be."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from worker.choice import GRACE, Choice, Waiting
+from worker.choice import GRACE, LULL, Choice, Waiting
 from worker.line import Line
 from worker.looks import Look, Looks
 
@@ -90,6 +90,7 @@ class Desk:
         self._census_at = float("-inf")
         self._census_pause = FIRST_CENSUS
         self._hold_until = float("-inf")
+        self._full_since: float | None = None
 
     @property
     def free(self) -> int:
@@ -265,6 +266,7 @@ class Desk:
         """Return what is to be done now, in this order."""
         if self.closed:
             return []
+        self._note_rest(now)
         actions: list[Action] = [Peek(task) for task in self._to_peek]
         self._peeking |= self._to_peek
         self._to_peek = {}
@@ -277,7 +279,17 @@ class Desk:
             if action is None:
                 break
             actions.append(action)
+        self._note_rest(now)
         return actions
+
+    def _note_rest(self, now: float) -> None:
+        """Note when all slots are taken, and for how long they were."""
+        if self.free <= 0:
+            self._full_since = now if self._full_since is None else self._full_since
+        elif self._full_since is not None:
+            if now - self._full_since > LULL:
+                self._choice.rested()
+            self._full_since = None
 
     @property
     def _may_act(self) -> bool:

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.choice import CROWD, LONGEST_SPELL, LULL, MEETING, MOST_WINDOW, Choice, Waiting, waiting
+from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, waiting
 
 
 def line(count: int, *, heard: bool = False, settled: bool = True) -> list[Waiting]:
@@ -65,18 +65,19 @@ def test_who_keeps_meeting_others_prefers_what_was_hinted_to_it() -> None:
     assert choice.pick(0.0, jobs, starved=False) == jobs[2]
 
 
-def test_a_lull_ends_a_crowd_that_is_not_hot_any_more() -> None:
+def test_a_rest_does_not_end_a_crowd_that_is_hot() -> None:
     choice = crowd()
-    choice.pick(0.0, line(500), starved=False)
-    choice.pick(2 * LULL, line(500), starved=False)
-    assert choice.crowded, "it is hot: other members are as slow, and many"
+    choice.rested()
+    assert choice.crowded, "other members are as slow, and many"
+
+
+def test_a_rest_ends_a_crowd_that_has_cooled_down() -> None:
+    choice = crowd()
     for _ in range(10):
         choice.granted("")
-    assert choice.crowded
-    choice.pick(2.5 * LULL, line(500), starved=False)
-    assert choice.crowded, "no lull"
-    assert choice.pick(4 * LULL, line(500), starved=False) == line(500)[0]
+    choice.rested()
     assert not choice.crowded
+    assert choice.pick(0.0, line(500), starved=False) == line(500)[0]
 
 
 def test_a_crowd_comes_with_refusals_and_goes_with_grants() -> None:
