@@ -45,6 +45,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_length)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say when all that runs on Compose had passed, where `.ci/run` said when it began."""
+    began = os.environ.get("CI_BEGAN")
+    reports = {
+        outcome: [
+            report
+            for report in terminalreporter.getreports(outcome)
+            if isinstance(report, pytest.TestReport) and "containers" in report.keywords
+        ]
+        for outcome in ("passed", "failed", "error", "skipped")
+    }
+    passed = reports.pop("passed")
+    if began and passed and not any(reports.values()):
+        seconds = max(report.stop for report in passed) - float(began)
+        terminalreporter.write_line(f"Compose green after {seconds:.0f} s: {len(passed)} tests")
+
+
 def _keep_together(item: pytest.Item) -> None:
     """A file's tests share what they set up; those of real processes mostly share nothing."""
     if item.get_closest_marker("xdist_group"):
