@@ -7,7 +7,6 @@ so a late result really reaches the server.
 
 import asyncio
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 #: Bytes held of one connection and direction while the gate is shut (a kernel's buffer, about).
@@ -42,12 +41,7 @@ class Gate:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):

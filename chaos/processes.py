@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -138,12 +137,7 @@ class LocalFleet:
     def _scrape(self, job: str, port: int) -> None:
         targets.write(self.folder.targets, job, [(f"{HOST}:{port}", {})])
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     # The server.

@@ -1,6 +1,5 @@
 """The progress bar of `--wait` on a terminal."""
 
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -24,12 +23,7 @@ class RichBar:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def advance(self) -> None:

@@ -6,7 +6,6 @@ may, and a heartbeat thread must not depend on any loop.
 
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -37,12 +36,7 @@ class BlockingWire:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

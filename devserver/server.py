@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -68,12 +67,7 @@ class Server:
         log.info("server.ready", url=self.url, metrics=self.metrics_url)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
         log.info("server.stopped")
 

@@ -6,7 +6,6 @@ node ends, nobody does: TCP keepalive finds that out.
 
 import asyncio
 import socket
-from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
@@ -75,12 +74,7 @@ class Presence:
         )
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         # Connections that end from here on end because of us: nobody has died.
         self._stopping = True
         if self._server is not None:

@@ -69,6 +69,9 @@ class Choice:
         self._reach = LEAST_REACH
         self._own = 0  # picked from the own share since the last look
         self._own_at = float("-inf")
+        self._trust = 1  # of others' shares, how many at a time: grows while nobody else wants them
+        self._astray = 0  # of these, how many are left to pick by the last look
+        self._strays: set[str] = set()  # picked from others' shares, not answered yet
         self._met = 0  # refusals since the last grant
         self._heat = 0.0  # refused share of late claims
 
@@ -121,12 +124,23 @@ class Choice:
         return True
 
     def pick_from_others(self, now: float, oldest_first: Sequence[Waiting]) -> Waiting | None:
-        """Return a job of another member's share, or None: leave them to it for now."""
-        if now - self._own_at < GRACE:
-            return None
-        self._own_at = now
+        """Return a job of another member's share, or None: leave them to it for now.
+
+        One at first; twice as many after each time that all were granted, since whoever they
+        belong to seems to have no slot free, to be gone, or to serve another group.
+        """
+        if self._astray <= 0:
+            if now - self._own_at < GRACE:
+                return None
+            self._own_at = now
+            self._astray = self._trust
         others = [job for job in oldest_first[: self.window] if job.settled]
-        return self._random.choice(others) if others else None
+        if not others:
+            return None
+        self._astray -= 1
+        job = self._random.choice(others)
+        self._strays.add(job.id)
+        return job
 
     def looked(self, age: float) -> None:
         """Note that a look begins and how old the last one is: the window follows its use."""
@@ -134,7 +148,7 @@ class Choice:
             self._reach = min(MOST_REACH, 2 * self._reach)
         elif self._own < self._reach / 4:
             self._reach = max(LEAST_REACH, self._reach // 2)
-        self._own = 0
+        self._own = self._astray = 0
 
     def meet(self, members: Collection[str]) -> None:
         """Note which members claim jobs at present."""
@@ -142,6 +156,9 @@ class Choice:
         self._share = (names.index(self._me), len(names))
 
     def granted(self, job: str) -> None:
+        if job in self._strays:
+            self._strays.discard(job)
+            self._trust = min(MOST_REACH, self._trust + 1)
         self._met = 0
         self._heat -= LATEST * self._heat
         if self.crowded:
@@ -159,6 +176,9 @@ class Choice:
 
     def refused(self, job: str) -> None:
         """Note that somebody else was faster."""
+        if job in self._strays:
+            self._strays.discard(job)
+            self._trust = 1
         self._met += 1
         self._heat += LATEST * (1 - self._heat)
         if job == self._trial:
@@ -171,6 +191,7 @@ class Choice:
 
     def unanswered(self, job: str) -> None:
         """Note that a claim has ended and nobody knows how."""
+        self._strays.discard(job)
         if job == self._trial:
             self._trial = None
 

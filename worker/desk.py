@@ -119,6 +119,10 @@ class Desk:
             return self._hold_until
         return self._looks.next_at
 
+    def is_ours(self, id: str) -> bool:
+        """Whether a task is known to be one of this group's."""
+        return self._ours.get(id, False)
+
     # What happens.
 
     def hint(self, now: float, id: str, version: int) -> str | None:

@@ -238,7 +238,9 @@ class Intake:
             page, _ = await self._wire.search_tasks("acquired", CENSUS_PAGE)
         except (Unreachable, Refused):
             return
-        self._desk.met(time.monotonic(), {task.pid for task in page if task.pid})
+        # Tasks of other groups stand in the same answer: who holds those shares nothing with us.
+        ours = {task.pid for task in page if task.pid and self._desk.is_ours(task.id)}
+        self._desk.met(time.monotonic(), ours)
 
     async def _peek(self, id: str) -> None:
         ours = None

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -63,12 +62,7 @@ class Heart:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join(1)
 

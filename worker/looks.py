@@ -106,7 +106,9 @@ class Looks:
             self._after = None
         if self._after is None:
             self._started = now
-        limit = max(self._page, 2 * (free + window)) if self._after is None else MOST_PAGE
+        # Far from the beginning, and nothing there yet: as far as one answer reaches.
+        far = self._after is not None and self._empty
+        limit = MOST_PAGE if far else max(self._page, 2 * (free + window))
         self._look = Look(min(MOST_PAGE, limit), self._after)
         if self.used_up:
             self._page = min(MOST_PAGE // 4, self._page * 2)

@@ -188,6 +188,28 @@ def test_others_shares_are_taken_late_and_seldom() -> None:
     assert choice.pick_from_others(1.1, others) in others
 
 
+def test_shares_that_nobody_takes_are_taken_faster_and_faster() -> None:
+    """A name in the census may be gone, or busy: its share is not left lying."""
+    choice = crowd("b", "ab")
+    others = [job for job in line(400) if crowd("a", "ab").pick(0.0, [job], starved=False)]
+
+    def taken(now: float) -> list[str]:
+        choice.looked(0.0)
+        jobs = []
+        while job := choice.pick_from_others(now, others):
+            others.remove(job)
+            jobs.append(job.id)
+        return jobs
+
+    for turn, count in enumerate((1, 2, 4, 8)):
+        jobs = taken(1.0 + turn)
+        assert len(jobs) == count
+        for job in jobs:
+            choice.granted(job)
+    choice.refused(taken(9.0)[0])
+    assert len(taken(10.0)) == 1
+
+
 def test_the_window_is_bounded() -> None:
     choice = crowd("m0", "")
     choice.meet([f"m{n}" for n in range(5000)])

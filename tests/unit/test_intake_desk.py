@@ -280,6 +280,17 @@ def test_a_crowd_takes_a_census_now_and_then() -> None:
     assert not only(Census, it.step(0.02))
 
 
+def test_only_what_was_heard_of_or_sorted_out_is_known_to_be_ours() -> None:
+    it = desk(8)
+    it.hint(0.0, "heard", 0)
+    it.step(0.0)
+    it.looked(0.001, [("own", 0), ("strange", 0)], more=False)
+    assert only(Sort, it.step(0.001))
+    it.sorted_out(0.002, {"own"}, None)
+    tasks = ("heard", "own", "strange", "never-seen")
+    assert [it.is_ours(task) for task in tasks] == [True, True, False, False]
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 32), st.booleans())
 def test_repeated_hints_do_each_job_once_in_bounded_memory(
