@@ -27,7 +27,7 @@ STOP_SECONDS: Final = 45
 #: Runs inside a member's container and fills its memory, after telling the kernel to take the
 #: member's processes first. Anybody may make a process of their own user more likely to go.
 HOG: Final = """
-import os, sys
+import mmap, os, sys
 limit = int(sys.argv[1])
 for pid in filter(str.isdigit, os.listdir("/proc")):
     if int(pid) not in (1, os.getpid()):
@@ -35,9 +35,10 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
             open(f"/proc/{pid}/oom_score_adj", "w").write("1000")
         except OSError:
             pass
-held = []
-for _ in range(2 * limit >> 22):
-    held.append(b"x" * (4 << 20))
+# Touched by the kernel as it maps them: the job must not end before its member does.
+flags, held = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE, []
+for _ in range(2 * limit >> 24):
+    held.append(mmap.mmap(-1, 16 << 20, flags=flags))
 sys.exit("twice the limit was taken and nobody was killed")
 """
 
@@ -223,7 +224,7 @@ class ComposePlace:
             raise PlaceFailed(f"{one.name} has no memory limit")
         told = ""
         try:
-            await self._docker.run("exec", one.id, "python", "-c", HOG, str(one.memory))
+            await self._docker.run("exec", one.id, "python", "-IS", "-c", HOG, str(one.memory))
         except PlaceFailed as failed:
             told = str(failed)
         if ": exit code 1:" in told:  # its own end; killed, it ends with 137
