@@ -69,7 +69,7 @@ def show(report: Report, console: Console) -> None:
         table.add_column(heading, justify="left" if heading in _WORDS else "right")
     for one in report.figures:
         mark = "" if one.met is None else (" met" if one.met else " MISSED")
-        numbers = [f"{value:.4g}" for value in (one.median, min(one.values), max(one.values))]
+        numbers = [f"{value:.5g}" for value in (one.median, min(one.values), max(one.values))]
         numbers[0] += f" {one.unit}" if one.unit else ""
         table.add_row(
             one.measure, one.what, one.worker, *numbers, str(len(one.values)), one.goal + mark
@@ -92,10 +92,10 @@ def markdown(report: Report) -> str:
 
 
 def _row(one: Figure) -> str:
-    shown = f"{one.median:.4g}"
+    shown = f"{one.median:.5g}"
     if len(one.values) > 1:
-        shown += f" ({min(one.values):.4g} to {max(one.values):.4g})"
-    p99 = f"{percentile(one.values, 0.99):.4g}" if len(one.values) >= 50 else ""
+        shown += f" ({min(one.values):.5g} to {max(one.values):.5g})"
+    p99 = f"{percentile(one.values, 0.99):.5g}" if len(one.values) >= 50 else ""
     met = "" if one.met is None else ("met" if one.met else "missed")
     unit = f", {one.unit}" if one.unit else ""
     cells = [f"{one.measure}: {one.what}{unit}", one.worker, shown, p99, str(len(one.values))]

@@ -1,5 +1,6 @@
 """Makespan over the greedy bound: how well the members' slots were used."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,7 +79,7 @@ def _figure(what: str, kind: Kind, values: list[float]) -> Figure:
     figure = Figure(measure="makespan", what=what, worker=kind, unit="", values=values)
     if kind == "plain":
         return figure
-    return judged(figure, "median", 1.01, lambda all_: sorted(all_)[len(all_) // 2], "at most")
+    return judged(figure, "median", 1.01, statistics.median, "at most")
 
 
 def _worst_too(figure: Figure) -> Figure:
@@ -105,7 +106,7 @@ async def changing(place: Place, wire: Wire, seeds: int) -> list[Figure]:
         ratios = [await _change(place, wire, seed, steward) for seed in range(seeds)]
     what = "makespan / bound of the slots that there were, one member killed, one added"
     figure = Figure(measure="makespan", what=what, worker="ours", unit="", values=ratios)
-    return [judged(figure, "median", 1.05, lambda all_: sorted(all_)[len(all_) // 2], "at most")]
+    return [judged(figure, "median", 1.05, statistics.median, "at most")]
 
 
 async def _change(place: Place, wire: Wire, seed: int, steward: str) -> float:

@@ -1,6 +1,7 @@
 """How many no-op jobs a second, steadily and out of a backlog, and what bounds it."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -60,7 +61,7 @@ def _ratio(rates: dict[Kind, list[float]]) -> list[Figure]:
     figure = Figure(
         measure="throughput", what="ours / plain, same run", worker="ours", unit="", values=values
     )
-    return [judged(figure, "median", 1.4, lambda all_: sorted(all_)[len(all_) // 2], "at least")]
+    return [judged(figure, "median", 1.4, statistics.median, "at least")]
 
 
 class _Spent:
