@@ -44,7 +44,13 @@ def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     assert by_pod(prometheus, f"sum by (pod) ({RESOLVED})") == shares
     (panel,) = (query for where, query in QUERIES if "Jobs done per pod" in where)
     shown = by_pod(prometheus, panel)
-    assert shown == pytest.approx(shares, abs=1.01), "Prometheus estimates over one scrape more"
+    samples = by_pod(prometheus, f"min by (pod) (count_over_time({RESOLVED}[15m]))")
+    assert shown.keys() == shares.keys()
+    for pod, jobs in shares.items():
+        # Prometheus estimates: `increase` goes beyond the first and last sample by up to 1.1
+        # times the pause between two, and the panel rounds.
+        most = jobs * (1 + 2.2 / (samples[pod] - 1)) + 0.5
+        assert jobs - 1 <= shown[pod] <= most
     quantiles_agree(prometheus, "fleet_worker_queue_wait_seconds", figures.queue_wait)
 
     # Every query gives numbers; what watches for trouble gives none, and fires nothing.
