@@ -46,11 +46,11 @@ def test_queries_give_data_numbers_agree_and_a_quiet_run_raises_nothing(
     shown = by_pod(prometheus, panel)
     samples = by_pod(prometheus, f"min by (pod) (count_over_time({RESOLVED}[15m]))")
     assert shown.keys() == shares.keys()
-    for pod, jobs in shares.items():
+    for pod, done in shares.items():
         # Prometheus estimates: `increase` goes beyond the first and last sample by up to 1.1
         # times the pause between two, and the panel rounds.
-        most = jobs * (1 + 2.2 / (samples[pod] - 1)) + 0.5
-        assert jobs - 1 <= shown[pod] <= most
+        most = done * (1 + 2.2 / (samples[pod] - 1)) + 0.5
+        assert done - 1 <= shown[pod] <= most
     quantiles_agree(prometheus, "fleet_worker_queue_wait_seconds", figures.queue_wait)
 
     # Every query gives numbers; what watches for trouble gives none, and fires nothing.
