@@ -69,6 +69,7 @@ class Choice:
         self._reach = LEAST_REACH
         self._own = 0  # picked from the own share since the last look
         self._own_at = float("-inf")
+        self._dry = False  # the window has held nothing of the own share since the last look
         self._trust = 1  # of others' shares, how many at a time: grows while nobody else wants them
         self._astray = 0  # of these, how many are left to pick by the last look
         self._strays: set[str] = set()  # picked from others' shares, not answered yet
@@ -105,6 +106,7 @@ class Choice:
                 self._trial = job.id
                 return job
         job = next((job for job in oldest_first[: self.window] if self._is_own(job)), None)
+        self._dry = job is None
         if job is not None:
             self._own += 1
             self._own_at = now
@@ -146,7 +148,7 @@ class Choice:
         """Note that a look begins and how old the last one is: the window follows its use."""
         if self._own >= self._reach / 2 and age < STALE_USE:
             self._reach = min(MOST_REACH, 2 * self._reach)
-        elif self._own < self._reach / 4:
+        elif self._own < self._reach / 4 and not self._dry:
             self._reach = max(LEAST_REACH, self._reach // 2)
         self._own = self._astray = 0
 

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,6 +187,20 @@ def test_others_shares_are_taken_late_and_seldom() -> None:
     assert choice.pick_from_others(1.0, others) in others
     assert choice.pick_from_others(1.001, others) is None
     assert choice.pick_from_others(1.1, others) in others
+
+
+def test_a_window_that_holds_nothing_of_the_own_share_does_not_narrow() -> None:
+    """Else it would be widened again at the next look, for ever, and nothing taken."""
+    choice = crowd("b", "ab")
+    others = [job for job in line(400) if crowd("a", "ab").pick(0.0, [job], starved=False)]
+    for turn in range(20):
+        choice.looked(0.01)
+        assert choice.pick(turn, others, starved=False) is None
+        if not choice.widen():
+            break
+    else:
+        pytest.fail("it never gave up looking further")
+    assert choice.pick_from_others(99.0, others) in others
 
 
 def test_shares_that_nobody_takes_are_taken_faster_and_faster() -> None:
