@@ -37,21 +37,23 @@ MOST_WINDOW = 1000
 class Waiting(NamedTuple):
     """A job that waits, as a member knows it.
 
-    `since`: when the member first knew; `heard`: by a hint of its own; `settled`: it has waited
-    longer than a hint needs; `spot` in [0, 1): its place by hash, the same for every member.
+    `since`: when the member first knew; `heard`: by a hint of its own; `shown`: by a look;
+    `settled`: it has waited longer than a hint needs; `spot` in [0, 1): its place by hash, the
+    same for every member.
     """
 
     id: str
     version: int
     since: float
     heard: bool
+    shown: bool
     settled: bool
     spot: float
 
 
-def waiting(now: float, id: str, version: int, *, heard: bool, settled: bool) -> Waiting:
-    """Return the job with its spot."""
-    return Waiting(id, version, now, heard, settled, zlib.crc32(id.encode()) / 2**32)
+def spot_of(id: str) -> float:
+    """Return a job's place by hash, in [0, 1)."""
+    return zlib.crc32(id.encode()) / 2**32
 
 
 class Choice:
@@ -60,6 +62,7 @@ class Choice:
     def __init__(self, random: Random, me: str) -> None:
         self._random = random
         self._me = me
+        self.blind = False  # nothing can be looked up: there are hints alone
         self._share = (0, 1)
         self._spell = SHORTEST_SPELL  # of the next crowd, in claims
         self._left = 0  # claims for which the present crowd's rules hold
@@ -206,6 +209,8 @@ class Choice:
 
     def _is_own(self, job: Waiting) -> bool:
         if not job.settled:
-            return job.heard
+            # A hint may be old: the server sends those of a backlog again, and in a crowd the job
+            # has mostly been taken by then.
+            return job.heard and (job.shown or self.blind)
         index, count = self._share
         return int(job.spot * count) == index

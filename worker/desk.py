@@ -162,7 +162,7 @@ class Desk:
                 continue
             if task in self._ours:
                 settled = self._line.settled(sent, task, more=more)
-                self._line.add(now, task, version, settled=settled)
+                self._line.show(now, task, version, settled=settled)
             else:
                 self._unsorted.append((task, version))
         self._sort_no_more_than_wanted()
@@ -190,7 +190,7 @@ class Desk:
         for task, version in asked:
             if task in ours:
                 if self._useless(now, task, version) is None:
-                    self._line.add(now, task, version, settled=self._more)
+                    self._line.show(now, task, version, settled=self._more)
             elif upto is None or task <= upto:
                 self._ours.note(task, False)
         if asked and not self._line:
@@ -205,6 +205,7 @@ class Desk:
     def forbidden(self) -> None:
         """Note that this member may not search: it lives on hints from now on."""
         self.searches = self._more = False
+        self._choice.blind = True
         self._unsorted = []
         self._looks.under_way = False
 

@@ -2,7 +2,7 @@
 
 import bisect
 
-from worker.choice import GRACE, Waiting, waiting
+from worker.choice import GRACE, Waiting, spot_of
 
 
 class Line:
@@ -28,18 +28,24 @@ class Line:
     def head(self) -> str | None:
         return self.jobs[0].id if self.jobs else None
 
-    def add(self, now: float, id: str, version: int, *, settled: bool = False) -> None:
-        """Add a job, or what is new about it."""
+    def show(self, now: float, id: str, version: int, *, settled: bool) -> None:
+        """Add a job that a look has found, or what is new about it."""
+        self._add(now, id, version, shown=True, settled=settled)
+
+    def _add(self, now: float, id: str, version: int, *, shown: bool, settled: bool) -> None:
         at = bisect.bisect_left(self.jobs, (id,))
         heard = id in self.heard
         if at == len(self.jobs) or self.jobs[at].id != id:
-            self.jobs.insert(at, waiting(now, id, version, heard=heard, settled=settled))
+            job = Waiting(id, version, now, heard, shown, settled, spot_of(id))
+            self.jobs.insert(at, job)
             return
         known = self.jobs[at]
-        if known.version < version or known.heard != heard or known.settled != settled:
-            self.jobs[at] = known._replace(
-                version=max(known.version, version), heard=heard, settled=known.settled or settled
-            )
+        self.jobs[at] = known._replace(
+            version=max(known.version, version),
+            heard=heard,
+            shown=known.shown or shown,
+            settled=known.settled or settled,
+        )
 
     def settled(self, sent: float, id: str, *, more: bool) -> bool:
         """Tell whether a job on a page has waited longer than a hint needs to arrive.
@@ -59,7 +65,7 @@ class Line:
                 return False
             self.remove(youngest)
         self.heard[id] = now
-        self.add(now, id, version)
+        self._add(now, id, version, shown=False, settled=False)
         return True
 
     def remove(self, id: str) -> None:

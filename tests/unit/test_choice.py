@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, waiting
+from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, spot_of
+
+
+def a_job(id: str, *, heard: bool = False, shown: bool = True, settled: bool = True) -> Waiting:
+    return Waiting(id, 0, 0.0, heard, shown, settled, spot_of(id))
 
 
 def line(count: int, *, heard: bool = False, settled: bool = True) -> list[Waiting]:
-    return [waiting(0.0, f"job-{n:04d}", 0, heard=heard, settled=settled) for n in range(count)]
+    return [a_job(f"job-{n:04d}", heard=heard, settled=settled) for n in range(count)]
 
 
 def crowd(me: str = "b", members: str = "abc") -> Choice:
@@ -148,7 +152,7 @@ def test_a_trial_without_an_answer_does_not_keep_the_crowd() -> None:
     st.lists(st.uuids(), unique=True, max_size=60),
 )
 def test_shares_do_not_overlap_and_leave_nothing_out(names: set[str], ids: list[object]) -> None:
-    jobs = sorted(waiting(0.0, str(job), 0, heard=False, settled=True) for job in ids)
+    jobs = sorted(a_job(str(name)) for name in ids)
     taken: list[str] = []
     for name in names:
         choice = crowd(name, "")
@@ -178,6 +182,16 @@ def test_a_young_job_in_a_crowd_belongs_to_whom_its_hint_went() -> None:
     assert choice.pick(0.0, young, starved=False) is None
     heard = [young[0]._replace(heard=True)]
     assert choice.pick(0.0, heard, starved=False) == heard[0]
+
+
+def test_a_hint_that_no_look_bears_out_is_not_claimed_by_in_a_crowd() -> None:
+    """The hints of a backlog are sent again, and arrive when the job has long been taken."""
+    choice = crowd("b", "b")
+    heard = a_job("job", heard=True, shown=False, settled=False)
+    assert choice.pick(0.0, [heard], starved=False) is None
+    assert choice.pick(0.0, [heard._replace(shown=True)], starved=False) is not None
+    choice.blind = True
+    assert choice.pick(0.0, [heard], starved=False) == heard
 
 
 def test_others_shares_are_taken_late_and_seldom() -> None:
