@@ -64,9 +64,9 @@ class Place:
     def new_group(self, word: str) -> str:
         return f"bench-{word}-{next(self._numbers)}"
 
-    def members(self, kind: Kind, group: str, count: int, slots: int) -> list[Member]:
+    def members(self, kind: Kind, group: str, count: int, slots: int, **env: str) -> list[Member]:
         """Start `count` members and wait until all of them are ready."""
-        started = [self.start(kind, group, slots) for _ in range(count)]
+        started = [self.start(kind, group, slots, **env) for _ in range(count)]
         for member in started:
             self.wait_ready(member)
         return started

@@ -17,8 +17,10 @@ import msgspec
 
 from bench.bound import makespan
 from bench.model import Clock, Costs, Counts, Server, Tuning
+from contract.presence import Busy, FromMember, Hello, Hint, Idle
+from steward.exchange import Exchange
 from worker.choice import Choice
-from worker.desk import Action, Census, Desk, Give, Peek, Sort
+from worker.desk import Action, Census, Desk, Give, Offer, Pass, Peek, Sort
 from worker.looks import Look
 
 
@@ -29,6 +31,7 @@ class Case:
     `rate` None: all jobs wait when the members come; else so many are submitted a second, from
     `begins` on: the members are idle until then.
     `work` is what a member's process computes for one job: its jobs share one interpreter.
+    With a `steward` hints that reach a busy member are handed to an idle one.
     `strangers` jobs of another group wait from the beginning, older than all of ours. Members
     `join` evenly over so many seconds.
     """
@@ -42,6 +45,7 @@ class Case:
     search: bool = True
     strangers: int = 0
     join: float = 0.0
+    steward: bool = False
     work: float = 0.001
     tuning: Tuning = field(default_factory=Tuning)
     server: Costs = field(default_factory=Costs)
@@ -66,6 +70,26 @@ class Outcome(msgspec.Struct, frozen=True):
     unfair: float
 
 
+class Relay:
+    """A steward as the intake knows it: the real `Exchange`, its wires replaced by a delay."""
+
+    #: Seconds that a message takes from one process to the other.
+    WAY = 0.0004
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._exchange = Exchange[Member]()
+
+    def tell(self, member: "Member", message: FromMember) -> None:
+        self._clock.at(self._clock.now + self.WAY, self._heard, member, message)
+
+    def _heard(self, member: "Member", message: FromMember) -> None:
+        found = self._exchange.heard(self._clock.now, member, message)
+        if found is not None:
+            other, hint = found
+            self._clock.at(self._clock.now + self.WAY, other.handed, hint)
+
+
 class Member:
     """A member: the real `Desk`, its wires replaced by the model."""
 
@@ -74,19 +98,23 @@ class Member:
         case: Case,
         number: int,
         server: Server,
+        relay: Relay,
         began: Callable[[int], None],
         ended: Callable[[], None],
     ) -> None:
         random = Random(case.seed * 100_003 + number)
         self.name = f"member-{number}"
         self._case = case
+        self.hello = Hello(self.name, "group", case.slots)
         self._server = server
+        self._relay = relay
         self._clock = server.clock
         self._began = began
         self._ended = ended
         self._desk = Desk(case.slots, random, Choice(random, self.name))
         if not case.search:
             self._desk.forbidden()
+        self._desk.relayed(on=case.steward)
         self._wake = float("inf")
         self._computes_until = 0.0
         self.group = "group"
@@ -97,6 +125,10 @@ class Member:
 
     def _hint(self, id: str, version: int) -> None:
         self._desk.hint(self._clock.now, id, version)
+        self._act()
+
+    def handed(self, hint: Hint) -> None:
+        self._desk.handed(self._clock.now, hint.task, hint.version)
         self._act()
 
     def _act(self) -> None:
@@ -126,6 +158,10 @@ class Member:
                 self._server.census(self._met)
             case Peek(id):
                 self._desk.peeked(self._clock.now, id, ours=True)
+            case Pass(id, version):
+                self._relay.tell(self, Hint(id, version))
+            case Offer(idle):
+                self._relay.tell(self, Idle() if idle else Busy())
 
     def _looked(self, tasks: list[tuple[str, int]], more: bool) -> None:  # noqa: FBT001
         self._desk.looked(self._clock.now, tasks, more=more)
@@ -194,8 +230,9 @@ class Run:
                 self.server.preload("group")
         else:
             self.clock.at(case.begins, self._submit, 0)
+        relay = Relay(self.clock)
         for number in range(case.members):
-            member = Member(case, number, self.server, self._began, self._ended)
+            member = Member(case, number, self.server, relay, self._began, self._ended)
             self.clock.at(case.join * number / case.members, member.join)
         self.clock.run(lambda: self.ended == len(case.costs))
         return self._summary(self.server.counts)
@@ -252,6 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--servers", type=int, default=1, metavar="N", help="each with a part; default: 1")
     add("--join", type=float, default=0.0, metavar="S", help="seconds until all have come")
     add("--strangers", type=int, default=0, metavar="N", help="waiting jobs of another group")
+    add("--steward", action="store_true", help="hints of the busy go to the idle")
     add("--hints-only", action="store_true", help="no member may search")
     add("--seed", type=int, default=0)
     asked = parser.parse_args(argv)
@@ -278,6 +316,7 @@ def _case(asked: argparse.Namespace) -> Case:
         work=asked.work,
         strangers=asked.strangers,
         join=asked.join,
+        steward=asked.steward,
         tuning=Tuning(retry_timeout=asked.retry, connections=asked.connections),
     )
 

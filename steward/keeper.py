@@ -13,8 +13,9 @@ from contextlib import suppress
 import structlog
 
 from contract.journal import FalseAlarm, Joined, Left
-from contract.presence import FromSteward, Hello, Released
+from contract.presence import FromMember, FromSteward, Hello, Hint, Released
 from contract.wire import Task
+from steward.exchange import Exchange
 from steward.handover import Death, Handover
 from steward.presence import Seat
 from steward.state import Known
@@ -36,6 +37,7 @@ class Lives:
         self._tools = tools
         self._memory = tools.memory
         self._handover = handover
+        self._exchange = Exchange[Seat]()
         self._deaths: dict[str, Death] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone: dict[str, float] = {}
@@ -48,6 +50,7 @@ class Lives:
         before = self.present.get(member)
         self.present[member] = seat
         if before is not None:
+            self._exchange.left(before)
             before.close()  # the old connection is a dead one that nobody has noticed yet
         self._gone.pop(member, None)
         if self._memory.members.get(member) != Known(group, seat.hello.slots):
@@ -60,6 +63,14 @@ class Lives:
             return []
         return await self._back(death)
 
+    def heard(self, seat: Seat, message: FromMember) -> tuple[Seat, Hint] | None:
+        if self.present.get(seat.hello.member) is not seat:
+            return None  # it sits on a newer connection already
+        found = self._exchange.heard(self._tools.now(), seat, message)
+        if found is not None:
+            self._tools.meters.hints_passed.inc()
+        return found
+
     def left(self, seat: Seat) -> None:
         if self._stands_up(seat):
             self._forget(seat.hello.member)
@@ -70,6 +81,7 @@ class Lives:
             self._take_for_dead(seat.hello.member, witnessed=True)
 
     def _stands_up(self, seat: Seat) -> bool:
+        self._exchange.left(seat)
         member = seat.hello.member
         if self.present.get(member) is not seat:
             return False  # it sits on a newer connection already

@@ -52,6 +52,9 @@ _OWN = (
     Instrument("fleet_steward_false_alarms", "counter", "Members taken for dead that came back"),
     Instrument("fleet_steward_quarantined", "counter", "Jobs parked"),
     Instrument(
+        "fleet_steward_hints_passed", "counter", "Hints of busy members handed to idle ones"
+    ),
+    Instrument(
         "fleet_steward_errors",
         "counter",
         "What failed: a look, a hand-over, parking, writing the state, an extra",
@@ -81,6 +84,7 @@ class Meters:
         self.handovers = _counter("fleet_steward_handovers", self.registry)
         self.false_alarms = _counter("fleet_steward_false_alarms", self.registry)
         self.quarantined = _counter("fleet_steward_quarantined", self.registry)
+        self.hints_passed = _counter("fleet_steward_hints_passed", self.registry)
         self.errors = _counter("fleet_steward_errors", self.registry)
         for what in ("look", "hand-over", "quarantine", "state", "extra"):
             self.errors.labels(what)

@@ -11,10 +11,9 @@ from typing import Protocol, Self
 import msgspec
 import structlog
 
-from contract.presence import Bye, FromMember, FromSteward, Hello, Welcome
+from contract.presence import LINE_BYTES, Bye, FromMember, FromSteward, Hello, Hint, Welcome
 
-#: Longest line and longest wait for the first one.
-LINE_BYTES = 4096
+#: Longest wait for the first line.
 HELLO_SECONDS = 10.0
 
 _decoder = msgspec.json.Decoder(FromMember)
@@ -31,15 +30,23 @@ class Seat:
         self._writer.write(msgspec.json.encode(message) + b"\n")
         await self._writer.drain()
 
+    def hand(self, hint: Hint) -> None:
+        """Send a hint without waiting: there is one at most on the way to each member."""
+        self._writer.write(msgspec.json.encode(hint) + b"\n")
+
     def close(self) -> None:
         self._writer.close()
 
 
 class Keeper(Protocol):
-    """Who is told. The order of calls for one seat is came, then left or ended."""
+    """Who is told. The order of calls for one seat is came, heard, then left or ended."""
 
     async def came(self, seat: Seat) -> list[FromSteward]:
         """A member said hello; return what it is to be told besides the welcome."""
+        ...
+
+    def heard(self, seat: Seat, message: FromMember) -> tuple[Seat, Hint] | None:
+        """It said something else; return who is to be handed a hint for it, if anybody is."""
         ...
 
     def left(self, seat: Seat) -> None:
@@ -103,9 +110,16 @@ class Presence:
         said_bye = False
         try:
             news = await self._keeper.came(seat)
-            for message in (Welcome(), *news):
-                await seat.say(message)
-            said_bye = isinstance(await _read(reader), Bye)
+            for answer in (Welcome(hints=True), *news):
+                await seat.say(answer)
+            while (message := await _read(reader)) is not None:
+                if isinstance(message, Bye):
+                    said_bye = True
+                    break
+                found = self._keeper.heard(seat, message)
+                if found is not None:
+                    other, hint = found
+                    other.hand(hint)
         except OSError:
             pass  # reset, or found dead by keepalive: ended all the same
         finally:

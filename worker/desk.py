@@ -19,6 +19,10 @@ from worker.looks import Look, Looks
 FIRST_CENSUS, CENSUS = 0.05, 2.0
 #: Judgements on tasks that are remembered; the oldest are forgotten first.
 MEMORY = 4096
+#: Hints passed on at once at most, and a second: where all are busy nobody takes them.
+PASS_BURST, PASS_RATE = 8, 10
+#: Claims a second by others from which on a job that is passed over does not wait for long.
+BRISK = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,22 @@ class Census:
     """Ask which members hold leases now."""
 
 
-type Action = Look | Sort | Peek | Census | Give
+@dataclass(frozen=True)
+class Pass:
+    """Let the steward give a hint to somebody else: there is no slot for it here."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Tell the steward whether this member is `idle`: has a slot free and knows of no job."""
+
+    idle: bool
+
+
+type Action = Look | Sort | Peek | Census | Give | Pass | Offer
 
 
 class Memory[V](dict[str, V]):
@@ -91,6 +110,13 @@ class Desk:
         self._census_pause = FIRST_CENSUS
         self._hold_until = float("-inf")
         self._full_since: float | None = None
+        self._relayed = False  # the steward hands hints of the busy to the idle
+        self._offered = False  # it takes this member for idle
+        self._passed: Memory[int] = Memory()  # hints that were passed on already
+        self._told = float("-inf")  # when the last look was sent that was answered
+        self._gone, self._watched = 0.0, 0.0  # jobs that others took lately, in how many seconds
+        self._passes = float(PASS_BURST)
+        self._passed_at = 0.0
 
     @property
     def free(self) -> int:
@@ -130,6 +156,7 @@ class Desk:
         why = self._useless(now, id, version)
         if why is not None:
             return why
+        self._passed.pop(id, None)
         known = id in self._line.heard or id in self._to_peek or id in self._peeking
         if ":" in id and id not in self._ours:
             if not known and self.hints >= self.hint_limit:
@@ -141,6 +168,16 @@ class Desk:
             if not self._line.hear(now, id, version):
                 return "full"
         return "repeated" if known else None
+
+    def handed(self, now: float, id: str, version: int) -> str | None:
+        """Note a hint that the steward has from another member; return why it was dropped."""
+        self._offered = False
+        return self.hint(now, id, version)
+
+    def relayed(self, *, on: bool) -> None:
+        """Note whether a steward is there that passes hints on."""
+        self._relayed, self._offered = on, False
+        self._looks.trusting = self._looks.trusting and on
 
     def peeked(self, now: float, id: str, ours: bool | None) -> None:  # noqa: FBT001 - an answer
         """Note the answer to `Peek`; None where there was none: the next hint asks again."""
@@ -154,8 +191,12 @@ class Desk:
         """Note what a look found, in id order; `more`: others wait beyond it."""
         look, sent = self._looks.answered(now)
         before = [job.id for job in self._line.jobs]
+        shown = [job.id for job in self._line.jobs if job.shown]
         end = tasks[-1][0] if more and tasks else None
         self._line.keep({one for one, _ in tasks}, look.after, end, sent)
+        if shown:
+            self._note_pace(sum(job not in self._line for job in shown), sent)
+        self._told = sent
         self._unsorted, self._more, self._end = [], more, end or ""
         for task, version in tasks:
             if self._useless(now, task, version) is not None:
@@ -170,6 +211,14 @@ class Desk:
         self._looks.judge(now, found=found, taught=self._taught(before, end), more=more)
         if not found and tasks:
             self._looks.go_on(tasks[-1][0])
+
+    def _note_pace(self, gone: int, sent: float) -> None:
+        """Note how many of the jobs that the last look showed others took until this one."""
+        self._gone = gone + 0.8 * self._gone
+        self._watched = sent - self._told + 0.8 * self._watched
+        # Each hint finds somebody who can use it, so a look may wait: whoever's turn it was is
+        # passed over until the next slot of the group is free, which must be soon.
+        self._looks.trusting = self._relayed and self._gone > BRISK * self._watched
 
     def _taught(self, before: list[str], end: str | None) -> bool:
         """Tell whether the next claim would have been another one without the look."""
@@ -258,12 +307,14 @@ class Desk:
         """Leave a job to others until then: its function is not known here, say."""
         self._shunned.note(id, until)
 
-    def close(self) -> None:
-        """Take nothing new."""
+    def close(self, now: float) -> list[Action]:
+        """Take nothing new; return what the steward is to be told: others may use what waits."""
+        actions = [Offer(idle=False), *self._pass_on(now)] if self._relayed else []
         self.closed = True
         self._line.clear()
         self._to_peek.clear()
         self._unsorted = []
+        return actions
 
     # What to do.
 
@@ -285,6 +336,32 @@ class Desk:
                 break
             actions.append(action)
         self._note_rest(now)
+        if self._relayed:
+            actions += self._relay(now)
+        return actions
+
+    def _relay(self, now: float) -> list[Action]:
+        """Return what the steward is to be told."""
+        if self.free <= 0:
+            actions: list[Action] = [Offer(idle=False)] if self._offered else []
+            self._offered = False
+            return actions + self._pass_on(now)
+        if self._offered or self._line or self._unsorted or not self._looks.resting(now):
+            return []
+        self._offered = True
+        return [Offer(idle=True)]
+
+    def _pass_on(self, now: float) -> list[Action]:
+        """Pass on the hints that have come since the last time, the oldest jobs' first."""
+        fresh = [job for job in self._line.jobs if job.heard and job.id not in self._passed]
+        self._passes = min(PASS_BURST, self._passes + (now - self._passed_at) * PASS_RATE)
+        self._passed_at = now
+        actions: list[Action] = []
+        for job in fresh:
+            self._passed.note(job.id, job.version)
+            if self._passes >= 1:
+                self._passes -= 1
+                actions.append(Pass(job.id, job.version))
         return actions
 
     def _note_rest(self, now: float) -> None:

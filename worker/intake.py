@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from contract.presence import Busy, Hint, Idle
 from contract.wire import Promise, Refused, Unreachable, Wire
 from contract.words import TAG_TARGET, TAG_TIMER, anycast
 from worker.choice import Choice
-from worker.desk import Action, Census, Desk, Give, Memory, Peek, Sort
+from worker.desk import Action, Census, Desk, Give, Memory, Offer, Pass, Peek, Sort
 from worker.looks import Look
 from worker.stream import Stream
 
@@ -26,6 +27,8 @@ CENSUS_PAGE = 1000
 
 #: Counts an event: a metric's name and its labels.
 Count = Callable[..., None]
+#: Tells the steward something that may be lost, without waiting.
+Tell = Callable[[Idle | Busy | Hint], None]
 log = structlog.get_logger()
 
 
@@ -56,8 +59,9 @@ class Intake:
     own task for the hint has ended, for whatever reason (refused, suspended, settled, released,
     dropped). Everything here runs on the event loop.
 
-    The doors: `granted`, `refused`, `ending`, `done`, `avoid` (told by the network), `close` (the
-    drain), `used`, `held`, `search_allowed` (the metrics).
+    The doors: `granted`, `refused`, `ending`, `done`, `avoid` (told by the network), `relayed`,
+    `handed` (told by the steward), `close` (the drain), `used`, `held`, `search_allowed` (the
+    metrics).
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Intake:
         self._member = member
         self._count = count
         self._give: Callable[[str], None] = lambda _: None
+        self._tell: Tell = lambda _: None
         chance = random.Random()
         self._desk = Desk(slots, chance, Choice(chance, member))
         self._avoided: Memory[float] = Memory()
@@ -110,7 +115,8 @@ class Intake:
 
     def close(self) -> None:
         """Take nothing new: end the stream, forget the hints held, stop looking."""
-        self._desk.close()
+        for action in self._desk.close(time.monotonic()):
+            self._do(action)
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -140,7 +146,22 @@ class Intake:
         self._avoided.note(task, pause)
         self._desk.shun(task, time.monotonic() + pause)
 
+    def relayed(self, tell: Tell | None) -> None:
+        """A steward passes hints on from now on, or (None) does not any more."""
+        self._tell = tell or (lambda _: None)
+        self._desk.relayed(on=tell is not None)
+        self._act()
+
+    def handed(self, task: str, version: int) -> None:
+        """The steward hands over a hint that its own member could not use."""
+        self._hint(self._desk.handed(time.monotonic(), task, version))
+
     # What is heard and asked.
+
+    def _hint(self, dropped: str | None) -> None:
+        if dropped is not None:
+            self._count("hints_dropped", dropped)
+        self._act()
 
     def _message(self, text: str) -> None:
         try:
@@ -153,10 +174,7 @@ class Intake:
             return
         self._count("hints_received")
         task = message.data.task
-        why = self._desk.hint(time.monotonic(), task.id, task.version)
-        if why is not None:
-            self._count("hints_dropped", why)
-        self._act()
+        self._hint(self._desk.hint(time.monotonic(), task.id, task.version))
 
     async def _begin(self) -> None:
         """Begin when hints can be heard. Where the server has no stream left, looks must do."""
@@ -191,6 +209,11 @@ class Intake:
                 self._spawn(self._take_census())
             case Peek(id):
                 self._spawn(self._peek(id))
+            case Pass(id, version):
+                self._count("hints_passed_on")
+                self._tell(Hint(id, version))
+            case Offer(idle):
+                self._tell(Idle() if idle else Busy())
 
     async def _look(self, look: Look) -> None:
         try:

@@ -33,6 +33,8 @@ class Looks:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.under_way = False
+        #: A hint can be claimed by without a look where the last one found nothing.
+        self.trusting = False
         #: All of a full page was claimed before it was stale: the next one is larger.
         self.used_up = False
         self._look = Look(LEAST_PAGE)
@@ -47,12 +49,17 @@ class Looks:
         self._page = LEAST_PAGE
         self._doubted = False
         self._empty = False  # the last page held nothing for us
+        self._quiet = False  # nor has a slot been freed since: whatever is new, somebody heard of
         self._more = False  # the last page was full: more waits beyond it
 
     @property
     def next_at(self) -> float:
         """When an idle member looks next."""
         return max(self._not_before, 0.0 if self._more else self._rest_until)
+
+    def resting(self, now: float) -> bool:
+        """Whether the last look has found nothing and the next is not due yet."""
+        return not self.under_way and now < self.next_at
 
     @property
     def slow(self) -> bool:
@@ -68,6 +75,8 @@ class Looks:
         if self.under_way or now < self._not_before:
             return False
         age = now - self._sent
+        if waiting and self.trusting and self._quiet and not self._doubted:
+            return False
         if waiting:
             if (self._doubted or (last and self._empty)) and age > FRESH:
                 return True
@@ -130,6 +139,7 @@ class Looks:
         self._calm = 1.0 if taught else min(STALE / FRESH, self._calm * 2)
         self._more = more
         self._empty = not found
+        self._quiet = not found and not more
         if found:
             self._rest_until = now
         elif not more:
@@ -159,6 +169,7 @@ class Looks:
 
     def hurry(self) -> None:
         """Note that a slot is free again: look once without resting, unless that is known."""
+        self._quiet = False
         self._rest_until = min(self._rest_until, self._sent + self.fresh(1))
 
     def _back_off(self, now: float) -> None:

@@ -145,13 +145,8 @@ class Member:
         return Stream(url, self._settings.token, self._ledger.server_lost, back)
 
     def _new_presence(self) -> Presence:
-        def released(task: str, version: int) -> None:
-            attempt = self._table.find(task, version)
-            if attempt is not None:
-                self._lost(attempt, "taken")
-
         hello = Hello(member=self._name, group=self._settings.group, slots=self._settings.slots)
-        return Presence(self._settings.steward, hello, released)
+        return Presence(self._settings.steward, hello, self)
 
     def _new_drain(self) -> Drain:
         doors = Doors(
@@ -165,6 +160,23 @@ class Member:
         return Drain(
             self._signals, self._settings.drain, self._table, self._new_wire(), self._ledger, doors
         )
+
+    # What the steward tells, in the presence's thread.
+
+    def released(self, task: str, version: int) -> None:
+        """Stop what the steward handed over while it took this member for dead."""
+        attempt = self._table.find(task, version)
+        if attempt is not None:
+            self._lost(attempt, "taken")
+
+    def relayed(self, *, on: bool) -> None:
+        """Pass on the hints that cannot be used here, where the steward takes them."""
+        tell = self._presence.tell if on else None
+        self._on_loop(lambda: self._intake.relayed(tell))
+
+    def handed(self, task: str, version: int) -> None:
+        """Take a hint that another member could not use."""
+        self._on_loop(lambda: self._intake.handed(task, version))
 
     # Events, from any thread.
 

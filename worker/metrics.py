@@ -67,6 +67,9 @@ INSTRUMENTS = (
     Instrument(
         _W + "hints_dropped", "counter", "Hints not kept, by why they were dropped.", ("why",)
     ),
+    Instrument(
+        _W + "hints_passed_on", "counter", "Hints without a slot here, for idle members to take."
+    ),
     Instrument(_W + "hints_held", "gauge", "Hints waiting here for a free slot."),
     Instrument(
         _W + "pulls",

@@ -4,14 +4,24 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import structlog
 
-from contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
+from contract.presence import (
+    HINT_BYTES,
+    Busy,
+    Bye,
+    FromMember,
+    FromSteward,
+    Hello,
+    Hint,
+    Idle,
+    Released,
+    Welcome,
+)
 
 #: Seconds before a lost connection is made again (the steward's grace is not much longer), and
 #: between two tries to connect: first and longest.
@@ -19,26 +29,39 @@ AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
 log = structlog.get_logger()
 
 
+class Listener(Protocol):
+    """Who hears the steward. Called in the presence's own thread."""
+
+    def released(self, task: str, version: int) -> None:
+        """A lease was handed over while the steward took this member for dead."""
+
+    def relayed(self, *, on: bool) -> None:
+        """From now on the steward passes hints on, or does not any more."""
+
+    def handed(self, task: str, version: int) -> None:
+        """A hint has come that its own member could not use."""
+
+
 class Presence:
     """Holds the connection while used as a context manager, in a thread of its own.
 
-    Without a steward's `address` it does nothing. `released(task, version)` is called in its
-    thread for each lease that the steward handed over while it took this member for dead.
+    Without a steward's `address` it does nothing.
     """
 
     def __init__(
         self,
         address: tuple[str, int] | None,
         hello: Hello,
-        released: Callable[[str, int], None],
+        listener: Listener,
     ) -> None:
         self._address = address
         self._hello = hello
-        self._released = released
+        self._listener = listener
         self._end = threading.Event()
         # A goodbye comes after the hello or in its place, never before it.
         self._speaking = threading.Lock()
         self._socket: socket.socket | None = None
+        self._rest = b""  # of a line that the kernel had no room for
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     def __enter__(self) -> Self:
@@ -59,8 +82,19 @@ class Presence:
         with self._speaking:
             if (sock := self._socket) is not None:
                 with suppress(OSError):
-                    sock.sendall(_line(Bye()))
+                    sock.sendall(self._rest + _line(Bye()))
                     sock.shutdown(socket.SHUT_RDWR)
+
+    def tell(self, message: Idle | Busy | Hint) -> None:
+        """Send a message that may be lost, without waiting. May be called from any thread."""
+        line = _line(message)
+        if len(line) > HINT_BYTES:
+            return
+        with self._speaking:
+            if self._socket is not None and not self._end.is_set():
+                line = self._rest or line  # what was begun must be ended first
+                with suppress(OSError):
+                    self._rest = line[self._socket.send(line, socket.MSG_DONTWAIT) :]
 
     def _drop(self) -> None:
         """Close this process's copy of the connection without a word to the other side."""
@@ -87,10 +121,12 @@ class Presence:
             _keep_alive(sock)
             if not self._greet(sock):
                 return welcome
-            with sock.makefile("rb") as lines:
-                for line in lines:
-                    welcome = self._hear(msgspec.json.decode(line, type=FromSteward)) or welcome
-        self._socket = None
+            try:
+                with sock.makefile("rb") as lines:
+                    for line in lines:
+                        welcome = self._hear(msgspec.json.decode(line, type=FromSteward)) or welcome
+            finally:
+                self._hang_up()
         if not self._end.is_set():
             log.info("presence.lost", why="closed by the steward")
         return welcome
@@ -100,19 +136,27 @@ class Presence:
         with self._speaking:
             if self._end.is_set():
                 return False
-            self._socket = sock
+            self._socket, self._rest = sock, b""
             sock.sendall(_line(self._hello))
             return True
 
+    def _hang_up(self) -> None:
+        with self._speaking:
+            self._socket = None
+        self._listener.relayed(on=False)
+
     def _hear(self, message: FromSteward) -> bool:
         match message:
-            case Welcome():
+            case Welcome(hints=hints):
                 log.info("presence.held")
+                self._listener.relayed(on=hints)
                 return True
             case Released(tasks=tasks):
                 for task, version in tasks:
-                    self._released(task, version)
-                return False
+                    self._listener.released(task, version)
+            case Hint(task=task, version=version):
+                self._listener.handed(task, version)
+        return False
 
 
 def _line(message: FromMember) -> bytes:

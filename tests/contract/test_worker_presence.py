@@ -9,7 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from contract.presence import Bye, FromMember, Hello, Released, Welcome
+from contract.presence import (
+    HINT_BYTES,
+    Busy,
+    Bye,
+    FromMember,
+    FromSteward,
+    Hello,
+    Hint,
+    Idle,
+    Released,
+    Welcome,
+)
+from tests.support.jobs import post_job
+from tests.support.pages import metrics
 from tests.support.place import Place
 from tests.support.processes import Process
 from worker.presence import Presence
@@ -30,11 +43,11 @@ class Listener:
         self._peer.settimeout(10)
         self._lines = self._peer.makefile("rb")
 
-    def hear(self) -> Hello | Bye | None:
+    def hear(self) -> FromMember | None:
         line = self._lines.readline()
         return msgspec.json.decode(line, type=FromMember) if line else None
 
-    def say(self, message: Welcome | Released) -> None:
+    def say(self, message: FromSteward) -> None:
         self._peer.sendall(msgspec.json.encode(message) + b"\n")
 
     def hang_up(self) -> None:
@@ -44,6 +57,17 @@ class Listener:
     def close(self) -> None:
         self.hang_up()
         self._server.close()
+
+
+class Deaf:
+    """Hears nothing of what the steward says."""
+
+    def released(self, task: str, version: int) -> None: ...
+    def relayed(self, *, on: bool) -> None: ...
+    def handed(self, task: str, version: int) -> None: ...
+
+
+HELLO = Hello(member="w-abcdef", group="g", slots=1)
 
 
 @pytest.fixture
@@ -83,8 +107,7 @@ def test_a_member_that_leaves_while_it_connects_never_says_hello(
         return connect(*args, **options)
 
     monkeypatch.setattr(socket, "create_connection", slowly)
-    hello = Hello(member="w-abcdef", group="g", slots=1)
-    with Presence(("127.0.0.1", steward.port), hello, lambda _task, _version: None) as presence:
+    with Presence(("127.0.0.1", steward.port), HELLO, Deaf()) as presence:
         assert connecting.wait(10)
         presence.leave()
         left.set()
@@ -118,3 +141,57 @@ def test_the_member_comes_back_and_stops_what_was_handed_over(
     lost = member.line("lease.lost", 30)
     assert (lost["task"], lost["attempt"]) == (job, 1)
     assert len(member.lines("lease.lost")) == 1
+
+
+def heard(steward: Listener, message: FromMember) -> None:
+    """Wait until the member has said `message`; it may say others before."""
+    while (said := steward.hear()) != message:
+        assert said is not None, f"it never said {message}"
+
+
+def test_hints_are_passed_on_and_taken(place: Place, steward: Listener) -> None:
+    member = place.worker(WORKER_STEWARD=f"127.0.0.1:{steward.port}")
+    steward.accept()
+    steward.hear()
+    steward.say(Welcome(hints=True))
+    heard(steward, Idle())
+    place.job("compute_something", 3.0)
+    heard(steward, Busy())
+    second = place.job("compute_something", 0.1)
+    heard(steward, Hint(second, 0))
+    assert "fleet_worker_hints_passed_on_total 1.0" in metrics(member)
+
+    place.server.wait_results([second], 30)
+    heard(steward, Idle())
+    # Nobody listens there, and a look alone would not take it for this group's.
+    third = post_job(place.server, "compute_something", 0.1, group=f"{place.group}-nobody")
+    steward.say(Hint(third, 0))
+    place.server.wait_results([third], 30)
+
+
+def test_a_steward_that_passes_nothing_on_hears_nothing_of_it(
+    place: Place, steward: Listener
+) -> None:
+    """An older one would take it for nonsense, and the member for dead."""
+    member = place.worker(WORKER_STEWARD=f"127.0.0.1:{steward.port}")
+    steward.accept()
+    steward.hear()
+    steward.say(Welcome())
+    jobs = [place.job("compute_something", 0.5) for _ in range(3)]
+    place.server.wait_results(jobs, 30)
+    member.terminate()
+    assert steward.hear() == Bye()
+
+
+def test_a_steward_that_does_not_read_holds_up_nobody(steward: Listener) -> None:
+    with Presence(("127.0.0.1", steward.port), HELLO, Deaf()) as presence:
+        steward.accept()
+        assert steward.hear() == HELLO
+        hint = Hint("x" * (HINT_BYTES // 2), 0)
+        for _ in range(20_000):  # more than the kernel keeps
+            presence.tell(hint)
+        presence.tell(Hint("y" * HINT_BYTES, 0))
+        told = 0
+        while told < 1000:
+            assert steward.hear() == hint, "every line is whole"
+            told += 1

@@ -7,7 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.choice import GRACE, Choice
-from worker.desk import MEMORY, Action, Census, Desk, Give, Peek, Sort
+from worker.desk import (
+    BRISK,
+    MEMORY,
+    PASS_BURST,
+    Action,
+    Census,
+    Desk,
+    Give,
+    Offer,
+    Pass,
+    Peek,
+    Sort,
+)
 from worker.looks import LONGEST_REST, Look
 
 
@@ -224,10 +236,132 @@ def test_a_shunned_job_is_left_to_others_for_its_time() -> None:
 def test_a_closed_desk_does_nothing() -> None:
     it = desk()
     it.hint(0.0, "a", 0)
-    it.close()
+    it.close(0.0)
     assert it.step(1.0) == []
     assert it.hint(1.0, "b", 0) == "closed"
     assert it.hints == 0
+
+
+def relayed(slots: int = 1) -> Desk:
+    """Return a desk with a steward that has looked once and found nothing."""
+    it = desk(slots)
+    it.relayed(on=True)
+    it.step(0.0)
+    assert only(Offer, looked(it, 0.001)) == [Offer(idle=True)]
+    return it
+
+
+def busy_with(job: str) -> Desk:
+    """Return the same, whose only slot is taken by `job` since 5.0."""
+    it = relayed()
+    it.hint(5.0, job, 0)
+    it.step(5.0)
+    actions = looked(it, 5.001, job)
+    assert [action for action in actions if not isinstance(action, Sort)] == [
+        Give(job, 0),
+        Offer(idle=False),
+    ]
+    return it
+
+
+def test_a_hint_without_a_slot_is_passed_on_once() -> None:
+    it = busy_with("a")
+    it.hint(5.1, "b", 3)
+    assert it.step(5.1) == [Pass("b", 3)]
+    assert it.step(5.2) == []
+    it.hint(6.0, "b", 3)
+    assert it.step(6.0) == [Pass("b", 3)], "the server has sent it again: nobody took it"
+
+
+def test_what_was_heard_before_the_last_slot_went_is_passed_on_too() -> None:
+    it = relayed()
+    for job in ("a", "b", "c"):
+        it.hint(5.0, job, 0)
+    it.step(5.0)
+    assert only(Pass, looked(it, 5.001, "a", "b", "c")) == [Pass("b", 0), Pass("c", 0)]
+
+
+def test_hints_of_a_backlog_are_passed_on_a_few_at_a_time() -> None:
+    it = busy_with("a")
+    passed = 0
+    for number in range(100):
+        it.hint(5.1, f"b-{number:03}", 0)
+        passed += len(only(Pass, it.step(5.1)))
+    assert passed == PASS_BURST
+    it.hint(6.1, "c", 0)
+    assert len(only(Pass, it.step(6.1))) <= 1
+
+
+def test_a_member_is_idle_again_when_a_look_has_found_nothing() -> None:
+    it = busy_with("a")
+    it.granted("a")
+    it.ending("a")
+    assert only(Look, it.step(7.0))
+    assert only(Offer, looked(it, 7.001)) == [Offer(idle=True)]
+    assert only(Offer, it.step(7.01)) == [], "said once"
+
+
+def test_a_hint_from_another_member_is_used_like_any_other() -> None:
+    it = relayed()
+    assert it.handed(5.0, "b", 0) is None
+    assert only(Look, it.step(5.0))
+    assert only(Give, looked(it, 5.001, "b")) == [Give("b", 0)]
+
+
+def test_who_was_handed_nothing_of_use_is_idle_again() -> None:
+    it = relayed()
+    it.handed(4.999, "b", 0)
+    it.step(5.0)
+    assert only(Offer, looked(it, 5.001)) == [Offer(idle=True)]
+
+
+def test_without_a_steward_nobody_is_told_anything() -> None:
+    it = busy_with("a")
+    it.relayed(on=False)
+    it.hint(5.1, "b", 0)
+    assert it.step(5.1) == []
+    it.relayed(on=True)
+    it.hint(5.2, "c", 0)
+    assert Pass("c", 0) in it.step(5.2)
+
+
+def test_a_drain_passes_on_what_was_heard() -> None:
+    it = busy_with("a")
+    it.hint(5.1, "b", 0)
+    assert it.close(5.2) == [Offer(idle=False), Pass("b", 0)]
+    assert desk().close(0.0) == []
+
+
+def has_worked_among(pace: float, *, steward: bool = True) -> Desk:
+    """Return an idle desk beside which others took so many jobs a second."""
+    it = relayed() if steward else desk()
+    if not steward:
+        it.step(0.0)
+        looked(it, 0.001)
+    names = [f"a-{number:02}" for number in range(11)]
+    now = 5.0
+    it.hint(now, names[0], 0)
+    for first in (0, 6):
+        assert only(Look, it.step(now))
+        assert only(Give, looked(it, now, *names[first:])) == [Give(names[first], 0)]
+        it.granted(names[first])
+        now += 5 / pace
+        it.done(names[first])
+    assert only(Look, it.step(now))
+    assert not only(Give, looked(it, now))
+    return it
+
+
+def test_a_hint_is_believed_where_whoever_is_passed_over_waits_for_a_moment_only() -> None:
+    """An older job may have lost its hint to somebody who took another one just now."""
+    brisk = has_worked_among(2 * BRISK)
+    brisk.hint(50.0, "b", 0)
+    assert only(Give, brisk.step(50.0)) == [Give("b", 0)]
+    for it in (has_worked_among(BRISK / 2), has_worked_among(2 * BRISK, steward=False)):
+        it.hint(50.0, "b", 0)
+        actions = it.step(50.0)
+        assert only(Look, actions)
+        assert not only(Give, actions)
 
 
 def test_dear_looks_keep_away_from_each_other() -> None:
