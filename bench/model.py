@@ -48,6 +48,8 @@ class Costs:
     searched_promise: float = 0.0000095
     #: A finished task that a search walks over before it comes to waiting ones.
     passed_over: float = 0.0000001
+    #: The same where a cursor stands behind it: only its id is looked at.
+    skipped: float = 0.00000004
     hint: float = 0.00008
     way: float = 0.00015
 
@@ -187,7 +189,8 @@ class Server:
     ) -> None:
         self.counts.searches += 1
         found, last = self._page(after, limit + 1, lambda job: bool(self._waits[job]))
-        work = self.costs.search + last * self.costs.passed_over
+        over = self.costs.passed_over if after is None else self.costs.skipped
+        work = self.costs.search + last * over
         page = [(name_of(job), self._version[job]) for job in found[:limit]]
         self._reply(work + len(page) * self.costs.searched_task, answer, page, len(found) > limit)
 

@@ -208,7 +208,9 @@ class Desk:
                 self._unsorted.append((task, version))
         self._sort_no_more_than_wanted()
         found = bool(self._line or self._unsorted)
-        self._looks.judge(now, found=found, taught=self._taught(before, end), more=more)
+        head = tasks[0][0] if tasks else None
+        taught = self._taught(before, end)
+        self._looks.judge(now, found=found, taught=taught, more=more, head=head)
         if not found and tasks:
             self._looks.go_on(tasks[-1][0])
 
@@ -414,7 +416,8 @@ class Desk:
 
     def _look(self, now: float) -> Look:
         self._choice.looked(self._looks.age(now))
-        return self._looks.start(now, max(1, self.free), self._choice.window)
+        free, oldest = max(1, self.free), self._line.head
+        return self._looks.start(now, free, self._choice.window, oldest)
 
     def _sort(self) -> Sort:
         self._looks.under_way = True

@@ -15,6 +15,9 @@ CHEAP = 0.02
 SLOW = 0.02
 #: A look that skips what belongs to others starts from the beginning this often, in seconds.
 FROM_START = 5.0
+#: The same of looks that skip what had been taken before the last one. The server walks over
+#: finished tasks in either case, but with a cursor in a third of the time (v0.9.8 with SQLite).
+FROM_HEAD = 1.0
 #: Tasks that a look asks for.
 LEAST_PAGE, MOST_PAGE = 16, 1000
 
@@ -42,6 +45,7 @@ class Looks:
         self._took = 0.0
         self._started = float("-inf")  # of the last look from the beginning
         self._after: str | None = None
+        self._head: str | None = None  # the oldest task of the last page, which was full
         self._not_before = float("-inf")
         self._rest = 0.0
         self._rest_until = float("-inf")
@@ -109,16 +113,20 @@ class Looks:
         """
         return min(STALE, FRESH * max(window, self._calm))
 
-    def start(self, now: float, free: int, window: int) -> Look:
-        """Begin a look. `free` slots are to be filled from a window of `window`."""
+    def start(self, now: float, free: int, window: int, oldest: str | None = None) -> Look:
+        """Begin a look. `free` slots are to be filled from a window of `window`.
+
+        `oldest`: the oldest job that is known to wait.
+        """
         if self._after is not None and now - self._started > FROM_START:
             self._after = None
-        if self._after is None:
+        after = self._after or self._before_head(now, oldest)
+        if after is None:
             self._started = now
         # Far from the beginning, and nothing there yet: as far as one answer reaches.
         far = self._after is not None and self._empty
         limit = MOST_PAGE if far else max(self._page, 2 * (free + window))
-        self._look = Look(min(MOST_PAGE, limit), self._after)
+        self._look = Look(min(MOST_PAGE, limit), after)
         if self.used_up:
             self._page = min(MOST_PAGE // 4, self._page * 2)
             self.used_up = False
@@ -127,6 +135,16 @@ class Looks:
         self.under_way = True
         return self._look
 
+    def _before_head(self, now: float, oldest: str | None) -> str | None:
+        """Return what a look in a backlog may begin behind, if the beginning was seen lately.
+
+        What is offered again has a hint, which somebody hears: whoever did so looks at all.
+        """
+        if self._head is None or now - self._started > FROM_HEAD:
+            return None
+        before = self._head[:-1]  # an id that is cut short comes before the whole one
+        return before if before and (oldest is None or oldest > before) else None
+
     def answered(self, now: float) -> tuple[Look, float]:
         """Note the answer to the look; return it and when it was sent."""
         self.under_way = False
@@ -134,13 +152,20 @@ class Looks:
         self._not_before = now + took * (2 + took / CHEAP)
         return self._look, self._sent
 
-    def judge(self, now: float, *, found: bool, taught: bool, more: bool) -> None:
-        """Learn from a page: whether it held work for us, changed our choice, was full."""
+    def judge(
+        self, now: float, *, found: bool, taught: bool, more: bool, head: str | None = None
+    ) -> None:
+        """Learn from a page: whether it held work for us, changed our choice, was full.
+
+        `head`: the oldest task on it.
+        """
+        self._head = head if more else None
         self._calm = 1.0 if taught else min(STALE / FRESH, self._calm * 2)
         self._more = more
         self._empty = not found
-        self._quiet = not found and not more
-        if found:
+        skipped = self._look.after is not None and self._after is None
+        self._quiet = not found and not more and not skipped
+        if found or skipped:
             self._rest_until = now
         elif not more:
             self._back_off(now)

@@ -20,7 +20,7 @@ from worker.desk import (
     Peek,
     Sort,
 )
-from worker.looks import LONGEST_REST, Look
+from worker.looks import FROM_HEAD, LONGEST_REST, Look
 
 
 def desk(slots: int = 1, seed: int = 1) -> Desk:
@@ -240,6 +240,51 @@ def test_a_closed_desk_does_nothing() -> None:
     assert it.step(1.0) == []
     assert it.hint(1.0, "b", 0) == "closed"
     assert it.hints == 0
+
+
+BACKLOG = [f"job-{number:04}" for number in range(1000)]
+
+
+def in_a_backlog(now: float, first: int = 0) -> Desk:
+    """Return a desk whose look from the beginning has found a full page; it has taken one job."""
+    it = desk()
+    assert only(Look, it.step(now)) == [Look(16)]
+    assert only(Give, looked(it, now, *BACKLOG[first : first + 16], more=True))
+    it.granted(BACKLOG[first])
+    return it
+
+
+def next_look(it: Desk, now: float, done: str) -> Look:
+    it.done(done)
+    [look] = only(Look, it.step(now))
+    return look
+
+
+def test_looks_in_a_backlog_skip_what_was_taken_before() -> None:
+    it = in_a_backlog(5.0)
+    assert next_look(it, 5.4, "job-0000").after == "job-000", "job-0000 may be offered again"
+    assert only(Give, looked(it, 5.4, *BACKLOG[70:86], more=True)) == [Give("job-0070", 0)]
+    it.granted("job-0070")
+    assert next_look(it, 5.8, "job-0070").after == "job-007"
+
+
+def test_a_backlog_is_looked_at_from_its_beginning_now_and_then() -> None:
+    it = in_a_backlog(5.0)
+    assert next_look(it, 5.0 + FROM_HEAD + 0.1, "job-0000").after is None
+
+
+def test_who_hears_of_an_older_job_looks_at_the_beginning() -> None:
+    it = in_a_backlog(5.0, first=100)
+    it.hint(5.1, "job-0005", 1)
+    assert next_look(it, 5.4, "job-0100").after is None
+
+
+def test_nobody_rests_before_the_beginning_was_looked_at() -> None:
+    it = in_a_backlog(5.0)
+    assert next_look(it, 5.4, "job-0000").after is not None
+    assert not only(Give, looked(it, 5.41))
+    assert it.wake_at is not None
+    assert only(Look, it.step(max(5.42, it.wake_at))) == [Look(16)]
 
 
 def relayed(slots: int = 1) -> Desk:
