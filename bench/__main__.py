@@ -165,6 +165,8 @@ async def _drain(place: Place, wire: Wire, asked: argparse.Namespace) -> list[Fi
 async def _latency(place: Place, wire: Wire, asked: argparse.Namespace) -> list[Figure]:
     seeds = asked.seeds or 10
     figures = await latency.idle_to_start(place, wire, seeds, _kinds(asked))
+    figures += await latency.beside_busy(place, wire, seeds, _kinds(asked))
+    figures += await latency.burst(place, wire, seeds, _kinds(asked))
     if asked.only == "plain":
         return figures
     figures += await latency.submission(place, wire, seeds)

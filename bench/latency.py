@@ -16,6 +16,8 @@ from contract.journal import MemberReady
 from contract.wire import Wire
 
 MEMBERS, SLOTS = 3, 4
+#: Members with one slot, and jobs that are sent to them at once.
+BURST = 5
 WATCH_SECONDS = 10.0
 
 
@@ -29,10 +31,54 @@ async def idle_to_start(
         members = place.members(kind, group, MEMBERS, SLOTS)
         waits: list[float] = []
         for number in range(5 + 10 * seeds):
-            waits.append(await one_start(wire, group))
+            waits.append(1000 * await one_start(wire, group))
             await asyncio.sleep(0.15 + 0.013 * (number % 10))
         end(members)
-        figures += _waits(kind, waits[5:])
+        figures += _waits(kind, waits[5:], "idle to start")
+    return figures
+
+
+async def beside_busy(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
+    """Single jobs for the idle ones of three members with one slot, of which one is busy."""
+    figures = []
+    count = 10 * seeds
+    with place.steward() as steward:
+        for kind in kinds:
+            group = place.new_group("busy")
+            members = place.members(kind, group, 3, 1, WORKER_STEWARD=steward)
+            await jobs.submit(wire, group, [0.5 * count])
+            await asyncio.sleep(1)
+            ids = []
+            for number in range(count):
+                ids += await jobs.submit(wire, group, [0.02])
+                await asyncio.sleep(0.25 + 0.013 * (number % 10))
+            await jobs.all_done(wire, group)
+            done = await jobs.read(wire, ids)
+            end(members)
+            waits = [1000 * (one.began - one.created) for one in done]
+            figures += _waits(kind, waits, "idle to start beside a busy member")
+    return figures
+
+
+async def burst(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
+    """As many jobs at once as there are idle slots: until the last of them has begun."""
+    figures = []
+    with place.steward() as steward:
+        for kind in kinds:
+            group = place.new_group("burst")
+            members = place.members(kind, group, BURST, 1, WORKER_STEWARD=steward)
+            waits = []
+            for _ in range(seeds):
+                ids = await jobs.submit(wire, group, [1.0] * BURST)
+                await jobs.all_done(wire, group)
+                done = await jobs.read(wire, ids)
+                first = min(one.created for one in done)
+                waits.append(1000 * (max(one.began for one in done) - first))
+            end(members)
+            what = f"{BURST} jobs at once for {BURST} idle slots: the last begins after"
+            figures.append(
+                Figure(measure="latency", what=what, worker=kind, unit="ms", values=waits)
+            )
     return figures
 
 
@@ -43,11 +89,8 @@ async def one_start(wire: Wire, group: str) -> float:
     return (await jobs.read(wire, [job]))[0].began - sent
 
 
-def _waits(kind: Kind, waits: list[float]) -> list[Figure]:
-    milliseconds = [1000 * wait for wait in waits]
-    base = Figure(
-        measure="latency", what="idle to start", worker=kind, unit="ms", values=milliseconds
-    )
+def _waits(kind: Kind, milliseconds: list[float], what: str) -> list[Figure]:
+    base = Figure(measure="latency", what=what, worker=kind, unit="ms", values=milliseconds)
     if kind == "plain":
         return [base]
     return [

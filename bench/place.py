@@ -72,7 +72,7 @@ class Place:
         return started
 
     def start(self, kind: Kind, group: str, slots: int, **env: str) -> Member:
-        """Start a member without waiting for it."""
+        """Start a member without waiting for it; `env` is for ours."""
         name = f"{kind}-{next(self._numbers)}"
         if kind == "plain":
             process = self.processes.python(name, "bench.plain", {}, self.url, group, str(slots))

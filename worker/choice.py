@@ -62,7 +62,7 @@ class Choice:
     def __init__(self, random: Random, me: str) -> None:
         self._random = random
         self._me = me
-        self.blind = False  # nothing can be looked up: there are hints alone
+        self._newest = ""  # of all jobs that looks have shown
         self._share = (0, 1)
         self._spell = SHORTEST_SPELL  # of the next crowd, in claims
         self._left = 0  # claims for which the present crowd's rules hold
@@ -155,6 +155,10 @@ class Choice:
             self._reach = max(LEAST_REACH, self._reach // 2)
         self._own = self._astray = 0
 
+    def shown(self, youngest: str) -> None:
+        """Note the youngest job on a page."""
+        self._newest = max(self._newest, youngest)
+
     def meet(self, members: Collection[str]) -> None:
         """Note which members claim jobs at present."""
         names = sorted({*members, self._me})
@@ -209,8 +213,8 @@ class Choice:
 
     def _is_own(self, job: Waiting) -> bool:
         if not job.settled:
-            # A hint may be old: the server sends those of a backlog again, and in a crowd the job
-            # has mostly been taken by then.
-            return job.heard and (job.shown or self.blind)
+            # The server sends the hints of a backlog again, and in a crowd the job has mostly been
+            # taken when they arrive. What is younger than all that looks have shown is new.
+            return job.heard and (job.shown or job.id > self._newest)
         index, count = self._share
         return int(job.spot * count) == index

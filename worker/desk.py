@@ -198,6 +198,8 @@ class Desk:
             self._note_pace(sum(job not in self._line for job in shown), sent)
         self._told = sent
         self._unsorted, self._more, self._end = [], more, end or ""
+        if tasks:
+            self._choice.shown(tasks[-1][0])
         for task, version in tasks:
             if self._useless(now, task, version) is not None:
                 continue
@@ -256,7 +258,6 @@ class Desk:
     def forbidden(self) -> None:
         """Note that this member may not search: it lives on hints from now on."""
         self.searches = self._more = False
-        self._choice.blind = True
         self._unsorted = []
         self._looks.under_way = False
 
@@ -348,7 +349,8 @@ class Desk:
             actions: list[Action] = [Offer(idle=False)] if self._offered else []
             self._offered = False
             return actions + self._pass_on(now)
-        if self._offered or self._line or self._unsorted or not self._looks.resting(now):
+        resting = not self.searches or self._looks.resting(now)
+        if self._offered or self._line or self._unsorted or not resting:
             return []
         self._offered = True
         return [Offer(idle=True)]

@@ -184,14 +184,14 @@ def test_a_young_job_in_a_crowd_belongs_to_whom_its_hint_went() -> None:
     assert choice.pick(0.0, heard, starved=False) == heard[0]
 
 
-def test_a_hint_that_no_look_bears_out_is_not_claimed_by_in_a_crowd() -> None:
+def test_an_old_hint_that_no_look_bears_out_is_not_claimed_by_in_a_crowd() -> None:
     """The hints of a backlog are sent again, and arrive when the job has long been taken."""
     choice = crowd("b", "b")
-    heard = a_job("job", heard=True, shown=False, settled=False)
-    assert choice.pick(0.0, [heard], starved=False) is None
-    assert choice.pick(0.0, [heard._replace(shown=True)], starved=False) is not None
-    choice.blind = True
-    assert choice.pick(0.0, [heard], starved=False) == heard
+    old, new = (a_job(id, heard=True, shown=False, settled=False) for id in ("job-4", "job-6"))
+    assert choice.pick(0.0, [old, new], starved=False) == old
+    choice.shown("job-5")
+    assert choice.pick(0.0, [old, new], starved=False) == new
+    assert choice.pick(0.0, [old._replace(shown=True), new], starved=False) is not new
 
 
 def test_others_shares_are_taken_late_and_seldom() -> None:

@@ -70,6 +70,26 @@ def test_a_flood_of_another_group_does_not_delay_ours() -> None:
     assert wait(5000) <= wait(0) + 0.03
 
 
+@pytest.mark.parametrize("members", [3, 10])
+def test_with_a_steward_nobody_stays_idle_while_others_hear_of_more_than_they_can_do(
+    members: int,
+) -> None:
+    """As many jobs at once as there are idle members: hints go to some twice, to others never."""
+
+    def ratios(*, steward: bool) -> list[float]:
+        costs = [loads.uniform(seed, members) for seed in range(20)]
+        cases = [
+            Case(members, 1, some, rate=1000, begins=2, seed=seed, steward=steward)
+            for seed, some in enumerate(costs)
+        ]
+        return [Run(case).outcome().ratio for case in cases]
+
+    alone, together = ratios(steward=False), ratios(steward=True)
+    assert max(together) <= 1.1
+    assert statistics.median(together) <= 1.03
+    assert statistics.median(alone) > 1.1, "else the steward would be of no use here"
+
+
 def test_without_the_right_to_search_every_job_is_still_done() -> None:
     case = Case(3, 1, [0.05] * 100, rate=100, search=False, tuning=Tuning(retry_timeout=1.0))
     assert Run(case).outcome().jobs == 100
