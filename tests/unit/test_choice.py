@@ -187,7 +187,7 @@ def test_a_young_job_in_a_crowd_belongs_to_whom_its_hint_went() -> None:
 def test_an_old_hint_that_no_look_bears_out_is_not_claimed_by_in_a_crowd() -> None:
     """The hints of a backlog are sent again, and arrive when the job has long been taken."""
     choice = crowd("b", "b")
-    old, new = (a_job(id, heard=True, shown=False, settled=False) for id in ("job-4", "job-6"))
+    old, new = (a_job(one, heard=True, shown=False, settled=False) for one in ("job-4", "job-6"))
     assert choice.pick(0.0, [old, new], starved=False) == old
     choice.shown("job-5")
     assert choice.pick(0.0, [old, new], starved=False) == new
