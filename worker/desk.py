@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from worker.choice import GRACE, LULL, Choice, Waiting
+from worker.choice import LULL, Choice, Waiting
 from worker.line import Line
 from worker.looks import Look, Looks
 
@@ -103,6 +103,7 @@ class Desk:
         self._to_peek: dict[str, int] = {}
         self._peeking: dict[str, int] = {}
         self._unsorted: list[tuple[str, int]] = []
+        self._deep = False  # the last page, or the one before it, was not the last of all
         self._more = False  # the last page was not the last of all; it went up to
         self._end = ""
         self._members: dict[str, float] = {}
@@ -141,7 +142,7 @@ class Desk:
         """When to call `step` next though nothing happened; None: not before something does."""
         if self.closed or not self.searches or self.free <= 0 or self._looks.under_way:
             return None
-        if self._line:
+        if self._useful:
             return self._hold_until
         return self._looks.next_at
 
@@ -197,6 +198,7 @@ class Desk:
         if shown:
             self._note_pace(sum(job not in self._line for job in shown), sent)
         self._told = sent
+        self._deep = more or self._more
         self._unsorted, self._more, self._end = [], more, end or ""
         if tasks:
             self._choice.shown(tasks[-1][0])
@@ -204,12 +206,12 @@ class Desk:
             if self._useless(now, task, version) is not None:
                 continue
             if task in self._ours:
-                settled = self._line.settled(sent, task, more=more)
+                settled = self._line.settled(sent, task, more=self._deep)
                 self._line.show(now, task, version, settled=settled)
             else:
                 self._unsorted.append((task, version))
         self._sort_no_more_than_wanted()
-        found = bool(self._line or self._unsorted)
+        found = bool(self._useful or self._unsorted)
         head = tasks[0][0] if tasks else None
         taught = self._taught(before, end)
         self._looks.judge(now, found=found, taught=taught, more=more, head=head)
@@ -243,12 +245,14 @@ class Desk:
         for task, version in asked:
             if task in ours:
                 if self._useless(now, task, version) is None:
-                    self._line.show(now, task, version, settled=self._more)
+                    self._line.show(now, task, version, settled=self._deep)
             elif upto is None or task <= upto:
                 self._ours.note(task, False)
         if asked and not self._line:
             last = asked[-1][0]
             self._looks.go_on(last if upto is None else min(upto, last))
+        elif not self._useful and not self._more:
+            self._looks.found_nothing(now)
 
     def look_failed(self, now: float) -> None:
         """Note that a look or sort brought no answer."""
@@ -295,15 +299,17 @@ class Desk:
         No more than `slots` outcomes at a time free a slot, however long the server is away.
         """
         if id in self._taken and id not in self._ending:
+            if self.free <= 0:
+                self._looks.hurry()
             self._ending.add(id)
-            self._looks.hurry()
 
     def done(self, id: str) -> None:
         """Note that what `Give` led to is over, whatever it was."""
-        if self._taken.pop(id, None) is not None:
-            self._choice.unanswered(id)
-            if id not in self._ending:
+        if id in self._taken:
+            if id not in self._ending and self.free <= 0:
                 self._looks.hurry()
+            del self._taken[id]
+            self._choice.unanswered(id)
             self._ending.discard(id)
 
     def shun(self, id: str, until: float) -> None:
@@ -350,7 +356,7 @@ class Desk:
             self._offered = False
             return actions + self._pass_on(now)
         resting = not self.searches or self._looks.resting(now)
-        if self._offered or self._line or self._unsorted or not resting:
+        if self._offered or self._useful or self._unsorted or not resting:
             return []
         self._offered = True
         return [Offer(idle=True)]
@@ -386,31 +392,49 @@ class Desk:
         window = self._choice.window
         if self.searches and self._unsorted and not self._looks.under_way:
             return self._sort()
-        if self.searches and self._looks.due(
-            now, window, waiting=bool(self._line), last=self.free == 1
+        useful = self._useful
+        sure = self._relayed and 0 < len(useful) < self.free and all(job.heard for job in useful)
+        if (
+            self.searches
+            and not sure
+            and self._looks.due(now, window, waiting=bool(useful), last=self.free == 1)
         ):
             return self._look(now)
-        if self._line and self.free > 0:
+        if useful and self.free > 0:
             return self._claim(now)
         return None
 
+    @property
+    def _useful(self) -> list[Waiting]:
+        """The jobs known but for those that whoever heard of them is about to take.
+
+        Without a steward who could use them may not have heard of them; and where more wait than
+        there are slots the oldest comes first, unless whoever is passed over has his turn at once.
+        """
+        crowded_out = not self._looks.trusting and len(self._line) > self.free
+        if not self._relayed or crowded_out:
+            return self._line.jobs
+        return [job for job in self._line.jobs if job.heard or job.settled]
+
     def _claim(self, now: float) -> Action | None:
-        starved = len(self._line) <= self.free
-        job = self._choice.pick(now, self._line.jobs, starved=starved)
+        useful = self._useful
+        job = self._choice.pick(now, useful, starved=len(useful) <= self.free)
         if job is None:
             # More waits than the page shows: rather look further than take others' share.
             wider = self._more and self._choice.widen()
-            if self.searches and self._looks.may_refresh(now, 0.0 if wider else GRACE):
+            if self.searches and self._looks.may_refresh(
+                now, 0.0 if wider else self._looks.patience
+            ):
                 return self._look(now)
             if not wider and self._looks.just_told(now):
-                job = self._choice.pick_from_others(now, self._line.jobs)
+                job = self._choice.pick_from_others(now, useful)
         elif self._more and job.id > self._end:
             # Heard of, but younger than much that the last page had no room for.
             self._looks.used_up = True
             if self._looks.may_refresh(now, 0.0):
                 return self._look(now)
         if job is None:
-            self._hold_until = self._looks.older_at(GRACE)
+            self._hold_until = self._looks.wait_for_others()
             return None
         self._line.remove(job.id)
         self._taken[job.id] = job

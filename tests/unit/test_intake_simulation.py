@@ -90,6 +90,16 @@ def test_with_a_steward_nobody_stays_idle_while_others_hear_of_more_than_they_ca
     assert statistics.median(alone) > 1.1, "else the steward would be of no use here"
 
 
+@pytest.mark.parametrize(("members", "rate"), [(20, 60), (100, 100), (100, 200)])
+def test_members_with_slots_to_spare_leave_the_server_alone(members: int, rate: int) -> None:
+    """A job needs three requests; jobs on their way to others are no reason to look."""
+    costs = loads.uniform(1, 3000, 0.5, 1.5)
+    outcome = Run(Case(members, 4, costs, rate=rate, steward=True)).outcome()
+    assert outcome.requests_a_job <= 5.5
+    assert outcome.refused <= 0.15
+    assert outcome.unfair <= 1
+
+
 def test_without_the_right_to_search_every_job_is_still_done() -> None:
     case = Case(3, 1, [0.05] * 100, rate=100, search=False, tuning=Tuning(retry_timeout=1.0))
     assert Run(case).outcome().jobs == 100
