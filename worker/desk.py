@@ -211,12 +211,12 @@ class Desk:
             else:
                 self._unsorted.append((task, version))
         self._sort_no_more_than_wanted()
-        found = bool(self._useful or self._unsorted)
+        found = bool(self._line or self._unsorted)
         head = tasks[0][0] if tasks else None
         taught = self._taught(before, end)
         self._looks.judge(now, found=found, taught=taught, more=more, head=head)
-        if not found and tasks:
-            self._looks.go_on(tasks[-1][0])
+        if not self._unsorted:
+            self._note_others(now, tasks[-1][0] if tasks else None)
 
     def _note_pace(self, gone: int, sent: float) -> None:
         """Note how many of the jobs that the last look showed others took until this one."""
@@ -248,11 +248,17 @@ class Desk:
                     self._line.show(now, task, version, settled=self._deep)
             elif upto is None or task <= upto:
                 self._ours.note(task, False)
-        if asked and not self._line:
+        if asked:
             last = asked[-1][0]
-            self._looks.go_on(last if upto is None else min(upto, last))
-        elif not self._useful and not self._more:
-            self._looks.found_nothing(now)
+            self._note_others(now, last if upto is None else min(upto, last))
+
+    def _note_others(self, now: float, upto: str | None) -> None:
+        """Note what follows if nothing on a page (up to the job `upto`) is for this member."""
+        if self._line:
+            if not self._useful and not self._more:
+                self._looks.found_young(now)
+        elif upto is not None:
+            self._looks.go_on(upto)
 
     def look_failed(self, now: float) -> None:
         """Note that a look or sort brought no answer."""

@@ -10,6 +10,8 @@ from worker.choice import GRACE
 FRESH, STALE = 0.005, 0.2
 #: Wait after a look that found nothing, in seconds: first, and in the end. Jitter only adds.
 FIRST_REST, LONGEST_REST = 0.02, 1.0
+#: A rest that is longer than this is not taken before a second look at jobs that others heard of.
+FOLLOW = 0.1
 #: A look that takes this long already keeps away from the next twice as long as it took, in
 #: seconds; dearer ones keep away in proportion to the square.
 CHEAP = 0.02
@@ -54,6 +56,7 @@ class Looks:
         self._calm = 1.0
         self._page = LEAST_PAGE
         self._doubted = False
+        self._followed = False  # the last look followed one that showed young jobs of others
         self._patience = GRACE / 2
         self._waited_after = float("-inf")  # the look after which others were waited for
         self._empty = False  # the last page held nothing for us
@@ -185,10 +188,17 @@ class Looks:
         elif not more:
             self._back_off(now)
 
-    def found_nothing(self, now: float) -> None:
-        """Note that what the last page held is others' to take, as it turns out."""
+    def found_young(self, now: float) -> None:
+        """Note that all of ours on the page was about to be taken by whoever heard of it.
+
+        One more look soon shows whether it was; after that such jobs do not hurry anybody.
+        """
         self._empty = self._quiet = True
-        self._back_off(now)
+        self._followed = not self._followed and self._rest > FOLLOW
+        if self._followed:
+            self._rest_until = now + FIRST_REST * self._random.uniform(1.0, 1.5)
+        else:
+            self._back_off(now)
 
     def go_on(self, after: str) -> None:
         """Begin the next look behind `after`: nothing up to there is ours."""

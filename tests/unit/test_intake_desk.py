@@ -20,7 +20,7 @@ from worker.desk import (
     Peek,
     Sort,
 )
-from worker.looks import FROM_HEAD, LONGEST_REST, Look
+from worker.looks import FIRST_REST, FROM_HEAD, LONGEST_REST, Look
 
 
 def desk(slots: int = 1, seed: int = 1) -> Desk:
@@ -375,6 +375,36 @@ def test_a_drain_passes_on_what_was_heard() -> None:
     it.hint(5.1, "b", 0)
     assert it.close(5.2) == [Offer(idle=False), Pass("b", 0)]
     assert desk().close(0.0) == []
+
+
+def test_a_job_whose_hint_is_lost_is_taken_by_the_second_look_that_shows_it() -> None:
+    it = relayed()
+    now = 0.0
+    while now < 10.0:  # until it rests for long
+        assert it.wake_at is not None
+        now = it.wake_at
+        assert only(Look, it.step(now))
+        looked(it, now)
+    assert it.wake_at is not None
+    now = it.wake_at
+    assert only(Look, it.step(now))
+    assert not only(Give, looked(it, now, "lost")), "somebody may be about to take it"
+    assert it.wake_at - now < 2 * FIRST_REST
+    now = it.wake_at
+    assert only(Look, it.step(now))
+    assert only(Give, looked(it, now, "lost")) == [Give("lost", 0)]
+
+
+def test_jobs_on_their_way_to_others_do_not_keep_a_member_looking() -> None:
+    it = relayed()
+    now, looks = 10.0, 0
+    while now < 40.0:
+        if only(Look, it.step(now)):
+            looks += 1
+            looked(it, now + 0.001, f"young-{looks}")
+        assert it.wake_at is not None
+        now = max(now + 0.001, it.wake_at)
+    assert looks < 2 * 30 / LONGEST_REST + 10
 
 
 def has_worked_among(pace: float, *, steward: bool = True) -> Desk:
