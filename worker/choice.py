@@ -22,6 +22,8 @@ GRACE = 0.012
 MEETING = 3
 #: Refused share of late claims that makes a crowd, and the weight of the latest in it.
 CROWD, LATEST = 0.25, 0.08
+#: Share of late hints that came too late from which on none is believed without a look.
+MISLED = 0.5
 #: Claims for which a crowd's rules hold: at first, and at most where the crowd comes back.
 SHORTEST_SPELL, LONGEST_SPELL = 8, 1024
 #: Jobs of others' shares, one at a time, that must be had after a spell before the crowd is over.
@@ -37,7 +39,7 @@ MOST_WINDOW = 1000
 class Waiting(NamedTuple):
     """A job that waits, as a member knows it.
 
-    `since`: when the member first knew; `heard`: by a hint of its own; `shown`: by a look;
+    `since`: when the member first knew; `heard`: by a hint of its own; `vouched`: by a look;
     `settled`: it has waited longer than a hint needs; `spot` in [0, 1): its place by hash, the
     same for every member.
     """
@@ -46,7 +48,7 @@ class Waiting(NamedTuple):
     version: int
     since: float
     heard: bool
-    shown: bool
+    vouched: bool
     settled: bool
     spot: float
 
@@ -62,7 +64,6 @@ class Choice:
     def __init__(self, random: Random, me: str) -> None:
         self._random = random
         self._me = me
-        self._newest = ""  # of all jobs that looks have shown
         self._share = (0, 1)
         self._spell = SHORTEST_SPELL  # of the next crowd, in claims
         self._left = 0  # claims for which the present crowd's rules hold
@@ -78,6 +79,7 @@ class Choice:
         self._strays: set[str] = set()  # picked from others' shares, not answered yet
         self._met = 0  # refusals since the last grant
         self._heat = 0.0  # refused share of late claims
+        self._misled = 0.0  # share of late hints that came too late
 
     @property
     def crowded(self) -> bool:
@@ -155,9 +157,12 @@ class Choice:
             self._reach = max(LEAST_REACH, self._reach // 2)
         self._own = self._astray = 0
 
-    def shown(self, youngest: str) -> None:
-        """Note the youngest job on a page."""
-        self._newest = max(self._newest, youngest)
+    def proved(self, *, true: bool) -> None:
+        """Note whether the job of a hint still waited.
+
+        The server sends the hints of a backlog again, and most arrive when the job has been taken.
+        """
+        self._misled += LATEST * ((0.0 if true else 1.0) - self._misled)
 
     def meet(self, members: Collection[str]) -> None:
         """Note which members claim jobs at present."""
@@ -213,8 +218,6 @@ class Choice:
 
     def _is_own(self, job: Waiting) -> bool:
         if not job.settled:
-            # The server sends the hints of a backlog again, and in a crowd the job has mostly been
-            # taken when they arrive. What is younger than all that looks have shown is new.
-            return job.heard and (job.shown or job.id > self._newest)
+            return job.heard and (job.vouched or self._misled <= MISLED)
         index, count = self._share
         return int(job.spot * count) == index

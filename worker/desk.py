@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from worker.choice import LULL, Choice, Waiting
+from worker.choice import GRACE, LULL, Choice, Waiting
 from worker.line import Line
 from worker.looks import Look, Looks
 
@@ -103,6 +103,8 @@ class Desk:
         self._to_peek: dict[str, int] = {}
         self._peeking: dict[str, int] = {}
         self._unsorted: list[tuple[str, int]] = []
+        self._page: set[str] = set()  # ids of the tasks that the last look showed
+        self._seen: Memory[float] = Memory()  # since when a job has been known
         self._deep = False  # the last page, or the one before it, was not the last of all
         self._more = False  # the last page was not the last of all; it went up to
         self._end = ""
@@ -158,6 +160,8 @@ class Desk:
         if why is not None:
             return why
         self._passed.pop(id, None)
+        if id not in self._seen:
+            self._seen.note(id, now)
         known = id in self._line.heard or id in self._to_peek or id in self._peeking
         if ":" in id and id not in self._ours:
             if not known and self.hints >= self.hint_limit:
@@ -166,7 +170,7 @@ class Desk:
             waits[id] = version
         else:
             self._ours.note(id, True)
-            if not self._line.hear(now, id, version):
+            if not self._line.hear(now, id, version, vouched=id in self._page):
                 return "full"
         return "repeated" if known else None
 
@@ -186,29 +190,32 @@ class Desk:
         if ours is not None:
             self._ours.note(id, ours)
         if ours and version is not None and self._useless(now, id, version) is None:
-            self._line.hear(now, id, version)
+            self._line.hear(now, id, version, vouched=False)
 
     def looked(self, now: float, tasks: Sequence[tuple[str, int]], *, more: bool) -> None:
         """Note what a look found, in id order; `more`: others wait beyond it."""
         look, sent = self._looks.answered(now)
         before = [job.id for job in self._line.jobs]
-        shown = [job.id for job in self._line.jobs if job.shown]
+        shown = [job.id for job in self._line.jobs if job.id in self._page]
         end = tasks[-1][0] if more and tasks else None
-        self._line.keep({one for one, _ in tasks}, look.after, end, sent)
+        page = {one for one, _ in tasks}
+        self._learn(page, look.after, end, sent)
+        self._line.keep(page, look.after, end, sent)
         if shown:
             self._note_pace(sum(job not in self._line for job in shown), sent)
         self._told = sent
-        self._deep = more or self._more
+        self._deep = more or (self._relayed and self._more)
         self._unsorted, self._more, self._end = [], more, end or ""
-        if tasks:
-            self._choice.shown(tasks[-1][0])
+        self._page = page
         for task, version in tasks:
             if self._useless(now, task, version) is not None:
                 continue
             if task in self._ours:
-                settled = self._line.settled(sent, task, more=self._deep)
-                self._line.show(now, task, version, settled=settled)
+                self._note_seen(task, now)
+                self._line.show(now, task, version, settled=self._settled(task))
             else:
+                if self._relayed:
+                    self._note_seen(task, now)
                 self._unsorted.append((task, version))
         self._sort_no_more_than_wanted()
         found = bool(self._line or self._unsorted)
@@ -217,6 +224,22 @@ class Desk:
         self._looks.judge(now, found=found, taught=taught, more=more, head=head)
         if not self._unsorted:
             self._note_others(now, tasks[-1][0] if tasks else None)
+
+    def _learn(self, page: set[str], after: str | None, end: str | None, sent: float) -> None:
+        """Learn from a page, from `after` to `end`, which hints told the truth."""
+        for job in self._line.jobs:
+            told = job.heard and not job.vouched and self._line.heard[job.id] < sent
+            if told and (after or "") < job.id and (end is None or job.id <= end):
+                self._choice.proved(true=job.id in page)
+
+    def _note_seen(self, id: str, now: float) -> None:
+        """Note since when a job waits as far as is known; in a backlog, for longer than that."""
+        if self._deep or id not in self._seen:
+            self._seen.note(id, float("-inf") if self._deep else now)
+
+    def _settled(self, id: str) -> bool:
+        """Tell whether a job had waited longer than a hint needs when the last look was sent."""
+        return self._told - self._seen.get(id, self._told) >= GRACE
 
     def _note_pace(self, gone: int, sent: float) -> None:
         """Note how many of the jobs that the last look showed others took until this one."""
@@ -245,7 +268,8 @@ class Desk:
         for task, version in asked:
             if task in ours:
                 if self._useless(now, task, version) is None:
-                    self._line.show(now, task, version, settled=self._deep)
+                    self._note_seen(task, now)
+                    self._line.show(now, task, version, settled=self._settled(task))
             elif upto is None or task <= upto:
                 self._ours.note(task, False)
         if asked:
@@ -276,6 +300,8 @@ class Desk:
         if job is not None:
             self._spent.note(id, job.version)
             self._choice.granted(id)
+            if job.heard and not job.vouched:
+                self._choice.proved(true=True)
             if not job.heard:
                 self._looks.won()
 
@@ -285,6 +311,8 @@ class Desk:
         if job is not None:
             self._spent.note(id, job.version)
             self._choice.refused(id)
+            if job.heard and not job.vouched:
+                self._choice.proved(true=False)
             self._looks.lost(empty=not self._line)
 
     def met(self, now: float, members: Collection[str]) -> None:
@@ -305,18 +333,25 @@ class Desk:
         No more than `slots` outcomes at a time free a slot, however long the server is away.
         """
         if id in self._taken and id not in self._ending:
-            if self.free <= 0:
-                self._looks.hurry()
+            self._hurry()
             self._ending.add(id)
 
     def done(self, id: str) -> None:
         """Note that what `Give` led to is over, whatever it was."""
         if id in self._taken:
-            if id not in self._ending and self.free <= 0:
-                self._looks.hurry()
+            if id not in self._ending:
+                self._hurry()
             del self._taken[id]
             self._choice.unanswered(id)
             self._ending.discard(id)
+
+    def _hurry(self) -> None:
+        """Have a slot that is about to be free find work soon; if others are free, that is no news.
+
+        Without a steward it is: nobody passes on what waits at busy members.
+        """
+        if self.free <= 0 or not self._relayed:
+            self._looks.hurry()
 
     def shun(self, id: str, until: float) -> None:
         """Leave a job to others until then: its function is not known here, say."""
@@ -428,9 +463,7 @@ class Desk:
         if job is None:
             # More waits than the page shows: rather look further than take others' share.
             wider = self._more and self._choice.widen()
-            if self.searches and self._looks.may_refresh(
-                now, 0.0 if wider else self._looks.patience
-            ):
+            if self.searches and self._looks.may_refresh(now, 0.0 if wider else GRACE):
                 return self._look(now)
             if not wider and self._looks.just_told(now):
                 job = self._choice.pick_from_others(now, useful)
@@ -440,7 +473,7 @@ class Desk:
             if self._looks.may_refresh(now, 0.0):
                 return self._look(now)
         if job is None:
-            self._hold_until = self._looks.wait_for_others()
+            self._hold_until = self._looks.older_at(GRACE)
             return None
         self._line.remove(job.id)
         self._taken[job.id] = job

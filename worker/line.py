@@ -2,7 +2,7 @@
 
 import bisect
 
-from worker.choice import GRACE, Waiting, spot_of
+from worker.choice import Waiting, spot_of
 
 
 class Line:
@@ -30,42 +30,35 @@ class Line:
 
     def show(self, now: float, id: str, version: int, *, settled: bool) -> None:
         """Add a job that a look has found, or what is new about it."""
-        self._add(now, id, version, shown=True, settled=settled)
+        self._add(now, id, version, vouched=True, settled=settled)
 
-    def _add(self, now: float, id: str, version: int, *, shown: bool, settled: bool) -> None:
+    def _add(self, now: float, id: str, version: int, *, vouched: bool, settled: bool) -> None:
         at = bisect.bisect_left(self.jobs, (id,))
         heard = id in self.heard
         if at == len(self.jobs) or self.jobs[at].id != id:
-            job = Waiting(id, version, now, heard, shown, settled, spot_of(id))
+            job = Waiting(id, version, now, heard, vouched, settled, spot_of(id))
             self.jobs.insert(at, job)
             return
         known = self.jobs[at]
         self.jobs[at] = known._replace(
             version=max(known.version, version),
             heard=heard,
-            shown=known.shown or shown,
+            vouched=known.vouched or vouched,
             settled=known.settled or settled,
         )
 
-    def settled(self, sent: float, id: str, *, more: bool) -> bool:
-        """Tell whether a job on a page has waited longer than a hint needs to arrive.
+    def hear(self, now: float, id: str, version: int, *, vouched: bool) -> bool:
+        """Add a job that was hinted at; False where there is no room for a younger hint.
 
-        On a page that is not the last, all have; else those known for a while when the look was
-        sent.
+        `vouched`: the hint may be believed.
         """
-        at = bisect.bisect_left(self.jobs, (id,))
-        known = at < len(self.jobs) and self.jobs[at].id == id
-        return more or (known and sent - self.jobs[at].since >= GRACE)
-
-    def hear(self, now: float, id: str, version: int) -> bool:
-        """Add a job that was hinted at; False where there is no room for a younger hint."""
         if id not in self.heard and len(self.heard) >= self.hints:
             youngest = max(self.heard)
             if youngest < id:
                 return False
             self.remove(youngest)
         self.heard[id] = now
-        self._add(now, id, version, shown=False, settled=False)
+        self._add(now, id, version, vouched=vouched, settled=False)
         return True
 
     def remove(self, id: str) -> None:

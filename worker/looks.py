@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from random import Random
 
-from worker.choice import GRACE
-
 #: Knowledge younger than this is always fresh enough to claim by, in seconds: a claim takes as
 #: long itself. Older than the second it never is.
 FRESH, STALE = 0.005, 0.2
@@ -57,8 +55,6 @@ class Looks:
         self._page = LEAST_PAGE
         self._doubted = False
         self._followed = False  # the last look followed one that showed young jobs of others
-        self._patience = GRACE / 2
-        self._waited_after = float("-inf")  # the look after which others were waited for
         self._empty = False  # the last page held nothing for us
         self._quiet = False  # nor has a slot been freed since: whatever is new, somebody heard of
         self._more = False  # the last page was full: more waits beyond it
@@ -108,20 +104,9 @@ class Looks:
         """Whether to look once more before a choice if the last look is older than `age`."""
         return now - self._sent >= age and not self.under_way and now >= self._not_before
 
-    @property
-    def patience(self) -> float:
-        """How old a look must be before the next where all that waits is others' to take."""
-        return self._patience
-
-    def wait_for_others(self) -> float:
-        """Leave to others what the last look showed; return when to look again.
-
-        Longer with each look that led to nothing: on the whole the others do take it.
-        """
-        if self._waited_after != self._sent:
-            self._waited_after = self._sent
-            self._patience = min(LONGEST_REST, 2 * self._patience)
-        return max(self._not_before, self._sent + self._patience)
+    def older_at(self, age: float) -> float:
+        """When the last look will be as old as `age` and another may begin."""
+        return max(self._not_before, self._sent + age)
 
     def fresh(self, window: int) -> float:
         """Up to which age knowledge is good enough, in seconds.
@@ -206,7 +191,7 @@ class Looks:
 
     def won(self) -> None:
         """Note that a job was claimed that no hint had told of: looking pays."""
-        self._rest, self._patience = 0.0, GRACE / 2
+        self._rest = 0.0
 
     def lost(self, *, empty: bool) -> None:
         """Note that a claim was refused: others take from what the last page showed.
@@ -224,7 +209,7 @@ class Looks:
 
     def hurry(self) -> None:
         """Note that a slot is free again: look once without resting, unless that is known."""
-        self._quiet, self._patience = False, GRACE / 2
+        self._quiet = False
         self._rest_until = min(self._rest_until, self._sent + self.fresh(1))
 
     def _back_off(self, now: float) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, spot_of
 
 
-def a_job(id: str, *, heard: bool = False, shown: bool = True, settled: bool = True) -> Waiting:
-    return Waiting(id, 0, 0.0, heard, shown, settled, spot_of(id))
+def a_job(id: str, *, heard: bool = False, vouched: bool = True, settled: bool = True) -> Waiting:
+    return Waiting(id, 0, 0.0, heard, vouched, settled, spot_of(id))
 
 
 def line(count: int, *, heard: bool = False, settled: bool = True) -> list[Waiting]:
@@ -184,14 +184,17 @@ def test_a_young_job_in_a_crowd_belongs_to_whom_its_hint_went() -> None:
     assert choice.pick(0.0, heard, starved=False) == heard[0]
 
 
-def test_an_old_hint_that_no_look_bears_out_is_not_claimed_by_in_a_crowd() -> None:
-    """The hints of a backlog are sent again, and arrive when the job has long been taken."""
+def test_where_hints_come_too_late_none_is_believed_without_a_look_in_a_crowd() -> None:
     choice = crowd("b", "b")
-    old, new = (a_job(one, heard=True, shown=False, settled=False) for one in ("job-4", "job-6"))
-    assert choice.pick(0.0, [old, new], starved=False) == old
-    choice.shown("job-5")
-    assert choice.pick(0.0, [old, new], starved=False) == new
-    assert choice.pick(0.0, [old._replace(shown=True), new], starved=False) is not new
+    heard = a_job("job", heard=True, vouched=False, settled=False)
+    assert choice.pick(0.0, [heard], starved=False) == heard
+    for _ in range(20):
+        choice.proved(true=False)
+    assert choice.pick(0.0, [heard], starved=False) is None
+    assert choice.pick(0.0, [heard._replace(vouched=True)], starved=False) is not None
+    for _ in range(20):
+        choice.proved(true=True)
+    assert choice.pick(0.0, [heard], starved=False) == heard
 
 
 def test_others_shares_are_taken_late_and_seldom() -> None:
