@@ -23,6 +23,8 @@ MEMORY = 4096
 PASS_BURST, PASS_RATE = 8, 10
 #: Claims a second by others from which on a job that is passed over does not wait for long.
 BRISK = 10.0
+#: Seconds for which others must have been watched, and how much of it counts still a look later.
+WATCH, KEEPS = 1.0, 0.95
 
 
 @dataclass(frozen=True)
@@ -243,11 +245,12 @@ class Desk:
 
     def _note_pace(self, gone: int, sent: float) -> None:
         """Note how many of the jobs that the last look showed others took until this one."""
-        self._gone = gone + 0.8 * self._gone
-        self._watched = sent - self._told + 0.8 * self._watched
+        self._gone = gone + KEEPS * self._gone
+        self._watched = sent - self._told + KEEPS * self._watched
         # Each hint finds somebody who can use it, so a look may wait: whoever's turn it was is
         # passed over until the next slot of the group is free, which must be soon.
-        self._looks.trusting = self._relayed and self._gone > BRISK * self._watched
+        brisk = self._watched >= WATCH and self._gone > BRISK * self._watched
+        self._looks.trusting = self._relayed and brisk
 
     def _taught(self, before: list[str], end: str | None) -> bool:
         """Tell whether the next claim would have been another one without the look."""
