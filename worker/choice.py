@@ -39,14 +39,13 @@ MOST_WINDOW = 1000
 class Waiting(NamedTuple):
     """A job that waits, as a member knows it.
 
-    `since`: when the member first knew; `heard`: by a hint of its own; `vouched`: by a look;
+    `heard`: by a hint of its own; `vouched`: by a look;
     `settled`: it has waited longer than a hint needs; `spot` in [0, 1): its place by hash, the
     same for every member.
     """
 
     id: str
     version: int
-    since: float
     heard: bool
     vouched: bool
     settled: bool
@@ -64,6 +63,7 @@ class Choice:
     def __init__(self, random: Random, me: str) -> None:
         self._random = random
         self._me = me
+        self.blind = False  # no look can vouch for anything: hints are all there is
         self._share = (0, 1)
         self._spell = SHORTEST_SPELL  # of the next crowd, in claims
         self._left = 0  # claims for which the present crowd's rules hold
@@ -218,6 +218,6 @@ class Choice:
 
     def _is_own(self, job: Waiting) -> bool:
         if not job.settled:
-            return job.heard and (job.vouched or self._misled <= MISLED)
+            return job.heard and (job.vouched or self.blind or self._misled <= MISLED)
         index, count = self._share
         return int(job.spot * count) == index

@@ -214,7 +214,7 @@ class Desk:
                 continue
             if task in self._ours:
                 self._note_seen(task, now)
-                self._line.show(now, task, version, settled=self._settled(task))
+                self._line.show(task, version, settled=self._settled(task))
             else:
                 if self._relayed:
                     self._note_seen(task, now)
@@ -272,7 +272,7 @@ class Desk:
             if task in ours:
                 if self._useless(now, task, version) is None:
                     self._note_seen(task, now)
-                    self._line.show(now, task, version, settled=self._settled(task))
+                    self._line.show(task, version, settled=self._settled(task))
             elif upto is None or task <= upto:
                 self._ours.note(task, False)
         if asked:
@@ -295,6 +295,7 @@ class Desk:
     def forbidden(self) -> None:
         """Note that this member may not search: it lives on hints from now on."""
         self.searches = self._more = False
+        self._choice.blind = True
         self._unsorted = []
         self._looks.under_way = False
 
@@ -407,7 +408,10 @@ class Desk:
 
     def _pass_on(self, now: float) -> list[Action]:
         """Pass on the hints that have come since the last time, the oldest jobs' first."""
-        fresh = [job for job in self._line.jobs if job.heard and job.id not in self._passed]
+        ids = self._line.heard.keys() - self._passed.keys()
+        if not ids:  # nearly always, and the line may be long
+            return []
+        fresh = [job for job in self._line.jobs if job.id in ids]
         self._passes = min(PASS_BURST, self._passes + (now - self._passed_at) * PASS_RATE)
         self._passed_at = now
         actions: list[Action] = []
@@ -445,7 +449,7 @@ class Desk:
         ):
             return self._look(now)
         if useful and self.free > 0:
-            return self._claim(now)
+            return self._claim(now, useful)
         return None
 
     @property
@@ -460,8 +464,7 @@ class Desk:
             return self._line.jobs
         return [job for job in self._line.jobs if job.heard or job.settled]
 
-    def _claim(self, now: float) -> Action | None:
-        useful = self._useful
+    def _claim(self, now: float, useful: Sequence[Waiting]) -> Action | None:
         job = self._choice.pick(now, useful, starved=len(useful) <= self.free)
         if job is None:
             # More waits than the page shows: rather look further than take others' share.

@@ -28,15 +28,15 @@ class Line:
     def head(self) -> str | None:
         return self.jobs[0].id if self.jobs else None
 
-    def show(self, now: float, id: str, version: int, *, settled: bool) -> None:
+    def show(self, id: str, version: int, *, settled: bool) -> None:
         """Add a job that a look has found, or what is new about it."""
-        self._add(now, id, version, vouched=True, settled=settled)
+        self._add(id, version, vouched=True, settled=settled)
 
-    def _add(self, now: float, id: str, version: int, *, vouched: bool, settled: bool) -> None:
+    def _add(self, id: str, version: int, *, vouched: bool, settled: bool) -> None:
         at = bisect.bisect_left(self.jobs, (id,))
         heard = id in self.heard
         if at == len(self.jobs) or self.jobs[at].id != id:
-            job = Waiting(id, version, now, heard, vouched, settled, spot_of(id))
+            job = Waiting(id, version, heard, vouched, settled, spot_of(id))
             self.jobs.insert(at, job)
             return
         known = self.jobs[at]
@@ -58,7 +58,7 @@ class Line:
                 return False
             self.remove(youngest)
         self.heard[id] = now
-        self._add(now, id, version, vouched=vouched, settled=False)
+        self._add(id, version, vouched=vouched, settled=False)
         return True
 
     def remove(self, id: str) -> None:

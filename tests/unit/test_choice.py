@@ -10,7 +10,7 @@ from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Wa
 
 
 def a_job(id: str, *, heard: bool = False, vouched: bool = True, settled: bool = True) -> Waiting:
-    return Waiting(id, 0, 0.0, heard, vouched, settled, spot_of(id))
+    return Waiting(id, 0, heard, vouched, settled, spot_of(id))
 
 
 def line(count: int, *, heard: bool = False, settled: bool = True) -> list[Waiting]:
@@ -192,6 +192,9 @@ def test_where_hints_come_too_late_none_is_believed_without_a_look_in_a_crowd() 
         choice.proved(true=False)
     assert choice.pick(0.0, [heard], starved=False) is None
     assert choice.pick(0.0, [heard._replace(vouched=True)], starved=False) is not None
+    choice.blind = True
+    assert choice.pick(0.0, [heard], starved=False) == heard, "else it would never claim again"
+    choice.blind = False
     for _ in range(20):
         choice.proved(true=True)
     assert choice.pick(0.0, [heard], starved=False) == heard

@@ -3,7 +3,7 @@
 import sys
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from worker.choice import GRACE, Choice
@@ -627,6 +627,7 @@ class Busy:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 6), st.booleans())
+@example(1358, 5, False)
 def test_no_more_bodies_run_than_slots_whatever_is_still_being_written(
     seed: int,
     slots: int,
