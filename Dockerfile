@@ -26,7 +26,8 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --quiet --wheel --out-dir /dist \
       --build-constraints requirements-build.lock --require-hashes \
  && uv pip install --no-deps --target /app /dist/*.whl \
- && rm -rf /app/bin /app/.lock
+ && rm -rf /app/bin /app/.lock \
+ && cp -r worker client /app/
 
 FROM ${PYTHON_IMAGE} AS common
 RUN groupadd --gid 10001 fleet \
@@ -52,25 +53,25 @@ LABEL org.opencontainers.image.title="resonate-fleet" \
       org.opencontainers.image.revision="${REVISION}"
 
 # Process 1 never sees a SIGTERM that comes before its handler: so it waits, blocked, until
-# contract/start.py lets it in.
+# resonate_fleet/contract/start.py lets it in.
 FROM common AS client
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "client"]
 
 # Puts the rooms together: `fleet ps`, `fleet quarantine`, and chaos inside a cluster.
 FROM common AS chaos
-ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "fleet"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet"]
 
 FROM common AS devserver
 EXPOSE 8001 9090
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --start-interval=250ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/health", "8001", "RESONATE_SERVER__PORT"]
-ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "devserver"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet.server"]
 
 FROM common AS steward
 EXPOSE 9465 9466
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --start-interval=250ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9465", "STEWARD_PORT"]
-ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "steward"]
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet.steward"]
 
 # Last, so that a build that names no target makes a worker.
 FROM common AS worker

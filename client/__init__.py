@@ -1,0 +1,1 @@
+"""The client of this application: a dispatcher, and the load generator of the kit."""

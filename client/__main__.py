@@ -2,17 +2,7 @@
 
 import sys
 
-from contract import exits
-from contract.start import leave_when_told
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the client; return its exit code."""
-    leave_when_told(exits.INTERRUPTED)
-    from client.command import run  # noqa: PLC0415 - takes time, see contract/start.py
-
-    return run(sys.argv[1:] if arguments is None else arguments)
-
+from resonate_fleet.submit.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

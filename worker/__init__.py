@@ -1,0 +1,1 @@
+"""The worker of this application: its durable functions, started on the kit."""

@@ -1,29 +1,10 @@
-"""`python -m worker`: a member of a group, until SIGTERM or SIGINT."""
+"""`python -m worker`: a member that runs the functions of this folder."""
 
-import queue
-import signal
+import os
 import sys
-from types import FrameType
 
-from contract.start import STOPS, import_structlog, leave_when_told
-
-
-def main() -> int:
-    """Run the member and return the exit code."""
-    leave_when_told()
-    import_structlog()
-    from worker.life import live  # noqa: PLC0415 - takes time, see contract/start.py
-
-    # `SimpleQueue.put` is safe in a handler that interrupts itself.
-    signals: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def handle(number: int, _: FrameType | None) -> None:
-        signals.put(signal.Signals(number).name)
-
-    for one in STOPS:
-        signal.signal(one, handle)
-    return live(signals)
-
+from resonate_fleet.member.__main__ import main
 
 if __name__ == "__main__":
+    os.environ.setdefault("WORKER_FUNCTIONS", "worker.functions")
     sys.exit(main())

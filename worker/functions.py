@@ -6,8 +6,8 @@ from datetime import timedelta
 from resonate.context import Context
 from resonate.types import DurableRegistry
 
-from contract.jobs import Result
-from worker.witness import Witness
+from resonate_fleet.contract.jobs import Result
+from resonate_fleet.member.witness import Witness
 
 
 def compute_something(ctx: Context, id: str, compute_cost: float) -> Result:

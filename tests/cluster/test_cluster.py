@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import NAMESPACE, ClusterFleet
+from tests.support.processes import room_command
 from tests.support.waiting import wait_until
 
 #: One scenario on a cluster, with all that pods take to come and go.
@@ -24,7 +24,7 @@ def verdict(scenario: str, folder: Path) -> dict[str, object]:
     """Run a scenario with its strikes; return the verdict."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "fleet", "chaos", "run", scenario),
+            *(*room_command("fleet"), "chaos", "run", scenario),
             *("--on", "kubernetes", "--strike", "--seed", "7", "--namespace", NAMESPACE),
             *("--runs", str(folder)),
         ],

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from chaos.gate import Gate
+from resonate_fleet.chaos.gate import Gate
 from tests.support.processes import free_port
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cluster as cluster_module
-from chaos.cluster import Cluster, ClusterRefused
-from chaos.kubernetes import KubernetesPlace
-from chaos.place import Member, PlaceFailed
-from chaos.pods import Pods
-from contract.run import Plan, Promises, RunFolder
+from resonate_fleet.chaos import cluster as cluster_module
+from resonate_fleet.chaos.cluster import Cluster, ClusterRefused
+from resonate_fleet.chaos.kubernetes import KubernetesPlace
+from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.pods import Pods
+from resonate_fleet.contract.run import Plan, Promises, RunFolder
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 from tests.support.waiting import wait_until_async as wait_until
 
@@ -256,7 +256,7 @@ async def test_a_namespace_without_a_fleet_is_refused(tmp_path: Path) -> None:
 async def test_the_server_pod_is_replaced_before_the_server_is_asked(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaos.kubernetes.READY_SECONDS", 1.0)
+    monkeypatch.setattr("resonate_fleet.chaos.kubernetes.READY_SECONDS", 1.0)
     async with on(api, tmp_path) as scene:
         (old,) = api.of("server")
         with pytest.raises(PlaceFailed, match="did not come back"):

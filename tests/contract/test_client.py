@@ -10,15 +10,15 @@ import urllib.request
 import pytest
 from resonate.resonate import Resonate
 
-from client.load import Job
-from client.settings import ClientSettings
-from client.submit import Confirmation, GaveUp, Submission
-from contract.ids import new_id
-from contract.jobs import Call
-from contract.journal import ClientEnded, Confirmed
-from contract.settings import load
+from resonate_fleet.contract.ids import new_id
+from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.journal import ClientEnded, Confirmed
+from resonate_fleet.contract.settings import load
+from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.settings import ClientSettings
+from resonate_fleet.submit.submit import Confirmation, GaveUp, Submission
 from tests.support.fleet import Fleet
-from tests.support.processes import ROOT, clean_env, run_room
+from tests.support.processes import ROOT, clean_env, room_command, run_room
 from tests.support.servers import Server, decoded
 from tests.support.waiting import wait_until
 
@@ -72,7 +72,7 @@ def as_text(value: object) -> str:
 
 
 def test_whoever_stops_reading_the_ids_does_not_stop_the_jobs(fleet: Fleet) -> None:
-    client = [sys.executable, "-m", "client", "--count", "200"]
+    client = [*room_command("client"), "--count", "200"]
     env = clean_env({"RESONATE_URL": fleet.server.url, "CLIENT_LOG_FORMAT": "off"})
     process = subprocess.Popen(
         client, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
@@ -89,7 +89,7 @@ def test_whoever_stops_reading_the_ids_does_not_stop_the_jobs(fleet: Fleet) -> N
 
 def test_a_one_shot_client_imports_nothing_that_is_slow() -> None:
     """Each of these costs more than the rest of the client; together they are most of 1 s."""
-    code = "import sys, client.command; print(*sys.modules)"
+    code = "import sys, resonate_fleet.submit.command; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devserver.state import State
-from devserver.store import Store
+from resonate_fleet.server.state import State
+from resonate_fleet.server.store import Store
 from tests.support.steps import comparable, queue_and_tasks
 
 RECORDED = Path(__file__).parent / "exchanges"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from contract.wire import Refused, Wire
-from devserver.server import on_free_ports
+from resonate_fleet.contract.wire import Refused, Wire
+from resonate_fleet.server.server import on_free_ports
 from tests.support.waiting import wait_until_async
 
 LATER = 99_999_999_999_999

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contract import exits
-from devserver.metrics import INSTRUMENTS
+from resonate_fleet.contract import exits
+from resonate_fleet.server.metrics import INSTRUMENTS
 from tests.support.processes import Processes, run_room
 from tests.support.servers import Server
 from tests.support.sse import listening
@@ -27,7 +27,7 @@ def embedded(processes: Processes, **env: str) -> Server:
 
 def test_on_port_0_it_says_where_it_is(processes: Processes) -> None:
     env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
-    ready = processes.room("devserver", "free", env).line("server.ready")
+    ready = processes.room("server", "free", env).line("server.ready")
     ports = {ready[name].split(":")[2].partition("/")[0] for name in ("url", "metrics")}
     assert len(ports) == 2
     assert "0" not in ports
@@ -90,7 +90,7 @@ def create_until_killed(server: Server) -> list[str]:
 def test_a_store_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "kept.db").write_bytes(b"no database at all")
     env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
-    ended = run_room("devserver", "--store", str(tmp_path / "kept.db"), env=env)
+    ended = run_room("server", "--store", str(tmp_path / "kept.db"), env=env)
     assert ended.returncode == exits.FAILED
     assert len(ended.stderr.splitlines()) == 1
     assert "not a database" in ended.stderr
@@ -104,7 +104,7 @@ def test_wrong_settings_are_refused_all_at_once() -> None:
         "DEVSERVER_STRICT_ORIGIN": "yes",
         "RESONATE_AUTH__PUBLICKEY": "/key.pem",
     }
-    ended = run_room("devserver", env=env)
+    ended = run_room("server", env=env)
     assert ended.returncode == exits.USAGE
     assert sorted(line.split()[0] for line in ended.stderr.splitlines()) == sorted(env)
 

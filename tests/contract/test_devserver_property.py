@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from contract.words import PROTOCOL
-from devserver.state import State
-from devserver.store import Store
+from resonate_fleet.contract.words import PROTOCOL
+from resonate_fleet.server.state import State
+from resonate_fleet.server.store import Store
 from tests.support.processes import Processes
 from tests.support.servers import Server
 from tests.support.steps import START, Step, comparable, queue_and_tasks, sequences

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from contract.words import PROTOCOL
+from resonate_fleet.contract.words import PROTOCOL
 from tests.support.processes import Processes
 from tests.support.servers import Server, ServerKind, kinds
 

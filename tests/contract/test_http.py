@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from contract.http import Poster
+from resonate_fleet.contract.http import Poster
 
 #: Reads one request and says what to send, and whether to close afterwards.
 Answer = Callable[[bytes], tuple[list[bytes], bool]]

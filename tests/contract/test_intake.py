@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from urllib.request import urlopen
 
-import bench.jobs
-from contract.journal import Claimed, Ended
-from contract.wire import Wire
-from contract.words import DEFAULT_GROUP
+from resonate_fleet.bench.jobs import submit as submit_jobs
+from resonate_fleet.contract.journal import Claimed, Ended
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.words import DEFAULT_GROUP
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.processes import Processes, free_port
@@ -76,7 +76,7 @@ def test_a_token_that_may_not_search_leaves_hints(
 
 async def submit(url: str, token: str, count: int) -> list[str]:
     async with Wire(url, token) as wire:
-        return await bench.jobs.submit(wire, DEFAULT_GROUP, [0.0] * count)
+        return await submit_jobs(wire, DEFAULT_GROUP, [0.0] * count)
 
 
 def token(prefix: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from contract.journal import Died, FalseAlarm, HandedOver, Joined, Left
-from contract.presence import Released
-from contract.wire import Wire
+from resonate_fleet.contract.journal import Died, FalseAlarm, HandedOver, Joined, Left
+from resonate_fleet.contract.presence import Released
+from resonate_fleet.contract.wire import Wire
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, is_pending, submit
 from tests.support.processes import Process

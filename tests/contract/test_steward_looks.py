@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contract.wire import Wire
-from steward.looks import FEW, Looks
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.steward.looks import FEW, Looks
 from tests.contract.test_steward_handover import members, page, presence_port
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, submit

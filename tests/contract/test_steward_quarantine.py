@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contract.journal import Journal, Parked, Redriven, Rejected, read_folder
-from contract.wire import Wire
-from steward import quarantine_desk as desk
+from resonate_fleet.contract.journal import Journal, Parked, Redriven, Rejected, read_folder
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.steward import quarantine_desk as desk
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, submit
 from tests.support.processes import Process

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steward.scale_in import ANNOTATION, PodCosts, due, pod_of, wanted
-from steward.tally import View
+from resonate_fleet.steward.scale_in import ANNOTATION, PodCosts, due, pod_of, wanted
+from resonate_fleet.steward.tally import View
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 
 Leases = dict[str, list[tuple[str, int]]]

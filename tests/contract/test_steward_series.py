@@ -3,7 +3,7 @@
 import asyncio
 import urllib.request
 
-from contract.journal import Died, Left
+from resonate_fleet.contract.journal import Died, Left
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember
 from tests.support.waiting import wait_until_async

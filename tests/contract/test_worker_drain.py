@@ -4,18 +4,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from contract.journal import Ended
+from resonate_fleet.contract.journal import Ended
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.pages import page
 from tests.support.place import AWKWARD, Place
-from tests.support.processes import Process
+from tests.support.processes import Process, room_command
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -97,7 +96,7 @@ def test_as_process_1_of_a_container(place: Place) -> None:
     if not shutil.which("unshare") or subprocess.run([*namespace, "true"], check=False).returncode:
         pytest.skip("no right to make a namespace of processes")
     env = {"RESONATE_URL": place.server.url, "WORKER_PORT": "0", "WORKER_LOG_FORMAT": "json"}
-    command = [*namespace, sys.executable, "-m", "worker"]
+    command = [*namespace, *room_command("worker")]
     outer = place.fleet.processes.start("first", command, env | {"WORKER_GROUP": place.group})
     outer.line("member.ready", 30)
     assert outer.line("member.started")["process"] == 1

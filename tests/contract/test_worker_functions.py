@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Claimed, Retried
+from resonate_fleet.contract.journal import Claimed, Retried
 from tests.support.fleet import Fleet
 from tests.support.pages import metrics
 from tests.support.place import AWKWARD, Place

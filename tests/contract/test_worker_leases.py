@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Ended
+from resonate_fleet.contract.journal import Ended
 from tests.support.pages import metrics
 from tests.support.place import AWKWARD, Place
 from tests.support.proxy import Proxy

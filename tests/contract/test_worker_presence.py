@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contract.presence import (
+from resonate_fleet.contract.presence import (
     HINT_BYTES,
     Busy,
     Bye,
@@ -21,11 +21,11 @@ from contract.presence import (
     Released,
     Welcome,
 )
+from resonate_fleet.member.presence import Presence
 from tests.support.jobs import post_job
 from tests.support.pages import metrics
 from tests.support.place import Place
 from tests.support.processes import Process
-from worker.presence import Presence
 
 pytestmark = pytest.mark.system
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import read
-from contract.settings import declared
+from resonate_fleet.contract.journal import read
+from resonate_fleet.contract.settings import declared
+from resonate_fleet.member.metrics import INSTRUMENTS
+from resonate_fleet.member.settings import Settings
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.pages import metrics, page
 from tests.support.place import AWKWARD, Place
 from tests.support.waiting import wait_until
-from worker.metrics import INSTRUMENTS
-from worker.settings import Settings
 
 pytestmark = pytest.mark.system
 

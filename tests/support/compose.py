@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import msgspec
 
-from contract.blocking import BlockingWire
-from contract.journal import AnyLine, BadLine, Ended, read
-from contract.wire import Promise, Task
-from fleet.scraping import Asked
+from resonate_fleet.commands.scraping import Asked
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.journal import AnyLine, BadLine, Ended, read
+from resonate_fleet.contract.wire import Promise, Task
 from tests.support.processes import clean_env, free_port
 from tests.support.services import need
 from tests.support.waiting import wait_until

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from contract.journal import AnyLine, BadLine, read_folder
+from resonate_fleet.contract.journal import AnyLine, BadLine, read_folder
 from tests.support.processes import Process, Processes, run_room
 from tests.support.servers import Server
 

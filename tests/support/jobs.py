@@ -5,8 +5,8 @@ import json
 import time
 from typing import Any
 
-from contract.ids import new_id
-from contract.words import DEFAULT_GROUP, anycast
+from resonate_fleet.contract.ids import new_id
+from resonate_fleet.contract.words import DEFAULT_GROUP, anycast
 from tests.support.servers import Server
 
 

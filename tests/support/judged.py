@@ -5,14 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.looking import records
-from contract.journal import Confirmed
-from contract.run import Plan, PlannedJob, Records, RunFolder
-from contract.wire import Wire
-from contract.words import DEFAULT_GROUP
-from report.__main__ import main as judge
-from report.figures import Figures
-from report.verdict import Verdict
+from resonate_fleet.chaos.looking import records
+from resonate_fleet.contract.journal import Confirmed
+from resonate_fleet.contract.run import Plan, PlannedJob, Records, RunFolder
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.words import DEFAULT_GROUP
+from resonate_fleet.report.__main__ import main as judge
+from resonate_fleet.report.figures import Figures
+from resonate_fleet.report.verdict import Verdict
 from tests.support.fleet import Fleet
 
 

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import msgspec
 
-from contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
-from contract.wire import Task, Unreachable, Wire
-from contract.words import DEFAULT_GROUP, TAG_TARGET, anycast
+from resonate_fleet.contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
+from resonate_fleet.contract.wire import Task, Unreachable, Wire
+from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast
 
 _decoder = msgspec.json.Decoder(FromSteward)
 

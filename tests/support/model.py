@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from contract.blocking import BlockingWire
-from contract.wire import Unreachable, Wire
-from contract.words import DEFAULT_GROUP, anycast
-from devserver.state import State
-from devserver.store import Store
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.wire import Unreachable, Wire
+from resonate_fleet.contract.words import DEFAULT_GROUP, anycast
+from resonate_fleet.server.state import State
+from resonate_fleet.server.store import Store
 
 #: Virtual time at the start, Unix milliseconds.
 START = 1_700_000_000_000

@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any
 
-from contract.journal import Claimed, Ended, Line
+from resonate_fleet.contract.journal import Claimed, Ended, Line
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.processes import Process

@@ -10,10 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from chaos.processes import free_port
+from resonate_fleet.chaos.processes import free_port
 from tests.support.waiting import wait_until
 
-__all__ = ["ROOT", "SCRUBBED", "SERVER_BIN", "Process", "Processes", "free_port", "run_room"]
+__all__ = [
+    "ROOT",
+    "SCRUBBED",
+    "SERVER_BIN",
+    "Process",
+    "Processes",
+    "free_port",
+    "room_command",
+    "run_room",
+]
 
 #: Settings of the shell that runs the tests must not reach the processes under test.
 SCRUBBED = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
@@ -122,16 +131,22 @@ class Processes:
         return process
 
     def room(self, room: str, name: str, env: Mapping[str, str], *args: str) -> Process:
-        """Start `python -m room args...` in the background."""
-        return self.start(name, [sys.executable, "-m", room, *args], env)
+        """Start a room with `args` in the background."""
+        return self.start(name, [*room_command(room), *args], env)
+
+
+def room_command(room: str) -> list[str]:
+    """Return the command that starts the application (`worker`, `client`) or a room of the kit."""
+    module = {"worker": "worker", "client": "client", "fleet": "resonate_fleet"}.get(room)
+    return [sys.executable, "-m", module or f"resonate_fleet.{room}"]
 
 
 def run_room(
     room: str, *args: str, env: Mapping[str, str] | None = None, timeout: float = 30.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m room args...` to its end and return exit code, output and log."""
+    """Run a room with `args` to its end and return exit code, output and log."""
     return subprocess.run(
-        [sys.executable, "-m", room, *args],
+        [*room_command(room), *args],
         env=clean_env(env),
         capture_output=True,
         text=True,

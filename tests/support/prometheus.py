@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import targets
-from fleet.scraping import Asked, command, config
+from resonate_fleet.chaos import targets
+from resonate_fleet.commands.scraping import Asked, command, config
 from tests.support.fleet import Fleet
 from tests.support.processes import Process, Processes, free_port
 from tests.support.queries import RULES

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from contract.journal import Claimed, Ended
+from resonate_fleet.contract.journal import Claimed, Ended
 from tests.support.fleet import Fleet
 from tests.support.processes import Process
 from tests.support.waiting import wait_until

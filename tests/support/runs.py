@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from contract import journal as j
-from contract.jobs import Call, Result
-from contract.run import (
+from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.jobs import Call, Result
+from resonate_fleet.contract.run import (
     Fault,
     Plan,
     PlannedJob,
@@ -25,8 +25,8 @@ from contract.run import (
     Records,
     RunFolder,
 )
-from contract.wire import Promise, Task, Value, encode_value
-from contract.words import COMPUTE_IN_STEPS, COMPUTE_SOMETHING
+from resonate_fleet.contract.wire import Promise, Task, Value, encode_value
+from resonate_fleet.contract.words import COMPUTE_IN_STEPS, COMPUTE_SOMETHING
 
 #: When every such run begins, in Unix seconds.
 EPOCH = 1_790_000_000.0

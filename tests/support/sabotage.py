@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from contract import journal as j
-from contract.jobs import result_of
-from contract.wire import Value, encode_value
+from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.jobs import result_of
+from resonate_fleet.contract.wire import Value, encode_value
 from tests.support.runs import Run
 
 Sabotage = Callable[[Run], str]

@@ -3,16 +3,15 @@
 import base64
 import json
 import os
-import sys
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from contract.tuning import SERVER_ENV
-from contract.words import PROTOCOL
-from tests.support.processes import SERVER_BIN, Process, Processes, free_port
+from resonate_fleet.contract.tuning import SERVER_ENV
+from resonate_fleet.contract.words import PROTOCOL
+from tests.support.processes import SERVER_BIN, Process, Processes, free_port, room_command
 from tests.support.waiting import wait_until
 
 ServerKind = Literal["embedded", "real"]
@@ -70,7 +69,7 @@ class Server:
     def _command(self) -> tuple[list[str], dict[str, str]]:
         if self.kind == "embedded":
             store = ["--store", str(self.store)] if self.store else []
-            return [sys.executable, "-m", "devserver", *store], {}
+            return [*room_command("server"), *store], {}
         if self.store is None:
             return [os.environ[SERVER_BIN], "dev"], {}
         return [os.environ[SERVER_BIN], "serve"], {

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from devserver.state import State
+from resonate_fleet.server.state import State
 
 #: Virtual time of a sequence's first step, in Unix milliseconds.
 START = 1_000_000_000_000

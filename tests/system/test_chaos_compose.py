@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from chaos import scenario
-from chaos.compose import ComposePlace
-from chaos.docker import OPT_IN, PROJECT_LABEL, SERVICE_LABEL
-from chaos.place import Member, PlaceFailed
-from chaos.plan import plan
-from contract.run import RunFolder
+from resonate_fleet.chaos import scenario
+from resonate_fleet.chaos.compose import ComposePlace
+from resonate_fleet.chaos.docker import OPT_IN, PROJECT_LABEL, SERVICE_LABEL
+from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.plan import plan
+from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import Stack, docker, need_containers
 from tests.support.waiting import wait_until
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import replay, scenario
-from chaos.__main__ import main
-from chaos.local import LocalPlace
-from chaos.place import Member, PlaceFailed
-from chaos.plan import script
-from chaos.processes import LocalFleet, Shape
-from chaos.run import Run
-from contract import exits
-from contract.journal import (
+from resonate_fleet.chaos import replay, scenario
+from resonate_fleet.chaos.__main__ import main
+from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.plan import script
+from resonate_fleet.chaos.processes import LocalFleet, Shape
+from resonate_fleet.chaos.run import Run
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.journal import (
     Claimed,
     Healed,
     Line,
@@ -29,8 +29,8 @@ from contract.journal import (
     Struck,
     read_folder,
 )
-from contract.run import Plan, Records, RunFolder
-from tests.support.processes import SERVER_BIN, Process, Processes
+from resonate_fleet.contract.run import Plan, Records, RunFolder
+from tests.support.processes import SERVER_BIN, Process, Processes, room_command
 from tests.support.services import need
 from tests.support.waiting import wait_until, wait_until_async
 
@@ -191,7 +191,7 @@ def start_paused(processes: Processes, tmp_path: Path) -> tuple[Process, Path]:
     """Start a run in the background and wait until it holds a member frozen."""
     path, runs = tmp_path / "pause.toml", tmp_path / "runs"
     path.write_text(PAUSE)
-    command = [sys.executable, "-m", "chaos", "run", str(path), "--seed", "1"]
+    command = [*room_command("chaos"), "run", str(path), "--seed", "1"]
     process = processes.start("chaos", [*command, "--runs", str(runs)], {})
 
     def frozen() -> bool:

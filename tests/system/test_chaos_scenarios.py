@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import scenario
-from contract import exits
+from resonate_fleet.chaos import scenario
+from resonate_fleet.contract import exits
 from tests.support.processes import run_room
 from tests.system.test_prometheus_alerts import SCENARIOS as WATCHED
 

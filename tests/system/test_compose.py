@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from contract.journal import Claimed, DrainStep, HandedOver
+from resonate_fleet.contract.journal import Claimed, DrainStep, HandedOver
 from tests.support.compose import Replica, Stack, docker, need_containers
 from tests.support.queries import QUERIES, QUIET, alerts, dumb
 from tests.support.waiting import wait_until

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from contract import exits
-from contract.journal import Healed, MemberStarted, ServerBack, read_folder
-from contract.run import RunFolder
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.journal import Healed, MemberStarted, ServerBack, read_folder
+from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import ROOT, Stack, need_containers
-from tests.support.processes import clean_env
+from tests.support.processes import clean_env, room_command
 
 pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -54,7 +53,7 @@ def images() -> None:
 
 
 def chaos(scenario: str, runs: Path, project: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fleet", "chaos", "run", scenario, "--on", "compose"]
+    command = [*room_command("fleet"), "chaos", "run", scenario, "--on", "compose"]
     command += ["--strike", "--seed", "11", "--runs", str(runs), "--project", project]
     return subprocess.run(
         command,

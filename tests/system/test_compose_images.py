@@ -93,8 +93,8 @@ def test_data_files_are_in_an_image(tags: dict[str, str]) -> None:
     shown = docker("run", "--rm", tags["chaos"], "chaos", "list")
     shipped = {one.stem for one in (ROOT / "chaos" / "scenarios").glob("*.toml")}
     assert {line.split()[0] for line in shown.splitlines()} == shipped
-    look = ("run", "--rm", "--entrypoint", "ls", tags["chaos"], "/app/report/page")
-    here = {one.name for one in (ROOT / "report" / "page").iterdir()}
+    look = ("run", "--rm", "--entrypoint", "ls", tags["chaos"], "/app/resonate_fleet/report/page")
+    here = {one.name for one in (ROOT / "resonate_fleet" / "report" / "page").iterdir()}
     assert set(docker(*look).split()) == here
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from contract.wire import Refused
+from resonate_fleet.contract.wire import Refused
 from tests.support.compose import ROOT, Stack, docker, need_containers
 from tests.support.waiting import wait_until
 

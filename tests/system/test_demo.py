@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, Process, Processes, clean_env, run_room
+from tests.support.processes import ROOT, Process, Processes, clean_env, room_command, run_room
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
@@ -66,7 +66,7 @@ def test_it_kills_a_worker_loses_nothing_and_says_so(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_it_draws_a_live_view(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fleet", "demo", *SHORT, "--workers", "2"]
+    command = [*room_command("fleet"), "demo", *SHORT, "--workers", "2"]
     command += ["--runs", str(tmp_path)]
     ours, theirs = pty.openpty()
     env = clean_env({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"})

@@ -6,7 +6,7 @@ import time
 import pytest
 from resonate.resonate import Resonate
 
-from contract.journal import Claimed, ClientEnded, Ended, StepBegan, StepEnded
+from resonate_fleet.contract.journal import Claimed, ClientEnded, Ended, StepBegan, StepEnded
 from tests.support.fleet import Fleet, holders
 from tests.support.processes import Process
 from tests.support.waiting import wait_until

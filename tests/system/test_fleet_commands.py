@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import MemberStarted, read_folder
+from resonate_fleet.contract.journal import MemberStarted, read_folder
 from tests.support.fleet import Fleet, holders
 from tests.support.processes import Process, Processes, free_port, run_room
 from tests.support.servers import Server

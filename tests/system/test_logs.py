@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contract import journal
+from resonate_fleet.contract import journal
 from tests.support.fleet import Fleet
 from tests.support.processes import Process
 from tests.support.prometheus import all_done

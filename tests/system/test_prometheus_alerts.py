@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from contract import exits
-from contract.journal import RunEnded, read_folder
-from contract.run import RunFolder
-from fleet.scraping import DISCOVERS_EVERY
+from resonate_fleet.commands.scraping import DISCOVERS_EVERY
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.journal import RunEnded, read_folder
+from resonate_fleet.contract.run import RunFolder
 from tests.support.manifests import ROOT
 from tests.support.processes import Process, Processes
 from tests.support.prometheus import QUIET, SHORT, Override, Prometheus

@@ -8,10 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from contract.journal import Claimed
-from fleet.dashboard import BOARD, picture
-from fleet.docs import METRICS
-from report.figures import Spread
+from resonate_fleet.commands.dashboard import BOARD, picture
+from resonate_fleet.commands.docs import METRICS
+from resonate_fleet.contract.journal import Claimed
+from resonate_fleet.report.figures import Spread
 from tests.support.fleet import Fleet
 from tests.support.judged import figures_of
 from tests.support.prometheus import Prometheus, WatchedFleet, all_done

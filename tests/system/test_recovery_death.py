@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Died, FalseAlarm, HandedOver, LeaseLost
+from resonate_fleet.contract.journal import Died, FalseAlarm, HandedOver, LeaseLost
 from tests.support.fleet import Fleet
 from tests.support.processes import Process
 from tests.support.proxy import Proxy

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from contract.journal import MemberStopped
+from resonate_fleet.contract.journal import MemberStopped
 from tests.support.fleet import Fleet
 from tests.support.recovery import ends, version, wait_all_claimed, wait_claims
 

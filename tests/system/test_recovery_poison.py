@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Parked
+from resonate_fleet.contract.journal import Parked
 from tests.support.fleet import Fleet
 from tests.support.processes import Process, Processes
 from tests.support.recovery import start_workers, steward_address, version, wait_all_claimed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from contract.journal import Ended, ServerBack, ServerLost
+from resonate_fleet.contract.journal import Ended, ServerBack, ServerLost
 from tests.support.fleet import Fleet
 from tests.support.recovery import ends, start_workers, version, wait_all_claimed
 from tests.support.waiting import wait_until

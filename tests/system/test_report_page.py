@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Claimed, HandedOver, LeaseLost, MemberStarted, Struck
-from report.__main__ import main
+from resonate_fleet.contract.journal import Claimed, HandedOver, LeaseLost, MemberStarted, Struck
+from resonate_fleet.report.__main__ import main
 from tests.support.browser import Page, browser
 from tests.support.runs import Blow, Run, play
 

@@ -6,10 +6,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from contract import exits
-from fleet.commands import ROOMS
-from fleet.pictures import live_view
-from report.pictures import main
+from resonate_fleet.commands.commands import ROOMS
+from resonate_fleet.commands.pictures import live_view
+from resonate_fleet.contract import exits
+from resonate_fleet.report.pictures import main
 from tests.support.browser import chromium
 from tests.support.runs import Blow, play
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from chaos import scenario
-from chaos.local import LocalPlace
-from chaos.place import Member
-from chaos.plan import script
-from chaos.processes import LocalFleet
-from chaos.run import Run, write_plan
-from chaos.shape import Shape
-from contract.run import Fault, Plan, RunFolder
-from report.evidence import gather
-from report.gathering import facts_of
-from report.verdict import Verdict, judge
+from resonate_fleet.chaos import scenario
+from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.place import Member
+from resonate_fleet.chaos.plan import script
+from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.run import Run, write_plan
+from resonate_fleet.chaos.shape import Shape
+from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.verdict import Verdict, judge
 
 pytestmark = pytest.mark.system
 

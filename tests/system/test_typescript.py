@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from contract.journal import Ended
+from resonate_fleet.contract.journal import Ended
 from tests.support.fleet import Fleet
 from tests.support.processes import Process, clean_env
 from tests.support.services import need

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.figures import Figure, Report, judged, markdown
-from bench.jobs import Done, unfairness
+from resonate_fleet.bench.figures import Figure, Report, judged, markdown
+from resonate_fleet.bench.jobs import Done, unfairness
 
 
 def done(*times: tuple[float, float]) -> list[Done]:

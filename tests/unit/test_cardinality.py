@@ -1,15 +1,15 @@
 """Ten thousand jobs make no series: each exporter, driven by what drives it in its process."""
 
-from client.load import Job
-from client.metrics import Metrics as ClientMetrics
-from client.submit import Confirmation
-from contract.jobs import Call
-from contract.wire import Task
-from devserver.metrics import Metrics as ServerMetrics
-from steward.metrics import MOST_GROUPS, Meters
-from steward.tally import OTHER, Entry, tally
-from worker.attempts import Attempt
-from worker.metrics import Metrics as WorkerMetrics
+from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.wire import Task
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.metrics import Metrics as WorkerMetrics
+from resonate_fleet.server.metrics import Metrics as ServerMetrics
+from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
+from resonate_fleet.steward.tally import OTHER, Entry, tally
+from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.metrics import Metrics as ClientMetrics
+from resonate_fleet.submit.submit import Confirmation
 
 JOBS = 10_000
 STATES = ("pending", "acquired", "suspended", "halted", "fulfilled")

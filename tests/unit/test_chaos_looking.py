@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 
-from chaos.looking import Looker
-from chaos.triggers import Hold
-from contract.run import Plan, PlannedJob
-from contract.wire import Promise, Task, Wire
+from resonate_fleet.chaos.looking import Looker
+from resonate_fleet.chaos.triggers import Hold
+from resonate_fleet.contract.run import Plan, PlannedJob
+from resonate_fleet.contract.wire import Promise, Task, Wire
 
 
 class Shown(Wire):

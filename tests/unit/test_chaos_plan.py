@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import scenario
-from chaos.__main__ import main
-from chaos.place import CAN, CANNOT_LAST
-from chaos.plan import orders, plan, script
-from chaos.scenario import BadScenario, Load, Scenario, Strike, When
-from client import load as client_load
-from client import options as client_options_of
-from contract import exits
-from contract.run import PLACES, Place, Plan, Promises
+from resonate_fleet.chaos import scenario
+from resonate_fleet.chaos.__main__ import main
+from resonate_fleet.chaos.place import CAN, CANNOT_LAST
+from resonate_fleet.chaos.plan import orders, plan, script
+from resonate_fleet.chaos.scenario import BadScenario, Load, Scenario, Strike, When
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.run import PLACES, Place, Plan, Promises
+from resonate_fleet.submit import load as client_load
+from resonate_fleet.submit import options as client_options_of
 
 SHIPPED = {name: scenario.read(scenario.find(name)) for name in scenario.shipped()}
 

@@ -8,16 +8,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.processes import HOST, PORTS, free_port
+from resonate_fleet.chaos.processes import HOST, PORTS, free_port
 from tests.support.processes import ROOT
 
-DRAW = "chaos.processes.random.randrange"
+DRAW = "resonate_fleet.chaos.processes.random.randrange"
 
 
 @contextmanager
 def port_of_another_run() -> Iterator[int]:
     """A port that another process was given, theirs until the end of the block."""
-    script = "from chaos.processes import free_port; print(free_port(), flush=True); input()"
+    script = (
+        "from resonate_fleet.chaos.processes import free_port;"
+        "print(free_port(), flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script],
         cwd=ROOT,

@@ -5,15 +5,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import replay, scenario
-from chaos.__main__ import main
-from chaos.plan import script
-from chaos.replay import Recorded
-from chaos.run import write_plan
-from chaos.scenario import When
-from contract import exits
-from contract.journal import Journal, Struck
-from contract.run import RunFolder
+from resonate_fleet.chaos import replay, scenario
+from resonate_fleet.chaos.__main__ import main
+from resonate_fleet.chaos.plan import script
+from resonate_fleet.chaos.replay import Recorded
+from resonate_fleet.chaos.run import write_plan
+from resonate_fleet.chaos.scenario import When
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.journal import Journal, Struck
+from resonate_fleet.contract.run import RunFolder
 
 SEED = 5
 JOB = "everything-at-once-5-{:05d}"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos import scenario
-from chaos.__main__ import main
-from chaos.lines import line_of, locate
-from chaos.scenario import BadScenario, When
-from contract import exits
-from contract.run import FAULTS
+from resonate_fleet.chaos import scenario
+from resonate_fleet.chaos.__main__ import main
+from resonate_fleet.chaos.lines import line_of, locate
+from resonate_fleet.chaos.scenario import BadScenario, When
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.run import FAULTS
 
 GOOD = """\
 about = "one kill"

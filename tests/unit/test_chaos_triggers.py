@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.plan import Order
-from chaos.scenario import When
-from chaos.triggers import EARLY, LATE, Hold, View, due, hopeless
-from contract.run import Fault
+from resonate_fleet.chaos.plan import Order
+from resonate_fleet.chaos.scenario import When
+from resonate_fleet.chaos.triggers import EARLY, LATE, Hold, View, due, hopeless
+from resonate_fleet.contract.run import Fault
 
 NOBODY: frozenset[str] = frozenset()
 

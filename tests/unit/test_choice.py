@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.choice import CROWD, LONGEST_SPELL, MEETING, MOST_WINDOW, Choice, Waiting, spot_of
+from resonate_fleet.member.choice import (
+    CROWD,
+    LONGEST_SPELL,
+    MEETING,
+    MOST_WINDOW,
+    Choice,
+    Waiting,
+    spot_of,
+)
 
 
 def a_job(id: str, *, heard: bool = False, vouched: bool = True, settled: bool = True) -> Waiting:

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.load import bad_ids, make
-from client.options import parse
-from client.settings import ClientSettings
-from contract.ids import Ids, created_ms
-from contract.settings import BadSettings, load
+from resonate_fleet.contract.ids import Ids, created_ms
+from resonate_fleet.contract.settings import BadSettings, load
+from resonate_fleet.submit.load import bad_ids, make
+from resonate_fleet.submit.options import parse
+from resonate_fleet.submit.settings import ClientSettings
 
 
 def settings(**env: str) -> ClientSettings:

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from client.load import Job
-from client.submit import Confirmation
-from client.tracing import NotInstalled, Traces, traces
-from contract.jobs import Call
+from resonate_fleet.contract.jobs import Call
+from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.submit import Confirmation
+from resonate_fleet.submit.tracing import NotInstalled, Traces, traces
 
 JOB = Job("a", Call(func="f"), 1.0)
 
@@ -20,7 +20,7 @@ def test_off_keeps_and_sends_nothing() -> None:
 
 
 def test_without_the_extra_it_is_the_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "client.otel", None)
+    monkeypatch.setitem(sys.modules, "resonate_fleet.submit.otel", None)
     with pytest.raises(NotInstalled, match="needs the extra `otel`"):
         traces("otlp", "me")
 
@@ -33,7 +33,7 @@ def test_a_submission_is_a_span_and_the_job_carries_its_ids() -> None:
         InMemorySpanExporter,
     )
 
-    from client.otel import OpenTelemetryTraces  # noqa: PLC0415
+    from resonate_fleet.submit.otel import OpenTelemetryTraces  # noqa: PLC0415
 
     exported = InMemorySpanExporter()
     told = OpenTelemetryTraces("me", SimpleSpanProcessor(exported))

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from client.settings import ClientSettings
-from contract import settings, tuning, words
-from devserver.settings import DevServerSettings
-from steward.settings import StewardSettings
-from worker.settings import Settings as WorkerSettings
+from resonate_fleet.contract import settings, tuning, words
+from resonate_fleet.member.settings import Settings as WorkerSettings
+from resonate_fleet.server.settings import DevServerSettings
+from resonate_fleet.steward.settings import StewardSettings
+from resonate_fleet.submit.settings import ClientSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from contract.blocking import BlockingWire
-from contract.wire import Wire, envelope
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.wire import Wire, envelope
 
 
 class Listener(HTTPServer):

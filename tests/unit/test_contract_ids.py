@@ -3,8 +3,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.ids import Ids, created_ms, new_id, origin_of, root_of
-from contract.words import anycast, group_of
+from resonate_fleet.contract.ids import Ids, created_ms, new_id, origin_of, root_of
+from resonate_fleet.contract.words import anycast, group_of
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=300), st.integers(0, 2**48 - 10_000))

@@ -7,8 +7,16 @@ import msgspec
 import pytest
 import structlog
 
-from contract import journal, logs
-from contract.journal import AnyLine, BadLine, Claimed, Ended, Journal, LeaseLost, ServerLost
+from resonate_fleet.contract import journal, logs
+from resonate_fleet.contract.journal import (
+    AnyLine,
+    BadLine,
+    Claimed,
+    Ended,
+    Journal,
+    LeaseLost,
+    ServerLost,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.settings import (
+from resonate_fleet.contract.settings import (
     BadSettings,
     address,
     choice,

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from contract import exits
+from resonate_fleet.contract import exits
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +18,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 def test_a_signal_ends_what_has_not_begun(number: str) -> None:
     code = f"""
 import os, signal, time
-from contract.start import leave_when_told
+from resonate_fleet.contract.start import leave_when_told
 leave_when_told({exits.INTERRUPTED})
 os.kill(os.getpid(), signal.{number})
 time.sleep(10)
@@ -33,7 +33,7 @@ def test_a_signal_that_came_before_python_ran_is_heard() -> None:
 import os, signal
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 os.kill(os.getpid(), signal.SIGTERM)
-from contract.start import leave_when_told
+from resonate_fleet.contract.start import leave_when_told
 leave_when_told({exits.INTERRUPTED})
 print("went on")
 """
@@ -44,12 +44,12 @@ print("went on")
 def test_structlog_comes_without_rich_and_rich_can_be_had_afterwards() -> None:
     code = """
 import sys
-from contract.start import import_structlog
+from resonate_fleet.contract.start import import_structlog
 import_structlog()
 assert "structlog" in sys.modules
 print(*[name for name in sys.modules if name.partition(".")[0] == "rich"])
 import rich.progress
-from contract import logs
+from resonate_fleet.contract import logs
 logs.configure("text", "info", "me")
 import structlog
 try:
@@ -62,9 +62,9 @@ except ZeroDivisionError:
     assert "ZeroDivisionError" in done.stderr
 
 
-@pytest.mark.parametrize("room", ["worker", "steward", "client", "devserver"])
+@pytest.mark.parametrize("room", ["member", "steward", "submit", "server"])
 def test_nothing_slow_is_imported_before_signals_are_heard(room: str) -> None:
-    done = python(f"import sys, {room}.__main__; print(*sys.modules)")
+    done = python(f"import sys, resonate_fleet.{room}.__main__; print(*sys.modules)")
     slow = {"aiohttp", "asyncio", "structlog", "rich", "prometheus_client", "resonate", "msgspec"}
     assert not slow & set(done.stdout.split()), done.stderr
-    assert f"{room}.__main__" in done.stdout.split()
+    assert f"resonate_fleet.{room}.__main__" in done.stdout.split()

@@ -9,8 +9,8 @@ import pytest
 SCRIPT = """
 import os, sys, threading
 import msgspec
-from contract.jobs import Call
-from contract.wire import Promise, Task
+from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.wire import Promise, Task
 
 kinds = {"Promise": Promise, "Task": Task, "Call": Call}
 sample = {"id": "a", "state": "s", "version": 1, "func": "f", "tags": {"a": "b"}, "param": {}}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contract.ids import new_id
-from devserver.state import State
-from devserver.store import Store
+from resonate_fleet.contract.ids import new_id
+from resonate_fleet.server.state import State
+from resonate_fleet.server.store import Store
 
 NOW = 1_000_000_000_000
 TARGET = {"resonate:target": "poll://any@g"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from devserver.state import State
-from devserver.store import Store
+from resonate_fleet.server.state import State
+from resonate_fleet.server.store import Store
 
 NOW = 1_000_000_000_000
 RETRY = 30_000

@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from devserver import addresses
-from devserver.addresses import Poll
-from devserver.protocol import Refused
-from devserver.streams import AtCapacity, Listener, Streams
+from resonate_fleet.server import addresses
+from resonate_fleet.server.addresses import Poll
+from resonate_fleet.server.protocol import Refused
+from resonate_fleet.server.streams import AtCapacity, Listener, Streams
 
 ANY = Poll("any", "g", None)
 

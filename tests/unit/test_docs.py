@@ -3,9 +3,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contract import journal
-from contract.settings import declared
-from fleet import docs
+from resonate_fleet.commands import docs
+from resonate_fleet.contract import journal
+from resonate_fleet.contract.settings import declared
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,7 +1,7 @@
 """What a live view finds between two looks."""
 
-from fleet.changes import Changes
-from fleet.looks import Held, Look, Present, Queue
+from resonate_fleet.commands.changes import Changes
+from resonate_fleet.commands.looks import Held, Look, Present, Queue
 
 
 def held(member: str, attempt: int) -> Held:

@@ -1,6 +1,7 @@
 """The story that the demo tells, from journal lines."""
 
-from contract.journal import (
+from resonate_fleet.commands.story import Story
+from resonate_fleet.contract.journal import (
     BadLine,
     Claimed,
     Confirmed,
@@ -10,7 +11,6 @@ from contract.journal import (
     MemberStarted,
     Struck,
 )
-from fleet.story import Story
 
 
 def confirmed(job: str, at: float) -> Confirmed:

@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from worker.choice import GRACE, Choice
-from worker.desk import (
+from resonate_fleet.member.choice import GRACE, Choice
+from resonate_fleet.member.desk import (
     BRISK,
     MEMORY,
     PASS_BURST,
@@ -20,7 +20,7 @@ from worker.desk import (
     Peek,
     Sort,
 )
-from worker.looks import FIRST_REST, FROM_HEAD, LONGEST_REST, Look
+from resonate_fleet.member.looks import FIRST_REST, FROM_HEAD, LONGEST_REST, Look
 
 
 def desk(slots: int = 1, seed: int = 1) -> Desk:

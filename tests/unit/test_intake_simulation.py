@@ -4,9 +4,9 @@ import statistics
 
 import pytest
 
-from bench import loads
-from bench.model import Tuning
-from bench.simulation import Case, Run
+from resonate_fleet.bench import loads
+from resonate_fleet.bench.model import Tuning
+from resonate_fleet.bench.simulation import Case, Run
 
 
 def test_three_members_work_at_the_bound() -> None:

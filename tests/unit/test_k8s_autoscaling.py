@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from contract.settings import declared
-from contract.tuning import DRAIN_SECONDS
+from resonate_fleet.contract.settings import declared
+from resonate_fleet.contract.tuning import DRAIN_SECONDS
+from resonate_fleet.member.settings import Settings
 from tests.support.autoscaler import Moment, Rule, follow
 from tests.support.manifests import Tree, find
-from worker.settings import Settings
 
 SLOTS = 4
 #: Image there, process ready, probe passed.

@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 import yaml
 
-from client.settings import ClientSettings
-from contract.settings import declared
-from contract.tuning import DRAIN_SECONDS, GRACE_MARGIN_SECONDS, LEASE_SECONDS, SERVER_ENV
-from steward.settings import StewardSettings
+from resonate_fleet.contract.settings import declared
+from resonate_fleet.contract.tuning import (
+    DRAIN_SECONDS,
+    GRACE_MARGIN_SECONDS,
+    LEASE_SECONDS,
+    SERVER_ENV,
+)
+from resonate_fleet.member.settings import Settings as WorkerSettings
+from resonate_fleet.steward.settings import StewardSettings
+from resonate_fleet.submit.settings import ClientSettings
 from tests.support.manifests import COMPONENTS, ROOT, Object, Tree, find, pod_specs
-from worker.settings import Settings as WorkerSettings
 
 
 @pytest.fixture(scope="module")

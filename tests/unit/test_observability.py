@@ -11,8 +11,8 @@ import promql_parser
 import pytest
 import yaml
 
-from contract.instruments import Instrument
-from fleet.docs import METRICS
+from resonate_fleet.commands.docs import METRICS
+from resonate_fleet.contract.instruments import Instrument
 from tests.support.manifests import ROOT
 from tests.support.queries import DASHBOARDS, QUERIES, RULES, alerts, panels, rules
 from tests.support.services import need
@@ -93,7 +93,7 @@ def test_every_runbook_has_its_alert_and_names_scenarios_that_exist() -> None:
     names = {alert["alert"] for alert in alerts()}
     pages = {page.stem: page.read_text() for page in (ROOT / "docs/runbooks").glob("*.md")}
     assert pages.keys() == names
-    shipped = {path.stem for path in (ROOT / "chaos/scenarios").glob("*.toml")}
+    shipped = {path.stem for path in (ROOT / "resonate_fleet/chaos/scenarios").glob("*.toml")}
     for name, text in pages.items():
         for scenario in re.findall(r"fleet chaos run ([\w-]+)", text):
             assert scenario in shipped, (name, scenario)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from devserver.state import State
-from devserver.store import Store
+from resonate_fleet.server.state import State
+from resonate_fleet.server.store import Store
 
 JOBS = ("job-a", "job-b", "job-c", "job-d")
 MEMBERS = ("m-1", "m-2", "m-3")

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steward.quarantine import (
+from resonate_fleet.steward.quarantine import (
     Crash,
     Judgement,
     Record,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from contract import journal as j
-from report.evidence import gather
-from report.gathering import facts_of
-from report.verdict import Verdict, judge
+from resonate_fleet.contract import journal as j
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import add, claimant, drop, line_of, quiet_job, set_record, set_result
 

@@ -7,9 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from contract import exits
-from report.__main__ import main
-from report.findings import CATALOGUE
+from resonate_fleet.contract import exits
+from resonate_fleet.report.__main__ import main
+from resonate_fleet.report.findings import CATALOGUE
 from tests.support.runs import Blow, play
 from tests.support.sabotage import SABOTAGES
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report.bound import greedy
-from report.evidence import gather
-from report.facts import Facts
-from report.figures import figures_of, spread
-from report.gathering import facts_of
-from report.recoveries import predicted, recoveries
+from resonate_fleet.report.bound import greedy
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.facts import Facts
+from resonate_fleet.report.figures import figures_of, spread
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.recoveries import predicted, recoveries
 from tests.support.runs import Blow, play
 
 FOREVER = (0.0, math.inf)

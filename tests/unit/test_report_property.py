@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.run import Fault, Promises
-from report.evidence import gather
-from report.gathering import facts_of
-from report.verdict import Verdict, judge
+from resonate_fleet.contract.run import Fault, Promises
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import SABOTAGES
 

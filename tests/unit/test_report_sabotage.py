@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from contract.journal import Struck
-from contract.run import RunFolder
-from report.evidence import gather
-from report.findings import CATALOGUE
-from report.gathering import facts_of
-from report.verdict import Verdict, judge
+from resonate_fleet.contract.journal import Struck
+from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.findings import CATALOGUE
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import SABOTAGES, claimant, quiet_job
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from contract.presence import Busy, Hello, Hint, Idle
-from steward.exchange import KEPT, MOST_KEPT, Exchange
+from resonate_fleet.contract.presence import Busy, Hello, Hint, Idle
+from resonate_fleet.steward.exchange import KEPT, MOST_KEPT, Exchange
 
 
 @dataclass

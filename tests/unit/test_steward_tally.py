@@ -1,12 +1,12 @@
 """What a look adds up to, and what a scrape makes of it."""
 
-from contract.instruments import Instrument
-from contract.wire import Promise, Task
-from steward.looks import entry_of
-from steward.metrics import INSTRUMENTS, Meters
-from steward.rounds import pause
-from steward.sights import MemberLine, member_lines
-from steward.tally import Counts, Entry, View, Waiting, tally
+from resonate_fleet.contract.instruments import Instrument
+from resonate_fleet.contract.wire import Promise, Task
+from resonate_fleet.steward.looks import entry_of
+from resonate_fleet.steward.metrics import INSTRUMENTS, Meters
+from resonate_fleet.steward.rounds import pause
+from resonate_fleet.steward.sights import MemberLine, member_lines
+from resonate_fleet.steward.tally import Counts, Entry, View, Waiting, tally
 
 
 def task(id: str, state: str, version: int = 0, pid: str | None = None) -> Task:

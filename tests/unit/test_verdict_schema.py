@@ -6,9 +6,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from report.__main__ import main
-from report.findings import table
-from report.verdict import schema, schema_text
+from resonate_fleet.report.__main__ import main
+from resonate_fleet.report.findings import table
+from resonate_fleet.report.verdict import schema, schema_text
 from tests.support.runs import Blow, play
 from tests.support.sabotage import SABOTAGES
 

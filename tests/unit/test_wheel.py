@@ -31,6 +31,7 @@ def test_a_wheel_holds_the_rooms_with_their_data_and_nothing_else(tmp_path: Path
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     rooms = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     here: set[str] = set().union(*(files(room) for room in rooms))
-    assert held == here
+    forced = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert held == here | set(forced.values())
     kinds = {Path(one).suffix for one in held}
     assert {".py", ".toml", ".html", ".css", ".js"} <= kinds

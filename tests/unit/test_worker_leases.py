@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.leases import Heart
 from tests.support.model import BlockingModelWire, Model
-from worker.attempts import Attempt, Table
-from worker.leases import Heart
 
 LEASE = 6.0
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.attempts import Attempt
-from worker.metrics import INSTRUMENTS, Metrics
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.metrics import INSTRUMENTS, Metrics
 
 OPEN = "application/openmetrics-text; version=1.0.0"
 

@@ -11,22 +11,22 @@ import pytest
 from resonate.context import Context
 from resonate.resonate import Resonate
 
-from contract.journal import Journal
-from contract.settings import load
-from contract.words import anycast
+from resonate_fleet.contract.journal import Journal
+from resonate_fleet.contract.settings import load
+from resonate_fleet.contract.words import anycast
+from resonate_fleet.member.attempts import Table
+from resonate_fleet.member.bodies import Bodies
+from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.claims import Claims
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.metrics import Metrics
+from resonate_fleet.member.network import Network
+from resonate_fleet.member.registry import Registry
+from resonate_fleet.member.sdk import build
+from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.writes import Writes
 from tests.support.model import Model, ModelWire
 from tests.support.waiting import wait_until_async
-from worker.attempts import Table
-from worker.bodies import Bodies
-from worker.channel import Channel
-from worker.claims import Claims
-from worker.ledger import Ledger
-from worker.metrics import Metrics
-from worker.network import Network
-from worker.registry import Registry
-from worker.sdk import build
-from worker.settings import Settings
-from worker.writes import Writes
 
 
 class HandIntake:

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
+from resonate_fleet.member.attempts import Table
+from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.probes import Probes, Pulse
+from resonate_fleet.member.tracing import NotInstalled, Traces, traces
 from tests.support.model import BlockingModelWire, Model
-from worker.attempts import Table
-from worker.leases import Heart
-from worker.probes import Probes, Pulse
-from worker.tracing import NotInstalled, Traces, traces
 
 
 def test_liveness_asks_for_a_loop_that_turns_and_a_heart_that_beats() -> None:
@@ -43,7 +43,7 @@ def test_readiness_asks_for_the_stream_and_no_drain() -> None:
 
 def test_traces_are_off_or_their_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(traces("off", "me", "g")) is Traces
-    monkeypatch.delitem(sys.modules, "worker.otel", raising=False)
+    monkeypatch.delitem(sys.modules, "resonate_fleet.member.otel", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(NotInstalled, match="WORKER_TRACES is 'otlp', which needs the extra `otel`"):
         traces("otlp", "me", "g")

@@ -15,13 +15,13 @@ from resonate.error import SerializationError
 from resonate.testing import root_context
 from resonate.types import Args
 
-from contract.jobs import Result
+from resonate_fleet.contract.jobs import Result
+from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.bodies import Bodies, ExitedError, UnwritableError
+from resonate_fleet.member.registry import BadFunctions, Registry, load
+from resonate_fleet.member.witness import Witness
 from tests.support import thumbnails
 from worker import functions
-from worker.attempts import Attempt, current
-from worker.bodies import Bodies, ExitedError, UnwritableError
-from worker.registry import BadFunctions, Registry, load
-from worker.witness import Witness
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.attempts import Attempt, current
-from worker.bodies import UnwritableError
-from worker.retries import Retries
+from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.bodies import UnwritableError
+from resonate_fleet.member.retries import Retries
 
 
 def delays(policy: Retries, error: Exception, tries: int) -> list[float | None]:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from worker.threads import Stopped, Threads
+from resonate_fleet.member.threads import Stopped, Threads
 
 word: ContextVar[str] = ContextVar("word", default="none")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from contract.words import TAG_TRACE
-from worker.attempts import Attempt
-from worker.tracing import Traces, traces
+from resonate_fleet.contract.words import TAG_TRACE
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.tracing import Traces, traces
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not installed")
 
@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from worker.otel import OpenTelemetryTraces
+from resonate_fleet.member.otel import OpenTelemetryTraces
 
 SUBMISSION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -4,7 +4,7 @@ Each registers the worker's own functions and cheats at the first claim of chose
 known by the number that their ids end in.
 """
 
-from worker.attempts import Attempt
+from resonate_fleet.member.attempts import Attempt
 
 
 def first_claim_of(attempt: Attempt, number: int) -> bool:

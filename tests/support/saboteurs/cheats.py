@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.requests import Request
+from resonate_fleet.member.writes import Writes
 from tests.support.saboteurs import first_claim_of
-from worker.attempts import Attempt
 from worker.functions import register
-from worker.ledger import Ledger
-from worker.requests import Request
-from worker.writes import Writes
 
 __all__ = ["register"]
 

@@ -1,10 +1,10 @@
 """The member that claims job 1 first renews no lease from then on, nor looks whether it has any."""
 
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.ledger import Ledger
 from tests.support.saboteurs import first_claim_of
-from worker.attempts import Attempt
 from worker.functions import register
-from worker.leases import Heart
-from worker.ledger import Ledger
 
 __all__ = ["register"]
 

@@ -1,0 +1,1 @@
+"""The reference worker fleet for Resonate."""

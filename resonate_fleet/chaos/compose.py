@@ -1,0 +1,257 @@
+"""The Compose place: a project of its own, made from compose.yaml for one run and taken down after.
+
+Facts about Docker that the strikes rest on: `docker kill` and `docker stop` count as stops by
+hand, after which a restart policy does nothing; a process killed inside its container is a crash,
+after which it does. `kill -1` reaches every process of the user but the caller and process 1.
+"""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
+from resonate_fleet.chaos.options import Options
+from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.processes import free_port
+from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.contract.wire import Unreachable, Wire
+
+#: Longest wait for a container to be ready again, in seconds.
+READY_SECONDS: Final = 60.0
+#: What Compose and we wait for a member's drain before it is killed, in seconds.
+STOP_SECONDS: Final = 45
+
+#: Runs inside a member's container and fills its memory, after telling the kernel to take the
+#: member's processes first. Anybody may make a process of their own user more likely to go.
+HOG: Final = """
+import mmap, os, sys
+limit = int(sys.argv[1])
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if int(pid) not in (1, os.getpid()):
+        try:
+            open(f"/proc/{pid}/oom_score_adj", "w").write("1000")
+        except OSError:
+            pass
+# Touched by the kernel as it maps them: the job must not end before its member does.
+flags, held = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE, []
+for _ in range(2 * limit >> 24):
+    held.append(mmap.mmap(-1, 16 << 20, flags=flags))
+sys.exit("twice the limit was taken and nobody was killed")
+"""
+
+
+def open_place(options: Options) -> "ComposePlace":
+    return ComposePlace(options.project)
+
+
+class ComposePlace:
+    """Runs a plan on Docker Compose. Refuses a project that is up already: it is not ours."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self._port = free_port()
+        self._docker = Docker(project, {})
+        self._ours = False
+        self._known: dict[str, Container] = {}
+        self._later: set[asyncio.Task[None]] = set()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.token: str | None = None
+
+    async def start(self, plan: Plan, folder: RunFolder) -> None:
+        env = {
+            "SERVER_HOST_PORT": str(self._port),
+            "STEWARD_HOST_PORT": str(free_port()),
+            "WORKER_LEASE": f"{plan.lease:g}",
+            "WORKER_SLOTS": str(plan.slots),
+        }
+        self._docker = Docker(self._project, env)
+        for service in ("server", "steward", "worker"):
+            if await self._docker.containers(service, all=True):
+                raise PlaceFailed(
+                    f"project {self._project} exists already; "
+                    f"`docker compose -p {self._project} down -v` removes it"
+                )
+        self._ours = True
+        scale = f"worker={plan.members}"
+        await self._docker.compose("up", "--detach", "--wait", "--scale", scale)
+        if not plan.steward:
+            await self._docker.compose("stop", "steward")
+        folder.journal.mkdir(parents=True, exist_ok=True)
+
+    async def find(self, member: str) -> Member | None:
+        """A member's name begins with its container's host name; its last part is of one start.
+
+        What was found is remembered: at the strike one look makes sure that nothing changed.
+        """
+        if member not in self._known:
+            for one in await self._docker.containers("worker"):
+                named = member.startswith(f"{one.host}-")
+                if named and member in await self._docker.log_since(one):
+                    self._known[member] = one
+        known = self._known.get(member)
+        return Member(member, known.id, known.allowed) if known else None
+
+    async def submit(self, options: list[str]) -> int:
+        await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
+        return 0
+
+    async def strike(self, fault: Fault, member: Member) -> str:
+        one = await self._look_again(member)
+        if fault == "kill":
+            return await self._kill(one)
+        if fault == "out-of-memory":
+            return await self._fill(one)
+        if fault == "terminate":
+            self._do_later(self._stop_and_start(one))
+            return f"docker stop {one.name}"
+        if fault == "pause":
+            await self._freeze(one)
+            return f"docker pause {one.name}"
+        if fault == "partition":
+            await self._docker.run("network", "disconnect", self._backend, one.id)
+            return f"{one.name} left {self._backend}"
+        raise PlaceFailed(f"{fault} is not done to a container")
+
+    async def heal(self, fault: Fault, member: Member) -> str:
+        if fault == "pause":
+            await self._docker.run("unpause", member.handle)
+            return "thawed"
+        network = ("network", "connect", "--alias", "worker", self._backend)
+        await self._docker.run(*network, member.handle)
+        return f"back on {self._backend}"
+
+    async def restart_server(self, away: float) -> str:
+        (server,) = await self._docker.containers("server")
+        self._check(server)
+        answer = await self._take_away(server, away) if away else await self._kill(server)
+        async with Wire(self.url, self.token, timeout=2.0) as wire:
+            try:
+                await wire.wait_ready(READY_SECONDS)
+            except Unreachable as silent:
+                raise PlaceFailed(f"the server did not come back: {silent}") from None
+        return answer
+
+    async def rolling_restart(self) -> str:
+        """As a deployment does it: stop in order, start, wait for health, then the next."""
+        members = await self._docker.containers("worker")
+        for one in members:
+            self._check(one)
+            await self._stop_and_start(one)
+            await self._healthy(one)
+        return f"{len(members)} replicas stopped and started, one at a time"
+
+    async def scale(self, members: int) -> str:
+        scale = ("--scale", f"worker={members}")
+        await self._docker.compose(
+            "up", "--detach", "--wait", "--no-deps", "--no-recreate", *scale, "worker"
+        )
+        return f"{len(await self._docker.containers('worker'))} replicas are up"
+
+    async def settle(self) -> None:
+        """A container that has only just been started may miss the signal to stop: it is let in."""
+        await self._finish_later()
+        for one in await self._docker.containers("worker"):
+            with suppress(PlaceFailed):
+                await self._healthy(one)
+        await self._docker.compose("stop", "worker")
+
+    async def collect(self, folder: RunFolder) -> None:
+        (keeper, *_) = await self._docker.containers("steward", all=True)
+        await self._docker.run("cp", f"{keeper.id}:/journal/.", str(folder.journal))
+        folder.logs.mkdir(parents=True, exist_ok=True)
+        _write(folder.logs / "compose.log", await self._docker.logs())
+
+    async def stop(self) -> None:
+        if not self._ours:
+            return
+        self._ours = False
+        for task in self._later:
+            task.cancel()
+        await self._docker.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+    # One container.
+
+    @property
+    def _backend(self) -> str:
+        return f"{self._project}_backend"
+
+    async def _look_again(self, member: Member) -> Container:
+        (one,) = await self._docker.inspect(member.handle)
+        self._check(one)
+        if one.status != "running" or one.started != self._known[member.member].started:
+            raise PlaceFailed(f"{one.name} is {one.status} and no longer {member.member}")
+        return one
+
+    def _check(self, one: Container) -> None:
+        """Strike nothing of another project, nor what has not opted in."""
+        if one.labels.get(PROJECT_LABEL) != self._project:
+            raise PlaceFailed(f"{one.name} is not of project {self._project}")
+        if not one.allowed:
+            raise PlaceFailed(f"{one.name} has not opted in")
+
+    async def _kill(self, one: Container) -> str:
+        """A crash: the restart policy starts the container again. The shell dies with it."""
+        with suppress(PlaceFailed):
+            await self._docker.run("exec", one.id, "sh", "-c", "kill -9 -1")
+        return f"kill -9 inside {one.name}"
+
+    async def _take_away(self, one: Container, seconds: float) -> str:
+        """A stop by hand, which no restart policy undoes."""
+        await self._docker.run("kill", one.id)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._docker.run("start", one.id)
+        return f"docker kill {one.name}, docker start after {seconds:g} s"
+
+    async def _freeze(self, one: Container) -> None:
+        """Freezing fails now and then while something, such as a health check, starts inside."""
+        for patience in (0.1, 0.3, None):
+            try:
+                await self._docker.run("pause", one.id)
+            except PlaceFailed as failed:
+                if patience is None or "unable to freeze" not in str(failed):
+                    raise
+                await asyncio.sleep(patience)
+            else:
+                return
+
+    async def _fill(self, one: Container) -> str:
+        if not one.memory:
+            raise PlaceFailed(f"{one.name} has no memory limit")
+        told = ""
+        try:
+            await self._docker.run("exec", one.id, "python", "-IS", "-c", HOG, str(one.memory))
+        except PlaceFailed as failed:
+            told = str(failed)
+        if ": exit code 1:" in told:  # its own end; killed, it ends with 137
+            raise PlaceFailed(f"{one.name}: its memory limit is not enforced")
+        return f"memory of {one.name} filled to its limit of {one.memory >> 20} MB"
+
+    async def _stop_and_start(self, one: Container) -> None:
+        await self._docker.run("stop", "--time", str(STOP_SECONDS), one.id)
+        await self._docker.run("start", one.id)
+
+    async def _healthy(self, one: Container) -> None:
+        end = asyncio.get_running_loop().time() + READY_SECONDS
+        asked = ("inspect", "--format", "{{json .State.Health.Status}}", one.id)
+        while json.loads(await self._docker.run(*asked)) != "healthy":
+            if asyncio.get_running_loop().time() >= end:
+                raise PlaceFailed(f"{one.name} is not healthy after {READY_SECONDS:g} s")
+            await asyncio.sleep(0.1)
+
+    def _do_later(self, what: Coroutine[Any, Any, None]) -> None:
+        """Begin what takes its time; `settle` waits for it."""
+        self._later.add(asyncio.create_task(what))
+
+    async def _finish_later(self) -> None:
+        if self._later:
+            await asyncio.gather(*self._later)
+            self._later.clear()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

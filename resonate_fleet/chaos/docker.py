@@ -1,0 +1,115 @@
+"""The `docker` command as a run uses it, and what it tells of a container."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from resonate_fleet.chaos.place import PlaceFailed
+
+#: Longest wait for one command, in seconds: images may have to be built or fetched first.
+COMMAND_SECONDS: Final = 600.0
+PROJECT_LABEL: Final = "com.docker.compose.project"
+SERVICE_LABEL: Final = "com.docker.compose.service"
+#: A container that may be struck carries this label with this value.
+OPT_IN: Final = ("fleet.chaos", "allowed")
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """A container as `docker inspect` shows it. `memory` is its limit in bytes, 0 for none."""
+
+    id: str
+    name: str
+    host: str
+    status: str
+    started: str
+    memory: int
+    labels: dict[str, str]
+
+    @property
+    def allowed(self) -> bool:
+        return self.labels.get(OPT_IN[0]) == OPT_IN[1]
+
+
+class Docker:
+    """Runs `docker` and `docker compose` for one project. `env` goes to Compose's own variables.
+
+    The Compose files are those of the working directory, or those that COMPOSE_FILE names.
+    """
+
+    def __init__(self, project: str, env: Mapping[str, str]) -> None:
+        self.project = project
+        self._env = {**os.environ, **env}
+
+    async def run(self, *args: str, seconds: float = COMMAND_SECONDS) -> str:
+        """Return what `docker args...` printed.
+
+        Raises:
+            PlaceFailed: it ended with a failure, or not in time; the message ends as it ended.
+        """
+        if shutil.which("docker") is None:
+            raise PlaceFailed("docker is not installed here")
+        process = await asyncio.create_subprocess_exec(
+            "docker",
+            *args,
+            env=self._env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), seconds)
+        except (TimeoutError, asyncio.CancelledError) as over:
+            process.kill()
+            await process.wait()
+            if isinstance(over, TimeoutError):
+                raise PlaceFailed(f"docker {' '.join(args)}: not in {seconds:g} s") from None
+            raise
+        if process.returncode != 0:
+            told = " | ".join(err.decode(errors="replace").strip().splitlines()[-3:])
+            raise PlaceFailed(f"docker {' '.join(args)}: exit code {process.returncode}: {told}")
+        return out.decode(errors="replace").strip()
+
+    async def compose(self, *args: str) -> str:
+        return await self.run("compose", "--project-name", self.project, *args)
+
+    async def containers(self, service: str, *, all: bool = False) -> list[Container]:
+        """Return the project's containers of a service: those that are up, or all."""
+        labels = (f"label={PROJECT_LABEL}={self.project}", f"label={SERVICE_LABEL}={service}")
+        filters = [word for label in labels for word in ("--filter", label)]
+        ids = (await self.run("ps", *(["--all"] if all else []), "--quiet", *filters)).split()
+        return await self.inspect(*ids) if ids else []
+
+    async def inspect(self, *ids: str) -> list[Container]:
+        raw: list[dict[str, Any]] = msgspec.json.decode(await self.run("inspect", *ids))
+        return [_container(one) for one in raw]
+
+    async def log_since(self, container: Container) -> str:
+        """Return what the container has logged since it was started last."""
+        process = await asyncio.create_subprocess_exec(
+            *("docker", "logs", "--since", container.started, container.id),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        return out.decode(errors="replace")
+
+    async def logs(self) -> bytes:
+        """Return the logs of all services."""
+        return (await self.compose("logs", "--no-color", "--timestamps")).encode()
+
+
+def _container(raw: dict[str, Any]) -> Container:
+    return Container(
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        host=raw["Config"]["Hostname"],
+        status=raw["State"]["Status"],
+        started=raw["State"]["StartedAt"],
+        memory=raw["HostConfig"]["Memory"],
+        labels=raw["Config"]["Labels"] or {},
+    )

@@ -1,0 +1,159 @@
+"""The local place: strikes on a fleet of processes that this run started itself."""
+
+import asyncio
+import signal
+from typing import Self
+
+from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.processes import LocalFleet, LocalMember
+from resonate_fleet.chaos.scenario import LASTING
+from resonate_fleet.chaos.shape import OPT_IN, Shape
+from resonate_fleet.contract.run import Fault, Plan, RunFolder
+
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "out-of-memory": signal.SIGKILL,
+    "terminate": signal.SIGTERM,
+    "pause": signal.SIGSTOP,
+}
+
+
+class LocalPlace:
+    """Runs a plan on processes. `server_bin` is a real server's binary, else the embedded one."""
+
+    def __init__(self, server_bin: str | None = None, drain: float = 30.0) -> None:
+        self._server_bin = server_bin
+        self._drain = drain
+        self._fleet: LocalFleet | None = None
+        #: Places under a lasting fault, by handle: they may leave the fleet before it is healed.
+        self._frozen: dict[str, LocalMember] = {}
+        self.url = ""
+        self.token: str | None = None
+
+    @classmethod
+    def over(cls, fleet: LocalFleet) -> Self:
+        """Return the place that a fleet makes which somebody else has started."""
+        place = cls()
+        place._fleet, place.url = fleet, fleet.url
+        return place
+
+    @property
+    def fleet(self) -> LocalFleet:
+        if self._fleet is None:
+            raise PlaceFailed("the fleet has not been started")
+        return self._fleet
+
+    async def start(self, plan: Plan, folder: RunFolder) -> None:
+        shape = Shape(
+            members=plan.members,
+            slots=plan.slots,
+            lease=plan.lease,
+            drain=self._drain,
+            steward=plan.steward,
+            gates=any(strike.fault == "partition" for strike in plan.strikes),
+            server_bin=self._server_bin,
+        )
+        fleet = LocalFleet(shape, folder.root)
+        try:
+            await fleet.__aenter__()
+        except StartFailed as failed:
+            raise PlaceFailed(str(failed)) from None
+        self._fleet = fleet
+        self.url = fleet.url
+
+    async def find(self, member: str) -> Member | None:
+        for name, one in self.fleet.members.items():
+            if one.member == member:
+                return Member(member, name, _opted_in(one))
+        return None
+
+    async def submit(self, options: list[str]) -> int:
+        client = await self.fleet.client(*options)
+        try:
+            return await client.wait()
+        finally:
+            await client.stop(5)
+
+    async def strike(self, fault: Fault, member: Member) -> str:
+        place = self._place(member)
+        child = place.child
+        if fault in LASTING:
+            self._frozen[member.handle] = place
+        if fault == "partition":
+            for gate in place.gates:
+                gate.close_door()
+            return f"{len(place.gates)} gates of {place.name} are shut"
+        number = SIGNALS[fault]
+        if child is None or not child.send(number):
+            raise PlaceFailed(f"{member.member} had ended by itself")
+        if number != signal.SIGKILL:
+            return f"{number.name} to process {child.process}"
+        code = await child.wait()
+        return f"{number.name} to process {child.process}: exit code {128 - code}"
+
+    async def heal(self, fault: Fault, member: Member) -> str:
+        place = self._frozen.pop(member.handle, None)
+        if place is None or place.child is None:
+            return "nothing to heal"
+        if fault == "partition":
+            for gate in place.gates:
+                gate.open_door()
+            return f"{len(place.gates)} gates of {place.name} are open"
+        place.child.send(signal.SIGCONT)
+        return f"SIGCONT to process {place.child.process}"
+
+    async def restart_server(self, away: float) -> str:
+        try:
+            return await self.fleet.restart_server(away)
+        except StartFailed as failed:
+            raise PlaceFailed(str(failed)) from None
+
+    async def rolling_restart(self) -> str:
+        before = list(self.fleet.members.values())
+        try:
+            for place in before:
+                old = place.member
+                if place.child is not None:
+                    place.child.send(signal.SIGTERM)
+                await self.fleet.wait_replaced(place.name, old)
+        except StartFailed as failed:
+            raise PlaceFailed(str(failed)) from None
+        return f"{len(before)} members ended and were started again, one at a time"
+
+    async def scale(self, members: int) -> str:
+        before = len(self.fleet.members)
+        try:
+            await self.fleet.scale(members)
+        except StartFailed as failed:
+            raise PlaceFailed(str(failed)) from None
+        return f"from {before} to {members} members"
+
+    async def settle(self) -> None:
+        await self.fleet.scale(0)
+
+    async def collect(self, folder: RunFolder) -> None:
+        """The journals were written into the run's folder from the start."""
+
+    async def stop(self) -> None:
+        if self._fleet is not None:
+            fleet, self._fleet = self._fleet, None
+            await asyncio.shield(fleet.stop())
+
+    def _place(self, member: Member) -> LocalMember:
+        """Return what is to be struck, looked at once more: ours, up, and still the same."""
+        place = self.fleet.members.get(member.handle)
+        if place is None or place.member != member.member:
+            raise PlaceFailed(f"{member.member} is gone")
+        if not _opted_in(place):
+            raise PlaceFailed(f"{member.member} has not opted in")
+        return place
+
+
+def _opted_in(place: LocalMember) -> bool:
+    """A child of this very process that runs and whose own environment holds the opt-in."""
+    child = place.child
+    if child is None or not child.running:
+        return False
+    env = child.environment()
+    return all(env.get(key) == value for key, value in OPT_IN.items())

@@ -1,0 +1,136 @@
+"""Looks at a run through the server alone: who holds what, how far it is, what has ended."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from resonate_fleet.chaos.triggers import Hold, View
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.run import Plan, PlannedJob, Record, Records
+from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
+
+#: Jobs without a lease that are asked for in one look, in turn.
+SWEEP: Final = 2
+
+
+class Looker:
+    """Remembers what earlier looks showed, so that each costs few requests.
+
+    A lease's age is counted from the last look that did not see it yet, never from a member's
+    clock: after a time without looks, as while the server was away, it counts as old, since its
+    member may have given it up meanwhile.
+    """
+
+    def __init__(self, wire: Wire, plan: Plan, now: Callable[[], float] = time.monotonic) -> None:
+        self._wire = wire
+        self._now = now
+        self._jobs = {job.id: job for job in plan.jobs}
+        self._open = dict.fromkeys(self._jobs)
+        self._seen: dict[tuple[str, int], float] = {}
+        self._steps: dict[str, int] = {}
+        self._began = self._last = now()
+        self.parked: set[str] = set()
+
+    def begin(self) -> None:
+        """The load begins now."""
+        self._began = self._now()
+
+    async def held(self) -> list[Task]:
+        """Return the run's acquired tasks just now."""
+        held = [task async for task in self._wire.all_tasks("acquired")]
+        return [task for task in held if root_of(task.id) in self._jobs]
+
+    async def look(self) -> View:
+        """Return how things stand.
+
+        Raises:
+            Unreachable: the server does not answer.
+        """
+        held = await self.held()
+        seen = self._now()
+        working = {root_of(task.id) for task in held}
+        await self._settle(working)
+        leases = {(task.id, task.version) for task in held}
+        self._seen = {key: at for key, at in self._seen.items() if key in leases}
+        holds = [await self._hold(task, seen) for task in held if task.pid]
+        self._last = seen
+        return View(
+            elapsed=seen - self._began,
+            total=len(self._jobs),
+            holds=tuple(holds),
+            ended=frozenset(self._jobs.keys() - self._open.keys()),
+        )
+
+    async def _settle(self, working: set[str]) -> None:
+        """Take off the list what has ended: what was held at the last look first, then in turn."""
+        before = {root_of(key[0]) for key in self._seen}
+        asked = [job for job in before - working if job in self._open]
+        idle = [job for job in self._open if job not in working and job not in before]
+        for job in [*asked, *idle[:SWEEP]]:
+            self._open.pop(job)
+            if not await self._ended(job):
+                self._open[job] = None  # to the end of the line
+
+    async def _ended(self, job: str) -> bool:
+        promise = await self._wire.promise(job)
+        if promise is None:
+            return False
+        if promise.state != "pending":
+            return True
+        task = await self._wire.task(job)
+        if task is not None and task.state == "halted":
+            self.parked.add(job)
+            return True
+        return False
+
+    async def _hold(self, task: Task, seen: float) -> Hold:
+        since = self._seen.setdefault((task.id, task.version), self._last)
+        job = self._jobs[root_of(task.id)]
+        part = await self._part(job, seen - since)
+        return Hold(task=task.id, version=task.version, member=task.pid or "", part=part)
+
+    async def _part(self, job: PlannedJob, age: float) -> float:
+        """Steps done, where the job has steps, else the lease's age against the cost."""
+        if job.steps == 0:
+            return min(age / job.cost, 1.0) if job.cost else 1.0
+        done = self._steps.get(job.id, 0)
+        while done < job.steps and await self._step_done(job.id, done + 1):
+            done += 1
+        self._steps[job.id] = done
+        return done / job.steps
+
+    async def _step_done(self, job: str, number: int) -> bool:
+        promise = await self._wire.promise(f"{job}:{number}")
+        return promise is not None and promise.state != "pending"
+
+
+async def records(wire: Wire, plan: Plan, server: str) -> Records:
+    """Return what the server says of the run's jobs and of their children.
+
+    Raises:
+        Unreachable: the server does not answer.
+    """
+    wanted = {job.id for job in plan.jobs}
+    promises: list[Promise] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await wire.search_promises(cursor=cursor)
+        promises += [promise for promise in page if root_of(promise.id) in wanted]
+        if cursor is None:
+            break
+    tasks: dict[str, Task] = {}
+    for state in ("pending", "acquired", "suspended", "fulfilled", "halted"):
+        async for task in wire.all_tasks(state):
+            if root_of(task.id) in wanted:
+                tasks[task.id] = task
+    found = [Record(promise=promise, task=tasks.get(promise.id)) for promise in promises]
+    return Records(at=time.time(), server=server, records=found)
+
+
+async def finished_by_victim(wire: Wire, task: str, version: int) -> bool | None:
+    """Say whether a task is fulfilled at `version`; None where the server does not answer."""
+    try:
+        found = await wire.task(task)
+    except Unreachable:
+        return None
+    return found is not None and found.state == "fulfilled" and found.version == version

@@ -1,0 +1,103 @@
+"""What a place is: somewhere a fleet runs and can be struck. One adapter each."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol, get_args
+
+from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
+
+#: What each place can do. A scenario that asks for more is refused when it is planned.
+CAN: Final[dict[Place, frozenset[Fault]]] = {
+    "processes": frozenset(get_args(Fault)),
+    "compose": frozenset(get_args(Fault)),
+    "kubernetes": frozenset(
+        {"kill", "terminate", "server-restart", "rolling-restart", "scale", "out-of-memory"}
+    ),
+}
+
+#: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment
+#: starts another server pod at once, whoever ends the one there is.
+CANNOT_LAST: Final[dict[Place, frozenset[Fault]]] = {
+    "processes": frozenset(),
+    "compose": frozenset(),
+    "kubernetes": frozenset({"server-restart"}),
+}
+
+#: Where a strike takes longer to land, jobs last longer: costs, deadline and promised seconds are
+#: multiplied by this, and the rate divided. Otherwise a job's second half may be over before an
+#: engine has acted. Leases stay as they are.
+PACE: Final[dict[Place, float]] = {"processes": 1.0, "compose": 2.0, "kubernetes": 10.0}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member that is up. `member` is its name on the server (the pid of its leases).
+
+    `handle` is how the place knows it: a process's place in the fleet, a container, a pod.
+    `allowed`: it carries the opt-in to be struck.
+    """
+
+    member: str
+    handle: str
+    allowed: bool
+
+
+class PlaceFailed(Exception):  # noqa: N818 - what the place answered when it could not
+    """The place could not do what was asked; the message says what it answered."""
+
+
+class Adapter(Protocol):
+    """A place, seen from a run. All that takes time is awaited; answers are words for the journal.
+
+    `start` brings up the fleet of `plan` (or makes sure that it is up) and returns when all
+    members are ready. `stop` leaves nothing of ours behind and may be called at any time.
+    """
+
+    #: Address of the server as seen from here, after `start`.
+    url: str
+    token: str | None
+
+    async def start(self, plan: Plan, folder: RunFolder) -> None: ...
+
+    async def find(self, member: str) -> Member | None:
+        """Return the member of that name if it is up just now, its opt-in as it is just now."""
+        ...
+
+    async def submit(self, options: list[str]) -> int:
+        """Run `python -m client options...`, which sends the plan's jobs; return its exit code."""
+        ...
+
+    async def strike(self, fault: Fault, member: Member) -> str:
+        """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
+
+        Raises:
+            PlaceFailed: it was not done.
+        """
+        ...
+
+    async def heal(self, fault: Fault, member: Member) -> str:
+        """End a lasting fault (pause, partition)."""
+        ...
+
+    async def restart_server(self, away: float) -> str:
+        """Kill the server; after `away` seconds see that it is there again, on its store."""
+        ...
+
+    async def rolling_restart(self) -> str:
+        """Replace every member in turn, each ready before the next goes."""
+        ...
+
+    async def scale(self, members: int) -> str: ...
+
+    async def settle(self) -> None:
+        """After the run: end the members in order where the fleet is the run's own.
+
+        What they still do while they end is then in the records; a fleet that only lent itself
+        is left as it is.
+        """
+        ...
+
+    async def collect(self, folder: RunFolder) -> None:
+        """Bring the journals of all processes into `folder.journal`."""
+        ...
+
+    async def stop(self) -> None: ...

@@ -1,0 +1,236 @@
+"""Scenario and seed in, plan out. Pure: the same in, the same out, nothing is touched."""
+
+import random
+from typing import Final
+
+import msgspec
+
+from resonate_fleet.chaos.place import CAN, CANNOT_LAST, PACE
+from resonate_fleet.chaos.scenario import LASTING, ON_A_MEMBER, BadScenario, Scenario, Strike, When
+from resonate_fleet.contract.run import Fault, Place, Plan, PlannedJob, PlannedStrike
+from resonate_fleet.contract.words import DEFAULT_GROUP
+
+#: Costs are drawn to this many digits: what is printed is what is asked for.
+DIGITS: Final = 3
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A strike of a plan in full: `strike` is its number, `when` its trigger with nothing open.
+
+    `job` is the id behind `when.job`. `seconds`: how long a lasting fault lasts, 0 for none.
+    `to`: how many members a scaling leaves; `back`: how many there are after its `seconds`.
+    `draw`, 0 to 1, picks among candidates where the trigger names none.
+    """
+
+    strike: int
+    fault: Fault
+    when: When
+    job: str = ""
+    attempt: int = 0
+    seconds: float = 0.0
+    to: int = 0
+    back: int = 0
+    draw: float = 0.0
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan with all that a run needs beside it: triggers, and the options of its client."""
+
+    plan: Plan
+    orders: list[Order]
+    client: list[str]
+
+
+def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script:
+    """Return the plan with what belongs to it.
+
+    Raises:
+        BadScenario: the scenario asks for what the place cannot do.
+    """
+    return Script(
+        plan=plan(scenario, seed, place, tag),
+        orders=orders(scenario, seed, tag),
+        client=client_options(_paced(scenario, place), seed, tag),
+    )
+
+
+def _paced(scenario: Scenario, place: Place) -> Scenario:
+    """Return the scenario at the pace of the place."""
+    pace = PACE[place]
+    low, high = scenario.load.cost
+    seconds = scenario.promises.recovery_seconds
+    change = msgspec.structs.replace
+    return change(
+        scenario,
+        deadline=scenario.deadline * pace,
+        load=change(
+            scenario.load,
+            cost=(round(low * pace, DIGITS), round(high * pace, DIGITS)),
+            rate=round(scenario.load.rate / pace, DIGITS),
+        ),
+        promises=change(
+            scenario.promises,
+            recovery_seconds=None if seconds is None else seconds * pace,
+        ),
+    )
+
+
+def client_options(scenario: Scenario, seed: int, tag: str = "") -> list[str]:
+    """Return the options under which a client sends exactly the plan's jobs.
+
+    The client draws costs from the seed by the same rule as `_jobs`, and numbers ids likewise.
+    """
+    load = scenario.load
+    return [
+        f"--count={load.count}",
+        f"--function={load.function}",
+        f"--cost={load.cost[0]}..{load.cost[1]}",
+        f"--seed={seed}",
+        f"--rate={load.rate:g}",
+        f"--group={DEFAULT_GROUP}",
+        f"--id-prefix={prefix(scenario, seed, tag)}",
+        *([f"--steps={load.steps}"] if load.steps else []),
+    ]
+
+
+def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
+    """Return what a run of `scenario` with `seed` at `place` is going to do.
+
+    Job ids are made of the scenario's name, the seed and `tag`: the same plan sent twice to one
+    server is one load. Another `tag` makes it another.
+
+    Raises:
+        BadScenario: the scenario asks for what the place cannot do.
+    """
+    _refuse(scenario, place)
+    scenario = _paced(scenario, place)
+    jobs = _jobs(scenario, seed, tag)
+    return Plan(
+        scenario=scenario.name,
+        seed=seed,
+        place=place,
+        members=scenario.fleet.members,
+        slots=scenario.fleet.slots,
+        lease=scenario.fleet.lease,
+        steward=scenario.fleet.steward,
+        deadline=scenario.deadline,
+        jobs=jobs,
+        strikes=[_planned(order) for order in orders(scenario, seed, tag)],
+        promises=scenario.promises,
+    )
+
+
+def orders(scenario: Scenario, seed: int, tag: str = "") -> list[Order]:
+    """Return the strikes of that plan with their triggers."""
+    found: list[Order] = []
+    for at, strike in enumerate(scenario.strikes):
+        draws = _stream(scenario, seed, f"strike {at}")
+        found.extend(_expand(scenario, strike, prefix(scenario, seed, tag), draws))
+    return [msgspec.structs.replace(order, strike=at) for at, order in enumerate(found)]
+
+
+def _refuse(scenario: Scenario, place: Place) -> None:
+    asked = {strike.fault for strike in scenario.strikes}
+    can = ", ".join(sorted(CAN[place]))
+    wrong = [
+        f"{scenario.name}: {place} cannot do {fault}; accepted: {can}"
+        for fault in sorted(asked - CAN[place])
+    ]
+    lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
+    wrong += [
+        f"{scenario.name}: {place} cannot do {fault} with seconds; accepted: none"
+        for fault in sorted(lasting & CANNOT_LAST[place])
+    ]
+    if wrong:
+        raise BadScenario(wrong)
+
+
+def _stream(scenario: Scenario, seed: int, what: str) -> random.Random:
+    """A source of its own for each use, so that one more strike leaves the costs as they were."""
+    return random.Random(f"{scenario.name}/{seed}/{what}")
+
+
+def prefix(scenario: Scenario, seed: int, tag: str = "") -> str:
+    """What the ids of the run's jobs begin with."""
+    return f"{scenario.name}-{seed}{tag}"
+
+
+def _id(begin: str, number: int) -> str:
+    """Ids sort in the order of their numbers, as members that pull take the oldest first."""
+    return f"{begin}-{number:05d}"
+
+
+def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
+    load = scenario.load
+    low, high = load.cost
+    chance = random.Random(seed)  # the client's own rule, so that `--seed` makes these costs there
+    return [
+        PlannedJob(
+            id=_id(prefix(scenario, seed, tag), at + 1),
+            at=round(at / load.rate, DIGITS) if load.rate else 0.0,
+            function=load.function,
+            cost=round(low + (high - low) * chance.random(), DIGITS),
+            group=DEFAULT_GROUP,
+            steps=load.steps,
+        )
+        for at in range(load.count)
+    ]
+
+
+def _expand(scenario: Scenario, strike: Strike, begin: str, draws: random.Random) -> list[Order]:
+    """One order for each time that the strike is to be done."""
+    when = strike.when
+    job = when.job
+    if job == 0:
+        job = draws.randint(1, scenario.load.count)
+    times = when.times if when.every is not None else when.attempts
+    return [
+        Order(
+            strike=0,
+            fault=strike.fault,
+            when=_at_turn(when, job, turn),
+            job=_id(begin, job) if job else "",
+            attempt=turn if job else 0,
+            seconds=round(strike.seconds or (strike.leases or 0) * scenario.fleet.lease, DIGITS),
+            to=strike.to or 0,
+            back=scenario.fleet.members,
+            draw=round(draws.random(), 6),
+        )
+        for turn in range(1, times + 1)
+    ]
+
+
+def _at_turn(when: When, job: int | None, turn: int) -> When:
+    """The trigger of the `turn`-th time: every 5 s becomes after 5, 10, 15 s."""
+    if when.every is not None:
+        return When(after=round(when.every * turn, DIGITS))
+    return msgspec.structs.replace(when, job=job, attempts=1)
+
+
+def _planned(order: Order) -> PlannedStrike:
+    return PlannedStrike(
+        strike=order.strike, fault=order.fault, trigger=trigger_words(order), target=_target(order)
+    )
+
+
+def trigger_words(order: Order) -> str:
+    """Return the trigger as a sentence's beginning."""
+    when = order.when
+    if order.job:
+        again = f" in attempt {order.attempt}" if order.attempt > 1 else ""
+        return f"when {order.job} is {when.part:.0%} done{again}"
+    if when.done is not None:
+        return f"when {when.done:.0%} of the jobs are done"
+    return f"{when.after:g} s after the start"
+
+
+def _target(order: Order) -> str:
+    lasting = f" for {order.seconds:g} s" if order.fault in LASTING else ""
+    if order.fault in ON_A_MEMBER:
+        return ("its holder" if order.job else "a busy member") + lasting
+    if order.fault == "scale":
+        then = f" for {order.seconds:g} s, then to {order.back}" if order.seconds else ""
+        return f"to {order.to} members{then}"
+    if order.fault == "server-restart":
+        return f"the server, away for {order.seconds:g} s" if order.seconds else "the server"
+    return "every member in turn"

@@ -1,0 +1,179 @@
+"""The pods of a fleet, kept up to date by a watch, and their logs, which are the journals."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from resonate_fleet.chaos.cluster import Cluster, Gone, Object
+from resonate_fleet.chaos.place import PlaceFailed
+
+LABEL: Final = "app.kubernetes.io/part-of=resonate-fleet"
+NAME_LABEL: Final = "app.kubernetes.io/name"
+#: A pod that may be struck carries this label with this value.
+OPT_IN: Final = ("fleet.chaos", "allowed")
+#: Seconds before a watch or a log that ended is opened again.
+AGAIN_SECONDS: Final = 0.2
+
+
+class Pod(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod as a run needs it. `app` is its part in the fleet; `leaving`: it is being deleted."""
+
+    name: str
+    uid: str
+    app: str
+    allowed: bool
+    ready: bool
+    leaving: bool
+
+
+def read_pod(raw: Object) -> Pod:
+    meta = raw["metadata"]
+    labels: dict[str, str] = meta.get("labels") or {}
+    conditions = raw.get("status", {}).get("conditions") or []
+    return Pod(
+        name=meta["name"],
+        uid=meta["uid"],
+        app=labels.get(NAME_LABEL, ""),
+        allowed=labels.get(OPT_IN[0]) == OPT_IN[1],
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+        leaving="deletionTimestamp" in meta,
+    )
+
+
+class Pods:
+    """Follows pods and the logs of those in `journal_apps` until closed.
+
+    Each log goes line by line into a file of `folder`, so that what a pod has said outlives it.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, journal_apps: tuple[str, ...]) -> None:
+        self._cluster = cluster
+        self._folder = folder
+        self._apps = journal_apps
+        self._pods: dict[str, Pod] = {}
+        #: Name of the member that runs in a pod now, by pod.
+        self.members: dict[str, str] = {}
+        #: What a pod said it runs with, by pod.
+        self.settings: dict[str, dict[str, Any]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+
+    async def open(self) -> None:
+        """List the pods once, then keep following them."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        version = await self._list()
+        self._tasks[""] = asyncio.create_task(self._follow(version))
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def of(self, app: str) -> list[Pod]:
+        """Return the pods of a part of the fleet that are not being deleted."""
+        return [pod for pod in self._pods.values() if pod.app == app and not pod.leaving]
+
+    def get(self, name: str) -> Pod | None:
+        return self._pods.get(name)
+
+    def silent(self, name: str) -> bool:
+        """Tell whether a pod is gone and its log has been read to the end."""
+        task = self._tasks.get(name)
+        return name not in self._pods and (task is None or task.done())
+
+    async def until(self, true: Callable[["Pods"], bool], seconds: float, what: str) -> None:
+        """Wait until `true(self)`.
+
+        Raises:
+            PlaceFailed: it did not become so in time.
+        """
+        end = asyncio.get_running_loop().time() + seconds
+        while not true(self):
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise PlaceFailed(f"{what}: not within {seconds:g} s")
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), min(left, 0.5))
+
+    # The watch.
+
+    async def _list(self) -> str:
+        listed = await self._cluster.get(self._cluster.pods(), labelSelector=LABEL)
+        found = {pod.name: pod for pod in map(read_pod, listed.get("items", []))}
+        for name in self._pods.keys() - found.keys():
+            self._drop(name)
+        for pod in found.values():
+            self._take(pod)
+        return str(listed["metadata"]["resourceVersion"])
+
+    async def _follow(self, version: str) -> None:
+        path = self._cluster.pods()
+        while True:
+            try:
+                async for event in self._cluster.watch(path, version, labelSelector=LABEL):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    self._happened(event)
+            except Gone:
+                version = ""
+            await asyncio.sleep(AGAIN_SECONDS)
+            with suppress(PlaceFailed):
+                version = await self._list()
+
+    def _happened(self, event: Object) -> None:
+        if event["type"] == "BOOKMARK":
+            return
+        pod = read_pod(event["object"])
+        if event["type"] == "DELETED":
+            self._drop(pod.name)
+        else:
+            self._take(pod)
+
+    def _take(self, pod: Pod) -> None:
+        self._pods[pod.name] = pod
+        self._changed.set()
+        if pod.app in self._apps and pod.name not in self._tasks:
+            self._tasks[pod.name] = asyncio.create_task(self._keep_log(pod.name))
+
+    def _drop(self, name: str) -> None:
+        """The pod is gone; its log is read to the end by the task that reads it."""
+        self._pods.pop(name, None)
+        self._changed.set()
+
+    # Logs.
+
+    async def _keep_log(self, pod: str) -> None:
+        """Write the log of one pod; a container that starts again continues in the same file."""
+        last = 0.0
+        with (self._folder / f"{pod}.jsonl").open("ab", buffering=0) as file:
+            while True:
+                known = last  # a log opened anew begins from its start
+                async for line in self._cluster.log(pod, follow="true"):
+                    at = self._line(pod, line)
+                    if at is not None and at > known:
+                        last = max(last, at)
+                        file.write(line + b"\n")
+                if pod not in self._pods:
+                    return
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    def _line(self, pod: str, line: bytes) -> float | None:
+        """Return the time of a log line of ours, None for anything else; note who speaks."""
+        try:
+            fields = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            return None
+        if not isinstance(fields, dict) or not isinstance(fields.get("at"), int | float):
+            return None
+        if fields.get("action") == "settings":
+            self.settings[pod] = fields
+        if fields.get("action") == "member.started":
+            self.members[pod] = str(fields.get("who"))
+            self._changed.set()
+        return float(fields["at"])

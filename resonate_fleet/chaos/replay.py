@@ -1,0 +1,115 @@
+"""A run again: the same jobs struck at the same points, and what came out otherwise."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from resonate_fleet.chaos import scenario as scenarios
+from resonate_fleet.chaos.plan import Order, Script, script
+from resonate_fleet.chaos.scenario import BadScenario, Scenario, When
+from resonate_fleet.contract.journal import Struck, read_folder
+from resonate_fleet.contract.run import Plan, RunFolder
+
+#: Copy of the scenario in a run folder.
+SCENARIO_FILE: Final = "scenario.toml"
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run as its folder tells it."""
+
+    scenario: Scenario
+    plan: Plan
+    strikes: list[Struck]
+
+
+def load(root: Path) -> Recorded:
+    """Read an earlier run's folder.
+
+    Raises:
+        BadScenario: something that a replay needs is not there.
+    """
+    folder = RunFolder(root)
+    try:
+        plan = msgspec.json.decode(folder.plan.read_bytes(), type=Plan)
+        text = (root / SCENARIO_FILE).read_text(encoding="utf-8")
+    except (OSError, msgspec.DecodeError) as error:
+        raise BadScenario([f"{root} is not the folder of a chaos run: {error}"]) from None
+    scenario = scenarios.parse(text, f"{plan.scenario}.toml")
+    return Recorded(scenario=scenario, plan=plan, strikes=strikes(folder))
+
+
+def strikes(folder: RunFolder) -> list[Struck]:
+    """Return the strikes that a run's journal says were done, in the plan's order."""
+    found = [line for line in read_folder(folder.journal) if isinstance(line, Struck)]
+    return sorted(found, key=lambda line: line.strike)
+
+
+def again(recorded: Recorded, tag: str = "") -> Script:
+    """Return the script of a replay: the same load, each strike where the record has it.
+
+    A strike that was missed then is not in the record and is not done now.
+    """
+    plan = recorded.plan
+    fresh = script(recorded.scenario, plan.seed, plan.place, tag)
+    planned = {order.strike: order for order in fresh.orders}
+    orders = [
+        _where_it_was(planned[line.strike], line, recorded.plan, fresh.plan)
+        for line in recorded.strikes
+        if line.strike in planned
+    ]
+    return msgspec.structs.replace(fresh, orders=orders)
+
+
+def _where_it_was(order: Order, line: Struck, then: Plan, now: Plan) -> Order:
+    if not line.job:
+        share = min(line.done / len(then.jobs), 1.0)
+        return msgspec.structs.replace(order, when=When(done=share))
+    number = next((at for at, job in enumerate(then.jobs, 1) if job.id == line.job), 1)
+    attempt = next((version for task, version in line.held if task == line.job), 1)
+    when = When(job=number, part=min(line.part, 0.95))
+    job = now.jobs[number - 1].id
+    return msgspec.structs.replace(order, when=when, job=job, attempt=attempt)
+
+
+def differences(then: list[Struck], now: list[Struck]) -> list[str]:
+    """Return a line for each strike whose victim held other jobs than it did then.
+
+    Members are interchangeable and get new names in every run, so a victim is known by what it
+    held; jobs are known by their numbers, which no tag changes.
+    """
+    old, new = _victims(then), _victims(now)
+    found: list[str] = []
+    for number in sorted(old.keys() | new.keys()):
+        was, is_ = old.get(number), new.get(number)
+        if was != is_:
+            found.append(f"strike {number}: {_words(was)} then, {_words(is_)} now")
+    return found
+
+
+#: The fault of a strike, and number and attempt of each job that its victim held.
+Victim = tuple[str, tuple[tuple[int, int], ...]]
+
+
+def _victims(lines: list[Struck]) -> dict[int, Victim]:
+    return {
+        line.strike: (
+            line.fault,
+            tuple(sorted((_number(task), version) for task, version in line.held))
+            if line.job
+            else (),
+        )
+        for line in lines
+    }
+
+
+def _number(task: str) -> int:
+    return int(task.partition(":")[0].rpartition("-")[2])
+
+
+def _words(victim: Victim | None) -> str:
+    if victim is None:
+        return "not done"
+    fault, held = victim
+    jobs = ", ".join(f"job {number} (attempt {version})" for number, version in held)
+    return f"{fault} on the holder of {jobs}" if jobs else fault

@@ -1,0 +1,132 @@
+"""Drives one run: the load goes out, strikes fall when they are due, the witnesses are gathered."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from resonate_fleet.chaos.looking import Looker, records
+from resonate_fleet.chaos.place import Adapter, PlaceFailed
+from resonate_fleet.chaos.plan import Script
+from resonate_fleet.chaos.striking import Striker
+from resonate_fleet.contract.journal import Journal, RunEnded, RunStarted
+from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.wire import Unreachable, Wire
+
+#: Seconds between two looks at the server: a few hundredths of a job's usual cost.
+LOOK_SECONDS: Final = 0.02
+#: Longest wait, after the end, for the server to say what happened.
+RECORDS_SECONDS: Final = 15.0
+
+Tell = Callable[[str], None]
+
+
+def write_plan(folder: RunFolder, plan: Plan) -> None:
+    """Begin a run folder."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    text = msgspec.json.format(msgspec.json.encode(plan), indent=2)
+    folder.plan.write_bytes(text + b"\n")
+
+
+class Run:
+    """One run of a plan at a place. `tell` gets a line for people whenever something happens.
+
+    `lead`: seconds between the start of the fleet and the load, for whoever watches to find it.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        adapter: Adapter,
+        folder: RunFolder,
+        tell: Tell,
+        lead: float = 0.0,
+    ) -> None:
+        self._script = script
+        self._lead = lead
+        self._plan = script.plan
+        self._adapter = adapter
+        self._folder = folder
+        self._tell = tell
+        self._journal = Journal("chaos", folder.journal)
+        self._striker = Striker(script.orders, adapter, self._journal, self._say)
+        self._began = time.monotonic()
+
+    async def drive(self) -> bool:
+        """Do it all; return whether every job ended before the deadline.
+
+        Raises:
+            PlaceFailed: the fleet could not be brought up.
+            Unreachable: the server does not answer at the end.
+        """
+        plan = self._plan
+        self._journal.write(RunStarted(scenario=plan.scenario, seed=plan.seed, place=plan.place))
+        try:
+            await self._adapter.start(plan, self._folder)
+            self._say("fleet", f"{plan.members} members are up at {self._adapter.url}")
+            async with Wire(self._adapter.url, self._adapter.token, timeout=5.0) as wire:
+                await self._must_be_new(wire)
+                await asyncio.sleep(self._lead)
+                finished = await self._until_over(wire)
+                await self._witnesses(wire)
+        finally:
+            await self._adapter.stop()
+            self._journal.close()
+        return finished
+
+    async def _must_be_new(self, wire: Wire) -> None:
+        """Refuse jobs that the server has from an earlier run: they would not be done again."""
+        for job in self._plan.jobs[:1]:
+            if await wire.promise(job.id) is not None:
+                raise PlaceFailed(f"{job.id} is on this server already; --tag makes new ids")
+
+    async def _until_over(self, wire: Wire) -> bool:
+        """Do load and strikes; of several failures at once the first is told."""
+        try:
+            finished = await self._load_and_strike(wire)
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
+        self._striker.write_off()
+        self._journal.write(RunEnded(finished=finished))
+        self._say("end", "every job has ended" if finished else "given up at the deadline")
+        return finished
+
+    async def _load_and_strike(self, wire: Wire) -> bool:
+        looker = Looker(wire, self._plan)
+        looker.begin()
+        self._began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            client = group.create_task(self._submit())
+            finished = await self._until_the_end(looker, wire, group)
+            if not finished:
+                client.cancel()
+                self._striker.give_up()
+        return finished
+
+    async def _submit(self) -> None:
+        code = await self._adapter.submit(self._script.client)
+        self._say("client", f"sent {len(self._plan.jobs)} jobs, exit code {code}")
+
+    async def _until_the_end(self, looker: Looker, wire: Wire, group: asyncio.TaskGroup) -> bool:
+        """Look, strike what is due, until all jobs have ended and all strikes are healed."""
+        while time.monotonic() - self._began < self._plan.deadline:
+            with suppress(Unreachable):  # the server may be what was struck
+                view = await looker.look()
+                self._striker.look(view, looker, wire, group)
+                if view.done >= view.total and self._striker.over:
+                    return True
+            await asyncio.sleep(LOOK_SECONDS)
+        return False
+
+    def _say(self, what: str, words: str) -> None:
+        self._tell(f"{time.monotonic() - self._began:7.2f} s  {what:<15} {words}")
+
+    async def _witnesses(self, wire: Wire) -> None:
+        await self._adapter.settle()
+        await wire.wait_ready(RECORDS_SECONDS)
+        found = await records(wire, self._plan, self._adapter.url)
+        self._folder.server.write_bytes(msgspec.json.encode(found) + b"\n")
+        await self._adapter.collect(self._folder)

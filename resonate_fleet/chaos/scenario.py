@@ -1,0 +1,280 @@
+"""Scenario files: what they may say, and what each part means when read."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from resonate_fleet.chaos.checking import (
+    Checker,
+    Field,
+    at_least,
+    between,
+    flag,
+    one_of,
+    pair,
+    text,
+    whole,
+)
+from resonate_fleet.chaos.lines import locate
+from resonate_fleet.contract.run import FAULTS, Fault, Promises
+from resonate_fleet.contract.words import (
+    COMPUTE_DURABLY,
+    COMPUTE_IN_STEPS,
+    COMPUTE_ON_LOOP,
+    COMPUTE_SOMETHING,
+)
+
+#: Faults that are done to one member, chosen at the moment of the strike.
+ON_A_MEMBER: Final = frozenset({"kill", "terminate", "pause", "partition", "out-of-memory"})
+#: Faults that last for a while and are then healed.
+LASTING: Final = frozenset({"pause", "partition"})
+#: Faults of the whole fleet that can be made to last, and then are undone.
+HOLDING: Final = ("server-restart", "scale")
+
+FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_ON_LOOP)
+SHIPPED: Final = Path(__file__).parent / "scenarios"
+
+
+class BadScenario(Exception):  # noqa: N818 - it carries the user's mistakes, not a failure
+    """A scenario file that was refused: one line for each mistake in it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """The fleet that the scenario wants. `lease` in seconds."""
+
+    members: int = 3
+    slots: int = 1
+    lease: float = 60.0
+    steward: bool = True
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` jobs at `rate` a second (0: all at once), each of a cost drawn from the seed."""
+
+    count: int
+    function: str = COMPUTE_SOMETHING
+    cost: tuple[float, float] = (0.3, 1.0)
+    rate: float = 0.0
+    steps: int = 0
+
+
+class When(msgspec.Struct, frozen=True, kw_only=True):
+    """When a strike is due: by a job's progress, by jobs done, or by time. One of them is set.
+
+    `job` with `part`: when that job (from 1; 0: drawn from the seed) is that far, in each of its
+    first `attempts` attempts. `done`: when that share of all jobs has ended. `every` seconds,
+    `times` times. `after` that many seconds, once.
+    """
+
+    job: int | None = None
+    part: float = 0.5
+    attempts: int = 1
+    done: float | None = None
+    every: float | None = None
+    times: int = 1
+    after: float | None = None
+
+
+class Strike(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of strike. `leases`: how long it lasts. `to`: how many members a scaling leaves.
+
+    `seconds`: how long the server stays away before it is started again, or how long a scaling
+    stands before the fleet is as large again as it began.
+    """
+
+    fault: Fault
+    when: When
+    leases: float | None = None
+    to: int | None = None
+    seconds: float | None = None
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario as read. `deadline`: seconds after which a run of it is given up."""
+
+    name: str
+    about: str
+    deadline: float
+    fleet: Fleet
+    load: Load
+    strikes: list[Strike]
+    promises: Promises
+
+
+_job_number: Field = Field(
+    "job", int | str, "a job's number from 1, or 'any' (drawn from the seed)"
+)
+
+_top = (Field("about", *text("a sentence"), required=True), Field("deadline", *between(1, 3600)))
+_fleet = (
+    Field("members", *whole(1, 100)),
+    Field("slots", *whole(1, 64)),
+    Field("lease", *between(0.5, 3600)),
+    Field("steward", *flag()),
+)
+_load = (
+    Field("count", *whole(1, 100_000), required=True),
+    Field("function", *one_of(FUNCTIONS)),
+    Field("cost", *pair(0, 3600)),
+    Field("rate", *between(0, 10_000)),
+    Field("steps", *whole(0, 1000)),
+)
+_strike = (
+    Field("fault", *one_of(FAULTS), required=True),
+    Field("when", dict, "a table such as { job = 7, part = 0.5 }", required=True),
+    Field("leases", *between(0.1, 100)),
+    Field("to", *whole(0, 100)),
+    Field("seconds", *between(0.1, 3600)),
+)
+_when = (
+    _job_number,
+    Field("part", *between(0, 0.95)),
+    Field("attempts", *whole(1, 20)),
+    Field("done", *between(0, 1)),
+    Field("every", *between(0.1, 3600)),
+    Field("times", *whole(1, 1000)),
+    Field("after", *between(0, 3600)),
+)
+_promises = (
+    Field("lost", *whole(0, 0)),
+    Field("doubled", *whole(0, 0)),
+    Field("redone", *whole(0, 100_000)),
+    Field("redone_steps", *whole(0, 100_000)),
+    Field("parked", *whole(0, 100_000)),
+    Field("recovery_seconds", *between(0, 3600)),
+    Field("makespan_over_bound", *at_least(1)),
+    Field("every_member_works", *flag()),
+    Field("strikes_hit", *flag()),
+)
+_sections: dict[str, tuple[Field, ...]] = {"fleet": _fleet, "load": _load, "promises": _promises}
+
+
+def shipped() -> list[str]:
+    """Return the names of the scenarios that come along."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def find(name: str) -> Path:
+    """Return the file of a shipped scenario or the file that `name` is the path of.
+
+    Raises:
+        BadScenario: there is neither.
+    """
+    for path in (Path(name), SHIPPED / f"{name}.toml"):
+        if path.suffix == ".toml" and path.is_file():
+            return path
+    raise BadScenario([f"{name}: no such scenario; accepted: a file, {', '.join(shipped())}"])
+
+
+def read(path: Path) -> Scenario:
+    """Read a scenario file.
+
+    Raises:
+        BadScenario: with a line for every mistake in it.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadScenario([f"{path}: {error}"]) from None
+
+
+def parse(toml: str, file: str) -> Scenario:
+    """Read a scenario from its text; `file` names it, in messages and as the scenario's name.
+
+    Raises:
+        BadScenario: with a line for every mistake in it.
+    """
+    try:
+        raw = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise BadScenario([f"{file}: {error}"]) from None
+    checker = Checker(file, locate(toml))
+    top = {key: value for key, value in raw.items() if key not in (*_sections, "strikes")}
+    values: dict[str, Any] = checker.table(top, (), _top, others=(*_sections, "strikes"))
+    for name, fields in _sections.items():
+        values[name] = checker.table(raw.get(name, {}), (name,), fields)
+    values["strikes"] = _strikes(raw.get("strikes", []), checker, values["load"])
+    _cost_order(values["load"], checker)
+    if checker.wrong:
+        raise BadScenario(checker.lines())
+    name = Path(file).stem
+    return msgspec.convert({"name": name, "deadline": 120.0, **values}, Scenario)
+
+
+def _strikes(raw: Any, checker: Checker, load: dict[str, Any]) -> list[dict[str, Any]]:
+    if not isinstance(raw, list):
+        checker.refuse(("strikes",), raw, "tables under [[strikes]]")
+        return []
+    return [_one_strike(one, ("strikes", at), checker, load) for at, one in enumerate(raw)]
+
+
+def _one_strike(
+    raw: Any, path: tuple[str | int, ...], checker: Checker, load: dict[str, Any]
+) -> dict[str, Any]:
+    strike = checker.table(raw, path, _strike)
+    if "fault" in strike:
+        _belongs(strike, path, checker)
+    if "when" in strike:
+        at = (*path, "when")
+        when = strike["when"] = checker.table(strike["when"], at, _when)
+        _when_is_one(when, strike.get("fault"), at, checker)
+        _job_is_known(when, load.get("count"), at, checker)
+    return strike
+
+
+def _belongs(strike: dict[str, Any], path: tuple[str | int, ...], checker: Checker) -> None:
+    """`leases` goes with what lasts, `to` with scaling: each needed there, refused elsewhere."""
+    fault = strike["fault"]
+    rules: list[tuple[str, Callable[[str], bool], str]] = [
+        ("leases", lambda fault: fault in LASTING, "pause, partition"),
+        ("to", lambda fault: fault == "scale", "scale"),
+    ]
+    for key, needed, where in rules:
+        if needed(fault) and key not in strike:
+            checker.miss((*path, key), f"a number: {fault} needs it")
+        if not needed(fault) and key in strike:
+            checker.refuse((*path, key), strike[key], f"nothing with {fault}; only {where}")
+    if "seconds" in strike and fault not in HOLDING:
+        allowed = f"nothing with {fault}; only {', '.join(HOLDING)}"
+        checker.refuse((*path, "seconds"), strike["seconds"], allowed)
+
+
+def _when_is_one(
+    when: dict[str, Any], fault: str | None, path: tuple[str | int, ...], checker: Checker
+) -> None:
+    """Exactly one of the four triggers, and only what belongs to it beside it."""
+    kinds = [key for key in ("job", "done", "every", "after") if key in when]
+    forms = "{ job, part, attempts }, { done }, { every, times } or { after }"
+    if len(kinds) != 1:
+        checker.refuse(path, when, f"one trigger: {forms}")
+        return
+    beside = {"job": {"part", "attempts"}, "every": {"times"}}.get(kinds[0], set())
+    for key in sorted(set(when) - {kinds[0]} - beside):
+        checker.refuse((*path, key), when[key], f"nothing beside {kinds[0]}: {forms}")
+    if kinds[0] == "job" and fault is not None and fault not in ON_A_MEMBER:
+        checker.refuse(path, when, f"{{ done }}, {{ every }} or {{ after }} for {fault}")
+
+
+def _job_is_known(
+    when: dict[str, Any], count: int | None, path: tuple[str | int, ...], checker: Checker
+) -> None:
+    if "job" not in when:
+        return
+    if when["job"] == "any":
+        when["job"] = 0
+    elif not isinstance(when["job"], int) or not 1 <= when["job"] <= (count or when["job"]):
+        allowed = f"a number from 1 to load.count{f' ({count})' if count else ''}, or 'any'"
+        checker.refuse((*path, "job"), when["job"], allowed)
+
+
+def _cost_order(load: dict[str, Any], checker: Checker) -> None:
+    cost = load.get("cost")
+    if cost and cost[0] > cost[1]:
+        checker.refuse(("load", "cost"), list(cost), "the lower first, then the higher")

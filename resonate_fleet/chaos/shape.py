@@ -1,0 +1,98 @@
+"""What a local fleet consists of, and the settings that each of its processes gets. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
+from resonate_fleet.contract.words import DEFAULT_GROUP
+
+HOST: Final = "127.0.0.1"
+
+#: The opt-in of a process: chaos strikes no member that was not started with it.
+OPT_IN: Final = {"FLEET_CHAOS": "allowed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What a local fleet consists of. Lease and drain in seconds.
+
+    `server` is the address of a server that runs already; without one a server of our own is
+    started: the real one where `server_bin` names its binary, else the embedded one.
+    `gates` puts a door between each member and the rest, so that members can be cut off.
+    """
+
+    members: int = 3
+    slots: int = 1
+    lease: float = LEASE_SECONDS
+    drain: float = DRAIN_SECONDS
+    group: str = DEFAULT_GROUP
+    steward: bool = True
+    gates: bool = False
+    #: Start a member again when it ends by itself or by a strike.
+    restart: bool = True
+    server: str | None = None
+    server_bin: str | None = None
+    token: str | None = None
+    #: More settings of every member, of the steward, of the server; they win.
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    steward_env: Mapping[str, str] = field(default_factory=dict)
+    server_env: Mapping[str, str] = field(default_factory=dict)
+
+
+def server_env(shape: Shape, port: int, metrics_port: int) -> dict[str, str]:
+    return {
+        **SERVER_ENV,
+        "RESONATE_SERVER__PORT": str(port),
+        "RESONATE_SERVER__HOST": HOST,
+        "RESONATE_SERVER__BIND": HOST,
+        "RESONATE_OBSERVABILITY__METRICS_PORT": str(metrics_port),
+        **shape.server_env,
+    }
+
+
+def steward_env(
+    shape: Shape, url: str, port: int, presence_port: int, root: Path
+) -> dict[str, str]:
+    return {
+        "RESONATE_URL": url,
+        "STEWARD_HOST": HOST,
+        "STEWARD_PORT": str(port),
+        "STEWARD_PRESENCE_PORT": str(presence_port),
+        "STEWARD_GROUPS": shape.group,
+        "STEWARD_STATE": str(root / "steward.json"),
+        "STEWARD_JOURNAL": str(root / "journal"),
+        "STEWARD_LOG_FORMAT": "json",
+        **_token(shape),
+        **shape.steward_env,
+    }
+
+
+def worker_env(shape: Shape, name: str, port: int, journal: Path) -> dict[str, str]:
+    """Return a member's settings, but for the addresses that it is to use."""
+    return {
+        "WORKER_NAME": name,
+        "WORKER_GROUP": shape.group,
+        "WORKER_SLOTS": str(shape.slots),
+        "WORKER_LEASE": f"{shape.lease:g}",
+        "WORKER_DRAIN": f"{shape.drain:g}",
+        "WORKER_HOST": HOST,
+        "WORKER_PORT": str(port),
+        "WORKER_JOURNAL": str(journal),
+        "WORKER_LOG_FORMAT": "json",
+        **_token(shape),
+    }
+
+
+def client_env(shape: Shape, url: str, journal: Path) -> dict[str, str]:
+    return {
+        "RESONATE_URL": url,
+        "CLIENT_JOURNAL": str(journal),
+        "CLIENT_LOG_FORMAT": "json",
+        **_token(shape),
+    }
+
+
+def _token(shape: Shape) -> dict[str, str]:
+    return {"RESONATE_TOKEN": shape.token} if shape.token else {}

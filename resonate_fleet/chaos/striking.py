@@ -1,0 +1,211 @@
+"""The strikes of one run: taken from the list when due, done with proof, healed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import msgspec
+
+from resonate_fleet.chaos.looking import Looker, finished_by_victim
+from resonate_fleet.chaos.place import Adapter, Member, PlaceFailed
+from resonate_fleet.chaos.plan import Order
+from resonate_fleet.chaos.scenario import LASTING
+from resonate_fleet.chaos.triggers import Due, Hold, View, due, hopeless
+from resonate_fleet.contract.journal import Healed, Journal, Missed, Struck
+from resonate_fleet.contract.wire import Refused, Task, Unreachable, Wire
+
+#: Tells people what happened: a word and a sentence.
+Say = Callable[[str, str], None]
+
+
+class Striker:
+    """Holds the orders that are still open and does those whose moment has come.
+
+    Strikes run as tasks of `group`, so that a long one delays no other; those on the whole fleet
+    wait for each other.
+    """
+
+    def __init__(self, orders: list[Order], adapter: Adapter, journal: Journal, say: Say) -> None:
+        self._open = list(orders)
+        self._adapter = adapter
+        self._journal = journal
+        self._say = say
+        self._under_way: set[asyncio.Task[None]] = set()
+        # Two scalings at once would undo each other.
+        self._all_at_once = asyncio.Lock()
+        self._struck: set[str] = set()
+        self._met: set[str] = set()
+
+    @property
+    def over(self) -> bool:
+        """Every order has been done and healed, or missed."""
+        return not self._open and not self._under_way
+
+    def look(self, view: View, looker: Looker, wire: Wire, group: asyncio.TaskGroup) -> None:
+        """Begin what is due in `view`; write off what has become hopeless."""
+        self._meet(view, group)
+        for order in list(self._open):
+            one = due(order, view, frozenset(self._struck))
+            if one is not None:
+                self._open.remove(order)
+                self._begin(one, view, Server(looker, wire), group)
+            elif why := hopeless(order, view):
+                self._open.remove(order)
+                self._miss(order, why)
+
+    def give_up(self) -> None:
+        """End the strikes under way, which heals what they froze."""
+        for task in self._under_way:
+            task.cancel()
+
+    def write_off(self) -> None:
+        """Call the orders that are left missed."""
+        for order in self._open:
+            self._miss(order, "the run was over before its moment came")
+        self._open.clear()
+
+    def _meet(self, view: View, group: asyncio.TaskGroup) -> None:
+        """Let the place find new members now, so that it need not search at the strike."""
+        for name in {hold.member for hold in view.holds} - self._met:
+            self._met.add(name)
+            group.create_task(self._find(name))
+
+    async def _find(self, name: str) -> None:
+        with suppress(PlaceFailed):
+            await self._adapter.find(name)
+
+    def _begin(self, one: Due, view: View, server: "Server", group: asyncio.TaskGroup) -> None:
+        if one.hold is not None:
+            self._struck.add(one.hold.member)
+        task = group.create_task(self._strike(one, view, server))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _strike(self, one: Due, view: View, server: "Server") -> None:
+        order, hold = one.order, one.hold
+        try:
+            if hold is None:
+                async with self._all_at_once:
+                    done = await self._strike_fleet(order, view, server)
+            else:
+                done = await self._strike_member(order, hold, view, server)
+        except (PlaceFailed, Refused, Unreachable) as failed:
+            self._miss(order, str(failed))
+            done = True
+        if not done:  # the victim let go in this very moment: another moment, or a miss
+            self._open.append(order)
+        # What was killed or drains is struck no second time: its name does not come back.
+        if hold is not None and (not done or order.fault in LASTING):
+            self._struck.discard(hold.member)
+
+    async def _strike_member(self, order: Order, hold: Hold, view: View, server: "Server") -> bool:
+        """Strike the member that has the lease `hold`; False if it has it no longer."""
+        member = await self._adapter.find(hold.member)
+        if member is None:
+            return False
+        if not member.allowed:
+            raise PlaceFailed(f"{member.member} has not opted in")
+        held = await server.held_by(hold.member)
+        if (hold.task, hold.version) not in {(task.id, task.version) for task in held}:
+            return False
+        struck = Struck(
+            at=round(time.time(), 6),
+            strike=order.strike,
+            fault=order.fault,
+            target=hold.member,
+            job=hold.job,
+            part=round(hold.part, 3),
+            done=view.done,
+        )
+        answer = await self._adapter.strike(order.fault, member)
+        try:
+            proof = await server.proof(order, held)
+            self._journal.write(msgspec.structs.replace(struck, held=proof, answer=answer))
+            what = ", ".join(task for task, _ in proof) or "nothing"
+            self._say(
+                order.fault, f"{hold.member} at {hold.part:.0%} of {hold.job}; it held {what}"
+            )
+            if order.fault in LASTING:
+                await asyncio.sleep(order.seconds)
+        finally:  # also when the run is given up: nothing stays frozen
+            if order.fault in LASTING:
+                await self._heal(order, member)
+        return True
+
+    async def _heal(self, order: Order, member: Member) -> None:
+        self._healed(order, member.member, await self._adapter.heal(order.fault, member))
+
+    async def _strike_fleet(self, order: Order, view: View, server: "Server") -> bool:
+        """Strike the server or all members; False if nobody holds anything just now."""
+        held = [(task.id, task.version) for task in await server.held()]
+        if not held:
+            return False
+        target, answer, do = self._on_all(order)
+        self._journal.write(
+            Struck(
+                strike=order.strike,
+                fault=order.fault,
+                target=target,
+                held=held,
+                answer=answer,
+                done=view.done,
+            )
+        )
+        self._say(order.fault, f"{target} {answer}, at {view.done} of {view.total} jobs done")
+        self._healed(order, target, await do())
+        return True
+
+    def _on_all(self, order: Order) -> tuple[str, str, Callable[[], Awaitable[str]]]:
+        """Return target, words and deed of a strike that is not on one member."""
+        if order.fault == "server-restart":
+            return "server", "killed", lambda: self._adapter.restart_server(order.seconds)
+        if order.fault == "rolling-restart":
+            return "members", "replaced in turn", self._adapter.rolling_restart
+        return "members", f"to be {order.to}", lambda: self._scale(order)
+
+    async def _scale(self, order: Order) -> str:
+        answer = await self._adapter.scale(order.to)
+        if not order.seconds:
+            return answer
+        try:
+            await asyncio.sleep(order.seconds)
+        finally:  # also when the run is given up: the fleet is as large again as it was
+            back = await self._adapter.scale(order.back)
+        return f"{answer}; after {order.seconds:g} s {back}"
+
+    def _miss(self, order: Order, why: str) -> None:
+        self._journal.write(Missed(strike=order.strike, fault=order.fault, why=why))
+        self._say("missed", f"{order.fault}: {why}")
+
+    def _healed(self, order: Order, target: str, answer: str) -> None:
+        self._journal.write(
+            Healed(strike=order.strike, fault=order.fault, target=target, answer=answer)
+        )
+        self._say("healed", f"{target}: {answer}")
+
+
+class Server:
+    """The server as a strike asks it."""
+
+    def __init__(self, looker: Looker, wire: Wire) -> None:
+        self._looker = looker
+        self._wire = wire
+
+    async def held(self) -> list[Task]:
+        return await self._looker.held()
+
+    async def held_by(self, member: str) -> list[Task]:
+        return [task for task in await self.held() if task.pid == member]
+
+    async def proof(self, order: Order, held: list[Task]) -> list[tuple[str, int]]:
+        """Return what the victim held, without what it still finished before the strike landed.
+
+        A member that drains is meant to finish what it holds.
+        """
+        return [
+            (task.id, task.version)
+            for task in held
+            if order.fault == "terminate"
+            or not await finished_by_victim(self._wire, task.id, task.version)
+        ]

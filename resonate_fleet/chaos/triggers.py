@@ -1,0 +1,93 @@
+"""Which strike is due: pure functions over what the server shows at one moment."""
+
+from typing import Final
+
+import msgspec
+
+from resonate_fleet.chaos.plan import Order
+from resonate_fleet.chaos.scenario import ON_A_MEMBER
+from resonate_fleet.contract.ids import root_of
+
+#: A busy member is struck in the middle of its job: neither before it has done anything nor so
+#: late that the job may end between the look and the strike.
+EARLY, LATE = 0.15, 0.7
+#: A job beyond this part of its cost may end before a strike lands; it is left alone.
+TOO_LATE: Final = 0.97
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A held lease of the run, by the server. `part`, 0 to 1: how far the job is."""
+
+    task: str
+    version: int
+    member: str
+    part: float = 0.0
+
+    @property
+    def job(self) -> str:
+        return root_of(self.task)
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known at one moment. `elapsed`: seconds since the load began.
+
+    `ended` holds the jobs that have ended or are parked; `total` counts all of the plan.
+    """
+
+    elapsed: float
+    total: int
+    holds: tuple[Hold, ...]
+    ended: frozenset[str]
+
+    @property
+    def done(self) -> int:
+        return len(self.ended)
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """An order whose moment has come; `hold` is the victim's lease where it is one member's."""
+
+    order: Order
+    hold: Hold | None = None
+
+
+def due(order: Order, view: View, spared: frozenset[str]) -> Due | None:
+    """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
+    if order.fault not in ON_A_MEMBER:
+        # With nothing held there would be nothing to lose, and nothing proved.
+        return Due(order=order) if _by_clock(order, view) and view.holds else None
+    holds = [hold for hold in view.holds if hold.member not in spared]
+    if order.job:
+        found = [hold for hold in holds if _reached(order, hold)]
+    elif _by_clock(order, view):
+        found = [hold for hold in holds if EARLY <= hold.part <= LATE]
+    else:
+        found = []
+    return Due(order=order, hold=_pick(found, order.draw)) if found else None
+
+
+def _by_clock(order: Order, view: View) -> bool:
+    """Triggers that no single job sets off."""
+    if order.when.done is not None:
+        return view.done >= order.when.done * view.total
+    return view.elapsed >= (order.when.after or 0.0)
+
+
+def _reached(order: Order, hold: Hold) -> bool:
+    far = order.when.part <= hold.part <= max(TOO_LATE, order.when.part)
+    return hold.job == order.job and hold.version >= order.attempt and far
+
+
+def _pick(holds: list[Hold], draw: float) -> Hold:
+    ordered = sorted(holds, key=lambda hold: (hold.task, hold.version))
+    return ordered[min(int(draw * len(ordered)), len(ordered) - 1)]
+
+
+def hopeless(order: Order, view: View) -> str | None:
+    """Return why `order` can never become due any more, or None."""
+    if order.job and order.job in view.ended:
+        again = f" attempt {order.attempt} at" if order.attempt > 1 else ""
+        return f"{order.job} ended before{again} {order.when.part:.0%} of it was seen"
+    if view.done >= view.total:
+        return "every job had ended before its moment came"
+    return None

@@ -1,0 +1,152 @@
+"""`fleet demo`: the whole story on real processes."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+
+from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.place import PlaceFailed
+from resonate_fleet.chaos.plan import Script
+from resonate_fleet.chaos.processes import LocalFleet, Shape
+from resonate_fleet.chaos.run import Run, write_plan
+from resonate_fleet.commands import demo_plan, demo_summary
+from resonate_fleet.commands.demo_plan import Options
+from resonate_fleet.commands.screen import Lines, Picture, Screen
+from resonate_fleet.commands.story import Story
+from resonate_fleet.commands.tail import Tail
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+
+#: Seconds between two looks at the journals.
+LOOK_SECONDS = 0.1
+#: When the demo is broken off, members hand back what they hold instead of finishing it.
+DRAIN_SECONDS = 0.5
+#: Longest wait for a given server to answer, in seconds.
+ANSWER_SECONDS = 5.0
+
+
+class DemoPlace(LocalPlace):
+    """Processes of this machine. Who is killed stays away, which makes the story plain."""
+
+    def __init__(self, options: Options, group: str) -> None:
+        super().__init__(drain=DRAIN_SECONDS)
+        self._options = options
+        self._group = group
+        self.token = options.token
+
+    async def start(self, plan: Plan, folder: RunFolder) -> None:
+        shape = Shape(
+            members=plan.members,
+            slots=plan.slots,
+            lease=plan.lease,
+            drain=self._drain,
+            group=self._group,
+            restart=False,
+            server=self._options.server,
+            token=self._options.token,
+        )
+        fleet = LocalFleet(shape, folder.root)
+        try:
+            if self._options.server:
+                async with Wire(self._options.server, self._options.token) as wire:
+                    await wire.wait_ready(ANSWER_SECONDS)
+            await fleet.__aenter__()
+        except StartFailed as failed:
+            raise PlaceFailed(str(failed)) from None
+        self._fleet = fleet
+        self.url = fleet.url
+
+    async def submit(self, options: list[str]) -> int:
+        code = await super().submit(options)
+        if code != exits.OK:
+            raise PlaceFailed(f"the client ended with {code}:\n{self._client_log()}")
+        return code
+
+    def _client_log(self) -> str:
+        log = self.fleet.folder.logs / "client.log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+
+
+def run(options: Options) -> int:
+    """Play the demo; return its exit code."""
+    _quiet()
+    tag = f"-{os.urandom(3).hex()}" if options.server else ""
+    folder = RunFolder(_new_folder(options))
+    script = demo_plan.plan(options, tag)
+    write_plan(folder, script.plan)
+    console = Console()
+    console.print(demo_summary.opening(options, script), highlight=False, soft_wrap=True)
+    try:
+        asyncio.run(_play(options, script, folder, tag, console))
+    except (PlaceFailed, Refused, Unreachable) as failed:
+        sys.stderr.write(f"fleet demo: {failed}\n")
+        return exits.FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("fleet demo: broken off; all its processes have ended\n")
+        return exits.INTERRUPTED
+    return demo_summary.closing(options, folder, console)
+
+
+async def _play(
+    options: Options, script: Script, folder: RunFolder, tag: str, console: Console
+) -> None:
+    task = asyncio.current_task()
+    if task is not None:  # either way everything is ended before the demo is
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    place = DemoPlace(options, demo_plan.group_for(options, tag))
+    screen: Screen = Picture(console) if console.is_terminal else Lines(console)
+    try:
+        async with _shown(screen, folder, len(script.plan.jobs)):
+            await Run(script, place, folder, lambda _: None).drive()
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    except ExceptionGroup as group:  # the tasks of a run fail together; the first says why
+        failed = group.exceptions[0]
+        raise failed if isinstance(failed, PlaceFailed) else group from None
+
+
+@contextlib.asynccontextmanager
+async def _shown(screen: Screen, folder: RunFolder, jobs: int) -> AsyncIterator[None]:
+    """Keep `screen` up to date with the journals meanwhile."""
+    story, tail = Story(jobs), Tail(folder.journal)
+
+    async def follow() -> None:
+        while True:
+            screen.update(story, story.apply(tail.new()))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    with screen:
+        following = asyncio.create_task(follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            screen.update(story, story.apply(tail.new()))
+
+
+def _new_folder(options: Options) -> Path:
+    """Return a folder of this run's own that is not there yet."""
+    name = f"{demo_plan.NAME}-{options.seed}-{time.strftime('%m%d-%H%M%S')}"
+    names = (name, *(f"{name}-{turn}" for turn in range(2, 1000)))
+    return next(options.runs / one for one in names if not (options.runs / one).exists())
+
+
+def _quiet() -> None:
+    """The journals have everything; the screen is for the story."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,106 @@
+"""What the demo says before and after: the plan in a sentence, then the table and the judgement."""
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from resonate_fleet.chaos.plan import Script
+from resonate_fleet.commands.demo_plan import Options
+from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.facts import Facts
+from resonate_fleet.report.figures import Share
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.html import page
+from resonate_fleet.report.recoveries import Recovery, recoveries
+from resonate_fleet.report.verdict import Verdict, judge
+
+STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
+
+
+def opening(options: Options, script: Script) -> str:
+    """Return what is going to happen, in a few words."""
+    low, high = options.costs
+    server = options.server or "an embedded server"
+    jobs, workers = _count(options.jobs, "job"), _count(options.workers, "worker")
+    load = f"{jobs} of {low:g} to {high:g} s, seed {options.seed}"
+    text = f"{load}; {workers} of one slot on {server}"
+    strikes = [f"{one.trigger}, a busy worker is killed" for one in script.plan.strikes]
+    return "\n".join([text, *strikes])
+
+
+def closing(options: Options, folder: RunFolder, console: Console) -> int:
+    """Judge the run, print the table and the judgement; return the exit code of the verdict."""
+    facts = facts_of(gather(folder))
+    verdict = judge(facts)
+    _write(folder, facts, verdict)
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2))
+    console.print()
+    console.print(_members(facts, verdict))
+    console.print()
+    for line in _sentences(facts, verdict):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"the whole story: {folder.report}", highlight=False, soft_wrap=True)
+    return verdict.exit
+
+
+def _write(folder: RunFolder, facts: Facts, verdict: Verdict) -> None:
+    folder.verdict.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n")
+    folder.report.write_text(page(facts, verdict), encoding="utf-8")
+
+
+def _members(facts: Facts, verdict: Verdict) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("worker")
+    for column in ("jobs", "share", "busy", "alive"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for share in sorted(verdict.figures.shares, key=lambda one: one.member):
+        table.add_row(*_row(share), "killed" if facts.strikes_on(share.member) else "")
+    return table
+
+
+def _row(share: Share) -> list[str]:
+    return [
+        share.member,
+        str(share.results),
+        f"{share.share:.0%}",
+        f"{share.busy_seconds:.1f} s",
+        f"{share.alive_seconds:.1f} s",
+    ]
+
+
+def _sentences(facts: Facts, verdict: Verdict) -> list[Text]:
+    figures = verdict.figures
+    lines = [Text(_makespan(verdict))]
+    lines += [Text(_recovered(one)) for one in recoveries(facts) if one.strike is not None]
+    lines += [Text(f"{one.name}: {one.says}", style="bold red") for one in verdict.findings[:10]]
+    judgement = (
+        f"{verdict.verdict}: {figures.jobs_done} of {figures.jobs_planned} jobs ended with their "
+        f"result, {figures.lost} lost, {figures.doubled} doubled, {figures.redone_jobs} done again"
+    )
+    return [*lines, Text(judgement, style=STYLES[verdict.verdict])]
+
+
+def _makespan(verdict: Verdict) -> str:
+    figures = verdict.figures
+    if figures.bound is None or figures.makespan_over_bound is None:
+        return f"all done in {figures.makespan:.1f} s"
+    return (
+        f"all done in {figures.makespan:.2f} s; list scheduling on the workers alive at each time "
+        f"needs {figures.bound:.2f} s: {figures.makespan_over_bound:.2f} times that"
+    )
+
+
+def _recovered(one: Recovery) -> str:
+    if one.seconds is None:
+        return f"{one.job} was cut off on {one.member} and never taken up again"
+    free = "" if one.free is None else f"; it was free to go after {one.free - one.at:.2f} s"
+    again = f"ran again on {one.by} after {one.seconds:.2f} s"
+    return f"{one.job} was cut off on {one.member} and {again}{free}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,109 @@
+"""The tables in the documentation, made from the declarations in the code."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from resonate_fleet.contract import exits, instruments, journal
+from resonate_fleet.contract.settings import table
+from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
+from resonate_fleet.member.settings import Settings as WorkerSettings
+from resonate_fleet.report import findings
+from resonate_fleet.server.metrics import INSTRUMENTS as SERVER_METRICS
+from resonate_fleet.server.settings import DevServerSettings
+from resonate_fleet.steward.metrics import INSTRUMENTS as STEWARD_METRICS
+from resonate_fleet.steward.settings import StewardSettings
+from resonate_fleet.submit.metrics import INSTRUMENTS as CLIENT_METRICS
+from resonate_fleet.submit.settings import ClientSettings
+
+SETTINGS: tuple[tuple[str, type[Any]], ...] = (
+    ("Worker", WorkerSettings),
+    ("Client", ClientSettings),
+    ("Steward", StewardSettings),
+    ("Embedded server", DevServerSettings),
+)
+METRICS = (
+    ("Worker", WORKER_METRICS),
+    ("Client", CLIENT_METRICS),
+    ("Steward", STEWARD_METRICS),
+    ("Server", SERVER_METRICS),
+)
+
+_BEGIN, _END = "<!-- begin {}: written by `fleet docs --write` -->", "<!-- end {} -->"
+
+
+def _sections(parts: Iterator[tuple[str, str]], level: str) -> str:
+    return "\n\n".join(f"{level} {title}\n\n{body}" for title, body in parts)
+
+
+def settings_text(level: str = "##") -> str:
+    return _sections(((title, table(cls)) for title, cls in SETTINGS), level)
+
+
+def metrics_text(level: str = "##") -> str:
+    return _sections(((title, instruments.table(tuple(one))) for title, one in METRICS), level)
+
+
+def lines_text() -> str:
+    """Return the journal's lines as a Markdown table: action, fields, what it says."""
+    rows = ["| action | fields | what it says |", "|---|---|---|"]
+    for kind in journal.AnyLine.__args__:
+        own = [f for f in msgspec.structs.fields(kind) if f.name not in ("at", "who")]
+        fields = ", ".join(f"`{f.name}`" for f in own)
+        says = " ".join((kind.__dict__.get("__doc__") or "").split())
+        rows.append(f"| `{kind.__struct_config__.tag}` | {fields} | {says} |")
+    return "\n".join(rows)
+
+
+#: Marker, file, text: every generated part of the documentation.
+PARTS = (
+    ("settings", "docs/settings.md", settings_text),
+    ("metrics", "docs/metrics.md", metrics_text),
+    ("lines", "docs/logs.md", lines_text),
+    ("findings", "docs/report.md", findings.table),
+    ("settings", "README.md", lambda: settings_text("####")),
+)
+
+
+def replaced(old: str, marker: str, text: str) -> str:
+    """Return `old` with what stands between the markers replaced by `text`.
+
+    Raises:
+        ValueError: the markers are not there, once each and in order.
+    """
+    begin, end = _BEGIN.format(marker), _END.format(marker)
+    before, found_begin, rest = old.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"no place for the table: {begin} ... {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
+def stale(root: Path) -> list[tuple[Path, str]]:
+    """Return path and wanted text of each file whose generated part differs from the code."""
+    wanted: dict[Path, str] = {}
+    for marker, name, text in PARTS:
+        path = root / name
+        old = wanted.get(path, path.read_text(encoding="utf-8"))
+        wanted[path] = replaced(old, marker, text())
+    return [(p, text) for p, text in wanted.items() if p.read_text(encoding="utf-8") != text]
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="fleet docs", description=inspect.getdoc(sys.modules[__name__])
+    )
+    parser.add_argument("--write", action="store_true", help="write what is stale")
+    parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
+    given = parser.parse_args(argv)
+    differing = stale(given.root)
+    for path, text in differing:
+        if given.write:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'written' if given.write else 'stale'}: {path}")
+    return exits.OK if given.write or not differing else exits.BROKEN

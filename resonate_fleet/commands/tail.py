@@ -1,0 +1,28 @@
+"""Follows the journals of a run while they are written."""
+
+from pathlib import Path
+
+from resonate_fleet.contract.journal import AnyLine, BadLine, Line, read
+
+
+class Tail:
+    """Reads what is new in `folder`, whole lines only, each line once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets: dict[Path, int] = {}
+
+    def new(self) -> list[AnyLine | BadLine]:
+        """Return the lines since the last call, by time."""
+        found: list[AnyLine | BadLine] = []
+        for path in sorted(self._folder.glob("*.jsonl")):
+            found += self._new_in(path)
+        return sorted(found, key=lambda line: line.at if isinstance(line, Line) else 0.0)
+
+    def _new_in(self, path: Path) -> list[AnyLine | BadLine]:
+        with path.open("rb") as file:
+            file.seek(self._offsets.get(path, 0))
+            chunk = file.read()
+        whole = chunk[: chunk.rfind(b"\n") + 1]
+        self._offsets[path] = self._offsets.get(path, 0) + len(whole)
+        return list(read(whole.splitlines(), path.name))

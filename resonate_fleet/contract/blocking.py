@@ -1,0 +1,119 @@
+"""The wire without an event loop: for a one-shot client and for threads of their own.
+
+Uses the standard library's client: importing aiohttp takes longer than a whole one-shot client
+may, and a heartbeat thread must not depend on any loop.
+"""
+
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+from resonate_fleet.contract.wire import (
+    Promise,
+    Refused,
+    Reply,
+    Task,
+    Unreachable,
+    encode_value,
+    envelope,
+    parse,
+)
+
+
+class BlockingWire:
+    """One kept-alive connection to one server, for one thread. Use as a context manager.
+
+    `timeout` is the longest wait for one answer, in seconds. Nothing is retried here but a
+    request that found the kept connection closed, which servers do while it idles; so it may
+    be carried out twice where the server died under it.
+    """
+
+    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self.timeout = timeout
+        parts = urlsplit(self.url)
+        self._secure = parts.scheme == "https"
+        self._host = parts.netloc
+        self._path = f"{parts.path}/"
+        self._token = token
+        self._headers = {"Content-Type": "application/json"}
+        self._connection: HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def post(self, body: bytes) -> bytes:
+        """Send an encoded request and return the encoded reply, whatever its status.
+
+        Raises:
+            Unreachable: there was no answer.
+        """
+        kept = self._connection is not None
+        try:
+            return self._exchange(body)
+        except (OSError, HTTPException) as error:
+            self.close()
+            if not (kept and isinstance(error, ConnectionError)):
+                raise Unreachable(self.url, _cause(error)) from None
+        return self.post(body)
+
+    def _exchange(self, body: bytes) -> bytes:
+        if self._connection is None:
+            kind = HTTPSConnection if self._secure else HTTPConnection
+            self._connection = kind(self._host, timeout=self.timeout)
+        self._connection.timeout = self.timeout
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(self.timeout)
+        self._connection.request("POST", self._path, body, self._headers)
+        return self._connection.getresponse().read()
+
+    def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
+        """Send one request.
+
+        Returns the reply where its status is below 400 or in `accept`.
+
+        Raises:
+            Unreachable: there was no answer, or none of this protocol.
+            Refused: any other status.
+        """
+        body = self.post(msgspec.json.encode(envelope(kind, data, self._token)))
+        try:
+            reply = parse(body)
+        except ValueError as error:
+            raise Unreachable(self.url, str(error)) from None
+        if not reply.ok and reply.status not in accept:
+            raise Refused(reply)
+        return reply
+
+    def promise(self, id: str) -> Promise | None:
+        """Return the promise, or None where there is none of that id."""
+        reply = self.call("promise.get", {"id": id}, accept=(404,))
+        return msgspec.convert(reply.data["promise"], Promise) if reply.ok else None
+
+    def task(self, id: str) -> Task | None:
+        """Return the task, or None where there is none of that id."""
+        reply = self.call("task.get", {"id": id}, accept=(404,))
+        return msgspec.convert(reply.data["task"], Task) if reply.ok else None
+
+    def create_promise(
+        self, id: str, timeout_at: int, param: Any, tags: Mapping[str, str]
+    ) -> Promise:
+        """Create a promise, or return the one that has the id already: the de-duplication."""
+        data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
+        reply = self.call("promise.create", data)
+        return msgspec.convert(reply.data["promise"], Promise)
+
+
+def _cause(error: Exception) -> str:
+    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or repr(error)

@@ -1,0 +1,53 @@
+"""What a job is on the wire: the call that its promise carries and the result that it leaves."""
+
+from typing import Any
+
+import msgspec
+
+from resonate_fleet.contract.wire import Promise
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """The call inside a promise's parameter, in the SDK's own shape (`resonate.types.TaskData`)."""
+
+    func: str
+    args: list[Any] = msgspec.field(default_factory=list)
+    kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    version: int = 1
+
+
+msgspec.convert({"func": ""}, Call)  # see `contract.wire`
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What the functions of the worker image return.
+
+    `began` and `ended` are Unix seconds; `attempt` is the claim that brought the result; `cost`
+    is what was asked for, in seconds.
+    """
+
+    id: str
+    member: str
+    attempt: int
+    began: float
+    ended: float
+    cost: float
+    steps: int = 0
+
+
+def call_of(promise: Promise) -> Call | None:
+    """Return the call that `promise` carries, or None where it carries none (a timer, say)."""
+    try:
+        return msgspec.convert(promise.param.decoded(), Call)
+    except (ValueError, msgspec.ValidationError):
+        return None
+
+
+def result_of(promise: Promise) -> Result | None:
+    """Return the result in `promise` if it is one of the worker image's own."""
+    if promise.state != "resolved":
+        return None
+    try:
+        return msgspec.convert(promise.value.decoded(), Result)
+    except (ValueError, msgspec.ValidationError):
+        return None

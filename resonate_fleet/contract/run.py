@@ -1,0 +1,123 @@
+"""A run: one recorded exercise of a fleet, as a folder of files.
+
+    runs/<name>/
+      plan.json        what was going to be done (chaos, or a demo without strikes)
+      journal/*.jsonl  what each process says it did (contract.journal)
+      server.json      what the server says happened (`Records`), taken when the run had ended
+      verdict.json     what the report found
+      report.html      the same for eyes
+      targets/*.json   where its processes can be scraped meanwhile (Prometheus's file discovery)
+
+The judge reads nothing else.
+"""
+
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from resonate_fleet.contract.wire import Promise, Task
+
+Fault = Literal[
+    "kill",
+    "terminate",
+    "pause",
+    "partition",
+    "server-restart",
+    "rolling-restart",
+    "scale",
+    "out-of-memory",
+]
+FAULTS: Final[tuple[str, ...]] = get_args(Fault)
+
+Place = Literal["processes", "compose", "kubernetes"]
+PLACES: Final[tuple[str, ...]] = get_args(Place)
+
+
+class PlannedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job of the load: its id, when it is sent (seconds after the start) and what it calls."""
+
+    id: str
+    at: float
+    function: str
+    cost: float
+    group: str
+    steps: int = 0
+
+
+class PlannedStrike(msgspec.Struct, frozen=True, kw_only=True):
+    """`strike` numbers the strikes of the plan from 0; the rest in the scenario's words."""
+
+    strike: int
+    fault: Fault
+    trigger: str
+    target: str
+
+
+class Promises(msgspec.Struct, frozen=True, kw_only=True):
+    """What the scenario promises; the report checks each and names those broken.
+
+    None means that the figure is reported and not judged. Seconds and counts.
+    """
+
+    lost: int = 0
+    doubled: int = 0
+    redone: int | None = None
+    redone_steps: int | None = None
+    parked: int = 0
+    recovery_seconds: float | None = None
+    makespan_over_bound: float | None = None
+    every_member_works: bool = True
+    #: Every planned strike must have hit a member that held a lease.
+    strikes_hit: bool = True
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is going to do. A pure function of scenario and seed."""
+
+    scenario: str
+    seed: int
+    place: Place
+    #: Members at the start, slots of each, lease in seconds, and whether a steward is up.
+    members: int
+    slots: int
+    lease: float
+    steward: bool
+    #: Seconds that the steward waits before it hands over what a dead member held.
+    grace: float = 0.1
+    #: Seconds after which the run is given up.
+    deadline: float
+    jobs: list[PlannedJob]
+    strikes: list[PlannedStrike]
+    promises: Promises = msgspec.field(default_factory=Promises)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One promise of the run and its task (None for a promise without one), by the server."""
+
+    promise: Promise
+    task: Task | None = None
+
+
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server says: the run's jobs and their children. `at` in Unix seconds."""
+
+    at: float
+    server: str
+    records: list[Record]
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.journal = root / "journal"
+        self.plan = root / "plan.json"
+        self.server = root / "server.json"
+        self.verdict = root / "verdict.json"
+        self.junit = root / "junit.xml"
+        self.report = root / "report.html"
+        self.trace = root / "trace.json"
+        self.logs = root / "logs"
+        self.targets = root / "targets"

@@ -1,0 +1,270 @@
+"""The typed client of the server's own protocol: one envelope out, one envelope back.
+
+Protocol facts: `POST /` takes `{kind, head: {corrId, version}, data}` and answers with the same
+shape, the outcome in `head.status`; the HTTP status repeats it (server v0.9.8, `src/server.rs`).
+"""
+
+import base64
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from resonate_fleet.contract.words import PROTOCOL
+
+if TYPE_CHECKING:
+    from resonate_fleet.contract.http import Poster
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a promise as it travels: `data` is base64 of JSON."""
+
+    headers: dict[str, str] | None = None
+    data: str | None = None
+
+    def decoded(self) -> Any:
+        """Return the JSON value inside, or None where there is none.
+
+        Raises:
+            ValueError: the payload is not base64 of JSON.
+        """
+        if not self.data:
+            return None
+        try:
+            return msgspec.json.decode(base64.b64decode(self.data, validate=True))
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+
+
+def encode_value(value: Any) -> dict[str, str]:
+    """Return `value` as the wire form of a payload."""
+    return {"data": base64.b64encode(msgspec.json.encode(value)).decode("ascii")}
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A durable promise. Times are Unix milliseconds."""
+
+    id: str
+    state: str
+    param: Value = msgspec.field(default_factory=Value)
+    value: Value = msgspec.field(default_factory=Value)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    timeout_at: int = 0
+    created_at: int = 0
+    settled_at: int | None = None
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A task. `version` counts its claims; `ttl` (milliseconds) and `pid` stand while acquired."""
+
+    id: str
+    state: str
+    version: int
+    pid: str | None = None
+    ttl: int | None = None
+
+
+# msgspec 0.22.0 ends the process with a segmentation fault when several threads are the first to
+# convert to a struct at the same time (122 of 1,500 starts with 8 threads). So each is converted
+# to once here, where the import lock keeps other threads out.
+msgspec.convert({"id": "", "state": ""}, Promise)
+msgspec.convert({"id": "", "state": "", "version": 0}, Task)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server answered: `status` as in its head (200, 300, 400, 404, 409 ...)."""
+
+    kind: str
+    status: int
+    data: Any
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 400
+
+
+class Unreachable(Exception):  # noqa: N818 - a state of the world that callers ride out
+    """No answer: refused, reset, or not in time. Whether the request took effect is unknown."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        super().__init__(f"{url} cannot be reached: {cause}")
+        self.url = url
+        self.cause = cause
+
+
+class Refused(Exception):  # noqa: N818 - the server's considered answer
+    """The server answered with a status that the caller did not ask to see."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"{reply.kind}: {reply.status} {reply.data}")
+        self.reply = reply
+
+
+def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> dict[str, Any]:
+    """Return a request as it goes over the wire.
+
+    The server looks for a token in the head and not in the header of the HTTP request, which
+    counts for streams only (v0.9.8, `src/auth.rs`).
+    """
+    head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
+    if token:
+        head["auth"] = token
+    return {"kind": kind, "head": head, "data": dict(data)}
+
+
+def parse(body: bytes | str) -> Reply:
+    """Read a reply.
+
+    Raises:
+        ValueError: the body is not a reply of this protocol.
+    """
+    try:
+        raw = msgspec.json.decode(body)
+        return Reply(kind=raw["kind"], status=raw["head"]["status"], data=raw["data"])
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a reply of the protocol: {error!r}") from None
+
+
+class Wire:
+    """A connection to one server. Use as an async context manager.
+
+    `timeout` is the longest wait for one answer, in seconds. Nothing is retried here: whoever
+    calls knows what a repeat would mean.
+    """
+
+    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+        self._poster: Poster | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._poster is not None:
+            poster, self._poster = self._poster, None
+            poster.close()
+
+    async def post(self, body: str | bytes) -> bytes:
+        """Send an encoded request and return the encoded reply, whatever its status.
+
+        Raises:
+            Unreachable: there was no answer.
+        """
+        # Imported here: asyncio takes a good part of what a whole one-shot client may, which needs
+        # only the types of this module.
+        from resonate_fleet.contract.http import Poster  # noqa: PLC0415
+
+        if self._poster is None:
+            self._poster = Poster(self.url, self._timeout, min(self._timeout, 5.0))
+        try:
+            return await self._poster.post(body.encode() if isinstance(body, str) else body)
+        except TimeoutError:
+            raise Unreachable(self.url, "no answer in time") from None
+        except OSError as error:
+            raise Unreachable(self.url, str(error) or repr(error)) from None
+
+    async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
+        """Send one request.
+
+        Returns the reply where its status is below 400 or in `accept`.
+
+        Raises:
+            Unreachable: there was no answer, or none of this protocol.
+            Refused: any other status.
+        """
+        body = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
+        try:
+            reply = parse(body)
+        except ValueError as error:
+            raise Unreachable(self.url, str(error)) from None
+        if not reply.ok and reply.status not in accept:
+            raise Refused(reply)
+        return reply
+
+    # One method a request that more than one room makes.
+
+    async def promise(self, id: str) -> Promise | None:
+        """Return the promise, or None where there is none of that id."""
+        reply = await self.call("promise.get", {"id": id}, accept=(404,))
+        return msgspec.convert(reply.data["promise"], Promise) if reply.ok else None
+
+    async def task(self, id: str) -> Task | None:
+        """Return the task, or None where there is none of that id."""
+        reply = await self.call("task.get", {"id": id}, accept=(404,))
+        return msgspec.convert(reply.data["task"], Task) if reply.ok else None
+
+    async def create_promise(
+        self,
+        id: str,
+        timeout_at: int,
+        param: Any,
+        tags: Mapping[str, str],
+    ) -> Promise:
+        """Create a promise, or return the one that has the id already: the de-duplication."""
+        data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
+        reply = await self.call("promise.create", data)
+        return msgspec.convert(reply.data["promise"], Promise)
+
+    async def release(self, id: str, version: int) -> bool:
+        """Put an acquired task back to pending; False where it is no longer held at `version`."""
+        reply = await self.call("task.release", {"id": id, "version": version}, accept=(404, 409))
+        return reply.ok
+
+    async def search_tasks(
+        self, state: str, limit: int = 1000, cursor: str | None = None
+    ) -> tuple[list[Task], str | None]:
+        """Return one page of the tasks in `state`, in id order, and the cursor of the next."""
+        data: dict[str, Any] = {"state": state, "limit": limit}
+        if cursor is not None:
+            data["cursor"] = cursor
+        reply = await self.call("task.search", data)
+        return msgspec.convert(reply.data["tasks"], list[Task]), reply.data.get("cursor")
+
+    async def all_tasks(self, state: str, limit: int = 1000) -> AsyncIterator[Task]:
+        """Yield every task in `state`, in id order, a page of `limit` at a time."""
+        cursor: str | None = None
+        while True:
+            page, cursor = await self.search_tasks(state, limit, cursor)
+            for task in page:
+                yield task
+            if cursor is None:
+                return
+
+    async def search_promises(
+        self,
+        state: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> tuple[list[Promise], str | None]:
+        """Return one page of promises, in id order, and the cursor of the next."""
+        asked = {"state": state, "tags": dict(tags) if tags else None, "cursor": cursor}
+        data = {"limit": limit} | {key: value for key, value in asked.items() if value is not None}
+        reply = await self.call("promise.search", data)
+        return msgspec.convert(reply.data["promises"], list[Promise]), reply.data.get("cursor")
+
+    async def wait_ready(self, seconds: float) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            Unreachable: it did not within `seconds`.
+        """
+        import asyncio  # noqa: PLC0415 - see `post`
+
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            try:
+                await self.call("promise.get", {"id": "is-anybody-there"}, accept=(401, 403, 404))
+            except Unreachable:
+                if loop.time() >= end:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return

@@ -1,0 +1,97 @@
+"""One attempt: a claim of a job by this member, from the granted lease to its end."""
+
+import asyncio
+import threading
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from resonate_fleet.member.threads import Run
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A lease that this member holds and what runs under it.
+
+    `version` is the task's version after the claim: the attempt's number and the fencing token.
+    Times are of the monotonic clock.
+    """
+
+    job: str
+    task: str
+    version: int
+    function: str
+    began: float = field(default_factory=time.monotonic)
+    #: The function is registered here.
+    known: bool = True
+    #: The function's body has been entered at least once: its arguments fitted.
+    entered: bool = False
+    #: When the lease was last known to stand (a beat was sent that the server confirmed).
+    stood: float = field(default_factory=time.monotonic)
+    #: Tags of the job's promise, for tracing.
+    tags: dict[str, str] = field(default_factory=dict)
+    #: Tasks of the event loop and threads in which the attempt runs.
+    tasks: set[asyncio.Task[object]] = field(default_factory=set)
+    runs: set[Run] = field(default_factory=set)
+    #: What the function last raised.
+    error: str = ""
+    #: What the server last refused in it.
+    trouble: str = ""
+    #: A write that ends the attempt is on its way.
+    writing: bool = False
+    #: The function can wait durably: later claims may be resumes.
+    suspends: bool = False
+    #: When steps that are not checkpointed yet began, by promise.
+    steps: dict[str, float] = field(default_factory=dict)
+    #: Durable waits that were found settled: each may have cost a claim of its own.
+    waits: int = 0
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def stop(self) -> None:
+        """Stop the body. To be called on the event loop.
+
+        A coroutine is cancelled where it waits; a thread gets an exception as soon as it runs
+        Python code again (a call that blocks in C, like `time.sleep`, ends first).
+        """
+        for run in list(self.runs):
+            run.stop()
+        for task in list(self.tasks):
+            task.cancel()
+
+
+#: The attempt that the running code belongs to.
+current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+
+
+class Table:
+    """The leases that this member holds. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Attempt] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, attempt: Attempt) -> None:
+        with self._lock:
+            self._held[attempt.task] = attempt
+
+    def find(self, task: str, version: int) -> Attempt | None:
+        """Return the attempt while its lease is held."""
+        attempt = self._held.get(task)
+        return attempt if attempt is not None and attempt.version == version else None
+
+    def finish(self, attempt: Attempt) -> bool:
+        """Take the attempt off; False where somebody else has done so: then it is their event."""
+        with self._lock:
+            if self._held.get(attempt.task) is not attempt:
+                return False
+            del self._held[attempt.task]
+            return True
+
+    def held(self) -> list[Attempt]:
+        with self._lock:
+            return list(self._held.values())

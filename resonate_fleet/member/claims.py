@@ -1,0 +1,154 @@
+"""Claims: what becomes of the hints that the intake gave to the SDK."""
+
+import asyncio
+import time
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.jobs import Call, call_of
+from resonate_fleet.contract.wire import Promise, Reply
+from resonate_fleet.contract.words import TAG_TIMER
+from resonate_fleet.member.attempts import Attempt, Table, current
+from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.requests import Answer, Request
+from resonate_fleet.member.writes import Writes
+
+
+class Slots(Protocol):
+    """The part of the intake that hears what became of its hints."""
+
+    def granted(self, task: str) -> None: ...
+    def refused(self, task: str) -> None: ...
+    def done(self, task: str) -> None: ...
+
+
+class Functions(Protocol):
+    """What is asked of the registry."""
+
+    def knows(self, name: str, version: int) -> bool: ...
+    def can_suspend(self, name: str, version: int) -> bool: ...
+
+
+class _Grant(msgspec.Struct):
+    promise: Promise
+
+
+class Claims:
+    """Sends claims and notes the granted ones.
+
+    The SDK claims, runs and settles within one task of the event loop (`Core.on_message`), so
+    that the task which sends a claim lives exactly as long as what the claim leads to, and a
+    context variable set while it is sent is seen by the function.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it asks and whom it tells
+        self,
+        channel: Channel,
+        member: str,
+        table: Table,
+        ledger: Ledger,
+        functions: Functions,
+        writes: Writes,
+        slots: Slots,
+    ) -> None:
+        self._channel = channel
+        self._member = member
+        self._table = table
+        self._ledger = ledger
+        self._functions = functions
+        self._writes = writes
+        self._slots = slots
+        #: Claims on their way.
+        self.pending = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Give back at once whatever is granted from now on."""
+        self._closed = True
+
+    async def send(self, request: Request, body: str) -> str:
+        """Send a claim and return the reply."""
+        self._follow(request)
+        self.pending += 1
+        try:
+            answer = await self._channel.exchange(body)
+            if answer.reply.status != 200:
+                await self._refused(request, answer)
+            elif not await self._granted(request, answer.reply):
+                return request.reply(409, "given back: the member ends")
+        finally:
+            self.pending -= 1
+        return answer.body
+
+    def _follow(self, request: Request) -> None:
+        running = asyncio.current_task()
+        assert running is not None  # noqa: S101 - a coroutine runs in a task
+        task, version = request.data.id, request.data.version + 1
+        # This task may have been made in the context of another job, whose end freed its slot.
+        current.set(None)
+        structlog.contextvars.clear_contextvars()
+
+        def over(ended: "asyncio.Task[Any]") -> None:
+            attempt = self._table.find(task, version)
+            if attempt is not None:
+                self._writes.abandoned(attempt, ended)
+            self._slots.done(task)
+
+        running.add_done_callback(over)
+
+    async def _granted(self, request: Request, reply: Reply) -> bool:
+        """Note a lease; False where it went back at once and nothing may run."""
+        task, version = request.data.id, request.data.version + 1
+        promise = msgspec.convert(reply.data, _Grant).promise
+        if promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending":
+            # A durable sleep that is not due: the SDK drops it and would keep its lease.
+            await self._channel.ask("task.release", task, version=version)
+            return True
+        attempt = self._attempt(task, version, promise)
+        running = asyncio.current_task()
+        if running is not None:
+            attempt.tasks.add(running)
+        self._table.add(attempt)
+        current.set(attempt)
+        # Whatever the function logs says which job it is about.
+        structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
+        self._slots.granted(task)
+        self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
+        if not self._closed:
+            return True
+        await self._hand_back(attempt)
+        return False
+
+    async def _hand_back(self, attempt: Attempt) -> None:
+        reply = await self._channel.ask("task.release", attempt.task, version=attempt.version)
+        if reply is not None and reply.ok and self._table.finish(attempt):
+            self._ledger.handed_back(attempt)
+
+    def _attempt(self, task: str, version: int, promise: Promise) -> Attempt:
+        call = call_of(promise) or Call(func="")
+        return Attempt(
+            job=root_of(task),
+            task=task,
+            version=version,
+            function=call.func,
+            known=self._functions.knows(call.func, call.version),
+            suspends=self._functions.can_suspend(call.func, call.version),
+            tags=promise.tags,
+        )
+
+    async def _refused(self, request: Request, answer: Answer) -> None:
+        task, version = request.data.id, request.data.version + 1
+        taken = answer.reply.status in (404, 409)
+        self._ledger.refused(task, request.data.version, "refused" if taken else "failed")
+        self._slots.refused(task)
+        if not answer.repeated:
+            return
+        # An earlier try may have been granted and its answer lost: then the lease is ours, but
+        # what the SDK needs with it is not. Another claim brings it.
+        found = await self._channel.task(task)
+        if found and found.get("pid") == self._member and found["version"] == version:
+            await self._channel.ask("task.release", task, version=version)

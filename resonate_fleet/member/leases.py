@@ -1,0 +1,138 @@
+"""Heartbeats: a thread with a connection of its own, which a blocked event loop cannot stop."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Self
+
+import structlog
+
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.ids import origin_of
+from resonate_fleet.contract.wire import Refused, Unreachable
+from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.requests import why_lost
+
+#: Beats in the time of one lease.
+BEATS = 3
+#: Longest pause before a beat that failed is tried again, in seconds.
+RETRY_PAUSE = 0.5
+#: Shortest pause between two beats, in seconds, however long the last one took.
+LEAST_PAUSE = 0.02
+log = structlog.get_logger()
+
+
+class Heart:
+    """Beats for every lease in the table and finds out which ones are gone.
+
+    The server answers a beat with 200 and nothing whatever it did (v0.9.8, `op_task_heartbeat`),
+    so each beat is followed by a look at the tasks. Beats are sent per origin: the server's main
+    branch refuses a request with several. `lost(attempt, why)` is called in the heart's thread.
+
+    A lease that could not be renewed for its whole length counts as lapsed, by this machine's
+    monotonic clock and from the last beat's sending, hence not later than on the server. The
+    server is asked first even then, so that a process that was stopped for a while and goes on
+    learns the truth.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it looks after, by what, for whom, and whom it tells
+        self,
+        table: Table,
+        wire: BlockingWire,
+        member: str,
+        lease: float,
+        lost: Callable[[Attempt, str], None],
+        failed: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._table = table
+        self._wire = wire
+        self._member = member
+        self._lease = lease
+        self._lost = lost
+        self._failed = failed
+        self._now = now
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        #: When the thread last came round.
+        self.turned = now()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(1)
+
+    @property
+    def interval(self) -> float:
+        return self._lease / BEATS
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def age(self) -> float:
+        """Return the seconds since the oldest lease held was known to stand, 0 without any."""
+        return max((self._now() - one.stood for one in self._table.held()), default=0.0)
+
+    def beat(self) -> bool:
+        """Beat once for all leases; False where the server did not answer."""
+        held = sorted(self._table.held(), key=lambda one: origin_of(one.task))
+        sent: dict[Attempt, float] = {}
+        try:
+            for _, group in groupby(held, key=lambda one: origin_of(one.task)):
+                sent |= self._beat_for(list(group))
+            for attempt, at in sent.items():
+                self._check(attempt, at)
+        except (Unreachable, Refused):
+            self._failed()
+            self._lapse(held)
+            return False
+        return True
+
+    def _beat_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
+        """Send one beat; return when it was sent."""
+        sent = self._now()
+        tasks = [{"id": one.task, "version": one.version} for one in attempts]
+        self._wire.call("task.heartbeat", {"pid": self._member, "tasks": tasks})
+        return dict.fromkeys(attempts, sent)
+
+    def _check(self, attempt: Attempt, sent: float) -> None:
+        reply = self._wire.call("task.get", {"id": attempt.task}, accept=(404,))
+        task = reply.data["task"] if reply.ok else None
+        held = (
+            task is not None
+            and task["state"] == "acquired"
+            and task["version"] == attempt.version
+            and task.get("pid") == self._member
+        )
+        if held:
+            attempt.stood = sent
+        elif self._stands(attempt) and not attempt.writing:
+            self._lost(attempt, why_lost(task, attempt))
+
+    def _lapse(self, attempts: Iterable[Attempt]) -> None:
+        for one in attempts:
+            if self._stands(one) and self._now() - one.stood >= self._lease:
+                self._lost(one, "lapsed")
+
+    def _stands(self, attempt: Attempt) -> bool:
+        return self._table.find(attempt.task, attempt.version) is attempt
+
+    def _beat_safely(self) -> bool:
+        try:
+            return self.beat()
+        except Exception:  # a defect must not end the beats of what is held
+            log.exception("heart.failed")
+            return False
+
+    def _run(self) -> None:
+        pause = self.interval
+        while not self._end.wait(pause):
+            self.turned = self._now()
+            pause = self.interval if self._beat_safely() else min(self.interval, RETRY_PAUSE)
+            pause = max(LEAST_PAUSE, pause - (self._now() - self.turned))
+        self._wire.close()

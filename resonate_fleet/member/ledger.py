@@ -1,0 +1,120 @@
+"""Where the member's events are told: each one once, to journal, metrics and traces."""
+
+import time
+
+from resonate_fleet.contract.journal import (
+    Claimed,
+    ClaimRefused,
+    Ended,
+    Journal,
+    LeaseLost,
+    Retried,
+    ServerBack,
+    ServerLost,
+    StepBegan,
+    StepEnded,
+)
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.metrics import Metrics
+from resonate_fleet.member.tracing import Traces
+
+INFO, WARNING, ERROR = 20, 30, 40
+
+
+class Ledger:
+    """Tells journal and metrics. Safe to use from any thread.
+
+    `totals` counts ended attempts by outcome, and those handed back, for the last line.
+    """
+
+    def __init__(self, journal: Journal, metrics: Metrics, traces: Traces | None = None) -> None:
+        self.journal = journal
+        self.metrics = metrics
+        self.traces = traces or Traces()
+        self.totals: dict[str, int] = {}
+
+    def claimed(self, attempt: Attempt, waited: float) -> None:
+        """Tell of a granted lease; to be called in the context that the attempt runs in."""
+        self.traces.claimed(attempt)
+        self.metrics.claimed(attempt, waited)
+        self.journal.write(
+            Claimed(
+                job=attempt.job,
+                task=attempt.task,
+                attempt=attempt.version,
+                function=attempt.function,
+                waited=round(waited, 6),
+            )
+        )
+
+    def refused(self, task: str, version: int, result: str) -> None:
+        self.metrics.claim(result)
+        self.journal.write(ClaimRefused(task=task, version=version), 10)
+
+    def ended(self, attempt: Attempt, outcome: str, error: str = "") -> None:
+        """Tell the end of an attempt; the caller has taken it off the table."""
+        self.totals[outcome] = self.totals.get(outcome, 0) + 1
+        seconds = attempt.seconds()
+        self.metrics.ended(attempt, outcome, seconds)
+        line = Ended(
+            job=attempt.job,
+            task=attempt.task,
+            attempt=attempt.version,
+            function=attempt.function,
+            outcome=outcome,
+            seconds=round(seconds, 6),
+            error=error,
+        )
+        fine = outcome in ("resolved", "suspended", "released")
+        self.journal.write(line, INFO if fine else WARNING)
+        self.traces.ended(attempt, outcome, error)
+
+    def handed_back(self, attempt: Attempt) -> None:
+        """Tell the end of an attempt that a drain gave back."""
+        self.totals["handed back"] = self.totals.get("handed back", 0) + 1
+        self.metrics.count("leases_handed_back")
+        self.ended(attempt, "released")
+
+    def lost(self, attempt: Attempt, why: str) -> None:
+        """Tell of a lease that is gone; `ended` follows."""
+        self.metrics.lost(why)
+        self.journal.write(
+            LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why), WARNING
+        )
+
+    def late(self) -> None:
+        """Tell of a result that came after its lease had gone."""
+        self.metrics.late()
+
+    def retried(self, attempt: Attempt, error: BaseException, delay: float) -> None:
+        self.metrics.retried(attempt)
+        self.traces.retried(attempt, _shown(error))
+        self.journal.write(
+            Retried(job=attempt.job, function=attempt.function, error=_shown(error), delay=delay),
+            WARNING,
+        )
+
+    def step_began(self, attempt: Attempt, promise: str) -> None:
+        attempt.steps[promise] = time.monotonic()
+        self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
+
+    def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
+        self.traces.step_ended(attempt, promise, seconds)
+        self.journal.write(
+            StepEnded(
+                job=attempt.job,
+                attempt=attempt.version,
+                promise=promise,
+                seconds=round(seconds, 6),
+            )
+        )
+
+    def server_lost(self, why: str) -> None:
+        self.journal.write(ServerLost(why=why), WARNING)
+
+    def server_back(self, seconds: float) -> None:
+        self.journal.write(ServerBack(seconds=round(seconds, 3)))
+
+
+def _shown(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

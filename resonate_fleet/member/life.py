@@ -1,0 +1,58 @@
+"""From the environment to an exit code."""
+
+import asyncio
+import os
+import queue
+import sys
+from typing import Any
+
+import structlog
+
+from resonate_fleet.contract import exits, logs
+from resonate_fleet.contract.journal import Journal
+from resonate_fleet.contract.settings import BadSettings, effective, load
+from resonate_fleet.member import registry, sdk, tracing
+from resonate_fleet.member.about import name_of
+from resonate_fleet.member.member import Member
+from resonate_fleet.member.settings import Settings
+
+
+def live(signals: "queue.SimpleQueue[str]") -> int:
+    """Read the settings, run the member until it has drained, return the exit code."""
+    try:
+        settings = load(Settings, os.environ)
+    except BadSettings as bad:
+        return _refuse(*bad.lines)
+    name = name_of(settings)
+    logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
+    sdk.quiet()
+    log = structlog.get_logger()
+    log.info("settings", **effective(settings))
+    functions = registry.Registry()
+    try:
+        registry.load(settings.functions, functions)
+        journal = Journal(name, settings.journal)
+        asyncio.run(_run(settings, name, functions, journal, signals))
+    except (registry.BadFunctions, tracing.NotInstalled) as bad:
+        return _refuse(str(bad))
+    except OSError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return exits.FAILED
+    except Exception:  # a defect: Python's own exit code, 1, means a broken promise here
+        log.exception("defect")
+        return exits.FAILED
+    return exits.OK
+
+
+async def _run(settings: Settings, name: str, *rest: Any) -> None:
+    await Member(settings, name, *rest).run()
+    # Bodies that were handed back may still block their threads: the process ends without them.
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(exits.OK)
+
+
+def _refuse(*lines: str) -> int:
+    for line in lines:
+        sys.stderr.write(line + "\n")
+    return exits.USAGE

@@ -1,0 +1,250 @@
+"""A member put together: the SDK, what stands around it, and the life of the whole."""
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+
+import structlog
+
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.journal import Journal, MemberReady, MemberStarted, MemberStopped
+from resonate_fleet.contract.pages import Pages
+from resonate_fleet.contract.presence import Hello
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.member.about import about, version
+from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.bodies import Bodies
+from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.claims import Claims
+from resonate_fleet.member.drain import Doors, Drain
+from resonate_fleet.member.intake import Intake
+from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.metrics import Metrics
+from resonate_fleet.member.network import Network
+from resonate_fleet.member.presence import Presence
+from resonate_fleet.member.probes import Probes, Pulse
+from resonate_fleet.member.registry import Registry
+from resonate_fleet.member.sdk import build
+from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.stream import Stream
+from resonate_fleet.member.tracing import traces
+from resonate_fleet.member.writes import Writes
+
+#: Seconds that the event loop has to end after the drain; then the process ends without it.
+LAST_PATIENCE = 2.0
+log = structlog.get_logger()
+
+
+class Member:
+    """One member. `run` returns when it has drained.
+
+    Raises:
+        BadFunctions: the SDK refuses a function.
+        NotInstalled: traces are asked for, and the extra is missing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        registry: Registry,
+        journal: Journal,
+        signals: "queue.SimpleQueue[str]",
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._registry = registry
+        self._journal = journal
+        self._signals = signals
+        self._table = Table()
+        self._metrics = Metrics(registry.has, settings.slots, version())
+        self._metrics.expect(one.partition("@")[0] for one in registry.names())
+        self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
+        self._wire = Wire(settings.url, settings.token)
+        self._stream = self._new_stream()
+        self._intake = Intake(
+            self._wire, self._stream, settings.group, name, settings.slots, self._metrics.count
+        )
+        self._channel = Channel(self._wire)
+        writes = Writes(
+            self._channel, self._table, self._ledger, self._intake.avoid, self._intake.ending
+        )
+        self._claims = Claims(
+            self._channel, name, self._table, self._ledger, registry, writes, self._intake
+        )
+        network = Network(self._channel, self._claims, writes)
+        bodies = Bodies(self._ledger.step_began, self._intake.ending)
+        self._resonate = build(
+            settings,
+            name,
+            network,
+            self._intake,
+            lambda resonate: registry.install(resonate, bodies),
+            self._ledger,
+        )
+        self._heart = self._new_heart()
+        self._pulse = Pulse()
+        self._probes = Probes(
+            self._pulse, self._heart, settings.liveness, lambda: self._stream.connected
+        )
+        self._presence = self._new_presence()
+        self._stopped = asyncio.Event()
+        self._show()
+
+    async def run(self) -> None:
+        """Join the group and work until a signal has come and the drain is over.
+
+        Raises:
+            OSError: the port for metrics and probes cannot be had.
+        """
+        self._loop = asyncio.get_running_loop()
+        pages = self._probes.pages(self._metrics.page, about(self._settings, self._name))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._wire)
+            served = stack.enter_context(Pages(self._settings.host, self._settings.port, pages))
+            self._tell_start(served.port)
+            stack.enter_context(self._heart)
+            stack.enter_context(self._presence)
+            pulse = asyncio.create_task(self._pulse.run())
+            stack.callback(pulse.cancel)
+            self._resonate.start()
+            self._new_drain().start()
+            await self._stopped.wait()
+            self._ledger.traces.close()
+
+    # The parts that need more than a line.
+
+    def _new_wire(self) -> BlockingWire:
+        """A connection for one thread; an answer that is late for a beat is none."""
+        timeout = max(0.2, min(self._settings.lease / 3, 5.0))
+        return BlockingWire(self._settings.url, self._settings.token, timeout)
+
+    def _new_heart(self) -> Heart:
+        return Heart(
+            self._table,
+            self._new_wire(),
+            self._name,
+            self._settings.lease,
+            self._lost,
+            lambda: self._metrics.count("heartbeat_failures"),
+        )
+
+    def _new_stream(self) -> Stream:
+        def back(seconds: float | None) -> None:
+            if seconds is None:
+                self._journal.write(MemberReady())
+            else:
+                self._ledger.server_back(seconds)
+
+        url = f"{self._settings.url}/poll/{self._settings.group}/{self._name}"
+        return Stream(url, self._settings.token, self._ledger.server_lost, back)
+
+    def _new_presence(self) -> Presence:
+        hello = Hello(member=self._name, group=self._settings.group, slots=self._settings.slots)
+        return Presence(self._settings.steward, hello, self)
+
+    def _new_drain(self) -> Drain:
+        doors = Doors(
+            not_ready=self._probes.drain,
+            close_intake=self._close_intake,
+            claiming=lambda: self._claims.pending > 0,
+            refuse_claims=self._claims.close,
+            stop_body=lambda attempt: self._on_loop(attempt.stop),
+            close=self._close,
+        )
+        return Drain(
+            self._signals, self._settings.drain, self._table, self._new_wire(), self._ledger, doors
+        )
+
+    # What the steward tells, in the presence's thread.
+
+    def released(self, task: str, version: int) -> None:
+        """Stop what the steward handed over while it took this member for dead."""
+        attempt = self._table.find(task, version)
+        if attempt is not None:
+            self._lost(attempt, "taken")
+
+    def relayed(self, *, on: bool) -> None:
+        """Pass on the hints that cannot be used here, where the steward takes them."""
+        tell = self._presence.tell if on else None
+        self._on_loop(lambda: self._intake.relayed(tell))
+
+    def handed(self, task: str, version: int) -> None:
+        """Take a hint that another member could not use."""
+        self._on_loop(lambda: self._intake.handed(task, version))
+
+    # Events, from any thread.
+
+    def _lost(self, attempt: Attempt, why: str) -> None:
+        """A lease is gone: stop its body."""
+        if self._table.finish(attempt):
+            self._ledger.lost(attempt, why)
+            self._ledger.ended(attempt, "lost")
+            self._on_loop(attempt.stop)
+
+    def _close_intake(self) -> None:
+        """Close the intake before the next step; a blocked loop does it when it can."""
+        closed = threading.Event()
+
+        def close() -> None:
+            self._intake.close()
+            closed.set()
+
+        self._on_loop(close)
+        closed.wait(1)
+
+    def _close(self) -> None:
+        self._presence.leave()
+        self._journal.write(self._last_words())
+        self._on_loop(self._stopped.set)
+        # A loop that user code blocks would keep the process: nothing is held any more.
+        last = threading.Timer(LAST_PATIENCE, os._exit, (exits.OK,))
+        last.daemon = True
+        last.start()
+
+    def _on_loop(self, call: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop has closed
+            self._loop.call_soon_threadsafe(call)
+
+    # What is told.
+
+    def _tell_start(self, port: int) -> None:
+        self._journal.write(
+            MemberStarted(
+                group=self._settings.group,
+                slots=self._settings.slots,
+                process=os.getpid(),
+                version=version(),
+            )
+        )
+        functions = self._registry.names()
+        log.info("pages", host=self._settings.host, port=port, functions=functions)
+
+    def _last_words(self) -> MemberStopped:
+        totals = self._ledger.totals
+        return MemberStopped(
+            done=totals.get("resolved", 0),
+            failed=totals.get("rejected", 0),
+            handed_back=totals.get("handed back", 0),
+            lost=totals.get("lost", 0) + totals.get("refused", 0),
+        )
+
+    def _show(self) -> None:
+        """Let the gauges look at what is."""
+        watched: dict[str, Callable[[], float]] = {
+            "slots_used": lambda: self._intake.used,
+            "hints_held": lambda: self._intake.held,
+            "search_allowed": lambda: self._intake.search_allowed,
+            "leases_held": lambda: len(self._table),
+            "heartbeat_age_seconds": self._heart.age,
+            "loop_lag_seconds": self._pulse.lag,
+            "stream_connected": lambda: self._stream.connected,
+            "draining": lambda: self._probes.draining,
+        }
+        for name, value in watched.items():
+            self._metrics.watch(name, value)

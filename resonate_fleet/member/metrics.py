@@ -1,0 +1,198 @@
+"""The member's instruments: one table, from which code and documentation are made."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from resonate_fleet.contract.instruments import Instrument
+from resonate_fleet.contract.pages import Page
+from resonate_fleet.member.attempts import Attempt
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_W = "fleet_worker_"
+
+INSTRUMENTS = (
+    Instrument(_W + "slots", "gauge", "Jobs that can run at the same time here."),
+    Instrument(_W + "slots_used", "gauge", "Slots taken now."),
+    Instrument(_W + "attempts_started", "counter", "Leases granted to this member.", ("function",)),
+    Instrument(
+        _W + "attempts_ended",
+        "counter",
+        "Attempts ended, by outcome: resolved, rejected, suspended, released, lost, refused, "
+        "unknown-function.",
+        ("function", "outcome"),
+    ),
+    Instrument(
+        _W + "attempt_duration_seconds",
+        "histogram",
+        "From a granted lease to the end of the attempt.",
+        ("function",),
+        _SECONDS,
+    ),
+    Instrument(
+        _W + "queue_wait_seconds",
+        "histogram",
+        "From a job's creation to its first claim.",
+        ("function",),
+        _SECONDS,
+    ),
+    Instrument(_W + "busy_seconds", "counter", "Seconds of slots spent in ended attempts."),
+    Instrument(_W + "leases_held", "gauge", "Leases held now."),
+    Instrument(
+        _W + "leases_lost",
+        "counter",
+        "Leases lost while their job ran: lapsed, taken, halted, gone.",
+        ("why",),
+    ),
+    Instrument(_W + "leases_handed_back", "counter", "Leases handed back by a drain."),
+    Instrument(
+        _W + "claims", "counter", "Claims by result: granted, refused, failed.", ("result",)
+    ),
+    Instrument(
+        _W + "reclaims",
+        "counter",
+        "Claims of a job whose earlier attempt was interrupted; resumes do not count.",
+        ("function",),
+    ),
+    Instrument(_W + "hints_received", "counter", "Hints that the stream brought."),
+    Instrument(
+        _W + "hints_dropped", "counter", "Hints not kept, by why they were dropped.", ("why",)
+    ),
+    Instrument(
+        _W + "hints_passed_on", "counter", "Hints without a slot here, for idle members to take."
+    ),
+    Instrument(_W + "hints_held", "gauge", "Hints waiting here for a free slot."),
+    Instrument(
+        _W + "pulls",
+        "counter",
+        "Looks for waiting work by result: found, empty, failed, forbidden.",
+        ("result",),
+    ),
+    Instrument(
+        _W + "search_allowed", "gauge", "1 while the server lets this member look for work, else 0."
+    ),
+    Instrument(
+        _W + "heartbeat_age_seconds",
+        "gauge",
+        "Time since the leases held were last seen to stand; 0 when none is held.",
+    ),
+    Instrument(_W + "heartbeat_failures", "counter", "Heartbeats that got no answer."),
+    Instrument(
+        _W + "late_results_refused",
+        "counter",
+        "Results that came after their lease had gone and were refused.",
+    ),
+    Instrument(_W + "retries", "counter", "Runs of a function that raised before.", ("function",)),
+    Instrument(_W + "loop_lag_seconds", "gauge", "How late the event loop is now."),
+    Instrument(_W + "stream_connected", "gauge", "1 while hints can arrive, else 0."),
+    Instrument(_W + "draining", "gauge", "1 while the member drains, else 0."),
+    Instrument(_W + "build", "info", "What runs here.", ("version",)),
+)
+
+_CLASSES: dict[str, Any] = {"counter": Counter, "gauge": Gauge}
+#: OpenMetrics allows this many characters of names and values in an exemplar.
+_EXEMPLAR_ROOM = 128
+
+
+class Metrics:
+    """The instruments with their values. Safe to use from any thread.
+
+    `known` tells which functions are registered: other names, which anyone may send, share the
+    label `unknown`, so that strangers cannot make series.
+    """
+
+    def __init__(self, known: Callable[[str], bool], slots: int, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing
+        self._known = known
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._made = {one.name.removeprefix(_W): self._make(one) for one in INSTRUMENTS}
+        self._made["slots"].set(slots)
+        self._made["build"].info({"version": version})
+        for result in ("granted", "refused", "failed"):
+            self._made["claims"].labels(result)
+        for why in ("lapsed", "taken", "halted", "gone"):
+            self._made["leases_lost"].labels(why)
+
+    def expect(self, functions: Iterable[str]) -> None:
+        """Let the counters of these functions begin at zero: a rate needs a first sample."""
+        for function in functions:
+            for name in ("attempts_started", "reclaims", "retries"):
+                self._made[name].labels(function)
+            for outcome in ("resolved", "rejected", "released", "lost"):
+                self._made["attempts_ended"].labels(function, outcome)
+
+    def _make(self, one: Instrument) -> Any:
+        name = one.name
+        if one.kind == "info":
+            return Info(name, one.help, registry=self._registry)
+        if one.kind == "histogram":
+            return Histogram(
+                name, one.help, one.labels, buckets=one.buckets, registry=self._registry
+            )
+        return _CLASSES[one.kind](name, one.help, one.labels, registry=self._registry)
+
+    def watch(self, name: str, value: Callable[[], float]) -> None:
+        """Let a gauge ask `value` at each scrape. `name` without the prefix `fleet_worker_`."""
+        self._made[name].set_function(value)
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add to a counter. `name` without the prefix `fleet_worker_`."""
+        made = self._made[name]
+        (made.labels(*labels) if labels else made).inc(by)
+
+    def set(self, name: str, value: float) -> None:
+        """Set a gauge. `name` without the prefix `fleet_worker_`."""
+        self._made[name].set(value)
+
+    def claim(self, result: str) -> None:
+        self.count("claims", result)
+
+    def claimed(self, attempt: Attempt, waited: float) -> None:
+        function = self._function(attempt)
+        self.claim("granted")
+        self.count("attempts_started", function)
+        if attempt.version == 1:
+            self._made["queue_wait_seconds"].labels(function).observe(waited, _exemplar(attempt))
+        elif not attempt.suspends:
+            self.count("reclaims", function)
+
+    def ended(self, attempt: Attempt, outcome: str, seconds: float) -> None:
+        function = self._function(attempt)
+        self.count("attempts_ended", function, outcome)
+        self.count("busy_seconds", by=seconds)
+        self._made["attempt_duration_seconds"].labels(function).observe(seconds, _exemplar(attempt))
+        # Of a function that waits durably each settled wait explains one claim before this one.
+        if attempt.suspends and attempt.version - 1 > attempt.waits:
+            self.count("reclaims", function)
+
+    def lost(self, why: str) -> None:
+        self.count("leases_lost", why)
+
+    def late(self) -> None:
+        self.count("late_results_refused")
+
+    def retried(self, attempt: Attempt) -> None:
+        self.count("retries", self._function(attempt))
+
+    def page(self, accept: str) -> Page:
+        """Return the scrape: OpenMetrics, with exemplars, for whoever accepts it."""
+        encode, content_type = choose_encoder(accept)
+        return Page(encode(self._registry), content_type=content_type)
+
+    def _function(self, attempt: Attempt) -> str:
+        return attempt.function if self._known(attempt.function) else "unknown"
+
+
+def _exemplar(attempt: Attempt) -> dict[str, str] | None:
+    labels = {"job": attempt.job, "attempt": str(attempt.version)}
+    room = sum(len(name) + len(value) for name, value in labels.items())
+    return labels if room <= _EXEMPLAR_ROOM else None

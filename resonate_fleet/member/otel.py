@@ -1,0 +1,147 @@
+"""Traces by OpenTelemetry: one trace an attempt, from the extra `otel`.
+
+A trace's ids are made from job and attempt number, so that an attempt on another member can link
+to the one before it without having heard of it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from hashlib import blake2b
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from resonate_fleet.contract.words import TAG_TRACE
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.tracing import Traces
+
+#: Seconds that spans may take to leave when the member ends.
+FLUSH = 1.0
+
+
+def otlp(member: str, group: str) -> Traces:
+    """Return traces that leave by OTLP over HTTP; the library's own variables say where to."""
+    return OpenTelemetryTraces(member, group, BatchSpanProcessor(OTLPSpanExporter()))
+
+
+class OpenTelemetryTraces(Traces):
+    """Hands spans to `processor`.
+
+    An attempt's span is current while its function runs: spans that the function makes with the
+    library come below it, and log lines written there carry the trace's id as `trace`.
+    """
+
+    def __init__(self, member: str, group: str, processor: SpanProcessor) -> None:
+        resource = Resource.create(
+            {
+                "service.name": "resonate-fleet-worker",
+                "service.instance.id": member,
+                "fleet.group": group,
+            }
+        )
+        self._provider = TracerProvider(resource=resource, id_generator=_GivenIds())
+        self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer("worker")
+        self._spans: dict[Attempt, trace.Span] = {}
+
+    def claimed(self, attempt: Attempt) -> None:
+        ids = ids_of(attempt.task, attempt.version)
+        with _wanting(ids):
+            span = self._tracer.start_span(
+                f"attempt {attempt.function}",
+                context=context.Context(),
+                links=list(_links(attempt)),
+                attributes={
+                    "fleet.job": attempt.job,
+                    "fleet.task": attempt.task,
+                    "fleet.attempt": attempt.version,
+                    "fleet.function": attempt.function,
+                },
+            )
+        self._spans[attempt] = span
+        # Never detached: the context belongs to the SDK's task and ends with it.
+        context.attach(trace.set_span_in_context(span))
+        structlog.contextvars.bind_contextvars(trace=trace.format_trace_id(ids[0]))
+
+    def retried(self, attempt: Attempt, error: str) -> None:
+        if (span := self._spans.get(attempt)) is not None:
+            span.add_event("retried", {"error": error})
+
+    def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
+        if (span := self._spans.get(attempt)) is None:
+            return
+        now = time.time_ns()
+        step = self._tracer.start_span(
+            "step",
+            context=trace.set_span_in_context(span),
+            start_time=now - int(seconds * 1e9),
+            attributes={"fleet.promise": promise},
+        )
+        step.end(now)
+
+    def ended(self, attempt: Attempt, outcome: str, error: str) -> None:
+        if (span := self._spans.pop(attempt, None)) is None:
+            return
+        span.set_attribute("fleet.outcome", outcome)
+        if outcome not in ("resolved", "suspended", "released"):
+            span.set_status(trace.StatusCode.ERROR, error or outcome)
+        span.end()
+
+    def close(self) -> None:
+        self._provider.force_flush(int(FLUSH * 1000))
+
+
+def ids_of(task: str, version: int) -> tuple[int, int]:
+    """Return trace id (128 bits) and root span id (64 bits) of an attempt."""
+    digest = blake2b(f"{task}#{version}".encode(), digest_size=24).digest()
+    return int.from_bytes(digest[:16]), int.from_bytes(digest[16:])
+
+
+def _links(attempt: Attempt) -> Iterator[trace.Link]:
+    """Link to the submission, which the client left in a tag, and to the attempt before."""
+    carrier = {"traceparent": attempt.tags.get(TAG_TRACE, "")}
+    found = TraceContextTextMapPropagator().extract(carrier)
+    submission = trace.get_current_span(found).get_span_context()
+    if submission.is_valid:
+        yield trace.Link(submission, {"fleet.link": "submission"})
+    if attempt.version > 1:
+        flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+        ids = ids_of(attempt.task, attempt.version - 1)
+        before = trace.SpanContext(*ids, is_remote=True, trace_flags=flags)
+        yield trace.Link(before, {"fleet.link": "attempt before"})
+
+
+#: The ids that the next root span is to have.
+_wanted: ContextVar[tuple[int, int] | None] = ContextVar("ids", default=None)
+
+
+@contextmanager
+def _wanting(ids: tuple[int, int]) -> Iterator[None]:
+    token = _wanted.set(ids)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+class _GivenIds(RandomIdGenerator):
+    """Gives the wanted ids where there are any, random ones elsewhere."""
+
+    def generate_trace_id(self) -> int:
+        return _chosen(0, super().generate_trace_id)
+
+    def generate_span_id(self) -> int:
+        return _chosen(1, super().generate_span_id)
+
+
+def _chosen(which: int, otherwise: Callable[[], int]) -> int:
+    wanted = _wanted.get()
+    return wanted[which] if wanted is not None else otherwise()

@@ -1,0 +1,84 @@
+"""The pages that probes and scrapes ask for."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from resonate_fleet.contract.pages import Handler, Page
+from resonate_fleet.member.leases import Heart
+
+#: Seconds between two ticks of the loop.
+TICK = 0.2
+#: Seconds that the heart's thread may be late, its longest wait for answers included.
+HEART_LATE = 60.0
+
+
+class Pulse:
+    """Whether the event loop turns. `run` is a task of the loop; the rest is for any thread."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._last = now()
+
+    async def run(self) -> None:
+        while True:
+            self._last = self._now()
+            await asyncio.sleep(TICK)
+
+    def lag(self) -> float:
+        """Return the seconds by which the loop is late."""
+        return max(0.0, self._now() - self._last - TICK)
+
+
+class Probes:
+    """Answers of `/livez` and `/readyz`, each with its reasons in words.
+
+    Liveness asks whether this process can still do its work: its loop turns and its heart beats.
+    A blocking job does not matter (it has its thread), nor does the server's absence or a drain.
+    """
+
+    def __init__(
+        self, pulse: Pulse, heart: Heart, liveness: float, connected: Callable[[], bool]
+    ) -> None:
+        self._pulse = pulse
+        self._heart = heart
+        self._liveness = liveness
+        self._connected = connected
+        self.draining = False
+
+    def drain(self) -> None:
+        """Be not ready from now on."""
+        self.draining = True
+
+    def not_alive(self) -> list[str]:
+        found = []
+        if self._pulse.lag() > self._liveness:
+            found.append(f"the event loop has been blocked for {self._pulse.lag():.1f} s")
+        late = time.monotonic() - self._heart.turned - self._heart.interval
+        if not self._heart.alive or late > HEART_LATE:
+            found.append("heartbeats have stopped")
+        return found
+
+    def not_ready(self) -> list[str]:
+        found = []
+        if self.draining:
+            found.append("draining")
+        if not self._connected():
+            found.append("no stream from the server")
+        return found
+
+    def pages(self, metrics: Handler, version: Mapping[str, Any]) -> dict[str, Handler]:
+        return {
+            "/livez": lambda _: _answer(self.not_alive()),
+            "/readyz": lambda _: _answer(self.not_ready()),
+            "/metrics": metrics,
+            "/version": lambda _: Page(
+                json.dumps(dict(version)) + "\n", content_type="application/json"
+            ),
+        }
+
+
+def _answer(reasons: list[str]) -> Page:
+    return Page("\n".join(reasons or ["ok"]) + "\n", 503 if reasons else 200)

@@ -1,0 +1,121 @@
+"""The functions of this member: what a user's module registers, by name and version."""
+
+import importlib
+import traceback
+from collections.abc import Callable
+from typing import Any, Concatenate, overload
+
+from resonate.context import Context
+from resonate.error import ResonateError
+from resonate.resonate import Resonate
+from resonate.retry import RetryPolicy
+from resonate.types import DurableRegistry
+
+from resonate_fleet.member.bodies import Bodies, Function, is_async
+
+
+class BadFunctions(Exception):  # noqa: N818 - the user's mistake, told in one line
+    """The functions module cannot be used."""
+
+
+class Registry:
+    """What a functions module registers with: `register` as in the SDK, also as a decorator."""
+
+    def __init__(self) -> None:
+        self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
+
+    @overload
+    def register[**P, T](
+        self,
+        fn: Callable[Concatenate[Context, P], T],
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Callable[Concatenate[Context, P], T]: ...
+    @overload
+    def register[**P, T](
+        self,
+        fn: None = None,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Callable[[Callable[Concatenate[Context, P], T]], Callable[Concatenate[Context, P], T]]: ...
+    def register(
+        self,
+        fn: Function | None = None,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        retry_policy: RetryPolicy | None = None,
+    ) -> Any:
+        """Register `fn` as `name` (by default its own) in `version`; return it unchanged.
+
+        Raises:
+            BadFunctions: the name is taken in this version.
+        """
+        if fn is None:
+            return lambda given: self.register(
+                given, name=name, version=version, retry_policy=retry_policy
+            )
+        key = (name or str(getattr(fn, "__name__", "")), version)
+        if key in self._keys:
+            raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
+        self._keys[key] = (fn, retry_policy)
+        return fn
+
+    def names(self) -> list[str]:
+        """Return what is registered as `name` or, past version 1, `name@version`."""
+        return [name if version == 1 else f"{name}@{version}" for name, version in self._keys]
+
+    def has(self, name: str) -> bool:
+        """Tell whether `name` is registered in any version."""
+        return any(name == known for known, _ in self._keys)
+
+    def knows(self, name: str, version: int) -> bool:
+        return (name, version) in self._keys
+
+    def can_suspend(self, name: str, version: int) -> bool:
+        """Tell whether the function could wait durably: plain ones cannot."""
+        found = self._keys.get((name, version))
+        return found is not None and is_async(found[0])
+
+    def install(self, resonate: Resonate, bodies: Bodies) -> None:
+        """Register everything with the SDK, as `bodies` run it.
+
+        Raises:
+            BadFunctions: the SDK refuses a function.
+        """
+        for (name, version), (fn, policy) in self._keys.items():
+            try:
+                resonate.register(bodies.keep(fn), name=name, version=version, retry_policy=policy)
+            except (ResonateError, ValueError, TypeError) as error:
+                raise BadFunctions(f"function {name!r}: {error}") from None
+
+
+def load(module: str, registry: Registry) -> None:
+    """Import `module` and let it register its functions.
+
+    Raises:
+        BadFunctions: with one line that says what is wrong.
+    """
+    try:
+        _load(module, registry)
+    except BadFunctions as bad:
+        raise BadFunctions(f"WORKER_FUNCTIONS is {module!r}: {bad}") from None
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise BadFunctions(
+            f"WORKER_FUNCTIONS is {module!r}: {error!r} ({where.filename}:{where.lineno})"
+        ) from error
+
+
+def _load(module: str, registry: Registry) -> None:
+    found = importlib.import_module(module)
+    register: Callable[[DurableRegistry], None] | None = getattr(found, "register", None)
+    if not callable(register):
+        raise BadFunctions("it has no function `register`")
+    register(registry)
+    if not registry.names():
+        raise BadFunctions("it registers nothing")

@@ -1,0 +1,36 @@
+"""When a function that raised runs again."""
+
+import sys
+from collections.abc import Callable
+
+from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.bodies import UnwritableError
+
+#: Told of each retry: the attempt, the error, and the seconds until it.
+Retrying = Callable[[Attempt, BaseException, float], None]
+LONGEST = 60.0
+
+
+class Retries:
+    """The SDK's retry policy: `count` retries, `delay` seconds before the first, then doubling.
+
+    The SDK asks from within its `except` clause, for functions without durable steps only
+    (`resonate.context.Context.invoke_with_retry`). Arguments that do not fit are final: the body
+    was never entered, and no retry would make them fit.
+    """
+
+    def __init__(self, count: int, delay: float, retrying: Retrying) -> None:
+        self._count = count
+        self._delay = delay
+        self._retrying = retrying
+
+    def next(self, attempt: int) -> int | None:
+        error, running = sys.exception(), current.get()
+        if attempt > self._count or error is None or running is None:
+            return None
+        if not running.entered or isinstance(error, UnwritableError):
+            return None
+        delay: float = min(self._delay * 2.0 ** (attempt - 1), max(LONGEST, self._delay))
+        self._retrying(running, error, delay)
+        # The SDK's annotation says int; it hands the value on to a sleeper that takes any number.
+        return delay  # type: ignore[return-value]

@@ -1,0 +1,93 @@
+"""The SDK, set up with the member's own parts around it."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from resonate.error import FunctionNotFoundError
+from resonate.observability import BackgroundTaskFailed, Event
+from resonate.resonate import Resonate
+from resonate_base.connections import Source
+
+from resonate_fleet.member.attempts import current
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.network import Network
+from resonate_fleet.member.retries import Retries
+from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.witness import Witness
+
+#: The SDK's own bound on tasks at once; slots are counted in the intake.
+PLENTY = 1_000_000
+log = structlog.get_logger()
+
+
+class NoHeartbeat:
+    """The SDK's heartbeat does nothing: the member's own thread beats."""
+
+    def start(self, task_id: str, task_version: int) -> None: ...
+    def stop(self, task_id: str) -> None: ...
+    def shutdown(self) -> None: ...
+
+
+def build(
+    settings: Settings,
+    name: str,
+    network: Network,
+    intake: Source,
+    install: Callable[[Resonate], None],
+    ledger: Ledger,
+) -> Resonate:
+    """Return the SDK with all functions registered by `install`, not started.
+
+    Raises:
+        BadFunctions: the SDK refuses a function.
+    """
+    resonate = Resonate(
+        network=network,
+        sources=[intake],
+        group=settings.group,
+        pid=name,
+        token=settings.token,
+        ttl=timedelta(seconds=settings.lease),
+        heartbeat=NoHeartbeat(),
+        max_concurrent_tasks=PLENTY,
+        retry_policy=Retries(settings.retries, settings.retry_delay, ledger.retried),
+        env={},
+        observer=_observe,
+        subscription_refresh_secs=0,
+        autostart=False,
+    )
+    resonate.with_dependency(Witness(name, _attempt_number))
+    install(resonate)
+    return resonate
+
+
+def quiet() -> None:
+    """Keep out of the log what the member tells itself, and tracebacks of users' mistakes.
+
+    The SDK logs an error with its traceback whenever it releases a job.
+    """
+    for name in ("resonate.core", "resonate.resonate"):
+        logging.getLogger(name).addFilter(_in_one_line)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, FunctionNotFoundError):
+        return False
+    if error is not None:
+        record.msg = f"{record.getMessage()}: {error}"
+        record.args, record.exc_info = (), None
+    return True
+
+
+def _observe(event: Event) -> None:
+    """Tell at most of failed tasks: they include every refused claim."""
+    if isinstance(event, BackgroundTaskFailed):
+        log.debug("sdk.task-failed", why=event.cause)
+
+
+def _attempt_number() -> int:
+    attempt = current.get()
+    return attempt.version if attempt is not None else 0

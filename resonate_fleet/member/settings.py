@@ -1,0 +1,103 @@
+"""Settings of a member."""
+
+from pathlib import Path
+
+from resonate_fleet.contract import common
+from resonate_fleet.contract.settings import (
+    Kind,
+    address,
+    choice,
+    integer,
+    name,
+    port,
+    seconds,
+    setting,
+    settings,
+    text,
+)
+from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
+from resonate_fleet.contract.words import DEFAULT_GROUP, WORKER_PORT
+
+_MODULE: Kind[str] = text(
+    "a module's dotted name such as `my_functions`", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+)
+#: It stands in a URL's path and in a file's name.
+_NAME: Kind[str] = text(
+    "up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}"
+)
+
+
+@settings
+class Settings:
+    """What a member reads from its environment when it starts."""
+
+    url: str = setting(*common.SERVER_URL)
+    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    group: str = setting("WORKER_GROUP", DEFAULT_GROUP, name("group"), "The group to join.")
+    slots: int = setting(
+        "WORKER_SLOTS", "4", integer(1, 1000), "Jobs that run at the same time in this member."
+    )
+    member: str = setting(
+        "WORKER_NAME",
+        "",
+        _NAME,
+        "First part of the member's name; the host's name where nothing is given.",
+    )
+    lease: float = setting(
+        "WORKER_LEASE",
+        f"{LEASE_SECONDS:g}",
+        seconds(0.3, 86_400),
+        "Lease that the member asks for with each claim; it beats every third of it.",
+    )
+    drain: float = setting(
+        "WORKER_DRAIN",
+        f"{DRAIN_SECONDS:g}",
+        seconds(0, 86_400),
+        "Time to finish what is held after SIGTERM or SIGINT; the rest is handed back.",
+    )
+    host: str = setting(
+        "WORKER_HOST",
+        "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
+        text("an address of this machine"),
+        "Where metrics and probes listen.",
+    )
+    port: int = setting(
+        "WORKER_PORT", str(WORKER_PORT), port(), "Port of `/metrics`, `/livez`, `/readyz`."
+    )
+    functions: str = setting(
+        "WORKER_FUNCTIONS",
+        "resonate_fleet.example",
+        _MODULE,
+        "Module whose `register(registry)` brings the functions.",
+    )
+    steward: tuple[str, int] | None = setting(
+        "WORKER_STEWARD", "", address(), "Presence port of the steward."
+    )
+    journal: Path | None = setting(*common.journal("WORKER"))
+    log_format: str = setting(*common.log_format("WORKER"))
+    log_level: str = setting(*common.log_level("WORKER"))
+    traces: str = setting(
+        "WORKER_TRACES",
+        "off",
+        choice("off", "otlp"),
+        "One trace an attempt by OpenTelemetry (the extra `otel`); its own variables, such as "
+        "`OTEL_EXPORTER_OTLP_ENDPOINT`, say where to.",
+    )
+    retries: int = setting(
+        "WORKER_RETRIES",
+        "3",
+        integer(0, 1000),
+        "Times that a function which raised is run again before its job is rejected.",
+    )
+    retry_delay: float = setting(
+        "WORKER_RETRY_DELAY",
+        "1",
+        seconds(0, 3600),
+        "Wait before the first retry; doubles with each, up to a minute or this, if longer.",
+    )
+    liveness: float = setting(
+        "WORKER_LIVENESS",
+        "30",
+        seconds(0.1, 86_400),
+        "`/livez` turns red when the event loop has been blocked for longer.",
+    )

@@ -1,0 +1,43 @@
+"""Traces of attempts, where somebody asks for them."""
+
+from resonate_fleet.member.attempts import Attempt
+
+
+class NotInstalled(Exception):  # noqa: N818 - the user's mistake, told in one line
+    """Traces are asked for, and the extra that makes them is not installed."""
+
+
+class Traces:
+    """What the ledger tells of attempts. This one keeps nothing: traces are off."""
+
+    def claimed(self, attempt: Attempt) -> None:
+        """Begin a trace; to be called in the context that the attempt runs in."""
+
+    def retried(self, attempt: Attempt, error: str) -> None:
+        """The function raised and will run again."""
+
+    def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
+        """A step's result was checkpointed."""
+
+    def ended(self, attempt: Attempt, outcome: str, error: str) -> None:
+        """The attempt is over."""
+
+    def close(self) -> None:
+        """Send what has not been sent."""
+
+
+def traces(kind: str, member: str, group: str) -> Traces:
+    """Return traces as `WORKER_TRACES` says: `off` or `otlp`.
+
+    Raises:
+        NotInstalled: the extra `otel` is missing.
+    """
+    if kind == "off":
+        return Traces()
+    try:
+        from resonate_fleet.member.otel import otlp  # noqa: PLC0415 - an extra that is seldom there
+    except ImportError as error:
+        raise NotInstalled(
+            f"WORKER_TRACES is {kind!r}, which needs the extra `otel` ({error}); accepted: `off`"
+        ) from None
+    return otlp(member, group)

@@ -1,0 +1,157 @@
+"""Writes under a lease: nothing is sent for a lease that is known to be gone."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from resonate_fleet.contract.wire import Reply
+from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.requests import GO_ON, Answer, Request, is_done, why_lost
+
+
+class Writes:
+    """Sends what settles, suspends, releases or checkpoints a job, and notes what it did.
+
+    `given_up(task)` is called when the SDK or this member gives a job back unfinished, so that
+    it is not claimed here again at once: SDK 0.8.1 releases a job whose function it does not
+    know, or whose call it cannot read, and the server offers it again at once. `ending(task)` is
+    called when a body is over and its outcome is about to be written.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        table: Table,
+        ledger: Ledger,
+        given_up: Callable[[str], None],
+        ending: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._channel = channel
+        self._table = table
+        self._ledger = ledger
+        self._given_up = given_up
+        self._ending = ending
+        self._releases: set[asyncio.Task[None]] = set()
+
+    async def send(self, request: Request, body: str) -> str:
+        """Send a write and return the reply; a lease that is gone gets 409 from here.
+
+        Raises:
+            ConnectorError: the lease went while the server did not answer.
+        """
+        if request.kind == "task.fulfill":
+            self._ending(request.data.id)
+            await asyncio.sleep(0)  # what that set off goes out first: nobody waits for this write
+        attempt = self._table.find(request.data.id, request.data.version)
+        if attempt is None:
+            if request.kind == "task.fulfill":
+                self._ledger.late()
+            return request.reply(409, "the lease is gone")
+        if request.kind == "task.release":
+            self._given_up(attempt.task)
+        answer = await self._exchange(request, body, attempt)
+        if answer.reply.ok:
+            self._wrote(request, attempt, answer.reply)
+        elif answer.reply.status in (404, 409):
+            return await self._refused(request, attempt, answer)
+        else:
+            attempt.trouble = f"{request.kind}: {answer.reply.status} {answer.reply.data}"
+        return answer.body
+
+    async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
+        # While a write is on its way the heart does not judge by what it sees on the server:
+        # a settled task may be this write's own work.
+        final = request.kind != "task.fence"
+        attempt.writing = attempt.writing or final
+
+        def wanted() -> bool:
+            return self._table.find(attempt.task, attempt.version) is attempt
+
+        try:
+            return await self._channel.exchange(body, wanted)
+        except BaseException:
+            attempt.writing = False
+            raise
+
+    def _wrote(self, request: Request, attempt: Attempt, reply: Reply) -> None:
+        action = request.data.action
+        match request.kind:
+            case "task.fulfill":
+                error = attempt.error or action.error if action.outcome == "rejected" else ""
+                self._end(attempt, action.outcome, error)
+            case "task.suspend" if reply.status == GO_ON:
+                attempt.writing = False
+            case "task.suspend":
+                self._end(attempt, "suspended")
+            case "task.release" if attempt.known:
+                self._end(attempt, "released", attempt.trouble)
+            case "task.release":
+                why = f"{attempt.function!r} is not registered here"
+                self._end(attempt, "unknown-function", why)
+            case _:
+                self._stepped(attempt, request, reply)
+
+    def _stepped(self, attempt: Attempt, request: Request, reply: Reply) -> None:
+        action = request.data.action
+        promise = str(action.data.get("id"))
+        if action.kind == "promise.settle":
+            began = attempt.steps.pop(promise, time.monotonic())
+            self._ledger.step_ended(attempt, promise, time.monotonic() - began)
+        elif _is_settled_wait(reply):
+            attempt.waits += 1
+
+    def _end(self, attempt: Attempt, outcome: str, error: str = "") -> None:
+        if self._table.finish(attempt):
+            self._ledger.ended(attempt, outcome, error)
+
+    async def _refused(self, request: Request, attempt: Attempt, answer: Answer) -> str:
+        """Find out whether the lease is gone, or an earlier try of this request did its work."""
+        found = await self._channel.task(attempt.task)
+        if answer.repeated and found is not None and is_done(request, found):
+            done = Reply(kind=request.kind, status=200, data={})
+            self._wrote(request, attempt, done)
+            return request.reply(200, await self._promise_of(request))
+        if self._table.finish(attempt):
+            self._ledger.lost(attempt, why_lost(found, attempt))
+            if request.kind == "task.fulfill":
+                self._ledger.late()
+            self._ledger.ended(attempt, "refused")
+        return answer.body
+
+    async def _promise_of(self, request: Request) -> Any:
+        """Return the data of the reply that was lost."""
+        if request.kind != "task.fulfill":
+            return {}
+        reply = await self._channel.ask("promise.get", request.data.id)
+        return reply.data if reply is not None else {}
+
+    def abandoned(self, attempt: Attempt, ended: "asyncio.Task[Any]") -> None:
+        """Give back a job whose task has ended without a word to the server.
+
+        SDK 0.8.1 releases on its own errors only: a body that is cancelled, or raises a
+        `BaseException` that is not the SDK's, would leave its lease to beat forever.
+        """
+        why = "cancelled" if ended.cancelled() else repr(ended.exception())
+        release = asyncio.create_task(self._give_back(attempt, f"the body ended early: {why}"))
+        self._releases.add(release)
+        release.add_done_callback(self._releases.discard)
+
+    async def _give_back(self, attempt: Attempt, why: str) -> None:
+        self._given_up(attempt.task)
+        attempt.writing = True
+        await self._channel.ask("task.release", attempt.task, version=attempt.version)
+        self._end(attempt, "released", why)
+
+
+def _is_settled_wait(reply: Reply) -> bool:
+    """Tell whether a created promise is a durable wait that was over before: a replay's sign."""
+    try:
+        promise = reply.data["action"]["data"]["promise"]
+        return bool(
+            promise["state"] != "pending" and promise["tags"].get("resonate:scope") == "global"
+        )
+    except (KeyError, TypeError):
+        return False

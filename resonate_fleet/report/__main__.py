@@ -1,0 +1,84 @@
+"""`python -m resonate_fleet.report RUNFOLDER`: judge a run from its files."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.facts import Facts
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.html import page
+from resonate_fleet.report.junit import junit
+from resonate_fleet.report.table import table
+from resonate_fleet.report.trace import trace
+from resonate_fleet.report.verdict import Verdict, judge, schema_text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Judge the run in a folder and write verdict.json, junit.xml and report.html into it.
+
+    Returns 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE, 2 where there is no such folder and 4
+    where its files cannot be written.
+    """
+    given = _arguments(argv)
+    if given.schema:
+        sys.stdout.write(schema_text())
+        return exits.OK
+    if given.folder is None:
+        print("RUNFOLDER is missing; accepted: a run's folder", file=sys.stderr)
+        return exits.USAGE
+    if not given.folder.is_dir():
+        print(f"{given.folder} is not a folder; accepted: a run's folder", file=sys.stderr)
+        return exits.USAGE
+    folder = RunFolder(given.folder)
+    facts = facts_of(gather(folder))
+    verdict = judge(facts)
+    try:
+        _write(folder, facts, verdict, with_trace=given.trace)
+    except OSError as error:
+        print(f"{error.filename} cannot be written: {error.strerror}", file=sys.stderr)
+        return exits.FAILED
+    _show(folder, verdict, as_json=given.json)
+    return verdict.exit
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="report", description="Judge a run from its files.")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", metavar="RUNFOLDER", help="such as runs/one-kill"
+    )
+    parser.add_argument("--trace", action="store_true", help="also write trace.json (Perfetto)")
+    parser.add_argument("--json", action="store_true", help="print verdict.json, not the table")
+    parser.add_argument("--schema", action="store_true", help="print verdict.json's JSON Schema")
+    return parser.parse_args(argv)
+
+
+def _write(folder: RunFolder, facts: Facts, verdict: Verdict, *, with_trace: bool) -> None:
+    folder.verdict.write_bytes(_document(verdict) + b"\n")
+    folder.junit.write_bytes(junit(verdict))
+    folder.report.write_text(page(facts, verdict), encoding="utf-8")
+    if with_trace:
+        folder.trace.write_bytes(trace(facts))
+
+
+def _document(verdict: Verdict) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(verdict), indent=2)
+
+
+def _show(folder: RunFolder, verdict: Verdict, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(_document(verdict).decode() + "\n")
+        return
+    console = Console(soft_wrap=False)
+    console.print(table(verdict))
+    console.print(f"\nthe whole story: {folder.report}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""How fast it could have gone: list scheduling on the slots that lived, and slots left idle."""
+
+import heapq
+import math
+from collections.abc import Iterable
+
+from resonate_fleet.report.facts import Facts, Job, Member
+
+#: From and to (Unix seconds) in which one slot could work.
+Window = tuple[float, float]
+
+
+def windows(members: Iterable[Member], end: float = math.inf) -> list[Window]:
+    """Return the times in which each slot could work: alive, ready and not frozen.
+
+    Members that lived at `end` are taken to live on.
+    """
+    found: list[Window] = []
+    for member in members:
+        if member.ready is None:
+            continue
+        start = member.ready
+        until = member.until if member.until < end else math.inf
+        for freeze, thaw in sorted(member.frozen):
+            if freeze > start:
+                found += [(start, min(freeze, until))] * member.slots
+            start = max(start, thaw)
+        if start < until:
+            found += [(start, until)] * member.slots
+    return found
+
+
+def greedy(jobs: list[tuple[float, float]], slots: list[Window]) -> float | None:
+    """Return when greedy list scheduling would have ended, or None where the slots do not do.
+
+    `jobs` are (arrival, cost). Jobs are taken in the order given; nothing is lost on the way
+    between them. A job that its slot's end cuts off starts anew elsewhere, at once.
+    """
+    future = [(arrival, index, cost) for index, (arrival, cost) in enumerate(jobs)]
+    heapq.heapify(future)
+    ready: list[tuple[int, float]] = []
+    free = list(slots)
+    heapq.heapify(free)
+    ended = 0.0
+    while (ready or future) and free:
+        now, until = heapq.heappop(free)
+        if not ready:
+            now = max(now, future[0][0])
+        while future and future[0][0] <= now:
+            _, index, cost = heapq.heappop(future)
+            heapq.heappush(ready, (index, cost))
+        if now >= until:
+            continue
+        index, cost = heapq.heappop(ready)
+        if now + cost > until:
+            heapq.heappush(future, (until, index, cost))
+        else:
+            ended = max(ended, now + cost)
+            heapq.heappush(free, (now + cost, until))
+    return None if ready or future else ended
+
+
+def bound(facts: Facts) -> float | None:
+    """Return the seconds that greedy scheduling needs for this load on these members."""
+    load = [
+        (job.created, _cost(job.id, facts))
+        for job in facts.jobs.values()
+        if job.created is not None and job.settled is not None
+    ]
+    end = greedy(sorted(load), windows(facts.members.values(), facts.ended))
+    if end is None or not load:
+        return None
+    slept = [
+        job.created + job.planned.cost
+        for job in facts.jobs.values()
+        if job.created is not None and job.planned is not None and _slept(job)
+    ]
+    return max([end, *slept]) - facts.began
+
+
+def _slept(job: Job) -> bool:
+    """Say whether the job spent its time in durable sleeps, which fill no slot."""
+    return any(one.outcome == "suspended" for one in job.attempts)
+
+
+def _cost(id: str, facts: Facts) -> float:
+    """Return the seconds that a job fills a slot: its nominal cost where it has one."""
+    job = facts.jobs[id]
+    if _slept(job):
+        return sum(one.seconds for one in job.attempts if not one.interrupted)
+    if job.planned is not None:
+        return job.planned.cost
+    if job.confirmed and job.confirmed[0].line.cost is not None:
+        return job.confirmed[0].line.cost
+    return job.attempts[-1].seconds if job.attempts else 0.0
+
+
+def waiting(facts: Facts) -> list[Window]:
+    """Return the times in which jobs were free to be claimed, one window a claim.
+
+    When a lease lapsed on the server is not known to anybody else; such waits are left out.
+    """
+    found: list[Window] = []
+    for job in facts.jobs.values():
+        since = job.created
+        for attempt in job.attempts:
+            if since is not None and attempt.began > since:
+                found.append((since, attempt.began))
+            handed = facts.handed_over.get((attempt.task, attempt.number))
+            since = handed.line.at if handed else None
+            if attempt.outcome == "released":
+                since = attempt.until
+    return found
+
+
+def idle(facts: Facts) -> float:
+    """Return the slot-seconds in which a slot was free while a job waited for one."""
+    events = _events(facts)
+    total, free, waits, last = 0.0, 0, 0, 0.0
+    for at, slots, jobs in events:
+        if free > 0 and waits > 0:
+            total += (at - last) * min(free, waits)
+        free, waits, last = free + slots, waits + jobs, at
+    return total
+
+
+def _events(facts: Facts) -> list[tuple[float, int, int]]:
+    """Return (time, change of free slots, change of waiting jobs), in order."""
+    events: list[tuple[float, int, int]] = []
+    for begin, end in waiting(facts):
+        events += [(begin, 0, 1), (end, 0, -1)]
+    for member in facts.members.values():
+        for begin, end in windows([member]):
+            events += [(begin, 1, 0), (end, -1, 0)]
+        open_to = sorted(set(windows([member])))
+        for attempt in member.attempts:
+            for begin, end in open_to:
+                taken, given = max(begin, attempt.began), min(end, attempt.until)
+                if taken < given:
+                    events += [(taken, -1, 0), (given, 1, 0)]
+    return sorted(events)

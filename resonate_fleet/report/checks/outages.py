@@ -1,0 +1,26 @@
+"""Times in which an answer of the server may have been lost on its way."""
+
+from resonate_fleet.contract.journal import ServerBack, ServerLost
+from resonate_fleet.report.facts import FREEZING, Facts
+
+#: A request may be under way this long before its sender notices anything, in seconds.
+UNDER_WAY = 1.0
+
+
+def outages(facts: Facts) -> list[tuple[float, float]]:
+    """Return the times of restarts of the server, pauses, partitions and what members noticed."""
+    times = [
+        (strike.at - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
+        for strike in facts.strikes
+        if strike.fault in ("server-restart", *FREEZING)
+    ]
+    backs = [(seen.line.who, seen.line.at) for seen in facts.evidence.of(ServerBack)]
+    for seen in facts.evidence.of(ServerLost):
+        back = [at for who, at in backs if who == seen.line.who and at >= seen.line.at]
+        times.append((seen.line.at - UNDER_WAY, min(back, default=seen.line.at) + UNDER_WAY))
+    return times
+
+
+def unsure(facts: Facts, begin: float, end: float) -> bool:
+    """Say whether an answer may have been lost between `begin` and `end`."""
+    return any(start <= end and begin <= stop for start, stop in outages(facts))

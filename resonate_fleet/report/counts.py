@@ -1,0 +1,71 @@
+"""What was lost, late, doubled, parked or done again, as far as the witnesses show. Pure."""
+
+import math
+from collections import defaultdict
+
+from resonate_fleet.contract.journal import Ended, RunEnded
+from resonate_fleet.report.facts import FINAL, Facts
+from resonate_fleet.report.seen import Seen
+
+
+def gave_up(facts: Facts) -> bool:
+    """Say whether chaos ended the run at its deadline with jobs unfinished."""
+    return any(not seen.line.finished for seen in facts.evidence.of(RunEnded))
+
+
+def parked(facts: Facts) -> set[str]:
+    """Return the jobs that stood parked when the run had ended."""
+    return {
+        job.id
+        for job in facts.jobs.values()
+        if job.record and job.record.task and job.record.task.state == "halted"
+    }
+
+
+def lost(facts: Facts) -> list[str]:
+    """Return confirmed jobs without an end: unknown to the server, or pending for good."""
+    if facts.evidence.records is None:
+        return []
+    over = [] if gave_up(facts) else ["pending"]
+    aside = parked(facts)
+    return [
+        job.id
+        for job in facts.jobs.values()
+        if job.confirmed and job.id not in aside and job.state in ["unknown", *over]
+    ]
+
+
+def late(facts: Facts) -> list[str]:
+    """Return jobs that were still going on when the run was given up, or ended after that."""
+    plan = facts.evidence.plan
+    if facts.evidence.records is None:
+        return []
+    end = facts.began + plan.deadline if plan else math.inf
+    aside, unfinished = parked(facts), gave_up(facts)
+    return [
+        job.id
+        for job in facts.jobs.values()
+        if job.id not in aside
+        and (
+            (job.settled or 0) > end + 1
+            or (unfinished and bool(job.confirmed) and job.state == "pending")
+        )
+    ]
+
+
+def doubled(facts: Facts) -> dict[str, list[Seen[Ended]]]:
+    """Return the tasks that were brought to an end more than once, with the lines that say so."""
+    ends: defaultdict[str, list[Seen[Ended]]] = defaultdict(list)
+    for seen in facts.evidence.of(Ended):
+        if seen.line.outcome in FINAL:
+            ends[seen.line.task].append(seen)
+    return {task: final for task, final in ends.items() if len(final) > 1}
+
+
+def redone_steps(facts: Facts) -> int:
+    """Return how often a step began that had begun in an earlier attempt."""
+    total = 0
+    for job in facts.jobs.values():
+        began = [step.promise for one in job.attempts for step in one.steps]
+        total += len(began) - len(set(began))
+    return total

@@ -1,0 +1,230 @@
+"""What happened, as plain values: members, attempts, strikes and jobs, both witnesses side by side.
+
+Nothing is judged here. Times are Unix seconds throughout.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from resonate_fleet.contract.jobs import Result, result_of
+from resonate_fleet.contract.journal import Confirmed, HandedOver, Struck
+from resonate_fleet.contract.run import Plan, PlannedJob, Record
+from resonate_fleet.contract.words import TAG_TIMER
+from resonate_fleet.report.evidence import Evidence
+from resonate_fleet.report.seen import Seen
+
+#: Faults that end or stop one member; the others are aimed at the server or at the whole fleet.
+DEADLY = ("kill", "out-of-memory")
+FREEZING = ("pause", "partition")
+AT_A_MEMBER = (*DEADLY, *FREEZING, "terminate")
+
+#: A strike takes hold this many seconds, at most, after chaos dated it: a signal at once, an
+#: engine or a cluster after its own way to the node.
+TAKES_HOLD: Final = {"processes": 0.5, "compose": 3.0, "kubernetes": 6.0}
+
+#: Outcomes of attempts whose member did not live to write one, or lives and did not.
+CUT, OPEN = "cut", "open"
+#: Outcomes after which the job has its result.
+FINAL = ("resolved", "rejected")
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A child that ran inside an attempt; `ended` None where its result was not checkpointed."""
+
+    promise: str
+    began: float
+    ended: float | None
+    where: str
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One claim by the member's own journal.
+
+    `outcome` is the journal's word, or `cut` where the member died first, or `open` where it
+    lived and wrote none. `until` is the attempt's end as far as it can be known.
+    """
+
+    job: str
+    task: str
+    number: int
+    member: str
+    function: str
+    began: float
+    until: float
+    outcome: str
+    seconds: float
+    where: str
+    end_where: str | None
+    waited: float = 0.0
+    error: str = ""
+    steps: list[Step] = []
+
+    @property
+    def interrupted(self) -> bool:
+        """The work was not brought to an end here and was, or would have to be, taken up again."""
+        return self.outcome not in (*FINAL, "suspended")
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One process start. `died` is when it ended without `member.stopped`, where that is known."""
+
+    name: str
+    group: str
+    slots: int
+    started: float
+    ready: float | None
+    stopped: float | None
+    died: float | None
+    last: float
+    attempts: list[Attempt]
+    #: Times of all its lines, in order, with where they stand.
+    lines: list[tuple[float, str]]
+    #: From and to, for each pause and partition that struck it.
+    frozen: list[tuple[float, float]]
+    announced: bool
+
+    @property
+    def until(self) -> float:
+        """When its life ended, as far as it can be known."""
+        ends = [end for end in (self.died, self.stopped) if end is not None]
+        return min(ends) if ends else self.last
+
+
+class Strike(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault that was done, by chaos's own word. `healed` None where it was not undone."""
+
+    number: int
+    fault: str
+    target: str
+    job: str
+    #: How far the job was, 0 to 1, when its trigger was seen.
+    part: float
+    at: float
+    healed: float | None
+    held: list[tuple[str, int]]
+    answer: str
+    where: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One job by all witnesses; `attempts` are those of the job's own task, in claim order."""
+
+    id: str
+    planned: PlannedJob | None
+    confirmed: list[Seen[Confirmed]]
+    record: Record | None
+    result: Result | None
+    attempts: list[Attempt]
+
+    @property
+    def state(self) -> str:
+        return self.record.promise.state if self.record else "unknown"
+
+    @property
+    def created(self) -> float | None:
+        """By the server's clock; by the client's where the server knows nothing."""
+        if self.record:
+            return self.record.promise.created_at / 1000
+        return self.confirmed[0].line.at if self.confirmed else None
+
+    @property
+    def settled(self) -> float | None:
+        at = self.record.promise.settled_at if self.record else None
+        return at / 1000 if at is not None else None
+
+
+class Gaps(msgspec.Struct, frozen=True, kw_only=True):
+    """`missing`: what is not there at all, with the places that speak of it. `cut`: journals.
+
+    `members` are the members among them by name; `clients` whether a client is among them.
+    """
+
+    missing: dict[str, list[str]] = {}
+    cut: dict[str, list[str]] = {}
+    members: set[str] = set()
+    clients: bool = False
+
+    def blind(self, member: str = "") -> bool:
+        """Say whether the journal of `member`, or of any member where none is named, has gaps."""
+        return member in self.members if member else bool(self.members)
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a run. `tasks` holds the attempts of every task, children's too, in claim order."""
+
+    evidence: Evidence
+    members: dict[str, Member]
+    strikes: list[Strike]
+    jobs: dict[str, Job]
+    children: dict[str, Record]
+    tasks: dict[str, list[Attempt]]
+    handed_over: dict[tuple[str, int], Seen[HandedOver]]
+    #: Start and end of the run: first and last thing that any witness dates within it.
+    began: float
+    ended: float
+    gaps: Gaps = Gaps()
+
+    def next_claim(self, task: str, number: int) -> Attempt | None:
+        """Return the first witnessed claim of `task` after claim `number`."""
+        return next((one for one in self.tasks.get(task, []) if one.number > number), None)
+
+    def strikes_on(self, member: str) -> list[Strike]:
+        return [strike for strike in self.strikes if strike.target == member]
+
+    def record_of(self, task: str) -> Record | None:
+        job = self.jobs.get(task)
+        return job.record if job else self.children.get(task)
+
+
+def is_timer(record: Record | None) -> bool:
+    """Say whether the record is that of a durable sleep."""
+    return record is not None and record.promise.tags.get(TAG_TIMER) == "true"
+
+
+def takes_hold(plan: Plan | None) -> float:
+    """Return the seconds within which a strike of this run shows."""
+    return TAKES_HOLD[plan.place] if plan else max(TAKES_HOLD.values())
+
+
+def strike_of(seen: Seen[Struck], healed: float | None) -> Strike:
+    line = seen.line
+    return Strike(
+        number=line.strike,
+        fault=line.fault,
+        target=line.target,
+        job=line.job,
+        part=line.part,
+        at=line.at,
+        healed=healed,
+        held=line.held,
+        answer=line.answer,
+        where=seen.where,
+    )
+
+
+def job_of(
+    id: str,
+    planned: PlannedJob | None,
+    confirmed: list[Seen[Confirmed]],
+    record: Record | None,
+    attempts: list[Attempt],
+) -> Job:
+    """Put together what each witness has on a job."""
+    return Job(
+        id=id,
+        planned=planned,
+        confirmed=confirmed,
+        record=record,
+        result=result_of(record.promise) if record else None,
+        attempts=attempts,
+    )
+
+
+def span(evidence: Evidence, settled: list[float]) -> tuple[float, float]:
+    """Return when the load began and when the last job ended (or the last line was written)."""
+    starts = [seen.line.at for seen in evidence.of(Confirmed)]
+    lines: list[Seen[Any]] = evidence.lines
+    first = min(starts) if starts else lines[0].line.at if lines else 0.0
+    last = max(settled) if settled else lines[-1].line.at if lines else first
+    return first, max(first, last)

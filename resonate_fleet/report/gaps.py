@@ -1,0 +1,106 @@
+"""Which witnesses are missing or cut: what only they could have told proves nothing."""
+
+from resonate_fleet.contract.journal import (
+    ClientEnded,
+    ClientStarted,
+    Confirmed,
+    Died,
+    HandedOver,
+    Joined,
+    Left,
+    RunEnded,
+    RunStarted,
+    StewardStarted,
+)
+from resonate_fleet.report.facts import FINAL, OPEN, Facts, Gaps, Member
+
+
+def gaps_of(facts: Facts) -> Gaps:
+    """Find out who should have spoken and did not, or not to the end."""
+    missing = {f"{name}: {why}": [name] for name, why in facts.evidence.unread.items()}
+    absent = _absent_members(facts)
+    missing |= {f"the journal of member {name}": places for name, places in absent.items()}
+    missing |= _absent_roles(facts)
+    cut = _cut(facts)
+    writers = {seen.line.who for seen in facts.evidence.of(ClientStarted)}
+    few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
+    if few and not absent:
+        missing[f"journals of members: there are {len(facts.members)}"] = ["plan.json"]
+    return Gaps(
+        missing=missing,
+        cut=cut,
+        members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
+        clients=bool(set(cut) & writers) or not writers,
+    )
+
+
+def _absent_members(facts: Facts) -> dict[str, list[str]]:
+    """Return members that others name and that wrote nothing, with the places that name them."""
+    named: dict[str, list[str]] = {}
+    for seen in facts.evidence.lines:
+        if isinstance(seen.line, Joined | Left | Died | HandedOver):
+            named.setdefault(seen.line.member, []).append(seen.where)
+    for job in facts.jobs.values():
+        # A member without claims is another finding; one without any line is a missing witness.
+        if job.result is not None and job.result.member:
+            named.setdefault(job.result.member, []).append(f"server.json#{job.id}")
+    return {name: places[:5] for name, places in named.items() if name not in facts.members}
+
+
+def _absent_roles(facts: Facts) -> dict[str, list[str]]:
+    plan = facts.evidence.plan
+    roles: dict[str, tuple[bool, tuple[type, ...]]] = {
+        "the client": (True, (ClientStarted, Confirmed)),
+        "the steward": (bool(plan and plan.steward), (StewardStarted,)),
+        "chaos": (bool(plan and plan.strikes), (RunStarted,)),
+    }
+    there = {type(seen.line) for seen in facts.evidence.lines}
+    return {
+        f"the journal of {role}": ["plan.json"]
+        for role, (needed, kinds) in roles.items()
+        if needed and not there & set(kinds)
+    }
+
+
+def _cut(facts: Facts) -> dict[str, list[str]]:
+    """Return journals with broken lines or without their process's last word."""
+    cut: dict[str, list[str]] = {}
+    for torn in facts.evidence.torn:
+        writer = _writer(facts, torn.file)
+        member = facts.members.get(writer)
+        if member is None or member.died is None or not torn.last:
+            cut.setdefault(writer, []).append(torn.where)
+    for member in facts.members.values():
+        if not member.announced:
+            cut.setdefault(member.name, []).append(member.lines[0][1])
+        if member.stopped is None and member.died is None and not _may_live_on(facts, member):
+            cut.setdefault(member.name, []).append(member.lines[-1][1])
+    for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
+        ended = {seen.line.who for seen in facts.evidence.of(last)}
+        for seen in facts.evidence.of(first):
+            if seen.line.who not in ended:
+                cut.setdefault(seen.line.who, []).append(seen.where)
+    return cut
+
+
+def _may_live_on(facts: Facts, member: Member) -> bool:
+    """Say whether a journal without a last word may be whole all the same.
+
+    On Kubernetes the fleet was there before the run and is there after it. Whatever is known
+    from elsewhere to have been this member's must be in its journal then.
+    """
+    plan = facts.evidence.plan
+    if plan is None or plan.place != "kubernetes":
+        return False
+    brought = {one.job for one in member.attempts if one.outcome in FINAL}
+    results = (job for job in facts.jobs.values() if job.result)
+    named = {job.id for job in results if job.result and job.result.member == member.name}
+    return named <= brought and not any(one.outcome == OPEN for one in member.attempts)
+
+
+def _writer(facts: Facts, file: str) -> str:
+    """Return who wrote a file: by its lines, or else by its name."""
+    for seen in facts.evidence.lines:
+        if seen.where.rpartition(":")[0] == file:
+            return str(seen.line.who)
+    return file.removesuffix(".jsonl")

@@ -1,0 +1,236 @@
+"""Turns evidence into facts. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.journal import (
+    Claimed,
+    Confirmed,
+    Died,
+    DrainStep,
+    Ended,
+    HandedOver,
+    Healed,
+    LeaseLost,
+    MemberReady,
+    MemberStarted,
+    MemberStopped,
+    StepBegan,
+    StepEnded,
+    Struck,
+)
+from resonate_fleet.contract.run import PlannedJob, Record
+from resonate_fleet.report.evidence import Evidence
+from resonate_fleet.report.facts import (
+    CUT,
+    DEADLY,
+    FREEZING,
+    OPEN,
+    Attempt,
+    Facts,
+    Job,
+    Member,
+    Step,
+    Strike,
+    job_of,
+    span,
+    strike_of,
+    takes_hold,
+)
+from resonate_fleet.report.gaps import gaps_of
+from resonate_fleet.report.seen import Seen
+
+#: Lines that only a member writes.
+BY_A_MEMBER = (MemberStarted, MemberReady, MemberStopped, DrainStep, Claimed, Ended, LeaseLost)
+
+
+def facts_of(evidence: Evidence) -> Facts:
+    """Return everything that the witnesses say, ordered by member, task and job."""
+    strikes = _strikes(evidence)
+    members = _members(evidence, strikes)
+    tasks = _tasks(members.values())
+    records = evidence.records.records if evidence.records else []
+    jobs = _jobs(evidence, records, tasks)
+    settled = [job.settled for job in jobs.values() if job.settled is not None]
+    began, ended = span(evidence, settled)
+    handed = {(one.line.task, one.line.attempt): one for one in evidence.of(HandedOver)}
+    facts = Facts(
+        evidence=evidence,
+        members=members,
+        strikes=strikes,
+        jobs=jobs,
+        children={one.promise.id: one for one in records if one.promise.id not in jobs},
+        tasks=tasks,
+        handed_over=handed,
+        began=began,
+        ended=ended,
+    )
+    return replace(facts, gaps=gaps_of(facts))
+
+
+def _strikes(evidence: Evidence) -> list[Strike]:
+    healings = evidence.of(Healed)
+    taken: set[int] = set()
+    strikes: list[Strike] = []
+    for seen in evidence.of(Struck):
+        healed = None
+        for index, heal in enumerate(healings):
+            same = (heal.line.strike, heal.line.fault) == (seen.line.strike, seen.line.fault)
+            if same and index not in taken and heal.line.at >= seen.line.at:
+                taken.add(index)
+                healed = heal.line.at
+                break
+        strikes.append(strike_of(seen, healed))
+    return strikes
+
+
+def _members(evidence: Evidence, strikes: list[Strike]) -> dict[str, Member]:
+    by_writer: defaultdict[str, list[Seen[Any]]] = defaultdict(list)
+    for seen in evidence.lines:
+        by_writer[seen.line.who].append(seen)
+    deaths = _deaths(evidence)
+    return {
+        who: _member(who, lines, [one for one in strikes if one.target == who], deaths, evidence)
+        for who, lines in by_writer.items()
+        if any(isinstance(seen.line, BY_A_MEMBER) for seen in lines)
+    }
+
+
+def _deaths(evidence: Evidence) -> dict[str, float]:
+    """When each member's presence ended, by the steward."""
+    deaths = {seen.line.member: seen.line.at for seen in evidence.of(Died)}
+    for seen in evidence.of(HandedOver):
+        ended = seen.line.at - seen.line.seconds
+        deaths[seen.line.member] = min(deaths.get(seen.line.member, ended), ended)
+    return deaths
+
+
+def _member(
+    who: str,
+    lines: list[Seen[Any]],
+    strikes: list[Strike],
+    deaths: dict[str, float],
+    evidence: Evidence,
+) -> Member:
+    first = _first(lines, MemberStarted)
+    ready, stopped = _first(lines, MemberReady), _first(lines, MemberStopped)
+    killed = [strike.at for strike in strikes if strike.fault in DEADLY]
+    last = lines[-1].line.at
+    plan = evidence.plan
+    died = min(killed) if killed else deaths.get(who) if stopped is None else None
+    if died is not None and died < last <= died + takes_hold(plan):
+        died = last
+    if died is not None and not killed and last > died:
+        died = None  # taken for dead, and came back
+    return Member(
+        name=who,
+        group=first.line.group if first else "",
+        slots=first.line.slots if first else plan.slots if plan else 1,
+        started=lines[0].line.at,
+        ready=ready.line.at if ready else None,
+        stopped=stopped.line.at if stopped else None,
+        died=died,
+        last=last,
+        attempts=_attempts(who, lines, died),
+        lines=[(seen.line.at, seen.where) for seen in lines],
+        frozen=[(one.at, one.healed or last) for one in strikes if one.fault in FREEZING],
+        announced=first is not None,
+    )
+
+
+def _first(lines: list[Seen[Any]], kind: type) -> Seen[Any] | None:
+    return next((seen for seen in lines if type(seen.line) is kind), None)
+
+
+def _attempts(who: str, lines: list[Seen[Any]], died: float | None) -> list[Attempt]:
+    ends: dict[tuple[str, int], Seen[Ended]] = {}
+    steps = _steps(lines)
+    for seen in lines:
+        if type(seen.line) is Ended:
+            ends.setdefault((seen.line.task, seen.line.attempt), seen)
+    last = lines[-1].line.at
+    found: list[Attempt] = []
+    for seen in lines:
+        if type(seen.line) is Claimed:
+            key = (seen.line.task, seen.line.attempt)
+            found.append(_attempt(who, seen, ends.get(key), died, last))
+    return [_with_steps(one, steps.get((one.job, one.number), [])) for one in found]
+
+
+def _attempt(
+    who: str, claim: Seen[Claimed], end: Seen[Ended] | None, died: float | None, last: float
+) -> Attempt:
+    line = claim.line
+    until = end.line.at if end else max(died or last, line.at)
+    return Attempt(
+        job=line.job,
+        task=line.task,
+        number=line.attempt,
+        member=who,
+        function=line.function,
+        began=line.at,
+        until=until,
+        outcome=end.line.outcome if end else OPEN if died is None else CUT,
+        seconds=end.line.seconds if end else until - line.at,
+        where=claim.where,
+        end_where=end.where if end else None,
+        waited=line.waited,
+        error=end.line.error if end else "",
+    )
+
+
+def _steps(lines: list[Seen[Any]]) -> dict[tuple[str, int], list[Step]]:
+    ended = {
+        (seen.line.promise, seen.line.attempt): seen.line.at
+        for seen in lines
+        if type(seen.line) is StepEnded
+    }
+    steps: defaultdict[tuple[str, int], list[Step]] = defaultdict(list)
+    for seen in lines:
+        if type(seen.line) is StepBegan:
+            line = seen.line
+            end = ended.get((line.promise, line.attempt))
+            step = Step(promise=line.promise, began=line.at, ended=end, where=seen.where)
+            steps[line.job, line.attempt].append(step)
+    return steps
+
+
+def _with_steps(attempt: Attempt, steps: list[Step]) -> Attempt:
+    if attempt.task != attempt.job or not steps:
+        return attempt
+    return replace(attempt, steps=steps)
+
+
+def _tasks(members: Iterable[Member]) -> dict[str, list[Attempt]]:
+    tasks: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for member in members:
+        for attempt in member.attempts:
+            tasks[attempt.task].append(attempt)
+    for attempts in tasks.values():
+        attempts.sort(key=lambda one: (one.number, one.began))
+    return dict(tasks)
+
+
+def _jobs(
+    evidence: Evidence, records: list[Record], tasks: dict[str, list[Attempt]]
+) -> dict[str, Job]:
+    planned: dict[str, PlannedJob] = {}
+    if evidence.plan:
+        planned = {job.id: job for job in evidence.plan.jobs}
+    confirmed: defaultdict[str, list[Seen[Confirmed]]] = defaultdict(list)
+    for seen in evidence.of(Confirmed):
+        confirmed[seen.line.job].append(seen)
+    known = {one.promise.id: one for one in records}
+    roots = (one for one in known if root_of(one) == one)
+    claimed = (root_of(task) for task in tasks)
+    ids = dict.fromkeys([*planned, *confirmed, *roots, *claimed])
+    return {
+        job: job_of(
+            job, planned.get(job), confirmed.get(job, []), known.get(job), tasks.get(job, [])
+        )
+        for job in ids
+    }

@@ -1,0 +1,54 @@
+"""Where each attempt stands in its member's lane: one row a slot."""
+
+import re
+
+import msgspec
+
+from resonate_fleet.report.facts import Attempt, Facts, Member
+
+#: A slot's next claim is under way while the last outcome is being written: for so many seconds
+#: two attempts may stand in one row.
+BESIDE = 0.1
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """A member with its attempts, each with the row (from 0) that it fills."""
+
+    member: Member
+    rows: list[tuple[Attempt, int]]
+    height: int
+
+
+def lanes(facts: Facts) -> list[Lane]:
+    """Return a lane a member; those that filled the same place one after the other stand together.
+
+    A member's name is that of its place and a few digits of this one start (`worker.settings`).
+    """
+    ordered = sorted(facts.members.values(), key=lambda one: (_natural(one.name), one.started))
+    return [lane(member) for member in ordered]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return the place's name so that worker-10 comes after worker-9."""
+    parts = re.split(r"(\d+)", name.rpartition("-")[0] or name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def lane(member: Member) -> Lane:
+    """Put each attempt into the first row that is free when it begins."""
+    busy_until: list[float] = []
+    rows: list[tuple[Attempt, int]] = []
+    for attempt in sorted(member.attempts, key=lambda one: one.began):
+        free = [row for row, until in enumerate(busy_until) if until <= attempt.began]
+        row = free[0] if free else _soon_free(busy_until, attempt.began, member.slots)
+        busy_until[row : row + 1] = [attempt.until]
+        rows.append((attempt, row))
+    return Lane(member=member, rows=rows, height=max(len(busy_until), member.slots))
+
+
+def _soon_free(busy_until: list[float], at: float, slots: int) -> int:
+    """Return the row whose attempt is as good as over where all slots have one, or a new row."""
+    first = min(busy_until, default=at)
+    if len(busy_until) >= slots and first <= at + BESIDE:
+        return busy_until.index(first)
+    return len(busy_until)

@@ -1,0 +1,170 @@
+"""What became of work that was interrupted: when it was taken up again, and when it should be."""
+
+import msgspec
+
+from resonate_fleet.contract.run import Plan
+from resonate_fleet.contract.tuning import SERVER_ENV
+from resonate_fleet.report.facts import AT_A_MEMBER, CUT, DEADLY, Attempt, Facts, Member, Strike
+
+#: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
+LOOK = 0.5
+#: On Kubernetes a dead member's connections are closed by the kubelet only after its own two.
+KUBELET = 2.5
+#: Members renew their leases three times in a lease (`worker`'s heartbeat).
+RENEWALS = 3
+#: Members look for a server that went away at least this often, in seconds (`worker`).
+RECONNECT = 1.0
+#: The server looks for lapsed leases this often, in seconds.
+SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """An interrupted claim and what followed. Times in Unix seconds.
+
+    `cause` is the strike's fault, or `drain`, `crash`, `lapse` where no strike explains it. `way`
+    says how the task came free: handed-over (by the steward), released (by the member itself) or
+    lapsed. `claimed` None means that nobody claimed it again. `low` and `high` (seconds) bound
+    the prediction, `high` with the wait for the first free slot in it.
+    """
+
+    cause: str
+    strike: int | None
+    job: str
+    task: str
+    number: int
+    member: str
+    at: float
+    way: str
+    free: float | None
+    claimed: float | None
+    by: str
+    low: float
+    high: float
+
+    @property
+    def seconds(self) -> float | None:
+        """From the interruption to the next claim."""
+        return None if self.claimed is None else max(0.0, self.claimed - self.at)
+
+
+def recoveries(facts: Facts) -> list[Recovery]:
+    """Return what became of each interrupted claim that had been witnessed, in time order."""
+    found = [
+        _recovery(facts, attempt)
+        for attempts in facts.tasks.values()
+        for attempt in attempts
+        if attempt.interrupted and _to_recover(facts, attempt)
+    ]
+    return sorted(found, key=lambda one: one.at)
+
+
+def _to_recover(facts: Facts, attempt: Attempt) -> bool:
+    """Say whether the job still wanted somebody: not if it was settled at this very claim."""
+    record = facts.record_of(attempt.task)
+    final = record is not None and record.promise.state != "pending"
+    version = record.task.version if record and record.task else attempt.number
+    return not (final and version <= attempt.number)
+
+
+def _recovery(facts: Facts, attempt: Attempt) -> Recovery:
+    strike = strike_behind(facts, attempt)
+    handed = facts.handed_over.get((attempt.task, attempt.number))
+    follower = facts.next_claim(attempt.task, attempt.number)
+    at = strike.at if strike and strike.fault in AT_A_MEMBER else attempt.until
+    way, free = "lapsed", None
+    if handed:
+        way, free = "handed-over", handed.line.at
+    elif attempt.outcome in ("released", "unknown-function"):
+        way, free, at = "released", attempt.until, attempt.until
+    low, high = predicted(facts.evidence.plan, way)
+    high += slot_wait(facts, free if free is not None else at + low)
+    high = max(high, server_back(facts, at, at + high) - at)
+    return Recovery(
+        cause=strike.fault if strike else _cause(attempt),
+        strike=strike.number if strike else None,
+        job=attempt.job,
+        task=attempt.task,
+        number=attempt.number,
+        member=attempt.member,
+        at=at,
+        way=way,
+        free=free,
+        claimed=follower.began if follower else None,
+        by=follower.member if follower else "",
+        low=low,
+        high=high,
+    )
+
+
+def _cause(attempt: Attempt) -> str:
+    return {"released": "drain", CUT: "crash"}.get(attempt.outcome, "lapse")
+
+
+def strike_behind(facts: Facts, attempt: Attempt) -> Strike | None:
+    """Return the strike that interrupted an attempt: on its member, or on all, while it ran.
+
+    The last one on its own member comes first; one that just missed it counts where no other
+    does, since times are written a moment before or after what they date.
+    """
+    for slack in (0.0, 1.0):
+        near = [one for one in facts.strikes if _during(one, attempt, slack)]
+        if near:
+            return max(near, key=lambda one: (one.target == attempt.member, one.at))
+    return None
+
+
+def _during(strike: Strike, attempt: Attempt, slack: float) -> bool:
+    if strike.target != attempt.member and strike.fault in AT_A_MEMBER:
+        return False
+    over = strike.healed or (attempt.until if strike.fault in DEADLY else strike.at + 60)
+    return strike.at <= attempt.until + slack and over >= attempt.began - slack
+
+
+def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
+    """Return the least and the most seconds from an interruption to the next claim by a free slot.
+
+    The steward waits its grace and looks once. A lease has at most all of itself left, and at
+    least what a member that renews in time leaves; the server's scan comes on top.
+    """
+    if plan is None:
+        return 0.0, 0.0
+    if way == "handed-over":
+        return plan.grace, plan.grace + LOOK + (KUBELET if plan.place == "kubernetes" else 0.0)
+    if way == "released":
+        return 0.0, LOOK
+    return plan.lease * (1 - 1 / RENEWALS), plan.lease + SCAN + LOOK
+
+
+def server_back(facts: Facts, begin: float, end: float) -> float:
+    """Return when the work of `begin` to `end` could go on, if the server was away in between.
+
+    Members look for it again once a second at the least.
+    """
+    gone = [one for one in facts.strikes if one.fault == "server-restart" and one.healed]
+    backs = [one.healed for one in gone if one.healed and one.at <= end and one.healed >= begin]
+    return max(backs) + RECONNECT + LOOK if backs else begin
+
+
+def slot_wait(facts: Facts, at: float) -> float:
+    """Return the seconds from `at` until a living member had a free slot."""
+    if _any_free(facts, at):
+        return 0.0
+    later = (moment for moment in _moments(facts, at) if _any_free(facts, moment))
+    return next(later, at) - at
+
+
+def _any_free(facts: Facts, at: float) -> bool:
+    return any(_free(member, at) for member in facts.members.values())
+
+
+def _moments(facts: Facts, after: float) -> list[float]:
+    ready = [one.ready for one in facts.members.values() if one.ready is not None]
+    ends = [one.until for member in facts.members.values() for one in member.attempts]
+    return sorted(moment for moment in [*ready, *ends] if moment > after)
+
+
+def _free(member: Member, at: float) -> bool:
+    alive = member.ready is not None and member.ready <= at < member.until
+    if not alive or any(begin <= at < end for begin, end in member.frozen):
+        return False
+    return sum(one.began <= at < one.until for one in member.attempts) < member.slots

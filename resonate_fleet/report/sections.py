@@ -1,0 +1,156 @@
+"""The parts of the page that are words and tables: readable without any script."""
+
+from datetime import UTC, datetime
+from html import escape
+
+from resonate_fleet.report.facts import Facts
+from resonate_fleet.report.findings import Finding
+from resonate_fleet.report.promises import Promise
+from resonate_fleet.report.struck import StrikeFigure
+from resonate_fleet.report.verdict import Verdict
+
+SIGNS = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
+#: Findings beyond this are counted; verdict.json has them all.
+SHOWN = 100
+NONE = "–"  # noqa: RUF001 - a dash for no figure
+
+
+def sections(facts: Facts, verdict: Verdict) -> dict[str, str]:
+    """Return the HTML of each part by its name in the template."""
+    return {
+        "title": escape(f"{verdict.verdict} · {verdict.scenario}, seed {verdict.seed}"),
+        "word": verdict.verdict,
+        "banner": _banner(facts, verdict),
+        "promises": "".join(_promise(one) for one in verdict.promises),
+        "tiles": _tiles(verdict),
+        "findings": _findings(verdict.findings),
+        "strikes": _strikes(verdict.figures.strike_figures),
+        "made": _made(facts),
+    }
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Return a figure with at most three digits that matter."""
+    if value is None:
+        return NONE
+    shown = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{shown}<small>&thinsp;{unit}</small>" if unit else shown
+
+
+def _banner(facts: Facts, verdict: Verdict) -> str:
+    plan = facts.evidence.plan
+    about = [f"seed {verdict.seed}", f"on {verdict.place}"]
+    if plan:
+        slots = "1 slot" if plan.slots == 1 else f"{plan.slots} slots"
+        about += [f"{plan.members} members of {slots}", f"lease {plan.lease:g} s"]
+        about.append("with a steward" if plan.steward else "without a steward")
+    day = datetime.fromtimestamp(verdict.began, tz=UTC)
+    about.append(f"{day:%Y-%m-%d %H:%M} UTC")
+    return (
+        f'<p class="stamp"><span aria-hidden="true">{SIGNS[verdict.verdict]}</span> '
+        f"{verdict.verdict}</p>"
+        f"<div><h1>{escape(verdict.scenario)}</h1>"
+        f'<p class="says">{escape(verdict.says)}</p>'
+        f'<p class="about">{escape(" · ".join(about))}</p></div>'
+    )
+
+
+def _promise(one: Promise) -> str:
+    words, _, unit = one.promise.partition(", ")
+    figure = f"{escape(words)} <b>{number(one.found)}{' ' + unit if unit else ''}</b>"
+    if one.promised is None:
+        return f'<li class="plain">{figure} <i>not judged</i></li>'
+    look, sign = ("kept", "✔") if one.kept else ("broken", "✘")
+    return (
+        f'<li class="{look}"><span aria-hidden="true">{sign}</span> {figure} '
+        f"<i>promised ≤ {one.promised:g}</i></li>"
+    )
+
+
+def _tiles(verdict: Verdict) -> str:
+    figures = verdict.figures
+    bound = f"the bound, {figures.bound:.1f} s" if figures.bound is not None else "no bound"
+    redone = f"jobs; {figures.redone_steps} steps, {figures.redone_seconds:.1f} s of work"
+    cost, wasted = figures.worker_seconds_per_thousand_jobs, _percent(figures.wasted_share)
+    over = number(figures.makespan_over_bound, "×")  # noqa: RUF001 - the sign for times
+    tiles = [
+        (
+            "jobs done",
+            str(figures.jobs_done),
+            f"of {figures.jobs_planned}, {figures.claims} claims",
+        ),
+        ("done again", str(figures.redone_jobs), redone),
+        ("slowest recovery", number(figures.recovery.max, "s"), _recovery_note(verdict)),
+        ("hand-over", number(figures.hand_over.p50, "s"), f"median of {figures.hand_overs}"),
+        ("makespan", over, f"{bound}; took {figures.makespan:.1f} s"),
+        ("idle while work waited", number(figures.idle_seconds, "s"), "of one slot"),
+        ("cost", number(cost, "s"), "of a member, a thousand jobs"),
+        ("wasted", number(wasted, "%"), "done again, or idle with work"),
+    ]
+    return "".join(
+        f"<div class='tile'><h3>{name}</h3><p class='value'>{value}</p><p>{note}</p></div>"
+        for name, value, note in tiles
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else share * 100
+
+
+def _recovery_note(verdict: Verdict) -> str:
+    judged = [one for one in verdict.figures.strike_figures if one.as_predicted is not None]
+    if not judged:
+        return "no strike had to be recovered from"
+    good = sum(one.as_predicted is True for one in judged)
+    return f"{good} of {len(judged)} as predicted"
+
+
+def _findings(findings: list[Finding]) -> str:
+    if not findings:
+        return ""
+    rows = "".join(_finding(one) for one in findings[:SHOWN])
+    more = len(findings) - SHOWN
+    rest = f"<p>and {more} more in verdict.json</p>" if more > 0 else ""
+    return f'<section class="card findings"><h2>Findings</h2><ul>{rows}</ul>{rest}</section>'
+
+
+def _finding(one: Finding) -> str:
+    sign = "✘" if one.level == "broken" else "?"
+    places = " ".join(f"<code>{escape(place)}</code>" for place in one.evidence)
+    return (
+        f'<li class="{one.level}"><b><span aria-hidden="true">{sign}</span> {one.name}</b>'
+        f"<span>{escape(one.says)}</span><span class='places'>{places}</span></li>"
+    )
+
+
+def _strikes(figures: list[StrikeFigure]) -> str:
+    if not figures:
+        return "<p>No strikes were planned.</p>"
+    rows = "".join(_strike(one) for one in figures)
+    heads = ("#", "at", "fault", "target", "held", "interrupted", "taken up after", "predicted", "")
+    cells = "".join(f"<th>{head}</th>" for head in heads)
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _strike(one: StrikeFigure) -> str:
+    predicted = f"{one.predicted_low:.3g} to {one.predicted_high:.3g} s" if one.way else NONE
+    said = {True: "✔ as predicted", False: "✘ slower", None: ""}[one.as_predicted]
+    cells = [
+        str(one.strike), f"{one.at:.2f} s", escape(one.fault), escape(one.target), str(one.held),
+        str(one.interrupted), _seconds(one.seconds), predicted, f"{escape(one.way)} {said}",
+    ]  # fmt: skip
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _seconds(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g} s"
+
+
+def _made(facts: Facts) -> str:
+    writers = len({seen.line.who for seen in facts.evidence.lines})
+    records = len(facts.evidence.records.records) if facts.evidence.records else 0
+    server = facts.evidence.records.server if facts.evidence.records else "no server"
+    return escape(
+        f"Two witnesses reconciled: {len(facts.evidence.lines)} journal lines of {writers} "
+        f"processes, and {records} records of {server}."
+    )

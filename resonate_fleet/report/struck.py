@@ -1,0 +1,60 @@
+"""The figures of each strike: what it interrupted and how soon that was taken up again. Pure."""
+
+import msgspec
+
+from resonate_fleet.report.facts import Facts
+from resonate_fleet.report.recoveries import Recovery
+
+
+class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """One strike: what it interrupted, and its slowest recovery beside the prediction.
+
+    `at` is in seconds from the start of the run. `seconds` is None where nothing had to be taken
+    up again. The prediction is that of the slowest one, `predicted_high` with its `wait` for the
+    first free slot.
+    """
+
+    strike: int
+    fault: str
+    target: str
+    at: float
+    held: int
+    interrupted: int
+    seconds: float | None = None
+    predicted_low: float | None = None
+    predicted_high: float | None = None
+    way: str = ""
+    as_predicted: bool | None = None
+
+
+def strike_figures(facts: Facts, found: list[Recovery]) -> list[StrikeFigure]:
+    """Return a figure for each strike that was done, in time order."""
+    shown: list[StrikeFigure] = []
+    for strike in facts.strikes:
+        mine = [one for one in found if (one.strike, one.cause) == (strike.number, strike.fault)]
+        if strike.target in facts.members:
+            mine = [one for one in mine if one.member == strike.target]
+        slowest = max(mine, key=lambda one: one.seconds or 0.0, default=None)
+        figure = StrikeFigure(
+            strike=strike.number,
+            fault=strike.fault,
+            target=strike.target,
+            at=round(strike.at - facts.began, 3),
+            held=len(strike.held),
+            interrupted=len(mine),
+        )
+        shown.append(_with_recovery(figure, slowest))
+    return shown
+
+
+def _with_recovery(figure: StrikeFigure, slowest: Recovery | None) -> StrikeFigure:
+    if slowest is None or slowest.seconds is None:
+        return figure
+    return msgspec.structs.replace(
+        figure,
+        seconds=round(slowest.seconds, 3),
+        predicted_low=round(slowest.low, 3),
+        predicted_high=round(slowest.high, 3),
+        way=slowest.way,
+        as_predicted=slowest.seconds <= slowest.high,
+    )

@@ -1,0 +1,159 @@
+"""The server as a process or a test holds it: sockets, the two loops, and their end."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Self
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from resonate_fleet.contract.settings import load
+from resonate_fleet.server.addresses import poll_address
+from resonate_fleet.server.http import Pages
+from resonate_fleet.server.metrics import Metrics
+from resonate_fleet.server.settings import DevServerSettings
+from resonate_fleet.server.state import Message, State
+from resonate_fleet.server.store import Store
+from resonate_fleet.server.streams import Streams
+
+log = structlog.get_logger()
+
+
+class Clock:
+    """Unix milliseconds that never go back."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __call__(self) -> int:
+        self._last = max(self._last, time.time_ns() // 1_000_000)
+        return self._last
+
+
+class Server:
+    """A running server while used as an async context manager.
+
+    After entering, `url` is its address and `metrics_url` that of its metrics. Leaving it ends
+    the streams, lets open requests end, stops the loops and closes the store, in this order.
+    """
+
+    def __init__(self, settings: DevServerSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.streams = Streams(settings.max_connections, settings.buffer_size)
+        self.url = ""
+        self.metrics_url = ""
+        self.now = Clock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            store = Store(self.settings.store)
+            stack.callback(store.close)
+            self.state = State(
+                store, self.settings.retry_timeout, one_origin=self.settings.strict_origin
+            )
+            port = await self._serve(stack, self._metrics_app(), self.settings.metrics_port)
+            self.metrics_url = f"http://{self.settings.host}:{port}/metrics"
+            for loop in (self._deliver_messages(), self._watch_time()):
+                stack.push_async_callback(_end, asyncio.create_task(loop))
+            port = await self._serve(stack, self._api_app(), self.settings.port)
+            self.url = self.settings.url or f"http://{self.settings.host}:{port}"
+            self._stack = stack.pop_all()
+        log.info("server.ready", url=self.url, metrics=self.metrics_url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        log.info("server.stopped")
+
+    def _api_app(self) -> web.Application:
+        pages = Pages(
+            self.state,
+            self.streams,
+            self.metrics,
+            self.now,
+            forbid_search=self.settings.forbid_search,
+        )
+        return pages.app()
+
+    def _metrics_app(self) -> web.Application:
+        async def page(_: web.Request) -> web.Response:
+            return web.Response(
+                body=self.metrics.page(), headers={"Content-Type": self.metrics.content_type}
+            )
+
+        app = web.Application()
+        app.router.add_get("/metrics", page)
+        return app
+
+    async def _serve(self, stack: AsyncExitStack, app: web.Application, port: int) -> int:
+        """Open a port and return its number."""
+        # A stream's handler learns that its member is gone only by being cancelled.
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=self.settings.shutdown_timeout / 1000,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, self.settings.bind, port).start()
+        return int(runner.addresses[0][1])
+
+    async def _deliver_messages(self) -> None:
+        """Take a batch off the queue and hand each message to a listener, again and again."""
+        while True:
+            await asyncio.sleep(self.settings.message_interval / 1000)
+            try:
+                batch = self.state.take_outgoing(self.settings.message_batch)
+            except sqlite3.Error:
+                log.exception("store.failed", kind="messages")
+                continue
+            for message in batch:
+                self.metrics.messages.labels(message.kind).inc()
+                self._deliver(message)
+                await asyncio.sleep(0)  # lets the listener empty its buffer in between
+
+    def _deliver(self, message: Message) -> None:
+        address = poll_address(message.address)
+        if address is None:
+            log.warning("message.dropped", to=message.address, why="only poll:// is served here")
+            return
+        head = {"serverUrl": self.url} if message.kind == "execute" else {}
+        payload = msgspec.json.encode({"kind": message.kind, "head": head, "data": message.data})
+        if not self.streams.send(address, payload):
+            log.debug("message.dropped", to=message.address, why="nobody listens or buffer full")
+
+    async def _watch_time(self) -> None:
+        """Look for promises that ran out, unclaimed tasks and lapsed leases, again and again."""
+        while True:
+            await asyncio.sleep(self.settings.scan_interval / 1000)
+            try:
+                self.state.tick(self.now())
+            except sqlite3.Error:
+                log.exception("store.failed", kind="timeouts")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def on_free_ports(env: Mapping[str, str] | None = None) -> Server:
+    """Return a server for a test: in memory, on free ports of this machine's own interface.
+
+    `env` holds further settings by their environment names.
+    """
+    ports = {
+        "RESONATE_SERVER__HOST": "127.0.0.1",
+        "RESONATE_SERVER__BIND": "127.0.0.1",
+        "RESONATE_SERVER__PORT": "0",
+        "RESONATE_OBSERVABILITY__METRICS_PORT": "0",
+    }
+    return Server(load(DevServerSettings, ports | dict(env or {})))

@@ -1,0 +1,130 @@
+"""Settings of the embedded server: the real server's names and defaults where it has them."""
+
+from collections.abc import Mapping
+
+from resonate_fleet.contract import common
+from resonate_fleet.contract.settings import (
+    Kind,
+    choice,
+    declared,
+    flag,
+    integer,
+    setting,
+    settings,
+    text,
+)
+from resonate_fleet.contract.settings import port as tcp_port
+
+#: A day: nothing here sensibly waits longer.
+_LONGEST = 86_400_000
+
+
+def _milliseconds(low: int = 1) -> Kind[int]:
+    kind = integer(low, _LONGEST)
+    return Kind(kind.read, f"milliseconds, {kind.accepts}")
+
+
+@settings
+class DevServerSettings:
+    """Times are in milliseconds."""
+
+    host: str = setting(
+        "RESONATE_SERVER__HOST", "localhost", text("a host name"), "name in the announced address"
+    )
+    port: int = setting("RESONATE_SERVER__PORT", "8001", tcp_port(), "API port; 0: any free one")
+    bind: str = setting(
+        "RESONATE_SERVER__BIND",
+        "0.0.0.0",  # noqa: S104 - as the real one
+        text("an address"),
+        "interface to listen on",
+    )
+    url: str = setting(
+        "RESONATE_SERVER__URL", "", text("an address"), "announced address instead of host and port"
+    )
+    shutdown_timeout: int = setting(
+        "RESONATE_SERVER__SHUTDOWN_TIMEOUT",
+        "10000",
+        _milliseconds(),
+        "time that open requests have to end",
+    )
+    storage: str = setting(
+        "RESONATE_STORAGE__TYPE", "sqlite", choice("sqlite"), "the only kind there is here"
+    )
+    store: str = setting(
+        "RESONATE_STORAGE__SQLITE__PATH",
+        ":memory:",
+        text("a file, or `:memory:`"),
+        "where everything is kept (option `--store`; the real server's default is `resonate.db`)",
+    )
+    retry_timeout: int = setting(
+        "RESONATE_TASKS__RETRY_TIMEOUT",
+        "30000",
+        _milliseconds(),
+        "after this an unclaimed task is offered again",
+    )
+    lease_timeout: int = setting(
+        "RESONATE_TASKS__LEASE_TIMEOUT",
+        "15000",
+        _milliseconds(),
+        "accepted and unused: each claim brings its own lease",
+    )
+    scan_interval: int = setting(
+        "RESONATE_TIMEOUTS__POLL_INTERVAL",
+        "1000",
+        _milliseconds(),
+        "pause between looks for lapsed leases and promises that ran out",
+    )
+    message_interval: int = setting(
+        "RESONATE_MESSAGES__POLL_INTERVAL",
+        "100",
+        _milliseconds(),
+        "pause between deliveries of hints",
+    )
+    message_batch: int = setting(
+        "RESONATE_MESSAGES__BATCH_SIZE", "100", integer(1, 1_000_000), "hints a delivery, at most"
+    )
+    max_connections: int = setting(
+        "RESONATE_TRANSPORTS__HTTP_POLL__MAX_CONNECTIONS",
+        "1000",
+        integer(1, 1_000_000),
+        "streams open at once, at most",
+    )
+    buffer_size: int = setting(
+        "RESONATE_TRANSPORTS__HTTP_POLL__BUFFER_SIZE",
+        "100",
+        integer(1, 1_000_000),
+        "messages that wait for one stream; more are dropped",
+    )
+    metrics_port: int = setting(
+        "RESONATE_OBSERVABILITY__METRICS_PORT",
+        "9090",
+        tcp_port(),
+        "port of `/metrics`; 0: any free one (the real server has none then)",
+    )
+    log_level: str = setting("RESONATE_LEVEL", "info", choice(*common.LOG_LEVELS), "what is logged")
+    log_format: str = setting(*common.log_format("DEVSERVER"))
+    strict_origin: bool = setting(
+        "DEVSERVER_STRICT_ORIGIN",
+        "false",
+        flag(),
+        "heartbeats over several origins get 400, as on the server's main branch",
+    )
+    forbid_search: bool = setting(
+        "DEVSERVER_FORBID_SEARCH",
+        "false",
+        flag(),
+        "searches get 403, as with a token limited to a prefix",
+    )
+
+
+def foreign(env: Mapping[str, str]) -> list[str]:
+    """Return the real server's settings in `env` that mean nothing here."""
+    known = {one.env for _, one in declared(DevServerSettings)}
+    return sorted(
+        name
+        for name, value in env.items()
+        if name.startswith("RESONATE_")
+        and "__" in name
+        and value
+        and name.removesuffix("_FILE") not in known
+    )

@@ -1,0 +1,86 @@
+"""Who listens: open streams by group, each with a bounded buffer; a full one loses messages."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from resonate_fleet.server.addresses import Poll
+
+
+class AtCapacity(Exception):  # noqa: N818 - the state of the house
+    """As many streams are open as may be."""
+
+
+class Listener:
+    """One open stream. `id` is the member that opened it."""
+
+    def __init__(self, id: str, buffer: int) -> None:
+        self.id = id
+        self._buffer = buffer
+        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def offer(self, payload: bytes) -> bool:
+        """Buffer a message; False when it is dropped because the buffer is full."""
+        if self._waiting.qsize() >= self._buffer:
+            return False
+        self._waiting.put_nowait(payload)
+        return True
+
+    def close(self) -> None:
+        self._waiting.put_nowait(None)
+
+    async def next(self) -> bytes | None:
+        """Return the next message, or None when the stream is to end."""
+        return await self._waiting.get()
+
+
+class Streams:
+    """All open streams. `choose` picks the place of a listener in its group."""
+
+    def __init__(
+        self, max_connections: int, buffer: int, choose: random.Random | None = None
+    ) -> None:
+        self._max_connections = max_connections
+        self._buffer = buffer
+        self._random = choose or random.Random()
+        self._groups: dict[str, list[Listener]] = defaultdict(list)
+        self._closed = False
+
+    @contextmanager
+    def listening(self, group: str, id: str) -> Iterator[Listener]:
+        """Be a listener of `group` for a while.
+
+        Raises:
+            AtCapacity: there are too many.
+        """
+        if self._closed or self.count >= self._max_connections:
+            raise AtCapacity
+        listener = Listener(id, self._buffer)
+        self._groups[group].append(listener)
+        try:
+            yield listener
+        finally:
+            self._groups[group].remove(listener)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self._groups.values()))
+
+    def send(self, address: Poll, payload: bytes) -> bool:
+        """Hand a message to one listener; False when it is lost."""
+        group = self._groups.get(address.group)
+        if not group:
+            return False
+        named = next((one for one in group if one.id == address.id), None)
+        if named is None and address.cast == "uni":
+            return False
+        return (named or self._random.choice(group)).offer(payload)
+
+    def close(self) -> None:
+        """End every stream, and admit no more."""
+        self._closed = True
+        for group in self._groups.values():
+            for listener in group:
+                listener.close()

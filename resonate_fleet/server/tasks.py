@@ -1,0 +1,221 @@
+"""What each `task.*` request does."""
+
+from resonate_fleet.contract.words import PROTOCOL
+from resonate_fleet.server import addresses, promises
+from resonate_fleet.server.promises import Record, page, preload
+from resonate_fleet.server.protocol import (
+    MAX,
+    TARGET,
+    Held,
+    Named,
+    PromiseCreate,
+    PromiseSettle,
+    Refused,
+    Reply,
+    TaskAcquire,
+    TaskCreate,
+    TaskFence,
+    TaskFulfill,
+    TaskHeartbeat,
+    TaskSearch,
+    TaskSuspend,
+    parse,
+)
+from resonate_fleet.server.settlement import Tables
+from resonate_fleet.server.store import Row
+
+_SELECT = (
+    "SELECT id, state, version, pid, ttl, (SELECT count(*) FROM callbacks"
+    " WHERE awaiter = tasks.id AND ready) AS resumes FROM tasks"
+)
+
+
+def get(tables: Tables, now: int, asked: Named) -> Reply:
+    tables.expire(now, asked.id)
+    return Reply(200, {"task": _found(tables, asked.id)})
+
+
+def create(tables: Tables, now: int, asked: TaskCreate) -> Reply:
+    """Create a promise and claim its task in one step."""
+    promise = asked.action.data
+    target = addresses.check(promise.tags[TARGET])
+    tables.expire(now, promise.id)
+    late = now >= promise.timeout_at
+    if promises.insert(tables, now, promise):
+        promises.add_task(tables, promise.id, target, "fulfilled" if late else "pending")
+    task = _find(tables, promise.id)
+    if task is None:
+        raise Refused(422, "The promise exists and has no task")
+    if task["state"] == "fulfilled":
+        return _claimed(tables, promise.id, [])
+    if task["state"] != "pending":
+        raise Refused(409, "The task exists and is not pending")
+    _claim(tables, now, promise.id, asked.pid, asked.ttl)
+    return _claimed(tables, promise.id, preload(tables, promise.id))
+
+
+def acquire(tables: Tables, now: int, asked: TaskAcquire) -> Reply:
+    tables.expire(now, asked.id)
+    task = _found(tables, asked.id)
+    if task["state"] != "pending" or task["version"] != asked.version:
+        raise Refused(409, "The task is not pending at this version")
+    _claim(tables, now, asked.id, asked.pid, asked.ttl)
+    return _claimed(tables, asked.id, preload(tables, asked.id))
+
+
+def _claim(tables: Tables, now: int, id: str, pid: str, ttl: int) -> None:
+    tables.store.run(
+        "UPDATE tasks SET state = 'acquired', version = version + 1, pid = ?, ttl = ?, due = ?"
+        " WHERE id = ?",
+        pid,
+        ttl,
+        min(now + ttl, MAX),
+        id,
+    )
+    _forget_ready(tables, id)
+
+
+def _forget_ready(tables: Tables, id: str) -> None:
+    """Whoever runs the task sees by itself which of the awaited promises are settled."""
+    tables.store.run("DELETE FROM callbacks WHERE awaiter = ? AND ready", id)
+
+
+def _claimed(tables: Tables, id: str, others: list[Record]) -> Reply:
+    return Reply(
+        200,
+        {
+            "task": _found(tables, id),
+            "promise": promises.found(tables, id),
+            "preload": others,
+        },
+    )
+
+
+def release(tables: Tables, now: int, asked: Held) -> Reply:
+    tables.expire(now, asked.id)
+    _held(tables, asked.id, asked.version)
+    tables.offer(asked.id, now)
+    return Reply(200, {})
+
+
+def fulfill(tables: Tables, now: int, asked: TaskFulfill) -> Reply:
+    tables.expire(now, asked.id)
+    _held(tables, asked.id, asked.version)
+    tables.settle(asked.action.data, now)
+    return Reply(200, {"promise": promises.found(tables, asked.id)})
+
+
+def suspend(tables: Tables, now: int, asked: TaskSuspend) -> Reply:
+    """Put the task to sleep until one of the promises settles; 300 if one has."""
+    awaited = {action.data.awaited for action in asked.actions}
+    tables.expire(now, asked.id, *awaited)
+    _held(tables, asked.id, asked.version)
+    others = [promises.find(tables, other) for other in awaited]
+    if None in others:
+        raise Refused(422, "An awaited promise does not exist")
+    _forget_ready(tables, asked.id)
+    if any(other["state"] != "pending" for other in others if other):
+        return Reply(300, {"preload": preload(tables, asked.id)})
+    for other in awaited:
+        tables.store.run(
+            "INSERT OR IGNORE INTO callbacks (awaited, awaiter) VALUES (?, ?)", other, asked.id
+        )
+    _put_aside(tables, asked.id, "suspended")
+    return Reply(200, {})
+
+
+def fence(tables: Tables, now: int, asked: TaskFence, corr_id: str) -> Reply:
+    """Create or settle a promise if the task is still held at the version: a fenced write."""
+    tables.expire(now, asked.id, asked.action.id)
+    kind, data = asked.action.kind, asked.action.data
+    if kind == "promise.create":
+        new = parse(PromiseCreate, data)
+        addresses.check(new.tags.get(TARGET, "poll://any@nobody"))
+        _held(tables, asked.id, asked.version)
+        inner = promises.create(tables, now, new)
+    elif kind == "promise.settle":
+        verdict = parse(PromiseSettle, data)
+        _held(tables, asked.id, asked.version)
+        inner = _settled(tables, now, verdict)
+    else:
+        raise Refused(400, f"Not an action that can be fenced: {kind!r}")
+    head = {"corrId": corr_id, "status": inner.status, "version": PROTOCOL}
+    action = {"kind": kind, "head": head, "data": inner.data}
+    return Reply(200, {"action": action, "preload": preload(tables, asked.id)})
+
+
+def _settled(tables: Tables, now: int, verdict: PromiseSettle) -> Reply:
+    """Settle; a promise that is not there is told inside the answer, not instead of it."""
+    try:
+        return promises.settle(tables, now, verdict)
+    except Refused as refused:
+        return refused.reply
+
+
+def heartbeat(tables: Tables, now: int, asked: TaskHeartbeat) -> Reply:
+    """Extend the leases that are really held; nothing is said about the others."""
+    for beat in asked.tasks:
+        tables.store.run(
+            "UPDATE tasks SET due = min(? + ttl, ?)"
+            " WHERE id = ? AND version = ? AND pid = ? AND state = 'acquired'",
+            now,
+            MAX,
+            beat.id,
+            beat.version,
+            asked.pid,
+        )
+    return Reply(200, {})
+
+
+def halt(tables: Tables, now: int, asked: Named) -> Reply:
+    tables.expire(now, asked.id)
+    state = _found(tables, asked.id)["state"]
+    if state == "fulfilled":
+        raise Refused(409, "The task is fulfilled")
+    _put_aside(tables, asked.id, "halted")
+    return Reply(200, {})
+
+
+def resume(tables: Tables, now: int, asked: Named) -> Reply:
+    """`task.continue`: offer a halted task again."""
+    tables.expire(now, asked.id)
+    if _found(tables, asked.id)["state"] != "halted":
+        raise Refused(409, "The task is not halted")
+    tables.offer(asked.id, now)
+    return Reply(200, {})
+
+
+def search(tables: Tables, _now: int, asked: TaskSearch) -> Reply:
+    limit = asked.limit or 100
+    rows = tables.store.page(_SELECT, {"state = ?": asked.state, "id > ?": asked.cursor}, limit + 1)
+    return Reply(200, page("tasks", [_record(row) for row in rows], limit))
+
+
+def _held(tables: Tables, id: str, version: int) -> None:
+    """Raise unless the task is acquired at `version`: 404 without a task, else 409."""
+    task = _found(tables, id)
+    if task["state"] != "acquired" or task["version"] != version:
+        raise Refused(409, "The task is not acquired at this version")
+
+
+def _put_aside(tables: Tables, id: str, state: str) -> None:
+    tables.store.run(
+        "UPDATE tasks SET state = ?, pid = NULL, ttl = NULL, due = NULL WHERE id = ?", state, id
+    )
+
+
+def _found(tables: Tables, id: str) -> Record:
+    task = _find(tables, id)
+    if task is None:
+        raise Refused(404, "Task not found")
+    return task
+
+
+def _find(tables: Tables, id: str) -> Record | None:
+    row = tables.store.one(f"{_SELECT} WHERE id = ?", id)
+    return _record(row) if row else None
+
+
+def _record(row: Row) -> Record:
+    """Return a task as it travels: `pid` and `ttl` only while it is acquired."""
+    return {name: row[name] for name in row.keys() if row[name] is not None}  # noqa: SIM118 - a Row

@@ -1,0 +1,98 @@
+"""Quarantine: counts the crashes of jobs and parks the ones to blame (`steward.quarantine`)."""
+
+from collections.abc import Mapping, Sequence
+
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.journal import Parked, Redriven
+from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.quarantine import (
+    Crash,
+    Judgement,
+    Record,
+    judge,
+    outlived,
+    pardoned,
+    with_crash,
+    without_member,
+)
+from resonate_fleet.steward.tools import Tools
+
+
+class Parking:
+    """Keeps the records in `tools.memory`."""
+
+    def __init__(self, tools: Tools, max_crashes: int) -> None:
+        self._tools = tools
+        self._records = tools.memory.records
+        self._limit = max_crashes
+
+    def judge(self, member: str, held: Sequence[Task]) -> Judgement:
+        """Count the crash of `member`, for good, before anything else happens to its tasks."""
+        if not held:
+            return Judgement()
+        before = {task.id: self._before(task.id, member) for task in held}
+        counts = {task: record.count for task, record in before.items()}
+        judgement = judge(counts, list(counts), self._limit)
+        for task in held:
+            blamed = task.id in judgement.blamed
+            crash = Crash(member, task.version, self._tools.now(), blamed)
+            self._records[task.id] = with_crash(before[task.id], crash)
+        self._tools.save()
+        return judgement
+
+    def _before(self, task: str, member: str) -> Record:
+        old = self._records.get(task)
+        if old is None or old.parked_at is not None:
+            return Record(task)  # held though parked once: redriven by hand, it starts afresh
+        return without_member(old, member)
+
+    async def park(self, task: Task) -> bool:
+        """Halt a task in the hands of the dead.
+
+        `task.halt` names no version, so the task is looked at once more just before: one that
+        has moved on is left alone.
+        """
+        current = await self._tools.insist(lambda: self._tools.wire.task(task.id), "quarantine")
+        if current is None or (current.state, current.version) != ("acquired", task.version):
+            return False
+        if not await self._tools.tell("task.halt", task.id):
+            return False
+        record = self._records[task.id]
+        self._records[task.id] = Record(task.id, record.crashes, parked_at=self._tools.now())
+        self._tools.save()
+        self._tools.meters.quarantined.inc()
+        line = Parked(
+            job=root_of(task.id), task=task.id, crashes=record.count, members=record.members
+        )
+        self._tools.journal.write(line, level=30)
+        return True
+
+    async def pardon(self, member: str) -> None:
+        """Take back what the death of `member` did to its jobs: it was none."""
+        touched = [
+            (task, record)
+            for task, record in self._records.items()
+            if any(crash.member == member for crash in record.crashes)
+        ]
+        for task, record in touched:
+            fewer = without_member(record, member)
+            if pardoned(fewer, self._limit):
+                await self._redrive(task)
+                fewer = Record(task, fewer.crashes)
+            self._records[task] = fewer
+            if not fewer.crashes:
+                del self._records[task]
+        if touched:
+            self._tools.save()
+
+    async def _redrive(self, task: str) -> None:
+        if await self._tools.tell("task.continue", task):
+            self._tools.journal.write(Redriven(job=root_of(task)))
+
+    def follow_up(self, states: Mapping[str, str], at: float) -> None:
+        """Drop the records that a look begun at `at` (Unix seconds) shows to be of no more use."""
+        over = [t for t, record in self._records.items() if outlived(record, states.get(t), at)]
+        for task in over:
+            del self._records[task]
+        if over:
+            self._tools.save()

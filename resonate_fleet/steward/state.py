@@ -1,0 +1,79 @@
+"""What the steward must not forget when it restarts: members, crash counts, parked jobs."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from resonate_fleet.steward.quarantine import Record
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A member that the steward watched when it last wrote."""
+
+    group: str
+    slots: int
+
+
+class Memory(msgspec.Struct, kw_only=True):
+    """The whole of it. `records` by task id, `members` by name."""
+
+    members: dict[str, Known] = {}
+    records: dict[str, Record] = {}
+
+
+class StateFile:
+    """Keeps a `Memory` in one file, replaced whole, so that a kill leaves the old or the new.
+
+    A second steward on the same file neither reads nor writes it: it would take the members of
+    the first one for dead. The lock is the kernel's and ends with the process.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock: IO[str] | None = None
+
+    def load(self) -> Memory:
+        """Return what was kept; an empty memory where there is none or another one has it.
+
+        Raises:
+            ValueError: the file is none of ours. It is left alone.
+        """
+        if self._path is None or not self._mine() or not self._path.exists():
+            return Memory()
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Memory)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"{self._path} is not a state file of the steward: {error}") from None
+
+    def save(self, memory: Memory) -> None:
+        if self._path is None or not self._mine():
+            return
+        new = self._path.with_suffix(".new")
+        with new.open("wb") as file:
+            file.write(msgspec.json.encode(memory))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _mine(self) -> bool:
+        if self._lock is not None:
+            return True
+        if self._path is None:
+            return False
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self._path.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True

@@ -1,0 +1,74 @@
+"""What the doing parts of the steward share."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from resonate_fleet.contract.journal import Journal
+from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+from resonate_fleet.steward.metrics import Meters
+from resonate_fleet.steward.state import Memory, StateFile
+
+#: Pauses while the server does not answer, in seconds; the last one repeats.
+PAUSES = (0.05, 0.1, 0.2, 0.5)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """`now` tells Unix seconds."""
+
+    wire: Wire
+    journal: Journal
+    meters: Meters
+    memory: Memory = field(default_factory=Memory)
+    file: StateFile = field(default_factory=lambda: StateFile(None))
+    now: Callable[[], float] = time.time
+
+    def save(self) -> None:
+        """Write what must be remembered; a disk that refuses is counted, leases come first."""
+        try:
+            self.file.save(self.memory)
+        except OSError as error:
+            self.failed("state", error)
+
+    async def insist[T](
+        self, ask: Callable[[], Awaitable[T]], what: str, give_up: asyncio.Event | None = None
+    ) -> T | None:
+        """Ask until the server answers; None once `give_up` is set, or when refused for good."""
+        for tries in itertools.count():
+            try:
+                return await ask()
+            except Unreachable as error:
+                if tries == 0:
+                    self.failed(what, error)
+            except (Refused, msgspec.ValidationError) as error:
+                self.failed(what, error)
+                return None
+            if await set_within(give_up or asyncio.Event(), PAUSES[min(tries, len(PAUSES) - 1)]):
+                return None
+        return None
+
+    async def tell(self, kind: str, task: str) -> bool:
+        """Send `task.halt` or `task.continue`; False where the task is not in a state for it."""
+
+        async def ask() -> bool:
+            return (await self.wire.call(kind, {"id": task}, accept=(404, 409))).ok
+
+        return bool(await self.insist(ask, "quarantine"))
+
+    def failed(self, what: str, error: Exception) -> None:
+        self.meters.errors.labels(what).inc()
+        structlog.get_logger().warning("steward.failed", what=what, error=str(error))
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for `event`, `seconds` at most; say whether it is set."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

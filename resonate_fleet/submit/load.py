@@ -1,0 +1,66 @@
+"""From settings and a seed to jobs. Pure: the same input makes the same load."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resonate_fleet.contract import words
+from resonate_fleet.contract.jobs import Call
+from resonate_fleet.submit.settings import ClientSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job to submit. `cost` in seconds, None where the caller gave the arguments."""
+
+    id: str
+    call: Call
+    cost: float | None
+
+
+def make(
+    settings: ClientSettings,
+    ids: Sequence[str],
+    args: list[Any] | None,
+    new_id: Callable[[], str],
+) -> list[Job]:
+    """Return the load: one job for each of `ids`, or `settings.count` jobs with ids of their own.
+
+    `args` replaces the arguments that the function would be given otherwise.
+    """
+    chance = random.Random(settings.seed)
+    given = list(ids) or _ids(settings, new_id)
+    made: dict[str, Job] = {}
+    for id_ in dict.fromkeys(given):
+        made[id_] = _job(id_, settings, _cost(chance, settings), args)
+    return [made[id_] for id_ in given]  # an id given twice is sent twice, with the same call
+
+
+def _ids(settings: ClientSettings, new_id: Callable[[], str]) -> list[str]:
+    if settings.id_prefix:
+        return [f"{settings.id_prefix}-{n:05d}" for n in range(1, settings.count + 1)]
+    return [new_id() for _ in range(settings.count)]
+
+
+def _cost(chance: random.Random, settings: ClientSettings) -> float:
+    low, high = settings.cost
+    return round(low + (high - low) * chance.random(), 3)
+
+
+def _job(id_: str, settings: ClientSettings, cost: float, args: list[Any] | None) -> Job:
+    if args is not None:
+        return Job(id_, Call(func=settings.function, args=args), None)
+    # A function of the user's own is called like those of the examples: with id and cost.
+    steps = [settings.steps] if settings.function == words.COMPUTE_IN_STEPS else []
+    return Job(id_, Call(func=settings.function, args=[id_, cost, *steps]), cost)
+
+
+def bad_ids(ids: Sequence[str]) -> list[str]:
+    """Return a line for each id that the server would refuse.
+
+    The origin of an id is what stands before its first `:` (server v0.9.8, `src/types.rs`), so a
+    root id holds none; it may be neither empty nor hold a zero character.
+    """
+    wrong = [id_ for id_ in ids if not id_ or len(id_) > 512 or ":" in id_ or "\0" in id_]
+    return [f"--id is {id_!r}; accepted: 1 to 512 characters without `:`" for id_ in wrong]

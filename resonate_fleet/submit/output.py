@@ -1,0 +1,87 @@
+"""What the client prints: ids as they are confirmed, results as they come."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TextIO
+
+import msgspec
+
+from resonate_fleet.contract.wire import Promise
+from resonate_fleet.submit.submit import Confirmation
+
+
+class Output:
+    """Writes whole lines to standard output, each at once: a client may be killed any time."""
+
+    def __init__(self, group: str, *, json: bool, out: TextIO | None = None) -> None:
+        self.group = group
+        self._json = json
+        self._out = out if out is not None else sys.stdout
+
+    def confirmed(self, one: Confirmation) -> None:
+        if not self._json:
+            self._line(one.job.id)
+            return
+        self._object(
+            action="confirmed",
+            id=one.job.id,
+            group=self.group,
+            function=one.job.call.func,
+            cost=one.job.cost,
+            new=one.new,
+        )
+
+    def unconfirmed(self, ids: Sequence[str]) -> None:
+        """Print the ids to run again with; in plain mode standard output is for confirmed ones."""
+        if self._json:
+            for id_ in ids:
+                self._object(action="unconfirmed", id=id_)
+
+    def ended(self, id_: str, promise: Promise | None) -> None:
+        """Print how a job ended; the value is its result, or the error that rejected it."""
+        state, value = state_of(promise), _value(promise)
+        if self._json:
+            self._object(action="ended", id=id_, state=state, value=value)
+        else:
+            self._line(f"{id_} {state} {msgspec.json.encode(value).decode()}")
+
+    def _object(self, **fields: Any) -> None:
+        self._line(msgspec.json.encode(fields).decode())
+
+    def _line(self, text: str) -> None:
+        try:
+            self._out.write(text + "\n")
+            self._out.flush()
+        except BrokenPipeError:  # whoever read it has gone: the jobs are sent all the same
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+
+
+def state_of(promise: Promise | None) -> str:
+    return promise.state if promise is not None else "unknown"
+
+
+def _value(promise: Promise | None) -> Any:
+    try:
+        return promise.value.decoded() if promise is not None else None
+    except ValueError:
+        return None
+
+
+class Bar(Protocol):
+    def advance(self) -> None: ...
+
+
+class _NoBar:
+    def advance(self) -> None:
+        """There is no terminal to draw on."""
+
+
+def progress(total: int) -> AbstractContextManager[Bar]:
+    """Return a bar on standard error where that is a terminal, else one that draws nothing."""
+    if not sys.stderr.isatty():
+        return nullcontext(_NoBar())
+    from resonate_fleet.submit.bar import RichBar  # noqa: PLC0415 - rich is slow to import and rarely needed
+
+    return RichBar(total)

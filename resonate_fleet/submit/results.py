@@ -1,0 +1,54 @@
+"""Waiting for results: the server's durable records are read until every job has ended."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.wire import Promise, Unreachable
+
+#: Seconds between two looks while results come, and when nothing has come for a while.
+SOON, LATER = 0.05, 0.5
+#: Promises read in one look, so that waiting for many jobs does not load the server.
+WINDOW = 64
+
+
+def wait(
+    wire: BlockingWire,
+    ids: Sequence[str],
+    deadline: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[str, Promise | None]]:
+    """Yield each of `ids` with its settled promise as it ends; None where the server has none.
+
+    Raises:
+        Unreachable: the server did not answer for `deadline` seconds.
+    """
+    pending = deque(dict.fromkeys(ids))
+    pause = SOON
+    while pending:
+        ended = 0
+        for _ in range(min(len(pending), WINDOW)):
+            id_ = pending.popleft()
+            promise = _patiently(wire, id_, deadline, sleep)
+            if promise is not None and promise.state == "pending":
+                pending.append(id_)
+            else:
+                ended += 1
+                yield id_, promise
+        pause = SOON if ended else min(pause * 1.3, LATER)
+        if pending:
+            sleep(pause)
+
+
+def _patiently(
+    wire: BlockingWire, id_: str, deadline: float, sleep: Callable[[float], None]
+) -> Promise | None:
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            return wire.promise(id_)
+        except Unreachable:
+            if time.monotonic() >= end:
+                raise
+            sleep(LATER)

@@ -1,0 +1,108 @@
+"""What a client can be told, by environment or by option."""
+
+import math
+from pathlib import Path
+
+from resonate_fleet.contract import common, words
+from resonate_fleet.contract.settings import (
+    Kind,
+    choice,
+    integer,
+    name,
+    number,
+    seconds,
+    setting,
+    settings,
+    text,
+)
+
+#: A nominal cost in seconds is drawn evenly between the two.
+Costs = tuple[float, float]
+
+MAX_COST = 86_400.0
+
+
+def _costs() -> Kind[Costs]:
+    def read(raw: str) -> Costs:
+        low, dots, high = raw.partition("..")
+        first, last = float(low), float(high if dots else low)
+        if not (math.isfinite(first) and 0 <= first <= last <= MAX_COST):
+            raise ValueError
+        return first, last
+
+    return Kind(read, f"seconds from 0 to {MAX_COST:g}: one number, or a range such as `1..10`")
+
+
+def _optional_integer(low: int, high: int) -> Kind[int | None]:
+    kind = integer(low, high)
+    return Kind(lambda raw: kind.read(raw) if raw else None, f"{kind.accepts}, or nothing")
+
+
+@settings
+class ClientSettings:
+    url: str = setting(*common.SERVER_URL)
+    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    client: str = setting(
+        "CLIENT_NAME", "client", name(), "Stands in the journal and the jobs' tags."
+    )
+    group: str = setting(
+        "CLIENT_GROUP", words.DEFAULT_GROUP, name("group"), "The group whose members do the jobs."
+    )
+    count: int = setting("CLIENT_COUNT", "1", integer(1, 1_000_000), "Jobs to create.")
+    function: str = setting(
+        "CLIENT_FUNCTION",
+        words.COMPUTE_SOMETHING,
+        text("a function's name: no spaces", r"\S{1,200}"),
+        "The function that the jobs call.",
+    )
+    cost: Costs = setting("CLIENT_COST", "1..10", _costs(), "Nominal cost of a job.")
+    steps: int = setting(
+        "CLIENT_STEPS", "3", integer(1, 1000), f"Steps of a `{words.COMPUTE_IN_STEPS}` job."
+    )
+    seed: int | None = setting(
+        "CLIENT_SEED", "", _optional_integer(0, 2**63 - 1), "Makes the costs the same each time."
+    )
+    rate: float = setting(
+        "CLIENT_RATE", "0", number(0, 100_000, "jobs a second"), "0 sends as fast as it goes."
+    )
+    id_prefix: str = setting(
+        "CLIENT_ID_PREFIX",
+        "",
+        text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
+        "Ids are `<prefix>-00001` and so on, the same each time; nothing makes new ids.",
+    )
+    timeout: float = setting(
+        "CLIENT_TIMEOUT",
+        "86400",
+        seconds(0.001, 10 * 365 * 86_400),
+        "A job not done by then fails.",
+    )
+    deadline: float = setting(
+        "CLIENT_DEADLINE",
+        "30",
+        seconds(0.1, 86_400),
+        "Without any answer for so long, the client gives up with exit code 4.",
+    )
+    connections: int = setting(
+        "CLIENT_CONNECTIONS", "8", integer(1, 256), "Requests under way at once, at most."
+    )
+    journal: Path | None = setting(*common.journal("CLIENT"))
+    log_format: str = setting(
+        "CLIENT_LOG_FORMAT",
+        "auto",
+        choice("auto", "json", "text", "off"),
+        "`auto` is `off` on a terminal and `json` elsewhere.",
+    )
+    traces: str = setting(
+        "CLIENT_TRACES",
+        "off",
+        choice("off", "otlp"),
+        "A span a submission by OpenTelemetry (the extra `otel`), which attempts link to; its own "
+        "variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, say where to.",
+    )
+    port: int | None = setting(
+        "CLIENT_PORT",
+        "",
+        _optional_integer(0, 65_535),
+        "Port of `/metrics`, for clients that run long; 0 lets the system choose.",
+    )

@@ -1,0 +1,55 @@
+"""What becomes known of a submission: journal, output, metrics, traces."""
+
+import time
+from collections.abc import Callable
+
+from resonate_fleet.contract.journal import Confirmed, Journal, ServerBack, ServerLost
+from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.output import Output
+from resonate_fleet.submit.submit import Confirmation, Observer
+
+
+class Witness:
+    """Journals, counts and prints what submission does; passes it on to `observers`.
+
+    `say` takes a line for people.
+    """
+
+    def __init__(self, out: Output, journal: Journal, say: Callable[[str], None]) -> None:
+        self._output = out
+        self._journal = journal
+        self._say = say
+        self._silent_since: float | None = None
+        self.count = 0
+        self.observers: list[Observer] = []
+
+    def submitted(self, job: Job) -> None:
+        for observer in self.observers:
+            observer.submitted(job)
+
+    def retried(self, job: Job, cause: str) -> None:
+        if self._silent_since is None:  # one line a gap, not one a try
+            self._silent_since = time.monotonic()
+            self._journal.write(ServerLost(why=cause), level=30)
+        for observer in self.observers:
+            observer.retried(job, cause)
+
+    def confirmed(self, one: Confirmation) -> None:
+        self.count += 1
+        if self._silent_since is not None:
+            gap, self._silent_since = time.monotonic() - self._silent_since, None
+            self._journal.write(ServerBack(seconds=round(gap, 3)))
+        self._journal.write(
+            Confirmed(
+                job=one.job.id,
+                group=self._output.group,
+                function=one.job.call.func,
+                cost=one.job.cost,
+                new=one.new,
+            )
+        )
+        self._output.confirmed(one)
+        if one.differs:
+            self._say(f"{one.job.id} was there already, with another call; that one counts")
+        for observer in self.observers:
+            observer.confirmed(one)
