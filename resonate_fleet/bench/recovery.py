@@ -1,6 +1,7 @@
 """How soon a job starts elsewhere, and what a fault costs.
 
-`python -m resonate_fleet.bench.recovery` starts fleets of real processes, does the faults with real signals, prints a Markdown table.
+`python -m resonate_fleet.bench.recovery` starts fleets of real processes, does the faults with real
+signals, and prints a Markdown table.
 """
 
 import argparse
