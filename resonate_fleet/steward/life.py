@@ -55,7 +55,13 @@ class Steward:
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set."""
         settings, log = self._settings, structlog.get_logger()
-        handlers = pages(self._tools.meters, self._tools.memory, self._health, self._lives.roll)
+        handlers = pages(
+            self._tools.meters,
+            self._tools.memory,
+            self._health,
+            self._lives.roll,
+            settings.name,
+        )
         address = (settings.host, settings.presence_port)
         async with AsyncExitStack() as open_:
             served = open_.enter_context(Pages(settings.host, settings.port, handlers))

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 import msgspec
 
 from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.live import (
+    LiveAttempt,
+    LiveGroup,
+    LiveMember,
+    LiveParked,
+    LiveState,
+)
 from resonate_fleet.contract.pages import Handler, Page
 from resonate_fleet.contract.presence import Hello
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state import Memory
+from resonate_fleet.steward.tally import Counts, View
 
 #: A loop that has not ticked for this long is stuck, in seconds.
 STUCK_SECONDS = 15.0
@@ -38,7 +46,11 @@ class Health:
 
 
 def pages(
-    meters: Meters, memory: Memory, health: Health, roll: Callable[[], dict[str, Hello]]
+    meters: Meters,
+    memory: Memory,
+    health: Health,
+    roll: Callable[[], dict[str, Hello]],
+    steward: str = "steward",
 ) -> dict[str, Handler]:
     """Return the handlers by path."""
 
@@ -52,7 +64,12 @@ def pages(
         ]
         return _json({"parked": parked, "records": list(memory.records.copy().values())})
 
+    def state(_: str) -> Page:
+        return _json(live_state(steward, started, roll(), meters.truth.view))
+
+    started = time.time()
     return {
+        "/state": state,
         "/livez": lambda _: _probe(health.live(), "the event loop is stuck"),
         "/readyz": lambda _: _probe(health.ready, "not watching members"),
         "/metrics": meters.page,
@@ -72,6 +89,66 @@ def member_lines(
         held = leases.get(member, [])
         found.append(MemberLine(member, group, slots, hello is not None, held))
     return found
+
+
+def live_state(steward: str, since: float, roll: dict[str, Hello], view: View) -> LiveState:
+    """Return the live state as far as a look at the server can tell it."""
+    running = [
+        LiveAttempt(
+            task=task,
+            job=root_of(task),
+            attempt=version,
+            function="",
+            group=roll[member].group if member in roll else "",
+            member=member,
+            since=view.at,
+        )
+        for member, leases in view.leases.items()
+        for task, version in leases
+    ]
+    return LiveState(
+        at=time.time(),
+        steward=steward,
+        since=since,
+        complete=view.at > 0,
+        searched=view.at or None,
+        groups=[_group(name, roll, view) for name in _group_names(roll, view)],
+        members=[_member(one, since, view) for _, one in sorted(roll.items())],
+        running=running,
+        parked=[
+            LiveParked(task=one.id, job=root_of(one.id), attempt=one.version) for one in view.parked
+        ],
+    )
+
+
+def _group_names(roll: dict[str, Hello], view: View) -> list[str]:
+    return sorted({*view.groups, *(one.group for one in roll.values())})
+
+
+def _group(name: str, roll: dict[str, Hello], view: View) -> LiveGroup:
+    counts = view.groups.get(name, Counts())
+    slots = [one.slots for one in roll.values() if one.group == name]
+    return LiveGroup(
+        group=name,
+        members=len(slots),
+        slots=sum(slots),
+        waiting=counts.waiting,
+        oldest=counts.oldest,
+        running=counts.running,
+        suspended=counts.suspended,
+        parked=counts.parked,
+    )
+
+
+def _member(hello: Hello, since: float, view: View) -> LiveMember:
+    held = len(view.leases.get(hello.member, ()))
+    return LiveMember(
+        member=hello.member,
+        group=hello.group,
+        slots=hello.slots,
+        free=max(0, hello.slots - held),
+        since=since,
+    )
 
 
 def _json(value: object) -> Page:

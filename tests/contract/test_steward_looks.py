@@ -6,8 +6,10 @@ import json
 import socket
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
+from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward.looks import FEW, Looks
 from tests.contract.test_steward_handover import members, page, presence_port
@@ -141,3 +143,24 @@ def test_nonsense_on_the_presence_port_ends_that_connection_only(fleet: Fleet) -
                 assert talk.recv(100) == b""
     assert json.loads(page(steward, "/members")) == {"members": []}
     assert steward.running
+
+
+async def test_the_live_state_tells_who_runs_what(fleet: Fleet, wire: Wire) -> None:
+    steward = fleet.steward(STEWARD_INTERVAL="0.1")
+    await submit(wire, "job-1")
+    await submit(wire, "job-2")
+    async with HandMember(presence_port(steward), "m-1"):
+        await claim(wire, "job-1", "m-1")
+
+        def state() -> LiveState:
+            return msgspec.json.decode(page(steward, "/state"), type=LiveState)
+
+        wait_until(lambda: state().running, 5, "the claim shows")
+        told = state()
+        assert [(one.task, one.attempt, one.member) for one in told.running] == [
+            ("job-1", 1, "m-1")
+        ]
+        assert [(one.group, one.waiting, one.running) for one in told.groups] == [
+            ("worker-group", 1, 1)
+        ]
+        assert [(one.member, one.slots, one.free) for one in told.members] == [("m-1", 4, 3)]
