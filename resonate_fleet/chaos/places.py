@@ -16,7 +16,7 @@ def adapter_for(options: Options) -> Adapter:
     if options.place == "processes":
         return LocalPlace(options.server_bin)
     try:
-        module = import_module(f"chaos.{options.place}")
+        module = import_module(f"resonate_fleet.chaos.{options.place}")
     except ModuleNotFoundError as missing:
         raise PlaceFailed(f"{options.place} is not available here: {missing}") from None
     adapter: Adapter = module.open_place(options)

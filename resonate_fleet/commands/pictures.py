@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from resonate_fleet.chaos.__main__ import main as chaos
-from resonate_fleet.commands import dashboard
-from resonate_fleet.commands.scraping import NoPrometheus
 from resonate_fleet.commands.screen import draw
 from resonate_fleet.commands.story import Story
 from resonate_fleet.contract import exits
@@ -33,34 +31,23 @@ WIDTH: Final = 112
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write OUT/live.svg, OUT/report.png and, where no run is given, OUT/dashboard.svg.
+    """Write OUT/live.svg and OUT/report.png, from a new run where none is given.
 
-    Returns the exit code: that of the run, 4 where a browser or a Prometheus is missing.
+    Returns the exit code: that of the run, 4 where a browser is missing.
     """
     parser = argparse.ArgumentParser(prog="fleet pictures", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", metavar="RUNFOLDER")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), metavar="FOLDER")
-    only = "the dashboard's alone: it takes a run of its own, with a Prometheus beside it"
-    parser.add_argument("--dashboard", action="store_true", help=only)
     given = parser.parse_args(argv)
     if given.folder is not None:
         return _make(RunFolder(given.folder), given.out)
-    return (0 if given.dashboard else _from_a_run(given.out)) or _plot(given.out)
+    return _from_a_run(given.out)
 
 
 def _from_a_run(out: Path) -> int:
     with TemporaryDirectory() as runs:
         code = chaos(["run", SCENARIO, "--seed", str(SEED), "--runs", runs])
         return code or _make(RunFolder(next(Path(runs).iterdir())), out)
-
-
-def _plot(out: Path) -> int:
-    with TemporaryDirectory() as folder:
-        try:
-            return dashboard.make(SEED, out, Path(folder))
-        except NoPrometheus as missing:
-            sys.stderr.write(f"{out / 'dashboard.svg'} was not made: {missing}\n")
-            return exits.FAILED
 
 
 def _make(folder: RunFolder, out: Path) -> int:

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import msgspec
 
-from resonate_fleet.commands.scraping import Asked
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.journal import AnyLine, BadLine, Ended, read
 from resonate_fleet.contract.wire import Promise, Task
 from tests.support.processes import clean_env, free_port
+from tests.support.prometheus import Asked
 from tests.support.services import need
 from tests.support.waiting import wait_until
 

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from resonate_fleet.chaos import targets
-from resonate_fleet.commands.scraping import Asked, command, config
 from tests.support.fleet import Fleet
 from tests.support.processes import Process, Processes, free_port
 from tests.support.queries import RULES
@@ -17,6 +19,10 @@ from tests.support.waiting import wait_until
 
 #: Seconds between two scrapes.
 EVERY = 0.5
+#: Longest wait for an answer, in seconds.
+PATIENCE: Final = 30.0
+#: Prometheus hands what it has discovered to its scrapers only so often, in seconds.
+DISCOVERS_EVERY: Final = 5.0
 
 Override = Sequence[tuple[str, str]]
 #: A fault of seconds must show within seconds.
@@ -41,6 +47,69 @@ def rules_with(override: Override) -> str:
     return text
 
 
+def config(found: Path, rules: Path) -> str:
+    """Return what `prometheus --config.file` reads (JSON is YAML too).
+
+    `found` is the folder in which a run says where to scrape.
+    """
+    jobs = [
+        {
+            "job_name": job,
+            # As in observability/prometheus/prometheus.yml: the steward speaks for groups.
+            "honor_labels": job == "steward",
+            "file_sd_configs": [{"files": [str(found / f"{job}.json")], "refresh_interval": "1s"}],
+        }
+        for job in targets.JOBS
+    ]
+    pace = f"{EVERY * 1000:.0f}ms"
+    times = {
+        "scrape_interval": pace,
+        "scrape_timeout": f"{EVERY * 800:.0f}ms",
+        "evaluation_interval": pace,
+    }
+    return json.dumps({"global": times, "rule_files": [str(rules)], "scrape_configs": jobs})
+
+
+def command(file: Path, port: int) -> list[str]:
+    """Return the command line; what it stores goes beside its configuration."""
+    return [
+        "prometheus",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={file.parent / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+        "--log.level=warn",
+    ]
+
+
+class Asked:
+    """A Prometheus that listens on a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ready(self) -> bool:
+        try:
+            self.get("/-/ready")
+        except OSError:
+            return False
+        return True
+
+    def get(self, path: str, **asked: str) -> bytes:
+        url = f"http://127.0.0.1:{self.port}{path}?{urllib.parse.urlencode(asked)}"
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """Return the vector that an instant query gives."""
+        return self._result("/api/v1/query", query=expr)
+
+    def _result(self, path: str, **asked: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.get(path, **asked))["data"]["result"]
+        return found
+
+
 class Prometheus(Asked):
     """Scrapes twice a second what the files in `found` name, which may change meanwhile."""
 
@@ -52,8 +121,8 @@ class Prometheus(Asked):
         folder.mkdir(parents=True)
         rules, file = folder / "rules.yaml", folder / "prometheus.yml"
         rules.write_text(rules_with(override))
-        file.write_text(config(found, EVERY, rules))
-        self.process = processes.start("prometheus", command("prometheus", file, self.port), {})
+        file.write_text(config(found, rules))
+        self.process = processes.start("prometheus", command(file, self.port), {})
         wait_until(self.ready, 30, "Prometheus answers")
 
     def value(self, expr: str) -> float:

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.commands.scraping import DISCOVERS_EVERY
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import RunEnded, read_folder
 from resonate_fleet.contract.run import RunFolder
 from tests.support.manifests import ROOT
 from tests.support.processes import Process, Processes
-from tests.support.prometheus import QUIET, SHORT, Override, Prometheus
+from tests.support.prometheus import DISCOVERS_EVERY, QUIET, SHORT, Override, Prometheus
 from tests.support.queries import alerts
 from tests.support.waiting import wait_until
 

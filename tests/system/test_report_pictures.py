@@ -49,17 +49,7 @@ def test_a_run_without_a_report_is_refused(
     assert "judge the run first" in capsys.readouterr().err
 
 
-def test_without_a_prometheus_the_dashboard_is_not_plotted_and_that_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert ROOMS["pictures"](["--dashboard", "--out", str(tmp_path)]) == exits.FAILED
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told.endswith("no Prometheus; accepted: prometheus on the PATH")
-    assert not [*tmp_path.iterdir()]
-
-
 def test_the_published_pictures_are_small() -> None:
     shown = {path.name: path.stat().st_size for path in PICTURES.iterdir()}
-    assert {"live.svg", "report.png", "dashboard.svg"} <= set(shown)
+    assert {"live.svg", "report.png"} <= set(shown)
     assert all(size < SMALL for size in shown.values()), shown
