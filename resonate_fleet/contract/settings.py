@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import Any, dataclass_transform
 from urllib.parse import urlsplit
 
+#: Said of a value that Kubernetes or Docker put into the environment, not the user.
+_LINK = (
+    "; this is the address of a Service or a linked container of that name: "
+    "set enableServiceLinks: false in the pod, or drop the link"
+)
+
 
 @dataclass(frozen=True)
 class Kind[T]:
@@ -89,7 +95,8 @@ def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
         return one.kind.read(text)
     except ValueError:
         shown = "(hidden)" if one.secret else repr(text)
-        raise ValueError(f"{where} is {shown}; accepted: {one.kind.accepts}") from None
+        line = f"{where} is {shown}; accepted: {one.kind.accepts}"
+        raise ValueError(line + (_LINK if text.startswith("tcp://") else "")) from None
 
 
 def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str | None, str]:

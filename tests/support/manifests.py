@@ -43,9 +43,9 @@ class Tree:
         assert done.returncode == 0, f"{path}: {done.stderr}"
         return [one for one in yaml.safe_load_all(done.stdout) if one]
 
-    def with_components(self, *names: str) -> list[Object]:
+    def with_components(self, *names: str, namespace: str = "") -> list[Object]:
         """Return the base with these components added, as an overlay of a user's would."""
-        path = "k8s/overlays/" + "-and-".join(names)
+        path = "k8s/overlays/" + "-and-".join((*names, namespace) if namespace else names)
         folder = self.folder / path
         folder.mkdir(exist_ok=True)
         lines = {
@@ -53,6 +53,7 @@ class Tree:
             "kind": "Kustomization",
             "resources": ["../../base"],
             "components": [f"../../components/{name}" for name in names],
+            **({"namespace": namespace} if namespace else {}),
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(lines))
         return self.render(path)

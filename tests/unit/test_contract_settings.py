@@ -64,6 +64,15 @@ def test_all_mistakes_are_told_at_once_with_what_is_accepted() -> None:
     ]
 
 
+def test_an_address_that_kubernetes_or_docker_put_there_is_named_for_what_it_is() -> None:
+    with pytest.raises(BadSettings) as caught:
+        load(Sample, {"SAMPLE_SLOTS": "tcp://10.96.0.7:9466"})
+    (line,) = caught.value.lines
+    assert line.startswith("SAMPLE_SLOTS is 'tcp://10.96.0.7:9466'; accepted: a whole number")
+    assert "Service" in line
+    assert "enableServiceLinks: false" in line
+
+
 def test_a_setting_without_default_must_be_given() -> None:
     with pytest.raises(BadSettings, match="SAMPLE_MUST is not set"):
         load(Demanding, {})

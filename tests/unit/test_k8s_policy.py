@@ -15,6 +15,7 @@ from resonate_fleet.contract.tuning import (
     SERVER_ENV,
 )
 from resonate_fleet.member.settings import Settings as WorkerSettings
+from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
 from tests.support.manifests import COMPONENTS, ROOT, Object, Tree, find, pod_specs
@@ -30,6 +31,20 @@ def objects(request: pytest.FixtureRequest, tree: Tree) -> list[Object]:
     if request.param == "base":
         return tree.render("k8s")
     return tree.with_components(*(c for c in COMPONENTS if c != "hpa-external"))
+
+
+def test_a_fleet_in_another_namespace_is_bound_to_nobody_elses_accounts(tree: Tree) -> None:
+    components = [name for name in COMPONENTS if name != "hpa-external"]
+    objects = tree.with_components(*components, namespace="blue")
+    bindings = [one for one in objects if one["kind"].endswith("RoleBinding")]
+    assert {one["metadata"]["name"] for one in bindings} == {"chaos", "scale-in"}
+    for one in objects:
+        if one["kind"] == "Namespace":
+            assert one["metadata"]["name"] == "blue"
+        else:
+            assert one["metadata"]["namespace"] == "blue", one["metadata"]
+    for one in bindings:
+        assert {subject["namespace"] for subject in one["subjects"]} == {"blue"}, one
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +173,49 @@ def test_every_setting_is_declared(tree: Tree, process: str, cls: type[Any]) -> 
             given |= {e["name"] for e in template["spec"]["containers"][0].get("env", [])}
     assert given
     assert given <= known
+
+
+def ours() -> set[str]:
+    """Return the names of all settings that a process of the fleet reads."""
+    classes = (WorkerSettings, StewardSettings, ClientSettings, DevServerSettings)
+    return {one.env for cls in classes for _, one in declared(cls)}
+
+
+def service_links(services: list[Object]) -> set[str]:
+    """Return what Kubernetes puts into each pod for these Services (headless ones: nothing)."""
+    names: set[str] = set()
+    for one in services:
+        prefix = one["metadata"]["name"].upper().replace("-", "_")
+        if one["spec"].get("clusterIP") == "None":
+            continue
+        names |= {f"{prefix}_SERVICE_HOST", f"{prefix}_SERVICE_PORT", f"{prefix}_PORT"}
+        for port in one["spec"]["ports"]:
+            names.add(f"{prefix}_SERVICE_PORT_{port.get('name', '').upper().replace('-', '_')}")
+            link = f"{prefix}_PORT_{port['port']}_{port.get('protocol', 'TCP')}"
+            names |= {link, f"{link}_PROTO", f"{link}_PORT", f"{link}_ADDR"}
+    return names
+
+
+def test_no_pod_takes_settings_from_a_service(objects: list[Object]) -> None:
+    named_alike = service_links([one for one in objects if one["kind"] == "Service"]) & ours()
+    for where, template in pod_specs(objects):
+        assert template["spec"]["enableServiceLinks"] is False, (where, named_alike)
+
+
+def test_a_service_named_like_a_process_would_set_its_port() -> None:
+    spec = {"ports": [{"name": "metrics", "port": 9465}]}
+    services = [{"metadata": {"name": name}, "spec": spec} for name in ("steward", "worker")]
+    assert service_links(services) & ours() == {"STEWARD_PORT", "WORKER_PORT"}
+
+
+def test_compose_links_no_container() -> None:
+    """Docker puts `<ALIAS>_PORT` and `<ALIAS>_NAME` into a container that links another."""
+    aliases = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    links = {f"{alias.upper()}_{end}" for alias in aliases for end in ("PORT", "NAME")}
+    assert {"STEWARD_PORT", "WORKER_NAME"} <= links & ours()
+    for file in ROOT.glob("compose*.yaml"):
+        for name, service in yaml.safe_load(file.read_text())["services"].items():
+            assert not {"links", "external_links"} & set(service), (file.name, name)
 
 
 def test_the_worker_rolls_without_a_gap(base: list[Object]) -> None:
