@@ -8,13 +8,13 @@ and leaves in batches; a task that nobody claims is offered again only after the
 lapsed leases are noticed by a scan.
 
 It is not for production. One process and one thread; no authentication, no Postgres or MySQL, no
-schedules (501), no delivery but to open streams (messages for others are dropped, and logged); its
-tables are its own, so it cannot open the real server's file. With `--store FILE` every answered
+delivery but to open streams (messages for others are dropped, and logged); its tables are its own,
+so it cannot open the real server's file. With `--store FILE` every answered
 request survives `kill -9`; like the real server on SQLite it does not sync the disk at each
 request, so a power cut may lose the last moments.
 
 How to read it: `protocol` says what a request may look like; `store` holds the tables;
-`settlement`, `promises` and `tasks` say what each request does to them; `state` puts these
-together as `apply`, `tick` and `take_outgoing`, which know no clock and no network. Around it
-`streams` (who listens), `http` and `server` (sockets and the two loops).
+`settlement`, `promises`, `tasks` and `schedules` (with `cron`) say what each request does to them;
+`state` puts these together as `apply`, `tick` and `take_outgoing`, which know no clock and no
+network. Around it `streams` (who listens), `http` and `server` (sockets and the two loops).
 """

@@ -26,9 +26,7 @@ MESSAGES: Final = Instrument(
 DELIVERIES: Final = Instrument(
     "resonate_deliveries", "counter", "Deliveries by HTTP push; there are none here.", ("status",)
 )
-SCHEDULED: Final = Instrument(
-    "resonate_schedule_promises", "counter", "Promises created by schedules; there are none here."
-)
+SCHEDULED: Final = Instrument("resonate_schedule_promises", "counter", "Runs of schedules.")
 
 INSTRUMENTS: Final = (REQUESTS, DURATION, MESSAGES, DELIVERIES, SCHEDULED)
 

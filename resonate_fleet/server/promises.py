@@ -10,6 +10,7 @@ from resonate_fleet.server.protocol import (
     TARGET,
     TIMER,
     Named,
+    NewPromise,
     PromiseCreate,
     PromiseSearch,
     PromiseSettle,
@@ -39,14 +40,20 @@ def create_once(tables: Tables, now: int, asked: PromiseCreate) -> Record:
     if target is not None:
         addresses.check(target)
     tables.expire(now, asked.id)
-    if insert(tables, now, asked) and target is not None:
-        add_task(tables, asked.id, target, "fulfilled" if now >= asked.timeout_at else "pending")
-        if now < asked.timeout_at:
-            tables.offer(asked.id, now)
+    add(tables, now, asked, now)
     return found(tables, asked.id)
 
 
-def insert(tables: Tables, now: int, asked: PromiseCreate) -> bool:
+def add(tables: Tables, now: int, asked: NewPromise, created: int) -> None:
+    """Add the promise as of `created`, with its task if it has a target, unless the id is taken."""
+    target = asked.tags.get(TARGET)
+    if insert(tables, now, asked, created) and target is not None:
+        add_task(tables, asked.id, target, "fulfilled" if now >= asked.timeout_at else "pending")
+        if now < asked.timeout_at:
+            tables.offer(asked.id, created)
+
+
+def insert(tables: Tables, now: int, asked: NewPromise, created: int) -> bool:
     """Add the promise alone; False where the id is taken. One whose time is up is born settled."""
     timer = asked.tags.get(TIMER) == "true"
     late = now >= asked.timeout_at
@@ -61,7 +68,7 @@ def insert(tables: Tables, now: int, asked: PromiseCreate) -> bool:
             asked.tags.get(BRANCH),
             timer,
             asked.timeout_at,
-            min(now, asked.timeout_at),
+            min(created, asked.timeout_at),
             asked.timeout_at if late else None,
         )
     )

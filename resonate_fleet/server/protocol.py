@@ -69,12 +69,16 @@ class Page(Request):
     cursor: str | None = None
 
 
-class PromiseCreate(Named):
+class NewPromise(Named):
     """`timeout_at` in Unix milliseconds."""
 
     timeout_at: Count
     param: Value = Value()
     tags: Tags = {}
+
+
+class PromiseCreate(NewPromise):
+    """What a caller may ask for; a schedule's template is not held to it."""
 
     def __post_init__(self) -> None:
         if "\0" in self.id:
@@ -187,6 +191,20 @@ class OneOriginHeartbeat(TaskHeartbeat):
 
 class TaskSearch(Page):
     state: Literal["pending", "acquired", "suspended", "halted", "fulfilled"] | None = None
+
+
+class ScheduleCreate(Named):
+    """`promise_id` is a template; `promise_timeout` counts in milliseconds from each run."""
+
+    cron: Id
+    promise_id: Id
+    promise_timeout: Count
+    promise_param: Value = Value()
+    promise_tags: Tags = {}
+
+
+class ScheduleSearch(Page):
+    tags: Tags | None = None
 
 
 def parse[R](type: type[R], data: Any) -> R:

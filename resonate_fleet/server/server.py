@@ -130,11 +130,11 @@ class Server:
             log.debug("message.dropped", to=message.address, why="nobody listens or buffer full")
 
     async def _watch_time(self) -> None:
-        """Look for promises that ran out, unclaimed tasks and lapsed leases, again and again."""
+        """Look for what has become due, again and again."""
         while True:
             await asyncio.sleep(self.settings.scan_interval / 1000)
             try:
-                self.state.tick(self.now())
+                self.metrics.scheduled.inc(self.state.tick(self.now()))
             except sqlite3.Error:
                 log.exception("store.failed", kind="timeouts")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from resonate_fleet.server import promises, protocol, tasks
+from resonate_fleet.server import promises, protocol, schedules, tasks
 from resonate_fleet.server.protocol import Named, Refused, Reply, parse
 from resonate_fleet.server.settlement import Tables
 from resonate_fleet.server.store import Store
@@ -26,6 +26,10 @@ _KINDS: dict[str, tuple[type[Any], Callable[..., Reply]]] = {
     "task.halt": (Named, tasks.halt),
     "task.continue": (Named, tasks.resume),
     "task.search": (protocol.TaskSearch, tasks.search),
+    "schedule.get": (Named, schedules.get),
+    "schedule.create": (protocol.ScheduleCreate, schedules.create),
+    "schedule.delete": (Named, schedules.delete),
+    "schedule.search": (protocol.ScheduleSearch, schedules.search),
 }
 
 
@@ -64,8 +68,6 @@ class State:
             return tasks.fence(self._tables, now, parse(protocol.TaskFence, data), corr_id)
         if kind.startswith("debug."):
             raise Refused(403, "Debug requests are disabled")
-        if kind.startswith("schedule."):
-            raise Refused(501, "The embedded server has no schedules")
         if kind not in self._kinds:
             raise Refused(400, f"Unknown operation: {kind}")
         shape, effect = self._kinds[kind]
@@ -75,8 +77,11 @@ class State:
         """Whether the store answers."""
         return self._store.usable()
 
-    def tick(self, now: int) -> None:
-        """Do what time alone brings: promises run out, unclaimed tasks and lapsed leases."""
+    def tick(self, now: int) -> int:
+        """Do what time alone brings: promises run out, unclaimed tasks, lapsed leases, schedules.
+
+        Return how many schedules ran.
+        """
         with self._store.transaction():
             self._tables.expire_all(now)
             for state in ("pending", "acquired"):
@@ -84,6 +89,7 @@ class State:
                     "SELECT id FROM tasks WHERE state = ? AND due <= ?", state, now
                 ):
                     self._tables.offer(row["id"], now)
+            return schedules.run_due(self._tables, now)
 
     def outgoing(self, limit: int) -> list[Message]:
         """Return what is queued: at most `limit` hints and `limit` others, each in id order."""

@@ -35,6 +35,11 @@ CREATE TABLE IF NOT EXISTS listeners (
     promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS executes (
     id TEXT PRIMARY KEY, version INTEGER NOT NULL, address TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS schedules (
+    id TEXT PRIMARY KEY, cron TEXT NOT NULL, promise_id TEXT NOT NULL,
+    promise_timeout INTEGER NOT NULL, param TEXT NOT NULL, tags TEXT NOT NULL,
+    created_at INTEGER NOT NULL, next_run_at INTEGER NOT NULL, last_run_at INTEGER);
+CREATE INDEX IF NOT EXISTS schedules_due ON schedules (next_run_at, id);
 CREATE TABLE IF NOT EXISTS unblocks (
     promise TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (promise, address)) WITHOUT ROWID;
 """

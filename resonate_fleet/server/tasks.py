@@ -41,7 +41,7 @@ def create(tables: Tables, now: int, asked: TaskCreate) -> Reply:
     target = addresses.check(promise.tags[TARGET])
     tables.expire(now, promise.id)
     late = now >= promise.timeout_at
-    if promises.insert(tables, now, promise):
+    if promises.insert(tables, now, promise, now):
         promises.add_task(tables, promise.id, target, "fulfilled" if late else "pending")
     task = _find(tables, promise.id)
     if task is None:

@@ -11,16 +11,19 @@ from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
 from tests.support.steps import comparable, queue_and_tasks
 
-RECORDED = Path(__file__).parent / "exchanges"
+HERE = Path(__file__).parent
+#: Random sequences of promises and tasks, and those with schedules (`record_schedules.py`).
+RECORDED = (HERE / "exchanges", HERE / "exchanges-schedules")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "recording" not in metafunc.fixturenames:
         return
-    folder = Path(metafunc.config.getoption("--exchanges") or RECORDED)
-    files = sorted(folder.glob("*.jsonl"))
+    given = metafunc.config.getoption("--exchanges")
+    folders = (Path(given),) if given else RECORDED
+    files = sorted(file for folder in folders for file in folder.glob("*.jsonl"))
     if not files:
-        raise pytest.UsageError(f"--exchanges {folder}: no *.jsonl there")
+        raise pytest.UsageError(f"--exchanges {given}: no *.jsonl there")
     metafunc.parametrize("recording", files, ids=[file.stem for file in files])
 
 

@@ -55,9 +55,25 @@ async def test_heartbeats_may_be_as_strict_as_on_the_main_branch() -> None:
         assert (await wire.call("task.heartbeat", {"pid": "p", "tasks": beats})).ok
 
 
-async def test_schedules_are_said_to_be_absent() -> None:
-    async with on_free_ports() as server, Wire(server.url) as wire:
-        assert await refused(wire, "schedule.search") == 501
+async def test_a_schedule_runs_and_is_counted() -> None:
+    env = {"RESONATE_TIMEOUTS__POLL_INTERVAL": "10"}
+    schedule = {
+        "id": "tick",
+        "cron": "* * * * * *",
+        "promiseId": "{{.id}}-{{.timestamp}}",
+        "promiseTimeout": 60_000,
+        "promiseTags": TARGET,
+    }
+    async with on_free_ports(env) as server, Wire(server.url) as wire:
+        made = (await wire.call("schedule.create", schedule)).data["schedule"]
+        run = f"tick-{made['nextRunAt']}"
+
+        def ran() -> bool:
+            return server.state.apply(server.now(), "task.get", {"id": run}).status == 200
+
+        await wait_until_async(ran, 5, "the schedule has created its job")
+        assert b"resonate_schedule_promises_total" in server.metrics.page()
+        assert b"resonate_schedule_promises_total 0.0" not in server.metrics.page()
 
 
 async def test_a_lapsed_lease_is_noticed_and_the_task_offered_again() -> None:

@@ -1,20 +1,16 @@
 """Random sequences: what must hold after every step, and the real server as the judge."""
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
-from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
+from tests.support.judge import Judge
 from tests.support.processes import Processes
-from tests.support.servers import Server
 from tests.support.steps import START, Step, comparable, queue_and_tasks, sequences
 
 type Records = dict[str, dict[str, Any]]
@@ -87,37 +83,10 @@ def tasks_of(state: State) -> Records:
     return {task["id"]: task for task in page}
 
 
-class RealServer:
-    """A real server in debug mode: its time is what each request says."""
-
-    def __init__(self, server: Server) -> None:
-        self._connection = HTTPConnection(urlsplit(server.url).netloc, timeout=10)
-        assert self.call(0, "debug.start", {})[0] == 200
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def call(self, now: int, kind: str, data: dict[str, Any]) -> tuple[int, Any]:
-        head = {"corrId": "0", "version": PROTOCOL, "resonate:debug_time": now}
-        body = json.dumps({"kind": kind, "head": head, "data": data})
-        self._connection.request("POST", "/", body)
-        reply = json.loads(self._connection.getresponse().read())
-        return reply["head"]["status"], reply["data"]
-
-    def tick(self, now: int) -> dict[str, Any]:
-        assert self.call(now, "debug.tick", {"time": now})[0] == 200
-        snap = self.call(now, "debug.snap", {})[1]
-        return {"messages": snap["messages"], "tasks": snap["tasks"]}
-
-
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    env = {"RESONATE_DEBUG": "true", "RESONATE_TASKS__RETRY_TIMEOUT": "30000"}
-    with (
-        Processes(tmp_path_factory.mktemp("real")) as processes,
-        closing(RealServer(Server("real", processes, env=env))) as server,
-    ):
-        yield server
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    with Processes(tmp_path_factory.mktemp("real")) as processes, Judge.on(processes) as judge:
+        yield judge
 
 
 @pytest.mark.real
@@ -127,7 +96,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=sequences())
-def test_random_sequences_get_the_real_servers_answers(real: RealServer, steps: list[Step]) -> None:
+def test_random_sequences_get_the_real_servers_answers(real: Judge, steps: list[Step]) -> None:
     assert real.call(0, "debug.reset", {})[0] == 200
     with closing(Store()) as store:
         state = State(store)

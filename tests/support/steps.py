@@ -1,5 +1,6 @@
 """Random sequences of requests over a few ids, so that they meet in every way."""
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ START = 1_000_000_000_000
 _PAUSES = [0, 0, 1, 10, 1_000, 3_000, 31_000]
 
 _IDS = ["a", "a.1", "a.2", "b", "b.1"]
-_KINDS = [
+KINDS = [
     *["promise.create"] * 5,
     *["task.acquire"] * 6,
     *["task.suspend"] * 4,
@@ -21,7 +22,12 @@ _KINDS = [
     *["promise.get", "promise.settle", "promise.register_callback", "promise.register_listener"],
     *["promise.search", "task.get", "task.search", "task.heartbeat", "task.halt", "task.continue"],
     *["fence.create", "fence.settle", "task.nonsense"],
+    *["schedule.create", "schedule.search"] * 2,
+    *["schedule.get", "schedule.delete"],
 ]
+#: Templates and expressions of schedules, by the length of the lease in the same step.
+_TEMPLATES = {1: "a", 5_000: "{{.id}}.{{.timestamp}}", 60_000: "run-{{.timestamp}}"}
+_CRONS = {1: "*/5 * * * * *", 5_000: "* * * * *", 60_000: "0 25 1 * * 2"}
 _TAGS: list[dict[str, str]] = [
     {"resonate:target": "poll://any@workers"},
     {"resonate:target": "poll://any@workers", "resonate:branch": "a"},
@@ -60,6 +66,8 @@ class Step:
             kind = self.what.replace("fence", "promise")
             action = {"kind": kind, "head": {}, "data": self._data(kind, self.other, now)}
             return "task.fence", held | {"action": action}
+        if self.what == "schedule.create":
+            return self.what, self._schedule(self.id)
         if self.what.startswith("task."):
             return self.what, self._task_data(held, now)
         return self.what, self._data(self.what, self.id, now)
@@ -76,10 +84,21 @@ class Step:
                 return {"awaited": self.other, "awaiter": id}
             case "promise.register_listener":
                 return {"awaited": id, "address": f"poll://uni@clients/{self.pid}"}
-            case "promise.search":
+            case "promise.search" | "schedule.search":
                 tags = {"tags": self.tags} if self.off == 0 else {}
-                return {"limit": self.limit, "cursor": self.other, **tags}
+                after = {"cursor": self.other} if kind == "promise.search" else {}
+                return {"limit": self.limit} | after | tags
         return {"id": id}
+
+    def _schedule(self, id: str) -> dict[str, Any]:
+        return {
+            "id": id,
+            "cron": _CRONS[self.ttl] if self.off == 0 else "* * * *",
+            "promiseId": _TEMPLATES[self.ttl],
+            "promiseTimeout": self.after,
+            "promiseParam": {"data": self.pid},
+            "promiseTags": self.tags,
+        }
 
     def _task_data(self, held: dict[str, Any], now: int) -> dict[str, Any]:
         lease = {"pid": self.pid, "ttl": self.ttl}
@@ -150,6 +169,14 @@ _STORIES: list[list[tuple[str, dict[str, Any]]]] = [
         ("promise.settle", {}),
         ("tick", {}),
     ],
+    [  # a schedule that runs late, twice, and whose job is claimed
+        ("schedule.create", {"ttl": 5_000, "after": 3_600_000, "tags": _TAGS[0]}),
+        ("tick", {"pause": 31_000}),
+        ("tick", {"pause": 31_000}),
+        ("tick", {"pause": 31_000}),
+        ("promise.search", {"other": "", "off": 1, "limit": 50}),
+        ("schedule.get", {}),
+    ],
     [  # a lease that ends in the same look as the promise awaited
         ("promise.create", {"after": 3_600_000, "tags": _TAGS[0]}),
         ("create other", {"after": 3_000, "tags": _TAGS[0]}),
@@ -161,22 +188,32 @@ _STORIES: list[list[tuple[str, dict[str, Any]]]] = [
 ]
 
 
+def _choices(kinds: list[str]) -> dict[str, list[Any]]:
+    """What each part of a step is chosen from."""
+    return {
+        "pause": _PAUSES,
+        "what": kinds,
+        "id": _IDS,
+        "other": _IDS,
+        "pid": ["w1", "w2"],
+        "ttl": [1, 5_000, 60_000],
+        "after": [-1, 0, 3_000, 60_000, 3_600_000],
+        "off": [0, 0, 0, 0, 0, -1, 1],
+        "tags": _TAGS,
+        "verdict": ["resolved", "rejected", "rejected_canceled"],
+        "limit": [1, 2, 50],
+    }
+
+
+def random_step(chance: random.Random, kinds: list[str]) -> Step:
+    """Return a step for a recording: one of `kinds`."""
+    return Step(**{name: chance.choice(values) for name, values in _choices(kinds).items()})
+
+
 def sequences(longest: int = 60) -> st.SearchStrategy[list[Step]]:
     """Some `longest` steps at most: single ones and stories, in any order."""
-    step = st.builds(
-        Step,
-        pause=st.sampled_from(_PAUSES),
-        what=st.sampled_from(_KINDS),
-        id=st.sampled_from(_IDS),
-        other=st.sampled_from(_IDS),
-        pid=st.sampled_from(["w1", "w2"]),
-        ttl=st.sampled_from([1, 5_000, 60_000]),
-        after=st.sampled_from([-1, 0, 3_000, 60_000, 3_600_000]),
-        off=st.sampled_from([0, 0, 0, 0, 0, -1, 1]),
-        tags=st.sampled_from(_TAGS),
-        verdict=st.sampled_from(["resolved", "rejected", "rejected_canceled"]),
-        limit=st.sampled_from([1, 2, 50]),
-    )
+    draws = {name: st.sampled_from(values) for name, values in _choices(KINDS).items()}
+    step = st.builds(Step, **draws)
     stories = st.builds(_told, step, st.sampled_from(_STORIES))
     parts = st.lists(
         st.one_of(step.map(lambda one: [one]), stories),

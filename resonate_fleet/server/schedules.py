@@ -1,0 +1,124 @@
+"""What each `schedule.*` request does, and what a run of a schedule creates."""
+
+import msgspec
+
+from resonate_fleet.server import promises
+from resonate_fleet.server.cron import Cron
+from resonate_fleet.server.promises import Record, page
+from resonate_fleet.server.protocol import (
+    BRANCH,
+    MAX,
+    Named,
+    NewPromise,
+    Refused,
+    Reply,
+    ScheduleCreate,
+    ScheduleSearch,
+    Value,
+)
+from resonate_fleet.server.settlement import Tables
+from resonate_fleet.server.store import Row, to_text
+
+#: Tags that say whose run a promise is, and that it is the root of a family of its own.
+SCHEDULE = "resonate:schedule"
+ROOT = ("resonate:origin", BRANCH, "resonate:parent", "resonate:prefix")
+
+
+def get(tables: Tables, _now: int, asked: Named) -> Reply:
+    return Reply(200, {"schedule": _found(tables, asked.id)})
+
+
+def create(tables: Tables, now: int, asked: ScheduleCreate) -> Reply:
+    """Add the schedule, or return what has the id already."""
+    try:
+        next_run = Cron(asked.cron).next(now)
+    except ValueError:
+        raise Refused(400, "Invalid cron expression") from None
+    tables.store.run(
+        "INSERT OR IGNORE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        asked.id,
+        asked.cron,
+        asked.promise_id,
+        asked.promise_timeout,
+        to_text(asked.promise_param),
+        to_text(asked.promise_tags),
+        now,
+        next_run,
+    )
+    return Reply(200, {"schedule": _found(tables, asked.id)})
+
+
+def delete(tables: Tables, _now: int, asked: Named) -> Reply:
+    if not tables.store.run("DELETE FROM schedules WHERE id = ?", asked.id):
+        raise Refused(404, "Schedule not found")
+    return Reply(200, {})
+
+
+def search(tables: Tables, _now: int, asked: ScheduleSearch) -> Reply:
+    limit = asked.limit or 10
+    where = {
+        "id > ?": asked.cursor,
+        "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
+    }
+    rows = tables.store.page("SELECT * FROM schedules", where, limit + 1)
+    return Reply(200, page("schedules", [_record(row) for row in rows], limit))
+
+
+def run_due(tables: Tables, now: int) -> int:
+    """Run each schedule whose time has come, once; return how many there were.
+
+    Runs that were missed come one at a call, for the next one counts from the last, not from now.
+    """
+    due = tables.store.all(
+        "SELECT * FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at, id", now
+    )
+    for row in due:
+        _run(tables, row, now)
+    return len(due)
+
+
+def _run(tables: Tables, row: Row, now: int) -> None:
+    at = row["next_run_at"]
+    promises.add(tables, now, _promise(row, at), at)
+    tables.store.run(
+        "UPDATE schedules SET last_run_at = ?, next_run_at = ? WHERE id = ?",
+        at,
+        Cron(row["cron"]).next(at),
+        row["id"],
+    )
+
+
+def _promise(row: Row, at: int) -> NewPromise:
+    """Return what a run at `at` creates."""
+    run = row["promise_id"].replace("{{.id}}", row["id"]).replace("{{.timestamp}}", str(at))
+    tags = msgspec.json.decode(row["tags"]) | {SCHEDULE: row["id"]} | dict.fromkeys(ROOT, run)
+    return NewPromise(
+        id=run,
+        timeout_at=min(at + row["promise_timeout"], MAX),
+        param=msgspec.json.decode(row["param"], type=Value),
+        tags=tags,
+    )
+
+
+def _found(tables: Tables, id: str) -> Record:
+    row = tables.store.one("SELECT * FROM schedules WHERE id = ?", id)
+    if row is None:
+        raise Refused(404, "Schedule not found")
+    return _record(row)
+
+
+def _record(row: Row) -> Record:
+    """Return a schedule as it travels."""
+    schedule = {
+        "id": row["id"],
+        "cron": row["cron"],
+        "promiseId": row["promise_id"],
+        "promiseTimeout": row["promise_timeout"],
+        "promiseParam": msgspec.json.decode(row["param"]),
+        "promiseTags": msgspec.json.decode(row["tags"]),
+        "createdAt": row["created_at"],
+        "nextRunAt": row["next_run_at"],
+    }
+    if row["last_run_at"] is not None:
+        schedule["lastRunAt"] = row["last_run_at"]
+    return schedule
