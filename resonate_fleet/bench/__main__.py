@@ -19,7 +19,7 @@ from typing import NoReturn
 import msgspec
 from rich.console import Console
 
-from resonate_fleet.bench import jobs, latency, makespan, throughput
+from resonate_fleet.bench import history, jobs, latency, makespan, throughput
 from resonate_fleet.bench.figures import Figure, Report, markdown, show
 from resonate_fleet.bench.place import Kind, Place, open_place
 from resonate_fleet.bench.processes import NotReady
@@ -46,9 +46,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the measures asked for; return the exit code."""
+    typed = list(sys.argv[1:] if argv is None else argv)
+    if typed[:1] == ["store"]:
+        return history.main(typed[1:])
     try:
-        asked = _parser().parse_args(argv)
-        return _run(asked, shlex.join(["fleet", "bench", *(argv or sys.argv[1:])]))
+        return _run(_parser().parse_args(typed), shlex.join(["fleet", "bench", *typed]))
     except _Mistake as mistake:
         sys.stderr.write(f"fleet bench: {mistake}\n")
         return exits.USAGE

@@ -1,8 +1,9 @@
 """A model of the server in virtual time: queues, claims, hints to members at random.
 
 Every request waits for the one before it (SQLite behind one lock, v0.9.8) and takes what it was
-measured to take; hints leave once per message loop, a batch at most, and an unheard one is sent
-again after the retry timeout.
+measured to take. Hints leave once per message loop, a batch of the least ids at most, each with the
+version that its task had when the hint was queued; a claim does not take back a queued hint. The
+hint of a task that still waits is queued again after the retry timeout.
 """
 
 import heapq
@@ -50,6 +51,8 @@ class Costs:
     passed_over: float = 0.0000001
     #: The same where a cursor stands behind it: only its id is looked at.
     skipped: float = 0.00000004
+    #: A settled promise that a search by tags walks over.
+    passed_promise: float = 0.00000034
     hint: float = 0.00008
     way: float = 0.00015
 
@@ -95,7 +98,9 @@ class Server:
         self._version: list[int] = []
         self._waits = bytearray()
         self._head = 0  # nothing before it waits
-        self._outgoing: deque[int] = deque()
+        #: Versions of queued hints by job, oldest first; `_least` holds the same jobs by id.
+        self._outgoing: dict[int, int] = {}
+        self._least: list[int] = []
         self._retries: deque[tuple[float, int]] = deque()
         self._leases: dict[str, int] = {}
         self._ticking = False
@@ -109,11 +114,11 @@ class Server:
         self.listeners.setdefault(group, []).append(listener)
         return True
 
-    def preload(self, group: str) -> None:
-        """Add a job that waits already; its hint has gone unheard."""
+    def preload(self, group: str, *, finished: bool = False) -> None:
+        """Add a job that is finished, or waits already; its hint has gone unheard."""
         self._groups.append(group)
-        self._version.append(0)
-        self._waits.append(1)
+        self._version.append(1 if finished else 0)
+        self._waits.append(0 if finished else 1)
 
     # Requests. Each is answered by a call of `answer` in virtual time.
 
@@ -201,7 +206,7 @@ class Server:
             after, limit + 1, lambda job: bool(self._waits[job]) and self._groups[job] == group
         )
         names = [name_of(job) for job in found[:limit]]
-        work = self.costs.search + last * self.costs.passed_over
+        work = self.costs.search + last * self.costs.passed_promise
         upto = names[-1] if len(found) > limit else None
         self._reply(work + len(names) * self.costs.searched_promise, answer, names, upto)
 
@@ -226,7 +231,9 @@ class Server:
     # Messages.
 
     def _announce(self, job: int) -> None:
-        self._outgoing.append(job)
+        if job not in self._outgoing:
+            heapq.heappush(self._least, job)
+        self._outgoing[job] = self._version[job]
         self._retries.append((self.clock.now + self.tuning.retry_timeout, job))
         if not self._ticking:
             self._ticking = True
@@ -246,13 +253,14 @@ class Server:
             self.clock.at(self._retries[0][0], self._retry)
 
     def _tick(self) -> None:
-        for _ in range(min(self.tuning.batch, len(self._outgoing))):
-            self._send(self._outgoing.popleft())
+        count = min(self.tuning.batch, len(self._least))
+        for job in [heapq.heappop(self._least) for _ in range(count)]:
+            self._send(job, self._outgoing.pop(job))
         self._ticking = bool(self._outgoing)
         if self._ticking:
             self.clock.at(self.clock.now + self.tuning.messages_interval, self._tick)
 
-    def _send(self, job: int) -> None:
+    def _send(self, job: int, version: int) -> None:
         members = self.listeners.get(self._groups[job])
         if not members:
             self.counts.unheard += 1
@@ -260,7 +268,7 @@ class Server:
         self.counts.hints += 1
         listener = self.random.choice(members)
         arrives = self._occupy(self.costs.hint) + self.costs.way
-        self.clock.at(arrives, listener, name_of(job), self._version[job])
+        self.clock.at(arrives, listener, name_of(job), version)
 
 
 def _next_number(after: str) -> int:

@@ -173,6 +173,13 @@ def open_place(
     return Place(address, f"http://127.0.0.1:{metrics}/metrics", server, processes, what)
 
 
+def storage(store: str) -> dict[str, str]:
+    """Return the server's settings for a store: a SQLite file, or a PostgreSQL URL."""
+    if "://" in store:
+        return {"RESONATE_STORAGE__TYPE": "postgres", "RESONATE_STORAGE__POSTGRES__URL": store}
+    return {"RESONATE_STORAGE__SQLITE__PATH": str(Path(store).resolve())}
+
+
 def _accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
