@@ -226,6 +226,12 @@ def bench(arguments: list[str]) -> int:
     return measure(arguments)
 
 
+def schedule(arguments: list[str]) -> int:
+    from resonate_fleet.commands.schedule import parser, run  # noqa: PLC0415
+
+    return run(parser().parse_args(arguments))
+
+
 def docs(arguments: list[str]) -> int:
     """For who works on the fleet: write the tables that documents take from the code."""
     from resonate_fleet.commands.docs import main as write  # noqa: PLC0415 - imports every room
@@ -244,6 +250,7 @@ ROOMS: dict[str, Callable[[list[str]], int]] = {
     "chaos": chaos,
     "report": report,
     "bench": bench,
+    "schedule": schedule,
     "docs": docs,
     "pictures": pictures,
 }

@@ -18,6 +18,7 @@ A fleet of workers for Resonate, on this machine or wherever it runs.
   fleet up            a server, a steward and workers, until Ctrl-C
   fleet ps            who holds what, which attempt, how many jobs wait
   fleet top           the same as a live view
+  fleet schedule      jobs at the times of a cron expression: add, list, show, remove
   fleet quarantine    jobs that crashed their workers too often: list, show, redrive, reject
 
   fleet chaos         strike the member that holds a job; plan, run, replay
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     let_in()
     typed = list(sys.argv[1:] if arguments is None else arguments)
-    if typed and typed[0] in ROOMS:  # the room reads its own options
-        return ROOMS[typed[0]](typed[1:])
     try:
+        if typed and typed[0] in ROOMS:  # the room reads its own options
+            return ROOMS[typed[0]](typed[1:])
         asked = _parser().parse_args(typed)
         handler: Handler = asked.handler
         return handler(asked)

@@ -87,7 +87,15 @@ class Cron:
         self._values = (year, month, day, hour, minute, second)
 
     def next(self, after: int) -> int:
-        """Return the first time after `after`; both are Unix milliseconds."""
+        """Return the time at which the server runs next after `after`: a minute on, in need.
+
+        Both are Unix milliseconds.
+        """
+        found = self.first_after(after)
+        return after + _NO_TIME_LEFT if found is None else found
+
+    def first_after(self, after: int) -> int | None:
+        """Return the first time after `after`, or None where the server's library finds none."""
         begin = datetime.fromtimestamp(after // 1000 + 1, UTC)
         # The library keeps month and day of `after` as the least even where the year is a later
         # one: "0 0 0 1 1 * 2030" asked in November 2026 has no time left.
@@ -98,7 +106,7 @@ class Cron:
             if found := self._first((year,), lows):
                 return int(datetime(*found, tzinfo=UTC).timestamp()) * 1000  # type: ignore[misc,arg-type]  # six numbers
             lows = ()
-        return after + _NO_TIME_LEFT
+        return None
 
     def _first(self, chosen: tuple[int, ...], lows: tuple[int, ...]) -> tuple[int, ...] | None:
         """Return the first time that begins with `chosen`; `lows` bound the units after it."""

@@ -1,0 +1,45 @@
+"""A call as somebody types it: the function's arguments from JSON, a file, or standard input."""
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from resonate_fleet.commands.arguments import Mistake
+from resonate_fleet.contract.jobs import Call
+
+ARGUMENTS: Final = "a JSON array (positional) or object (by name), @FILE with one, - for stdin"
+
+
+def call(function: str, arguments: str | None, version: int = 1) -> Call:
+    """Return the call of `function` with `arguments` as typed; None means without any.
+
+    Raises:
+        Mistake: they are no JSON array or object.
+    """
+    given = [] if arguments is None else _decoded(arguments)
+    if isinstance(given, dict):
+        return Call(func=function, kwargs=given, version=version)
+    return Call(func=function, args=given, version=version)
+
+
+def _decoded(arguments: str) -> list[Any] | dict[str, Any]:
+    try:
+        given = msgspec.json.decode(_text(arguments))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Mistake(f"--args is {arguments!r}: {error}; accepted: {ARGUMENTS}") from None
+    if not isinstance(given, list | dict):
+        raise Mistake(f"--args is {arguments!r}; accepted: {ARGUMENTS}")
+    return given
+
+
+def _text(arguments: str) -> bytes:
+    if arguments == "-":
+        return sys.stdin.buffer.read()
+    if not arguments.startswith("@"):
+        return arguments.encode()
+    try:
+        return Path(arguments[1:]).read_bytes()
+    except OSError as error:
+        raise Mistake(f"--args is {arguments!r}: {error.strerror}") from None

@@ -1,0 +1,250 @@
+"""`fleet schedule`: jobs that the server itself creates, at the times of a cron expression."""
+
+import sys
+import time
+from argparse import Namespace
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from resonate_fleet.commands.access import add_server, ask
+from resonate_fleet.commands.arguments import Mistake, Parser, group, number, whole
+from resonate_fleet.commands.calls import ARGUMENTS, call
+from resonate_fleet.commands.ps import plain_table, wide_console
+from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.wire import Value, Wire, encode_value
+from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
+from resonate_fleet.server.cron import ACCEPTED, Cron
+
+PROG: Final = "fleet schedule"
+#: The id of each run's job, as the SDKs name it.
+JOB_ID: Final = "{{.id}}-{{.timestamp}}"
+#: Runs to come that `show` lists.
+SHOWN: Final = 5
+PAGE: Final = 1000
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A schedule as the server has it. Times are Unix milliseconds."""
+
+    id: str
+    cron: str
+    promise_id: str
+    promise_timeout: int
+    promise_param: Value
+    promise_tags: dict[str, str]
+    created_at: int = 0
+    next_run_at: int = 0
+    last_run_at: int | None = None
+
+    def call(self) -> Call:
+        """Return what runs; other programs may have put anything there."""
+        try:
+            return msgspec.convert(self.promise_param.decoded(), Call)
+        except (ValueError, msgspec.ValidationError):
+            return Call(func="?")
+
+    def group(self) -> str:
+        target = self.promise_tags.get(TAG_TARGET, "")
+        return group_of(target) or target
+
+    def asked(self) -> tuple[Any, ...]:
+        """What its creator said of it."""
+        return (self.cron, self.promise_id, self.promise_timeout, self.call(), self.promise_tags)
+
+
+def parser(prog: str = PROG) -> Parser:
+    made = Parser(prog=prog, description="Jobs at the times of a cron expression, in UTC.")
+    actions = made.add_subparsers(
+        dest="action", required=True, metavar="add|list|show|remove", parser_class=Parser
+    )
+    _add_options(actions.add_parser("add", prog=f"{prog} add", help="create a schedule"))
+    for name, says in (
+        ("list", "all schedules"),
+        ("show", "one schedule and its next runs"),
+        ("remove", "end schedules; jobs that they created stay"),
+    ):
+        one = actions.add_parser(name, prog=f"{prog} {name}", help=says)
+        if name == "remove":
+            one.add_argument("ids", nargs="+", metavar="ID")
+            add_server(one)
+            continue
+        if name == "show":
+            one.add_argument("id", metavar="ID")
+        one.add_argument("--json", action="store_true")
+        add_server(one)
+    return made
+
+
+def _add_options(one: Parser) -> None:
+    add = one.add_argument
+    add("id", metavar="ID", help="the schedule's name")
+    add("cron", metavar="CRON", help=f"when, in UTC: {ACCEPTED}")
+    add("function", metavar="FUNCTION")
+    add("--args", metavar="JSON", help=ARGUMENTS)
+    add("--version", type=whole(1, 2**31), default=1, metavar="N", help="of the function")
+    add("--group", type=group, default=DEFAULT_GROUP, metavar="NAME", help="default: worker-group")
+    template = f"id of each run's job, with {{{{.timestamp}}}}; default: {JOB_ID}"
+    add("--job-id", default=JOB_ID, metavar="TEMPLATE", help=template)
+    limit = "seconds from a run's time after which its job is not run any more; default: a day"
+    add("--timeout", type=number(0.001, 10**9), default=86_400.0, metavar="S", help=limit)
+    add_server(one)
+
+
+def run(asked: Namespace) -> int:
+    """Do it; return the exit code.
+
+    Raises:
+        Mistake: what was typed cannot be meant.
+    """
+    acts = {"add": _add, "list": _list, "show": _show, "remove": _remove}
+    return ask(asked, PROG, partial(acts[asked.action], asked))
+
+
+async def _add(asked: Namespace, wire: Wire) -> None:
+    wanted = _wanted(asked)
+    reply = await wire.call("schedule.create", msgspec.to_builtins(wanted))
+    made = msgspec.convert(reply.data["schedule"], Schedule)
+    if made.asked() != wanted.asked():
+        raise Mistake(f"a schedule {asked.id!r} is there already and differs: remove it first")
+    sys.stdout.write(f"{made.id} runs next at {clock(made.next_run_at)}\n")
+
+
+def _wanted(asked: Namespace) -> Schedule:
+    _check_cron(asked.cron)
+    if "{{.timestamp}}" not in asked.job_id:
+        raise Mistake(
+            f"--job-id is {asked.job_id!r}; accepted: a text with {{{{.timestamp}}}}, "
+            "for an id has one job only"
+        )
+    for name, text in (("ID", asked.id), ("--job-id", asked.job_id)):
+        if not text or ":" in text:
+            raise Mistake(f"{name} is {text!r}; accepted: a text without `:`")
+    made = call(asked.function, asked.args, asked.version)
+    return Schedule(
+        id=asked.id,
+        cron=asked.cron,
+        promise_id=asked.job_id,
+        promise_timeout=round(asked.timeout * 1000),
+        promise_param=msgspec.convert(encode_value(made), Value),
+        promise_tags={TAG_TARGET: anycast(asked.group)},
+    )
+
+
+def _check_cron(expression: str) -> None:
+    try:
+        cron = Cron(expression)
+    except ValueError:
+        raise Mistake(f"CRON is {expression!r}; accepted: {ACCEPTED}") from None
+    if cron.first_after(_now()) is None:
+        raise Mistake(
+            f"CRON is {expression!r}, which the server finds no time for and would run each "
+            "minute; accepted: an expression with a time to come"
+        )
+
+
+async def _list(asked: Namespace, wire: Wire) -> None:
+    found = await _all(wire)
+    if asked.json:
+        _print_json([_plain(one) for one in found])
+        return
+    if not found:
+        sys.stdout.write("there are no schedules\n")
+        return
+    table = plain_table("schedule", "cron", "function", "group", "next run", "last run")
+    for one in found:
+        times = (_next(one), clock(one.last_run_at))
+        table.add_row(one.id, one.cron, one.call().func, one.group(), *times)
+    wide_console().print(table)
+
+
+async def _all(wire: Wire) -> list[Schedule]:
+    found: list[Schedule] = []
+    asked: dict[str, Any] = {"limit": PAGE}
+    while True:
+        page = (await wire.call("schedule.search", asked)).data
+        found += msgspec.convert(page["schedules"], list[Schedule])
+        if not page.get("cursor"):
+            return found
+        asked["cursor"] = page["cursor"]
+
+
+async def _show(asked: Namespace, wire: Wire) -> None:
+    reply = await wire.call("schedule.get", {"id": asked.id}, accept=(404,))
+    if not reply.ok:
+        raise Mistake(f"there is no schedule {asked.id!r}")
+    one = msgspec.convert(reply.data["schedule"], Schedule)
+    if asked.json:
+        _print_json(_plain(one))
+        return
+    made = one.call()
+    given = made.kwargs or made.args
+    lines = {
+        "schedule": one.id,
+        "cron": f"{one.cron} (UTC)",
+        "function": made.func if made.version == 1 else f"{made.func} version {made.version}",
+        "arguments": msgspec.json.encode(given).decode(),
+        "group": one.group(),
+        "job ids": one.promise_id,
+        "timeout": f"{one.promise_timeout / 1000:g} s after its time",
+        "created": clock(one.created_at),
+        "last run": clock(one.last_run_at) or "none yet",
+        "next run": _next(one),
+    }
+    sys.stdout.writelines(f"{name:<11}{text}\n" for name, text in lines.items())
+    sys.stdout.writelines(f"{'':<11}{clock(at)}\n" for at in _later(one))
+
+
+def _later(one: Schedule) -> list[int]:
+    """Return the runs after the next."""
+    times, cron = [one.next_run_at], Cron(one.cron)
+    while len(times) < SHOWN:
+        times.append(cron.next(times[-1]))
+    return times[1:]
+
+
+async def _remove(asked: Namespace, wire: Wire) -> None:
+    for id in asked.ids:  # noqa: A001 - the protocol's own word
+        if not (await wire.call("schedule.delete", {"id": id}, accept=(404,))).ok:
+            raise Mistake(f"there is no schedule {id!r}")
+        sys.stdout.write(f"{id} is removed\n")
+
+
+def _next(one: Schedule) -> str:
+    """Return when it runs next; where that is past, the server is behind with it."""
+    return clock(one.next_run_at) + (" (late)" if one.next_run_at + 2000 < _now() else "")
+
+
+def _plain(one: Schedule) -> dict[str, Any]:
+    """Return it as `--json` shows it, times in Unix seconds."""
+    made = one.call()
+    return {
+        "id": one.id,
+        "cron": one.cron,
+        "function": made.func,
+        "version": made.version,
+        "args": made.args,
+        "kwargs": made.kwargs,
+        "group": one.group(),
+        "job_id": one.promise_id,
+        "timeout": one.promise_timeout / 1000,
+        "created": one.created_at / 1000,
+        "next": one.next_run_at / 1000,
+        "last": None if one.last_run_at is None else one.last_run_at / 1000,
+    }
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def clock(milliseconds: int | None) -> str:
+    """Return a time as text, in UTC as the expressions are; nothing for None."""
+    if milliseconds is None:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(milliseconds / 1000))
