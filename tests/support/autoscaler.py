@@ -3,8 +3,12 @@
 The rule is the documented one of the HorizontalPodAutoscaler (v2): desired = ceil(metric / target),
 left alone within a tolerance of 10 %, looked at every 15 s; what goes up is limited by the policies
 of `behavior.scaleUp`, what goes down by those of `scaleDown` after its stabilisation window, in
-which the highest wish wins. KEDA adds the step between zero and one, looked at every
-`pollingInterval`, back to zero after `cooldownPeriod` without work.
+which the highest wish wins. A metric that cannot be had changes nothing. KEDA adds the step between
+zero and one, looked at every `pollingInterval`, back to zero after `cooldownPeriod` without work.
+An empty answer of Prometheus is 0 to KEDA, or a failure where `ignoreNullValues` is "false"; while
+a trigger fails nothing goes to zero, and after `fallback.failureThreshold` failures in a row the
+autoscaler is given what makes `fallback.replicas` (`behavior` `currentReplicasIfHigher`: or what
+there is, if that is more).
 """
 
 import math
@@ -26,6 +30,9 @@ class Rule:
     behavior: dict[str, Any]
     polling: int = SYNC_SECONDS
     cooldown: int = 0
+    #: What KEDA makes of an empty answer: 0, or else a failure.
+    empty_is_zero: bool = False
+    fallback: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, manifest: dict[str, Any]) -> "Rule":
@@ -38,6 +45,8 @@ class Rule:
                 behavior=spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"],
                 polling=spec["pollingInterval"],
                 cooldown=spec["cooldownPeriod"],
+                empty_is_zero=spec["triggers"][0]["metadata"].get("ignoreNullValues") != "false",
+                fallback=spec.get("fallback"),
             )
         return cls(
             target=float(spec["metrics"][0]["external"]["target"]["averageValue"]),
@@ -54,17 +63,35 @@ class Autoscaler:
     _wishes: list[tuple[int, int]] = field(default_factory=list)
     _changes: list[tuple[int, int]] = field(default_factory=list)
     _idle_since: int | None = None
+    _failures: int = 0
 
-    def look(self, now: int, work: float) -> int:
-        """Return the number of replicas from `now` (seconds) on; `work` is the metric."""
+    def look(self, now: int, work: float | None) -> int:
+        """Return the number of replicas from `now` (seconds) on.
+
+        `work` is the metric, None where Prometheus answers and has nothing.
+        """
         before = self.replicas
-        if self.rule.least == 0 and now % self.rule.polling == 0:
+        if work is None and self.rule.empty_is_zero:
+            work = 0.0
+        if self.rule.least == 0 and now % self.rule.polling == 0 and work is not None:
             self._between_zero_and_one(now, work)
         if self.replicas and now % SYNC_SECONDS == 0:
-            self._between_one_and_most(now, work)
+            self._failures = self._failures + 1 if work is None else 0
+            known = self._fallback() if work is None else work
+            if known is not None:
+                self._between_one_and_most(now, known)
         if self.replicas != before:
             self._changes.append((now, self.replicas - before))
         return self.replicas
+
+    def _fallback(self) -> float | None:
+        """Return the metric that stands in for one that failed too often, None before that."""
+        rule = self.rule.fallback
+        if rule is None or self._failures <= rule["failureThreshold"]:
+            return None
+        higher = rule.get("behavior", "static") == "currentReplicasIfHigher"
+        replicas = max(rule["replicas"], self.replicas if higher else 0)
+        return float(replicas * self.rule.target)
 
     def _between_zero_and_one(self, now: int, work: float) -> None:
         if work > 0:
@@ -116,11 +143,18 @@ class Moment:
     replicas: int
 
 
-def follow(rule: Rule, arrivals: list[list[float]], slots: int, start: int) -> Iterator[Moment]:
+def follow(
+    rule: Rule,
+    arrivals: list[list[float]],
+    slots: int,
+    start: int,
+    blind: range = range(0),  # noqa: B008 - a range never changes
+) -> Iterator[Moment]:
     """Yield each second of a fleet under `rule`.
 
     `arrivals[t]` holds the costs (seconds) of the jobs that come at second t; a member needs
-    `start` seconds to be ready; a scaled-in member finishes what it holds (the drain).
+    `start` seconds to be ready; a scaled-in member finishes what it holds (the drain). In the
+    seconds of `blind` nobody exports the metric.
     """
     scaler = Autoscaler(rule, replicas=rule.least)
     starting: list[int] = []
@@ -134,7 +168,7 @@ def follow(rule: Rule, arrivals: list[list[float]], slots: int, start: int) -> I
         running = [left - 1 for left in running if left > 1]
         while waiting and len(running) < ready * slots:
             running.append(waiting.pop(0))
-        wanted = scaler.look(now, len(waiting) + len(running))
+        wanted = scaler.look(now, None if now in blind else len(waiting) + len(running))
         if wanted > ready + len(starting):
             starting += [now + start] * (wanted - ready - len(starting))
         elif wanted < ready + len(starting):

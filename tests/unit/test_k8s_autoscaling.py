@@ -3,14 +3,16 @@
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from resonate_fleet.contract.settings import declared
 from resonate_fleet.contract.tuning import DRAIN_SECONDS
 from resonate_fleet.member.settings import Settings
-from tests.support.autoscaler import Moment, Rule, follow
+from tests.support.autoscaler import Autoscaler, Moment, Rule, follow
 from tests.support.manifests import Tree, find
 
 SLOTS = 4
@@ -114,6 +116,38 @@ def test_a_burst_is_served_within_two_minutes_of_its_coming(rule: Rule) -> None:
     moments = list(follow(rule, arrivals, SLOTS, START_SECONDS))
     drained = next(m.at for m in moments if m.at > 30 and m.waiting == 0)
     assert drained - 30 <= SETTLE_SECONDS
+
+
+def long_jobs() -> list[list[float]]:
+    """Twelve jobs of 150 s: three members' worth of work that a drain does not outlast."""
+    arrivals: list[list[float]] = [[] for _ in range(500)]
+    arrivals[20] = [150.0] * 12
+    return arrivals
+
+
+#: The steward is away for a minute and a half, in the middle of those jobs.
+AWAY = range(60, 150)
+
+
+def test_a_steward_that_is_away_scales_nobody_away(rule: Rule) -> None:
+    moments = list(follow(rule, long_jobs(), SLOTS, START_SECONDS, blind=AWAY))
+    assert [now for now in moments if now.replicas * SLOTS < now.running] == []
+    assert moments[-1].replicas == rule.least, "and once it is back, the fleet shrinks as ever"
+
+
+def test_an_empty_answer_that_counts_as_zero_would_scale_a_busy_fleet_away(rule: Rule) -> None:
+    """What KEDA does by default: so the test above can fail."""
+    rule = replace(rule, empty_is_zero=True)
+    moments = list(follow(rule, long_jobs(), SLOTS, START_SECONDS, blind=AWAY))
+    assert [now for now in moments if now.replicas * SLOTS < now.running]
+
+
+def test_nobody_comes_or_goes_for_want_of_the_metric(tmp_path: Path) -> None:
+    rule = Rule.of(find(Tree(tmp_path).with_components("keda"), "ScaledObject", "worker"))
+    assert not rule.empty_is_zero
+    for replicas in (0, 1, 7):
+        scaler = Autoscaler(rule, replicas=replicas)
+        assert {scaler.look(now, None) for now in range(300)} == {replicas}
 
 
 def test_a_drain_outlasts_the_jobs_of_these_loads() -> None:
