@@ -10,15 +10,18 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from resonate_fleet.chaos.child import clean_env
-from resonate_fleet.chaos.cluster import Cluster, ClusterRefused
+from resonate_fleet.chaos.cluster import ClusterRefused, cluster, service_url
 from resonate_fleet.chaos.options import Options
 from resonate_fleet.chaos.place import Member, PlaceFailed
 from resonate_fleet.chaos.pods import Pod, Pods
+from resonate_fleet.contract import common
+from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.contract.settings import load, setting, settings
 from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import SERVER_PORT
 
@@ -35,15 +38,36 @@ JOURNALS: Final = ("worker", "steward")
 HOG: Final = "held = []\nwhile True: held.append(b'x' * (4 << 20))"
 
 
+@settings
+class Login:
+    """What the place reads from the environment: its jobs are sent with this token."""
+
+    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+
+
 def open_place(options: Options) -> "KubernetesPlace":
-    return KubernetesPlace(Cluster(options.namespace), os.environ.get("RESONATE_TOKEN"))
+    """Return the place that the options name.
+
+    Raises:
+        BadSettings: the token cannot be read.
+    """
+    return KubernetesPlace(options.namespace, load(Login, os.environ).token)
 
 
 class KubernetesPlace:
-    """Runs a plan on the namespace that `cluster` names."""
+    """Runs a plan on a namespace: None means this pod's own, else that of the base."""
 
-    def __init__(self, cluster: Cluster, token: str | None = None, url: str = "") -> None:
-        self._cluster = cluster
+    def __init__(
+        self,
+        namespace: str | None = None,
+        token: str | None = None,
+        *,
+        access: Access | None = None,
+        url: str = "",
+    ) -> None:
+        self._wanted = (namespace, access)
+        self._open = AsyncExitStack()
+        self._connected: Cluster | None = None
         self._pods: Pods | None = None
         self._folder: RunFolder | None = None
         #: What to put back, by Deployment: the fields before this run changed them.
@@ -52,14 +76,20 @@ class KubernetesPlace:
         self.token = token
 
     @property
+    def _cluster(self) -> Cluster:
+        if self._connected is None:
+            raise PlaceFailed("the cluster is not connected")
+        return self._connected
+
+    @property
     def pods(self) -> Pods:
         if self._pods is None:
             raise PlaceFailed("the fleet has not been looked at")
         return self._pods
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
-        await self._cluster.__aenter__()
-        self.url = self.url or self._cluster.service_url("server", str(SERVER_PORT))
+        self._connected = await self._open.enter_async_context(cluster(*self._wanted))
+        self.url = self.url or service_url(self._cluster, "server", SERVER_PORT)
         self._folder = folder
         self._pods = Pods(self._cluster, folder.journal, JOURNALS)
         await self.pods.open()
@@ -221,7 +251,7 @@ class KubernetesPlace:
         self._before.clear()
         if self._pods is not None:
             await self._pods.close()
-        await self._cluster.__aexit__()
+        await self._open.aclose()
 
     # One pod.
 

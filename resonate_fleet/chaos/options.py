@@ -29,7 +29,8 @@ class Options:
     json: bool = False
     server_bin: str | None = None
     project: str = "fleet-chaos"
-    namespace: str = "resonate-fleet"
+    #: None: that of the pod this runs in, else that of k8s/base.
+    namespace: str | None = None
     log_format: str = "off"
 
     def at(self, place: Place) -> "Options":
@@ -81,7 +82,7 @@ def _common(one: argparse.ArgumentParser) -> None:
     one.add_argument("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
     one.add_argument("--server-bin", metavar="FILE", help="a real server's binary (processes)")
     one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
-    one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: resonate-fleet")
+    one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: the pod's own")
     one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.chaos.cluster import Cluster, Gone, Object
 from resonate_fleet.chaos.place import PlaceFailed
+from resonate_fleet.contract.kubernetes import Cluster, Gone, Object
 
 LABEL: Final = "app.kubernetes.io/part-of=resonate-fleet"
 NAME_LABEL: Final = "app.kubernetes.io/name"

@@ -48,7 +48,7 @@ class Steward:
         handover = Handover(tools, parking, settings.grace)
         self._lives = Lives(tools, handover)
         if settings.scale_in:
-            extras = [*extras, scale_in.inside(settings.namespace, lambda: set(self._groups()))]
+            extras = [*extras, scale_in.inside(lambda: set(self._groups()))]
         self._rounds = Rounds(tools, self._lives, handover, parking, settings.interval, extras)
         tools.meters.truth.present = self._groups
 

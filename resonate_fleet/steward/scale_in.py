@@ -7,27 +7,18 @@ or idle, and at most once in `REST` seconds.
 """
 
 import os
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
-import aiohttp
-import msgspec
 import structlog
 
+from resonate_fleet.contract.kubernetes import Cluster, ClusterRefused, own_access, own_namespace
 from resonate_fleet.steward.tally import View
 
 ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
-ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 #: A pod is written to at most once in so many seconds.
 REST: Final = 10.0
-#: Longest wait for one answer of the API server, in seconds.
-ANSWER_SECONDS: Final = 5.0
-
-#: How the API server is told what kind of patch it gets.
-MERGE: Final = {"Content-Type": "application/merge-patch+json"}
 
 log = structlog.get_logger()
 
@@ -70,22 +61,13 @@ def due(
 
 
 class PodCosts:
-    """Writes the costs. An `Extra` of the steward's rounds.
-
-    `present` tells the members that are there; `session` makes the HTTP client, logged in.
-    """
+    """Writes the costs. An `Extra` of the steward's rounds; `present` tells who is there."""
 
     def __init__(
-        self,
-        api: str,
-        namespace: str,
-        present: Callable[[], set[str]],
-        session: Callable[[], aiohttp.ClientSession] = aiohttp.ClientSession,
-        rest: float = REST,
+        self, cluster: Cluster, present: Callable[[], set[str]], rest: float = REST
     ) -> None:
-        self._base = f"{api}/api/v1/namespaces/{namespace}/pods"
+        self._cluster = cluster
         self._present = present
-        self._session = session
         self._rest = rest
         self._written: dict[str, tuple[int, float]] = {}
 
@@ -93,48 +75,37 @@ class PodCosts:
         """Write what is due. A pod that is gone (404) or being changed (409) is left for later.
 
         Raises:
-            aiohttp.ClientError, TimeoutError: the API server does not answer or refuses.
+            ClusterRefused: the API server does not answer or refuses.
         """
         costs = wanted(view.leases, self._present())
         self._written = {pod: known for pod, known in self._written.items() if pod in costs}
         chosen = due(costs, self._written, time.monotonic(), self._rest)
         if not chosen:
             return
-        async with self._session() as session:
+        async with self._cluster:
             for pod, cost in chosen.items():
-                if await self._write(session, pod, cost):
+                if await self._write(pod, cost):
                     self._written[pod] = (cost, time.monotonic())
 
-    async def _write(self, session: aiohttp.ClientSession, pod: str, cost: int) -> bool:
-        body = msgspec.json.encode({"metadata": {"annotations": {ANNOTATION: str(cost)}}})
-        url = f"{self._base}/{pod}"
-        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        async with session.patch(url, data=body, headers=MERGE, timeout=timeout) as response:
-            if response.status in (404, 409, 429):
-                log.info("pod-cost.later", pod=pod, cost=cost, status=response.status)
-                return False
-            response.raise_for_status()
+    async def _write(self, pod: str, cost: int) -> bool:
+        body = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
+        try:
+            await self._cluster.patch(self._cluster.pods(pod), body)
+        except ClusterRefused as refused:
+            if refused.status not in (404, 409, 429):
+                raise
+            log.info("pod-cost.later", pod=pod, cost=cost, status=refused.status)
+            return False
         return True
 
 
-def inside(namespace: str, present: Callable[[], set[str]]) -> PodCosts:
-    """Return the writer for the cluster that this process runs in.
+def inside(present: Callable[[], set[str]]) -> PodCosts:
+    """Return the writer for the cluster and namespace that this process runs in.
 
     Raises:
         OSError: this process runs in no cluster, or has no service account.
     """
-    host = os.environ.get("KUBERNETES_SERVICE_HOST")
-    if host is None:
+    access, namespace = own_access(os.environ), own_namespace()
+    if access is None or namespace is None:
         raise OSError("STEWARD_SCALE_IN is true outside a Kubernetes cluster")
-    trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    api = f"https://{f'[{host}]' if ':' in host else host}:{os.environ['KUBERNETES_SERVICE_PORT']}"
-
-    def session() -> aiohttp.ClientSession:
-        # Read each time: the kubelet renews the token.
-        token = (ACCOUNT / "token").read_text(encoding="utf-8").strip()
-        return aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token}"},
-            connector=aiohttp.TCPConnector(ssl=trust),
-        )
-
-    return PodCosts(api, namespace, present, session)
+    return PodCosts(Cluster(namespace, access, tries=1), present)

@@ -17,8 +17,6 @@ from resonate_fleet.contract.settings import (
 from resonate_fleet.contract.settings import port as tcp_port
 from resonate_fleet.contract.words import DEFAULT_GROUP, PRESENCE_PORT, STEWARD_PORT
 
-_NAMESPACE = name("namespace")
-
 
 def _groups() -> Kind[tuple[str, ...]]:
     one = name("group")
@@ -90,9 +88,6 @@ class StewardSettings:
         "false",
         flag(),
         "in Kubernetes: write pod deletion costs, so that scale-in spares busy pods",
-    )
-    namespace: str = setting(
-        "STEWARD_NAMESPACE", "resonate-fleet", _NAMESPACE, "namespace of those pods"
     )
     log_format: str = setting(*common.log_format("STEWARD"))
     log_level: str = setting(*common.log_level("STEWARD"))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.chaos import cluster as cluster_module
-from resonate_fleet.chaos.cluster import Cluster, ClusterRefused
+from resonate_fleet.chaos.cluster import ClusterRefused
 from resonate_fleet.chaos.kubernetes import KubernetesPlace
 from resonate_fleet.chaos.place import Member, PlaceFailed
 from resonate_fleet.chaos.pods import Pods
+from resonate_fleet.contract import kubernetes
+from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Plan, Promises, RunFolder
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 from tests.support.waiting import wait_until_async as wait_until
@@ -48,7 +49,7 @@ def plan(members: int = 3, slots: int = 4, *, steward: bool = True) -> Plan:
 @asynccontextmanager
 async def on(api: ApiServer, folder: Path, wanted: Plan | None = None) -> AsyncIterator[Scene]:
     async with serving(api) as url:
-        place = KubernetesPlace(Cluster(NAMESPACE, url), url="http://127.0.0.1:1")
+        place = KubernetesPlace(NAMESPACE, access=Access(url), url="http://127.0.0.1:1")
         run = RunFolder(folder)
         try:
             await place.start(wanted or plan(), run)
@@ -218,8 +219,7 @@ async def test_a_watch_that_is_too_old_lists_anew(api: ApiServer, tmp_path: Path
 async def test_an_api_server_that_says_nothing_is_a_failure(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(cluster_module, "TRIES", 2)
+    monkeypatch.setattr(kubernetes, "ANSWER_SECONDS", 0.2)
     async with on(api, tmp_path) as scene:
         api.silent = True
         with pytest.raises(ClusterRefused, match="no answer in time"):
@@ -228,7 +228,7 @@ async def test_an_api_server_that_says_nothing_is_a_failure(
 
 
 async def test_logs_outlive_their_pods_and_are_written_once(api: ApiServer, tmp_path: Path) -> None:
-    async with serving(api) as url, Cluster(NAMESPACE, url) as cluster:
+    async with serving(api) as url, Cluster(NAMESPACE, Access(url)) as cluster:
         pods = Pods(cluster, tmp_path, ("worker",))
         await pods.open()
         try:

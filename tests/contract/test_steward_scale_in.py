@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resonate_fleet.contract.kubernetes import Access, Cluster, ClusterRefused
 from resonate_fleet.steward.scale_in import ANNOTATION, PodCosts, due, pod_of, wanted
 from resonate_fleet.steward.tally import View
 from tests.support.api_server import NAMESPACE, ApiServer, serving
@@ -26,6 +27,10 @@ def look(api: ApiServer, busy: list[str]) -> View:
     return View(leases=leases)
 
 
+def writer(url: str) -> Cluster:
+    return Cluster(NAMESPACE, Access(url), tries=1)
+
+
 def present(api: ApiServer) -> set[str]:
     return {f"{pod}-abcdef" for pod in api.of("worker")}
 
@@ -33,7 +38,7 @@ def present(api: ApiServer) -> set[str]:
 async def test_a_shrinking_deployment_keeps_its_busy_pods(api: ApiServer) -> None:
     busy = api.of("worker")[1:3]
     async with serving(api) as url:
-        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
         await costs(look(api, busy))
         async with aiohttp.ClientSession() as session:
             path = f"{url}/apis/apps/v1/namespaces/{NAMESPACE}/deployments/worker/scale"
@@ -44,7 +49,7 @@ async def test_a_shrinking_deployment_keeps_its_busy_pods(api: ApiServer) -> Non
 async def test_a_pod_that_became_idle_costs_nothing_again(api: ApiServer) -> None:
     pod = api.of("worker")[0]
     async with serving(api) as url:
-        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
         await costs(look(api, [pod]))
         assert api.pods[pod]["metadata"]["annotations"][ANNOTATION] == "1"
         await costs(look(api, [pod]))
@@ -58,7 +63,7 @@ async def test_a_pod_that_cannot_be_written_is_left_for_later(api: ApiServer, st
     pod = api.of("worker")[0]
     api.answers["PATCH"] = [status]
     async with serving(api) as url:
-        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
         await costs(look(api, [pod]))
         assert api.cost(pod) == 0
         await costs(look(api, [pod]))
@@ -68,8 +73,8 @@ async def test_a_pod_that_cannot_be_written_is_left_for_later(api: ApiServer, st
 async def test_a_refusal_is_told_to_whoever_calls(api: ApiServer) -> None:
     api.forbidden.add("PATCH")
     async with serving(api) as url:
-        costs = PodCosts(url, NAMESPACE, lambda: present(api), rest=0.0)
-        with pytest.raises(aiohttp.ClientResponseError, match="403"):
+        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
+        with pytest.raises(ClusterRefused, match="403"):
             await costs(look(api, api.of("worker")))
 
 

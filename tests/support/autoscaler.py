@@ -148,7 +148,7 @@ def follow(
     arrivals: list[list[float]],
     slots: int,
     start: int,
-    blind: range = range(0),  # noqa: B008 - a range never changes
+    blind: range = range(0),
 ) -> Iterator[Moment]:
     """Yield each second of a fleet under `rule`.
 
