@@ -69,6 +69,9 @@ class Adapter(Protocol):
     async def strike(self, fault: Fault, member: Member) -> str:
         """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
 
+        Returns when the fault has taken hold: the member is dead, frozen or cut off; one that is
+        to end in order has been told so.
+
         Raises:
             PlaceFailed: it was not done.
         """

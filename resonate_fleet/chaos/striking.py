@@ -110,18 +110,19 @@ class Striker:
         if (hold.task, hold.version) not in {(task.id, task.version) for task in held}:
             return False
         struck = Struck(
-            at=round(time.time(), 6),
             strike=order.strike,
             fault=order.fault,
             target=hold.member,
             job=hold.job,
             part=round(hold.part, 3),
             done=view.done,
+            asked=_now(),
         )
         answer = await self._adapter.strike(order.fault, member)
         try:
-            proof = await server.proof(order, held)
-            self._journal.write(msgspec.structs.replace(struck, held=proof, answer=answer))
+            struck = msgspec.structs.replace(struck, at=_now(), answer=answer)
+            proof = await server.proof(order, hold.member, held)
+            self._journal.write(msgspec.structs.replace(struck, held=proof))
             what = ", ".join(task for task, _ in proof) or "nothing"
             self._say(
                 order.fault, f"{hold.member} at {hold.part:.0%} of {hold.job}; it held {what}"
@@ -134,7 +135,8 @@ class Striker:
         return True
 
     async def _heal(self, order: Order, member: Member) -> None:
-        self._healed(order, member.member, await self._adapter.heal(order.fault, member))
+        asked = _now()
+        self._healed(order, member.member, await self._adapter.heal(order.fault, member), asked)
 
     async def _strike_fleet(self, order: Order, view: View, server: "Server") -> bool:
         """Strike the server or all members; False if nobody holds anything just now."""
@@ -153,7 +155,8 @@ class Striker:
             )
         )
         self._say(order.fault, f"{target} {answer}, at {view.done} of {view.total} jobs done")
-        self._healed(order, target, await do())
+        asked = _now()
+        self._healed(order, target, await do(), asked)
         return True
 
     def _on_all(self, order: Order) -> tuple[str, str, Callable[[], Awaitable[str]]]:
@@ -178,11 +181,17 @@ class Striker:
         self._journal.write(Missed(strike=order.strike, fault=order.fault, why=why))
         self._say("missed", f"{order.fault}: {why}")
 
-    def _healed(self, order: Order, target: str, answer: str) -> None:
+    def _healed(self, order: Order, target: str, answer: str, asked: float) -> None:
         self._journal.write(
-            Healed(strike=order.strike, fault=order.fault, target=target, answer=answer)
+            Healed(
+                strike=order.strike, fault=order.fault, target=target, answer=answer, asked=asked
+            )
         )
         self._say("healed", f"{target}: {answer}")
+
+
+def _now() -> float:
+    return round(time.time(), 6)
 
 
 class Server:
@@ -198,14 +207,19 @@ class Server:
     async def held_by(self, member: str) -> list[Task]:
         return [task for task in await self.held() if task.pid == member]
 
-    async def proof(self, order: Order, held: list[Task]) -> list[tuple[str, int]]:
-        """Return what the victim held, without what it still finished before the strike landed.
+    async def proof(self, order: Order, member: str, before: list[Task]) -> list[tuple[str, int]]:
+        """Return what the victim held when the strike had taken hold.
 
-        A member that drains is meant to finish what it holds.
+        That is what it held `before` and did not finish meanwhile, and what it holds now. A member
+        that drains is meant to finish what it holds.
         """
-        return [
+        if order.fault == "terminate":
+            return [(task.id, task.version) for task in before]
+        held = [
             (task.id, task.version)
-            for task in held
-            if order.fault == "terminate"
-            or not await finished_by_victim(self._wire, task.id, task.version)
+            for task in before
+            if not await finished_by_victim(self._wire, task.id, task.version)
         ]
+        with suppress(Unreachable):
+            held += [(task.id, task.version) for task in await self.held_by(member)]
+        return list(dict.fromkeys(held))

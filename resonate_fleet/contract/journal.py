@@ -254,8 +254,9 @@ class RunStarted(Line, frozen=True, tag="run.started"):
 
 
 class Struck(Line, frozen=True, tag="strike.done"):
-    """A fault was done. `held`: `[task, version]` the target held at that moment, by the server.
+    """A fault was done: the place was asked at `asked`, and by `at` the fault had taken hold.
 
+    `held`: `[task, version]` of each lease that the target held then, by the server.
     `strike` numbers the plan's strikes from 0. `answer` is what the place said. `job` is the job
     whose trigger led to it, if any; `part`, 0 to 1, how far it was, and `done` how many jobs had
     ended by then: what a replay needs to strike at the same point.
@@ -269,6 +270,7 @@ class Struck(Line, frozen=True, tag="strike.done"):
     answer: str = ""
     part: float = 0.0
     done: int = 0
+    asked: float = 0.0
 
 
 class Missed(Line, frozen=True, tag="strike.missed"):
@@ -280,12 +282,16 @@ class Missed(Line, frozen=True, tag="strike.missed"):
 
 
 class Healed(Line, frozen=True, tag="strike.healed"):
-    """What a strike had stopped runs again (thawed, reconnected, restarted); `answer`: how."""
+    """What a strike had stopped runs again (thawed, reconnected, restarted); `answer`: how.
+
+    The place was asked at `asked`; by `at` the fault was over.
+    """
 
     strike: int
     fault: str
     target: str
     answer: str = ""
+    asked: float = 0.0
 
 
 class RunEnded(Line, frozen=True, tag="run.ended"):

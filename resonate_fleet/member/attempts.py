@@ -92,6 +92,23 @@ class Table:
             del self._held[attempt.task]
             return True
 
+    def write(self, attempt: Attempt) -> bool:
+        """Note that a write which ends the attempt sets out; False where its lease is gone."""
+        with self._lock:
+            attempt.writing = self._held.get(attempt.task) is attempt
+            return attempt.writing
+
+    def lose(self, attempt: Attempt) -> bool:
+        """Take off an attempt whose lease seems to be gone; False where that is not to be said.
+
+        While a write is on its way its answer decides: the server may have accepted it.
+        """
+        with self._lock:
+            if attempt.writing or self._held.get(attempt.task) is not attempt:
+                return False
+            del self._held[attempt.task]
+            return True
+
     def held(self) -> list[Attempt]:
         with self._lock:
             return list(self._held.values())

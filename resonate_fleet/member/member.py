@@ -182,7 +182,7 @@ class Member:
 
     def _lost(self, attempt: Attempt, why: str) -> None:
         """A lease is gone: stop its body."""
-        if self._table.finish(attempt):
+        if self._table.lose(attempt):
             self._ledger.lost(attempt, why)
             self._ledger.ended(attempt, "lost")
             self._on_loop(attempt.stop)

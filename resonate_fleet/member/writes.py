@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from resonate.error import ConnectorError
+
 from resonate_fleet.contract.wire import Reply
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.channel import Channel
@@ -64,8 +66,8 @@ class Writes:
     async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
         # While a write is on its way the heart does not judge by what it sees on the server:
         # a settled task may be this write's own work.
-        final = request.kind != "task.fence"
-        attempt.writing = attempt.writing or final
+        if request.kind != "task.fence" and not self._table.write(attempt):
+            raise ConnectorError(RuntimeError("the lease is gone"))
 
         def wanted() -> bool:
             return self._table.find(attempt.task, attempt.version) is attempt

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from resonate_fleet.contract.jobs import Result, result_of
-from resonate_fleet.contract.journal import Confirmed, HandedOver, Struck
+from resonate_fleet.contract.journal import Confirmed, HandedOver, Healed, Struck
 from resonate_fleet.contract.run import Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.report.evidence import Evidence
@@ -19,14 +19,16 @@ DEADLY = ("kill", "out-of-memory")
 FREEZING = ("pause", "partition")
 AT_A_MEMBER = (*DEADLY, *FREEZING, "terminate")
 
-#: A strike takes hold this many seconds, at most, after chaos dated it: a signal at once, an
-#: engine or a cluster after its own way to the node.
-TAKES_HOLD: Final = {"processes": 0.5, "compose": 3.0, "kubernetes": 6.0}
+#: What was under way when a strike took hold may show for so many seconds: an answer that had
+#: passed the network already and, on Kubernetes, the clocks of several machines.
+SHOWS_ON: Final = {"processes": 0.5, "compose": 0.5, "kubernetes": 2.0}
 
 #: Outcomes of attempts whose member did not live to write one, or lives and did not.
 CUT, OPEN = "cut", "open"
 #: Outcomes after which the job has its result.
 FINAL = ("resolved", "rejected")
+#: Outcomes by which a member means that nothing was written; only the server knows.
+UNSURE = ("lost", "refused")
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One claim by the member's own journal.
 
     `outcome` is the journal's word, or `cut` where the member died first, or `open` where it
-    lived and wrote none. `until` is the attempt's end as far as it can be known.
+    lived and wrote none; where the server has its result, that is its outcome, whatever its member
+    thought of the lease. `until` is the attempt's end as far as it can be known.
     """
 
     job: str
@@ -92,7 +95,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Strike(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that was done, by chaos's own word. `healed` None where it was not undone."""
+    """A fault that was done, by chaos's own word.
+
+    It took hold between `asked` and `at`, and was over between `healing` and `healed`; both None
+    where it was not undone.
+    """
 
     number: int
     fault: str
@@ -100,7 +107,9 @@ class Strike(msgspec.Struct, frozen=True, kw_only=True):
     job: str
     #: How far the job was, 0 to 1, when its trigger was seen.
     part: float
+    asked: float
     at: float
+    healing: float | None
     healed: float | None
     held: list[tuple[str, int]]
     answer: str
@@ -165,6 +174,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ended: float
     gaps: Gaps = Gaps()
 
+    @property
+    def shows_on(self) -> float:
+        """Seconds for which what was under way at a strike may still show."""
+        return shows_on(self.evidence.plan)
+
     def next_claim(self, task: str, number: int) -> Attempt | None:
         """Return the first witnessed claim of `task` after claim `number`."""
         return next((one for one in self.tasks.get(task, []) if one.number > number), None)
@@ -182,12 +196,11 @@ def is_timer(record: Record | None) -> bool:
     return record is not None and record.promise.tags.get(TAG_TIMER) == "true"
 
 
-def takes_hold(plan: Plan | None) -> float:
-    """Return the seconds within which a strike of this run shows."""
-    return TAKES_HOLD[plan.place] if plan else max(TAKES_HOLD.values())
+def shows_on(plan: Plan | None) -> float:
+    return SHOWS_ON[plan.place] if plan else max(SHOWS_ON.values())
 
 
-def strike_of(seen: Seen[Struck], healed: float | None) -> Strike:
+def strike_of(seen: Seen[Struck], heal: Healed | None) -> Strike:
     line = seen.line
     return Strike(
         number=line.strike,
@@ -195,8 +208,10 @@ def strike_of(seen: Seen[Struck], healed: float | None) -> Strike:
         target=line.target,
         job=line.job,
         part=line.part,
+        asked=line.asked or line.at,
         at=line.at,
-        healed=healed,
+        healing=(heal.asked or heal.at) if heal else None,
+        healed=heal.at if heal else None,
         held=line.held,
         answer=line.answer,
         where=seen.where,

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.jobs import result_of
 from resonate_fleet.contract.journal import (
     Claimed,
     Confirmed,
@@ -19,17 +20,21 @@ from resonate_fleet.contract.journal import (
     MemberReady,
     MemberStarted,
     MemberStopped,
+    Rejected,
     StepBegan,
     StepEnded,
     Struck,
 )
 from resonate_fleet.contract.run import PlannedJob, Record
+from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.evidence import Evidence
 from resonate_fleet.report.facts import (
     CUT,
     DEADLY,
+    FINAL,
     FREEZING,
     OPEN,
+    UNSURE,
     Attempt,
     Facts,
     Job,
@@ -37,9 +42,9 @@ from resonate_fleet.report.facts import (
     Step,
     Strike,
     job_of,
+    shows_on,
     span,
     strike_of,
-    takes_hold,
 )
 from resonate_fleet.report.gaps import gaps_of
 from resonate_fleet.report.seen import Seen
@@ -52,8 +57,9 @@ def facts_of(evidence: Evidence) -> Facts:
     """Return everything that the witnesses say, ordered by member, task and job."""
     strikes = _strikes(evidence)
     members = _members(evidence, strikes)
-    tasks = _tasks(members.values())
     records = evidence.records.records if evidence.records else []
+    members = _with_results(members, _accepted(evidence, records))
+    tasks = _tasks(members.values())
     jobs = _jobs(evidence, records, tasks)
     settled = [job.settled for job in jobs.values() if job.settled is not None]
     began, ended = span(evidence, settled)
@@ -72,19 +78,48 @@ def facts_of(evidence: Evidence) -> Facts:
     return replace(facts, gaps=gaps_of(facts))
 
 
+def _accepted(evidence: Evidence, records: list[Record]) -> dict[tuple[str, int], Promise]:
+    """Return the settled promise of each task's last claim, but for those rejected by hand."""
+    by_hand = {seen.line.job for seen in evidence.of(Rejected)}
+    return {
+        (one.promise.id, one.task.version): one.promise
+        for one in records
+        if one.task and one.promise.state in FINAL and one.promise.id not in by_hand
+    }
+
+
+def _with_results(
+    members: dict[str, Member], accepted: dict[tuple[str, int], Promise]
+) -> dict[str, Member]:
+    """Correct attempts that stand as lost although the server accepted what they wrote."""
+
+    def corrected(one: Attempt) -> Attempt:
+        promise = accepted.get((one.task, one.number))
+        if promise is None or one.outcome not in UNSURE:
+            return one
+        result = result_of(promise)
+        by = result.member if result else one.member
+        return replace(one, outcome=promise.state) if by == one.member else one
+
+    return {
+        name: replace(member, attempts=[corrected(one) for one in member.attempts])
+        for name, member in members.items()
+    }
+
+
 def _strikes(evidence: Evidence) -> list[Strike]:
     healings = evidence.of(Healed)
     taken: set[int] = set()
     strikes: list[Strike] = []
     for seen in evidence.of(Struck):
-        healed = None
+        healing = None
         for index, heal in enumerate(healings):
             same = (heal.line.strike, heal.line.fault) == (seen.line.strike, seen.line.fault)
             if same and index not in taken and heal.line.at >= seen.line.at:
                 taken.add(index)
-                healed = heal.line.at
+                healing = heal.line
                 break
-        strikes.append(strike_of(seen, healed))
+        strikes.append(strike_of(seen, healing))
     return strikes
 
 
@@ -118,14 +153,11 @@ def _member(
 ) -> Member:
     first = _first(lines, MemberStarted)
     ready, stopped = _first(lines, MemberReady), _first(lines, MemberStopped)
-    killed = [strike.at for strike in strikes if strike.fault in DEADLY]
     last = lines[-1].line.at
     plan = evidence.plan
-    died = min(killed) if killed else deaths.get(who) if stopped is None else None
-    if died is not None and died < last <= died + takes_hold(plan):
-        died = last
-    if died is not None and not killed and last > died:
-        died = None  # taken for dead, and came back
+    died = _died(strikes, deaths.get(who), last, shows_on(plan))
+    if stopped is not None and not any(one.fault in DEADLY for one in strikes):
+        died = None
     return Member(
         name=who,
         group=first.line.group if first else "",
@@ -140,6 +172,23 @@ def _member(
         frozen=[(one.at, one.healed or last) for one in strikes if one.fault in FREEZING],
         announced=first is not None,
     )
+
+
+def _died(
+    strikes: list[Strike], presence: float | None, last: float, shows_on: float
+) -> float | None:
+    """Return when the member died: as its presence ended, or else when a strike had killed it.
+
+    A presence that ended long before the last line is that of a member which lived on.
+    """
+    killed = [one for one in strikes if one.fault in DEADLY]
+    if not killed:
+        lived_on = presence is None or last > presence + shows_on
+        return None if lived_on or presence is None else max(presence, last)
+    first = min(killed, key=lambda one: one.at)
+    seen = presence is not None and first.asked <= presence <= first.at
+    died = presence if seen and presence is not None else first.at
+    return max(died, last) if last <= first.at + shows_on else died
 
 
 def _first(lines: list[Seen[Any]], kind: type) -> Seen[Any] | None:

@@ -4,7 +4,16 @@ import msgspec
 
 from resonate_fleet.contract.run import Plan
 from resonate_fleet.contract.tuning import SERVER_ENV
-from resonate_fleet.report.facts import AT_A_MEMBER, CUT, DEADLY, Attempt, Facts, Member, Strike
+from resonate_fleet.report.facts import (
+    AT_A_MEMBER,
+    CUT,
+    DEADLY,
+    FREEZING,
+    Attempt,
+    Facts,
+    Member,
+    Strike,
+)
 
 #: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
 LOOK = 0.5
@@ -70,7 +79,7 @@ def _recovery(facts: Facts, attempt: Attempt) -> Recovery:
     strike = strike_behind(facts, attempt)
     handed = facts.handed_over.get((attempt.task, attempt.number))
     follower = facts.next_claim(attempt.task, attempt.number)
-    at = strike.at if strike and strike.fault in AT_A_MEMBER else attempt.until
+    at = strike.at if strike and strike.fault in (*FREEZING, "terminate") else attempt.until
     way, free = "lapsed", None
     if handed:
         way, free = "handed-over", handed.line.at
@@ -117,7 +126,7 @@ def _during(strike: Strike, attempt: Attempt, slack: float) -> bool:
     if strike.target != attempt.member and strike.fault in AT_A_MEMBER:
         return False
     over = strike.healed or (attempt.until if strike.fault in DEADLY else strike.at + 60)
-    return strike.at <= attempt.until + slack and over >= attempt.began - slack
+    return strike.asked <= attempt.until + slack and over >= attempt.began - slack
 
 
 def predicted(plan: Plan | None, way: str) -> tuple[float, float]:

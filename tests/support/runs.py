@@ -44,6 +44,8 @@ class Blow:
     part: float = 0.5
     #: How long a pause or partition lasts.
     seconds: float = 1.0
+    #: How long the place takes, from being asked to the fault's taking hold.
+    lands: float = 0.0
 
 
 @dataclass
@@ -297,10 +299,20 @@ class Player:
     # Strikes.
 
     def strike(self, index: int, blow: Blow, job: _Job, member: _Member) -> None:
-        held = sorted(member.running.items())
         if not member.alive or job.plan.id not in member.running or member.frozen:
-            missed = j.Missed(strike=index, fault=blow.fault, why="its holder is struck already")
-            self.write("chaos", missed)
+            self.miss(index, blow)
+            return
+        asked = self.now
+        self.at(blow.lands, lambda: self.land(index, blow, job, member, asked))
+
+    def miss(self, index: int, blow: Blow) -> None:
+        missed = j.Missed(strike=index, fault=blow.fault, why="its holder is struck already")
+        self.write("chaos", missed)
+
+    def land(self, index: int, blow: Blow, job: _Job, member: _Member, asked: float) -> None:
+        held = sorted(member.running.items())
+        if not member.alive or member.frozen:
+            self.miss(index, blow)
             return
         struck = j.Struck(
             strike=index,
@@ -310,6 +322,7 @@ class Player:
             held=held,
             answer="done",
             part=blow.part,
+            asked=round(EPOCH + asked, 6),
         )
         self.write("chaos", struck)
         if blow.fault in ("kill", "out-of-memory"):
@@ -352,7 +365,8 @@ class Player:
                 self.at(self.plan.lease * 0.9, lambda task=task: self.free(task))  # type: ignore[misc]
 
         def thaw() -> None:
-            healed = j.Healed(strike=index, fault=blow.fault, target=member.name)
+            asked = round(EPOCH + self.now - min(blow.lands, blow.seconds) / 2, 6)
+            healed = j.Healed(strike=index, fault=blow.fault, target=member.name, asked=asked)
             self.write("chaos", healed)
             for task, version in held.items() if lapses else ():
                 if (task, version) not in member.begun:  # its answer came too late

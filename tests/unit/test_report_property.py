@@ -22,6 +22,7 @@ blow = st.builds(
     job=st.integers(1, JOBS),
     part=st.floats(0.0, 0.95),
     seconds=st.floats(0.2, 9.0),
+    lands=st.sampled_from([0.0, 0.0, 2.0, 7.0]),
 )
 blows = st.lists(blow, max_size=5, unique_by=lambda one: one.job)
 few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.data_too_large])

@@ -116,7 +116,7 @@ def deaths(facts: Facts) -> list[Finding]:
 
 def _struck(facts: Facts, member: str, at: float) -> bool:
     return any(
-        strike.at <= at + 1
+        strike.asked <= at + 1
         and (
             (strike.fault in AT_A_MEMBER and strike.target == member and _lasts(strike, at))
             or (strike.fault in FLEET_WIDE and at <= (strike.healed or strike.at) + DRAIN)

@@ -10,7 +10,7 @@ UNDER_WAY = 1.0
 def outages(facts: Facts) -> list[tuple[float, float]]:
     """Return the times of restarts of the server, pauses, partitions and what members noticed."""
     times = [
-        (strike.at - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
+        (strike.asked - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
         for strike in facts.strikes
         if strike.fault in ("server-restart", *FREEZING)
     ]

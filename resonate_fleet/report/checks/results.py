@@ -4,7 +4,6 @@ import math
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.report.checks.jobs import places
-from resonate_fleet.report.checks.outages import unsure
 from resonate_fleet.report.counts import doubled
 from resonate_fleet.report.facts import CUT, FINAL, Attempt, Facts, Job
 from resonate_fleet.report.findings import Finding, found
@@ -115,15 +114,14 @@ def _died_with_it(facts: Facts, name: str, job: Job) -> bool:
 def unwitnessed(facts: Facts) -> list[Finding]:
     """Jobs with a result that no member says it brought.
 
-    A member killed between the server's answer and its own line may be the one (its claim is
-    cut), and one that was cut off from the server may have taken its lease for lost.
+    A member killed between the server's answer and its own line may be the one: its claim is cut.
     """
     findings: list[Finding] = []
     for job in facts.jobs.values():
         if job.state not in FINAL or not (job.record and job.record.task):
             continue
         claim = next((a for a in job.attempts if a.number == job.record.task.version), None)
-        if any(one.outcome in FINAL for one in job.attempts) or (claim and _excused(facts, claim)):
+        if any(one.outcome in FINAL for one in job.attempts) or (claim and claim.outcome == CUT):
             continue
         who = claim.member if claim else job.result.member if job.result else ""
         says = f"job {job.id} has a result that no member says it brought"
@@ -132,12 +130,6 @@ def unwitnessed(facts: Facts) -> list[Finding]:
             found("unwitnessed-result", says, job=job.id, evidence=places(job), blind=blind)
         )
     return findings
-
-
-def _excused(facts: Facts, claim: Attempt) -> bool:
-    if claim.outcome == CUT:
-        return True
-    return claim.outcome in ("lost", "refused") and unsure(facts, claim.began, claim.until)
 
 
 def steps_twice(facts: Facts) -> list[Finding]:

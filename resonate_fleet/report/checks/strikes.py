@@ -11,7 +11,7 @@ from resonate_fleet.contract.journal import (
     ServerLost,
     StepEnded,
 )
-from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, Strike, takes_hold
+from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, Strike
 from resonate_fleet.report.findings import Finding, found
 from resonate_fleet.report.seen import Seen
 
@@ -64,7 +64,9 @@ def hit(facts: Facts) -> list[Finding]:
 
 def _anybody_worked(facts: Facts, strike: Strike) -> bool:
     return bool(strike.held) or any(
-        one.began <= strike.at <= one.until for attempts in facts.tasks.values() for one in attempts
+        one.began <= strike.at and strike.asked <= one.until
+        for attempts in facts.tasks.values()
+        for one in attempts
     )
 
 
@@ -102,7 +104,7 @@ def _contradiction(facts: Facts, strike: Strike, task: str, version: int) -> str
     if other and not mine:
         return f"chaos says {strike.target} held claim {version} of {task}; {other.member} did"
     # A member gives a lease up by its own clock; after an outage the server may still show it.
-    if mine and mine.outcome != "lost" and mine.until < strike.at - 1:
+    if mine and mine.outcome != "lost" and mine.until < strike.asked - 1:
         return f"{strike.target} had ended claim {version} of {task} before it was struck"
     record = facts.record_of(task)
     if record and record.task and record.task.version < version:
@@ -134,13 +136,13 @@ def _went_on(facts: Facts, strike: Strike) -> list[str] | None:
     member = facts.members.get(strike.target)
     if strike.fault in AT_A_MEMBER and member is None:
         return None  # told by another check
-    after = strike.at + takes_hold(facts.evidence.plan)
+    after = strike.at + facts.shows_on
     if member and strike.fault in DEADLY:
         goodbye = member.stopped is not None and member.stopped > strike.at
         places = [where for at, where in member.lines if at > (strike.at if goodbye else after)]
         return places or _late_results(facts, strike) or None
     if member and strike.fault == "terminate":
-        leaves = member.stopped is not None and member.stopped >= strike.at
+        leaves = member.stopped is not None and member.stopped >= strike.asked
         return None if leaves or member.died else [member.lines[-1][1]]
     if strike.fault in ("pause", "partition"):
         return _work_while_frozen(facts, strike) or None
@@ -148,20 +150,22 @@ def _went_on(facts: Facts, strike: Strike) -> list[str] | None:
 
 
 def _late_results(facts: Facts, strike: Strike) -> list[str]:
-    """Return results that a killed member brought after its death."""
+    """Return results of work that a killed member ended after its death.
+
+    When the server took a result says nothing: it may have been on its way.
+    """
     return [
         f"server.json#{job.id}"
         for job in facts.jobs.values()
         if job.result
         and job.result.member == strike.target
-        and (job.settled or 0) > strike.at + takes_hold(facts.evidence.plan) + 1
+        and job.result.ended > strike.at + facts.shows_on
     ]
 
 
 def _work_while_frozen(facts: Facts, strike: Strike) -> list[str]:
     """Return lines that a frozen member, or one without the server, cannot have written."""
-    delay = takes_hold(facts.evidence.plan)
-    begin, until = strike.at + delay, (strike.healed or facts.ended) - delay
+    begin, until = strike.at + facts.shows_on, strike.healing or facts.ended
     member = facts.members[strike.target]
     if strike.fault == "pause":
         return [where for at, where in member.lines if begin < at < until]

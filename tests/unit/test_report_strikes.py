@@ -1,0 +1,61 @@
+"""The judge's word on strikes that land slowly, and on results that only the server knows of."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.run import Fault
+from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.verdict import Verdict, judge
+from tests.support.runs import Blow, Run, play
+from tests.support.sabotage import add, drop, line_of, quiet_job
+
+
+def judged(run: Run, root: Path) -> Verdict:
+    return judge(facts_of(gather(run.write(root))))
+
+
+@pytest.mark.parametrize("fault", ["kill", "out-of-memory", "pause", "partition"])
+@pytest.mark.parametrize("lands", [0.4, 5.0])
+def test_a_strike_that_lands_slowly_is_no_fault_of_the_fleet(
+    fault: Fault, lands: float, tmp_path: Path
+) -> None:
+    run = play([Blow(fault, 6, 0.2, lands=lands)], jobs=60, place="compose")
+    assert judged(run, tmp_path).findings == []
+
+
+def test_a_recovery_counts_from_when_the_strike_took_hold(tmp_path: Path) -> None:
+    run = play([Blow("kill", 6, 0.2, lands=5.0)], jobs=60, place="compose")
+    (figure,) = judged(run, tmp_path).figures.strike_figures
+    assert figure.seconds is not None
+    assert figure.seconds < 3
+
+
+def test_a_member_that_works_on_after_the_strike_took_hold_is_found_out(tmp_path: Path) -> None:
+    run = play([Blow("pause", 6, 0.2, seconds=3, lands=5.0)], jobs=60, place="compose")
+    (struck,) = (one for one in run.journals["chaos"] if isinstance(one, j.Struck))
+    add(run, struck.target, j.ClaimRefused(task="t", version=1), struck.at + 1)
+    assert "strike-without-effect" in {one.name for one in judged(run, tmp_path).findings}
+
+
+@pytest.mark.parametrize("said", ["lost", "refused"])
+def test_a_result_that_the_server_accepted_was_written(said: str, tmp_path: Path) -> None:
+    """Whatever the member's own clock said of its lease."""
+    run = play(jobs=20)
+    ended = line_of(run, quiet_job(run), j.Ended)
+    drop(run, ended)
+    add(run, ended.who, replace(ended, outcome=said), ended.at)
+    verdict = judged(run, tmp_path)
+    assert verdict.findings == []
+    assert verdict.figures.redone_attempts == 0
+    assert sum(one.results for one in verdict.figures.shares) == 20
+
+
+def test_a_lease_that_was_lost_before_the_last_claim_stays_lost(tmp_path: Path) -> None:
+    run = play([Blow("pause", 6, 0.2, seconds=9)], jobs=20, lease=2.0)
+    verdict = judged(run, tmp_path)
+    assert verdict.findings == []
+    assert verdict.figures.redone_attempts == 1
