@@ -1,41 +1,31 @@
 """The Kubernetes place: strikes on the pods of a fleet that `kubectl apply -k k8s` has put up.
 
-The fleet only lends itself: what a run changes (replicas, slots, lease) is put back when it ends.
-Facts that the strikes rest on: a delete with a grace of 0 kills without a drain; an eviction asks
-the disruption budget first (429 means: not now); a container's process 1 cannot be killed from
-inside, but a container whose memory limit is passed ends with 137.
+The fleet is only lent: what a run changes (replicas, slots, lease) is put back when it ends.
 """
 
 import asyncio
 import os
 import sys
-import time
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from resonate_fleet.chaos.child import clean_env
 from resonate_fleet.chaos.cluster import ClusterRefused, cluster, service_url
+from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
 from resonate_fleet.chaos.options import Options
 from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
+from resonate_fleet.chaos.scenario import BadScenario
 from resonate_fleet.contract import common
 from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
-from resonate_fleet.contract.settings import load, setting, settings
+from resonate_fleet.contract.settings import BadSettings, load, setting, settings
 from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import SERVER_PORT
 
-#: Longest wait for pods to be as they should, in seconds: images may have to be fetched.
-READY_SECONDS: Final = 180.0
-#: Longest wait for a disruption budget to allow an eviction, in seconds.
-EVICT_SECONDS: Final = 30.0
-#: Longest wait for a deleted pod's container to be gone, in seconds.
-DEAD_SECONDS: Final = 20.0
 #: The parts of the fleet whose logs are journals.
 JOURNALS: Final = ("worker", "steward")
-
-#: Runs inside a member's container: takes memory until the kernel ends the container (137).
-HOG: Final = "held = []\nwhile True: held.append(b'x' * (4 << 20))"
 
 
 @settings
@@ -49,9 +39,12 @@ def open_place(options: Options) -> "KubernetesPlace":
     """Return the place that the options name.
 
     Raises:
-        BadSettings: the token cannot be read.
+        BadScenario: the token cannot be read.
     """
-    return KubernetesPlace(options.namespace, load(Login, os.environ).token)
+    try:
+        return KubernetesPlace(options.namespace, load(Login, os.environ).token)
+    except BadSettings as bad:
+        raise BadScenario(bad.lines) from None
 
 
 class KubernetesPlace:
@@ -67,34 +60,38 @@ class KubernetesPlace:
     ) -> None:
         self._wanted = (namespace, access)
         self._open = AsyncExitStack()
-        self._connected: Cluster | None = None
-        self._pods: Pods | None = None
+        self._connected: tuple[Cluster, Pods, Deployments] | None = None
         self._folder: RunFolder | None = None
-        #: What to put back, by Deployment: the fields before this run changed them.
-        self._before: dict[str, dict[str, Any]] = {}
         self.url = url
         self.token = token
 
     @property
     def _cluster(self) -> Cluster:
+        return self._must_be_connected()[0]
+
+    @property
+    def pods(self) -> Pods:
+        return self._must_be_connected()[1]
+
+    @property
+    def _deployments(self) -> Deployments:
+        return self._must_be_connected()[2]
+
+    def _must_be_connected(self) -> tuple[Cluster, Pods, Deployments]:
         if self._connected is None:
             raise PlaceFailed("the cluster is not connected")
         return self._connected
 
-    @property
-    def pods(self) -> Pods:
-        if self._pods is None:
-            raise PlaceFailed("the fleet has not been looked at")
-        return self._pods
-
     async def start(self, plan: Plan, folder: RunFolder) -> None:
-        self._connected = await self._open.enter_async_context(cluster(*self._wanted))
-        self.url = self.url or service_url(self._cluster, "server", SERVER_PORT)
+        connected = await self._open.enter_async_context(cluster(*self._wanted))
+        self.url = self.url or service_url(connected, "server", SERVER_PORT)
         self._folder = folder
-        self._pods = Pods(self._cluster, folder.journal, JOURNALS)
-        await self.pods.open()
-        if not self.pods.of("server"):
-            raise PlaceFailed(f"no fleet is in namespace {self._cluster.namespace}")
+        pods = Pods(connected, folder.journal, JOURNALS)
+        self._connected = (connected, pods, Deployments(connected))
+        await pods.open()
+        self._open.push_async_callback(pods.close)
+        if not pods.of("server"):
+            raise PlaceFailed(f"no fleet is in namespace {connected.namespace}")
         may_change = await self._shape(plan)
         await self._until_up(plan.members)
         if not may_change:
@@ -108,9 +105,9 @@ class KubernetesPlace:
             {"name": "WORKER_LEASE", "value": f"{plan.lease:g}"},
         ]
         try:
-            await self._change("worker", plan.members, env)
+            await self._deployments.change("worker", plan.members, env)
             if not plan.steward:
-                await self._change("steward", 0, None)
+                await self._deployments.change("steward", 0, [])
         except ClusterRefused as refused:
             if refused.status != 403:
                 raise
@@ -132,29 +129,14 @@ class KubernetesPlace:
                 if name in settings and float(settings[name]) != wanted:
                     raise PlaceFailed(f"{pod.name} runs with {name}={settings[name]}, not {wanted}")
 
-    async def _change(self, name: str, replicas: int, env: list[dict[str, Any]] | None) -> None:
-        path = self._cluster.deployments(name)
-        spec = (await self._cluster.get(path))["spec"]
-        containers: list[dict[str, Any]] = spec["template"]["spec"]["containers"]
-        self._before[name] = {
-            "replicas": spec.get("replicas", 1),
-            "template": {"spec": {"containers": containers}},
-        }
-        wanted: dict[str, Any] = {"replicas": replicas}
-        if env is not None:
-            names = {one["name"] for one in env}
-            kept = [one for one in containers[0].get("env", []) if one["name"] not in names]
-            changed = [{**containers[0], "env": kept + env}, *containers[1:]]
-            wanted["template"] = {"spec": {"containers": changed}}
-        await self._cluster.patch(path, {"spec": wanted})
-        await self._rolled_out(name)
-
     async def _until_up(self, members: int) -> None:
         def up(pods: Pods) -> bool:
             ready = [pod for pod in pods.of("worker") if pod.ready and pod.name in pods.members]
-            return len(ready) == members and any(pod.ready for pod in pods.of("server"))
+            served = any(pod.ready for pod in pods.of("server"))
+            return len(ready) == members and served and pods.at_rest()
 
-        await self.pods.until(up, READY_SECONDS, f"{members} ready members and a server")
+        what = f"{members} ready members and a server, and nobody leaving"
+        await self.pods.until(up, READY_SECONDS, what)
 
     async def find(self, member: str) -> Member | None:
         for pod in self.pods.of("worker"):
@@ -184,16 +166,14 @@ class KubernetesPlace:
                     process.kill()
 
     async def strike(self, fault: Fault, member: Member) -> str:
-        pod = self._look_again(member)
-        if fault == "kill":
-            await self._delete(pod, grace=0)
-            # The kubelet gives a container two seconds all the same; its log ends when it does.
-            await self.pods.until(lambda pods: pods.silent(pod.name), DEAD_SECONDS, "its end")
-            return f"pod {pod.name} deleted with a grace of 0"
-        if fault == "terminate":
-            return await self._evict(pod)
-        if fault == "out-of-memory":
-            return await self._fill(pod)
+        pod, strikes = self._look_again(member), PodStrikes(self._cluster, self.pods)
+        match fault:
+            case "kill":
+                return await strikes.kill(pod)
+            case "terminate":
+                return await strikes.terminate(pod)
+            case "out-of-memory":
+                return await strikes.fill(pod)
         raise PlaceFailed(f"{fault} is not done to a pod")
 
     async def heal(self, fault: Fault, member: Member) -> str:
@@ -203,7 +183,7 @@ class KubernetesPlace:
         _ = away  # refused when it is planned: a deployment waits for nobody
         (server,) = self.pods.of("server")
         self._check(server)
-        await self._delete(server, grace=0)
+        await PodStrikes(self._cluster, self.pods).delete(server, grace=0)
         await self.pods.until(
             lambda pods: any(one.ready and one.uid != server.uid for one in pods.of("server")),
             READY_SECONDS,
@@ -217,17 +197,10 @@ class KubernetesPlace:
         return f"pod {server.name} deleted with a grace of 0"
 
     async def rolling_restart(self) -> str:
-        """What `kubectl rollout restart` does: an annotation of the pod template changes."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        note = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": stamp}}}
-        path = self._cluster.deployments("worker")
-        await self._cluster.patch(path, {"spec": {"template": note}})
-        await self._rolled_out("worker")
-        return f"deployment worker restarted at {stamp}"
+        return f"deployment worker restarted at {await self._deployments.restart('worker')}"
 
     async def scale(self, members: int) -> str:
-        path = self._cluster.deployments("worker", "scale")
-        await self._cluster.patch(path, {"spec": {"replicas": members}})
+        await self._deployments.scale("worker", members)
         await self.pods.until(
             lambda pods: len([one for one in pods.of("worker") if one.ready]) == members,
             READY_SECONDS,
@@ -245,13 +218,14 @@ class KubernetesPlace:
             raise PlaceFailed("no log of any member could be read")
 
     async def stop(self) -> None:
-        for name, spec in self._before.items():
-            with suppress(PlaceFailed):
-                await self._cluster.patch(self._cluster.deployments(name), {"spec": spec})
-        self._before.clear()
-        if self._pods is not None:
-            await self._pods.close()
-        await self._open.aclose()
+        """Put back what was changed; wait until the last leaving pod has said its farewell."""
+        try:
+            if self._connected is not None:
+                await self._deployments.put_back()
+                with suppress(PlaceFailed):
+                    await self.pods.until(Pods.at_rest, READY_SECONDS, "the last leaving pod")
+        finally:
+            await self._open.aclose()
 
     # One pod.
 
@@ -267,65 +241,7 @@ class KubernetesPlace:
         if not pod.allowed:
             raise PlaceFailed(f"pod {pod.name} has not opted in")
 
-    async def _delete(self, pod: Pod, grace: int | None) -> None:
-        """Delete this very pod: the uid is a precondition (409 if another has the name now)."""
-        options: dict[str, Any] = {"preconditions": {"uid": pod.uid}}
-        if grace is not None:
-            options["gracePeriodSeconds"] = grace
-        await self._cluster.delete(self._cluster.pods(pod.name), options)
-
-    async def _evict(self, pod: Pod) -> str:
-        """Ask for an eviction until the budget allows it; delete in order where we may not ask."""
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": pod.name, "namespace": self._cluster.namespace},
-        }
-        end = asyncio.get_running_loop().time() + EVICT_SECONDS
-        while True:
-            try:
-                await self._cluster.create(self._cluster.pods(pod.name, "eviction"), body)
-            except ClusterRefused as refused:
-                if refused.status == 403:
-                    await self._delete(pod, grace=None)
-                    return f"pod {pod.name} deleted in order"
-                if refused.status != 429 or asyncio.get_running_loop().time() >= end:
-                    raise
-            else:
-                return f"pod {pod.name} evicted"
-            await asyncio.sleep(0.5)
-
-    async def _fill(self, pod: Pod) -> str:
-        """`kubectl exec` is the one request that is no plain HTTP."""
-        namespace = ("--namespace", self._cluster.namespace)
-        process = await asyncio.create_subprocess_exec(
-            *("kubectl", *namespace, "exec", pod.name, "--", "python", "-c", HOG),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        _, told = await process.communicate()
-        if process.returncode == 0:
-            raise PlaceFailed(f"pod {pod.name}: its memory limit is not enforced")
-        return f"memory of pod {pod.name} filled: {told.decode(errors='replace').strip()[-120:]}"
-
-    async def _rolled_out(self, name: str) -> None:
-        """Wait until a Deployment has only pods of its newest template, all of them ready."""
-        end = asyncio.get_running_loop().time() + READY_SECONDS
-        while not _is_rolled_out(await self._cluster.get(self._cluster.deployments(name))):
-            if asyncio.get_running_loop().time() >= end:
-                raise PlaceFailed(f"deployment {name}: not rolled out in {READY_SECONDS:g} s")
-            await asyncio.sleep(0.3)
-
     def _must_folder(self) -> RunFolder:
         if self._folder is None:
             raise PlaceFailed("the run has no folder yet")
         return self._folder
-
-
-def _is_rolled_out(deployment: dict[str, Any]) -> bool:
-    spec, status = deployment["spec"], deployment.get("status", {})
-    wanted = spec.get("replicas", 1)
-    counts = {key: status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")}
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    return seen and all(count == wanted for count in counts.values())

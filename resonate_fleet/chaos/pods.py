@@ -20,7 +20,10 @@ AGAIN_SECONDS: Final = 0.2
 
 
 class Pod(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod as a run needs it. `app` is its part in the fleet; `leaving`: it is being deleted."""
+    """A pod as a run needs it. `app` is its part in the fleet; `leaving`: it is being deleted.
+
+    `restarts`: of its containers, since it was made.
+    """
 
     name: str
     uid: str
@@ -28,12 +31,14 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
     allowed: bool
     ready: bool
     leaving: bool
+    restarts: int
 
 
 def read_pod(raw: Object) -> Pod:
     meta = raw["metadata"]
     labels: dict[str, str] = meta.get("labels") or {}
-    conditions = raw.get("status", {}).get("conditions") or []
+    status: Object = raw.get("status", {})
+    conditions = status.get("conditions") or []
     return Pod(
         name=meta["name"],
         uid=meta["uid"],
@@ -41,6 +46,7 @@ def read_pod(raw: Object) -> Pod:
         allowed=labels.get(OPT_IN[0]) == OPT_IN[1],
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
         leaving="deletionTimestamp" in meta,
+        restarts=sum(one["restartCount"] for one in status.get("containerStatuses") or []),
     )
 
 
@@ -78,6 +84,10 @@ class Pods:
     def of(self, app: str) -> list[Pod]:
         """Return the pods of a part of the fleet that are not being deleted."""
         return [pod for pod in self._pods.values() if pod.app == app and not pod.leaving]
+
+    def at_rest(self) -> bool:
+        """Tell whether no pod is being deleted: none has a farewell to say."""
+        return not any(pod.leaving for pod in self._pods.values())
 
     def get(self, name: str) -> Pod | None:
         return self._pods.get(name)

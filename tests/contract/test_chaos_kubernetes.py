@@ -1,5 +1,6 @@
 """Chaos on Kubernetes against an API server that speaks real HTTP and has real faults."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import pytest
 from resonate_fleet.chaos.cluster import ClusterRefused
 from resonate_fleet.chaos.kubernetes import KubernetesPlace
 from resonate_fleet.chaos.place import Member, PlaceFailed
-from resonate_fleet.chaos.pods import Pods
+from resonate_fleet.chaos.pod_strikes import FILL, PodStrikes
+from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.contract import kubernetes
 from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Plan, Promises, RunFolder
@@ -164,6 +166,77 @@ async def test_with_the_chaos_role_alone_the_fleet_is_taken_as_it_is(
     with pytest.raises(PlaceFailed, match="WORKER_SLOTS=4, not 1"):
         async with on(api, tmp_path, plan(slots=1)):
             pass
+
+
+async def test_filling_memory_ends_with_the_container_that_was_killed(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def exec_in(_: PodStrikes, pod: Pod, *command: str) -> asyncio.subprocess.Process:
+        asked.append((pod.name, *command))
+        api.pods[pod.name]["status"]["containerStatuses"] = [{"restartCount": 1}]
+        api.happen("MODIFIED", api.pods[pod.name])
+        return await asyncio.create_subprocess_exec("sleep", "60")
+
+    monkeypatch.setattr(PodStrikes, "_exec", exec_in)
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[0]
+        answer = await scene.place.strike("out-of-memory", await scene.member(victim))
+    assert answer == f"memory of pod {victim} filled"
+    assert asked == [(victim, "python", "-IS", "-c", FILL)]
+
+
+async def test_a_memory_limit_that_is_not_enforced_is_told(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def exec_in(*_: object) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec("true")
+
+    monkeypatch.setattr(PodStrikes, "_exec", exec_in)
+    monkeypatch.setattr("resonate_fleet.chaos.pod_strikes.DEAD_SECONDS", 0.3)
+    async with on(api, tmp_path) as scene:
+        victim = api.of("worker")[0]
+        with pytest.raises(PlaceFailed, match=r"want of memory: not within 0\.3 s"):
+            await scene.place.strike("out-of-memory", await scene.member(victim))
+
+
+async def test_the_end_waits_for_the_rollout_that_it_began(api: ApiServer, tmp_path: Path) -> None:
+    """What a leaving pod still says belongs to this run, not to the next."""
+    async with serving(api) as url:
+        place = KubernetesPlace(NAMESPACE, access=Access(url), url="http://127.0.0.1:1")
+        await place.start(plan(members=5), RunFolder(tmp_path))
+        leaving = api.of("worker")[0]
+        api.linger = True
+        ending = asyncio.create_task(place.stop())
+        await wait_until(
+            lambda: api.deployments["worker"]["spec"]["replicas"] == 3, 5, "the fleet put back"
+        )
+        await wait_until(lambda: leaving in api.leaving(), 5, "the first pod to leave")
+        assert not ending.done()
+        api.say(leaving, action="member.left", who=f"{leaving}-abcdef")
+        for pod in api.leaving():
+            api.happen("DELETED", api.pods.pop(pod))
+        await ending
+        assert b"member.left" in (tmp_path / f"journal/{leaving}.jsonl").read_bytes()
+
+
+async def test_a_run_begins_when_nobody_is_leaving(api: ApiServer, tmp_path: Path) -> None:
+    old = api.add_pod("worker", "worker-old")
+    api.pods[old]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    async with serving(api) as url:
+        place = KubernetesPlace(NAMESPACE, access=Access(url), url="http://127.0.0.1:1")
+        starting = asyncio.create_task(place.start(plan(), RunFolder(tmp_path)))
+        try:
+            await wait_until(
+                lambda: api.deployments["worker"]["metadata"]["generation"] > 1, 5, "the change"
+            )
+            assert old in api.pods
+            assert not starting.done()
+            api.happen("DELETED", api.pods.pop(old))
+            await starting
+        finally:
+            await place.stop()
 
 
 async def test_scaling_waits_for_ready_pods(api: ApiServer, tmp_path: Path) -> None:

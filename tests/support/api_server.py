@@ -25,6 +25,7 @@ class ApiServer:
         self.logs: dict[str, list[bytes]] = {}
         self.events: list[Object] = []
         self.requests: list[tuple[str, str]] = []
+        self.logins: list[str] = []
         self._moved = asyncio.Event()
         self._number = 0
         #: Faults: answers to give before the true one, by verb ("DELETE", "evict", "PATCH", "GET").
@@ -33,6 +34,8 @@ class ApiServer:
         self.break_watch_after = 10**9
         self.too_old_below = 0
         self.silent = False
+        #: Pods that a Deployment no longer wants go on leaving until the test removes them.
+        self.linger = False
 
     # What the cluster holds.
 
@@ -80,7 +83,14 @@ class ApiServer:
 
     def of(self, app: str) -> list[str]:
         key = "app.kubernetes.io/name"
-        return [n for n, pod in self.pods.items() if pod["metadata"]["labels"][key] == app]
+        staying = self.pods.keys() - self.leaving()
+        return [n for n in self.pods if n in staying and self._label(n, key) == app]
+
+    def leaving(self) -> list[str]:
+        return [n for n, pod in self.pods.items() if "deletionTimestamp" in pod["metadata"]]
+
+    def _label(self, name: str, key: str) -> str:
+        return str(self.pods[name]["metadata"]["labels"][key])
 
     def happen(self, kind: str, pod: Object) -> None:
         self.version += 1
@@ -95,9 +105,16 @@ class ApiServer:
             self.add_pod(app)
         surplus = sorted(self.of(app), key=self.cost)[: max(0, len(self.of(app)) - wanted)]
         for name in surplus:
-            self.happen("DELETED", self.pods.pop(name))
+            self._retire(name)
         counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), wanted)
         one["status"] = {"observedGeneration": one["metadata"]["generation"], **counts}
+
+    def _retire(self, name: str) -> None:
+        if self.linger:
+            self.pods[name]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            self.happen("MODIFIED", self.pods[name])
+        else:
+            self.happen("DELETED", self.pods.pop(name))
 
     def cost(self, name: str) -> int:
         notes = self.pods[name]["metadata"].get("annotations") or {}
@@ -124,6 +141,7 @@ class ApiServer:
     async def _faults(self, request: web.Request, handler: Any) -> web.StreamResponse:
         verb = "evict" if request.path.endswith("/eviction") else request.method
         self.requests.append((verb, request.path))
+        self.logins.append(request.headers.get("Authorization", ""))
         if self.silent:
             await asyncio.sleep(3600)
         if verb in self.forbidden or f"{verb} {request.path.split('/')[5]}" in self.forbidden:
@@ -204,7 +222,7 @@ class ApiServer:
         one["metadata"]["generation"] += 1
         if one["spec"]["template"] != template:  # a new template replaces every pod
             for pod in self.of(name):
-                self.happen("DELETED", self.pods.pop(pod))
+                self._retire(pod)
         self._reconcile(name)
         return web.json_response(one)
 

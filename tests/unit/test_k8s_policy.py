@@ -264,6 +264,31 @@ def test_the_scenario_in_the_cluster_asks_only_for_what_its_role_allows(tree: Tr
     assert scenario["fleet"]["lease"] == float(settings["WORKER_LEASE"])
 
 
+@pytest.mark.parametrize("order", [("auth", "chaos"), ("chaos", "auth")])
+def test_chaos_has_a_token_where_the_server_asks_for_one(
+    tree: Tree, order: tuple[str, str]
+) -> None:
+    objects = tree.with_components(*order)
+    container = find(objects, "Job", "chaos")["spec"]["template"]["spec"]["containers"][0]
+    (token,) = [one for one in container["env"] if one["name"] == "RESONATE_TOKEN"]
+    reference = token["valueFrom"]["secretKeyRef"]
+    assert reference["optional"] is True, "without `auth` there is none"
+    secrets = {one["metadata"]["name"]: one for one in objects if one["kind"] == "Secret"}
+    assert reference["key"] in secrets[reference["name"]]["data"]
+
+
+def test_chaos_strikes_in_its_own_namespace(tree: Tree) -> None:
+    job = find(tree.with_components("chaos"), "Job", "chaos")["spec"]["template"]["spec"]
+    assert "--namespace" not in job["containers"][0]["args"]
+
+
+def test_no_volume_is_walked_through_at_each_start(objects: list[Object]) -> None:
+    for where, template in pod_specs(objects):
+        context = template["spec"]["securityContext"]
+        if "fsGroup" in context:
+            assert context["fsGroupChangePolicy"] == "OnRootMismatch", where
+
+
 def test_applying_chaos_strikes_nothing(tree: Tree) -> None:
     assert find(tree.with_components("chaos"), "Job", "chaos")["spec"]["suspend"] is True
 
