@@ -13,13 +13,13 @@ import msgspec
 
 from resonate_fleet.contract.wire import (
     Promise,
-    Refused,
+    Raw,
     Reply,
     Task,
     Unreachable,
+    accepted,
     encode_value,
     envelope,
-    parse,
 )
 
 
@@ -53,8 +53,8 @@ class BlockingWire:
             connection, self._connection = self._connection, None
             connection.close()
 
-    def post(self, body: bytes) -> bytes:
-        """Send an encoded request and return the encoded reply, whatever its status.
+    def post(self, body: bytes) -> Raw:
+        """Send an encoded request and return the answer, whatever its status.
 
         Raises:
             Unreachable: there was no answer.
@@ -68,7 +68,7 @@ class BlockingWire:
                 raise Unreachable(self.url, _cause(error)) from None
         return self.post(body)
 
-    def _exchange(self, body: bytes) -> bytes:
+    def _exchange(self, body: bytes) -> Raw:
         if self._connection is None:
             kind = HTTPSConnection if self._secure else HTTPConnection
             self._connection = kind(self._host, timeout=self.timeout)
@@ -76,7 +76,8 @@ class BlockingWire:
         if self._connection.sock is not None:
             self._connection.sock.settimeout(self.timeout)
         self._connection.request("POST", self._path, body, self._headers)
-        return self._connection.getresponse().read()
+        answer = self._connection.getresponse()
+        return Raw(answer.status, answer.read(), answer.headers.get("Date", ""))
 
     def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
         """Send one request.
@@ -87,14 +88,8 @@ class BlockingWire:
             Unreachable: there was no answer, or none of this protocol.
             Refused: any other status.
         """
-        body = self.post(msgspec.json.encode(envelope(kind, data, self._token)))
-        try:
-            reply = parse(body)
-        except ValueError as error:
-            raise Unreachable(self.url, str(error)) from None
-        if not reply.ok and reply.status not in accept:
-            raise Refused(reply)
-        return reply
+        raw = self.post(msgspec.json.encode(envelope(kind, data, self._token)))
+        return accepted(self.url, raw, accept)
 
     def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""

@@ -7,7 +7,10 @@ jobs a second. A general client (aiohttp 3) spends several times the processor t
 import asyncio
 import ssl
 import time
+from typing import cast
 from urllib.parse import urlsplit
+
+from resonate_fleet.contract.wire import Raw
 
 #: Seconds after which an unused connection is not used again: servers close idle ones.
 KEPT = 30.0
@@ -22,15 +25,15 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._answer: asyncio.Future[bytes] | None = None
+        self._answer: asyncio.Future[Raw] | None = None
         self._head: _Head | None = None
         self._transport: asyncio.Transport | None = None
         self.usable = True
         self.last_used = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
-        self._transport = transport
+        # It is a stream; uvloop's are no instances of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.usable = False
@@ -49,8 +52,8 @@ class _Connection(asyncio.Protocol):
             self._fail(Broken(f"not HTTP: {error}"))
             self.close()
 
-    def send(self, request: bytes) -> asyncio.Future[bytes]:
-        """Send a whole request; the future gets the body of its answer."""
+    def send(self, request: bytes) -> asyncio.Future[Raw]:
+        """Send a whole request; the future gets its answer."""
         assert self._transport is not None  # noqa: S101 - connected before use
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -82,8 +85,8 @@ class _Connection(asyncio.Protocol):
         if head is not None and head.closes:
             self.close()
         answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            answer.set_result(body)
+        if answer is not None and not answer.done() and head is not None:
+            answer.set_result(Raw(head.status, body, head.date))
 
     def _fail(self, error: Exception) -> None:
         answer, self._answer = self._answer, None
@@ -102,11 +105,12 @@ class _Head:
         first, *lines = raw.split(b"\r\n")
         version, status = first.split(b" ", 2)[:2]
         self.status = int(status)
-        fields = dict(line.lower().split(b":", 1) for line in lines)
+        fields = dict(_field(line) for line in lines)
         length = fields.get(b"content-length")
         self.length = int(length) if length is not None else None
-        self.chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
-        self.closes = version == b"HTTP/1.0" or b"close" in fields.get(b"connection", b"")
+        self.chunked = b"chunked" in fields.get(b"transfer-encoding", b"").lower()
+        self.date = fields.get(b"date", b"").strip().decode("latin-1")
+        self.closes = version == b"HTTP/1.0" or b"close" in fields.get(b"connection", b"").lower()
 
     def body(self, buffer: bytearray) -> bytes | None:
         """Return the body if all of it is in `buffer`."""
@@ -115,6 +119,11 @@ class _Head:
         if self.length is None or len(buffer) < self.length:
             return None
         return bytes(buffer[: self.length])
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, value = line.split(b":", 1)
+    return name.lower(), value
 
 
 def _dechunked(buffer: bytearray) -> bytes | None:
@@ -162,8 +171,8 @@ class Poster:
         self._idle.clear()
         self._all.clear()
 
-    async def post(self, body: bytes) -> bytes:
-        """Return the body of the answer, whatever its status.
+    async def post(self, body: bytes) -> Raw:
+        """Return the answer, whatever its status.
 
         Raises:
             TimeoutError: there was none in time.
@@ -208,6 +217,6 @@ class Poster:
         return connection
 
 
-def _expire(answer: asyncio.Future[bytes]) -> None:
+def _expire(answer: asyncio.Future[Raw]) -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())

@@ -7,10 +7,11 @@ shape, the outcome in `head.status`; the HTTP status repeats it (server v0.9.8, 
 import base64
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
+from resonate_fleet.contract import token as tokens
 from resonate_fleet.contract.words import PROTOCOL
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         return 200 <= self.status < 400
 
 
+class Raw(NamedTuple):
+    """An answer of HTTP as it came. `date` is the header of that name, or empty."""
+
+    status: int
+    body: bytes
+    date: str = ""
+
+
 class Unreachable(Exception):  # noqa: N818 - a state of the world that callers ride out
     """No answer: refused, reset, or not in time. Whether the request took effect is unknown."""
 
@@ -101,6 +110,24 @@ class Refused(Exception):  # noqa: N818 - the server's considered answer
         self.reply = reply
 
 
+#: Statuses of HTTP that pass by themselves: a server or a proxy that is busy or starts.
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+
+class Foreign(Exception):  # noqa: N818 - a state of the world
+    """An answer that is none of the protocol: a proxy's page, or HTTP's own refusal.
+
+    `passing`: asking again makes sense. A page with status 200 may be anything and counts as one.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        words = " ".join(text.split())[:200]
+        super().__init__(f"HTTP {status}, not the protocol: {words!r}")
+        self.status = status
+        self.text = words
+        self.passing = status < 300 or status in PASSING
+
+
 def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> dict[str, Any]:
     """Return a request as it goes over the wire.
 
@@ -108,22 +135,40 @@ def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> di
     counts for streams only (v0.9.8, `src/auth.rs`).
     """
     head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
-    if token:
-        head["auth"] = token
+    if sent := tokens.current(token):
+        head["auth"] = sent
     return {"kind": kind, "head": head, "data": dict(data)}
 
 
-def parse(body: bytes | str) -> Reply:
+def parse(raw: Raw) -> Reply:
     """Read a reply.
 
     Raises:
-        ValueError: the body is not a reply of this protocol.
+        Foreign: the body is not a reply of this protocol.
     """
     try:
-        raw = msgspec.json.decode(body)
-        return Reply(kind=raw["kind"], status=raw["head"]["status"], data=raw["data"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a reply of the protocol: {error!r}") from None
+        read = msgspec.json.decode(raw.body)
+        return Reply(kind=read["kind"], status=read["head"]["status"], data=read["data"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        raise Foreign(raw.status, raw.body.decode("utf-8", "replace")) from None
+
+
+def accepted(url: str, raw: Raw, accept: tuple[int, ...]) -> Reply:
+    """Return the reply in `raw` where its status is below 400 or in `accept`.
+
+    Raises:
+        Unreachable: it is not of this protocol, and asking again makes sense.
+        Refused: any other status.
+    """
+    try:
+        reply = parse(raw)
+    except Foreign as foreign:
+        if foreign.passing:
+            raise Unreachable(url, str(foreign)) from None
+        raise Refused(Reply(kind="HTTP", status=foreign.status, data=foreign.text)) from None
+    if not reply.ok and reply.status not in accept:
+        raise Refused(reply)
+    return reply
 
 
 class Wire:
@@ -150,8 +195,8 @@ class Wire:
             poster, self._poster = self._poster, None
             poster.close()
 
-    async def post(self, body: str | bytes) -> bytes:
-        """Send an encoded request and return the encoded reply, whatever its status.
+    async def post(self, body: str | bytes) -> Raw:
+        """Send an encoded request and return the answer, whatever its status.
 
         Raises:
             Unreachable: there was no answer.
@@ -178,14 +223,8 @@ class Wire:
             Unreachable: there was no answer, or none of this protocol.
             Refused: any other status.
         """
-        body = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
-        try:
-            reply = parse(body)
-        except ValueError as error:
-            raise Unreachable(self.url, str(error)) from None
-        if not reply.ok and reply.status not in accept:
-            raise Refused(reply)
-        return reply
+        raw = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
+        return accepted(self.url, raw, accept)
 
     # One method a request that more than one room makes.
 

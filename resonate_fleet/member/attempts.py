@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from resonate_fleet.member.threads import Run
 
+#: Attempts after which a job that none can bring to an end is rejected with the reason.
+ENOUGH = 3
+
 
 @dataclass(eq=False)
 class Attempt:
@@ -33,10 +36,15 @@ class Attempt:
     #: Tasks of the event loop and threads in which the attempt runs.
     tasks: set[asyncio.Task[object]] = field(default_factory=set)
     runs: set[Run] = field(default_factory=set)
-    #: What the function last raised.
+    #: What the function last raised: type and text, the same with its place, its traceback.
+    raised: str = ""
     error: str = ""
-    #: What the server last refused in it.
+    traceback: str = ""
+    #: Why the SDK cannot go on with it, and whether another attempt would meet the same.
     trouble: str = ""
+    hopeless: bool = False
+    #: Its body has been told to end.
+    stopping: bool = False
     #: A write that ends the attempt is on its way.
     writing: bool = False
     #: The function can wait durably: later claims may be resumes.
@@ -49,12 +57,18 @@ class Attempt:
     def seconds(self) -> float:
         return time.monotonic() - self.began
 
+    @property
+    def is_hopeless(self) -> bool:
+        """The SDK gives it up, enough others did, and the next one would."""
+        return self.known and self.hopeless and self.version >= ENOUGH
+
     def stop(self) -> None:
         """Stop the body. To be called on the event loop.
 
         A coroutine is cancelled where it waits; a thread gets an exception as soon as it runs
         Python code again (a call that blocks in C, like `time.sleep`, ends first).
         """
+        self.stopping = True
         for run in list(self.runs):
             run.stop()
         for task in list(self.tasks):

@@ -4,19 +4,25 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
-from resonate.codec import enc_hook
 from resonate.context import Context
-from resonate.error import ResonateError
+from resonate.durable import DurableFunction
+from resonate.error import PlatformError, SerializationError, Suspended
 
 from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.failures import (
+    EscapedError,
+    carriable,
+    line_of,
+    text_of,
+    traceback_of,
+)
 from resonate_fleet.member.threads import Run, Stopped, Threads
+from resonate_fleet.member.values import UnwritableError, check_writable
 
 Function = Callable[..., Any]
 #: Told that a step (a child run by `ctx.run`) begins in an attempt.
@@ -26,12 +32,8 @@ Over = Callable[[str], None]
 log = structlog.get_logger()
 
 
-class UnwritableError(ResonateError):
-    """A function returned what JSON cannot hold. Final: a retry would return the same."""
-
-
-class ExitedError(Exception):
-    """A function called `sys.exit` or the like."""
+#: What the SDK and this member raise through a function to end it.
+SIGNALS = (Suspended, PlatformError, Stopped)
 
 
 class Bodies:
@@ -76,20 +78,19 @@ class Bodies:
             self._enter(attempt, ctx)
             call = functools.partial(fn, MemberContext.of(ctx, self), *args, **kwargs)
             try:
-                result = call() if on_loop else await self._on_thread(attempt, call)
+                result = call() if on_loop else await self._on_thread(attempt, _contained(call))
                 if inspect.isawaitable(result):
                     result = await result
                 elif ctx.info.id == attempt.task:
                     await self._is_over(attempt)
-                return _writable(result, ctx.info.func_name)
-            except (SystemExit, KeyboardInterrupt) as error:
-                # Of its own free will, in the function: the member goes on, the job has failed.
-                attempt.error = f"the function tried to end the process: {error!r}"
-                raise ExitedError(attempt.error) from None
-            except Exception as error:
-                attempt.error = _told(error)
-                log.debug("function.raised", exc_info=True)
+                _check_result(result, ctx, attempt, body)
+            except SIGNALS:
                 raise
+            except BaseException as error:
+                if attempt.stopping and not isinstance(error, Exception):
+                    raise  # cancelled: the lease is gone or handed back
+                raise _failed(attempt, ctx, error) from error
+            return result
 
         body.__dict__["__signature__"] = _signature(fn)
         return body
@@ -141,7 +142,13 @@ class MemberContext(Context):
 
     def rpc(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Dispatch to a group; `fn` is a registered function or a name."""
+        check_writable([args, kwargs], "the call of another function was given")
         return super().rpc(fn if isinstance(fn, str) else self.bodies.wrap(fn), *args, **kwargs)
+
+    def detached(self, fn: str, *args: Any, **kwargs: Any) -> Any:
+        """Dispatch to a group and do not wait for it."""
+        check_writable([args, kwargs], "the call of another function was given")
+        return super().detached(fn, *args, **kwargs)
 
 
 def is_async(fn: Function) -> bool:
@@ -178,20 +185,61 @@ def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
 
 
-def _told(error: Exception) -> str:
-    """Return an error in one line: its type, its text, and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+def _contained(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Keep what no future carries, or what would end the event loop, within a thread."""
+
+    def contained() -> Any:
+        try:
+            return call()
+        except SIGNALS:
+            raise
+        except StopIteration as error:
+            raise EscapedError(_escaped(error)) from error
+        except Exception:
+            raise
+        except BaseException as error:
+            raise EscapedError(_escaped(error)) from error
+
+    return contained
 
 
-def _writable(result: Any, function: str) -> Any:
-    """Return `result`, or raise here, inside of the attempt, where the SDK would only release.
+def _escaped(error: BaseException) -> str:
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return f"the function tried to end the process: {error!r}"
+    return f"the function raised what must not leave it: {text_of(error)}"
 
-    SDK 0.8.1 releases a job whose result cannot be encoded, and it would run forever.
+
+def _failed(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
+    """Note that a function has failed; return the error that the SDK is to see."""
+    if isinstance(raised, asyncio.CancelledError) and (task := asyncio.current_task()) is not None:
+        while task.uncancel():
+            pass  # the function cancelled itself: the job goes on to its end all the same
+    error = raised if isinstance(raised, Exception) else EscapedError(_escaped(raised))
+    if attempt.raised != text_of(error):  # else a step's own error, on its way through its parent
+        own = error.__cause__ if isinstance(error, EscapedError) and error.__cause__ else raised
+        attempt.error, attempt.traceback = line_of(error), traceback_of(own)
+        if not attempt.raised:
+            log.warning(
+                "function.raised",
+                promise=ctx.info.id,
+                function=ctx.info.func_name,
+                exception=attempt.traceback,
+            )
+        attempt.raised = text_of(error)
+    return carriable(error)
+
+
+def _check_result(result: Any, ctx: Context, attempt: Attempt, body: Function) -> None:
+    """Refuse what the SDK could not store, or not read back into what the step declares.
+
+    The SDK finds out when it has stored the step's result, and would release the job without end.
     """
+    encoded = check_writable(result, f"{ctx.info.func_name} returned")
+    if ctx.info.id == attempt.task:
+        return
     try:
-        msgspec.json.encode(result, enc_hook=enc_hook)
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
-        raise UnwritableError(f"{function} returned what JSON cannot hold: {error}") from None
-    return result
+        DurableFunction(body).coerce_result(msgspec.json.decode(encoded))
+    except SerializationError as error:
+        raise UnwritableError(
+            f"{ctx.info.func_name} returned what it does not declare: {error.error}"
+        ) from None

@@ -6,16 +6,29 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 from resonate.error import ConnectorError
 
-from resonate_fleet.contract.wire import Refused, Reply, Unreachable, Wire, parse
-from resonate_fleet.member.requests import Answer
+from resonate_fleet.contract import token as tokens
+from resonate_fleet.contract.wire import Foreign, Refused, Reply, Unreachable, Wire, parse
+from resonate_fleet.member.health import Health
+from resonate_fleet.member.requests import Answer, Request
 
 #: Seconds between two tries of a request: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 #: Seconds for which a request is repeated that the server answers with a failure of its own.
 PATIENCE = 30.0
+#: The same where the answer refuses the sender, or comes from somebody else: for claims and the
+#: like, and for a write that carries the work of a body. The lease bounds the latter anyway.
+REFUSED_PATIENCE, WRITE_PATIENCE = 3.0, 120.0
+#: Statuses that refuse the sender and not the request: a token that has expired, say.
+SENDER = (401, 403)
+#: The status of a request that is larger than the server, or a proxy before it, takes.
+TOO_LARGE = 413
+#: Bytes of a request that the server takes (v0.9.8: axum's own limit). It ends the connection
+#: while a larger one is still being sent, so that its answer may be lost.
+LIMIT = 2 * 1024 * 1024
 log = structlog.get_logger()
 
 
@@ -24,39 +37,80 @@ class Channel:
 
     The SDK's own connection keeps aiohttp's total timeout of five minutes, gives up on a request
     whose answer timed out (`TimeoutError` is not among what it retries), and pauses for up to a
-    minute. Here pauses are a second at most.
+    minute. Here pauses are a second at most. The token is read anew for each try.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, health: Health | None = None, token: str | None = None) -> None:
         self._wire = wire
+        self._health = health or Health()
+        self._token = token
         self._closed = False
 
     def close(self) -> None:
         self._closed = True
 
-    async def exchange(self, body: str, wanted: Callable[[], bool] = lambda: True) -> Answer:
+    async def exchange(
+        self,
+        request: Request,
+        body: str,
+        wanted: Callable[[], bool] = lambda: True,
+        refused_patience: float = REFUSED_PATIENCE,
+    ) -> Answer:
         """Send an encoded request while it is `wanted`.
+
+        An answer that is not the protocol's comes back as a reply with its status.
 
         Raises:
             ConnectorError: closed, or no longer wanted, before there was an answer.
         """
-        pause, repeated, patience = FIRST_PAUSE, False, time.monotonic() + PATIENCE
+        if len(body) > LIMIT:
+            return _foreign(request, TOO_LARGE, f"more than {LIMIT // 1024**2} MiB", repeated=False)
+        began, pause, repeated = time.monotonic(), FIRST_PAUSE, False
         while not self._closed and wanted():
-            try:
-                raw = await self._wire.post(body)
-                reply = parse(raw)
-                if reply.status < 500 or time.monotonic() > patience:
-                    return Answer(reply, raw.decode(), repeated)
-                why = f"{reply.kind}: {reply.status} {reply.data}"
-            except Unreachable as error:
-                why = error.cause
-            except ValueError as error:  # a proxy's page, say
-                why = str(error)
-            log.debug("request.retried", why=why, pause=pause)
+            answer = await self._try(request, body, repeated=repeated)
+            if not isinstance(answer, Answer):
+                why, patience = answer, float("inf")
+            elif answer.final:
+                return answer
+            else:
+                why = f"{answer.reply.status} {answer.reply.data}"
+                patience = PATIENCE if answer.reply.status >= 500 else refused_patience
+            if time.monotonic() - began >= patience and isinstance(answer, Answer):
+                return answer
+            log.debug("request.retried", kind=request.kind, why=why, pause=pause)
             repeated = True
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, LONGEST_PAUSE)
         raise ConnectorError(RuntimeError("no longer wanted: the lease is gone or the member ends"))
+
+    async def _try(self, request: Request, body: str, *, repeated: bool) -> Answer | str:
+        """Return an answer, or why there was none."""
+        try:
+            raw = await self._wire.post(self._signed(body))
+            reply = parse(raw)
+        except Unreachable as error:
+            self._health.silent(error.cause)
+            return error.cause
+        except Foreign as foreign:
+            if foreign.passing:
+                self._health.silent(str(foreign))
+                return str(foreign)
+            if foreign.status != TOO_LARGE:
+                self._health.refused(foreign.status, str(foreign))
+            return _foreign(request, foreign.status, foreign.text, repeated=repeated)
+        if reply.status in SENDER:
+            self._health.refused(reply.status, f"{reply.kind}: {reply.status} {reply.data}")
+        else:
+            self._health.answered()
+        final = reply.status < 500 and reply.status not in SENDER
+        return Answer(reply, raw.body.decode(), repeated, final)
+
+    def _signed(self, body: str) -> str:
+        """Put the token into the head of a request of the SDK, which has none."""
+        token = tokens.current(self._token)
+        if not token:
+            return body
+        return body.replace('"head":{', f'"head":{{"auth":{_json(token)},', 1)
 
     async def ask(self, kind: str, id: str, **more: Any) -> Reply | None:
         """Send a request of the member's own; None when the channel is closed first."""
@@ -75,3 +129,13 @@ class Channel:
         """Return a task as the server shows it, None where there is none."""
         reply = await self.ask("task.get", id)
         return dict(reply.data["task"]) if reply is not None and reply.ok else None
+
+
+def _foreign(request: Request, status: int, text: str, *, repeated: bool) -> Answer:
+    """Return what somebody else answered in the shape of a reply."""
+    reply = Reply(kind=request.kind, status=status, data=text)
+    return Answer(reply, request.reply(status, text), repeated, status == TOO_LARGE)
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()

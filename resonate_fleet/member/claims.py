@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import Call, call_of
+from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.wire import Promise, Reply
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.member.attempts import Attempt, Table, current
@@ -75,7 +75,7 @@ class Claims:
         self._follow(request)
         self.pending += 1
         try:
-            answer = await self._channel.exchange(body)
+            answer = await self._channel.exchange(request, body)
             if answer.reply.status != 200:
                 await self._refused(request, answer)
             elif not await self._granted(request, answer.reply):
@@ -129,7 +129,13 @@ class Claims:
             self._ledger.handed_back(attempt)
 
     def _attempt(self, task: str, version: int, promise: Promise) -> Attempt:
-        call = call_of(promise) or Call(func="")
+        call = call_of(promise)
+        if call is None:
+            why = "the job's call cannot be read: it is not what an SDK writes"
+            return Attempt(
+                job=root_of(task), task=task, version=version, function="", trouble=why,
+                hopeless=True, tags=promise.tags,
+            )  # fmt: skip
         return Attempt(
             job=root_of(task),
             task=task,

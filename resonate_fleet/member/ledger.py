@@ -1,6 +1,9 @@
 """Where the member's events are told: each one once, to journal, metrics and traces."""
 
 import time
+from importlib import metadata
+
+import structlog
 
 from resonate_fleet.contract.journal import (
     Claimed,
@@ -15,10 +18,12 @@ from resonate_fleet.contract.journal import (
     StepEnded,
 )
 from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.tracing import Traces
 
 INFO, WARNING, ERROR = 20, 30, 40
+log = structlog.get_logger()
 
 
 class Ledger:
@@ -32,6 +37,7 @@ class Ledger:
         self.metrics = metrics
         self.traces = traces or Traces()
         self.totals: dict[str, int] = {}
+        self._unfit_told = False
 
     def claimed(self, attempt: Attempt, waited: float) -> None:
         """Tell of a granted lease; to be called in the context that the attempt runs in."""
@@ -86,11 +92,24 @@ class Ledger:
         """Tell of a result that came after its lease had gone."""
         self.metrics.late()
 
+    def unfit(self, attempt: Attempt, why: str) -> None:
+        """Tell once that the server refuses what the SDK asks of it."""
+        self.metrics.count("writes_refused")
+        if not self._unfit_told:
+            self._unfit_told = True
+            log.error(
+                "server.unfit",
+                job=attempt.job,
+                why=why,
+                sdk=metadata.version("resonate-sdk"),
+                then="this SDK and this server may not fit; such jobs end as rejected",
+            )
+
     def retried(self, attempt: Attempt, error: BaseException, delay: float) -> None:
         self.metrics.retried(attempt)
-        self.traces.retried(attempt, _shown(error))
+        self.traces.retried(attempt, text_of(error))
         self.journal.write(
-            Retried(job=attempt.job, function=attempt.function, error=_shown(error), delay=delay),
+            Retried(job=attempt.job, function=attempt.function, error=text_of(error), delay=delay),
             WARNING,
         )
 
@@ -114,7 +133,3 @@ class Ledger:
 
     def server_back(self, seconds: float) -> None:
         self.journal.write(ServerBack(seconds=round(seconds, 3)))
-
-
-def _shown(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

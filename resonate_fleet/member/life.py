@@ -25,7 +25,7 @@ def live(signals: "queue.SimpleQueue[str]") -> int:
         return _refuse(*bad.lines)
     name = name_of(settings)
     logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
-    sdk.quiet()
+    sdk.listen()
     log = structlog.get_logger()
     log.info("settings", **effective(settings))
     functions = registry.Registry()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 import structlog
+from resonate.error import ConnectorError
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
@@ -21,14 +22,16 @@ from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.drain import Doors, Drain
+from resonate_fleet.member.health import Health
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Heart
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.network import Network
 from resonate_fleet.member.presence import Presence
-from resonate_fleet.member.probes import Probes, Pulse
+from resonate_fleet.member.probes import CHECK, RECENT, Probes, Pulse
 from resonate_fleet.member.registry import Registry
+from resonate_fleet.member.requests import nobody
 from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.stream import Stream
@@ -70,7 +73,8 @@ class Member:
         self._intake = Intake(
             self._wire, self._stream, settings.group, name, settings.slots, self._metrics.count
         )
-        self._channel = Channel(self._wire)
+        self._health = Health(lambda status: self._metrics.count("requests_refused", status))
+        self._channel = Channel(self._wire, self._health, settings.token)
         writes = Writes(
             self._channel, self._table, self._ledger, self._intake.avoid, self._intake.ending
         )
@@ -90,10 +94,15 @@ class Member:
         self._heart = self._new_heart()
         self._pulse = Pulse()
         self._probes = Probes(
-            self._pulse, self._heart, settings.liveness, lambda: self._stream.connected
+            self._pulse,
+            self._heart,
+            settings.liveness,
+            lambda: self._stream.connected,
+            self._health,
         )
         self._presence = self._new_presence()
         self._stopped = asyncio.Event()
+        self._was_ready = False
         self._show()
 
     async def run(self) -> None:
@@ -110,8 +119,8 @@ class Member:
             self._tell_start(served.port)
             stack.enter_context(self._heart)
             stack.enter_context(self._presence)
-            pulse = asyncio.create_task(self._pulse.run())
-            stack.callback(pulse.cancel)
+            for task in (self._pulse.run(), self._check_server()):
+                stack.callback(asyncio.create_task(task).cancel)
             self._resonate.start()
             self._new_drain().start()
             await self._stopped.wait()
@@ -137,7 +146,7 @@ class Member:
     def _new_stream(self) -> Stream:
         def back(seconds: float | None) -> None:
             if seconds is None:
-                self._journal.write(MemberReady())
+                self._ready()
             else:
                 self._ledger.server_back(seconds)
 
@@ -186,6 +195,22 @@ class Member:
             self._ledger.lost(attempt, why)
             self._ledger.ended(attempt, "lost")
             self._on_loop(attempt.stop)
+
+    def _ready(self) -> None:
+        """Say once that work can be done."""
+        if not self._was_ready:
+            self._was_ready = True
+            self._journal.write(MemberReady())
+
+    async def _check_server(self) -> None:
+        """Ask the server something cheap, once and again while its stream is not open."""
+        while True:
+            if not self._stream.connected:
+                with suppress(ConnectorError):
+                    await self._channel.exchange(*nobody())
+            if self._health.takes(RECENT) and not self._health.failing:
+                self._ready()
+            await asyncio.sleep(CHECK)
 
     def _close_intake(self) -> None:
         """Close the intake before the next step; a blocked loop does it when it can."""

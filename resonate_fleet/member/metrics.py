@@ -91,6 +91,22 @@ INSTRUMENTS = (
         "counter",
         "Results that came after their lease had gone and were refused.",
     ),
+    Instrument(
+        _W + "result_bytes",
+        "histogram",
+        "Size of the request that ended a job; the server takes 2 MiB.",
+        ("function",),
+        (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 2_097_152),
+    ),
+    Instrument(
+        _W + "requests_refused",
+        "counter",
+        "Answers that refuse the sender, or are none of the server's protocol, by HTTP status.",
+        ("status",),
+    ),
+    Instrument(
+        _W + "writes_refused", "counter", "Writes of jobs that the server will never take (400)."
+    ),
     Instrument(_W + "retries", "counter", "Runs of a function that raised before.", ("function",)),
     Instrument(_W + "loop_lag_seconds", "gauge", "How late the event loop is now."),
     Instrument(_W + "stream_connected", "gauge", "1 while hints can arrive, else 0."),
@@ -173,6 +189,10 @@ class Metrics:
         # Of a function that waits durably each settled wait explains one claim before this one.
         if attempt.suspends and attempt.version - 1 > attempt.waits:
             self.count("reclaims", function)
+
+    def written(self, attempt: Attempt, size: int) -> None:
+        """Note the size of the request that ended a job."""
+        self._made["result_bytes"].labels(self._function(attempt)).observe(size)
 
     def lost(self, why: str) -> None:
         self.count("leases_lost", why)

@@ -32,4 +32,4 @@ class Network:
             return await self._claims.send(request, req)
         if request.kind in FENCED:
             return await self._writes.send(request, req)
-        return (await self._channel.exchange(req)).body
+        return (await self._channel.exchange(request, req)).body

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from resonate_fleet.contract.pages import Handler, Page
+from resonate_fleet.member.health import Health
 from resonate_fleet.member.leases import Heart
 
 #: Seconds between two ticks of the loop.
 TICK = 0.2
+#: Seconds between two checks of a server whose stream is not open, and for which one counts.
+CHECK, RECENT = 1.0, 3.0
 #: Seconds that the heart's thread may be late, its longest wait for answers included.
 HEART_LATE = 60.0
 
@@ -37,15 +40,24 @@ class Probes:
 
     Liveness asks whether this process can still do its work: its loop turns and its heart beats.
     A blocking job does not matter (it has its thread), nor does the server's absence or a drain.
+
+    Readiness asks whether work can be done: the stream is open, or the server takes requests all
+    the same (a proxy that buffers holds the stream's first bytes back while nothing is sent).
     """
 
     def __init__(
-        self, pulse: Pulse, heart: Heart, liveness: float, connected: Callable[[], bool]
+        self,
+        pulse: Pulse,
+        heart: Heart,
+        liveness: float,
+        connected: Callable[[], bool],
+        health: Health,
     ) -> None:
         self._pulse = pulse
         self._heart = heart
         self._liveness = liveness
         self._connected = connected
+        self._health = health
         self.draining = False
 
     def drain(self) -> None:
@@ -65,7 +77,9 @@ class Probes:
         found = []
         if self.draining:
             found.append("draining")
-        if not self._connected():
+        if self._health.failing:
+            found.append(f"the server takes no requests: {self._health.failing}")
+        elif not self._connected() and not self._health.takes(RECENT):
             found.append("no stream from the server")
         return found
 

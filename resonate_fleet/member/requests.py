@@ -3,11 +3,13 @@
 Shapes: `resonate.send` of SDK 0.8.1; states: server v0.9.8, `src/server.rs`.
 """
 
+import uuid
 from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.wire import Reply, Value
+from resonate_fleet.contract.wire import Reply, Value, encode_value, envelope
+from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.member.attempts import Attempt
 
 #: Requests that only the holder of a lease may send.
@@ -60,14 +62,52 @@ class Request(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """A reply, as it came, and whether an earlier try may have reached the server too."""
+    """A reply, as it came, and whether an earlier try may have reached the server too.
+
+    `final`: asking again is of no use.
+    """
 
     reply: Reply
     body: str
     repeated: bool
+    final: bool = True
 
 
 read = msgspec.json.Decoder(Request).decode
+
+
+def nobody() -> tuple[Request, str]:
+    """Return a request that changes nothing and that any server answers."""
+    asked = envelope("promise.get", {"id": "is-anybody-there"})
+    body = msgspec.json.encode(asked)
+    return read(body), body.decode()
+
+
+def rejection(task: str, version: int, why: str, stack: str) -> dict[str, Any]:
+    """Return the data of a `task.fulfill` that rejects a job, as the SDK shapes an error."""
+    error = {"__type": "error", "message": why} | ({"stack": stack} if stack else {})
+    value = encode_value(error)
+    settle = {"id": task, "state": "rejected", "value": value}
+    head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
+    action = {"kind": "promise.settle", "head": head, "data": settle}
+    return {"id": task, "version": version, "action": action}
+
+
+def with_traceback(body: str, traceback: str) -> str:
+    """Return an encoded `task.fulfill` whose error carries its traceback, as `stack`.
+
+    The SDK stores the text of an error and its pickled form, which has none.
+    """
+    request = msgspec.json.decode(body)
+    settle = request["data"]["action"]["data"]
+    try:
+        error = msgspec.convert(settle["value"], Value).decoded()
+    except (ValueError, msgspec.ValidationError):
+        return body
+    if not isinstance(error, dict) or "stack" in error:
+        return body
+    settle["value"] = encode_value(error | {"stack": traceback})
+    return msgspec.json.encode(request).decode()
 
 
 def why_lost(task: dict[str, Any] | None, attempt: Attempt) -> str:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from resonate_fleet.member.attempts import Attempt, current
-from resonate_fleet.member.bodies import UnwritableError
+from resonate_fleet.member.values import UnwritableError
 
 #: Told of each retry: the attempt, the error, and the seconds until it.
 Retrying = Callable[[Attempt, BaseException, float], None]

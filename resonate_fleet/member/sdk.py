@@ -5,7 +5,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from resonate.error import FunctionNotFoundError
+from resonate.error import (
+    Base64DecodeError,
+    DecodingError,
+    FunctionNotFoundError,
+    PlatformError,
+    SerializationError,
+)
 from resonate.observability import BackgroundTaskFailed, Event
 from resonate.resonate import Resonate
 from resonate_base.connections import Source
@@ -19,6 +25,8 @@ from resonate_fleet.member.witness import Witness
 
 #: The SDK's own bound on tasks at once; slots are counted in the intake.
 PLENTY = 1_000_000
+#: Errors for which the SDK releases a job and which every further attempt would meet again.
+NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
 log = structlog.get_logger()
 
 
@@ -48,7 +56,8 @@ def build(
         sources=[intake],
         group=settings.group,
         pid=name,
-        token=settings.token,
+        # The channel puts the token in, which may change.
+        token=None,
         ttl=timedelta(seconds=settings.lease),
         heartbeat=NoHeartbeat(),
         max_concurrent_tasks=PLENTY,
@@ -63,22 +72,28 @@ def build(
     return resonate
 
 
-def quiet() -> None:
-    """Keep out of the log what the member tells itself, and tracebacks of users' mistakes.
+def listen() -> None:
+    """Take from the SDK's log why it gives a job up; the end of the attempt says it.
 
-    The SDK logs an error with its traceback whenever it releases a job.
+    The SDK logs an error with its traceback whenever it releases a job, and says it nowhere else.
     """
     for name in ("resonate.core", "resonate.resonate"):
-        logging.getLogger(name).addFilter(_in_one_line)
+        logging.getLogger(name).addFilter(_heard)
 
 
-def _in_one_line(record: logging.LogRecord) -> bool:
+def _heard(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, FunctionNotFoundError):
+    if isinstance(error, PlatformError):
+        error = error.cause
+    if error is None:
+        return True
+    attempt = current.get()
+    if attempt is not None:
+        if isinstance(error, NO_REMEDY) and not attempt.hopeless:
+            attempt.trouble, attempt.hopeless = str(error), True
         return False
-    if error is not None:
-        record.msg = f"{record.getMessage()}: {error}"
-        record.args, record.exc_info = (), None
+    record.msg = f"{record.getMessage()}: {error}"
+    record.args, record.exc_info = (), None
     return True
 
 

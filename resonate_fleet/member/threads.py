@@ -62,9 +62,7 @@ class Run:
                 return
             if error is None:
                 self.future.set_result(value)
-            elif isinstance(error, StopIteration | Stopped):
-                # Neither may travel through a future: the first by asyncio's rule, the second
-                # because it must look like any other cancelled body.
+            elif isinstance(error, Stopped):  # it looks like any other cancelled body
                 self.future.cancel()
             else:
                 self.future.set_exception(error)

@@ -8,10 +8,23 @@ from typing import Any
 from resonate.error import ConnectorError
 
 from resonate_fleet.contract.wire import Reply
-from resonate_fleet.member.attempts import Attempt, Table
-from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.attempts import ENOUGH, Attempt, Table
+from resonate_fleet.member.channel import TOO_LARGE, WRITE_PATIENCE, Channel
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.requests import GO_ON, Answer, Request, is_done, why_lost
+from resonate_fleet.member.requests import (
+    GO_ON,
+    Answer,
+    Request,
+    is_done,
+    rejection,
+    why_lost,
+    with_traceback,
+)
+
+#: Characters of an error where even the full one is too large for whoever stands between.
+SHORT = 200
+#: Statuses below 500 that say nothing against the request itself.
+PASSING_REFUSALS = (401, 403, 404, 405, 408, 409, 425, 429)
 
 
 class Writes:
@@ -54,14 +67,46 @@ class Writes:
             return request.reply(409, "the lease is gone")
         if request.kind == "task.release":
             self._given_up(attempt.task)
+            if attempt.is_hopeless and await self._reject(attempt, attempt.trouble):
+                return request.reply(200, {})
+        if attempt.traceback and request.data.action.data.get("state") == "rejected":
+            body = with_traceback(body, attempt.traceback)
         answer = await self._exchange(request, body, attempt)
         if answer.reply.ok:
-            self._wrote(request, attempt, answer.reply)
-        elif answer.reply.status in (404, 409):
+            self._wrote(request, attempt, answer.reply, len(body))
+        elif answer.reply.status in (404, 409) and answer.final:
             return await self._refused(request, attempt, answer)
         else:
-            attempt.trouble = f"{request.kind}: {answer.reply.status} {answer.reply.data}"
+            return await self._never(request, attempt, answer, len(body))
         return answer.body
+
+    async def _never(self, request: Request, attempt: Attempt, answer: Answer, size: int) -> str:
+        """Note what the server will not take; reject the job where no attempt could mend it."""
+        reply = answer.reply
+        attempt.trouble = f"{request.kind}: {reply.status} {reply.data}"
+        if reply.status == TOO_LARGE:
+            attempt.trouble = _too_large(request, size, reply)
+            if await self._reject(attempt, attempt.trouble):
+                return request.reply(409, attempt.trouble)
+        elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
+            attempt.hopeless = True
+            self._ledger.unfit(attempt, attempt.trouble)
+        attempt.writing = False
+        return answer.body
+
+    async def _reject(self, attempt: Attempt, why: str) -> bool:
+        """End a job with an error, in the SDK's place; False where that was not taken."""
+        attempt.writing = True
+        for words, stack in ((why, attempt.traceback), (why[:SHORT], "")):
+            data = rejection(attempt.task, attempt.version, words, stack)
+            reply = await self._channel.ask("task.fulfill", **data)
+            if reply is None or reply.status != TOO_LARGE:
+                break
+        if reply is None or not reply.ok:
+            attempt.writing = False
+            return False
+        self._end(attempt, "rejected", why)
+        return True
 
     async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
         # While a write is on its way the heart does not judge by what it sees on the server:
@@ -73,15 +118,16 @@ class Writes:
             return self._table.find(attempt.task, attempt.version) is attempt
 
         try:
-            return await self._channel.exchange(body, wanted)
+            return await self._channel.exchange(request, body, wanted, WRITE_PATIENCE)
         except BaseException:
             attempt.writing = False
             raise
 
-    def _wrote(self, request: Request, attempt: Attempt, reply: Reply) -> None:
+    def _wrote(self, request: Request, attempt: Attempt, reply: Reply, size: int = 0) -> None:
         action = request.data.action
         match request.kind:
             case "task.fulfill":
+                self._ledger.metrics.written(attempt, size)
                 error = attempt.error or action.error if action.outcome == "rejected" else ""
                 self._end(attempt, action.outcome, error)
             case "task.suspend" if reply.status == GO_ON:
@@ -143,9 +189,22 @@ class Writes:
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
         self._given_up(attempt.task)
+        if attempt.version >= ENOUGH and await self._reject(attempt, why):
+            return
         attempt.writing = True
         await self._channel.ask("task.release", attempt.task, version=attempt.version)
         self._end(attempt, "released", why)
+
+
+def _too_large(request: Request, size: int, reply: Reply) -> str:
+    action = request.data.action
+    what = {
+        "task.fulfill": "the result",
+        "promise.settle": f"the result of the step {action.data.get('id')}",
+        "promise.create": f"the call of the child {action.data.get('id')}",
+    }
+    found = what.get(action.kind if request.kind == "task.fence" else request.kind, request.kind)
+    return f"{found} makes a request of {size / 1e6:.1f} MB, and {reply.data} is not taken (413)"
 
 
 def _is_settled_wait(reply: Reply) -> bool:

@@ -75,7 +75,12 @@ def test_a_retry_may_succeed(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "text"), [("leave", "SystemExit(3)"), ("unwritable", "what JSON cannot hold")]
+    ("function", "text"),
+    [
+        ("leave", "SystemExit(3)"),
+        ("unwritable", "what JSON cannot hold"),
+        ("cancel_itself", "CancelledError"),
+    ],
 )
 def test_a_function_cannot_take_its_member_along(
     place: Place, worker: Process, function: str, text: str
@@ -89,9 +94,8 @@ def test_a_function_cannot_take_its_member_along(
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("function", ["nobody_has_this", "cancel_itself"])
-def test_a_job_that_cannot_run_here_is_not_tried_in_a_loop(place: Place, function: str) -> None:
-    job = place.job(function)
+def test_a_job_that_cannot_run_here_is_not_tried_in_a_loop(place: Place) -> None:
+    job = place.job("nobody_has_this")
     fine = place.job("add", 1, 1)
     place.claimed(job, 2)
     first, second, *_ = place.lines(Claimed, job)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.wire import Unreachable, Wire
+from resonate_fleet.contract.wire import Raw, Unreachable, Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, anycast
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
@@ -74,7 +74,7 @@ class Model:
         assert status == 200, data
         return int(data["task"]["version"])
 
-    def post(self, body: bytes | str) -> bytes:
+    def post(self, body: bytes | str) -> Raw:
         if self.deaf:
             raise Unreachable("model", "deaf")
         asked = msgspec.json.decode(body)
@@ -84,7 +84,9 @@ class Model:
         if self.lose(kind):
             raise Unreachable("model", "the answer was lost")
         head = {"corrId": corr_id, "status": reply.status}
-        return msgspec.json.encode({"kind": kind, "head": head, "data": reply.data})
+        return Raw(
+            reply.status, msgspec.json.encode({"kind": kind, "head": head, "data": reply.data})
+        )
 
 
 class ModelWire(Wire):
@@ -92,7 +94,7 @@ class ModelWire(Wire):
         super().__init__("http://model")
         self._model = model
 
-    async def post(self, body: str | bytes) -> bytes:
+    async def post(self, body: str | bytes) -> Raw:
         return self._model.post(body)
 
 
@@ -101,5 +103,5 @@ class BlockingModelWire(BlockingWire):
         super().__init__("http://model")
         self._model = model
 
-    def post(self, body: bytes) -> bytes:
+    def post(self, body: bytes) -> Raw:
         return self._model.post(body)

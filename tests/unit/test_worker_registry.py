@@ -17,8 +17,10 @@ from resonate.types import Args
 
 from resonate_fleet.contract.jobs import Result
 from resonate_fleet.member.attempts import Attempt, current
-from resonate_fleet.member.bodies import Bodies, ExitedError, UnwritableError
+from resonate_fleet.member.bodies import Bodies
+from resonate_fleet.member.failures import EscapedError
 from resonate_fleet.member.registry import BadFunctions, Registry, load
+from resonate_fleet.member.values import UnwritableError
 from resonate_fleet.member.witness import Witness
 from tests.support import thumbnails
 from worker import functions
@@ -108,7 +110,7 @@ async def test_a_stopped_attempt_ends_its_thread(attempt: Attempt) -> None:
 async def test_results_that_cannot_travel_and_exits_are_errors() -> None:
     with pytest.raises(UnwritableError):
         await run(lambda _: object())
-    with pytest.raises(ExitedError, match=r"SystemExit\(3\)"):
+    with pytest.raises(EscapedError, match=r"SystemExit\(3\)"):
         await run(_leave)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from resonate_fleet.member.attempts import Attempt, current
-from resonate_fleet.member.bodies import UnwritableError
 from resonate_fleet.member.retries import Retries
+from resonate_fleet.member.values import UnwritableError
 
 
 def delays(policy: Retries, error: Exception, tries: int) -> list[float | None]:

@@ -1,0 +1,33 @@
+"""A bearer token that may change while the process runs."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+
+class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps what it read
+    """A token as it was read first. `now` reads its file anew where the file has changed."""
+
+    _file: Path
+    _text: str
+    _seen: tuple[int, int, int] | None
+
+    def __new__(cls, text: str, file: Path) -> Self:
+        made = super().__new__(cls, text)
+        made._file, made._text, made._seen = file, text, None
+        return made
+
+    def now(self) -> str:
+        """Return what the file holds; the last text where it holds nothing just now."""
+        with suppress(OSError, UnicodeDecodeError):
+            stat = self._file.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen != self._seen:
+                self._text = self._file.read_text(encoding="utf-8").strip() or self._text
+                self._seen = seen
+        return self._text
+
+
+def current(token: str | None) -> str | None:
+    """Return the token to send now."""
+    return token.now() if isinstance(token, Token) else token

@@ -1,0 +1,88 @@
+"""Errors of users' code: in one line, with their traceback, and in a form that the wire takes."""
+
+import traceback
+from collections.abc import Iterable
+from itertools import takewhile
+from pathlib import Path
+
+import resonate
+from resonate.codec import Codec, NoopEncryptor
+from resonate.error import ApplicationError
+
+import resonate_fleet
+
+#: Characters of an error's text, and of a traceback, that are kept. The rest adds nothing.
+TEXT, TRACEBACK = 16_384, 8_192
+#: Bytes of an error on the wire, its pickled form included.
+ROOM = 262_144
+#: Frames below these folders are not the user's.
+_MACHINERY = tuple(str(Path(one).parent) for one in (resonate.__file__, resonate_fleet.__file__))
+_codec = Codec(NoopEncryptor())
+
+
+class EscapedError(Exception):
+    """A function raised what must not leave it: `SystemExit`, `StopIteration` and the like."""
+
+
+def text_of(error: BaseException) -> str:
+    """Return type and text of an error, whatever its `__str__` does."""
+    try:
+        text = str(error)
+    except BaseException as second:  # noqa: BLE001 - it is the user's code that runs here
+        text = f"(its text cannot be had: {type(second).__name__})"
+    return _cut(_printable(f"{type(error).__name__}: {text}"), TEXT)
+
+
+def line_of(error: BaseException) -> str:
+    """Return an error in one line: its type, its text, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = list(_own(frames)) or frames
+    where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    return f"{text_of(error)}{where}"
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error, from the user's first frame on."""
+    whole = traceback.TracebackException.from_exception(error, compact=True)
+    found: traceback.TracebackException | None = whole
+    while found is not None:
+        machinery = sum(1 for _ in takewhile(_is_machinery, found.stack))
+        if machinery < len(found.stack):
+            found.stack = traceback.StackSummary.from_list(found.stack[machinery:])
+        found = found.__cause__ or found.__context__
+    return _cut(_printable("".join(whole.format())), TRACEBACK)
+
+
+def carriable(error: Exception) -> Exception:
+    """Return `error`, or a plain one with its text where the wire cannot carry it.
+
+    An error travels as its text and, where that works, pickled; whoever awaits the job unpickles
+    it. What fails at either end, or is too large, would have the job claimed without end.
+    """
+    try:
+        value = _codec.encode(error)
+        _codec.decode_error(value)
+    except BaseException:  # noqa: BLE001 - it is the user's code that runs here
+        return ApplicationError(text_of(error))
+    return error if len(value.data or "") <= ROOM else ApplicationError(text_of(error))
+
+
+def _own(frames: Iterable[traceback.FrameSummary]) -> Iterable[traceback.FrameSummary]:
+    return (frame for frame in frames if not _is_machinery(frame))
+
+
+def _is_machinery(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith(_MACHINERY)
+
+
+def _printable(text: str) -> str:
+    """Replace what UTF-8 cannot hold: lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _cut(text: str, room: int) -> str:
+    """Keep beginning and end of a long text."""
+    if len(text) <= room:
+        return text
+    head = room // 4
+    return f"{text[:head]}\n... ({len(text) - room} characters) ...\n{text[head - room :]}"

@@ -1,0 +1,61 @@
+"""Whether the server takes this member's requests, said once and not at each of them."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+#: Seconds for which requests fail before this is said and the member counts as not ready.
+LASTING = 3.0
+log = structlog.get_logger()
+
+
+class Health:
+    """Hears of each answer. Safe to use from any thread.
+
+    `count` is told of each answer that refuses a request for a reason that is not the job's.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[str], None] = lambda _: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._count = count
+        self._now = now
+        self._since: float | None = None
+        self._why = ""
+        self._said = False
+        #: When the server last took a request.
+        self.answered_at: float | None = None
+
+    def answered(self) -> None:
+        """The server took a request and gave an answer of the protocol."""
+        if self._said and self._since is not None:
+            log.info("requests.accepted", seconds=round(self._now() - self._since, 3))
+        self._since, self._said = None, False
+        self.answered_at = self._now()
+
+    def silent(self, why: str) -> None:
+        """There was no answer. The stream says so in the log."""
+        self._since = self._now() if self._since is None else self._since
+        self._why = why
+
+    def refused(self, status: int, why: str) -> None:
+        """The answer refuses whatever is asked: a wrong token, a proxy's own word."""
+        self._count(str(status))
+        self.silent(why)
+        if self.failing and not self._said:
+            self._said = True
+            log.error("requests.refused", why=why, then="asked again; this member is not ready")
+
+    @property
+    def failing(self) -> str:
+        """Why requests have failed for a while, empty where they do not."""
+        since = self._since
+        lasting = since is not None and self._now() - since >= LASTING
+        return self._why if lasting else ""
+
+    def takes(self, within: float) -> bool:
+        """Tell whether the server took a request in the last seconds."""
+        return self.answered_at is not None and self._now() - self.answered_at < within
