@@ -109,3 +109,17 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[LiveAttempt] = []
     parked: list[LiveParked] = []
     marks: list[LiveMark] = []
+
+
+class LiveChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is new since the last message of an event stream; what is left out is as it was."""
+
+    at: float
+    serving: bool
+    complete: bool
+    groups: list[LiveGroup] = []
+    members: list[LiveMember] = []
+    running: list[LiveAttempt] = []
+    ended: list[LiveAttempt] = []
+    marks: list[LiveMark] = []
+    parked: list[LiveParked] | None = None

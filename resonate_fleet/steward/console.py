@@ -1,0 +1,291 @@
+"""The console: a page, its event stream and its acts, and the pages of probes and scrapes.
+
+It runs in a thread with a loop of its own, so that the matcher never waits for a page. It reads
+the live state and searches nothing for it.
+
+Guards: a strict Content-Security-Policy; the Host must be a name that no stranger's DNS can give
+(an address, a name without a dot, one of the cluster's, or one that is allowed by a setting); a
+request that another site caused is refused; acts need the console's token, compared in constant
+time. There are no cookies.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from resonate_fleet.contract.pages import Handler
+from resonate_fleet.steward.feed import Feed
+
+#: Seconds between two messages of a stream.
+BEAT: Final = 0.25
+#: Open streams at once, and messages that wait for a slow reader before it is cut off.
+MOST_STREAMS: Final = 100
+MOST_WAITING: Final = 20
+#: Bytes of a request's body.
+LARGEST: Final = 64 * 1024
+#: Seconds that the answer to a wrong token takes.
+WRONG_TOKEN_SECONDS: Final = 0.5
+_INSIDE: Final = (".localhost", ".svc", ".cluster.local", ".internal")
+_TYPES: Final = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+}
+
+#: Answers a request.
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Asks something of the steward: what came in, and what is to be answered.
+Ask = Callable[[Mapping[str, str]], Awaitable[Any]]
+#: Does something to jobs for whoever asked; returns what is to be answered.
+Act = Callable[[list[str], str], Awaitable[Any]]
+
+
+class Refusal(Exception):  # noqa: N818 - what the asker did, told in one line
+    """An ask or an act that is answered with `status` and one line."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+class _Jobs(msgspec.Struct):
+    jobs: list[str]
+
+
+@dataclass(frozen=True)
+class ConsoleOptions:
+    """`hosts`: further names under which it may be reached. `peers`: addresses of other consoles.
+
+    Without a `token` nothing can be done from the page.
+    """
+
+    token: str | None = None
+    hosts: Sequence[str] = ()
+    peers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What the console reaches. All are called in the steward's loop but `feed` and `pages`."""
+
+    feed: Feed
+    pages: Mapping[str, Handler]
+    asks: Mapping[str, Ask]
+    acts: Mapping[str, Act]
+
+
+class Console:
+    """Serves while used as a context manager; `port` is the one in use then.
+
+    Raises:
+        OSError: the port cannot be had (on entering).
+    """
+
+    def __init__(self, address: tuple[str, int], options: ConsoleOptions, doors: Doors) -> None:
+        self._address = address
+        self._options = options
+        self._doors = doors
+        self._steward = asyncio.get_running_loop()
+        self._loop = asyncio.new_event_loop()
+        self._streams: set[asyncio.Queue[bytes]] = set()
+        self._runner = web.AppRunner(self._app(), access_log=None, keepalive_timeout=15.0)
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._loop.run_forever, name="console", daemon=True).start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        except BaseException:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    async def _open(self) -> None:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, *self._address, shutdown_timeout=0.5, backlog=1024)
+        await site.start()
+        self.port = int(self._runner.addresses[0][1])
+        self._beating = asyncio.create_task(self._beat())
+
+    async def _close(self) -> None:
+        self._beating.cancel()
+        for queue in self._streams:
+            with suppress(asyncio.QueueFull):
+                queue.put_nowait(b"")
+        await self._runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=LARGEST, middlewares=[self._guard])
+        for path, handler in self._doors.pages.items():
+            app.router.add_get(path, _page(handler))
+        for name, ask in self._doors.asks.items():
+            app.router.add_get(f"/{name}", self._asked(ask))
+        app.router.add_post("/acts/{act}", self._act)
+        app.router.add_get("/events", self._events)
+        for asset in files("resonate_fleet.web").iterdir():
+            if asset.name.rpartition(".")[2] in _TYPES:
+                app.router.add_get(f"/{asset.name}", _asset(asset.name))
+        app.router.add_get("/", _asset("index.html"))
+        return app
+
+    # Guards.
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handle) -> web.StreamResponse:
+        why = _stranger(request, self._options.hosts)
+        if why:
+            return web.json_response({"error": why}, status=403)
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update(self._headers())
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        connect = " ".join(["'self'", *self._options.peers])
+        policy = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+            f"connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return {
+            "Content-Security-Policy": policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cache-Control": "no-store",
+        }
+
+    # The stream.
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            if not self._streams:
+                continue
+            message = self._doors.feed.change()
+            for queue in list(self._streams):
+                try:
+                    queue.put_nowait(message)
+                except asyncio.QueueFull:  # its reader is cut off when it has read what waits
+                    self._streams.discard(queue)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if len(self._streams) >= MOST_STREAMS:
+            return web.json_response({"error": "too many streams are open"}, status=503)
+        response = web.StreamResponse(headers=self._headers())
+        response.content_type = "text/event-stream"
+        response.headers["X-Accel-Buffering"] = "no"
+        await response.prepare(request)
+        if not self._streams:
+            self._doors.feed.change()  # nobody has listened: the last state told is an old one
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        self._streams.add(queue)
+        try:
+            await response.write(self._doors.feed.whole())
+            while (message := await queue.get()) and (queue in self._streams):
+                await response.write(message)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._streams.discard(queue)
+        return response
+
+    # Asks and acts, in the steward's loop.
+
+    def _asked(self, ask: Ask) -> Handle:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            given = {**request.query, **request.match_info}
+            return await self._answer(ask(given))
+
+        return answer
+
+    async def _act(self, request: web.Request) -> web.StreamResponse:
+        if not self._options.token:
+            why = "acts are switched off: STEWARD_CONSOLE_TOKEN is not set"
+            return web.json_response({"error": why}, status=403)
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self._options.token.encode()):
+            await asyncio.sleep(WRONG_TOKEN_SECONDS)
+            return web.json_response({"error": "the token is not the console's"}, status=401)
+        act = self._doors.acts.get(request.match_info["act"])
+        if act is None:
+            return web.json_response({"error": "there is no such act"}, status=404)
+        try:
+            body = msgspec.json.decode(await request.read(), type=_Jobs)
+        except msgspec.MsgspecError as error:
+            return web.json_response(
+                {"error": f"the body is not a list of jobs: {error}"}, status=400
+            )
+        return await self._answer(act(body.jobs, request.remote or "unknown"))
+
+    async def _answer(self, work: Awaitable[Any]) -> web.StreamResponse:
+        asked = asyncio.run_coroutine_threadsafe(_settled(work), self._steward)
+        try:
+            found = await asyncio.wrap_future(asked)
+        except Refusal as refusal:
+            return web.json_response({"error": refusal.why}, status=refusal.status)
+        except Exception:  # noqa: BLE001 - a defect of ours must not take the page away
+            structlog.get_logger().exception("console.failed")
+            return web.json_response({"error": "the steward failed at this"}, status=500)
+        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+
+
+async def _settled(work: Awaitable[Any]) -> Any:
+    return await work
+
+
+def _page(handler: Handler) -> Handle:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        page = handler(request.headers.get("Accept", ""))
+        headers = {"Content-Type": page.content_type}
+        return web.Response(body=page.body, status=page.status, headers=headers)
+
+    return answer
+
+
+def _asset(name: str) -> Handle:
+    body = files("resonate_fleet.web").joinpath(name).read_bytes()
+    kind = _TYPES[name.rpartition(".")[2]]
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    return answer
+
+
+def _stranger(request: web.Request, hosts: Sequence[str]) -> str | None:
+    """Return why a request is refused before anything is looked at, or None."""
+    host = urlsplit(f"//{request.host}").hostname or ""
+    if not _is_ours(host) and host not in hosts:
+        return f"the host {host[:100]!r} is not one of this steward's (STEWARD_CONSOLE_HOSTS)"
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return "the request comes from another site's page"
+    return None
+
+
+def _is_ours(host: str) -> bool:
+    """Tell whether `host` is a name that no stranger can have point to this machine."""
+    if "." not in host or host.endswith(_INSIDE):
+        return True
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""The console page: one HTML, styles, ES modules; no build step."""

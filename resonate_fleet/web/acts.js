@@ -1,0 +1,52 @@
+// Acts: only with the console's token, which stays in this page's memory and goes nowhere else.
+
+import { byId, h, say } from "./dom.js";
+
+let token = "";
+
+// What each does, said before it is done.
+const ACTS = {
+  cancel: { title: "Cancel", says: "A waiting job never starts; a running one is stopped. Its children too." },
+  rerun: { title: "Run again", says: "A new job of the same call is made; this one keeps its result." },
+  redrive: { title: "Redrive", says: "The job goes back to its group; its crashes are forgotten." },
+  reject: { title: "Reject", says: "The job ends as rejected, for whoever awaits it." },
+  kill: { title: "Kill the member", says: "The member that holds this job is killed, as a crash would. The job is taken up again elsewhere." },
+};
+
+export function actButton(act, jobs, done) {
+  return h("button", { type: "button", class: `act ${act}`, onclick: () => ask(act, jobs, done) }, ACTS[act].title);
+}
+
+function ask(act, jobs, done) {
+  const dialog = byId("dialog");
+  const field = h("input", { type: "password", autocomplete: "off", id: "token", value: token, required: true });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const send = async (event) => {
+    event.preventDefault();
+    token = field.value;
+    const answer = await post(act, jobs);
+    if (answer.error) return say(problem, answer.error);
+    dialog.close();
+    done(answer);
+  };
+  dialog.replaceChildren(h("form", { onsubmit: send },
+    h("h2", { id: "dialog-title" }, `${ACTS[act].title}: ${jobs.length === 1 ? jobs[0] : `${jobs.length} jobs`}`),
+    h("p", {}, ACTS[act].says), h("label", { for: "token" }, "Console token"), field, problem,
+    h("menu", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Back"), h("button", { class: "strong" }, ACTS[act].title))));
+  dialog.showModal();
+  (token ? dialog.querySelector(".strong") : field).focus();
+}
+
+async function post(act, jobs) {
+  try {
+    const answer = await fetch(`acts/${act}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ jobs }),
+    });
+    const body = await answer.json().catch(() => ({}));
+    return answer.ok ? body : { error: body.error || `refused: ${answer.status}` };
+  } catch {
+    return { error: "The steward does not answer." };
+  }
+}

@@ -1,0 +1,78 @@
+// Elements, numbers and times. Foreign text only ever becomes text: nothing here parses HTML.
+
+export function h(name, attributes = {}, ...children) {
+  return fill(document.createElement(name), attributes, children);
+}
+
+export function s(name, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((one) => one !== null && one !== undefined));
+  return element;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+// Sets the text only where it differs: screen readers hear what changed, nothing else.
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// What is said aloud to who cannot see the picture.
+export function announce(text) {
+  say(byId("announcer"), text);
+}
+
+const NUMBER = new Intl.NumberFormat("en");
+export const count = (n) => NUMBER.format(n);
+
+export function rate(n) {
+  return n >= 100 ? count(Math.round(n)) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
+}
+
+// A length of time in the two units that matter: 0.42 s, 4.2 s, 42 s, 4 min 12 s, 3 h 5 min, 2 d 4 h.
+export function span(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 1) return `${seconds.toFixed(2)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const [large, unit, small, next] =
+    seconds < 3600 ? [60, "min", 1, "s"] : seconds < 86400 ? [3600, "h", 60, "min"] : [86400, "d", 3600, "h"];
+  const rest = Math.floor((seconds % large) / small);
+  return `${Math.floor(seconds / large)} ${unit}${rest ? ` ${rest} ${next}` : ""}`;
+}
+
+const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
+
+// A moment in the viewer's zone; the server's own, in UTC, on hover.
+export function moment(at) {
+  if (at === null || at === undefined) return h("span", {}, "–");
+  const date = new Date(at * 1000);
+  const sameDay = date.toDateString() === new Date().toDateString();
+  const text = sameDay ? CLOCK.format(date) : `${DAY.format(date)} ${CLOCK.format(date)}`;
+  return h("time", { datetime: date.toISOString(), title: `${date.toISOString()} (server's time)` }, text);
+}
+
+export const clock = (at) => CLOCK.format(new Date(at * 1000));
+
+// worker-2 before worker-10.
+const ORDER = new Intl.Collator("en", { numeric: true });
+export const natural = (a, b) => ORDER.compare(a, b);
+
+// About `wanted` round numbers from `low` to `high`.
+export function ticks(low, high, wanted) {
+  const raw = (high - low) / wanted || 1;
+  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+  const step = steps.find((one) => one >= raw) || raw;
+  const found = [];
+  for (let at = Math.ceil(low / step) * step; at <= high; at += step) found.push(at);
+  return found;
+}

@@ -1,0 +1,167 @@
+// The view of what happens now: figures with their curves, the lanes, and how the work is distributed.
+
+import { announce, byId, clock, count, h, moment, natural, rate, s, say, span } from "./dom.js";
+import { Lanes } from "./lanes.js";
+import { MARKS, OUTCOMES } from "./outcomes.js";
+
+const FRAME = 1000 / 30;
+
+export class Now {
+  constructor(model, { open }) {
+    this.model = model;
+    this.window = 60;
+    this.group = "";
+    this.skew = 0;
+    this.lanes = new Lanes(byId("lanes"), {
+      words: (bar) => this.words(bar),
+      pick: (bar) => open(bar.job),
+      label: (at) => clock(at),
+    });
+    byId("window").addEventListener("change", (event) => { this.window = Number(event.target.value); });
+    byId("group").addEventListener("change", (event) => { this.group = event.target.value; this.changed(); });
+    this.drawLegend();
+    this.last = 0;
+    requestAnimationFrame((t) => this.frame(t));
+  }
+
+  theme() {
+    this.lanes.readTheme();
+    this.drawLegend();
+  }
+
+  changed() {
+    this.skew = this.model.at - Date.now() / 1000;
+    this.stale = true;
+  }
+
+  // The picture moves on between two messages: bars grow by the viewer's clock.
+  get now() {
+    return Date.now() / 1000 + this.skew;
+  }
+
+  frame(time) {
+    if (!document.hidden && !byId("view-now").hidden && time - this.last >= FRAME - 2) {
+      this.last = time;
+      if (this.stale) this.refresh();
+      const now = this.live ? this.now : this.model.at;
+      this.lanes.draw(now - this.window, now, now);
+    }
+    requestAnimationFrame((t) => this.frame(t));
+  }
+
+  refresh() {
+    this.stale = false;
+    this.lanes.set(this.model.picture(this.group));
+    byId("lanes").classList.toggle("empty", this.model.lanes.size === 0);
+    byId("nobody").hidden = this.model.lanes.size > 0 || !this.model.at;
+    this.figures();
+    this.groups();
+    this.members();
+  }
+
+  figures() {
+    const model = this.model;
+    const [waiting, running] = [model.total("waiting"), model.total("running")];
+    figure("waiting", count(waiting), `${count(running)} of ${count(model.total("slots"))} slots busy`, model.curves.waiting);
+    const oldest = model.oldest === null ? null : Math.max(0, model.at - model.oldest);
+    figure("oldest", span(oldest), this.blocked() || "since it became claimable", model.curves.oldest);
+    figure("rate", rate(model.rate || 0), `${count(model.total("done"))} done, ${count(model.total("failed"))} failed`, model.curves.rate);
+    figure("redone", count(model.total("redone")), "attempts that were taken up again", model.curves.redone);
+    figure("parked", count(model.parked.length), "jobs that crashed their members", null);
+    byId("figure-parked").classList.toggle("bad", model.parked.length > 0);
+  }
+
+  // Why jobs wait though slots are free.
+  blocked() {
+    for (const group of this.model.groups.values()) {
+      for (const [why, jobs] of Object.entries(group.blocked || {})) return `${count(jobs)}: ${why}`;
+    }
+    return "";
+  }
+
+  groups() {
+    const names = [...this.model.groups.keys()].sort(natural);
+    const select = byId("group");
+    if ([...select.options].map((one) => one.value).join() === ["", ...names].join()) return;
+    select.replaceChildren(h("option", { value: "" }, "all groups"), ...names.map((one) => h("option", { value: one }, one)));
+    select.value = names.includes(this.group) ? this.group : "";
+    select.parentElement.hidden = names.length < 2;
+  }
+
+  members() {
+    const found = [...this.model.lanes.values()].map((lane) => lane.member).filter((one) => !this.group || one.group === this.group);
+    found.sort((a, b) => natural(a.group, b.group) || natural(a.member, b.member));
+    const most = Math.max(1, ...found.map((one) => one.done + one.failed));
+    const rows = found.slice(0, 200).map((one) => this.memberRow(one, most));
+    if (found.length > 200) rows.push(h("tr", {}, h("td", { colspan: 7 }, `and ${count(found.length - 200)} more`)));
+    byId("members").replaceChildren(...rows);
+    this.balance(found.filter((one) => one.state === "present"));
+  }
+
+  memberRow(one, most) {
+    const jobs = one.done + one.failed;
+    const alive = Math.max(0.001, (one.until ?? this.model.at) - one.since);
+    const used = Math.min(1, one.busy / (alive * one.slots));
+    const bar = s("svg", { class: "share", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+      s("rect", { class: "rest", width: 100, height: 8 }), s("rect", { class: "part", width: ((100 * jobs) / most).toFixed(2), height: 8 }));
+    return h("tr", { class: one.state === "present" ? null : "gone" },
+      h("th", { scope: "row" }, one.member), h("td", {}, one.group),
+      h("td", {}, one.state === "present" ? "present" : h("span", {}, `${one.state} `, one.until ? moment(one.until) : "")),
+      h("td", { class: "number" }, `${one.slots - one.free} / ${one.slots}`),
+      h("td", { class: "number" }, count(jobs)), h("td", { class: "wide" }, bar),
+      h("td", { class: "number" }, span(one.busy)), h("td", { class: "number" }, `${Math.round(used * 100)} %`));
+  }
+
+  // One number: the busy seconds of the least busy member over those of the busiest, a slot.
+  balance(present) {
+    const busy = present.map((one) => one.busy / one.slots);
+    const most = Math.max(0, ...busy);
+    say(byId("balance"), busy.length < 2 || !most ? "–" : `${Math.round((100 * Math.min(...busy)) / most)} %`);
+  }
+
+  words(bar) {
+    const box = byId("pointed");
+    if (!bar) {
+      say(box, "Point at a bar, or use the arrow keys, to read of its job.");
+      return;
+    }
+    const ended = bar.end === null ? "" : `, ${OUTCOMES[bar.outcome].words} at ${clock(bar.end)}`;
+    const lasts = span((bar.end ?? this.now) - bar.begin);
+    const text = `${bar.task}: ${bar.function || "a function"}, attempt ${bar.attempt} on ${bar.member}, since ${clock(bar.begin)}, ${lasts}${ended}`;
+    say(box, text);
+    announce(text);
+  }
+
+  drawLegend() {
+    const chip = (outcome) => {
+      const tile = h("canvas", { width: 18, height: 10, "aria-hidden": "true" });
+      const pen = tile.getContext("2d");
+      pen.fillStyle = this.lanes.patterns[outcome];
+      pen.fillRect(0, 0, 18, 10);
+      return h("span", {}, tile, outcome === "running" ? "running (open edge)" : OUTCOMES[outcome].words);
+    };
+    const sign = (kind) => {
+      const tile = h("canvas", { width: 16, height: 16, "aria-hidden": "true" });
+      this.lanes.drawMark(tile.getContext("2d"), kind, 8, 8);
+      return h("span", {}, tile, MARKS[kind]);
+    };
+    byId("legend").replaceChildren(...Object.keys(OUTCOMES).filter((one) => one !== "resolved").map(chip),
+      ...["died", "handed-over", "lapsed", "draining", "left"].map(sign));
+  }
+}
+
+function figure(name, value, note, curve) {
+  const box = byId(`figure-${name}`);
+  say(box.querySelector(".value"), value);
+  say(box.querySelector(".note"), note);
+  if (curve) box.querySelector(".curve").setAttribute("d", curveOf(curve));
+}
+
+// A small curve, 100 by 24, of the last ten minutes.
+function curveOf(points) {
+  if (points.length < 2) return "";
+  const [from, to] = [points[0][0], points[points.length - 1][0]];
+  const top = Math.max(1e-9, ...points.map(([, value]) => value));
+  const at = ([time, value]) => `${((100 * (time - from)) / Math.max(1, to - from)).toFixed(1)} ${(23 - (21 * value) / top).toFixed(1)}`;
+  return `M${points.map(at).join("L")}`;
+}
