@@ -12,10 +12,13 @@ time. There are no cookies.
 import asyncio
 import hmac
 import ipaddress
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -43,6 +46,9 @@ _TYPES: Final = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
+
+_UNHEARD = logging.getLogger("resonate_fleet.console")
+_UNHEARD.setLevel(logging.CRITICAL + 1)
 
 #: Answers a request.
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -99,37 +105,50 @@ class Console:
         self._options = options
         self._doors = doors
         self._steward = asyncio.get_running_loop()
-        self._loop = asyncio.new_event_loop()
-        self._streams: set[asyncio.Queue[bytes]] = set()
-        self._runner = web.AppRunner(self._app(), access_log=None, keepalive_timeout=15.0)
+        self._streams: dict[asyncio.Queue[bytes], asyncio.Transport] = {}
         self.port = 0
 
+    @property
+    def streams(self) -> int:
+        """How many event streams are open."""
+        return len(self._streams)
+
     def __enter__(self) -> Self:
-        threading.Thread(target=self._loop.run_forever, name="console", daemon=True).start()
-        try:
-            asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
-        except BaseException:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            raise
+        opened: Future[int] = Future()
+        work = partial(asyncio.run, self._serve(opened))
+        self._thread = threading.Thread(target=work, name="console", daemon=True)
+        self._thread.start()
+        self.port = opened.result()
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
 
-    async def _open(self) -> None:
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, *self._address, shutdown_timeout=0.5, backlog=1024)
-        await site.start()
-        self.port = int(self._runner.addresses[0][1])
-        self._beating = asyncio.create_task(self._beat())
-
-    async def _close(self) -> None:
-        self._beating.cancel()
-        for queue in self._streams:
-            with suppress(asyncio.QueueFull):
-                queue.put_nowait(b"")
-        await self._runner.cleanup()
+    async def _serve(self, opened: "Future[int]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        runner = web.AppRunner(
+            self._app(),
+            access_log=None,
+            # What it logs is what strangers send; a defect of ours is logged where it is caught.
+            logger=_UNHEARD,
+            keepalive_timeout=15.0,
+            shutdown_timeout=0.5,
+        )
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, *self._address, backlog=1024).start()
+        except Exception as error:  # noqa: BLE001 - it is raised where the console was asked for
+            opened.set_exception(error)
+            return
+        beating = asyncio.create_task(self._beat())
+        opened.set_result(int(runner.addresses[0][1]))
+        await self._stop.wait()
+        beating.cancel()
+        for transport in list(self._streams.values()):
+            transport.abort()
+        await runner.cleanup()
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST, middlewares=[self._guard])
@@ -152,7 +171,15 @@ class Console:
         why = _stranger(request, self._options.hosts)
         if why:
             return web.json_response({"error": why}, status=403)
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except web.HTTPException as answer:
+            response = web.json_response({"error": answer.reason}, status=answer.status)
+        except ConnectionError:
+            raise
+        except Exception:
+            structlog.get_logger().exception("console.failed", path=request.path)
+            raise
         if not response.prepared:
             response.headers.update(self._headers())
         return response
@@ -180,11 +207,11 @@ class Console:
             if not self._streams:
                 continue
             message = self._doors.feed.change()
-            for queue in list(self._streams):
+            for queue, transport in list(self._streams.items()):
                 try:
                     queue.put_nowait(message)
-                except asyncio.QueueFull:  # its reader is cut off when it has read what waits
-                    self._streams.discard(queue)
+                except asyncio.QueueFull:  # a slow reader is cut off, whatever it waits for
+                    transport.abort()
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= MOST_STREAMS:
@@ -196,15 +223,17 @@ class Console:
         if not self._streams:
             self._doors.feed.change()  # nobody has listened: the last state told is an old one
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
-        self._streams.add(queue)
+        if request.transport is None:  # it has gone already
+            return response
+        self._streams[queue] = request.transport
         try:
             await response.write(self._doors.feed.whole())
-            while (message := await queue.get()) and (queue in self._streams):
+            while message := await queue.get():
                 await response.write(message)
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
             pass
         finally:
-            self._streams.discard(queue)
+            del self._streams[queue]
         return response
 
     # Asks and acts, in the steward's loop.

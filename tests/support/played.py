@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator
 from itertools import count
 
+import msgspec
+
 from resonate_fleet.contract.live import (
     LiveAttempt,
     LiveGroup,
@@ -98,12 +100,10 @@ class Played:
         )
 
     def _free(self) -> Iterator[str]:
+        """Yield members with a free slot, in turns, one for each slot."""
         free = {name: one.free for name, one in self.members.items() if one.state == "present"}
-        while any(free.values()):
-            for name in free:
-                if free[name]:
-                    free[name] -= 1
-                    yield name
+        for turn in range(max(free.values(), default=0)):
+            yield from (name for name, slots in free.items() if slots > turn)
 
     def _start(self, member: str, task: str, attempts: int) -> None:
         self.running[task] = LiveAttempt(
@@ -132,7 +132,5 @@ class Played:
         )
 
 
-def _with[T](one: T, **changes: object) -> T:
-    import msgspec  # noqa: PLC0415
-
-    return msgspec.structs.replace(one, **changes)  # type: ignore[type-var]
+def _with[T: msgspec.Struct](one: T, **changes: object) -> T:
+    return msgspec.structs.replace(one, **changes)

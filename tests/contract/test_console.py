@@ -1,0 +1,262 @@
+"""The console as it answers on the wire: its guards, its streams, its acts."""
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import pytest
+
+from resonate_fleet.contract.pages import Page
+from resonate_fleet.steward.console import (
+    LARGEST,
+    MOST_STREAMS,
+    Console,
+    ConsoleOptions,
+    Doors,
+    Refusal,
+)
+from resonate_fleet.steward.feed import Feed
+from tests.support.played import Played
+from tests.support.waiting import wait_until
+
+TOKEN = "open-sesame"
+
+
+class Scene:
+    """A console over a played fleet, and an HTTP client."""
+
+    def __init__(
+        self,
+        console: Console,
+        fleet: Played,
+        http: aiohttp.ClientSession,
+        acted: list[tuple[list[str], str]],
+    ) -> None:
+        self.console = console
+        self.fleet = fleet
+        self.http = http
+        self.port = console.port
+        self.url = f"http://127.0.0.1:{console.port}"
+        self.acted = acted
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
+        async with self.http.get(f"{self.url}{path}", headers=headers) as answer:
+            return answer.status, await answer.text(), answer.headers
+
+    async def act(self, name: str, body: str, **headers: str) -> tuple[int, Any]:
+        asked = self.http.post(f"{self.url}/acts/{name}", data=body, headers=headers)
+        async with asked as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+@contextlib.asynccontextmanager
+async def opened(options: ConsoleOptions, members: int = 3) -> AsyncIterator[Scene]:
+    fleet = Played(members, 1, time.time())
+    fleet.submit(2 * members)
+    fleet.step(0.1)
+
+    async def echo(given: Mapping[str, str]) -> Any:
+        if given.get("search") == "nothing":
+            raise Refusal(404, "no such job")
+        return {"jobs": [], "more": False, "asked": dict(given)}
+
+    async def cancel(jobs: list[str], who: str) -> Any:
+        acted.append((jobs, who))
+        return {"cancelled": jobs}
+
+    acted: list[tuple[list[str], str]] = []
+    feed = Feed(fleet.state, {"acts": bool(options.token)})
+    doors = Doors(feed, {"/livez": lambda _: Page("ok\n")}, {"jobs": echo}, {"cancel": cancel})
+    with Console(("127.0.0.1", 0), options, doors) as console:
+        async with aiohttp.ClientSession() as http:
+            yield Scene(console, fleet, http, acted)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with opened(ConsoleOptions(token=TOKEN, hosts=("fleet.example.org",))) as it:
+        yield it
+
+
+async def events(scene: Scene, wanted: int) -> list[tuple[str, Any]]:
+    """Return the first messages of a stream."""
+    found: list[tuple[str, Any]] = []
+    async with scene.http.get(f"{scene.url}/events") as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        name = ""
+        async for raw in answer.content:
+            line = raw.decode().rstrip("\n")
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                found.append((name, json.loads(line.removeprefix("data: "))))
+                if len(found) == wanted:
+                    return found
+    raise AssertionError("the stream ended early")
+
+
+async def test_a_stream_begins_with_the_whole_and_goes_on_with_what_is_new(scene: Scene) -> None:
+    reading = asyncio.create_task(events(scene, 4))
+    while not reading.done():
+        scene.fleet.step(0.4)
+        await asyncio.sleep(0.1)
+    (first, state), *later = await reading
+    assert first == "state"
+    assert {one["member"] for one in state["members"]} == {"worker-1", "worker-2", "worker-3"}
+    assert {name for name, _ in later} == {"change"}
+    known = {(one["task"], one["attempt"]) for one in state["running"] + state["ended"]}
+    fresh = [
+        (one["task"], one["attempt"])
+        for _, news in later
+        for one in news.get("running", []) + news.get("ended", [])
+    ]
+    assert fresh
+    ended = {(one.task, one.attempt) for one in scene.fleet.ended}
+    assert set(fresh) <= ended | {(one.task, one.attempt) for one in scene.fleet.running.values()}
+    assert len(known | set(fresh)) > len(known)
+
+
+async def test_a_page_may_do_nothing_that_its_policy_does_not_name(scene: Scene) -> None:
+    status, text, headers = await scene.get("/")
+    assert status == 200
+    assert "<script>" not in text
+    assert "style=" not in text
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost", 200),
+        ("[::1]:9465", 200),
+        ("steward:9465", 200),
+        ("steward.resonate-fleet.svc.cluster.local", 200),
+        ("fleet.example.org", 200),
+        ("rebound.attacker.example", 403),
+        ("127.0.0.1.attacker.example", 403),
+        ("fleet.example.org.attacker.example", 403),
+    ],
+)
+async def test_only_names_that_no_stranger_gives_are_answered(
+    scene: Scene, host: str, status: int
+) -> None:
+    assert (await scene.get("/jobs", Host=host))[0] == status
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/events", "/livez"])
+async def test_another_sites_page_is_refused(scene: Scene, path: str) -> None:
+    status, text, _ = await scene.get(path, Origin="https://attacker.example")
+    assert status == 403
+    assert "another site" in text
+
+
+async def test_acts_need_the_token(scene: Scene) -> None:
+    body = json.dumps({"jobs": ["a", "b"]})
+    assert (await scene.act("cancel", body))[0] == 401
+    assert (await scene.act("cancel", body, Authorization="Bearer wrong"))[0] == 401
+    assert scene.acted == []
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    assert await scene.act("cancel", body, **right) == (200, {"cancelled": ["a", "b"]})
+    assert scene.acted == [(["a", "b"], "127.0.0.1")]
+    assert (await scene.act("conquer", body, **right))[0] == 404
+    assert (await scene.act("cancel", "{}", **right))[0] == 400
+    foreign = {**right, "Origin": "https://attacker.example"}
+    assert (await scene.act("cancel", body, **foreign))[0] == 403
+    assert len(scene.acted) == 1
+
+
+async def test_without_a_token_nothing_can_be_done() -> None:
+    async with opened(ConsoleOptions()) as scene:
+        status, answer = await scene.act("cancel", '{"jobs": ["a"]}', Authorization="Bearer ")
+        assert status == 403
+        assert "STEWARD_CONSOLE_TOKEN" in answer["error"]
+        assert scene.acted == []
+        _, state = (await events(scene, 1))[0]
+        assert state["acts"] is False
+
+
+async def test_a_question_that_is_refused_is_one_line(scene: Scene) -> None:
+    status, text, _ = await scene.get("/jobs?search=nothing")
+    assert (status, json.loads(text)) == (404, {"error": "no such job"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../pyproject.toml",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/__init__.py",
+        "/web/app.js",
+        "//etc/passwd",
+    ],
+)
+async def test_no_path_leads_out_of_the_assets(scene: Scene, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert b"root:" not in answer
+
+
+async def test_huge_headers_and_bodies_are_refused(scene: Scene) -> None:
+    status, _, _ = await scene.get("/jobs", Accept="x" * 100_000)
+    assert status == 400
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    body = json.dumps({"jobs": ["x" * LARGEST]})
+    assert (await scene.act("cancel", body, **right))[0] == 413
+    assert scene.acted == []
+
+
+async def test_a_thousand_connections_that_say_nothing_keep_nobody_away(scene: Scene) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    held = [socket.create_connection(("127.0.0.1", scene.port)) for _ in range(1000)]
+    try:
+        assert (await scene.get("/livez"))[:2] == (200, "ok\n")
+        assert (await events(scene, 1))[0][0] == "state"
+    finally:
+        for one in held:
+            one.close()
+
+
+async def test_streams_are_bounded(scene: Scene) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        connections = aiohttp.TCPConnector(limit=0)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connections))
+        for _ in range(MOST_STREAMS):
+            answer = await stack.enter_async_context(http.get(f"{scene.url}/events"))
+            assert answer.status == 200
+        async with http.get(f"{scene.url}/events") as one_more:
+            assert one_more.status == 503
+
+
+async def test_a_reader_that_does_not_read_is_cut_off() -> None:
+    async with opened(ConsoleOptions(), members=500) as scene:
+        await cut_off(scene)
+
+
+async def cut_off(scene: Scene) -> None:
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    slow.connect(("127.0.0.1", scene.port))
+    slow.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with slow:
+        await asyncio.to_thread(wait_until, lambda: scene.console.streams, 10, "it listens")
+        async with asyncio.timeout(60):
+            while scene.console.streams:
+                scene.fleet.submit(300)
+                scene.fleet.step(10)
+                status, _, _ = await scene.get("/livez")
+                assert status == 200, "others are served meanwhile"
+                await asyncio.sleep(0.05)
