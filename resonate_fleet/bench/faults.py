@@ -12,7 +12,8 @@ import msgspec
 
 from resonate_fleet.bench.bound import Span, makespan, makespan_of
 from resonate_fleet.bench.loads import uniform
-from resonate_fleet.chaos.processes import LocalFleet, LocalMember, Shape
+from resonate_fleet.chaos.processes import LocalFleet, LocalMember
+from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract.journal import (
     Claimed,
     Ended,

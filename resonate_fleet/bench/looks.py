@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from resonate_fleet.chaos.processes import LocalFleet, Shape
+from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward.looks import REST, Looks

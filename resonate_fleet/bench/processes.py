@@ -1,13 +1,16 @@
 """Processes that a bench run starts, and what the kernel knows of them (Linux)."""
 
 import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
+
+from resonate_fleet.chaos.child import BlockingChild
+from resonate_fleet.chaos.ports import free_port
+
+__all__ = ["NotReady", "Process", "Processes", "free_port", "wait_for"]
 
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -17,23 +20,8 @@ class NotReady(Exception):  # noqa: N818 - a state of a process
     """A process did not get ready; the message holds the end of its log."""
 
 
-class Process:
+class Process(BlockingChild):
     """A running process; its output goes to `log`."""
-
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("ab") as out:
-            self._process = subprocess.Popen(  # noqa: S603 - our own commands
-                command, env={**os.environ, **env}, stdout=out, stderr=out, cwd=log.parent
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
         """Processor time used so far, user and system; 0 where the kernel does not tell."""
@@ -50,20 +38,6 @@ class Process:
         except OSError:
             return 0
 
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def end(self) -> None:
-        """Ask the process to end; kill it after five seconds."""
-        if not self.running:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
 
 class Processes:
     """Starts processes with logs in `folder`; ends them all, the youngest first."""
@@ -71,10 +45,7 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         # As where the fleet is installed: compiled once, not at each start.
-        self.env = {
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench"),
-        }
+        self.env = {"PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench")}
         self._started: list[Process] = []
 
     def __enter__(self) -> Self:
@@ -86,7 +57,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
         log = self.folder / f"{len(self._started):03d}-{name}.log"
-        process = Process(command, {**self.env, **env}, log)
+        process = Process(name, command, {**self.env, **env}, log)
         self._started.append(process)
         return process
 
@@ -103,13 +74,5 @@ def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: fl
     end = time.monotonic() + seconds
     while not ready():
         if not process.running or time.monotonic() > end:
-            tail = process.log.read_text(errors="replace")[-600:]
-            raise NotReady(f"{what} did not get ready: {tail}")
+            raise NotReady(f"{what} did not get ready:\n{process.tail()}")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from resonate_fleet.bench import faults
 from resonate_fleet.bench.faults import Outcome, Recovery
-from resonate_fleet.chaos.processes import Shape
+from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits
 
 #: name, bar in words.

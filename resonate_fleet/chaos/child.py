@@ -1,13 +1,18 @@
-"""One process of a fleet on this machine: started, watched by its log, ended for certain."""
+"""The processes that a fleet is started as: watched by their logs, ended for certain.
+
+Demo, `fleet up`, chaos, bench and tests start theirs here. `Child` waits on the event loop,
+`BlockingChild` blocks its thread.
+"""
 
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -23,110 +28,89 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
-os.execv(sys.argv[2], sys.argv[2:])
+os.execvp(sys.argv[2], sys.argv[2:])
 """
+#: Seconds between two looks, where nothing tells of a change.
+LOOK_SECONDS: Final = 0.02
 
 
 class StartFailed(Exception):  # noqa: N818 - says what happened, with the log's end
     """A process ended, or did not say that it was ready in time."""
 
 
-def clean_env(extra: Mapping[str, str]) -> dict[str, str]:
+def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without any setting of a fleet's, then `extra`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile everything anew
-    return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra)
+    return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra or {})
 
 
-class Child:
-    """A started process. Both its streams are appended to `log`."""
+def room_command(*room: str) -> list[str]:
+    """Return the command `python -m resonate_fleet.<room...>`."""
+    return [sys.executable, "-m", f"resonate_fleet.{room[0]}", *room[1:]]
+
+
+class Streams(NamedTuple):
+    """Where a process's two streams are appended; both to `log` where there is no `out`."""
+
+    log: Path
+    out: Path | None = None
+
+
+class Spawned:
+    """A started process in a session of its own: a Ctrl-C at the terminal does not reach it."""
 
     def __init__(
-        self, name: str, process: asyncio.subprocess.Process, env: Mapping[str, str], log: Path
+        self, name: str, command: Sequence[str], env: Mapping[str, str], to: Path | Streams
     ) -> None:
+        streams = to if isinstance(to, Streams) else Streams(to)
         self.name = name
-        self.log = log
-        self._process = process
-        self._env = dict(env)
-        self._read = log.stat().st_size
-
-    @classmethod
-    async def start(
-        cls, name: str, command: Sequence[str], env: Mapping[str, str], log: Path
-    ) -> "Child":
-        """Start `command` in a session of its own: a Ctrl-C at the terminal does not reach it."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        env = clean_env(env)
+        self.log = streams.log
+        self._env = clean_env(env)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         leash = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid())]
-        with log.open("ab") as out:
-            process = await asyncio.create_subprocess_exec(
-                *leash,
-                *command,
-                env=env,
-                stdin=asyncio.subprocess.DEVNULL,
+        with self.log.open("ab") as err, (streams.out or self.log).open("ab") as out:
+            self._read = err.tell()
+            self._process = subprocess.Popen(  # noqa: S603 - our own commands
+                [*leash, *command],
+                env=self._env,
+                stdin=subprocess.DEVNULL,
                 stdout=out,
-                stderr=out,
+                stderr=err,
                 start_new_session=True,
             )
-            return cls(name, process, env, log)
-
-    @classmethod
-    async def room(
-        cls, name: str, room: Sequence[str], env: Mapping[str, str], log: Path
-    ) -> "Child":
-        """Start `python -m resonate_fleet.<room...>`."""
-        return await cls.start(
-            name, [sys.executable, "-m", f"resonate_fleet.{room[0]}", *room[1:]], env, log
-        )
 
     @property
-    def process(self) -> int:
-        """Process id of the operating system."""
+    def pid(self) -> int:
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative for the number of the signal that ended it."""
-        return self._process.returncode
+        return self._process.poll()
 
     @property
     def running(self) -> bool:
-        return self._process.returncode is None
+        return self.exit_code is None
 
     def environment(self) -> dict[str, str]:
         """Return the environment that the process has, by the kernel where it tells."""
         with suppress(OSError):
-            pairs = Path(f"/proc/{self.process}/environ").read_bytes().decode().split("\0")
+            pairs = Path(f"/proc/{self.pid}/environ").read_bytes().decode().split("\0")
             return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         return self._env
 
-    async def line(self, action: str, seconds: float) -> dict[str, Any]:
-        """Return the first log line of `action` that this start wrote.
-
-        Raises:
-            StartFailed: the process ended without it, or `seconds` went by.
-        """
-        end = asyncio.get_running_loop().time() + seconds
-        while True:
-            running = self.running
-            found = self._find(action)
-            if found is not None:
-                return found
-            if not running:
-                raise StartFailed(f"{self.name} ended with {self.exit_code}:\n{self.tail()}")
-            if asyncio.get_running_loop().time() >= end:
-                raise StartFailed(f"{self.name}: no {action!r} in {seconds:g} s:\n{self.tail()}")
-            await asyncio.sleep(0.02)
-
-    def _find(self, action: str) -> dict[str, Any] | None:
+    def lines(self, action: str | None = None) -> list[dict[str, Any]]:
+        """Return the JSON lines that this start has logged, those of `action` alone if given."""
+        found: list[dict[str, Any]] = []
         with self.log.open("rb") as file:
             file.seek(self._read)
             for raw in file:
-                with suppress(msgspec.DecodeError):
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
                     line = msgspec.json.decode(raw)
-                    if isinstance(line, dict) and line.get("action") == action:
-                        return line
-        return None
+                    if isinstance(line, dict) and action in (None, line.get("action")):
+                        found.append(line)
+        return found
 
     def tail(self, lines: int = 12) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -140,8 +124,35 @@ class Child:
             return True
         return False
 
+
+class Child(Spawned):
+    """A process whose starter waits on the event loop."""
+
+    async def line(self, action: str, seconds: float) -> dict[str, Any]:
+        """Return the first log line of `action` that this start wrote.
+
+        Raises:
+            StartFailed: the process ended without it, or `seconds` went by.
+        """
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            running = self.running
+            found = self.lines(action)
+            if found:
+                return found[0]
+            if not running:
+                raise StartFailed(f"{self.name} ended with {self.exit_code}:\n{self.tail()}")
+            if asyncio.get_running_loop().time() >= end:
+                raise StartFailed(f"{self.name}: no {action!r} in {seconds:g} s:\n{self.tail()}")
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def wait(self) -> int:
-        return await self._process.wait()
+        """Return the exit code when the process has ended."""
+        if self.running and sys.platform == "linux":
+            await _readable(os.pidfd_open(self.pid))
+        while (code := self.exit_code) is None:  # noqa: ASYNC110 - the kernel tells nobody here
+            await asyncio.sleep(LOOK_SECONDS)
+        return code
 
     async def stop(self, seconds: float, *, thaw: bool = True) -> int:
         """Terminate, and kill after `seconds`; a frozen process is thawed so that it can obey."""
@@ -149,9 +160,44 @@ class Child:
         if thaw:
             self.send(signal.SIGCONT)
         with suppress(TimeoutError):
-            return await asyncio.wait_for(self._process.wait(), seconds)
+            return await asyncio.wait_for(self.wait(), seconds)
         return await self.kill()
 
     async def kill(self) -> int:
         self.send(signal.SIGKILL)
-        return await self._process.wait()
+        return await self.wait()
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until `descriptor` can be read, then close it."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+class BlockingChild(Spawned):
+    """A process whose starter blocks its thread while it waits."""
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: the process still runs after `timeout` seconds.
+        """
+        return self._process.wait(timeout)
+
+    def kill(self) -> int:
+        self.send(signal.SIGKILL)
+        return self._process.wait(10)
+
+    def end(self, seconds: float = 5.0) -> int:
+        """Terminate, and kill after `seconds`; return the exit code."""
+        self.send(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return self.kill()

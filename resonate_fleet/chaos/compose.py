@@ -15,7 +15,7 @@ from typing import Any, Final
 from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
 from resonate_fleet.chaos.options import Options
 from resonate_fleet.chaos.place import Member, PlaceFailed
-from resonate_fleet.chaos.processes import free_port
+from resonate_fleet.chaos.ports import free_port
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 

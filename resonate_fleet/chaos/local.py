@@ -88,9 +88,9 @@ class LocalPlace:
         if child is None or not child.send(number):
             raise PlaceFailed(f"{member.member} had ended by itself")
         if number != signal.SIGKILL:
-            return f"{number.name} to process {child.process}"
+            return f"{number.name} to process {child.pid}"
         code = await child.wait()
-        return f"{number.name} to process {child.process}: exit code {128 - code}"
+        return f"{number.name} to process {child.pid}: exit code {128 - code}"
 
     async def heal(self, fault: Fault, member: Member) -> str:
         place = self._frozen.pop(member.handle, None)
@@ -101,7 +101,7 @@ class LocalPlace:
                 gate.open_door()
             return f"{len(place.gates)} gates of {place.name} are open"
         place.child.send(signal.SIGCONT)
-        return f"SIGCONT to process {place.child.process}"
+        return f"SIGCONT to process {place.child.pid}"
 
     async def restart_server(self, away: float) -> str:
         try:

@@ -5,9 +5,6 @@ Knows nothing of strikes: it starts, scales, restarts and ends. `chaos.local` st
 """
 
 import asyncio
-import random
-import socket
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -16,10 +13,10 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from resonate_fleet.chaos import targets
-from resonate_fleet.chaos.child import Child, StartFailed
+from resonate_fleet.chaos.child import Child, StartFailed, room_command
 from resonate_fleet.chaos.gate import Gate
+from resonate_fleet.chaos.ports import HOST, free_port
 from resonate_fleet.chaos.shape import (
-    HOST,
     OPT_IN,
     Shape,
     client_env,
@@ -29,12 +26,6 @@ from resonate_fleet.chaos.shape import (
 )
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
-
-#: Ports for the fleet's own processes: from, and below.
-PORTS: Final = (15_000, 32_000)
-
-#: Those who start a fleet need no other import.
-__all__ = ["HOST", "READY_SECONDS", "LocalFleet", "LocalMember", "Shape", "free_port"]
 
 #: Longest wait for a process to say that it is ready, in seconds: a cold, busy machine's start.
 READY_SECONDS: Final = 30.0
@@ -57,24 +48,6 @@ class LocalMember:
     #: False once the fleet itself wants it gone.
     wanted: bool = True
     starts: int = 1
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on, and that stays ours for as long as we live.
-
-    It is none of those that the system gives to outgoing connections (from 32768 on Linux, 49152
-    elsewhere): one of these may be taken before, or between, the starts of a process. Other runs
-    beside this one draw another, for each holds the UDP port of the same number until its end.
-    """
-    while True:
-        port = random.randrange(*PORTS)
-        with socket.socket(type=socket.SOCK_DGRAM) as held, socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                held.bind((HOST, port))
-                probe.bind((HOST, port))
-                held.detach()
-                return port
 
 
 class LocalFleet:
@@ -163,8 +136,8 @@ class LocalFleet:
             env["RESONATE_STORAGE__SQLITE__PATH"] = str(store)
             command = [self.shape.server_bin, "serve"]
         else:
-            command = [sys.executable, "-m", "resonate_fleet.server", "--store", str(store)]
-        self.server = await Child.start("server", command, env, log)
+            command = room_command("server", "--store", str(store))
+        self.server = Child("server", command, env, log)
         await self._server_answers(self.server)
 
     async def _server_answers(self, server: Child) -> None:
@@ -191,7 +164,7 @@ class LocalFleet:
             await asyncio.sleep(away)
         finally:  # also when the run is given up meanwhile
             await self.start_server()
-        return f"process {old.process} ended with {code}, now {self.server.process}"
+        return f"process {old.pid} ended with {code}, now {self.server.pid}"
 
     # The steward.
 
@@ -199,7 +172,7 @@ class LocalFleet:
         ports = (self._steward_port, self._presence_port)
         env = steward_env(self.shape, self.url, *ports, self.folder.root)
         log = self.folder.logs / "steward.log"
-        self.steward = await Child.room("steward", ["steward"], env, log)
+        self.steward = Child("steward", room_command("steward"), env, log)
         await self.steward.line("steward.started", READY_SECONDS)
 
     # Members.
@@ -269,7 +242,7 @@ class LocalFleet:
         env |= self._addresses(place) | OPT_IN | dict(self.shape.worker_env)
         log = self.folder.logs / f"{place.name}.log"
         place.member = ""
-        child = place.child = await Child.room(place.name, ["member"], env, log)
+        child = place.child = Child(place.name, room_command("member"), env, log)
         ready = await child.line("member.ready", READY_SECONDS)
         place.member = str(ready["who"])
 
@@ -310,7 +283,7 @@ class LocalFleet:
         """Start `python -m resonate_fleet.submit args...`; its journal goes to the run folder."""
         env = client_env(self.shape, self.url, self.folder.journal)
         log = self.folder.logs / f"{name}.log"
-        return await Child.room(name, ["submit", *args], env, log)
+        return Child(name, room_command("submit", *args), env, log)
 
     # The end.
 

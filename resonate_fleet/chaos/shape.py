@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
 from resonate_fleet.contract.words import DEFAULT_GROUP
-
-HOST: Final = "127.0.0.1"
 
 #: The opt-in of a process: chaos strikes no member that was not started with it.
 OPT_IN: Final = {"FLEET_CHAOS": "allowed"}

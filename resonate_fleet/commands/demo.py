@@ -17,8 +17,9 @@ from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
-from resonate_fleet.chaos.processes import LocalFleet, Shape
+from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.run import Run, write_plan
+from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.demo_plan import Options
 from resonate_fleet.commands.screen import Lines, Picture, Screen

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from resonate_fleet.chaos.child import Child, StartFailed
-from resonate_fleet.chaos.processes import HOST, READY_SECONDS, LocalFleet, Shape
+from resonate_fleet.chaos.child import Child, StartFailed, room_command
+from resonate_fleet.chaos.ports import HOST
+from resonate_fleet.chaos.processes import READY_SECONDS, LocalFleet
+from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
 from resonate_fleet.contract.wire import Unreachable, Wire
@@ -75,7 +77,7 @@ async def _server(options: Options, root: Path) -> Child | None:
         "RESONATE_SERVER__BIND": HOST,
     }
     store = ["--store", str(options.store)] if options.store else []
-    server = await Child.room("server", ["server", *store], env, root / "logs" / "server.log")
+    server = Child("server", room_command("server", *store), env, root / "logs" / "server.log")
     await server.line("server.ready", READY_SECONDS)
     return server
 

@@ -1,16 +1,14 @@
 """Rooms as real processes of a test: started, watched by their logs, ended by pid."""
 
-import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from resonate_fleet.chaos.processes import free_port
+from resonate_fleet.chaos.child import SCRUBBED, BlockingChild, Streams, clean_env
+from resonate_fleet.chaos.ports import free_port
 from tests.support.waiting import wait_until
 
 __all__ = [
@@ -19,52 +17,25 @@ __all__ = [
     "SERVER_BIN",
     "Process",
     "Processes",
+    "clean_env",
     "free_port",
     "room_command",
     "run_room",
 ]
 
-#: Settings of the shell that runs the tests must not reach the processes under test.
-SCRUBBED = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
 #: Path of a real server binary; with it the `server` fixture runs on that one too.
 SERVER_BIN = "RESONATE_SERVER_BIN"
 ROOT = Path(__file__).parents[2]
 
 
-def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment without any setting of ours, then `extra`."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(SCRUBBED)}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile everything anew
-    return kept | {"PYTHONUNBUFFERED": "1"} | dict(extra or {})
-
-
-class Process:
+class Process(BlockingChild):
     """One started process. `out` and `err` are the files that its two streams go to."""
 
     def __init__(
         self, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.name = name
-        self.out = folder / f"{name}.out"
-        self.err = folder / f"{name}.err"
-        with self.out.open("ab") as out, self.err.open("ab") as err:
-            self.popen = subprocess.Popen(
-                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT
-            )
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    @property
-    def running(self) -> bool:
-        return self.popen.poll() is None
-
-    def lines(self, action: str | None = None) -> list[dict[str, Any]]:
-        """Return the JSON log lines written so far, those of `action` alone if given."""
-        found = list(_json_lines(self.err.read_text(errors="replace")))
-        return [line for line in found if action is None or line.get("action") == action]
+        self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
+        super().__init__(name, command, env, Streams(self.err, self.out))
 
     def line(self, action: str, timeout: float = 10.0) -> dict[str, Any]:
         """Wait for the first log line of `action`; fail at once if the process ends without."""
@@ -74,17 +45,10 @@ class Process:
             found = self.lines(action)
             if found:
                 return found[0]
-            assert not ended, f"{self.name} ended with {self.popen.returncode}:\n{self.tail()}"
+            assert not ended, f"{self.name} ended with {self.exit_code}:\n{self.tail()}"
             return None
 
         return wait_until(look, timeout, f"{self.name} logs {action!r}; its log:\n{self.tail()}")
-
-    def tail(self, lines: int = 30) -> str:
-        return "\n".join(self.err.read_text(errors="replace").splitlines()[-lines:])
-
-    def send(self, number: signal.Signals) -> None:
-        if self.running:
-            self.popen.send_signal(number)
 
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
@@ -95,16 +59,10 @@ class Process:
     def resume(self) -> None:
         self.send(signal.SIGCONT)
 
-    def kill(self) -> None:
-        """Kill -9 and wait for the end."""
-        with suppress(ProcessLookupError):
-            self.popen.kill()
-        self.popen.wait(10)
-
     def wait(self, timeout: float = 10.0) -> int:
         """Return the exit code, or fail after `timeout` seconds."""
         try:
-            return self.popen.wait(timeout)
+            return super().wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(
                 f"{self.name} still runs after {timeout:g} s:\n{self.tail()}"
@@ -126,7 +84,7 @@ class Processes:
             process.kill()
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
-        process = Process(name, command, clean_env(env), self.folder)
+        process = Process(name, command, env, self.folder)
         self.started.append(process)
         return process
 
@@ -155,11 +113,3 @@ def run_room(
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
     )
-
-
-def _json_lines(text: str) -> Iterator[dict[str, Any]]:
-    for raw in text.splitlines():
-        with suppress(json.JSONDecodeError):
-            line = json.loads(raw)
-            if isinstance(line, dict):
-                yield line

@@ -14,8 +14,9 @@ from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import Member, PlaceFailed
 from resonate_fleet.chaos.plan import script
-from resonate_fleet.chaos.processes import LocalFleet, Shape
+from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.run import Run
+from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import (
     Claimed,

@@ -31,7 +31,7 @@ class Crew:
 
     def keep_up(self) -> list[int]:
         """Replace the ended; return their exit codes."""
-        codes = [int(one.popen.returncode) for one in self.members if not one.running]
+        codes = [one.exit_code for one in self.members if one.exit_code is not None]
         self.members = [one if one.running else self._start() for one in self.members]
         return codes
 

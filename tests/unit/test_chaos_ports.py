@@ -8,18 +8,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from resonate_fleet.chaos.processes import HOST, PORTS, free_port
+from resonate_fleet.chaos.ports import HOST, PORTS, free_port
 from tests.support.processes import ROOT
 
-DRAW = "resonate_fleet.chaos.processes.random.randrange"
+DRAW = "resonate_fleet.chaos.ports.random.randrange"
 
 
 @contextmanager
 def port_of_another_run() -> Iterator[int]:
     """A port that another process was given, theirs until the end of the block."""
     script = (
-        "from resonate_fleet.chaos.processes import free_port;"
-        "print(free_port(), flush=True); input()"
+        "from resonate_fleet.chaos.ports import free_port;print(free_port(), flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script],

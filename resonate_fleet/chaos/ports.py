@@ -1,0 +1,28 @@
+"""TCP ports for the processes of this machine."""
+
+import random
+import socket
+from contextlib import suppress
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+#: Ports for the fleet's own processes: from, and below.
+PORTS: Final = (15_000, 32_000)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on, and that stays ours for as long as we live.
+
+    It is none of those that the system gives to outgoing connections (from 32768 on Linux, 49152
+    elsewhere): one of these may be taken before, or between, the starts of a process. Other runs
+    beside this one draw another, for each holds the UDP port of the same number until its end.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket(type=socket.SOCK_DGRAM) as held, socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                held.bind((HOST, port))
+                probe.bind((HOST, port))
+                held.detach()
+                return port
