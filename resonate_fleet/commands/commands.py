@@ -232,6 +232,12 @@ def schedule(arguments: list[str]) -> int:
     return run(parser().parse_args(arguments))
 
 
+def store(arguments: list[str]) -> int:
+    from resonate_fleet.commands.store import parser, run  # noqa: PLC0415
+
+    return run(parser().parse_args(arguments))
+
+
 def docs(arguments: list[str]) -> int:
     """For who works on the fleet: write the tables that documents take from the code."""
     from resonate_fleet.commands.docs import main as write  # noqa: PLC0415 - imports every room
@@ -251,6 +257,7 @@ ROOMS: dict[str, Callable[[list[str]], int]] = {
     "report": report,
     "bench": bench,
     "schedule": schedule,
+    "store": store,
     "docs": docs,
     "pictures": pictures,
 }

@@ -19,6 +19,7 @@ A fleet of workers for Resonate, on this machine or wherever it runs.
   fleet ps            who holds what, which attempt, how many jobs wait
   fleet top           the same as a live view
   fleet schedule      jobs at the times of a cron expression: add, list, show, remove
+  fleet store         what the server's store holds; old jobs leave it: show, prune
   fleet quarantine    jobs that crashed their workers too often: list, show, redrive, reject
 
   fleet chaos         strike the member that holds a job; plan, run, replay

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -21,10 +22,10 @@ class Judge:
 
     @classmethod
     @contextmanager
-    def on(cls, processes: Processes) -> Iterator[Self]:
+    def on(cls, processes: Processes, store: Path | None = None) -> Iterator[Self]:
         """Start one; it ends with `processes`."""
         env = {"RESONATE_DEBUG": "true", "RESONATE_TASKS__RETRY_TIMEOUT": "30000"}
-        with closing(cls(Server("real", processes, env=env))) as judge:
+        with closing(cls(Server("real", processes, store, env))) as judge:
             yield judge
 
     def close(self) -> None:

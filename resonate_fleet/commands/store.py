@@ -1,0 +1,153 @@
+"""`fleet store`: what the store of the real server holds, and how old jobs leave it."""
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from resonate_fleet.commands.arguments import Mistake, Parser
+from resonate_fleet.commands.ps import plain_table, wide_console
+from resonate_fleet.contract import exits
+from resonate_fleet.retention.database import Database, Size, StoreError
+from resonate_fleet.retention.prune import Count, Prune
+from resonate_fleet.retention.schema import check
+from resonate_fleet.retention.sqlite import SqliteFile
+from resonate_fleet.retention.survey import Survey, survey
+
+PROG: Final = "fleet store"
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LOST: Final = (
+    "With a job its result goes, and its id's protection: a job that is submitted again under the "
+    "same id runs again."
+)
+
+
+def parser(prog: str = PROG) -> Parser:
+    made = Parser(
+        prog=prog,
+        description="The store of server v0.9.8: an SQLite file, or a PostgreSQL database.",
+    )
+    actions = made.add_subparsers(
+        dest="action", required=True, metavar="show|prune", parser_class=Parser
+    )
+    show = actions.add_parser("show", prog=f"{prog} show", help="size, jobs by state and age")
+    prune = actions.add_parser(
+        "prune", prog=f"{prog} prune", help="delete old jobs that are over, while the fleet runs"
+    )
+    for one in (show, prune):
+        one.add_argument("store", metavar="FILE|URL", help="the file, or postgres://...")
+    show.add_argument("--json", action="store_true")
+    age = "least age, by the end of the family's last promise: 30d, 12h, 90m or 45s"
+    prune.add_argument("--older-than", type=_age, required=True, metavar="AGE", help=age)
+    prune.add_argument("--yes", action="store_true", help="do it; without, only say what would go")
+    return made
+
+
+def _age(text: str) -> float:
+    """Read `30d` as seconds."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdecimal():
+        raise Mistake(f"--older-than is {text!r}; accepted: a whole number with s, m, h or d")
+    return int(number) * _UNITS[unit]
+
+
+def run(asked: Namespace) -> int:
+    """Do it; return the exit code.
+
+    Raises:
+        Mistake: the store is none that is known.
+    """
+    act: Callable[[Namespace, Database], None] = _show if asked.action == "show" else _prune
+    try:
+        with closing(_open(asked.store)) as database:
+            try:
+                check(database)
+            except StoreError as unknown:
+                raise Mistake(f"{asked.store}: {unknown}") from None
+            act(asked, database)
+    except StoreError as failed:
+        sys.stderr.write(f"{PROG}: {failed}\n")
+        return exits.FAILED
+    return exits.OK
+
+
+def _open(store: str) -> Database:
+    if "://" not in store:
+        return SqliteFile(store)
+    if not store.startswith(("postgres://", "postgresql://")):
+        raise Mistake(f"the store is {store!r}; accepted: a file, or postgres://...")
+    try:
+        from resonate_fleet.retention.postgres import Postgres  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise Mistake("a PostgreSQL store needs the extra `postgres` (psycopg)") from None
+    return Postgres(store)
+
+
+def _show(asked: Namespace, database: Database) -> None:
+    seen = survey(database, _now())
+    if asked.json:
+        text = msgspec.json.format(msgspec.json.encode(asdict(seen)), indent=2)
+        sys.stdout.write(f"{text.decode()}\n")
+        return
+    sys.stdout.write(f"{_size(seen.size)}\n{_states(seen)}\n")
+    states = sorted({state for row in seen.ages.values() for state in row})
+    table = plain_table("ended within", *(f"{state}>" for state in states))
+    for age, row in seen.ages.items():
+        table.add_row(age, *(str(row.get(state, 0)) for state in states))
+    wide_console().print(table)
+
+
+def _size(size: Size) -> str:
+    return f"{size.total / 1e6:.1f} MB, of them {size.free / 1e6:.1f} MB free: {size.advice}"
+
+
+def _states(seen: Survey) -> str:
+    tasks = ", ".join(f"{count} {state}" for state, count in sorted(seen.tasks.items()))
+    pending = seen.promises.get("pending", 0)
+    return (
+        f"{sum(seen.promises.values())} promises, {pending} of them pending; "
+        f"tasks: {tasks or 'none'}; schedules: {seen.schedules}"
+    )
+
+
+def _prune(asked: Namespace, database: Database) -> None:
+    prune = Prune(database, _now() - round(asked.older_than * 1000))
+    planned = prune.plan()
+    would = "go" if asked.yes else "would go"
+    sys.stdout.write(f"{_counted(planned)} {would}. {_LOST}\n")
+    if not asked.yes:
+        sys.stdout.write("Nothing was changed: --yes does it.\n")
+        return
+    began, before = time.monotonic(), database.size()
+    done = _deleted(prune, planned)
+    took = time.monotonic() - began
+    sys.stdout.write(f"{_counted(done)} are gone after {took:.1f} s.\n")
+    after = database.size()
+    sys.stdout.write(f"It was {before.total / 1e6:.1f} MB and is {_size(after)}\n")
+
+
+def _counted(count: Count) -> str:
+    return f"{count.families} jobs with all that belongs to them, {count.promises} promises,"
+
+
+def _deleted(prune: Prune, planned: Count) -> Count:
+    """Run it under a progress bar, where somebody sees it."""
+    done = Count()
+    columns = (TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("jobs", total=planned.families)
+        for part in prune.run():
+            done += part
+            progress.update(task, completed=done.families)
+    return done
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,61 @@
+"""A store of the real server, whichever kind it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+#: A row of an answer.
+type Row = tuple[Any, ...]
+
+
+class StoreError(Exception):
+    """The store cannot be used, or not now; the text is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes on disk, those of them that hold nothing and are used again, and what to do."""
+
+    total: int
+    free: int
+    advice: str
+
+
+class Database(ABC):
+    """One open store. Whatever fails in it raises `StoreError`."""
+
+    #: SQL for the family of a promise: its origin, else its id up to the first separator.
+    family: str
+
+    @abstractmethod
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        """Run one statement; return its rows, none for one that only changes."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Hold all or nothing of what is run inside; the server waits for it at most."""
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, set[str]]:
+        """Return the names of the columns of each table."""
+
+    @abstractmethod
+    def size(self) -> Size: ...
+
+    @abstractmethod
+    def note_members(self, cutoff: int) -> None:
+        """Fill `members (family, id, ended)`; `ended`: the promise was settled before `cutoff`."""
+
+    @abstractmethod
+    def drop_revived(self) -> None:
+        """Delete from `families` those that got a promise since `note_members`."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+def value(database: Database, sql: str, **values: Any) -> Any:
+    """Return the one value that `sql` asks for."""
+    return database.rows(sql, **values)[0][0]

@@ -1,0 +1,149 @@
+"""Old jobs leave the store: whole families that are over, in small transactions.
+
+A family is a job with its children, by their common origin. It may go when every promise of it was
+settled before the cutoff, no task of it is unfinished, nobody waits for any of it, and no schedule
+names any of it. All this is looked at again in the transaction that deletes it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from resonate_fleet.retention.database import Database, Row
+
+#: Seconds that one transaction shall take, and the share of the time that all may take.
+TRANSACTION: Final = 0.015
+SHARE: Final = 0.15
+#: Families in the first transaction, and in one at most.
+FIRST, MOST = 20, 5_000
+
+#: A promise `m` that must stay. Every table is asked by an index.
+_STAYS: Final = """
+NOT EXISTS (SELECT 1 FROM promises p WHERE p.id = m.id AND p.state <> 'pending'
+  AND p.settled_at < :cutoff)
+OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = m.id AND t.state <> 'fulfilled')
+OR EXISTS (SELECT 1 FROM callbacks c WHERE c.awaited_id = m.id)
+OR EXISTS (SELECT 1 FROM callbacks c WHERE c.awaiter_id = m.id)
+OR EXISTS (SELECT 1 FROM listeners l WHERE l.promise_id = m.id)
+OR EXISTS (SELECT 1 FROM outgoing_unblock o WHERE o.promise_id = m.id)
+"""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Families, and the promises that they are made of."""
+
+    families: int = 0
+    promises: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.families + other.families, self.promises + other.promises)
+
+
+class Prune:
+    """What may go of one store. `cutoff` is in Unix milliseconds.
+
+    `clock` and `sleep` are of the machine unless a test brings its own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cutoff: int,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._cutoff = cutoff
+        self._sleep = sleep
+        self._clock = clock
+        self._after = ""
+
+    def plan(self) -> Count:
+        """Find what may go, holding nobody up. Once."""
+        self._database.note_members(self._cutoff)
+        self._run(
+            "CREATE TEMP TABLE families AS SELECT family, count(*) AS promises FROM members"
+            " GROUP BY family HAVING min(ended) = 1"
+        )
+        self._run("CREATE UNIQUE INDEX families_by_name ON families (family)")
+        self._run(
+            "DELETE FROM members WHERE NOT EXISTS"
+            " (SELECT 1 FROM families f WHERE f.family = members.family)"
+        )
+        self._run("CREATE INDEX members_by_family ON members (family)")
+        self._run("ANALYZE members")
+        self._run("ANALYZE families")
+        self._keep_what_stays("true")
+        return Count(*self._run("SELECT count(*), COALESCE(sum(promises), 0) FROM families")[0])
+
+    def run(self) -> Iterator[Count]:
+        """Delete what was planned; yield what each transaction deleted."""
+        size = FIRST
+        while True:
+            with self._database.transaction():
+                began = self._clock()
+                done, more = self._delete(size)
+            took = max(self._clock() - began, 0.0001)
+            yield done
+            if not more:
+                return
+            size = max(1, min(MOST, 2 * size, int(size * TRANSACTION / took)))
+            self._sleep(took * (1 / SHARE - 1))
+
+    def _delete(self, size: int) -> tuple[Count, bool]:
+        """Delete the next families that may still go; tell whether there are more."""
+        self._database.drop_revived()
+        names = self._run(
+            "SELECT family FROM families WHERE family > :after ORDER BY family LIMIT :size",
+            after=self._after,
+            size=size,
+        )
+        if not names:
+            return Count(), False
+        until = names[-1][0]
+        span = "m.family > :after AND m.family <= :until"
+        bounds = {"after": self._after, "until": until}
+        self._keep_what_stays(span, **bounds)
+        going = f"FROM members m JOIN families f ON f.family = m.family WHERE {span}"
+        families, promises = self._run(
+            f"SELECT count(DISTINCT m.family), count(*) {going}",
+            **bounds,
+        )[0]
+        self._run(f"DELETE FROM promises WHERE id IN (SELECT m.id {going})", **bounds)
+        self._after = until
+        return Count(families, promises), True
+
+    def _keep_what_stays(self, span: str, **bounds: Any) -> None:
+        """Take off the plan what must stay of the families in `span`."""
+        self._run(
+            "DELETE FROM families WHERE family IN"
+            f" (SELECT m.family FROM members m WHERE {span} AND ({_STAYS}))",
+            cutoff=self._cutoff,
+            **bounds,
+        )
+        for name in scheduled(
+            self._run("SELECT id, promise_id, next_run_at, last_run_at FROM schedules")
+        ):
+            self._run(
+                f"DELETE FROM families WHERE family IN (SELECT {self._database.family}"
+                " FROM promises WHERE id = :name)",
+                name=name,
+            )
+
+    def _run(self, sql: str, **values: Any) -> list[Row]:
+        return self._database.rows(sql, **values)
+
+
+def scheduled(rows: list[Row]) -> set[str]:
+    """Return the ids that schedules name: those of their last and next runs.
+
+    A row is a schedule's id, its template, and when it runs next and ran last.
+    """
+    return {
+        template.replace("{{.id}}", id).replace("{{.timestamp}}", str(at))
+        for id, template, *times in rows  # noqa: A001 - the protocol's own word
+        for at in times
+        if at is not None
+    }

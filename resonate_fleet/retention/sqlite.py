@@ -1,0 +1,105 @@
+"""A store in an SQLite file, which a server may have open at the same time."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from resonate_fleet.retention.database import Database, Row, Size, StoreError, value
+
+#: Rows that one read of `note_members` takes.
+_PAGE: Final = 20_000
+#: Seconds to wait for the server's own transactions.
+_PATIENCE: Final = 10.0
+
+
+class SqliteFile(Database):
+    """Reads never hold the server up; a transaction holds its writes up for as long as it takes.
+
+    Raises:
+        StoreError: there is no such file, or it is no database.
+    """
+
+    family = "COALESCE(origin, root(id))"
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        #: The last promise, in order of creation, whose family is known.
+        self._last = 0
+        try:
+            uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
+            self._db = sqlite3.connect(uri, timeout=_PATIENCE, isolation_level=None, uri=True)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}") from None
+        self._db.create_function("root", 1, _root, deterministic=True)
+        self.rows("PRAGMA foreign_keys = ON")  # what belongs to a promise goes with it
+        self.rows("PRAGMA synchronous = NORMAL")  # as the server itself
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.rows("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.rollback()
+            raise
+        self.rows("COMMIT")
+
+    def columns(self) -> Mapping[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for table, column in self.rows(
+            "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
+            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
+        ):
+            found.setdefault(table, set()).add(column)
+        return found
+
+    def size(self) -> Size:
+        files = [Path(f"{self._path}{end}") for end in ("", "-wal", "-shm")]
+        page = value(self, "PRAGMA page_size")
+        free = value(self, "PRAGMA freelist_count")
+        return Size(
+            sum(os.stat(file).st_size for file in files if file.exists()),  # noqa: PTH116 - a size
+            page * free,
+            "the file keeps its length and new jobs fill what is free; `sqlite3 FILE VACUUM` "
+            "shortens it while no server runs",
+        )
+
+    def note_members(self, cutoff: int) -> None:
+        self.rows("CREATE TEMP TABLE members (family TEXT, id TEXT, ended INTEGER)")
+        last = value(self, "SELECT COALESCE(max(rowid), 0) FROM promises")
+        for begin in range(0, last, _PAGE):
+            self.rows(
+                f"INSERT INTO members SELECT {self.family}, id,"
+                " state <> 'pending' AND settled_at < :cutoff FROM promises"
+                " WHERE rowid > :begin AND rowid <= :end",
+                cutoff=cutoff,
+                begin=begin,
+                end=min(begin + _PAGE, last),
+            )
+        self._last = last
+
+    def drop_revived(self) -> None:
+        self.rows(
+            "DELETE FROM families WHERE family IN"
+            f" (SELECT {self.family} FROM promises WHERE rowid > :last)",
+            last=self._last,
+        )
+        # Numbers of deleted rows at the end are given again.
+        self._last = value(self, "SELECT COALESCE(max(rowid), 0) FROM promises")
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _root(id: str) -> str:
+    return id.partition(":")[0].partition(".")[0]
