@@ -1,4 +1,4 @@
-"""What a bench run brings: figures with their spread, as a table and as JSON."""
+"""What a bench run brings: figures with their spread and goals, as a table and as JSON."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -8,27 +8,53 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-type Side = Literal["at most", "at least"]
+type Side = Literal["<=", ">="]
+type Of = Literal["median", "p50", "p99", "worst", "least"]
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """A bound that was set on the median, say, of a figure's values."""
+
+    of: Of
+    side: Side
+    bound: float
+
+    def met(self, values: Sequence[float]) -> bool:
+        value = _OF[self.of](values)
+        return value <= self.bound if self.side == "<=" else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{self.of} {self.side} {self.bound:g}"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing measured, once a seed (or once at all). `goal` is the bound that was set.
+    """One thing measured, once a seed (or once at all).
 
     `load` is the machine's load when the measure began, this run's own earlier work included.
     """
 
     measure: str
     what: str
-    worker: str
-    unit: str
+    worker: str = "ours"
+    unit: str = ""
     values: list[float]
-    goal: str = ""
-    met: bool | None = None
+    goals: tuple[Goal, ...] = ()
     load: float = 0.0
 
     @property
     def median(self) -> float:
         return statistics.median(self.values)
+
+    @property
+    def verdict(self) -> str:
+        """Return whether the goals were met; nothing where there is none."""
+        if not self.goals:
+            return ""
+        return "met" if all(goal.met(self.values) for goal in self.goals) else "missed"
+
+    @property
+    def goal(self) -> str:
+        return ", ".join(map(str, self.goals))
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +73,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     figures: list[Figure]
 
 
-def judged(
-    figure: Figure, goal: str, bound: float, how: Callable[[Sequence[float]], float], side: Side
-) -> Figure:
-    """Return the figure with its goal and whether it was met."""
-    value = how(figure.values)
-    met = value <= bound if side == "at most" else value >= bound
-    return msgspec.structs.replace(figure, goal=f"{goal} {side} {bound:g}", met=met)
+def at_most(**bounds: float) -> tuple[Goal, ...]:
+    """Return goals such as `at_most(median=1.006, worst=1.012)`."""
+    return tuple(Goal(msgspec.convert(of, Of), "<=", bound) for of, bound in bounds.items())
+
+
+def at_least(**bounds: float) -> tuple[Goal, ...]:
+    return tuple(Goal(msgspec.convert(of, Of), ">=", bound) for of, bound in bounds.items())
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -62,18 +88,25 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+_OF: dict[Of, Callable[[Sequence[float]], float]] = {
+    "median": statistics.median,
+    "p50": statistics.median,
+    "p99": lambda values: percentile(values, 0.99),
+    "worst": max,
+    "least": min,
+}
+
+
 def show(report: Report, console: Console) -> None:
     """Print the figures as a table."""
     table = Table(title=f"{report.server}, {report.machine}, load {report.load:.1f}")
     for heading in ("measure", "what", "worker", "median", "min", "max", "n", "goal"):
         table.add_column(heading, justify="left" if heading in _WORDS else "right")
     for one in report.figures:
-        mark = "" if one.met is None else (" met" if one.met else " MISSED")
         numbers = [f"{value:.5g}" for value in (one.median, min(one.values), max(one.values))]
         numbers[0] += f" {one.unit}" if one.unit else ""
-        table.add_row(
-            one.measure, one.what, one.worker, *numbers, str(len(one.values)), one.goal + mark
-        )
+        goal = f"{one.goal} {one.verdict}"
+        table.add_row(one.measure, one.what, one.worker, *numbers, str(len(one.values)), goal)
     console.print(table)
 
 
@@ -81,9 +114,10 @@ def markdown(report: Report) -> str:
     """Return the figures as a Markdown table, below what ran where."""
     versions = ", ".join(f"{name} {number}" for name, number in sorted(report.versions.items()))
     loads = f"load {report.load:.1f} before and {report.load_after:.1f} after"
-    where = f"{report.server}, {report.machine}, {versions}"
     lines = [
-        f"`{report.command}`: {where}, {report.at}, {report.took:.0f} s, {loads}.",
+        f"`{report.command}`:",
+        f"{report.server}, {report.machine}, {versions},",
+        f"{report.at}, {report.took:.0f} s, {loads}.",
         "",
         "| measure | worker | median (least to most) | p99 | n | load | goal | |",
         "|---|---|---|---|---|---|---|---|",
@@ -92,14 +126,13 @@ def markdown(report: Report) -> str:
 
 
 def _row(one: Figure) -> str:
-    shown = f"{one.median:.5g}"
+    shown = f"{one.median:.4g}"
     if len(one.values) > 1:
-        shown += f" ({min(one.values):.5g} to {max(one.values):.5g})"
-    p99 = f"{percentile(one.values, 0.99):.5g}" if len(one.values) >= 50 else ""
-    met = "" if one.met is None else ("met" if one.met else "missed")
+        shown += f" ({min(one.values):.4g} to {max(one.values):.4g})"
+    p99 = f"{percentile(one.values, 0.99):.4g}" if len(one.values) >= 50 else ""
     unit = f", {one.unit}" if one.unit else ""
     cells = [f"{one.measure}: {one.what}{unit}", one.worker, shown, p99, str(len(one.values))]
-    return "| " + " | ".join([*cells, f"{one.load:.1f}", one.goal, met]) + " |"
+    return "| " + " | ".join([*cells, f"{one.load:.1f}", one.goal, one.verdict]) + " |"
 
 
 _WORDS = ("measure", "what", "worker", "goal")

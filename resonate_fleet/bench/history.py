@@ -1,121 +1,94 @@
-"""`fleet bench store`: a store of the real server with many finished jobs in it.
+"""A million finished jobs in the store: the same measures with and without them, in turn."""
 
-The server makes the schema, and a member of ours does one job. Its rows are then copied under
-other ids and earlier times, evenly over a day: an hour of writing becomes half a minute. The
-copies keep the call and the result of the one that was done.
-"""
-
-import argparse
 import asyncio
-import os
-import sqlite3
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from resonate_fleet.bench import jobs
-from resonate_fleet.bench.place import end, open_place, storage
-from resonate_fleet.bench.processes import NotReady
-from resonate_fleet.contract import exits
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.bench import latency, makespan, recovery, throughput
+from resonate_fleet.bench.figures import Figure, Goal, at_least, at_most, percentile
+from resonate_fleet.bench.jobs import CountedWire
+from resonate_fleet.bench.place import Place, Spent
 
-GROUP = "bench-history"
-DAY_MS = 86_400_000
-_COLUMNS = "state, param_headers, param_data, value_headers, value_data"
-#: `made` gives each copy its number and its age; an id is a UUIDv7 of the time of creation.
-_SQLITE = f"""
-INSERT INTO promises (id, {_COLUMNS}, tags, timeout_at, created_at, settled_at)
-WITH RECURSIVE made (number, age) AS (
-  VALUES (1, {{day}})
-  UNION ALL SELECT number + 1, {{day}} - number * {{day}} / {{count}} FROM made
-  WHERE number < {{count}}
-), named AS (
-  SELECT *, printf('%012x', created_at - age) AS time, lower(hex(randomblob(8))) AS random
-  FROM made, promises WHERE id = '{{job}}'
-), identified AS (
-  SELECT *, substr(time, 1, 8) || '-' || substr(time, 9) || '-7' || substr(random, 1, 3)
-    || '-8' || substr(random, 4, 3) || '-' || substr(random, 5, 12) AS copy
-  FROM named
-)
-SELECT copy, {_COLUMNS}, replace(tags, id, copy), timeout_at - age, created_at - age,
-  settled_at - age FROM identified;
-INSERT INTO tasks (id, state, version)
-SELECT copy.id, done.state, done.version FROM promises copy, tasks done
-WHERE done.id = '{{job}}' AND copy.id <> done.id AND copy.target = '{{target}}' ORDER BY copy.id;
-"""  # noqa: S608 - our own words
-_POSTGRES = f"""
-INSERT INTO promises (id, {_COLUMNS}, tags, timeout_at, created_at, settled_at)
-SELECT copy, {_COLUMNS}, replace(tags::text, id, copy)::jsonb, timeout_at - age, created_at - age,
-  settled_at - age
-FROM promises,
-  LATERAL (SELECT {{day}} - (number - 1) * {{day}}::bigint / {{count}} AS age
-    FROM generate_series(1, {{count}}) number) aged,
-  LATERAL (SELECT lpad(to_hex(created_at - age), 12, '0') AS time, md5(random()::text) AS r) named,
-  LATERAL (SELECT substr(time, 1, 8) || '-' || substr(time, 9) || '-7' || substr(r, 1, 3)
-    || '-8' || substr(r, 4, 3) || '-' || substr(r, 7, 12) AS copy) identified
-WHERE id = '{{job}}';
-INSERT INTO tasks (id, state, version)
-SELECT copy.id, done.state, done.version FROM promises copy, tasks done
-WHERE done.id = '{{job}}' AND copy.id <> done.id AND copy.target = '{{target}}' ORDER BY copy.id;
-ANALYZE;
-"""  # noqa: S608 - our own words
+#: How far a store with history may be off an empty one.
+WITHIN = at_most(worst=1.1)
+IDLE_SECONDS = 30.0
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prepare a store; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="fleet bench store", description=__doc__, allow_abbrev=False
-    )
-    add = parser.add_argument
-    add("store", metavar="FILE|URL", help="a new SQLite file, or an empty PostgreSQL database")
-    add("--server-bin", type=os.path.abspath, required=True, metavar="PATH", help="v0.9.8's binary")
-    add("--finished", type=int, default=1_000_000, metavar="N", help="default: 1000000")
-    asked = parser.parse_args(arguments)
-    is_file = "://" not in asked.store
-    if is_file and Path(asked.store).exists():
-        sys.stderr.write(f"fleet bench store: {asked.store} exists; name a new file\n")
-        return exits.USAGE
-    try:
-        job = asyncio.run(_one_done(asked.server_bin, asked.store))
-        fill = _fill_file if is_file else _fill_database
-        fill(asked.store, job, asked.finished - 1)
-    except (NotReady, sqlite3.Error, subprocess.CalledProcessError) as failure:
-        sys.stderr.write(f"fleet bench store: {failure}\n")
-        return exits.FAILED
-    sys.stdout.write(f"{asked.store}: {asked.finished} finished jobs of group {GROUP}\n")
-    return exits.OK
+@dataclass
+class _Found:
+    starts: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    kills: list[float] = field(default_factory=list)
+    idle: float = 0.0
 
 
-async def _one_done(binary: str, store: str) -> str:
-    """Have one job done on a server that keeps its store there; return its id."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="store-")))
-        place = open_place(stack, folder, None, binary, **storage(store))
-        members = place.members("ours", GROUP, 1, 1)
-        async with Wire(place.url) as wire:
-            (job,) = await jobs.submit(wire, GROUP, [0.0])
-            await jobs.all_done(wire, GROUP)
-        end(members)
-    return job
+async def beside_empty(full: Place, empty: Place, seeds: int) -> list[Figure]:
+    """Measure both places, a bit of each in turn."""
+    found = {"full": _Found(), "empty": _Found()}
+    async with full.wire() as wire, empty.wire() as other:
+        places = {"full": (full, wire), "empty": (empty, other)}
+        for _ in range(max(1, seeds // 5)):
+            for name, (place, at) in places.items():
+                await _one_round(place, at, found[name])
+        for name, (place, _) in places.items():
+            found[name].idle = await _idle_server(place)
+    return _figures(found["full"], found["empty"])
 
 
-def _fill_file(file: str, job: str, count: int) -> None:
-    connection = sqlite3.connect(file)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.executescript(_filled(_SQLITE, job, count))
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+async def _one_round(place: Place, wire: CountedWire, found: _Found) -> None:
+    found.starts += await latency.starts(place, wire, "ours", 50)
+    runs = await makespan.runs(place, wire, makespan.EVEN, 3, ["ours"])
+    found.ratios += [run.ratio for run in runs["ours"]]
+    found.kills += await recovery.kills(place, wire, 5)
+    steady = await throughput.steady(place, wire, 2, ["ours"])
+    found.rates += steady[0].values
 
 
-def _fill_database(url: str, job: str, count: int) -> None:
-    script = _filled(_POSTGRES, job, count)
-    command = ["psql", "--quiet", "--set=ON_ERROR_STOP=1", url]
-    subprocess.run(command, input=script, text=True, check=True)  # noqa: S603 - our own
+async def _idle_server(place: Place) -> float:
+    """Return the share of a core that the server takes for an idle fleet, less what it takes alone.
+
+    The server's own loops take some; they are measured first.
+    """
+    if place.server is None:
+        return 0.0
+    shares = []
+    alone = Spent([place.server])
+    await asyncio.sleep(IDLE_SECONDS / 2)
+    shares.append(alone.share())
+    with place.with_stewards(2), place.members("ours", place.new_group("idle"), 3, 4):
+        await asyncio.sleep(3)  # the first searches
+        idle = Spent([place.server])
+        await asyncio.sleep(IDLE_SECONDS)
+        shares.append(idle.share())
+    return max(0.0, shares[1] - shares[0])
 
 
-def _filled(script: str, job: str, count: int) -> str:
-    target = f"poll://any@{GROUP}"
-    return script.format(job=job, count=count, day=DAY_MS, target=target)
+def _figures(full: _Found, empty: _Found) -> list[Figure]:
+    def figure(what: str, unit: str, values: list[float], *goals: Goal) -> Figure:
+        return Figure(measure="history", what=what, unit=unit, values=values, goals=goals)
+
+    def both(what: str, unit: str, mine: list[float], others: list[float]) -> list[Figure]:
+        return [
+            figure(f"{what}, with history", unit, mine),
+            figure(f"{what}, empty store", unit, others),
+        ]
+
+    def median(values: list[float]) -> float:
+        return percentile(values, 0.5)
+
+    tail = percentile(full.starts, 0.99) / percentile(empty.starts, 0.99)
+    return [
+        *both("idle to start", "ms", full.starts, empty.starts),
+        figure("its p50, ratio", "", [median(full.starts) / median(empty.starts)], *WITHIN),
+        figure("its p99, ratio", "", [tail], *WITHIN),
+        *both("makespan / bound, 3 x 1", "", full.ratios, empty.ratios),
+        figure("its median, ratio", "", [median(full.ratios) / median(empty.ratios)], *WITHIN),
+        *both("SIGKILL to the next claim", "s", full.kills, empty.kills),
+        figure("its median, ratio", "", [median(full.kills) / median(empty.kills)], *WITHIN),
+        *both("no-ops", "a second", full.rates, empty.rates),
+        figure("their median, ratio", "", [median(full.rates) / median(empty.rates)],
+               *at_least(least=0.9)),
+        figure("server's time that an idle fleet takes, with history", "of a core", [full.idle],
+               *at_most(worst=0.01)),
+        figure("server's time that an idle fleet takes, empty store", "of a core", [empty.idle]),
+    ]  # fmt: skip

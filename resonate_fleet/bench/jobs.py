@@ -3,15 +3,17 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobs import result_of
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.wire import Reply, Wire
 from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_TARGET, anycast
 
-#: Seconds for which what a look has shown may serve: a turn is not sharper than that.
+#: Seconds by which a job may be passed over: a turn is not sharper than that.
 SERVES = 0.2
 #: Jobs of a run must be done within this, in seconds.
 PATIENCE = 300.0
@@ -19,6 +21,18 @@ PATIENCE = 300.0
 
 class Unfinished(Exception):  # noqa: N818 - a finding
     """Jobs were not done in time."""
+
+
+class CountedWire(Wire):
+    """A wire that counts the requests of the bench itself, by kind."""
+
+    def __init__(self, url: str, timeout: float = 60.0) -> None:
+        super().__init__(url, timeout=timeout)
+        self.sent: Counter[str] = Counter()
+
+    async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
+        self.sent[kind] += 1
+        return await super().call(kind, data, accept)
 
 
 @dataclass(frozen=True)
@@ -32,39 +46,56 @@ class Done:
     attempt: int
 
 
-async def submit(wire: Wire, group: str, costs: Sequence[float], at_once: int = 1) -> list[str]:
-    """Create one job a cost, in order; `at_once` requests at a time. Return the ids in order."""
-    ids = [new_id() for _ in costs]
+async def submit(
+    wire: Wire, group: str, costs: Sequence[float], at_once: int = 1, named: str = ""
+) -> list[str]:
+    """Create one job a cost, in order; `at_once` requests at a time. Return the ids in order.
+
+    Ids are time-ordered, or `<named>-0`, `<named>-1` and so on.
+    """
+    ids = [f"{named}-{number}" if named else new_id() for number in range(len(costs))]
     pairs = iter(zip(ids, costs, strict=True))
     await asyncio.gather(*(_submit_some(wire, group, pairs) for _ in range(at_once)))
     return ids
 
 
-async def _submit_some(wire: Wire, group: str, pairs: "zip[tuple[str, float]]") -> None:
+async def _submit_some(wire: Wire, group: str, pairs: Iterable[tuple[str, float]]) -> None:
     for job, cost in pairs:
         await submit_one(wire, group, cost, job)
 
 
 async def submit_one(wire: Wire, group: str, cost: float, id: str) -> None:
-    call = {"func": COMPUTE_SOMETHING, "args": [id, cost], "kwargs": {}, "version": 1}
-    tags = {TAG_TARGET: anycast(group), "resonate:origin": id}
+    await submit_call(wire, group, id, COMPUTE_SOMETHING, id, cost)
+
+
+async def submit_call(wire: Wire, group: str, id: str, func: str, *args: Any) -> None:
+    call = {"func": func, "args": args, "kwargs": {}, "version": 1}
+    tags = {TAG_TARGET: anycast(group)}
+    tags |= {f"resonate:{key}": id for key in ("origin", "branch", "parent")}
     await wire.create_promise(id, int((time.time() + 3600) * 1000), call, tags)
 
 
-async def all_done(wire: Wire, group: str, pause: float = 0.1) -> None:
-    """Wait until no job of the group is pending.
+async def submit_steadily(wire: Wire, group: str, costs: Sequence[float], rate: float) -> list[str]:
+    """Create one job a cost, `rate` a second. Return the ids in order."""
+    began, ids = time.monotonic(), []
+    for number, cost in enumerate(costs):
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+        ids += await submit(wire, group, [cost])
+    return ids
+
+
+async def all_done(wire: Wire, ids: Sequence[str], pause: float = 0.1) -> None:
+    """Wait until none of the jobs is pending, the last first: one request a pause until then.
 
     Raises:
         Unfinished: after `PATIENCE`.
     """
     end = time.monotonic() + PATIENCE
-    while True:
-        pending, _ = await wire.search_promises("pending", {TAG_TARGET: anycast(group)}, limit=1)
-        if not pending:
-            return
-        if time.monotonic() > end:
-            raise Unfinished(f"jobs of {group} are pending after {PATIENCE:g} s")
-        await asyncio.sleep(pause)
+    for job in reversed(ids):
+        while (promise := await wire.promise(job)) is None or promise.state == "pending":
+            if time.monotonic() > end:
+                raise Unfinished(f"{job} is pending after {PATIENCE:g} s")
+            await asyncio.sleep(pause)
 
 
 async def read(wire: Wire, ids: Sequence[str]) -> list[Done]:
@@ -88,9 +119,20 @@ async def _read_one(wire: Wire, id: str) -> Done:
     return Done(id, created, result.began, settled, result.attempt)
 
 
+async def finish(wire: Wire, ids: Sequence[str], pause: float = 0.1) -> list[Done]:
+    """Wait for the jobs and return what became of them."""
+    await all_done(wire, ids, pause)
+    return await read(wire, ids)
+
+
 def makespan(done: Sequence[Done]) -> float:
     """Return the seconds from the first creation to the last settlement."""
     return max(one.settled for one in done) - min(one.created for one in done)
+
+
+def waits(done: Sequence[Done]) -> list[float]:
+    """Return for each job the milliseconds from its creation to its body's beginning."""
+    return [1000 * (one.began - one.created) for one in done]
 
 
 def unfairness(done: Sequence[Done]) -> float:

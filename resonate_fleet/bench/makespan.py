@@ -1,134 +1,146 @@
-"""Makespan over the greedy bound: how well the members' slots were used."""
+"""Makespan over the greedy bound: how well the members' slots were used, in which order."""
 
 import asyncio
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from resonate_fleet.bench import bound, jobs, loads
-from resonate_fleet.bench.figures import Figure, judged
-from resonate_fleet.bench.place import Kind, Member, Place, end
+from resonate_fleet.bench.figures import Figure, Goal, at_most
+from resonate_fleet.bench.jobs import CountedWire
+from resonate_fleet.bench.place import Kind, Member, Place, Requests
 from resonate_fleet.contract.journal import MemberReady
-from resonate_fleet.contract.wire import Wire
-
-#: Members of a group and jobs of a run of the even load.
-EVEN_MEMBERS, EVEN_JOBS = 3, 24
-#: The same of the heavy-tailed load.
-TAILED_MEMBERS, TAILED_JOBS = 10, 200
-
-
-async def even(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
-    """3 members with one slot each, 24 jobs of 0.1 to 1.0 s."""
-    what = f"makespan / bound, {EVEN_MEMBERS} x 1 slot, {EVEN_JOBS} jobs of 0.1 to 1 s"
-    costs = [loads.uniform(seed, EVEN_JOBS) for seed in range(seeds)]
-    runs = await _runs(place, wire, kinds, EVEN_MEMBERS, costs)
-    figures = [_figure(what, kind, [one.ratio for one in runs[kind]]) for kind in kinds]
-    figures = [_worst_too(one) if one.worker == "ours" else one for one in figures]
-    return figures + _fairness(runs, f"{EVEN_MEMBERS} x 1 slot")
-
-
-async def tailed(place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
-    """10 members with one slot each, 200 Pareto jobs of 0.1 to 3 s."""
-    what = f"makespan / bound, {TAILED_MEMBERS} x 1 slot, {TAILED_JOBS} Pareto jobs of 0.1 to 3 s"
-    costs = [loads.heavy_tailed(seed, TAILED_JOBS) for seed in range(seeds)]
-    runs = await _runs(place, wire, kinds, TAILED_MEMBERS, costs)
-    figures = [_figure(what, kind, [one.ratio for one in runs[kind]]) for kind in kinds]
-    return figures + _fairness(runs, f"{TAILED_MEMBERS} x 1 slot")
 
 
 @dataclass(frozen=True)
-class _Run:
-    """Makespan over the bound, and the most that any job waited, in multiples of its turn."""
+class Load:
+    """Jobs for members with one slot each, all submitted at once; costs by seed."""
+
+    what: str
+    members: int
+    costs: Callable[[int], Sequence[float]]
+    goals: tuple[Goal, ...]
+
+    def named(self, *, users_ids: bool) -> str:
+        return self.what + (", ids order-0, order-1, ..." if users_ids else "")
+
+
+EVEN = Load(
+    "3 x 1 slot, 24 jobs of 0.1 to 1 s",
+    3,
+    lambda seed: loads.uniform(seed, 24),
+    at_most(median=1.006, worst=1.012),
+)
+TAILED = Load(
+    "10 x 1 slot, 200 Pareto jobs of 0.1 to 3 s",
+    10,
+    lambda seed: loads.heavy_tailed(seed, 200),
+    at_most(median=1.009, worst=1.016),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Makespan over the bound, the most that a job waited in multiples of its turn, requests."""
 
     ratio: float
     unfair: float
+    requests: float
+    refused: float
 
 
-async def _runs(
-    place: Place, wire: Wire, kinds: Sequence[Kind], count: int, loads_: Sequence[Sequence[float]]
-) -> dict[Kind, list[_Run]]:
-    """Run each load on each kind of members in turn."""
+async def both(
+    place: Place, wire: CountedWire, seeds: int, kinds: Sequence[Kind], *, users_ids: bool
+) -> list[Figure]:
+    """The even load and the heavy-tailed one."""
+    figures = []
+    for load in (EVEN, TAILED):
+        for kind, found in (await runs(place, wire, load, seeds, kinds, users_ids)).items():
+            figures += _figures(load.named(users_ids=users_ids), load.goals, kind, found)
+    return figures
+
+
+async def runs(
+    place: Place,
+    wire: CountedWire,
+    load: Load,
+    seeds: int,
+    kinds: Sequence[Kind],
+    users_ids: bool = False,  # noqa: FBT001, FBT002 - a choice of its caller's
+) -> dict[Kind, list[Run]]:
+    """Run the load on each kind of members in turn."""
     groups = {kind: place.new_group("makespan") for kind in kinds}
-    runs: dict[Kind, list[_Run]] = {kind: [] for kind in kinds}
-    with place.steward() as steward:
-        members = {
-            kind: place.members(kind, groups[kind], count, 1, WORKER_STEWARD=steward)
-            for kind in kinds
-        }
-        for costs in loads_:
-            for kind in kinds:
-                least = bound.makespan(costs, count)
-                ids = await jobs.submit(wire, groups[kind], costs)
-                await asyncio.sleep(0.9 * least)  # to ask meanwhile would cost the server time
-                await jobs.all_done(wire, groups[kind])
-                done = await jobs.read(wire, ids)
-                runs[kind].append(_Run(jobs.makespan(done) / least, jobs.unfairness(done)))
-        for some in members.values():
-            end(some)
-    return runs
+    found: dict[Kind, list[Run]] = {kind: [] for kind in kinds}
+    with ExitStack() as stack:
+        stack.enter_context(place.with_stewards())
+        for kind, group in groups.items():
+            stack.enter_context(place.members(kind, group, load.members, 1))
+        for seed in range(seeds):
+            for kind, group in groups.items():
+                named = f"{group}-{seed}-order" if users_ids else ""
+                found[kind].append(await _run(place, wire, load, seed, (group, named)))
+    return found
 
 
-def _fairness(runs: dict[Kind, list[_Run]], shape: str) -> list[Figure]:
-    what = f"longest wait / first come, first served (+ {jobs.SERVES:g} s), {shape}"
-    figures = [
-        Figure(
-            measure="fairness", what=what, worker=kind, unit="", values=[one.unfair for one in some]
-        )
-        for kind, some in runs.items()
-    ]
-    return [
-        judged(one, "worst", 2, max, "at most") if one.worker == "ours" else one for one in figures
-    ]
-
-
-def _figure(what: str, kind: Kind, values: list[float]) -> Figure:
-    figure = Figure(measure="makespan", what=what, worker=kind, unit="", values=values)
-    if kind == "plain":
-        return figure
-    return judged(figure, "median", 1.01, statistics.median, "at most")
-
-
-def _worst_too(figure: Figure) -> Figure:
-    worst = judged(figure, "worst", 1.03, max, "at most")
-    both = bool(figure.met) and bool(worst.met)
-    return judged_as(figure, f"{figure.goal}, {worst.goal}", met=both)
-
-
-def judged_as(figure: Figure, goal: str, *, met: bool) -> Figure:
-    return Figure(
-        measure=figure.measure,
-        what=figure.what,
-        worker=figure.worker,
-        unit=figure.unit,
-        values=figure.values,
-        goal=goal,
-        met=met,
-    )
-
-
-async def changing(place: Place, wire: Wire, seeds: int) -> list[Figure]:
-    """The even load with a member killed and one added half way; the steward hands over."""
-    with place.steward() as steward:
-        ratios = [await _change(place, wire, seed, steward) for seed in range(seeds)]
-    what = "makespan / bound of the slots that there were, one member killed, one added"
-    figure = Figure(measure="makespan", what=what, worker="ours", unit="", values=ratios)
-    return [judged(figure, "median", 1.05, statistics.median, "at most")]
-
-
-async def _change(place: Place, wire: Wire, seed: int, steward: str) -> float:
-    group, costs = place.new_group("change"), loads.uniform(seed, EVEN_JOBS)
-    members = [place.start("ours", group, 1, WORKER_STEWARD=steward) for _ in range(EVEN_MEMBERS)]
-    for member in members:
-        place.wait_ready(member)
-    half = bound.makespan(costs, EVEN_MEMBERS) / 2
-    ids = await jobs.submit(wire, group, costs)
-    killed, added = await place.replace(members[0], half, WORKER_STEWARD=steward)
-    await jobs.all_done(wire, group)
+async def _run(
+    place: Place, wire: CountedWire, load: Load, seed: int, where: tuple[str, str]
+) -> Run:
+    group, named = where
+    costs = load.costs(seed)
+    least = bound.makespan(costs, load.members)
+    requests = Requests(place, wire)
+    ids = await jobs.submit(wire, group, costs, named=named)
+    await asyncio.sleep(0.9 * least)  # to ask meanwhile would cost the server time
+    await jobs.all_done(wire, ids)
+    asked, refused = requests.total(), requests.refused_claims()
     done = await jobs.read(wire, ids)
-    zero = min(one.created for one in done)
-    spans = [bound.Span(0.0, killed - zero), bound.Span(), bound.Span()]
-    spans.append(bound.Span(_ready_at(added) - zero))
-    end([*members, added])
+    ratio = jobs.makespan(done) / least
+    return Run(ratio, jobs.unfairness(done), asked / len(ids), refused)
+
+
+def _figures(what: str, goals: tuple[Goal, ...], kind: Kind, found: list[Run]) -> list[Figure]:
+    def figure(measure: str, values: list[float], unit: str, *goals: Goal) -> Figure:
+        judged = goals if kind == "ours" else ()
+        return Figure(
+            measure=measure, what=what, worker=kind, unit=unit, values=values, goals=judged
+        )
+
+    turns = f"of first come, first served (+ {jobs.SERVES:g} s)"
+    figures = [
+        figure("makespan / bound", [run.ratio for run in found], "", *goals),
+        figure("longest wait", [run.unfair for run in found], turns, *at_most(worst=1.0)),
+    ]
+    if kind == "plain":  # whose requests on this server are not its own alone
+        return figures
+    return [
+        *figures,
+        figure("requests a job", [run.requests for run in found], "", *at_most(worst=3.05)),
+        figure("refused claims", [run.refused for run in found], "share", *at_most(worst=0.005)),
+    ]
+
+
+async def changing(place: Place, wire: CountedWire, seeds: int) -> list[Figure]:
+    """The even load with a member killed and one added half way; the steward hands over."""
+    with place.with_stewards():
+        ratios = [await _change(place, wire, seed) for seed in range(seeds)]
+    what = "3 x 1 slot, one killed and one added half way, over the bound of the slots there were"
+    return [
+        Figure(measure="makespan / bound", what=what, values=ratios, goals=at_most(median=1.05))
+    ]
+
+
+async def _change(place: Place, wire: CountedWire, seed: int) -> float:
+    group, costs = place.new_group("change"), EVEN.costs(seed)
+    with place.members("ours", group, EVEN.members, 1) as members:
+        ids = await jobs.submit(wire, group, costs)
+        await asyncio.sleep(bound.makespan(costs, EVEN.members) / 2)
+        killed, added = members[0].process.strike(), place.start("ours", group, 1)
+        members.append(added)
+        await asyncio.to_thread(place.wait_ready, added)
+        done = await jobs.finish(wire, ids)
+        zero = min(one.created for one in done)
+        spans = [bound.Span(0.0, killed - zero), bound.Span(), bound.Span()]
+        spans.append(bound.Span(_ready_at(added) - zero))
     return jobs.makespan(done) / bound.makespan_of(costs, spans)
 
 

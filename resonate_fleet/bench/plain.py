@@ -16,6 +16,8 @@ from typing import Any
 from resonate.context import Context
 from resonate.resonate import Resonate
 
+from resonate_fleet.bench.functions import register_family
+
 
 async def compute_something(_: Context, id: str, compute_cost: float) -> dict[str, Any]:
     """Wait for `compute_cost` seconds."""
@@ -36,6 +38,7 @@ async def work(url: str, group: str, tasks: int) -> None:
     """Serve the group until the process is ended."""
     resonate = Resonate(url=url, group=group, max_concurrent_tasks=tasks)
     resonate.register(compute_something)
+    register_family(resonate)
     await asyncio.Event().wait()
 
 

@@ -1,6 +1,7 @@
 """Processes that a bench run starts, and what the kernel knows of them (Linux)."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,12 @@ class NotReady(Exception):  # noqa: N818 - a state of a process
 
 class Process(BlockingChild):
     """A running process; its output goes to `log`."""
+
+    def strike(self) -> float:
+        """Send SIGKILL; return when, in Unix seconds."""
+        at = time.time()
+        self.send(signal.SIGKILL)
+        return at
 
     def cpu_seconds(self) -> float:
         """Processor time used so far, user and system; 0 where the kernel does not tell."""

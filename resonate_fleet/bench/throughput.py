@@ -1,16 +1,18 @@
 """How many no-op jobs a second, steadily and out of a backlog, and what bounds it."""
 
 import asyncio
-import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 from resonate.resonate import Resonate
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import Figure, judged
-from resonate_fleet.bench.place import Kind, Member, Place, end
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.bench.figures import Figure, Goal, at_least, at_most
+from resonate_fleet.bench.jobs import CountedWire
+from resonate_fleet.bench.place import Kind, Member, Place, Requests, Spent
+from resonate_fleet.bench.processes import Process
 from resonate_fleet.contract.words import COMPUTE_SOMETHING
 
 #: Requests of a client that are on their way at once.
@@ -20,85 +22,84 @@ SDK_TASKS = 64
 SLOTS = 16
 
 
-async def steady(
-    place: Place, wire: Wire, seeds: int, kinds: Sequence[Kind], count: int = 2000
-) -> list[Figure]:
-    """2 members; jobs that do nothing, submitted as fast as it goes."""
-    rates: dict[Kind, list[float]] = {kind: [] for kind in kinds}
-    costs: list[Figure] = []
-    groups = {kind: place.new_group("throughput") for kind in kinds}
-    members = {
-        kind: place.members(kind, groups[kind], 2, SLOTS if kind == "ours" else SDK_TASKS)
-        for kind in kinds
-    }
-    drive: dict[Kind, Callable[[], Awaitable[float]]] = {
-        "ours": lambda: _ours(wire, groups["ours"], count),
-        "plain": lambda: _plain(place, wire, groups["plain"], count),
-    }
-    for kind in kinds:
-        await drive[kind]()  # warm
-    for seed in range(seeds):
-        for kind in kinds:
-            spent = _Spent(place, members[kind])
-            rates[kind].append(await drive[kind]())
-            if seed == seeds - 1:
-                costs += spent.figures(kind, count)
-    for some in members.values():
-        end(some)
-    figures = [
-        Figure(
-            measure="throughput", what="no-op jobs, 2 members", worker=kind, unit="1/s", values=all_
-        )
-        for kind, all_ in rates.items()
-    ]
-    return [*figures, *_ratio(rates), *costs]
+@dataclass
+class _Side:
+    """Members of one kind that do no-ops. `parts` are the processes whose time is told."""
 
+    kind: Kind
+    group: str
+    parts: dict[str, list[Process]]
+    rates: list[float] = field(default_factory=list)
+    #: Of the last run.
+    costs: list[Figure] = field(default_factory=list)
 
-def _ratio(rates: dict[Kind, list[float]]) -> list[Figure]:
-    if len(rates) < 2:
-        return []
-    values = [ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True)]
-    figure = Figure(
-        measure="throughput", what="ours / plain, same run", worker="ours", unit="", values=values
-    )
-    return [judged(figure, "median", 1.4, statistics.median, "at least")]
-
-
-class _Spent:
-    """Processor time of the processes of a run, a job."""
-
-    def __init__(self, place: Place, members: Sequence[Member]) -> None:
-        self._parts = {"members": [one.process for one in members]}
-        if place.server is not None:
-            self._parts["server"] = [place.server]
-        self._before = {name: self._sum(name) for name in self._parts}
-        self._client = time.process_time()
-
-    def _sum(self, name: str) -> float:
-        return sum(one.cpu_seconds() for one in self._parts[name])
-
-    def figures(self, kind: Kind, count: int) -> list[Figure]:
-        spent = {name: self._sum(name) - before for name, before in self._before.items()}
-        spent["client"] = time.process_time() - self._client
-        return [
-            Figure(
-                measure="throughput",
-                what=f"processor time of the {name}, a job",
-                worker=kind,
-                unit="ms",
-                values=[1000 * seconds / count],
-            )
-            for name, seconds in spent.items()
+    async def run(self, place: Place, wire: CountedWire, count: int) -> None:
+        spent = {name: Spent(some) for name, some in self.parts.items()}
+        requests, client = Requests(place, wire), time.process_time()
+        if self.kind == "ours":
+            rate = await ours(wire, self.group, count)
+        else:
+            rate = await _plain(place, self.group, count)
+        used = {name: one.seconds() for name, one in spent.items()}
+        used["client"] = time.process_time() - client
+        self.rates.append(rate)
+        self.costs = [
+            self._figure(f"processor time of the {name}, a job", "ms", 1000 * seconds / count)
+            for name, seconds in used.items()
         ]
+        if self.kind == "ours":
+            asked = requests.total() / count
+            self.costs += [
+                self._figure("requests a job", "", asked, *at_most(worst=3.05)),
+                self._figure("refused claims", "share", requests.refused_claims(),
+                             *at_most(worst=0.005)),
+            ]  # fmt: skip
+
+    def _figure(self, what: str, unit: str, value: float, *goals: Goal) -> Figure:
+        return Figure(measure="throughput", what=what, worker=self.kind, unit=unit,
+                      values=[value], goals=goals)  # fmt: skip
+
+    def rate(self) -> Figure:
+        what = "no-op jobs, 2 members"
+        return Figure(measure="throughput", what=what, worker=self.kind, unit="a second",
+                      values=self.rates)  # fmt: skip
 
 
-async def _ours(wire: Wire, group: str, count: int) -> float:
+async def steady(
+    place: Place, wire: CountedWire, seeds: int, kinds: Sequence[Kind], count: int = 2000
+) -> list[Figure]:
+    """2 members; jobs that do nothing, submitted as fast as it goes; in turn with the plain SDK."""
+    with ExitStack() as stack:
+        stewards = stack.enter_context(place.with_stewards())
+        sides = []
+        for kind in kinds:
+            group, slots = place.new_group("throughput"), SLOTS if kind == "ours" else SDK_TASKS
+            members = stack.enter_context(place.members(kind, group, 2, slots))
+            parts = {"members": [one.process for one in members]}
+            parts |= {"server": [place.server]} if place.server else {}
+            parts |= {"steward": [one.process for one in stewards]} if kind == "ours" else {}
+            sides.append(_Side(kind, group, parts))
+        for _ in range(1 + seeds):
+            for side in sides:
+                await side.run(place, wire, count)
+    for side in sides:
+        del side.rates[0]  # which warms
+    figures = [side.rate() for side in sides]
+    if len(sides) == len(("ours", "plain")):
+        ratios = [mine / theirs for mine, theirs in zip(*(s.rates for s in sides), strict=True)]
+        figures.append(Figure(measure="throughput", what="ours / plain, same run", values=ratios,
+                              goals=at_least(least=1.4)))  # fmt: skip
+    return figures + [one for side in sides for one in side.costs]
+
+
+async def ours(wire: CountedWire, group: str, count: int) -> float:
+    """Return the rate of no-op jobs that are submitted as fast as it goes."""
     ids = await jobs.submit(wire, group, [0.0] * count, AT_ONCE)
-    await jobs.all_done(wire, group, 0.05)
+    await jobs.all_done(wire, [ids[0], *ids[-200:]], 0.05)
     return count / jobs.makespan(await jobs.read(wire, [ids[0], *ids[-200:]]))
 
 
-async def _plain(place: Place, wire: Wire, group: str, count: int) -> float:
+async def _plain(place: Place, group: str, count: int) -> float:
     """The client of the published examples: a handle a job, whose result is awaited."""
     client = Resonate(url=place.url, group=f"{group}-client")
     run, many = place.new_group("run"), asyncio.Semaphore(AT_ONCE)
@@ -113,49 +114,43 @@ async def _plain(place: Place, wire: Wire, group: str, count: int) -> float:
     await asyncio.gather(*(one(number) for number in range(count)))
     took = time.monotonic() - began
     await client.stop()
-    await jobs.all_done(wire, group)
     return count / took
 
 
-async def drain(place: Place, wire: Wire, count: int) -> list[Figure]:
+async def drain(place: Place, wire: CountedWire, count: int) -> list[Figure]:
     """A backlog of no-op jobs for 3 members with 16 slots: rate, refused claims, memory."""
-    group = place.new_group("drain")
+    group, memory = place.new_group("drain"), list[list[int]]()
     ids = await jobs.submit(wire, group, [0.0] * count, AT_ONCE)
-    members = place.members("ours", group, 3, SLOTS)
-    memory: list[list[int]] = []
-    watch = asyncio.create_task(_watch(members, memory))
-    await jobs.all_done(wire, group)
-    watch.cancel()
-    done = await jobs.read(wire, ids)
-    rate = count / (max(one.settled for one in done) - min(one.began for one in done))
-    refused = sum(one.metric("fleet_worker_claims_total", 'result="refused"') for one in members)
-    steady_rate = await _steady_of(wire, group, count // 4)
-    end(members)
-    return _drained(rate, steady_rate, refused / (refused + count), memory, count)
+    requests = Requests(place, wire)
+    with place.with_stewards() as stewards, place.members("ours", group, 3, SLOTS) as members:
+        watch = asyncio.create_task(_watch(members, memory))
+        await jobs.all_done(wire, ids)
+        watch.cancel()
+        refused = requests.refused_claims()
+        done = await jobs.read(wire, ids)
+        rate = count / (max(one.settled for one in done) - min(one.began for one in done))
+        steady_rate = await ours(wire, group, max(500, count // 10))
+        steward = stewards[0].process.memory_bytes() / 1e6
+
+    def figure(what: str, unit: str, value: float, *goals: Goal) -> Figure:
+        return Figure(measure="drain", what=what, unit=unit, values=[value], goals=goals)
+
+    return [
+        figure(f"backlog of {count} no-op jobs, 3 x {SLOTS} slots", "a second", rate),
+        figure("drain / steady rate", "", rate / steady_rate, *at_least(least=0.9)),
+        figure("refused claims", "share", refused, *at_most(worst=0.005)),
+        figure("members' memory at the end / after a quarter", "", _growth(memory),
+               *at_most(worst=1.1)),
+        figure("steward's memory at the end", "MB", steward, *at_most(worst=200)),
+    ]  # fmt: skip
 
 
-async def _steady_of(wire: Wire, group: str, count: int) -> float:
-    """Return the rate at which the same members do jobs that are submitted meanwhile."""
-    return await _ours(wire, group, count)
+def _growth(memory: list[list[int]]) -> float:
+    quarter = max(1, len(memory) // 4)
+    return max(late / early for early, late in zip(memory[quarter], memory[-1], strict=True))
 
 
 async def _watch(members: Sequence[Member], memory: list[list[int]]) -> None:
     while True:
         memory.append([one.process.memory_bytes() for one in members])
         await asyncio.sleep(0.5)
-
-
-def _drained(
-    rate: float, steady_rate: float, refused: float, memory: list[list[int]], count: int
-) -> list[Figure]:
-    def figure(what: str, unit: str, value: float) -> Figure:
-        return Figure(measure="drain", what=what, worker="ours", unit=unit, values=[value])
-
-    quarter = max(1, len(memory) // 4)
-    growth = max(late / early for early, late in zip(memory[quarter], memory[-1], strict=True))
-    return [
-        figure(f"backlog of {count} no-op jobs, 3 x {SLOTS} slots", "1/s", rate),
-        judged(figure("drain / steady rate", "", rate / steady_rate), "", 0.9, max, "at least"),
-        judged(figure("refused claims", "", refused), "", 0.05, max, "at most"),
-        judged(figure("memory at the end / after a quarter", "", growth), "", 1.1, max, "at most"),
-    ]

@@ -1,8 +1,9 @@
 """What a bench run says: figures, goals and fairness."""
 
+import msgspec
 import pytest
 
-from resonate_fleet.bench.figures import Figure, Report, judged, markdown
+from resonate_fleet.bench.figures import Figure, Report, at_least, at_most, markdown
 from resonate_fleet.bench.jobs import Done, unfairness
 
 
@@ -26,7 +27,13 @@ def test_a_job_that_came_late_is_not_held_to_an_earlier_turn() -> None:
 def test_the_table_in_markdown_has_spread_goal_load_and_versions() -> None:
     values = [float(n) for n in range(1, 101)]
     figure = Figure(
-        measure="latency", what="idle to start", worker="ours", unit="ms", values=values, load=0.5
+        measure="latency",
+        what="idle to start",
+        worker="ours",
+        unit="ms",
+        values=values,
+        load=0.5,
+        goals=at_most(p50=60, worst=99),
     )
     report = Report(
         command="fleet bench all",
@@ -37,7 +44,7 @@ def test_the_table_in_markdown_has_spread_goal_load_and_versions() -> None:
         took=12.3,
         load=0.1,
         load_after=1.9,
-        figures=[judged(figure, "worst", 99, max, "at most")],
+        figures=[figure],
     )
     page = markdown(report)
     assert "python 3.13" in page
@@ -45,5 +52,13 @@ def test_the_table_in_markdown_has_spread_goal_load_and_versions() -> None:
     row = page.splitlines()[-1]
     assert row == (
         "| latency: idle to start, ms | ours | 50.5 (1 to 100) | 100 | 100 | 0.5 "
-        "| worst at most 99 | missed |"
+        "| p50 <= 60, worst <= 99 | missed |"
     )
+
+
+def test_a_goal_is_met_by_every_value_that_it_names() -> None:
+    ratios = Figure(measure="m", what="w", values=[1.5, 1.3], goals=at_least(least=1.4))
+    assert ratios.verdict == "missed"
+    met = msgspec.structs.replace(ratios, goals=at_least(median=1.4))
+    assert met.verdict == "met"
+    assert msgspec.structs.replace(ratios, goals=()).verdict == ""
