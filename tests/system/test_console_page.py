@@ -95,7 +95,7 @@ async def test_a_kill_is_seen_from_the_bar_to_its_recovery(tmp_path: Path) -> No
             member="worker-4", group="worker-group", slots=1, free=1, since=fleet.at
         )
         fleet.step(0.5)
-        await scene.until("app.model.links.length === 1", "the job is taken up again")
+        await scene.until("app.now.lanes.model.links.length === 1", "it is taken up again")
         drawn = await scene.asks(
             "app.now.lanes.model.links.map(({fromBar, toBar}) => [fromBar.task, fromBar.member,"
             "fromBar.outcome, fromBar.end, toBar.member, toBar.attempt, toBar.outcome])"
