@@ -5,4 +5,4 @@ import sys
 from resonate_fleet.submit.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("python -m client"))

@@ -7,4 +7,4 @@ from resonate_fleet.member.__main__ import main
 
 if __name__ == "__main__":
     os.environ.setdefault("WORKER_FUNCTIONS", "worker.functions")
-    sys.exit(main())
+    sys.exit(main("python -m worker"))

@@ -11,17 +11,18 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import msgspec
 from rich.console import Console
 
-from resonate_fleet.bench import jobs, store
+from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import Figure, Report, markdown, show
 from resonate_fleet.bench.measures import MEASURES, Asked, measured
 from resonate_fleet.bench.processes import NotReady
-from resonate_fleet.commands.arguments import Mistake, Parser, address, whole
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser, guarded, typed
+from resonate_fleet.contract.outputs import OutputFile
+from resonate_fleet.contract.settings import Mistake, integer, url
 from resonate_fleet.contract.wire import Refused, Unreachable
 
 _ABOUT = "Measure the fleet against the bound and, in the same run, the plain SDK worker."
@@ -38,14 +39,17 @@ _NEEDS_STORE = ("history", "searches")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the measures asked for; return the exit code."""
-    typed = list(sys.argv[1:] if argv is None else argv)
-    if typed[:1] == ["store"]:
-        return store.main(typed[1:])
+    return guarded("fleet bench", lambda: run(parser("fleet bench").parse_args(argv)))
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Run the measures asked for; return the exit code.
+
+    Raises:
+        Mistake: there is no such measure.
+    """
     try:
-        return _run(_parser().parse_args(typed), shlex.join(["fleet", "bench", *typed]))
-    except Mistake as mistake:
-        sys.stderr.write(f"fleet bench: {mistake}\n")
-        return exits.USAGE
+        return _run(asked, shlex.join(["fleet", *sys.argv[1:]]))
     except (NotReady, Unreachable, Refused, jobs.Unfinished) as failure:
         sys.stderr.write(f"fleet bench: {failure}\n")
         return exits.FAILED
@@ -53,28 +57,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.INTERRUPTED
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="fleet bench",
-        description=_ABOUT,
-        epilog=_ENDING,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description=_ABOUT, epilog=_ENDING)
+    add = made.add_argument
     names = [*MEASURES, "all"]
     add("measures", nargs="*", metavar="MEASURE", help=f"{', '.join(names)}; default: all")
-    add("--server", type=address, metavar="URL", help="a server that runs already")
+    add("--server", type=typed(url()), metavar="URL", help="a server that runs already")
     path = os.path.abspath
     add("--server-bin", type=path, metavar="PATH", help="a real server's binary to start")
-    add("--seeds", type=whole(1, 1000), metavar="N", help="runs of each measure; default: 20")
-    add("--jobs", type=whole(1, 10_000_000), metavar="N", help="of the backlogs")
+    add(
+        "--seeds",
+        type=typed(integer(1, 1000)),
+        metavar="N",
+        help="runs of each measure; default: 20",
+    )
+    add("--jobs", type=typed(integer(1, 10_000_000)), metavar="N", help="of the backlogs")
     add("--only", choices=["ours", "plain"], help="leave the other worker out")
     add("--store", metavar="FILE|URL", help="a prepared store, for `history` and `searches`")
     add("--empty", metavar="URL", help="an empty PostgreSQL database, for `history`")
-    add("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    add("--json", type=OutputFile, metavar="FILE", help="write the figures to FILE as well")
     add("--markdown", action="store_true", help="print the table in Markdown, to be kept")
-    return parser
+    return made
 
 
 def _names(asked: argparse.Namespace) -> list[str]:

@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from resonate_fleet.bench import jobs
 from resonate_fleet.bench.place import open_place
 from resonate_fleet.bench.processes import NotReady
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import Mistake, integer
 
 GROUP = "bench-history"
 DAY_MS = 86_400_000
@@ -63,20 +64,25 @@ ANALYZE;
 """  # noqa: S608 - our own words
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prepare a store; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="fleet bench store", description=__doc__, allow_abbrev=False
-    )
-    add = parser.add_argument
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description=__doc__)
+    add = made.add_argument
     add("store", metavar="FILE|URL", help="a new SQLite file, or an empty PostgreSQL database")
     add("--server-bin", type=os.path.abspath, required=True, metavar="PATH", help="v0.9.8's binary")
-    add("--finished", type=int, default=1_000_000, metavar="N", help="default: 1000000")
-    asked = parser.parse_args(arguments)
+    many = typed(integer(1, 100_000_000))
+    add("--finished", type=many, default=1_000_000, metavar="N", help="default: 1000000")
+    return made
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Prepare a store; return the exit code.
+
+    Raises:
+        Mistake: it is there already.
+    """
     is_file = "://" not in asked.store
     if is_file and Path(asked.store).exists():
-        sys.stderr.write(f"fleet bench store: {asked.store} exists; name a new file\n")
-        return exits.USAGE
+        raise Mistake(f"{asked.store} exists; accepted: a new file")
     try:
         job = asyncio.run(_one_done(asked.server_bin, asked.store))
         fill = _fill_file if is_file else _fill_database

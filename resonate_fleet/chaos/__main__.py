@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,14 @@ import msgspec
 import structlog
 
 from resonate_fleet.chaos import replay, scenario
-from resonate_fleet.chaos.options import Options, parse
+from resonate_fleet.chaos.options import Options, options_of, parser
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.places import adapter_for
 from resonate_fleet.chaos.plan import Script, script
 from resonate_fleet.chaos.run import Run, write_plan
-from resonate_fleet.chaos.scenario import BadScenario
 from resonate_fleet.chaos.show import plan_lines
 from resonate_fleet.contract import exits, logs
+from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Refused, Unreachable
 
@@ -32,14 +33,19 @@ Judge = Callable[[Path], int]
 
 def main(argv: list[str] | None = None, judge: Judge | None = None) -> int:
     """Run the command; return its exit code. Without `judge` a run's folder is left unjudged."""
+    return guarded("chaos", lambda: run(parser("fleet chaos").parse_args(argv), judge))
+
+
+def run(asked: Namespace, judge: Judge | None = None) -> int:
+    """Do what was asked for; return the exit code.
+
+    Raises:
+        Mistake: a scenario was refused.
+    """
+    options = options_of(asked)
+    _log(options.log_format)
     try:
-        options = parse(sys.argv[1:] if argv is None else argv)
-        _log(options.log_format)
         return _do(options, judge)
-    except BadScenario as bad:
-        for line in bad.lines:
-            _complain(line)
-        return exits.USAGE
     except (PlaceFailed, Refused, Unreachable) as failed:
         _complain(str(failed))
         return exits.FAILED

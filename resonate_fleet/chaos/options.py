@@ -5,10 +5,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
-from resonate_fleet.chaos.scenario import BadScenario
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.run import PLACES, Place
+from resonate_fleet.contract.settings import integer, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,71 +38,65 @@ class Options:
         return replace(self, place=place)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A mistake is one line, printed by whoever calls, not a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadScenario([f"{message} ({self.prog} --help says more)"])
-
-
 def parse(argv: list[str], env: Mapping[str, str] = os.environ) -> Options:
-    """Read the command line; `env` may name a real server's binary.
+    """Read a command line.
 
     Raises:
-        BadScenario: the command line was refused.
+        Mistake: it was refused.
     """
-    given = {key: value for key, value in vars(_parser().parse_args(argv)).items() if value}
+    return options_of(parser("fleet chaos").parse_args(argv), env)
+
+
+def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -> Options:
+    """Return what was asked for; `env` may name a real server's binary."""
+    given = {key: value for key, value in vars(asked).items() if value}
     given["scenarios"] = tuple(given.get("scenarios", ()))
     given.setdefault("server_bin", env.get("RESONATE_SERVER_BIN") or None)
     return Options(**given)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="chaos", description="Strike a fleet and see that nothing is lost.")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    commands.add_parser("list", help="the scenarios that come along")
-    plan = commands.add_parser("plan", help="print what a run would do; touch nothing")
-    run = commands.add_parser("run", help="do it")
-    again = commands.add_parser("replay", help="do an earlier run's strikes again")
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description="Strike a fleet and see that nothing is lost.")
+    commands = made.add_subparsers(dest="command", required=True, metavar="list|plan|run|replay")
+    described = {
+        "list": "the scenarios that come along",
+        "plan": "print what a run would do; touch nothing",
+        "run": "do it",
+        "replay": "do an earlier run's strikes again",
+    }
+    _, plan, run, again = (
+        commands.add_parser(name, help=says, description=says) for name, says in described.items()
+    )
     for one in (plan, run):
         one.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a name or a file")
         one.add_argument("--on", dest="place", choices=PLACES, help="default: processes")
-        one.add_argument("--seed", type=_whole, help="default: drawn, and printed first")
-        one.add_argument("--times", type=_times, help="so many runs, each with the next seed")
+        one.add_argument(
+            "--seed",
+            type=typed(integer(0, 2**63 - 1)),
+            metavar="N",
+            help="default: drawn, and printed first",
+        )
+        one.add_argument(
+            "--times",
+            type=typed(integer(1, 1000)),
+            metavar="N",
+            help="so many runs, each with the next seed",
+        )
         one.add_argument("--json", action="store_true", help="the plan as JSON")
     again.add_argument("scenarios", nargs=1, metavar="RUN", help="the folder of the earlier run")
     for one in (plan, run, again):
         _common(one)
-    return parser
+    return made
 
 
 def _common(one: argparse.ArgumentParser) -> None:
     one.add_argument("--strike", action="store_true", help="really do it outside processes")
-    one.add_argument("--lead", type=_seconds, metavar="S", help="wait before the load; default: 0")
-    one.add_argument("--runs", type=Path, metavar="FOLDER", help="default: runs")
+    one.add_argument(
+        "--lead", type=typed(seconds(0, 3600)), metavar="S", help="wait before the load; default: 0"
+    )
+    one.add_argument("--runs", type=OutputFolder, metavar="FOLDER", help="default: runs")
     one.add_argument("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
     one.add_argument("--server-bin", metavar="FILE", help="a real server's binary (processes)")
     one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
     one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: the pod's own")
     one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 3600:
-        raise ValueError
-    return value
-
-
-def _times(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 1000:
-        raise ValueError
-    return value
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value

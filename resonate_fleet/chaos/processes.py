@@ -50,6 +50,16 @@ class LocalMember:
     starts: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where a fleet's own processes listen; free ports where nobody says."""
+
+    server: int = field(default_factory=free_port)
+    server_metrics: int = field(default_factory=free_port)
+    steward: int = field(default_factory=free_port)
+    presence: int = field(default_factory=free_port)
+
+
 class LocalFleet:
     """Starts a fleet on entering and ends it on leaving, whatever happened in between.
 
@@ -58,7 +68,11 @@ class LocalFleet:
     """
 
     def __init__(
-        self, shape: Shape, root: Path, on_change: Callable[[], None] | None = None
+        self,
+        shape: Shape,
+        root: Path,
+        on_change: Callable[[], None] | None = None,
+        ports: Ports | None = None,
     ) -> None:
         self.shape = shape
         self.folder = RunFolder(root)
@@ -67,24 +81,23 @@ class LocalFleet:
         self.steward: Child | None = None
         self.failures: list[str] = []
         self._on_change = on_change or (lambda: None)
-        self._server_port, self._server_metrics = free_port(), free_port()
-        self._steward_port, self._presence_port = free_port(), free_port()
+        self.ports = ports or Ports()
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._gates = AsyncExitStack()
 
     @property
     def url(self) -> str:
-        return self.shape.server or f"http://{HOST}:{self._server_port}"
+        return self.shape.server or f"http://{HOST}:{self.ports.server}"
 
     @property
     def server_metrics_url(self) -> str | None:
         """None for a server that was given: only its API address is known."""
-        return None if self.shape.server else f"http://{HOST}:{self._server_metrics}/metrics"
+        return None if self.shape.server else f"http://{HOST}:{self.ports.server_metrics}/metrics"
 
     @property
     def steward_url(self) -> str | None:
         """Where the steward serves metrics and probes."""
-        return f"http://{HOST}:{self._steward_port}" if self.shape.steward else None
+        return f"http://{HOST}:{self.ports.steward}" if self.shape.steward else None
 
     async def __aenter__(self) -> Self:
         self.folder.logs.mkdir(parents=True, exist_ok=True)
@@ -101,10 +114,10 @@ class LocalFleet:
             targets.write(self.folder.targets, job, ())
         if self.shape.server is None:
             await self.start_server()
-            self._scrape("server", self._server_metrics)
+            self._scrape("server", self.ports.server_metrics)
         if self.shape.steward:
             await self.start_steward()
-            self._scrape("steward", self._steward_port)
+            self._scrape("steward", self.ports.steward)
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
@@ -129,8 +142,8 @@ class LocalFleet:
         Raises:
             StartFailed: it ended, or did not answer in time.
         """
-        env = server_env(self.shape, self._server_port, self._server_metrics)
-        store = self.folder.root / "store.db"
+        env = server_env(self.shape, self.ports.server, self.ports.server_metrics)
+        store = self.shape.store or self.folder.root / "store.db"
         log = self.folder.logs / "server.log"
         if self.shape.server_bin:
             env["RESONATE_STORAGE__SQLITE__PATH"] = str(store)
@@ -169,7 +182,7 @@ class LocalFleet:
     # The steward.
 
     async def start_steward(self) -> None:
-        ports = (self._steward_port, self._presence_port)
+        ports = (self.ports.steward, self.ports.presence)
         env = steward_env(self.shape, self.url, *ports, self.folder.root)
         log = self.folder.logs / "steward.log"
         self.steward = Child("steward", room_command("steward"), env, log)
@@ -233,7 +246,7 @@ class LocalFleet:
         target = urlsplit(self.url)
         doors = [Gate(target.hostname or HOST, target.port or 80)]
         if self.shape.steward:
-            doors.append(Gate(HOST, self._presence_port))
+            doors.append(Gate(HOST, self.ports.presence))
         for door in doors:
             place.gates.append(await self._gates.enter_async_context(door))
 
@@ -248,7 +261,7 @@ class LocalFleet:
 
     def _addresses(self, place: LocalMember) -> dict[str, str]:
         """Where the member finds server and steward: through its gates, if it has any."""
-        url, presence = self.url, f"{HOST}:{self._presence_port}"
+        url, presence = self.url, f"{HOST}:{self.ports.presence}"
         if place.gates:
             url = f"http://{HOST}:{place.gates[0].port}"
             presence = f"{HOST}:{place.gates[-1].port}"

@@ -20,6 +20,7 @@ from resonate_fleet.chaos.checking import (
 )
 from resonate_fleet.chaos.lines import locate
 from resonate_fleet.contract.run import FAULTS, Fault, Promises
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
     COMPUTE_IN_STEPS,
@@ -38,12 +39,11 @@ FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUT
 SHIPPED: Final = Path(__file__).parent / "scenarios"
 
 
-class BadScenario(Exception):  # noqa: N818 - it carries the user's mistakes, not a failure
+class BadScenario(Mistake):
     """A scenario file that was refused: one line for each mistake in it."""
 
     def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        super().__init__(*lines)
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class Shape:
     #: Start a member again when it ends by itself or by a strike.
     restart: bool = True
     server: str | None = None
+    #: File of our own server's store; in the fleet's folder where nothing is given.
+    store: Path | None = None
     server_bin: str | None = None
     token: str | None = None
     #: More settings of every member, of the steward, of the server; they win.

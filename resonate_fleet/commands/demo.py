@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from argparse import Namespace
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,12 +22,16 @@ from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.run import Run, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
-from resonate_fleet.commands.demo_plan import Options
+from resonate_fleet.commands.addresses import addresses
+from resonate_fleet.commands.demo_plan import JOBS_A_KILL, Options, wrong
 from resonate_fleet.commands.screen import Lines, Picture, Screen
 from resonate_fleet.commands.story import Story
 from resonate_fleet.commands.tail import Tail
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.settings import Mistake, integer, number, url
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 
 #: Seconds between two looks at the journals.
@@ -79,8 +84,56 @@ class DemoPlace(LocalPlace):
         return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
 
 
-def run(options: Options) -> int:
+def parser(prog: str) -> Parser:
+    known = Options()
+    low, high = known.costs
+    about = "The whole story on real processes: work spreads, a worker dies, nothing is lost."
+    made = Parser(prog=prog, description=about)
+    add = made.add_argument
+    add(
+        "--workers",
+        type=typed(integer(1, 50)),
+        default=known.workers,
+        metavar="N",
+        help="default: 3",
+    )
+    add(
+        "--jobs",
+        type=typed(integer(1, 10_000)),
+        default=known.jobs,
+        metavar="N",
+        help="default: 24",
+    )
+    longer = f"makes jobs so many times longer; default: 1, jobs of {low:g} to {high:g} s"
+    add("--scale", type=typed(number(0.01, 100)), default=known.scale, metavar="X", help=longer)
+    add("--seed", type=typed(integer(0, 2**31)), default=known.seed, metavar="N", help="default: 7")
+    killed = "workers to kill in the middle of a job; default: 1, where there are others and jobs"
+    add("--kill", type=typed(integer(0, 49)), metavar="N", help=killed)
+    add("--server", type=typed(url()), metavar="URL", help="a server that runs; default: embedded")
+    add("--json", type=OutputFile, metavar="FILE", help="write the verdict with all figures there")
+    add(
+        "--runs",
+        type=OutputFolder,
+        default=OutputFolder(known.runs),
+        metavar="FOLDER",
+        help="default: runs",
+    )
+    return made
+
+
+def run(asked: Namespace) -> int:
     """Play the demo; return its exit code."""
+    given = vars(asked)
+    if given["kill"] is None:
+        given["kill"] = 1 if asked.workers > 1 and asked.jobs >= JOBS_A_KILL else 0
+    options = Options(**given, token=addresses(asked).token)
+    mistake = wrong(options)
+    if mistake:
+        raise Mistake(mistake)
+    return _run(options)
+
+
+def _run(options: Options) -> int:
     _quiet()
     tag = f"-{os.urandom(3).hex()}" if options.server else ""
     folder = RunFolder(_new_folder(options))

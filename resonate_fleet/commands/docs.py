@@ -1,15 +1,15 @@
 """The tables in the documentation, made from the declarations in the code."""
 
-import argparse
-import inspect
-import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.contract import exits, instruments, journal
+from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import table
 from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
 from resonate_fleet.member.settings import Settings as WorkerSettings
@@ -26,6 +26,7 @@ SETTINGS: tuple[tuple[str, type[Any]], ...] = (
     ("Client", ClientSettings),
     ("Steward", StewardSettings),
     ("Embedded server", DevServerSettings),
+    ("Commands", Addresses),
 )
 METRICS = (
     ("Worker", WORKER_METRICS),
@@ -66,7 +67,6 @@ PARTS = (
     ("metrics", "docs/metrics.md", metrics_text),
     ("lines", "docs/logs.md", lines_text),
     ("findings", "docs/report.md", findings.table),
-    ("settings", "README.md", lambda: settings_text("####")),
 )
 
 
@@ -94,13 +94,14 @@ def stale(root: Path) -> list[tuple[Path, str]]:
     return [(p, text) for p, text in wanted.items() if p.read_text(encoding="utf-8") != text]
 
 
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fleet docs", description=inspect.getdoc(sys.modules[__name__])
-    )
-    parser.add_argument("--write", action="store_true", help="write what is stale")
-    parser.add_argument("--root", type=Path, default=Path(), help="the checkout")
-    given = parser.parse_args(argv)
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description=__doc__)
+    made.add_argument("--write", action="store_true", help="write what is stale")
+    made.add_argument("--root", type=Path, default=Path(), metavar="FOLDER", help="the checkout")
+    return made
+
+
+def run(given: Namespace) -> int:
     differing = stale(given.root)
     for path, text in differing:
         if given.write:

@@ -1,40 +1,28 @@
-"""The `fleet` command: the rooms of the house put together."""
+"""The `fleet` command: finds the module of a subcommand and runs it."""
 
+import os
 import signal
 import sys
-from argparse import Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, Protocol
 
-from resonate_fleet.commands.arguments import Mistake, Parser
-from resonate_fleet.commands.commands import COMMANDS, ROOMS
+from resonate_fleet.commands.table import GROUPS, Command, listing
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.start import let_in
+from resonate_fleet.contract.options import Handler, Parser, tell
+from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.start import let_in, plain_streams
 
-_ABOUT = """\
-A fleet of workers for Resonate, on this machine or wherever it runs.
+#: Set by the shell that asks for completions (argcomplete).
+_COMPLETING: Final = "_ARGCOMPLETE"
 
-  fleet demo          the whole story in under a minute: work spreads over three workers, one is
-                      killed in the middle of a job, its job recovers on another, nothing is lost
-  fleet up            a server, a steward and workers, until Ctrl-C
-  fleet ps            who holds what, which attempt, how many jobs wait
-  fleet top           the same as a live view
-  fleet schedule      jobs at the times of a cron expression: add, list, show, remove
-  fleet store         what the server's store holds; old jobs leave it: show, prune
-  fleet quarantine    jobs that crashed their workers too often: list, show, redrive, reject
 
-  fleet chaos         strike the member that holds a job; plan, run, replay
-  fleet report        judge a run from its files
-  fleet bench         measure against the bound and against the plain SDK worker
-"""
+class Room(Protocol):
+    """What a subcommand's module offers."""
 
-_ENDING = """\
-exit codes: 0 as promised; 1 a promise was broken; 2 wrong option or setting; 3 nothing was
-proved; 4 the command itself failed; 130 Ctrl-C.
+    run: Handler
 
-The server's address is --server, else RESONATE_URL, else http://localhost:8001.
-"""
-
-Handler = Callable[[Namespace], int]
+    def parser(self, prog: str) -> Parser: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,34 +30,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Ends like Ctrl-C; where it is process 1 of a container, SIGTERM would do nothing by itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     let_in()
+    plain_streams()
+    if _COMPLETING in os.environ:
+        return _complete()
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if typed and typed[0] in ROOMS:  # the room reads its own options
-            return ROOMS[typed[0]](typed[1:])
-        asked = _parser().parse_args(typed)
-        handler: Handler = asked.handler
-        return handler(asked)
-    except Mistake as mistake:
-        sys.stderr.write(f"fleet: {mistake}\n")
-        return exits.USAGE
+        code = _run(typed)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.UNREAD
+    return code
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="fleet",
-        description=_ABOUT,
-        epilog=_ENDING,
-        formatter_class=RawDescriptionHelpFormatter,
-        usage="fleet COMMAND [options]",
-    )
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=Parser, help="see above"
-    )
-    for add in COMMANDS:
-        add(commands)
-    return parser
+def _run(typed: list[str]) -> int:
+    name, rest = (typed[0], typed[1:]) if typed else ("help", [])
+    name = {"-h": "help", "--help": "help", "--version": "version", "-V": "version"}.get(name, name)
+    if name == "help" and rest and not rest[0].startswith("-"):
+        name, rest = rest[0], ["--help"]
+    command = _command(" ".join([name, *rest[:1]])) or _command(name)
+    if command is None:
+        sys.stderr.write(f"{listing()}\nfleet: there is no command {name!r}{_meant(name)}\n")
+        return exits.USAGE
+    module, prog = _module(command), f"fleet {command.name}"
+    try:
+        return module.run(module.parser(prog).parse_args(rest[command.name.count(" ") :]))
+    except Mistake as mistake:
+        tell(prog, mistake)
+        return exits.USAGE
+
+
+def _command(name: str) -> Command | None:
+    return next((one for group in GROUPS for one in group.commands if one.name == name), None)
+
+
+def _module(command: Command) -> Room:
+    found: Room = import_module(command.module)
+    return found
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    names = [one.name for group in GROUPS for one in group.commands]
+    found = get_close_matches(name, names, 1)
+    return f"; did you mean `fleet {found[0]}`?" if found else ""
+
+
+def _complete() -> int:
+    """Write what may come next to where the shell reads it, and end."""
+    import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
+
+    words = os.environ.get("COMP_LINE", "").split()
+
+    def made(prog: str, **_: object) -> Parser:
+        """Import a subcommand only where its own options are asked for."""
+        command = _command(prog.partition(" ")[2])
+        if command is not None and command.name in words[1:2]:
+            return _module(command).parser(prog)
+        return Parser(prog=prog)
+
+    parser = Parser(prog="fleet")
+    commands = parser.add_subparsers(parser_class=made)  # type: ignore[call-overload] # any callable does
+    for group in GROUPS:
+        for one in group.commands:
+            commands.add_parser(one.name, prog=f"fleet {one.name}", help=one.about)
+    argcomplete.autocomplete(parser)
+    return exits.OK
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """`fleet pictures`: makes the README's pictures from real runs, which are done first if need be."""
 
-import argparse
 import io
 import re
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -18,6 +17,8 @@ from resonate_fleet.commands.screen import draw
 from resonate_fleet.commands.story import Story
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import Claimed, Confirmed, Line, read_folder
+from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.report import pictures
 from resonate_fleet.report.__main__ import main as report
@@ -30,15 +31,19 @@ AFTER: Final = 0.4
 WIDTH: Final = 112
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description=__doc__)
+    made.add_argument("folder", type=Path, nargs="?", metavar="RUNFOLDER")
+    out = OutputFolder("docs/pictures")
+    made.add_argument("--out", type=OutputFolder, default=out, metavar="FOLDER")
+    return made
+
+
+def run(given: Namespace) -> int:
     """Write OUT/live.svg and OUT/report.png, from a new run where none is given.
 
     Returns the exit code: that of the run, 4 where a browser is missing.
     """
-    parser = argparse.ArgumentParser(prog="fleet pictures", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", metavar="RUNFOLDER")
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures"), metavar="FOLDER")
-    given = parser.parse_args(argv)
     if given.folder is not None:
         return _make(RunFolder(given.folder), given.out)
     return _from_a_run(given.out)

@@ -3,15 +3,18 @@
 import asyncio
 import sys
 import time
-from dataclasses import dataclass
+from argparse import Namespace
 
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.looks import Failed, Held, Look, Queue, look
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import seconds
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 
 #: Width where there is no terminal to ask: ids and names shall not be cut off there.
@@ -20,32 +23,33 @@ WIDE = 180
 SHOWN = 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """`since`: how far back failures are listed, in seconds."""
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description="Who holds what, which attempt, and how many jobs wait.")
+    back = "list failures so far back; default: 3600"
+    made.add_argument(
+        "--since", type=typed(seconds(0, 10**9)), default=3600.0, metavar="S", help=back
+    )
+    made.add_argument("--json", action="store_true", help="print it as JSON")
+    add_addresses(made, steward=False)
+    return made
 
-    server: str
-    token: str | None
-    since: float = 3600.0
-    json: bool = False
 
-
-def run(options: Options) -> int:
+def run(asked: Namespace) -> int:
     try:
-        seen = asyncio.run(_look(options))
+        seen = asyncio.run(_look(addresses(asked), asked.since))
     except (Unreachable, Refused) as failed:
         sys.stderr.write(f"fleet ps: {failed}\n")
         return exits.FAILED
-    if options.json:
+    if asked.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n")
     else:
         wide_console().print(drawn(seen))
     return exits.OK
 
 
-async def _look(options: Options) -> Look:
-    async with Wire(options.server, options.token, timeout=5.0) as wire:
-        return await look(wire, time.time() - options.since)
+async def _look(where: Addresses, since: float) -> Look:
+    async with Wire(where.server, where.token, timeout=5.0) as wire:
+        return await look(wire, time.time() - since)
 
 
 def wide_console() -> Console:

@@ -3,70 +3,81 @@
 import asyncio
 import sys
 import time
+from argparse import Namespace
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 import aiohttp
 import msgspec
 
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.ps import ago, plain_table, wide_console
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.steward import quarantine_desk as desk
 from resonate_fleet.steward.quarantine import Record
 from resonate_fleet.steward.quarantine_desk import NotParked, ParkedJob
 
-Action = Literal["list", "show", "redrive", "reject"]
+ACTIONS: Final = {
+    "list": "all that is parked",
+    "show": "what happened to a job",
+    "redrive": "give jobs back to their group; their crashes are forgotten",
+    "reject": "end jobs as rejected, for whoever awaits them",
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """`jobs` for all but `list`; `why` for `reject`. The steward knows what happened before."""
+def parser(prog: str) -> Parser:
+    made = Parser(
+        prog=prog, description="Jobs that crashed their workers too often and were parked."
+    )
+    actions = made.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
+    for name, says in ACTIONS.items():
+        one = actions.add_parser(name, help=says, description=says)
+        if name != "list":
+            one.add_argument("jobs", nargs="+", metavar="JOB")
+        if name == "reject":
+            one.add_argument("--why", default="rejected by hand", metavar="TEXT")
+        if name in ("list", "show"):
+            one.add_argument("--json", action="store_true")
+        add_addresses(one)
+    return made
 
-    action: Action
-    server: str
-    token: str | None
-    steward: str | None
-    jobs: tuple[str, ...] = ()
-    why: str = ""
-    json: bool = False
 
-
-def run(options: Options) -> int:
+def run(asked: Namespace) -> int:
     """Do it; return the exit code."""
     try:
-        return asyncio.run(_do(options))
+        return asyncio.run(_do(asked, addresses(asked)))
     except NotParked as mistake:
-        sys.stderr.write(f"fleet quarantine: {mistake}\n")
-        return exits.USAGE
+        raise Mistake(str(mistake)) from None
     except (Unreachable, Refused) as failed:
         sys.stderr.write(f"fleet quarantine: {failed}\n")
         return exits.FAILED
 
 
-async def _do(options: Options) -> int:
-    async with Wire(options.server, options.token, timeout=5.0) as wire:
-        if options.action == "list":
-            _list(await desk.parked(wire, await _records(options)), as_json=options.json)
-        for job in options.jobs:
-            if options.action == "show":
-                found = await desk.show(wire, job, await _records(options))
-                _show(found, as_json=options.json)
-            elif options.action == "redrive":
+async def _do(asked: Namespace, where: Addresses) -> int:
+    async with Wire(where.server, where.token, timeout=5.0) as wire:
+        if asked.action == "list":
+            _list(await desk.parked(wire, await _records(where)), as_json=asked.json)
+            return exits.OK
+        for job in asked.jobs:
+            if asked.action == "show":
+                found = await desk.show(wire, job, await _records(where))
+                _show(found, as_json=asked.json)
+            elif asked.action == "redrive":
                 await desk.redrive(wire, job)
                 sys.stdout.write(f"{job} is back in its group\n")
             else:
-                promise = await desk.reject(wire, job, options.why)
+                promise = await desk.reject(wire, job, asked.why)
                 sys.stdout.write(f"{job} is {promise.state}\n")
     return exits.OK
 
 
-async def _records(options: Options) -> dict[str, Record]:
+async def _records(where: Addresses) -> dict[str, Record]:
     """Return what the steward remembers; nothing where it does not answer."""
-    if options.steward is not None:
-        with suppress(OSError, TimeoutError, ValueError, aiohttp.ClientError):
-            return await desk.records_from_page(options.steward)
+    with suppress(OSError, TimeoutError, ValueError, aiohttp.ClientError):
+        return await desk.records_from_page(where.steward)
     return {}
 
 

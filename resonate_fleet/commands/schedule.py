@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.commands.access import add_server, ask
-from resonate_fleet.commands.arguments import Mistake, Parser, group, number, whole
-from resonate_fleet.commands.calls import ARGUMENTS, call
+from resonate_fleet.commands.addresses import add_addresses, ask
 from resonate_fleet.commands.ps import plain_table, wide_console
 from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import Mistake, integer, name, seconds
 from resonate_fleet.contract.wire import Value, Wire, encode_value
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
+from resonate_fleet.submit.calls import ARGUMENTS, call
 
 PROG: Final = "fleet schedule"
 #: The id of each run's job, as the SDKs name it.
@@ -56,24 +57,22 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
 def parser(prog: str = PROG) -> Parser:
     made = Parser(prog=prog, description="Jobs at the times of a cron expression, in UTC.")
-    actions = made.add_subparsers(
-        dest="action", required=True, metavar="add|list|show|remove", parser_class=Parser
-    )
-    _add_options(actions.add_parser("add", prog=f"{prog} add", help="create a schedule"))
-    for name, says in (
+    actions = made.add_subparsers(dest="action", required=True, metavar="add|list|show|remove")
+    _add_options(actions.add_parser("add", help="create a schedule"))
+    for action, says in (
         ("list", "all schedules"),
         ("show", "one schedule and its next runs"),
         ("remove", "end schedules; jobs that they created stay"),
     ):
-        one = actions.add_parser(name, prog=f"{prog} {name}", help=says)
-        if name == "remove":
+        one = actions.add_parser(action, help=says, description=says)
+        if action == "remove":
             one.add_argument("ids", nargs="+", metavar="ID")
-            add_server(one)
+            add_addresses(one, steward=False)
             continue
-        if name == "show":
+        if action == "show":
             one.add_argument("id", metavar="ID")
         one.add_argument("--json", action="store_true")
-        add_server(one)
+        add_addresses(one, steward=False)
     return made
 
 
@@ -83,13 +82,19 @@ def _add_options(one: Parser) -> None:
     add("cron", metavar="CRON", help=f"when, in UTC: {ACCEPTED}")
     add("function", metavar="FUNCTION")
     add("--args", metavar="JSON", help=ARGUMENTS)
-    add("--version", type=whole(1, 2**31), default=1, metavar="N", help="of the function")
-    add("--group", type=group, default=DEFAULT_GROUP, metavar="NAME", help="default: worker-group")
+    add("--version", type=typed(integer(1, 2**31)), default=1, metavar="N", help="of the function")
+    add(
+        "--group",
+        type=typed(name("group")),
+        default=DEFAULT_GROUP,
+        metavar="NAME",
+        help="default: worker-group",
+    )
     template = f"id of each run's job, with {{{{.timestamp}}}}; default: {JOB_ID}"
     add("--job-id", default=JOB_ID, metavar="TEMPLATE", help=template)
     limit = "seconds from a run's time after which its job is not run any more; default: a day"
-    add("--timeout", type=number(0.001, 10**9), default=86_400.0, metavar="S", help=limit)
-    add_server(one)
+    add("--timeout", type=typed(seconds(0.001, 10**9)), default=86_400.0, metavar="S", help=limit)
+    add_addresses(one, steward=False)
 
 
 def run(asked: Namespace) -> int:
@@ -118,9 +123,9 @@ def _wanted(asked: Namespace) -> Schedule:
             f"--job-id is {asked.job_id!r}; accepted: a text with {{{{.timestamp}}}}, "
             "for an id has one job only"
         )
-    for name, text in (("ID", asked.id), ("--job-id", asked.job_id)):
+    for word, text in (("ID", asked.id), ("--job-id", asked.job_id)):
         if not text or ":" in text:
-            raise Mistake(f"{name} is {text!r}; accepted: a text without `:`")
+            raise Mistake(f"{word} is {text!r}; accepted: a text without `:`")
     made = call(asked.function, asked.args, asked.version)
     return Schedule(
         id=asked.id,

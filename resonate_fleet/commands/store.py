@@ -12,9 +12,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from resonate_fleet.commands.arguments import Mistake, Parser
 from resonate_fleet.commands.ps import plain_table, wide_console
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.retention.database import Database, Size, StoreError
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
@@ -34,13 +35,9 @@ def parser(prog: str = PROG) -> Parser:
         prog=prog,
         description="The store of server v0.9.8: an SQLite file, or a PostgreSQL database.",
     )
-    actions = made.add_subparsers(
-        dest="action", required=True, metavar="show|prune", parser_class=Parser
-    )
-    show = actions.add_parser("show", prog=f"{prog} show", help="size, jobs by state and age")
-    prune = actions.add_parser(
-        "prune", prog=f"{prog} prune", help="delete old jobs that are over, while the fleet runs"
-    )
+    actions = made.add_subparsers(dest="action", required=True, metavar="show|prune")
+    show = actions.add_parser("show", help="size, jobs by state and age")
+    prune = actions.add_parser("prune", help="delete old jobs that are over, while the fleet runs")
     for one in (show, prune):
         one.add_argument("store", metavar="FILE|URL", help="the file, or postgres://...")
     show.add_argument("--json", action="store_true")

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.looks import Held, Look, Present, look, roll
 from resonate_fleet.commands.ps import ago, plain_table, queue_row, wide_console
 from resonate_fleet.commands.screen import STYLES
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import integer, seconds
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 
 #: Changes that stay in view.
@@ -29,13 +33,23 @@ SHARE: Final = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """`looks` 0: until Ctrl-C. `steward` None: members that hold nothing stay unseen."""
+    """`looks` 0: until Ctrl-C."""
 
-    server: str
-    token: str | None
-    steward: str | None
-    interval: float = 0.5
-    looks: int = 0
+    where: Addresses
+    interval: float
+    looks: int
+
+
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description="The live view of a running fleet, until Ctrl-C.")
+    add = made.add_argument
+    add(
+        "--interval", type=typed(seconds(0.05, 3600)), default=0.5, metavar="S", help="default: 0.5"
+    )
+    many = "end after so many looks"
+    add("--looks", type=typed(integer(0, 10**9)), default=0, metavar="N", help=many)
+    add_addresses(made)
+    return made
 
 
 class View:
@@ -56,8 +70,9 @@ class View:
         self.seen, self.present, self.trouble = seen, present, ""
 
 
-def run(options: Options) -> int:
+def run(asked: Namespace) -> int:
     """Look until told to stop; return the exit code."""
+    options = Options(where=addresses(asked), interval=asked.interval, looks=asked.looks)
     try:
         return asyncio.run(_watch(options))
     except KeyboardInterrupt:
@@ -65,8 +80,8 @@ def run(options: Options) -> int:
 
 
 async def _watch(options: Options) -> int:
-    view, console = View(options.server), wide_console()
-    async with Wire(options.server, options.token, timeout=5.0) as wire:
+    view, console = View(options.where.server), wide_console()
+    async with Wire(options.where.server, options.where.token, timeout=5.0) as wire:
         if console.is_terminal:
             with Live(console=console, auto_refresh=False, screen=True) as live:
                 await _look_on(view, wire, options, lambda: live.update(draw(view), refresh=True))
@@ -109,9 +124,8 @@ class _Printer:
 
 async def _take(view: View, wire: Wire, options: Options) -> None:
     present: list[Present] | None = None
-    if options.steward is not None:
-        with suppress(OSError, TimeoutError, ValueError, aiohttp.ClientError):
-            present = await roll(options.steward)
+    with suppress(OSError, TimeoutError, ValueError, aiohttp.ClientError):
+        present = await roll(options.where.steward)
     try:
         view.take(await look(wire, time.time() - 60), present)
     except (Unreachable, Refused) as failed:

@@ -4,119 +4,111 @@ import asyncio
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass
+from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
-from resonate_fleet.chaos.child import Child, StartFailed, room_command
+from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.ports import HOST
-from resonate_fleet.chaos.processes import READY_SECONDS, LocalFleet
+from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.shape import Shape
+from resonate_fleet.commands.addresses import addresses
+from resonate_fleet.commands.ports import add_ports, ports
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.outputs import OutputFile, OutputFolder
+from resonate_fleet.contract.settings import integer, name, seconds, url
+from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from resonate_fleet.contract.wire import Unreachable, Wire
-from resonate_fleet.contract.words import DEFAULT_GROUP, STEWARD_PORT
+from resonate_fleet.contract.words import DEFAULT_GROUP
+from resonate_fleet.member.settings import MODULE
 
-#: Seconds between two looks whether the server still runs.
+#: Seconds between two looks whether everything still runs.
 LOOK_SECONDS: Final = 0.2
+#: Longest wait for a given server to answer, in seconds.
+ANSWER_SECONDS: Final = 5.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What was asked for. `server` None starts the embedded one on `port`."""
+def parser(prog: str) -> Parser:
+    about = "A server, a steward and workers on this machine, until Ctrl-C."
+    made = Parser(prog=prog, usage=f"{prog} [options]", description=about)
+    add = made.add_argument
+    add("--workers", type=typed(integer(1, 100)), default=3, metavar="N", help="default: 3")
+    add("--slots", type=typed(integer(1, 1000)), default=1, metavar="N", help="of each; default: 1")
+    functions = "with `register(registry)`; default: the examples'"
+    add("--functions", type=typed(MODULE), metavar="MODULE", help=functions)
+    group = f"default: {DEFAULT_GROUP}"
+    add("--group", type=typed(name("group")), default=DEFAULT_GROUP, metavar="NAME", help=group)
+    for option, low, default in (("--lease", 0.3, LEASE_SECONDS), ("--drain", 0, DRAIN_SECONDS)):
+        kind, says = typed(seconds(low, 86_400)), f"default: {default:g}"
+        add(option, type=kind, default=default, metavar="SECONDS", help=says)
+    add("--server", type=typed(url()), metavar="URL", help="a server that runs; default: embedded")
+    add("--store", type=OutputFile, metavar="FILE", help="keeps all jobs; default: until the end")
+    add("--runs", type=OutputFolder, metavar="FOLDER", help="keeps logs and journals")
+    add_ports(made)
+    return made
 
-    workers: int
-    slots: int
-    group: str = DEFAULT_GROUP
-    port: int
-    server: str | None = None
-    token: str | None = None
-    store: Path | None = None
-    functions: str | None = None
-    lease: float = LEASE_SECONDS
-    drain: float = DRAIN_SECONDS
-    steward_port: int = STEWARD_PORT
-    runs: Path | None = None
 
+def run(asked: Namespace) -> int:
+    """Keep a fleet up; return the exit code.
 
-def run(options: Options) -> int:
-    """Keep a fleet up; return the exit code."""
+    Raises:
+        Mistake: what was asked for cannot be.
+    """
+    shape = Shape(
+        members=asked.workers,
+        slots=asked.slots,
+        lease=asked.lease,
+        drain=asked.drain,
+        group=asked.group,
+        server=asked.server,
+        store=asked.store,
+        token=addresses(asked).token,
+        worker_env={"WORKER_FUNCTIONS": asked.functions} if asked.functions else {},
+    )
     try:
-        return asyncio.run(_keep_up(options))
+        with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
+            root = asked.runs or Path(temporary)
+            return asyncio.run(_keep_up(LocalFleet(shape, root, ports=ports(asked))))
     except (StartFailed, Unreachable) as failed:
         sys.stderr.write(f"fleet up: {failed}\n")
         return exits.FAILED
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
 
 
-async def _keep_up(options: Options) -> int:
+async def _keep_up(fleet: LocalFleet) -> int:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
-        root = options.runs or Path(temporary)
-        server = await _server(options, root)
-        try:
-            return await _members(options, root, server, stop)
-        finally:
-            if server is not None:
-                await server.stop(10)
-
-
-async def _server(options: Options, root: Path) -> Child | None:
-    """Start the embedded server on the port that clients look for, unless one was given."""
-    if options.server is not None:
-        await _answers(options.server, options, None)
-        return None
-    env = {
-        **SERVER_ENV,
-        "RESONATE_SERVER__PORT": str(options.port),
-        "RESONATE_SERVER__HOST": HOST,
-        "RESONATE_SERVER__BIND": HOST,
-    }
-    store = ["--store", str(options.store)] if options.store else []
-    server = Child("server", room_command("server", *store), env, root / "logs" / "server.log")
-    await server.line("server.ready", READY_SECONDS)
-    return server
-
-
-async def _answers(url: str, options: Options, _: None) -> None:
-    async with Wire(url, options.token) as wire:
-        await wire.wait_ready(5)
-
-
-async def _members(options: Options, root: Path, server: Child | None, stop: asyncio.Event) -> int:
-    url = options.server or f"http://{HOST}:{options.port}"
-    functions = {"WORKER_FUNCTIONS": options.functions} if options.functions else {}
-    shape = Shape(
-        members=options.workers,
-        slots=options.slots,
-        lease=options.lease,
-        drain=options.drain,
-        group=options.group,
-        server=url,
-        token=options.token,
-        worker_env=functions,
-        steward_env={"STEWARD_PORT": str(options.steward_port)},
-    )
-    async with LocalFleet(shape, root) as fleet:
-        _say(f"server   {url}")
-        _say(f"steward  http://{HOST}:{options.steward_port}")
-        for place in fleet.members.values():
-            _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics")
-        _say(f"logs     {fleet.folder.logs}", "Ctrl-C ends it.")
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if fleet.shape.server is not None:
+        async with Wire(fleet.url, fleet.shape.token) as wire:
+            await wire.wait_ready(ANSWER_SECONDS)
+    async with fleet:
+        _introduce(fleet)
         while not stop.is_set():
-            if server is not None and not server.running:
-                raise StartFailed(f"the server ended with {server.exit_code}:\n{server.tail()}")
-            if fleet.failures:
-                raise StartFailed(fleet.failures[0])
+            _look_after(fleet)
             await asyncio.sleep(LOOK_SECONDS)
         _say("ending: workers finish or hand back what they hold")
     return exits.INTERRUPTED
 
 
-def _say(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+def _introduce(fleet: LocalFleet) -> None:
+    _say(f"server   {fleet.url}")
+    _say(f"steward  {fleet.steward_url}  presence {HOST}:{fleet.ports.presence}")
+    for place in fleet.members.values():
+        _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics")
+    _say(f"logs     {fleet.folder.logs}")
+    _say("Ctrl-C ends it.")
+
+
+def _look_after(fleet: LocalFleet) -> None:
+    """Raises StartFailed where a process has ended that is not started again."""
+    for child in (fleet.server, fleet.steward):
+        if child is not None and not child.running:
+            raise StartFailed(f"the {child.name} ended with {child.exit_code}:\n{child.tail()}")
+    if fleet.failures:
+        raise StartFailed(fleet.failures[0])
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

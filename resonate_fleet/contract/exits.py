@@ -12,5 +12,7 @@ USAGE: Final = 2
 INCONCLUSIVE: Final = 3
 #: The command itself failed: a process would not start, the server cannot be reached in time.
 FAILED: Final = 4
+#: Nobody reads the output any more (128 + SIGPIPE), as shells expect.
+UNREAD: Final = 141
 #: Ended by Ctrl-C (128 + SIGINT), as shells expect.
 INTERRUPTED: Final = 130

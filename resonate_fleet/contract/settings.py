@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, dataclass_transform
+from typing import Any, Final, dataclass_transform
 from urllib.parse import urlsplit
+
+from resonate_fleet.contract import strangers
 
 #: Said of a value that Kubernetes or Docker put into the environment, not the user.
 _LINK = (
@@ -23,6 +25,10 @@ class Kind[T]:
     accepts: str
 
 
+#: The command-line option of a setting that does not follow the rule of `Setting.option`.
+_OPTIONS: Final = {"RESONATE_URL": "--server"}
+
+
 @dataclass(frozen=True)
 class Setting:
     """One declared setting, as the tables in the documentation show it."""
@@ -32,25 +38,51 @@ class Setting:
     kind: Kind[Any]
     help: str
     secret: bool = False
+    typed: str = ""
+
+    @property
+    def option(self) -> str:
+        """The option that wins over the variable; a secret has none, for others see command lines.
+
+        >>> Setting("WORKER_LOG_LEVEL", "info", text(), "").option
+        '--log-level'
+        """
+        if self.secret:
+            return ""
+        word = self.env.partition("__" if "__" in self.env else "_")[2]
+        word = word.replace("__", "_").replace("_", "-").lower()
+        return self.typed or _OPTIONS.get(self.env, f"--{word}")
 
 
-class BadSettings(Exception):  # noqa: N818 - it carries the user's mistakes, not a failure
-    """Settings that were refused: one line each, all of them."""
+class Mistake(Exception):  # noqa: N818 - the user's, told in plain lines
+    """What a user gave was refused: one line a mistake."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = list(lines)
+
+
+class BadSettings(Mistake):
+    """Settings that were refused: one line each, all of them."""
 
 
 def setting[T](
-    env: str, default: str | None, kind: Kind[T], help: str, *, secret: bool = False
+    env: str,
+    default: str | None,
+    kind: Kind[T],
+    help: str,
+    *,
+    secret: bool = False,
+    option: str = "",
 ) -> T:
     """Declare a field of a settings class.
 
     `default` is text, read like any other value; None means the setting must be given. A value
-    may also come from a file: `<env>_FILE` names it (the custom of container secrets).
+    may also come from a file: `<env>_FILE` names it (the custom of container secrets). `option`
+    is the command line's word for it where that does not follow from `env`.
     """
-    return field(metadata={"setting": Setting(env, default, kind, help, secret)})  # type: ignore[no-any-return]
+    one = Setting(env, default, kind, help, secret, option)
+    return field(metadata={"setting": one})  # type: ignore[no-any-return] # a field stands for its value
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(setting,))
@@ -73,17 +105,18 @@ def load[C](
     in `env` counts as not set, which is what container tools make of an unset variable.
 
     Raises:
-        BadSettings: with a line for every value that was refused.
+        BadSettings: with a line for every value that was refused, and for every variable that
+            looks like a setting and is none.
     """
     values: dict[str, Any] = {}
-    wrong: list[str] = []
+    wrong = strangers.misspelt([one.env for _, one in declared(cls)], env)
     for name, one in declared(cls):
         try:
             values[name] = _value(one, env, (given or {}).get(name))
         except ValueError as error:
             wrong.append(str(error))
     if wrong:
-        raise BadSettings(wrong)
+        raise BadSettings(*wrong)
     return cls(**values)
 
 
@@ -101,7 +134,7 @@ def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
 
 def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str | None, str]:
     if given is not None:
-        return given, one.env
+        return given, one.option
     if env.get(one.env):
         return env[one.env], one.env
     file = env.get(f"{one.env}_FILE")
@@ -111,6 +144,13 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
         return Path(file).read_text(encoding="utf-8").strip(), f"{one.env}_FILE"
     except OSError as error:
         raise ValueError(f"{one.env}_FILE is {file!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{one.env}_FILE is {file!r}; accepted: a file of UTF-8 text") from None
+
+
+def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin like settings of `cls` and mean nothing to it."""
+    return strangers.unknown([one.env for _, one in declared(cls)], env)
 
 
 def effective(values: Any) -> dict[str, Any]:
@@ -126,16 +166,19 @@ def effective(values: Any) -> dict[str, Any]:
 
 def table(cls: type[Any]) -> str:
     """Return the settings of `cls` as a Markdown table."""
-    rows = ["| setting | default | accepted | what it does |", "|---|---|---|---|"]
+    rows = ["| setting | option | default | accepted | what it does |", "|---|---|---|---|---|"]
     for _, one in declared(cls):
+        option = f"`{one.option}`" if one.option else ""
         default = (
             "(must be given)" if one.default is None else f"`{one.default}`" if one.default else ""
         )
-        rows.append(f"| `{one.env}` | {default} | {one.kind.accepts} | {_sentence(one.help)} |")
+        cells = (f"`{one.env}`", option, default, one.kind.accepts, sentence(one.help))
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Return `words` with a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:].removesuffix('.')}."
 
 

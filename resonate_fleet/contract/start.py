@@ -5,6 +5,7 @@ kernel: a SIGTERM during the start would be lost and the container killed when i
 The Dockerfile blocks these signals until Python runs; what came meanwhile is heard here.
 """
 
+import io
 import os
 import signal
 import sys
@@ -35,6 +36,13 @@ def let_in() -> None:
     """Take what the Dockerfile blocks; a signal that has waited is handled at once."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+
+def plain_streams() -> None:
+    """Let no text end a command: what a stream cannot show is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def import_structlog() -> None:

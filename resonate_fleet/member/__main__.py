@@ -1,19 +1,41 @@
-"""`python -m worker`: a member of a group, until SIGTERM or SIGINT."""
+"""`fleet worker`, `python -m worker`: a member of a group, until SIGTERM or SIGINT."""
 
+import os
 import queue
 import signal
 import sys
+from argparse import Namespace
+from pathlib import Path
 from types import FrameType
 
+from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
 from resonate_fleet.contract.start import STOPS, import_structlog, leave_when_told
+from resonate_fleet.member.settings import Settings
+
+_ABOUT = """\
+Run the functions of a module as a member of a group, until SIGTERM or SIGINT.
+The module is looked for in the current folder first.
+"""
 
 
-def main() -> int:
-    """Run the member and return the exit code."""
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, usage=f"{prog} [options]", description=_ABOUT)
+    add_settings(made, Settings)
+    return made
+
+
+def run(asked: Namespace) -> int:
+    """Run the member and return the exit code.
+
+    Raises:
+        BadSettings: options or variables were refused.
+    """
     leave_when_told()
+    settings = read_settings(Settings, asked, os.environ)
     import_structlog()
     from resonate_fleet.member.life import live  # noqa: PLC0415 - takes time, see contract/start.py
 
+    _look_here_for_modules()
     # `SimpleQueue.put` is safe in a handler that interrupts itself.
     signals: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -22,7 +44,20 @@ def main() -> int:
 
     for one in STOPS:
         signal.signal(one, handle)
-    return live(signals)
+    return live(settings, signals)
+
+
+def _look_here_for_modules() -> None:
+    """Do as `python -m` does: a command that pip installs finds nothing of the current folder."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def main(prog: str = "python -m resonate_fleet.member") -> int:
+    """Run the member as the command line and the environment say; return the exit code."""
+    leave_when_told()
+    return guarded("worker", lambda: run(parser(prog).parse_args()))
 
 
 if __name__ == "__main__":

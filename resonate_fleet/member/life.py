@@ -1,4 +1,4 @@
-"""From the environment to an exit code."""
+"""From the settings to an exit code."""
 
 import asyncio
 import os
@@ -10,31 +10,33 @@ import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.journal import Journal
-from resonate_fleet.contract.settings import BadSettings, effective, load
+from resonate_fleet.contract.settings import Mistake, effective, unknown
 from resonate_fleet.member import registry, sdk, tracing
 from resonate_fleet.member.about import name_of
 from resonate_fleet.member.member import Member
 from resonate_fleet.member.settings import Settings
 
 
-def live(signals: "queue.SimpleQueue[str]") -> int:
-    """Read the settings, run the member until it has drained, return the exit code."""
-    try:
-        settings = load(Settings, os.environ)
-    except BadSettings as bad:
-        return _refuse(*bad.lines)
+def live(settings: Settings, signals: "queue.SimpleQueue[str]") -> int:
+    """Run the member until it has drained; return the exit code.
+
+    Raises:
+        Mistake: the functions cannot be used, or what a setting asks for is not installed.
+    """
     name = name_of(settings)
     logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
     sdk.listen()
     log = structlog.get_logger()
     log.info("settings", **effective(settings))
+    if names := unknown(Settings, os.environ):
+        log.warning("settings.unused", names=names)
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
         journal = Journal(name, settings.journal)
         asyncio.run(_run(settings, name, functions, journal, signals))
     except (registry.BadFunctions, tracing.NotInstalled) as bad:
-        return _refuse(str(bad))
+        raise Mistake(str(bad)) from None
     except OSError as error:
         sys.stderr.write(f"worker: {error}\n")
         return exits.FAILED
@@ -50,9 +52,3 @@ async def _run(settings: Settings, name: str, *rest: Any) -> None:
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(exits.OK)
-
-
-def _refuse(*lines: str) -> int:
-    for line in lines:
-        sys.stderr.write(line + "\n")
-    return exits.USAGE

@@ -18,7 +18,7 @@ from resonate_fleet.contract.settings import (
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from resonate_fleet.contract.words import DEFAULT_GROUP, WORKER_PORT
 
-_MODULE: Kind[str] = text(
+MODULE: Kind[str] = text(
     "a module's dotted name such as `my_functions`", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 )
 #: It stands in a URL's path and in a file's name.
@@ -67,7 +67,7 @@ class Settings:
     functions: str = setting(
         "WORKER_FUNCTIONS",
         "resonate_fleet.example",
-        _MODULE,
+        MODULE,
         "Module whose `register(registry)` brings the functions.",
     )
     steward: tuple[str, int] | None = setting(

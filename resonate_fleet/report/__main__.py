@@ -9,7 +9,9 @@ import msgspec
 from rich.console import Console
 
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser, guarded
 from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.report.evidence import gather
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.gathering import facts_of
@@ -21,21 +23,30 @@ from resonate_fleet.report.verdict import Verdict, judge, schema_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Do as `run` does; a mistake is told, exit code 2."""
+    return guarded("report", lambda: run(parser("fleet report").parse_args(argv)))
+
+
+def judge_folder(folder: Path) -> int:
+    """Judge the run in `folder`; return the exit code of the verdict."""
+    return main([str(folder)])
+
+
+def run(given: argparse.Namespace) -> int:
     """Judge the run in a folder and write verdict.json, junit.xml and report.html into it.
 
-    Returns 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE, 2 where there is no such folder and 4
-    where its files cannot be written.
+    Returns 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE and 4 where its files cannot be written.
+
+    Raises:
+        Mistake: there is no such folder.
     """
-    given = _arguments(argv)
     if given.schema:
         sys.stdout.write(schema_text())
         return exits.OK
     if given.folder is None:
-        print("RUNFOLDER is missing; accepted: a run's folder", file=sys.stderr)
-        return exits.USAGE
+        raise Mistake("RUNFOLDER is missing; accepted: a run's folder")
     if not given.folder.is_dir():
-        print(f"{given.folder} is not a folder; accepted: a run's folder", file=sys.stderr)
-        return exits.USAGE
+        raise Mistake(f"{given.folder} is not a folder; accepted: a run's folder")
     folder = RunFolder(given.folder)
     facts = facts_of(gather(folder))
     verdict = judge(facts)
@@ -48,15 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return verdict.exit
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="report", description="Judge a run from its files.")
-    parser.add_argument(
-        "folder", type=Path, nargs="?", metavar="RUNFOLDER", help="such as runs/one-kill"
-    )
-    parser.add_argument("--trace", action="store_true", help="also write trace.json (Perfetto)")
-    parser.add_argument("--json", action="store_true", help="print verdict.json, not the table")
-    parser.add_argument("--schema", action="store_true", help="print verdict.json's JSON Schema")
-    return parser.parse_args(argv)
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description="Judge a run from its files.")
+    add = made.add_argument
+    add("folder", type=Path, nargs="?", metavar="RUNFOLDER", help="such as runs/one-kill")
+    add("--trace", action="store_true", help="also write trace.json (Perfetto)")
+    add("--json", action="store_true", help="print verdict.json, not the table")
+    add("--schema", action="store_true", help="print verdict.json's JSON Schema")
+    return made
 
 
 def _write(folder: RunFolder, facts: Facts, verdict: Verdict, *, with_trace: bool) -> None:

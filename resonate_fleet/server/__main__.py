@@ -1,17 +1,57 @@
-"""`python -m resonate_fleet.server [--store FILE]`."""
+"""`fleet server`: the embedded server."""
 
+import os
 import sys
+from argparse import Namespace
 
+from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
+from resonate_fleet.contract.settings import BadSettings
 from resonate_fleet.contract.start import import_structlog, leave_when_told
+from resonate_fleet.server.settings import DevServerSettings, foreign
+
+_ABOUT = """\
+Serve the protocol of Resonate Server v0.9.8, for laptops and tests, until SIGTERM or SIGINT.
+Settings have the real server's names and defaults where it has them.
+"""
 
 
-def main() -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code."""
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, usage=f"{prog} [options]", description=_ABOUT)
+    add_settings(made, DevServerSettings)
+    return made
+
+
+def run(asked: Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        BadSettings: options or variables were refused.
+    """
     leave_when_told()
+    settings = _settings(asked)
     import_structlog()
     from resonate_fleet.server.life import live  # noqa: PLC0415 - takes time, see contract/start.py
 
-    return live()
+    return live(settings)
+
+
+def _settings(asked: Namespace) -> DevServerSettings:
+    refused = [name for name in foreign(os.environ) if name.startswith("RESONATE_AUTH__")]
+    lines = [f"{name} is set; the embedded server has no authentication" for name in refused]
+    try:
+        settings = read_settings(DevServerSettings, asked, os.environ)
+    except BadSettings as bad:
+        raise BadSettings(*lines, *bad.lines) from None
+    if lines:
+        raise BadSettings(*lines)
+    return settings
+
+
+def main() -> int:
+    """Serve as the command line and the environment say; return the exit code."""
+    leave_when_told()
+    prog = "python -m resonate_fleet.server"
+    return guarded("server", lambda: run(parser(prog).parse_args()))
 
 
 if __name__ == "__main__":

@@ -48,13 +48,18 @@ class DevServerSettings:
         "time that open requests have to end",
     )
     storage: str = setting(
-        "RESONATE_STORAGE__TYPE", "sqlite", choice("sqlite"), "the only kind there is here"
+        "RESONATE_STORAGE__TYPE",
+        "sqlite",
+        choice("sqlite"),
+        "the only kind there is here",
+        option="--storage",
     )
     store: str = setting(
         "RESONATE_STORAGE__SQLITE__PATH",
         ":memory:",
         text("a file, or `:memory:`"),
-        "where everything is kept (option `--store`; the real server's default is `resonate.db`)",
+        "where everything is kept (the real server's default is `resonate.db`)",
+        option="--store",
     )
     retry_timeout: int = setting(
         "RESONATE_TASKS__RETRY_TIMEOUT",
@@ -72,16 +77,22 @@ class DevServerSettings:
         "RESONATE_TIMEOUTS__POLL_INTERVAL",
         "1000",
         _milliseconds(),
-        "pause between looks for lapsed leases and promises that ran out",
+        "pause between searches for lapsed leases and promises that ran out",
+        option="--timeouts-interval",
     )
     message_interval: int = setting(
         "RESONATE_MESSAGES__POLL_INTERVAL",
         "100",
         _milliseconds(),
         "pause between deliveries of hints",
+        option="--messages-interval",
     )
     message_batch: int = setting(
-        "RESONATE_MESSAGES__BATCH_SIZE", "100", integer(1, 1_000_000), "hints a delivery, at most"
+        "RESONATE_MESSAGES__BATCH_SIZE",
+        "100",
+        integer(1, 1_000_000),
+        "hints a delivery, at most",
+        option="--messages-batch",
     )
     max_connections: int = setting(
         "RESONATE_TRANSPORTS__HTTP_POLL__MAX_CONNECTIONS",

@@ -17,7 +17,7 @@ import structlog
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.journal import Journal, StewardStarted
 from resonate_fleet.contract.pages import Pages
-from resonate_fleet.contract.settings import BadSettings, effective, load
+from resonate_fleet.contract.settings import effective, unknown
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.handover import Handover
@@ -138,13 +138,11 @@ async def run(settings: StewardSettings) -> int:
     return exits.OK
 
 
-def live() -> int:
-    """Read the settings, run the steward until a signal ends it, return the exit code."""
-    try:
-        settings = load(StewardSettings, os.environ)
-    except BadSettings as error:
-        sys.stderr.writelines(f"{line}\n" for line in error.lines)
-        return exits.USAGE
+def live(settings: StewardSettings) -> int:
+    """Run the steward until a signal ends it; return the exit code."""
     logs.configure(settings.log_format, settings.log_level, settings.name)
-    structlog.get_logger().info("settings", **effective(settings))
+    log = structlog.get_logger()
+    log.info("settings", **effective(settings))
+    if names := unknown(StewardSettings, os.environ):
+        log.warning("settings.unused", names=names)
     return asyncio.run(run(settings))

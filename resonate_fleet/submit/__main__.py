@@ -3,15 +3,17 @@
 import sys
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.start import leave_when_told
+from resonate_fleet.contract.options import guarded
+from resonate_fleet.contract.start import leave_when_told, plain_streams
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the client; return its exit code."""
+def main(prog: str = "python -m resonate_fleet.submit") -> int:
+    """Run the client as the command line and the environment say; return the exit code."""
     leave_when_told(exits.INTERRUPTED)
-    from resonate_fleet.submit.command import run  # noqa: PLC0415 - takes time, see contract/start.py
+    plain_streams()
+    from resonate_fleet.submit import command, options  # noqa: PLC0415 - takes time, see contract/start.py
 
-    return run(sys.argv[1:] if arguments is None else arguments)
+    return guarded("client", lambda: command.run(options.parser(prog).parse_args()))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -10,7 +11,7 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted, Journal, Log
-from resonate_fleet.contract.settings import BadSettings, effective
+from resonate_fleet.contract.settings import Mistake, effective
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit import load, log, options, results
 from resonate_fleet.submit.options import Options
@@ -23,21 +24,18 @@ from resonate_fleet.submit.witness import Witness
 NAMED = 20
 
 
-def run(arguments: list[str]) -> int:
-    """Run the client; return its exit code."""
+def run(asked: Namespace) -> int:
+    """Run the client; return its exit code.
+
+    Raises:
+        Mistake: what was asked for cannot be.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
         signal.signal(number, signal.default_int_handler)
     try:
-        asked = options.parse(arguments, os.environ)
-    except BadSettings as error:
-        for line in error.lines:
-            _say(line)
-        return exits.USAGE
-    try:
-        return _run(asked)
+        return _run(options.parse(asked, os.environ))
     except NotInstalled as error:
-        _say(str(error))
-        return exits.USAGE
+        raise Mistake(str(error)) from None
 
 
 def _run(asked: Options) -> int:

@@ -1,13 +1,14 @@
 """The command line: each option but a few stands for a setting and wins over its variable."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.settings import BadSettings, declared, load
+from resonate_fleet.contract.options import Parser, add_settings, read_settings
+from resonate_fleet.contract.settings import BadSettings
 from resonate_fleet.submit.load import bad_ids
 from resonate_fleet.submit.settings import ClientSettings
 
@@ -27,21 +28,6 @@ examples:
   python -m client --count 1000 --rate 50 --id-prefix monday --seed 7
 """
 
-#: Option and metavar of each setting that has an option; the rest are variables only.
-_OPTIONS: Final = {
-    "url": ("--url", "URL"),
-    "group": ("--group", "GROUP"),
-    "count": ("--count", "N"),
-    "function": ("--function", "NAME"),
-    "cost": ("--cost", "X|A..B"),
-    "steps": ("--steps", "N"),
-    "seed": ("--seed", "N"),
-    "rate": ("--rate", "R"),
-    "id_prefix": ("--id-prefix", "WORD"),
-    "timeout": ("--timeout", "SECONDS"),
-    "deadline": ("--deadline", "SECONDS"),
-}
-
 
 @dataclass(frozen=True)
 class Options:
@@ -54,51 +40,35 @@ class Options:
     json: bool
 
 
-def parse(arguments: Sequence[str], env: Mapping[str, str]) -> Options:
-    """Read the command line and the environment.
+def parse(asked: argparse.Namespace, env: Mapping[str, str]) -> Options:
+    """Read what was typed, and the environment.
 
     Raises:
         BadSettings: with one line for every wrong value.
-        SystemExit: for `--help`, or an option that there is not.
     """
-    read = _parser().parse_args(arguments)
-    given = {field: getattr(read, field) for field in _OPTIONS}
-    wrong = bad_ids(read.id)
-    if read.id and read.count is not None and read.count != str(len(read.id)):
-        wrong.append(f"--count is {read.count!r}; accepted: nothing beside --id")
-    args = _args(read.args, wrong)
+    wrong = bad_ids(asked.id)
+    if asked.id and asked.count is not None and asked.count != str(len(asked.id)):
+        wrong.append(f"--count is {asked.count!r}; accepted: nothing beside --id")
+    args = _args(asked.args, wrong)
     try:
-        settings = load(ClientSettings, env, given)
+        settings = read_settings(ClientSettings, asked, env)
     except BadSettings as error:
-        raise BadSettings([_as_typed(line, given) for line in error.lines] + wrong) from None
+        raise BadSettings(*error.lines, *wrong) from None
     if wrong:
-        raise BadSettings(wrong)
-    return Options(settings, read.id, args, read.wait, read.json)
+        raise BadSettings(*wrong)
+    return Options(settings, asked.id, args, asked.wait, asked.json)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m client",
-        description=_ABOUT,
-        epilog=_ENDING,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    settings = dict(declared(ClientSettings))
-    for field, (option, metavar) in _OPTIONS.items():
-        one = settings[field]
-        default = f"; default {one.default}" if one.default else ""
-        about = f"{one.help} {one.kind.accepts} ({one.env}{default})"
-        parser.add_argument(option, dest=field, metavar=metavar, help=about.replace("%", "%%"))
-    parser.add_argument(
-        "--id", action="append", default=[], metavar="ID", help="An id to use; repeatable."
-    )
-    parser.add_argument(
-        "--args", metavar="JSON", help="Arguments of the function, instead of id and cost."
-    )
-    parser.add_argument("--wait", action="store_true", help="Wait for the results and print them.")
-    parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
-    return parser
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, usage=f"{prog} [options]", description=_ABOUT, epilog=_ENDING)
+    add = made.add_argument
+    add("--id", action="append", default=[], metavar="ID", help="An id to use; repeatable.")
+    add("--args", metavar="JSON", help="Arguments of the function, instead of id and cost.")
+    add("--wait", action="store_true", help="Wait for the results and print them.")
+    add("--json", action="store_true", help="Print one JSON object a line.")
+    add_settings(made, ClientSettings)
+    add("--url", dest="url", help=argparse.SUPPRESS)  # the older name of --server
+    return made
 
 
 def _args(raw: str | None, wrong: list[str]) -> list[Any] | None:
@@ -109,11 +79,3 @@ def _args(raw: str | None, wrong: list[str]) -> list[Any] | None:
     except msgspec.DecodeError:
         wrong.append(f"--args is {raw!r}; accepted: a JSON array")
         return None
-
-
-def _as_typed(line: str, given: Mapping[str, str | None]) -> str:
-    """Name the option where the user typed one."""
-    for field, one in declared(ClientSettings):
-        if given.get(field) is not None and line.startswith(f"{one.env} is"):
-            return _OPTIONS[field][0] + line.removeprefix(one.env)
-    return line

@@ -106,7 +106,7 @@ def test_wrong_settings_are_refused_all_at_once() -> None:
     }
     ended = run_room("server", env=env)
     assert ended.returncode == exits.USAGE
-    assert sorted(line.split()[0] for line in ended.stderr.splitlines()) == sorted(env)
+    assert sorted(line.split()[1] for line in ended.stderr.splitlines()) == sorted(env)
 
 
 def test_settings_of_the_real_server_that_mean_nothing_here_are_named(processes: Processes) -> None:

@@ -143,7 +143,11 @@ def test_wrong_settings_are_all_told() -> None:
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 3
-    assert all(any(line.startswith(name) for line in lines) for name in wrong)
+    assert [line.split(" is ")[0] for line in lines] == [
+        "worker: WORKER_GROUP",
+        "worker: WORKER_SLOTS",
+        "worker: WORKER_LEASE",
+    ]
 
 
 def test_a_taken_port_is_one_line(place: Place, worker: Process) -> None:

@@ -64,8 +64,9 @@ def test_up_runs_jobs_restarts_who_was_killed_and_ends_in_order(
 def test_up_on_a_taken_port_says_why_and_fails(processes: Processes, server: Server) -> None:
     port = server.url.rpartition(":")[2]
     process = processes.room("fleet", "up", {}, "up", "--port", port, "--workers", "1")
-    assert process.wait(60) == 4
-    assert "fleet up: server ended" in process.err.read_text()
+    assert process.wait(60) == 2
+    says = f"fleet up: --port is {port}, which is taken; accepted: a port that is free\n"
+    assert process.err.read_text() == says
 
 
 def test_ps_shows_who_holds_what_and_what_waits(fleet: Fleet, server: Server) -> None:
@@ -165,7 +166,6 @@ def test_a_server_that_is_not_there_is_one_line_and_exit_4(command: tuple[str, .
         (("bench", "--help"), 0),
         (("up", "--group", "Not A Group"), 2),
         (("ps", "--server", "nowhere"), 2),
-        ((), 2),
     ],
 )
 def test_doors_to_the_rooms_and_mistakes(command: tuple[str, ...], code: int) -> None:
@@ -178,12 +178,6 @@ def test_a_token_file_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> 
     missing = str(tmp_path / "token")
     done = run_room("fleet", "ps", env={"RESONATE_TOKEN_FILE": missing})
     assert done.returncode == 2
-    assert done.stderr == f"fleet: RESONATE_TOKEN_FILE is {missing!r}: No such file or directory\n"
-
-
-def test_help_names_every_command_and_version_prints() -> None:
-    shown = run_room("fleet", "--help").stdout
-    for command in ("demo", "up", "ps", "top", "quarantine", "chaos", "report", "bench"):
-        assert f"fleet {command}" in shown
-    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", run_room("fleet", "version").stdout)
-    assert run_room("fleet", "conquer").returncode == 2
+    assert (
+        done.stderr == f"fleet ps: RESONATE_TOKEN_FILE is {missing!r}: No such file or directory\n"
+    )

@@ -82,7 +82,7 @@ def test_adding_again_is_the_same_and_something_else_is_refused(server: Server) 
         (("add", "s", "* * * * *", "f", "--args", "{"), "--args is '{'"),
         (("add", "s", "* * * * *", "f", "--args", "3"), "accepted: a JSON array"),
         (("add", "s", "* * * * *", "f", "--args", "@/nowhere"), "No such file"),
-        (("add", "s", "* * * * *", "f", "--server", "nowhere"), "RESONATE_URL is 'nowhere'"),
+        (("add", "s", "* * * * *", "f", "--server", "nowhere"), "--server is 'nowhere'"),
         (("show",), "required: ID"),
         (("drop", "s"), "invalid choice: 'drop'"),
     ],

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from resonate_fleet.commands.commands import ROOMS
+from resonate_fleet.commands.main import main as fleet
 from resonate_fleet.commands.pictures import live_view
 from resonate_fleet.contract import exits
 from resonate_fleet.report.pictures import main
@@ -23,7 +23,7 @@ def test_pictures_of_a_run(tmp_path: Path) -> None:
     chromium()
     folder = play([Blow("kill", 6)], jobs=20).write(tmp_path / "run")
     out = tmp_path / "pictures"
-    assert ROOMS["pictures"]([str(folder.root), "--out", str(out)]) == exits.OK
+    assert fleet(["pictures", str(folder.root), "--out", str(out)]) == exits.OK
     png = (out / "report.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert int.from_bytes(png[16:20]) == 1320

@@ -71,7 +71,7 @@ def test_the_client_sends_exactly_the_planned_jobs(
 ) -> None:
     """Chaos and client meet on the command line; both must draw the same costs and ids."""
     one = script(SHIPPED[name], seed, place, tag)
-    asked = client_options_of.parse(one.client, {})
+    asked = client_options_of.parse(client_options_of.parser("client").parse_args(one.client), {})
     sent = client_load.make(asked.settings, asked.ids, asked.args, lambda: "never")
     planned = one.plan.jobs
     assert [(job.id, job.call.func, job.cost) for job in sent] == [

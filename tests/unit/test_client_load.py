@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from resonate_fleet.contract.ids import Ids, created_ms
 from resonate_fleet.contract.settings import BadSettings, load
 from resonate_fleet.submit.load import bad_ids, make
-from resonate_fleet.submit.options import parse
+from resonate_fleet.submit.options import parse, parser
 from resonate_fleet.submit.settings import ClientSettings
 
 
@@ -65,11 +65,12 @@ def test_ids_that_the_server_would_refuse_are_refused_before_anything_is_sent(id
 def test_every_wrong_option_is_named_at_once_as_it_was_typed() -> None:
     typed = ["--count", "0", "--cost", "5..2", "--id", "a:b", "--args", "{}", "--seed", "x"]
     with pytest.raises(BadSettings) as caught:
-        parse(typed, {"CLIENT_RATE": "-1"})
+        parse(parser("client").parse_args(typed), {"CLIENT_RATE": "-1"})
     starts = sorted(line.split(" is ")[0] for line in caught.value.lines)
     assert starts == ["--args", "--cost", "--count", "--count", "--id", "--seed", "CLIENT_RATE"]
 
 
 def test_an_option_wins_over_its_variable() -> None:
-    asked = parse(["--group", "fast"], {"CLIENT_GROUP": "slow", "CLIENT_COUNT": "7"})
+    typed = parser("client").parse_args(["--group", "fast"])
+    asked = parse(typed, {"CLIENT_GROUP": "slow", "CLIENT_COUNT": "7"})
     assert (asked.settings.group, asked.settings.count) == ("fast", 7)

@@ -114,4 +114,7 @@ def test_kinds_take_the_good_and_refuse_the_bad(kind: object, good: str, bad: li
 def test_the_table_shows_every_setting_and_no_secret_default() -> None:
     rows = table(Sample).splitlines()
     assert len(rows) == 2 + 6
-    assert rows[3] == "| `SAMPLE_SLOTS` | `4` | a whole number from 1 to 100 | Jobs at a time. |"
+    assert (
+        rows[3]
+        == "| `SAMPLE_SLOTS` | `--slots` | `4` | a whole number from 1 to 100 | Jobs at a time. |"
+    )

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from resonate_fleet.commands import docs
+from resonate_fleet.commands.main import main
 from resonate_fleet.contract import journal
 from resonate_fleet.contract.settings import declared
 
@@ -19,9 +20,10 @@ def test_a_changed_table_is_noticed_and_written(tmp_path: Path) -> None:
         copy = tmp_path / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text((ROOT / name).read_text().replace("`WORKER_SLOTS`", "`WORKER_SLOT`"))
-    assert docs.main(["--root", str(tmp_path)]) == 1
-    assert docs.main(["--root", str(tmp_path), "--write"]) == 0
-    assert docs.main(["--root", str(tmp_path)]) == 0
+    root = ("--root", str(tmp_path))
+    assert main(["docs", *root]) == 1
+    assert main(["docs", *root, "--write"]) == 0
+    assert main(["docs", *root]) == 0
     assert (tmp_path / "docs/settings.md").read_text() == (ROOT / "docs/settings.md").read_text()
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.commands.arguments import Mistake
 from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.settings import Mistake
 
 ARGUMENTS: Final = "a JSON array (positional) or object (by name), @FILE with one, - for stdin"
 

@@ -1,0 +1,97 @@
+"""All commands, by what one wants to do. A command is a line here and a module."""
+
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """`module` has `parser(prog)` and `run(namespace)`."""
+
+    name: str
+    about: str
+    module: str
+
+
+class Group(NamedTuple):
+    """Commands for one purpose."""
+
+    title: str
+    commands: tuple[Command, ...]
+
+
+def _own(name: str, about: str) -> Command:
+    return Command(name, about, f"resonate_fleet.commands.{name}")
+
+
+def _room(name: str, about: str, room: str) -> Command:
+    return Command(name, about, f"resonate_fleet.{room}.__main__")
+
+
+GROUPS: Final = (
+    Group(
+        "See",
+        (
+            _own("ps", "who holds what, which attempt, and what waits"),
+            _own("top", "the same as a live view"),
+        ),
+    ),
+    Group(
+        "Operate",
+        (
+            _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
+            _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
+            _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),
+            _room("worker", "one member of a group: runs the functions of a module", "member"),
+            _room("steward", "gives jobs to members and hands over what the dead held", "steward"),
+            _room("server", "the embedded server, for laptops and tests", "server"),
+        ),
+    ),
+    Group(
+        "Prove",
+        (
+            _own(
+                "demo", "the whole story in a minute: work spreads, a worker dies, nothing is lost"
+            ),
+            _own("chaos", "strike the member that holds a job: list, plan, run, replay"),
+            _room("report", "judge a run from its files", "report"),
+            _room("bench", "measure against the bound and against the plain SDK worker", "bench"),
+            Command(
+                "bench store", "prepare a store with a million jobs", "resonate_fleet.bench.history"
+            ),
+        ),
+    ),
+    Group(
+        "Work on the fleet itself",
+        (
+            _own("docs", "write the tables that documents take from the code"),
+            _own("pictures", "make the pictures of the README from real runs"),
+        ),
+    ),
+    Group(
+        "More",
+        (
+            _own("completion", "print what makes a shell complete `fleet`"),
+            _own("help", "this list; `fleet help COMMAND` for one of them"),
+            _own("version", "print the version"),
+        ),
+    ),
+)
+
+_ABOUT: Final = """\
+A fleet of workers for Resonate, on this machine or wherever it runs.
+
+usage: fleet COMMAND [options]      `fleet COMMAND --help` says more
+"""
+_ENDING: Final = """\
+The server's address is --server, else RESONATE_URL, else http://localhost:8001.
+Exit codes: 0 as promised; 1 a promise was broken; 2 wrong option or setting; 3 nothing was
+proved; 4 the command itself failed; 130 Ctrl-C; 141 nobody reads the output.
+"""
+
+
+def listing() -> str:
+    """Return the list of all commands."""
+    parts = [_ABOUT]
+    for group in GROUPS:
+        lines = [f"  fleet {one.name:<13}{one.about}" for one in group.commands]
+        parts.append("\n".join([f"{group.title}:", *lines, ""]))
+    return "\n".join([*parts, _ENDING])

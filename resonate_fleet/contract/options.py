@@ -1,0 +1,107 @@
+"""Command lines: options made from declared settings; a mistake is one line, never a page."""
+
+import argparse
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NoReturn
+
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.outputs import Output
+from resonate_fleet.contract.settings import Kind, Mistake, Setting, declared, load, sentence
+
+#: What a command shows and reads: its parser under a name, and what it does with what was typed.
+type Handler = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes whole options only, shows texts as they are written, and raises `Mistake`."""
+
+    def __init__(self, **given: Any) -> None:
+        given.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**given, allow_abbrev=False)
+
+    def parse_known_args(  # type: ignore[override] # argparse's overloads differ in the namespace's type only
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        given = list(sys.argv[1:] if args is None else args)
+        for one in given:
+            if not one.isascii():
+                _utf8(one)
+        return super().parse_known_args(given, namespace)
+
+    def parse_args(  # type: ignore[override] # the same
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Read the arguments; what they name for writing is tried.
+
+        Raises:
+            Mistake: they were refused.
+        """
+        given = super().parse_args(args, namespace)
+        for name, value in vars(given).items():
+            if isinstance(value, Output):
+                value.check(f"--{name.replace('_', '-')}")
+        return given
+
+    def error(self, message: str) -> NoReturn:
+        raise Mistake(f"{message} (`{self.prog} --help` says more)")
+
+
+def _utf8(argument: str) -> None:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        shown = argument.encode("utf-8", "surrogateescape")
+        raise Mistake(f"an argument is {shown!r}; accepted: UTF-8") from None
+
+
+def typed[T](kind: Kind[T]) -> Callable[[str], T]:
+    """Return what argparse calls to read an option of this kind."""
+
+    def read(raw: str) -> T:
+        try:
+            return kind.read(raw)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{raw!r}; accepted: {kind.accepts}") from None
+
+    return read
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, cls: type[Any], leave_out: Collection[str] = ()
+) -> None:
+    """Give `parser` an option for each setting of `cls` but secrets and the fields left out."""
+    group = parser.add_argument_group("settings", "An option wins over its variable.")
+    for name, one in declared(cls):
+        if one.option and name not in leave_out:
+            word = one.option.removeprefix("--").rpartition("-")[2].upper()
+            group.add_argument(one.option, dest=name, metavar=word, help=_help(one))
+
+
+def _help(one: Setting) -> str:
+    default = f"; default {one.default}" if one.default else ""
+    says = f"{sentence(one.help)} {sentence(one.kind.accepts)} ({one.env}{default})"
+    return says.replace("%", "%%")
+
+
+def read_settings[C](cls: type[C], asked: argparse.Namespace, env: Mapping[str, str]) -> C:
+    """Return the settings of `cls` from the options of `add_settings` and from `env`.
+
+    Raises:
+        BadSettings: with a line for every mistake.
+    """
+    return load(cls, env, {name: getattr(asked, name, None) for name, _ in declared(cls)})
+
+
+def guarded(what: str, main: Callable[[], int]) -> int:
+    """Return what `main` returns; a user's mistake is told in `what`'s name, exit code 2."""
+    try:
+        return main()
+    except Mistake as mistake:
+        tell(what, mistake)
+        return exits.USAGE
+
+
+def tell(what: str, mistake: Mistake) -> None:
+    """Write the lines of a mistake to standard error, in the name of the command `what`."""
+    sys.stderr.writelines(f"{what}: {line}\n" for line in mistake.lines)

@@ -1,0 +1,48 @@
+"""Files and folders that a command is told to write: refused before anything runs."""
+
+from pathlib import Path
+
+from resonate_fleet.contract.settings import Mistake
+
+
+class Output(Path):
+    """A path that the command line names for writing."""
+
+    def check(self, option: str) -> None:
+        """Try whether it can be written.
+
+        Raises:
+            Mistake: it cannot.
+        """
+
+
+class OutputFile(Output):
+    """A file: it need not be there, its folder must."""
+
+    def check(self, option: str) -> None:
+        there = self.exists()
+        try:
+            self.open("ab").close()
+            if not there:
+                self.unlink()
+        except OSError as error:
+            accepted = "a file that can be written"
+            raise Mistake(
+                f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}"
+            ) from None
+
+
+class OutputFolder(Output):
+    """A folder: what writes into it makes it where it is not there."""
+
+    def check(self, option: str) -> None:
+        there = next(one for one in (self, *self.absolute().parents) if one.exists())
+        probe = there / ".fleet-can-write"
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            accepted = "a folder that can be written"
+            raise Mistake(
+                f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}"
+            ) from None

@@ -1,0 +1,71 @@
+"""Variables of the environment that look like settings of ours and are none."""
+
+import re
+from collections.abc import Collection, Mapping
+
+#: What Kubernetes makes of each Service of the namespace, for all pods but those that refuse it.
+_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+#: Names that tests and chaos read; a setting of the embedded server sounds the same.
+_OTHERS = frozenset({"RESONATE_SERVER_BIN"})
+#: How alike two names must be, from 0 to 1, for one to be taken for the other.
+_ALIKE = 0.75
+
+
+def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
+    """Return a line for each variable that is close to one of `known` and none of them.
+
+    Only variables count that begin as those of `known` do (`WORKER_` and the like).
+    """
+    lines = []
+    for name, value in _strangers(known, env):
+        nearest = _nearest(name, known)
+        if nearest and not _is_link(name, value):
+            lines.append(f"{name} is set, and there is no such setting; accepted: {nearest}")
+    return lines
+
+
+def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin as those of `known` do, are none of them nor close to one.
+
+    Names that begin with `RESONATE_` are left out: the SDK and the server have their own.
+    """
+    return sorted(
+        name
+        for name, value in _strangers(known, env)
+        if not name.startswith("RESONATE_")
+        and not _is_link(name, value)
+        and not _nearest(name, known)
+    )
+
+
+def _strangers(known: Collection[str], env: Mapping[str, str]) -> list[tuple[str, str]]:
+    prefixes = tuple({f"{name.partition('_')[0]}_" for name in known})
+    return [
+        (name, value)
+        for name, value in env.items()
+        if name.startswith(prefixes)
+        and value
+        and name not in known
+        and name.removesuffix("_FILE") not in known
+        and name not in _OTHERS
+    ]
+
+
+def _is_link(name: str, value: str) -> bool:
+    link = name.endswith("_PORT") and _LINK_VALUE.match(value)
+    return bool(link or _LINK.search(name))
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    """Return the setting of the same process that `name` is taken for, or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    prefix, _, word = name.removesuffix("_FILE").partition("_")
+    if "__" in name:  # the real server has many more of these than the embedded one
+        return ""
+    words = {
+        rest: one for one in known for first, _, rest in [one.partition("_")] if first == prefix
+    }
+    found = get_close_matches(word, words, 1, _ALIKE)
+    return words[found[0]] if found else ""

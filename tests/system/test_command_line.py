@@ -1,0 +1,177 @@
+"""The `fleet` command as it is typed: help, mistakes, completion, output that nobody reads."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resonate_fleet.commands.table import GROUPS
+from tests.support.processes import ROOT, clean_env, room_command, run_room
+
+pytestmark = pytest.mark.system
+
+NAMES = [command.name for group in GROUPS for command in group.commands]
+
+
+def complete(line: str) -> list[str]:
+    """Return what a shell is offered after `line`."""
+    env = clean_env(
+        {
+            "_ARGCOMPLETE": "1",
+            "COMP_LINE": line,
+            "COMP_POINT": str(len(line)),
+            "_ARGCOMPLETE_IFS": "\n",
+            "_ARGCOMPLETE_STDOUT_FILENAME": "/dev/stdout",
+        }
+    )
+    done = subprocess.run(
+        room_command("fleet"), env=env, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return [word.strip() for word in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("typed", [(), ("help",), ("--help",), ("-h",)])
+def test_the_list_of_all_commands_is_printed_and_grouped(typed: tuple[str, ...]) -> None:
+    done = run_room("fleet", *typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in NAMES:
+        assert f"\n  fleet {name} " in done.stdout
+    for title in ("See", "Operate", "Prove"):
+        assert f"\n{title}:\n" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("qarantine", "quarantine"), ("benhc", "bench")])
+def test_a_wrong_command_prints_the_list_and_what_may_be_meant(typed: str, meant: str) -> None:
+    done = run_room("fleet", typed)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    says = f"fleet: there is no command {typed!r}; did you mean `fleet {meant}`?"
+    assert done.stderr.splitlines()[-1] == says
+    assert "fleet quarantine" in done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_explains_itself_and_refuses_what_it_does_not_know(name: str) -> None:
+    shown = run_room("fleet", name, "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith(f"usage: fleet {name}")
+    assert run_room("fleet", "help", name).stdout == shown.stdout
+    refused = run_room("fleet", name, "--frobnicate")
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert f"`fleet {name} --help` says more" in refused.stderr
+
+
+@pytest.mark.parametrize("room", ["worker", "client", "steward", "server", "chaos", "report"])
+def test_the_rooms_explain_themselves_as_modules_too(room: str) -> None:
+    shown = run_room(room, "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("usage: ")
+    refused = run_room(room, "--frobnicate")
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", ["chaos run", "chaos replay", "quarantine redrive"])
+def test_subcommands_name_themselves_in_full(path: str) -> None:
+    shown = run_room("fleet", *path.split(), "--help").stdout
+    assert shown.startswith(f"usage: fleet {path} ")
+
+
+@pytest.mark.parametrize("typed", ["version", "--version"])
+def test_the_version_is_printed(typed: str) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", run_room("fleet", typed).stdout)
+
+
+@pytest.mark.parametrize(
+    ("room", "given", "nearest"),
+    [
+        ("worker", "WORKER_SLOT", "WORKER_SLOTS"),
+        ("steward", "STEWARD_GROUP", "STEWARD_GROUPS"),
+        ("client", "CLIENT_TIMEOUTS", "CLIENT_TIMEOUT"),
+        ("server", "DEVSERVER_LOGFORMAT", "DEVSERVER_LOG_FORMAT"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_nearest_name(
+    room: str, given: str, nearest: str
+) -> None:
+    done = run_room(room, env={given: "1"})
+    assert done.returncode == 2
+    says = f"{room}: {given} is set, and there is no such setting; accepted: {nearest}\n"
+    assert done.stderr == says
+
+
+def test_an_option_wins_over_its_variable_and_is_named_when_wrong() -> None:
+    done = run_room("worker", "--slots", "many", env={"WORKER_SLOTS": "2", "WORKER_LEASE": "0"})
+    assert done.returncode == 2
+    assert [line.split(" is ")[0] for line in done.stderr.splitlines()] == [
+        "worker: --slots",
+        "worker: WORKER_LEASE",
+    ]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("demo", "--runs", "/proc/x"),
+        ("demo", "--json", "/nonexistent/x"),
+        ("up", "--runs", "/proc/x/y"),
+        ("up", "--store", "/nonexistent/store.db"),
+        ("bench", "--json", "/nonexistent/x"),
+        ("chaos", "run", "one-kill", "--runs", "/proc/x"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_runs(typed: tuple[str, ...]) -> None:
+    done = run_room("fleet", *typed)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{typed[-2]} is {typed[-1]!r}: No such file or directory; accepted: a f" in done.stderr
+
+
+def test_an_argument_that_is_no_utf_8_is_refused() -> None:
+    command = [*map(os.fsencode, room_command("client")), b"--id", b"caf\xe9"]
+    done = subprocess.run(command, env=clean_env(), capture_output=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr == b"client: an argument is b'caf\\xe9'; accepted: UTF-8\n"
+
+
+def test_output_that_nobody_reads_ends_the_command(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m resonate_fleet help; echo $? > {tmp_path}/code"
+    pipe = ["bash", "-c", f"({line}) | true"]
+    done = subprocess.run(pipe, env=clean_env(), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert (tmp_path / "code").read_text() in ("0\n", "141\n")
+
+
+def test_a_shell_completes_commands_options_and_choices() -> None:
+    assert set(NAMES) <= set(complete("fleet "))
+    assert complete("fleet quar") == ["quarantine"]
+    assert "redrive" in complete("fleet quarantine ")
+    assert "--slots" in complete("fleet worker --sl")
+    assert "compose" in complete("fleet chaos run --on ")
+
+
+def test_completion_is_printed_for_a_shell() -> None:
+    assert "complete" in run_room("fleet", "completion", "bash").stdout
+
+
+@pytest.mark.parametrize("name", ["help", "version", "worker"])
+def test_a_command_imports_no_more_than_it_needs(name: str) -> None:
+    """Each of these costs more than the rest of such a start."""
+    code = (
+        "import sys; sys.argv = ['fleet', sys.argv[1], '--help']\n"
+        "from resonate_fleet.commands.main import main\n"
+        "try: main()\n"
+        "finally: print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, name], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    slow = {"aiohttp", "asyncio", "structlog", "rich", "prometheus_client", "resonate"}
+    slow |= {"argcomplete", "difflib", "msgspec"}
+    assert not slow & set(done.stdout.split())
