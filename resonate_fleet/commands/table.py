@@ -39,6 +39,7 @@ GROUPS: Final = (
         (
             _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
             _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
+            _own("store", "what the server's store holds; old jobs leave it: show, prune"),
             _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),
             _room("worker", "one member of a group: runs the functions of a module", "member"),
             _room("steward", "gives jobs to members and hands over what the dead held", "steward"),
@@ -55,7 +56,7 @@ GROUPS: Final = (
             _room("report", "judge a run from its files", "report"),
             _room("bench", "measure against the bound and against the plain SDK worker", "bench"),
             Command(
-                "bench store", "prepare a store with a million jobs", "resonate_fleet.bench.history"
+                "bench store", "prepare a store with a million jobs", "resonate_fleet.bench.store"
             ),
         ),
     ),
