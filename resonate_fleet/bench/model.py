@@ -46,13 +46,10 @@ class Costs:
     fulfil: float = 0.00040
     search: float = 0.00030
     searched_task: float = 0.0000035
-    searched_promise: float = 0.0000095
     #: A finished task that a search walks over before it comes to waiting ones.
     passed_over: float = 0.0000001
     #: The same where a cursor stands behind it: only its id is looked at.
     skipped: float = 0.00000004
-    #: A settled promise that a search by tags walks over.
-    passed_promise: float = 0.00000034
     hint: float = 0.00008
     way: float = 0.00015
 
@@ -95,14 +92,13 @@ class Server:
 
     def __post_init__(self) -> None:
         self._groups: list[str] = []
+        self._created: list[float] = []
         self._version: list[int] = []
         self._waits = bytearray()
-        self._head = 0  # nothing before it waits
         #: Versions of queued hints by job, oldest first; `_least` holds the same jobs by id.
         self._outgoing: dict[int, int] = {}
         self._least: list[int] = []
         self._retries: deque[tuple[float, int]] = deque()
-        self._leases: dict[str, int] = {}
         self._ticking = False
         self._retrying = False
         self._free_at = 0.0
@@ -117,6 +113,7 @@ class Server:
     def preload(self, group: str, *, finished: bool = False) -> None:
         """Add a job that is finished, or waits already; its hint has gone unheard."""
         self._groups.append(group)
+        self._created.append(self.clock.now)
         self._version.append(1 if finished else 0)
         self._waits.append(0 if finished else 1)
 
@@ -125,14 +122,11 @@ class Server:
     def create(self, group: str, answer: Callable[[str], None]) -> None:
         self.clock.at(self.clock.now + self.costs.way, self._create, group, answer)
 
-    def acquire(self, id: str, version: int, member: str, answer: Callable[[bool], None]) -> None:
-        self.clock.at(self.clock.now + self.costs.way, self._acquire, id, version, member, answer)
+    def acquire(self, id: str, version: int, answer: Callable[[bool], None]) -> None:
+        self.clock.at(self.clock.now + self.costs.way, self._acquire, id, version, answer)
 
-    def fulfil(self, member: str, answer: Callable[[], None]) -> None:
-        self.clock.at(self.clock.now + self.costs.way, self._fulfil, member, answer)
-
-    def census(self, answer: Callable[[list[str]], None]) -> None:
-        self.clock.at(self.clock.now + self.costs.way, self._census, answer)
+    def fulfil(self, answer: Callable[[], None]) -> None:
+        self.clock.at(self.clock.now + self.costs.way, self._reply, self.costs.fulfil, answer)
 
     def search(
         self,
@@ -142,10 +136,9 @@ class Server:
     ) -> None:
         self.clock.at(self.clock.now + self.costs.way, self._search, after, limit, answer)
 
-    def own(
-        self, group: str, after: str, limit: int, answer: Callable[[list[str], str | None], None]
-    ) -> None:
-        self.clock.at(self.clock.now + self.costs.way, self._own, group, after, limit, answer)
+    def created(self, id: str) -> float:
+        """Return when the job was created, as its promise says; asking costs nothing here."""
+        return self._created[int(id)]
 
     def _reply(self, work: float, answer: Callable[..., None], *args: Any) -> None:
         self.counts.requests += 1
@@ -159,32 +152,22 @@ class Server:
     def _create(self, group: str, answer: Callable[[str], None]) -> None:
         job = len(self._groups)
         self._groups.append(group)
+        self._created.append(self.clock.now)
         self._version.append(0)
         self._waits.append(1)
         self._reply(self.costs.create, answer, name_of(job))
         self._announce(job)
 
-    def _acquire(self, id: str, version: int, member: str, answer: Callable[[bool], None]) -> None:
+    def _acquire(self, id: str, version: int, answer: Callable[[bool], None]) -> None:
         job = int(id)
         granted = bool(self._waits[job]) and self._version[job] == version
         if granted:
             self._waits[job] = 0
             self._version[job] += 1
-            self._leases[member] = self._leases.get(member, 0) + 1
             self.counts.granted += 1
         else:
             self.counts.refused += 1
         self._reply(self.costs.acquire if granted else self.costs.refuse, answer, granted)
-
-    def _census(self, answer: Callable[[list[str]], None]) -> None:
-        holding = [member for member, leases in self._leases.items() if leases > 0]
-        rows = min(1000, sum(self._leases.values()))
-        work = self.costs.search + len(self._waits) * self.costs.passed_over
-        self._reply(work + rows * self.costs.searched_task, answer, holding)
-
-    def _fulfil(self, member: str, answer: Callable[[], None]) -> None:
-        self._leases[member] -= 1
-        self._reply(self.costs.fulfil, answer)
 
     def _search(
         self,
@@ -193,38 +176,21 @@ class Server:
         answer: Callable[[list[tuple[str, int]], bool], None],
     ) -> None:
         self.counts.searches += 1
-        found, last = self._page(after, limit + 1, lambda job: bool(self._waits[job]))
+        found, last = self._page(after, limit + 1)
         over = self.costs.passed_over if after is None else self.costs.skipped
         work = self.costs.search + last * over
         page = [(name_of(job), self._version[job]) for job in found[:limit]]
         self._reply(work + len(page) * self.costs.searched_task, answer, page, len(found) > limit)
 
-    def _own(
-        self, group: str, after: str, limit: int, answer: Callable[[list[str], str | None], None]
-    ) -> None:
-        found, last = self._page(
-            after, limit + 1, lambda job: bool(self._waits[job]) and self._groups[job] == group
-        )
-        names = [name_of(job) for job in found[:limit]]
-        work = self.costs.search + last * self.costs.passed_promise
-        upto = names[-1] if len(found) > limit else None
-        self._reply(work + len(names) * self.costs.searched_promise, answer, names, upto)
-
-    def _page(
-        self, after: str | None, limit: int, fits: Callable[[int], bool]
-    ) -> tuple[list[int], int]:
-        self._head = max(self._head, 0)
-        next_head = self._waits.find(1, self._head)
-        self._head = next_head if next_head >= 0 else len(self._waits)
-        # A cursor may be cut short: the first name after it is the one padded with zeros.
-        job = self._head if after is None else max(self._head, _next_number(after))
+    def _page(self, after: str | None, limit: int) -> tuple[list[int], int]:
+        """Return waiting jobs behind `after`, and how far the walk went."""
+        job = 0 if after is None else int(after) + 1
         found: list[int] = []
         while len(found) < limit:
             job = self._waits.find(1, job)
             if job < 0:
                 return found, len(self._waits)
-            if fits(job):
-                found.append(job)
+            found.append(job)
             job += 1
         return found, job
 
@@ -269,8 +235,3 @@ class Server:
         listener = self.random.choice(members)
         arrives = self._occupy(self.costs.hint) + self.costs.way
         self.clock.at(arrives, listener, name_of(job), version)
-
-
-def _next_number(after: str) -> int:
-    """Return the first job whose name is greater than `after`, which may be cut short."""
-    return int(after.ljust(10, "0")) + (1 if len(after) == 10 else 0)
