@@ -27,7 +27,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
       --build-constraints requirements-build.lock --require-hashes \
  && uv pip install --no-deps --target /app /dist/*.whl \
  && rm -rf /app/bin /app/.lock \
- && cp -r worker client /app/
+ && cp -r worker client /app/ \
+    # A clone under a narrow umask has files that no other user may read.
+ && chmod -R go+rX /app
 
 FROM ${PYTHON_IMAGE} AS common
 RUN groupadd --gid 10001 fleet \
@@ -36,7 +38,7 @@ RUN groupadd --gid 10001 fleet \
     # A volume that is mounted here for the first time takes the owner over.
  && install -d -o fleet -g fleet /journal /state /data
 COPY --from=dependencies /venv /venv
-COPY docker/probe.py /usr/local/lib/probe.py
+COPY --chmod=644 docker/discovery.py docker/preflight.sh docker/probe.py /usr/local/lib/
 COPY --from=code /app /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

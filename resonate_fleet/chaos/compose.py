@@ -82,13 +82,13 @@ class ComposePlace:
         folder.journal.mkdir(parents=True, exist_ok=True)
 
     async def find(self, member: str) -> Member | None:
-        """A member's name begins with its container's host name; its last part is of one start.
+        """A member's name begins with its replica's; its last part is of one start.
 
         What was found is remembered: at the strike one look makes sure that nothing changed.
         """
         if member not in self._known:
             for one in await self._docker.containers("worker"):
-                named = member.startswith(f"{one.host}-")
+                named = member.startswith(f"{one.replica}-")
                 if named and member in await self._docker.log_since(one):
                     self._known[member] = one
         known = self._known.get(member)

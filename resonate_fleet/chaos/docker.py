@@ -14,6 +14,7 @@ from resonate_fleet.chaos.place import PlaceFailed
 COMMAND_SECONDS: Final = 600.0
 PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
+NUMBER_LABEL: Final = "com.docker.compose.container-number"
 #: A container that may be struck carries this label with this value.
 OPT_IN: Final = ("fleet.chaos", "allowed")
 
@@ -23,11 +24,15 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    host: str
     status: str
     started: str
     memory: int
     labels: dict[str, str]
+
+    @property
+    def replica(self) -> str:
+        """First part of its members' names: `worker-2`."""
+        return f"{self.labels.get(SERVICE_LABEL)}-{self.labels.get(NUMBER_LABEL)}"
 
     @property
     def allowed(self) -> bool:
@@ -107,7 +112,6 @@ def _container(raw: dict[str, Any]) -> Container:
     return Container(
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
-        host=raw["Config"]["Hostname"],
         status=raw["State"]["Status"],
         started=raw["State"]["StartedAt"],
         memory=raw["HostConfig"]["Memory"],

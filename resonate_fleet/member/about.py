@@ -1,18 +1,16 @@
 """Who this member is."""
 
 import platform
-import re
 import secrets
-import socket
 from importlib import metadata
 
+from resonate_fleet.contract.replica import own_name
 from resonate_fleet.member.settings import Settings
 
 
 def name_of(settings: Settings) -> str:
     """Return a name for this start of the member, under which its leases stand on the server."""
-    host = re.sub(r"[^\w.-]", "-", socket.gethostname(), flags=re.ASCII)
-    return f"{settings.member or host}-{secrets.token_hex(3)}"
+    return f"{settings.member or own_name()}-{secrets.token_hex(3)}"
 
 
 def version() -> str:

@@ -41,7 +41,7 @@ class Settings:
         "WORKER_NAME",
         "",
         _NAME,
-        "First part of the member's name; the host's name where nothing is given.",
+        "First part of the member's name; without it the replica's on Compose, else the host's.",
     )
     lease: float = setting(
         "WORKER_LEASE",

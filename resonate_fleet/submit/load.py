@@ -38,9 +38,10 @@ def make(
 
 
 def _ids(settings: ClientSettings, new_id: Callable[[], str]) -> list[str]:
-    if settings.id_prefix:
-        return [f"{settings.id_prefix}-{n:05d}" for n in range(1, settings.count + 1)]
-    return [new_id() for _ in range(settings.count)]
+    prefix = settings.id_prefix
+    if prefix and not prefix.endswith("-"):
+        return [f"{prefix}-{n:05d}" for n in range(1, settings.count + 1)]
+    return [prefix + new_id() for _ in range(settings.count)]
 
 
 def _cost(chance: random.Random, settings: ClientSettings) -> float:

@@ -69,7 +69,8 @@ class ClientSettings:
         "CLIENT_ID_PREFIX",
         "",
         text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "Ids are `<prefix>-00001` and so on, the same each time; nothing makes new ids.",
+        "Ids are `<prefix>-00001` and so on, the same each time. Nothing makes new ids, and so "
+        "does a prefix that ends in `-`, in front of them.",
     )
     timeout: float = setting(
         "CLIENT_TIMEOUT",

@@ -42,16 +42,21 @@ def docker(*args: str, check: bool = True, err: bool = False, timeout: float = 1
 
 
 def need_containers() -> None:
-    """Skip (fail in CI) where there is no engine, or nobody said which compose files to use.
+    """Skip (fail in CI) where there is no engine, or nobody said which images to use.
 
-    COMPOSE_FILE=compose.yaml takes the official images; `.ci/run` names local stand-ins.
+    `. .ci/compose-env` does; CI_IMAGES=official before it takes the official ones.
     """
-    need(bool(os.environ.get("COMPOSE_FILE")), "COMPOSE_FILE does not say which files to use")
+    need(bool(os.environ.get("CI_IMAGES")), "no CI_IMAGES: `. .ci/compose-env` sets it")
     try:
         answers = bool(docker("info", "--format", "{{.ID}}", check=False, timeout=30))
     except FileNotFoundError:
         answers = False
     need(answers, "no Docker engine answers")
+
+
+def build_images() -> None:
+    """Build the fleet's images, and the server that stands in for the official one."""
+    subprocess.run([ROOT / ".ci" / "fleet-images"], check=True, timeout=600)
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class Replica:
     name: str
 
     @property
-    def host(self) -> str:
-        """First part of its members' names: Docker gives a container its short id as host name."""
-        return self.id[:12]
+    def replica(self) -> str:
+        """First part of its members' names, such as `worker-2`."""
+        return "-".join(self.name.rsplit("-", 2)[1:])
 
     def inspect(self, path: str) -> str:
         return docker("inspect", "--format", f"{{{{{path}}}}}", self.id)
@@ -90,7 +95,8 @@ class Stack:
         # Free ports, so that a fleet of the developer's own may be up too; chosen here and not by
         # the engine, which would choose again whenever the server is restarted.
         ports = {f"{name}_HOST_PORT": str(free_port()) for name in PUBLISHED}
-        self._env = clean_env(ports | {"COMPOSE_PROJECT_NAME": self.project} | env)
+        chosen = {"COMPOSE_PROJECT_NAME": self.project, "COMPOSE_FILE": "compose.yaml"}
+        self._env = clean_env(ports | chosen | env)
         self._wire: BlockingWire | None = None
 
     def __enter__(self) -> Self:
@@ -107,6 +113,10 @@ class Stack:
         if error is not None:
             print(self.compose("logs", "--tail", "40", "--no-color", check=False))  # noqa: T201 - pytest shows it
         self.compose("--profile", "*", "down", "--volumes", "--timeout", "3", check=False)
+
+    def env(self, **other: str) -> dict[str, str]:
+        """Return the environment in which Compose finds this project."""
+        return self._env | other
 
     def compose(self, *args: str, check: bool = True, timeout: float = 180.0) -> str:
         """Run `docker compose`; return what it printed on standard output."""
@@ -188,11 +198,11 @@ class Stack:
     def journal_of[L](self, kind: type[L]) -> list[L]:
         return [line for line in self.journal() if isinstance(line, kind)]
 
-    def jobs_by_host(self, jobs: list[str]) -> dict[str, int]:
-        """Return how many of the jobs each container finished, by its host name."""
+    def jobs_by_replica(self, jobs: list[str]) -> dict[str, int]:
+        """Return how many of the jobs each replica finished."""
         done: dict[str, int] = {}
         for line in self.journal_of(Ended):
             if line.job in jobs and line.outcome == "resolved":
-                host = line.who.rpartition("-")[0]
-                done[host] = done.get(host, 0) + 1
+                replica = line.who.rpartition("-")[0]
+                done[replica] = done.get(replica, 0) + 1
         return done

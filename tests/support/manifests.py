@@ -28,7 +28,7 @@ class Tree:
         self.folder = folder
         for name in ("k8s", "docker", "observability"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("secrets"))
-        shutil.copy(ROOT / "docker/secrets", folder / "docker/secrets")
+        shutil.copy(ROOT / "docker/setup", folder / "docker/setup")
         shutil.copy(ROOT / "k8s/secrets", folder / "k8s/secrets")
         subprocess.run([folder / "k8s/secrets"], check=True, capture_output=True)
         self.render = cache(self._render)

@@ -9,11 +9,11 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.compose import ComposePlace
-from resonate_fleet.chaos.docker import OPT_IN, PROJECT_LABEL, SERVICE_LABEL
+from resonate_fleet.chaos.docker import NUMBER_LABEL, OPT_IN, PROJECT_LABEL, SERVICE_LABEL
 from resonate_fleet.chaos.place import Member, PlaceFailed
 from resonate_fleet.chaos.plan import plan
 from resonate_fleet.contract.run import RunFolder
-from tests.support.compose import Stack, docker, need_containers
+from tests.support.compose import build_images, docker, need_containers
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -25,14 +25,15 @@ pytestmark = [
 
 #: What a member says when it is ready, as far as chaos reads it: its name. Again and again, since
 #: Docker may note a start later than the first word.
-SAYS = "while :; do echo $(hostname)-abcdef is ready; sleep 0.1; done"
+SAYS = "while :; do echo worker-7-abcdef is ready; sleep 0.1; done"
+NAME = "worker-7-abcdef"
 Container = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
     need_containers()
-    Stack().compose("build", "--quiet", "worker", timeout=600)
+    build_images()
     shown = ("--filter", "reference=resonate-fleet/worker", "--format", "{{.ID}}")
     return docker("images", *shown).splitlines()[0]
 
@@ -60,7 +61,12 @@ def container(image: str) -> Iterator[Container]:
 
 
 def labels(project: str, opt_in: str) -> dict[str, str]:
-    return {PROJECT_LABEL: project, SERVICE_LABEL: "worker", OPT_IN[0]: opt_in}
+    return {
+        PROJECT_LABEL: project,
+        SERVICE_LABEL: "worker",
+        NUMBER_LABEL: "7",
+        OPT_IN[0]: opt_in,
+    }
 
 
 def running(container: str) -> bool:
@@ -69,7 +75,7 @@ def running(container: str) -> bool:
 
 async def test_a_member_without_the_label_is_not_struck(container: Container, project: str) -> None:
     victim = container(**labels(project, "no"))
-    place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
+    place, name = ComposePlace(project), NAME
     assert await place.find(name) == Member(name, victim, allowed=False)
     with pytest.raises(PlaceFailed, match="has not opted in"):
         await place.strike("kill", Member(name, victim, allowed=True))
@@ -80,7 +86,7 @@ async def test_another_projects_container_is_neither_found_nor_struck(
     container: Container, project: str
 ) -> None:
     stranger = container(**labels(f"{project}-other", OPT_IN[1]))
-    place, name = ComposePlace(project), f"{stranger[:12]}-abcdef"
+    place, name = ComposePlace(project), NAME
     assert await place.find(name) is None
     with pytest.raises(PlaceFailed, match=f"not of project {project}"):
         await place.strike("kill", Member(name, stranger, allowed=True))
@@ -91,7 +97,7 @@ async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_o
     container: Container, project: str
 ) -> None:
     victim = container(**labels(project, OPT_IN[1]))
-    place, name = ComposePlace(project), f"{victim[:12]}-abcdef"
+    place, name = ComposePlace(project), NAME
     async with asyncio.timeout(20):  # until the container has said its name
         while (found := await place.find(name)) is None:  # noqa: ASYNC110 - Docker tells nobody
             await asyncio.sleep(0.05)

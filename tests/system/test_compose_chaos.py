@@ -13,7 +13,7 @@ import pytest
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import Healed, MemberStarted, ServerBack, read_folder
 from resonate_fleet.contract.run import RunFolder
-from tests.support.compose import ROOT, Stack, need_containers
+from tests.support.compose import ROOT, build_images, need_containers
 from tests.support.processes import clean_env, room_command
 
 pytestmark = [pytest.mark.containers, pytest.mark.system, pytest.mark.timeout(300)]
@@ -49,7 +49,7 @@ SCENARIOS = [
 @pytest.fixture(scope="module", autouse=True)
 def images() -> None:
     need_containers()
-    Stack().compose("--profile", "*", "build", "--quiet", timeout=600)
+    build_images()
 
 
 def chaos(scenario: str, runs: Path, project: str) -> subprocess.CompletedProcess[str]:

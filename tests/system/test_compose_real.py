@@ -1,6 +1,5 @@
 """What needs the real server: PostgreSQL as its store, tokens. The database itself runs anyway."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from resonate_fleet.contract.wire import Refused
-from tests.support.compose import ROOT, Stack, docker, need_containers
+from tests.support.compose import ROOT, Stack, build_images, docker, need_containers
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -18,21 +17,23 @@ pytestmark = [
     pytest.mark.xdist_group("compose-images"),
 ]
 
-AUTH = "compose.auth.yaml"
+POSTGRES = "compose.yaml:compose.postgres.yaml"
+AUTH = "compose.yaml:compose.auth.yaml"
 
 
 @contextmanager
 def stack(*secrets: str, **env: str) -> Iterator[Stack]:
-    subprocess.run([ROOT / "docker" / "secrets", *secrets], check=True, stdout=subprocess.DEVNULL)
+    make = [str(ROOT / "docker" / "setup"), "secrets", *secrets]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    build_images()
     with Stack(**env) as started:
-        started.compose("--profile", "*", "build", "--quiet", timeout=600)
         yield started
 
 
 def test_postgres_17_runs_as_its_own_user_on_a_root_that_nobody_can_write_to() -> None:
     need_containers()
-    with stack() as fleet:
-        fleet.compose("--profile", "postgres", "up", "--detach", "--wait", "postgres")
+    with stack(COMPOSE_FILE=POSTGRES) as fleet:
+        fleet.compose("up", "--detach", "--wait", "postgres")
         (database,) = fleet.replicas("postgres")
         ask = ("exec", database.id, "psql", "-U", "resonate", "-At", "-c", "show server_version")
         assert docker(*ask).startswith("17.")
@@ -43,7 +44,7 @@ def test_postgres_17_runs_as_its_own_user_on_a_root_that_nobody_can_write_to() -
 @pytest.mark.real
 def test_the_server_on_postgres_is_killed_in_the_middle_and_nothing_is_lost() -> None:
     need_containers()
-    with stack(STORE="postgres", WORKER_SLOTS="2", COMPOSE_PROFILES="postgres") as fleet:
+    with stack(WORKER_SLOTS="2", COMPOSE_FILE=POSTGRES) as fleet:
         fleet.up(workers=3)
         jobs = fleet.submit("--count", "24", "--cost", "0.5..1", "--seed", "5")
         assert len(jobs) == 24
@@ -64,8 +65,7 @@ def test_the_server_on_postgres_is_killed_in_the_middle_and_nothing_is_lost() ->
 @pytest.mark.real
 def test_narrow_tokens_do_for_worker_and_client_and_no_token_for_nobody() -> None:
     need_containers()
-    files = f"{os.environ['COMPOSE_FILE']}:{AUTH}"
-    with stack("auth", COMPOSE_FILE=files) as fleet:
+    with stack("auth", COMPOSE_FILE=AUTH) as fleet:
         fleet.up(workers=2)
         jobs = fleet.submit("--count", "6", "--cost", "0.2", "--id-prefix", "fleet-test", "--wait")
         assert len(jobs) == 6

@@ -32,6 +32,15 @@ def test_ids_are_new_and_in_the_order_of_time_unless_a_prefix_is_given() -> None
     assert prefixed == ["mon-00001", "mon-00002", "mon-00003"]
 
 
+def test_a_prefix_that_ends_in_a_dash_stands_before_new_ids() -> None:
+    """What a token limits jobs to is a prefix, and a second load must not be the first again."""
+    source = Ids()
+    asked = settings(count="100", id_prefix="fleet-")
+    ids = [job.id for _ in range(2) for job in make(asked, [], None, source.new)]
+    assert ids == sorted(set(ids))
+    assert all(created_ms(id_.removeprefix("fleet-")) for id_ in ids)
+
+
 @pytest.mark.parametrize(
     ("function", "args"),
     [

@@ -6,23 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from resonate_fleet.contract import settings, tuning, words
 from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
+from tests.support.images import compose, images
 
 ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-AUTH: dict[str, Any] = yaml.safe_load((ROOT / "compose.auth.yaml").read_text(encoding="utf-8"))
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-VERSIONS = dict(
-    line.split("=", 1)
-    for line in (ROOT / ".env").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-)
+COMPOSE = compose(ROOT / "compose.yaml")
+AUTH = compose(ROOT / "compose.auth.yaml")
+POSTGRES = compose(ROOT / "compose.postgres.yaml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"] | {
+    "postgres": POSTGRES["services"]["postgres"]
+}
+VOLUMES = COMPOSE["volumes"] | POSTGRES["volumes"]
 OURS = {"worker": WorkerSettings, "steward": StewardSettings, "client": ClientSettings}
 #: The only things of the host that a container may see; all of them read-only.
 HOST_MOUNTS = {
@@ -32,7 +31,7 @@ HOST_MOUNTS = {
         "./observability/grafana/dashboards:/var/lib/grafana/dashboards:ro",
     },
 }
-RUN_ONCE = {"client", "fleet"}
+RUN_ONCE = {"client", "fleet", "preflight"}
 
 every = pytest.mark.parametrize("name", SERVICES)
 
@@ -54,7 +53,8 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["read_only"] is True
-    forbidden = {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode", "container_name"}
+    forbidden = {"privileged", "cap_add", "devices", "pid", "ipc", "container_name"}
+    assert service.get("network_mode", "none") == "none"
     assert not forbidden & set(service)
 
 
@@ -65,7 +65,7 @@ def test_a_service_sees_of_the_host_what_is_declared_here(name: str) -> None:
     named = {one.split(":")[0] for one in SERVICES[name].get("volumes", [])} - {
         one.split(":")[0] for one in mounts
     }
-    assert named <= set(COMPOSE["volumes"])
+    assert named <= set(VOLUMES)
 
 
 @every
@@ -89,18 +89,25 @@ def test_host_ports_are_on_loopback_and_can_be_moved(name: str) -> None:
 
 
 @every
-def test_a_version_stands_in_the_versions_file_only(name: str) -> None:
-    image = SERVICES[name]["image"]
-    variable = re.search(r"\$\{(\w+)\}$", image)
-    assert variable, image
-    assert variable.group(1) in VERSIONS
-    assert not re.search(r":(latest|v?\d+)$", VERSIONS[variable.group(1)])
+def test_an_image_is_pinned_and_those_of_others_can_be_moved(name: str) -> None:
+    image = images()[name]
+    assert re.search(r":v?\d+(\.\d+)+$", image), image
+    ours = image.startswith("resonate-fleet/")
+    assert ours == ("build" in SERVICES[name])
+    assert ours or SERVICES[name]["image"].startswith("${")
 
 
 @every
 def test_waiting_for_another_service_means_waiting_for_its_health(name: str) -> None:
     for other, how in SERVICES[name].get("depends_on", {}).items():
-        assert how["condition"] == "service_healthy", f"{name} waits for {other}"
+        once = other in RUN_ONCE
+        expected = "service_completed_successfully" if once else "service_healthy"
+        assert how["condition"] == expected, f"{name} waits for {other}"
+
+
+def test_what_runs_once_neither_starts_nor_changes_another_service() -> None:
+    """`docker compose run` makes anew what it depends on, if it differs from what is up."""
+    assert [name for name in RUN_ONCE if "depends_on" in SERVICES[name]] == []
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -122,7 +129,7 @@ def test_the_server_runs_with_the_tuned_values() -> None:
     }
     assert tuned == tuning.SERVER_ENV
     known = {one.env for _, one in settings.declared(DevServerSettings)}
-    assert set(given) <= known | {"RESONATE_STORAGE__POSTGRES__URL"}
+    assert set(given) <= known
 
 
 def test_the_worker_is_given_the_tuned_lease_and_drain_and_the_time_to_drain() -> None:
@@ -165,17 +172,19 @@ def test_chaos_may_strike_the_fleet_and_nothing_else() -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert VERSIONS["FLEET_VERSION"] == project["version"]
+    ours = [one for one in images().values() if one.startswith("resonate-fleet/")]
+    assert {one.rpartition(":")[2] for one in ours} == {project["version"]}
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"^ARG VERSION=(.+)$", dockerfile, re.MULTILINE) == [project["version"]]
 
 
-def test_every_image_variable_is_used() -> None:
-    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
-    assert {name for name in VERSIONS if f"${{{name}}}" not in text} == set()
+def test_no_host_needs_more_than_one_cpu() -> None:
+    """A limit above what the host has is refused."""
+    for name, service in SERVICES.items():
+        assert float(service["deploy"]["resources"]["limits"]["cpus"]) <= 1, name
 
 
 def test_no_secret_stands_in_a_file_of_ours() -> None:
-    for one in (COMPOSE | AUTH)["secrets"].values():
+    for one in (COMPOSE["secrets"] | AUTH["secrets"]).values():
         assert one["file"].startswith("secrets/")
     assert "secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

@@ -5,7 +5,6 @@ import tomllib
 from typing import Any
 
 import pytest
-import yaml
 
 from resonate_fleet.contract.settings import declared
 from resonate_fleet.contract.tuning import (
@@ -18,6 +17,7 @@ from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
+from tests.support.images import FILES, compose, images
 from tests.support.manifests import COMPONENTS, ROOT, Object, Tree, find, pod_specs
 
 
@@ -102,14 +102,14 @@ def test_images_are_pinned(objects: list[Object]) -> None:
 
 
 def test_images_are_those_of_compose(objects: list[Object]) -> None:
-    lines = (line.partition("=") for line in (ROOT / ".env").read_text().splitlines())
-    versions = {key: value for key, sep, value in lines if sep and not key.startswith("#")}
-    allowed = {versions["SERVER_IMAGE"], versions["POSTGRES_IMAGE"]}
+    used = images()
+    allowed = {used["server"], used["postgres"]}
+    version = used["worker"].rpartition(":")[2]
     for where, template in pod_specs(objects):
         for container in template["spec"]["containers"]:
             name, _, tag = container["image"].partition(":")
             if name.startswith("resonate-fleet/"):
-                assert tag == versions["FLEET_VERSION"], where
+                assert tag == version, where
             else:
                 assert container["image"] in allowed, where
 
@@ -153,8 +153,7 @@ def test_one_setting_drives_drain_and_grace(base: list[Object]) -> None:
 def test_the_server_runs_as_measured_and_as_in_compose(base: list[Object]) -> None:
     settings = find(base, "ConfigMap", "server-settings")["data"]
     assert settings.items() >= SERVER_ENV.items()
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    theirs: dict[str, Any] = compose["services"]["server"]["environment"]
+    theirs = compose(ROOT / "compose.yaml")["services"]["server"]["environment"]
     assert {k: str(v) for k, v in theirs.items() if k in SERVER_ENV} == SERVER_ENV
 
 
@@ -210,11 +209,11 @@ def test_a_service_named_like_a_process_would_set_its_port() -> None:
 
 def test_compose_links_no_container() -> None:
     """Docker puts `<ALIAS>_PORT` and `<ALIAS>_NAME` into a container that links another."""
-    aliases = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    aliases = compose(ROOT / "compose.yaml")["services"]
     links = {f"{alias.upper()}_{end}" for alias in aliases for end in ("PORT", "NAME")}
     assert {"STEWARD_PORT", "WORKER_NAME"} <= links & ours()
-    for file in ROOT.glob("compose*.yaml"):
-        for name, service in yaml.safe_load(file.read_text())["services"].items():
+    for file in FILES:
+        for name, service in compose(file)["services"].items():
             assert not {"links", "external_links"} & set(service), (file.name, name)
 
 

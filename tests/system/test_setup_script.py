@@ -1,0 +1,111 @@
+"""`docker/setup`: the secrets that it makes, once, the choice that it writes, what it refuses."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.services import need
+
+SCRIPT = Path(__file__).parents[2] / "docker" / "setup"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    need(shutil.which("openssl") is not None, "no openssl")
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "observability").mkdir()
+    shutil.copy(SCRIPT, tmp_path / "docker")
+    return tmp_path
+
+
+def run(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [str(project / "docker" / "setup"), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def chosen(project: Path) -> dict[str, str]:
+    lines = (project / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def part(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_tokens_are_signed_and_say_what_they_are_good_for(project: Path, tmp_path: Path) -> None:
+    assert run(project, "secrets", "auth=team-").returncode == 0
+    folder = project / "secrets"
+    for role, claims in {"worker": {"prefix": "team-"}, "steward": {"role": "admin"}}.items():
+        head, body, signature = (folder / f"{role}-token").read_text().strip().split(".")
+        assert json.loads(part(head))["alg"] == "RS256"
+        assert claims.items() <= json.loads(part(body)).items()
+        assert json.loads(part(body))["exp"] > json.loads(part(body))["iat"]
+        (tmp_path / "signature").write_bytes(part(signature))
+        verify = ["openssl", "dgst", "-sha256", "-verify", str(folder / "public-key.pem")]
+        subprocess.run(
+            [*verify, "-signature", str(tmp_path / "signature")],
+            input=f"{head}.{body}".encode(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "signing-key.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_there_stays(project: Path) -> None:
+    made = ["secrets/grafana-admin", "secrets/postgres.env"]
+    assert run(project, "secrets").stdout.split() == made
+    before = (project / "secrets" / "postgres.env").read_text()
+    assert run(project, "secrets").stdout == ""
+    assert (project / "secrets" / "postgres.env").read_text() == before
+    assert not (project / ".env").exists()
+
+
+def test_a_choice_stands_in_the_file_that_compose_reads(project: Path) -> None:
+    assert run(project, "postgres", "auth=team-", "observability").returncode == 0
+    assert chosen(project) == {
+        "COMPOSE_FILE": "compose.yaml:compose.postgres.yaml:compose.auth.yaml",
+        "COMPOSE_PROFILES": "observability",
+        "CLIENT_ID_PREFIX": "team-",
+    }
+
+
+def test_another_choice_replaces_the_first_and_keeps_what_others_wrote(project: Path) -> None:
+    run(project, "auth")
+    with (project / ".env").open("a") as env:
+        env.write("WORKER_SLOTS=8\n")
+    (project / "compose.override.yaml").touch()
+    assert run(project, "functions=mine/worker:1").returncode == 0
+    assert chosen(project) == {
+        "COMPOSE_FILE": "compose.yaml:compose.functions.yaml:compose.override.yaml",
+        "COMPOSE_PROFILES": "",
+        "WORKER_IMAGE": "mine/worker:1",
+        "WORKER_SLOTS": "8",
+    }
+
+
+def test_containers_may_read_what_a_narrow_umask_closed(project: Path) -> None:
+    rules = project / "observability" / "rules.yaml"
+    rules.touch(mode=0o600)
+    rules.parent.chmod(0o700)
+    before = os.umask(0o077)
+    try:
+        run(project, "observability")
+    finally:
+        os.umask(before)
+    assert rules.stat().st_mode & 0o777 == 0o644
+    assert rules.parent.stat().st_mode & 0o777 == 0o755
+    assert (project / "secrets" / "grafana-admin").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("args", [("auth=two words",), ("everything",), ("functions=",)])
+def test_what_it_does_not_know_is_refused(project: Path, args: tuple[str, ...]) -> None:
+    refused = run(project, *args)
+    assert refused.returncode == 2
+    assert "accepted:" in refused.stderr
+    assert not (project / "secrets").exists()
