@@ -193,23 +193,3 @@ def test_a_services_process_cannot_write_to_its_root(stack: Stack) -> None:
         for replica in stack.replicas(name):
             said = docker("exec", replica.id, "sh", "-c", "touch /x 2>&1 || true")
             assert "ead-only" in said, f"{name}: {said!r}"
-
-
-def test_functions_of_ones_own_go_into_an_image_of_ones_own(
-    stack: Stack, tags: dict[str, str], tmp_path: Path
-) -> None:
-    """The three lines of docs/containers.md, with a module that is not ours."""
-    text = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
-    lines = text.partition("```dockerfile\n")[2].partition("```")[0]
-    mine = lines.replace("my_functions", "thumbnails").replace(lines.split()[1], tags["worker"])
-    (tmp_path / "Dockerfile").write_text(mine, encoding="utf-8")
-    (tmp_path / "thumbnails.py").write_bytes((ROOT / "tests/support/thumbnails.py").read_bytes())
-    image = f"{stack.project}-mine"
-    docker("build", "--quiet", "--tag", image, str(tmp_path))
-    try:
-        with hardened(stack, image, "RESONATE_URL=http://server:8001") as container:
-            wait_until(partial(ready_at, container), 20, "a member with my functions is ready")
-            said = docker("logs", container, err=True)
-            assert '"WORKER_FUNCTIONS": "thumbnails"' in said
-    finally:
-        docker("image", "rm", "--force", image)
