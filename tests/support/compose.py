@@ -112,7 +112,13 @@ class Stack:
             self._wire.close()
         if error is not None:
             print(self.compose("logs", "--tail", "40", "--no-color", check=False))  # noqa: T201 - pytest shows it
-        self.compose("--profile", "*", "down", "--volumes", "--timeout", "3", check=False)
+        down = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "3")
+        self.compose(*down, check=False)
+        # Compose takes the volumes of the files of now; another choice may have made more.
+        project = f"label=com.docker.compose.project={self.project}"
+        left = docker("volume", "ls", "--quiet", "--filter", project).split()
+        if left:
+            docker("volume", "rm", *left, check=False)
 
     def env(self, **other: str) -> dict[str, str]:
         """Return the environment in which Compose finds this project."""

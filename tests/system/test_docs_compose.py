@@ -89,13 +89,15 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         docker("image", "rm", "--force", "my-fleet/worker:1")
 
 
-def parameters() -> Iterator[object]:
-    for block in run_by("test_docs_compose", *DOCUMENTS):
-        marks = [pytest.mark.real] if block.needs == "with a real server" else []
-        yield pytest.param(block, id=block.where, marks=marks)
+def as_parameter(block: Block) -> object:
+    marks = [pytest.mark.real] if block.needs == "with a real server" else []
+    return pytest.param(block, id=block.where, marks=marks)
 
 
-@pytest.mark.parametrize("block", parameters())
+BLOCKS = [as_parameter(one) for one in run_by("test_docs_compose", *DOCUMENTS)]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_does_what_it_says(reader: Reader, block: Block) -> None:
     if block.language == "dockerfile":
         (reader.folder / "my-functions" / "Dockerfile").write_text(block.text, encoding="utf-8")
