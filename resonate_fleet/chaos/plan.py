@@ -151,8 +151,8 @@ def _stream(scenario: Scenario, seed: int, what: str) -> random.Random:
 
 
 def prefix(scenario: Scenario, seed: int, tag: str = "") -> str:
-    """What the ids of the run's jobs begin with."""
-    return f"{scenario.name}-{seed}{tag}"
+    """What the ids of the run's jobs begin with; the tokens of `docker/setup` allow `fleet-`."""
+    return f"fleet-{scenario.name}-{seed}{tag}"
 
 
 def _id(begin: str, number: int) -> str:

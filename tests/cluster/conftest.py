@@ -1,83 +1,121 @@
-"""A fleet in the cluster that KUBECONFIG names; skipped, with the reason, where there is none.
+"""Fleets in the cluster that KUBECONFIG names; skipped, with the reason, where there is none.
 
-RESONATE_SERVER_IMAGE names a server image that the cluster has, else the one of the base is used.
-The images of the fleet (`docker compose build`) must be loaded into the cluster's nodes before.
+The manifests are applied as they are. The images that they name must be on the cluster's nodes:
+those of the fleet (`docker compose --profile '*' build`), of the server, and for the production
+overlay of PostgreSQL.
 """
 
-import os
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.manifests import ROOT
+from tests.support.docs_blocks import ROOT
 
 NAMESPACE = "resonate-fleet"
-ROLLOUT_SECONDS = 240
+#: Longest wait for a Deployment, in seconds: a volume may have to be made first.
+ROLLOUT_SECONDS = 300
+#: Longest time of one test, with all that pods take to come and go.
+TEST_SECONDS = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+def kubectl(*args: str, check: bool = True, seconds: float = ROLLOUT_SECONDS + 30) -> str:
+    done = subprocess.run(
+        ["kubectl", *args], check=False, capture_output=True, text=True, timeout=seconds
+    )
+    if check:
+        assert done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
+    return done.stdout
 
 
 @dataclass
 class ClusterFleet:
-    """The overlay `local`, applied."""
+    """A fleet in a namespace; `checkout` is a copy of this one that may be written to."""
 
-    folder: Path
+    checkout: Path
+    namespace: str = NAMESPACE
 
-    def kubectl(self, *args: str, check: bool = True, seconds: float = ROLLOUT_SECONDS) -> str:
-        done = subprocess.run(
-            ["kubectl", "--namespace", NAMESPACE, *args],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-        if check:
-            assert done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
-        return done.stdout
+    def kubectl(self, *args: str, check: bool = True) -> str:
+        return kubectl("--namespace", self.namespace, *args, check=check)
 
-    def pods(self, app: str) -> list[str]:
+    def pods(self, app: str) -> list[dict[str, Any]]:
+        """Return the pods of a part of the fleet that are not being deleted."""
         selector = f"app.kubernetes.io/name={app}"
-        field = "jsonpath={.items[*].metadata.name}"
-        return self.kubectl("get", "pods", "-l", selector, "-o", field).split()
+        listed = json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+        return [one for one in listed if "deletionTimestamp" not in one["metadata"]]
 
-    def rolled_out(self, *names: str) -> None:
-        for name in names:
-            wait = f"--timeout={ROLLOUT_SECONDS}s"
-            self.kubectl(
-                "rollout", "status", f"deployment/{name}", wait, seconds=ROLLOUT_SECONDS + 9
-            )
+    def names(self, app: str) -> list[str]:
+        return [one["metadata"]["name"] for one in self.pods(app)]
 
-    def apply(self, *components: str) -> None:
-        """Apply the overlay with these components added."""
-        overlay = self.folder / "overlays/tested"
-        overlay.mkdir(parents=True, exist_ok=True)
-        kustomization: dict[str, object] = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "resources": ["../local"],
+    def replicas(self) -> int:
+        field = "jsonpath={.spec.replicas}"
+        return int(self.kubectl("get", "deployment", "worker", "-o", field))
+
+    def lines(self, pod: str) -> list[dict[str, Any]]:
+        raw = self.kubectl("logs", pod, check=False).splitlines()
+        return [json.loads(line) for line in raw if line.startswith("{")]
+
+    def ended(self) -> dict[str, int]:
+        """Return how many jobs each member pod has ended."""
+        return {
+            pod: sum(1 for line in self.lines(pod) if line.get("action") == "job.ended")
+            for pod in self.names("worker")
+        }
+
+    def apply(self, overlay: str) -> None:
+        kubectl("apply", "-k", str(self.checkout / "k8s" / "overlays" / overlay))
+
+    def overlay(self, *components: str, on: str = "local") -> None:
+        """Apply an overlay of a user's: `on` with these components, in this namespace."""
+        folder = self.checkout / "k8s" / "overlays" / f"tested-{self.namespace}"
+        folder.mkdir(exist_ok=True)
+        lines = {
+            "namespace": self.namespace,
+            "resources": [f"../{on}"],
             "components": [f"../../components/{name}" for name in components],
         }
-        image = os.environ.get("RESONATE_SERVER_IMAGE")
-        if image:
-            name, _, tag = image.rpartition(":")
-            kustomization["images"] = [
-                {"name": "resonatehqio/resonate", "newName": name, "newTag": tag}
-            ]
-        (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-        self.kubectl("apply", "-k", str(overlay))
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(lines))
+        self.apply(folder.name)
+
+    def rolled_out(self, *names: str) -> None:
+        for name in names or ("deployment/server", "deployment/steward", "deployment/worker"):
+            self.kubectl("rollout", "status", name, f"--timeout={ROLLOUT_SECONDS}s")
+
+    def completed(self, job: str, seconds: int = ROLLOUT_SECONDS) -> str:
+        """Wait for a Job to complete; return its log."""
+        self.kubectl("wait", "--for=condition=complete", f"job/{job}", f"--timeout={seconds}s")
+        return self.kubectl("logs", f"job/{job}")
+
+    def remove(self) -> None:
+        self.kubectl("delete", "namespace", self.namespace, "--wait=true", check=False)
+
+
+@contextmanager
+def removed_after(*fleets: ClusterFleet) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for one in fleets:
+            one.remove()
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFleet]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of what the documents' commands read and write."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     reached = subprocess.run(
@@ -85,13 +123,19 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFleet]:
     )
     if reached.returncode != 0:
         pytest.skip(f"no cluster is reached: {reached.stderr.strip().splitlines()[-1]}")
-    folder = tmp_path_factory.mktemp("cluster") / "k8s"
-    shutil.copytree(ROOT / "k8s", folder)
-    shutil.copytree(ROOT / "observability", folder.parent / "observability")
-    one = ClusterFleet(folder)
-    one.apply()
-    try:
-        one.rolled_out("server", "steward", "worker")
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("k8s", "docker", "observability"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("secrets"))
+    shutil.copy(ROOT / "k8s/secrets", folder / "k8s/secrets")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fleet(checkout: Path) -> Iterator[ClusterFleet]:
+    """The overlay `local`, applied as it is; each test module puts up one of its own."""
+    one = ClusterFleet(checkout)
+    one.remove()
+    with removed_after(one):
+        one.apply("local")
+        one.rolled_out()
         yield one
-    finally:
-        one.kubectl("delete", "namespace", NAMESPACE, "--wait=true", check=False)

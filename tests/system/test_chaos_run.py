@@ -117,7 +117,7 @@ def test_a_run_and_its_replay_strike_the_holder_of_the_same_job(
     command = ["run", str(kill_file), "--seed", "11", "--runs", str(runs), *server_options]
     assert main(command, judge) == exits.OK
     first = the_run(runs)
-    job = "small-kill-11-00003"
+    job = "fleet-small-kill-11-00003"
     check_strike(first, job)
     check_witnesses(first, job)
     assert processes_of(runs) == []

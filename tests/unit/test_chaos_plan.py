@@ -100,9 +100,9 @@ def test_every_becomes_moments_and_attempts_become_orders() -> None:
     found = orders(made(9, every, thrice), 1)
     assert [order.when.after for order in found[:3]] == [2.5, 5.0, 7.5]
     assert [(order.job, order.attempt) for order in found[3:]] == [
-        ("made-1-00004", 1),
-        ("made-1-00004", 2),
-        ("made-1-00004", 3),
+        ("fleet-made-1-00004", 1),
+        ("fleet-made-1-00004", 2),
+        ("fleet-made-1-00004", 3),
     ]
 
 
@@ -143,7 +143,7 @@ def test_a_dry_run_prints_seed_and_plan_and_does_nothing(
     assert main(["run", "one-kill", "--on", "compose", "--seed", "5"]) == exits.OK
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "seed 5"
-    assert any("one-kill-5-00007 is 40% done: its holder" in line for line in told)
+    assert any("fleet-one-kill-5-00007 is 40% done: its holder" in line for line in told)
     assert told[1] == "dry run: nothing is done on compose; --strike does it"
 
 

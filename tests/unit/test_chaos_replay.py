@@ -16,7 +16,7 @@ from resonate_fleet.contract.journal import Journal, Struck
 from resonate_fleet.contract.run import RunFolder
 
 SEED = 5
-JOB = "everything-at-once-5-{:05d}"
+JOB = "fleet-everything-at-once-5-{:05d}"
 
 
 def struck(number: int, job: int, version: int = 1, fault: str = "kill") -> Struck:
@@ -58,7 +58,7 @@ def test_what_was_missed_is_not_done_again_and_the_load_is_the_same() -> None:
 def test_a_tag_makes_other_ids_and_no_difference() -> None:
     was = recorded(struck(0, 7))
     (order,) = replay.again(was, "-b").orders
-    assert order.job == "everything-at-once-5-b-00007"
+    assert order.job == "fleet-everything-at-once-5-b-00007"
     now = msgspec.structs.replace(struck(0, 7), job=order.job, held=[(order.job, 1)])
     assert replay.differences(was.strikes, [now]) == []
 

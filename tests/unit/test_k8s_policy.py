@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from resonate_fleet.chaos.plan import prefix
+from resonate_fleet.chaos.scenario import read as read_scenario
 from resonate_fleet.contract.settings import declared
 from resonate_fleet.contract.tuning import (
     DRAIN_SECONDS,
@@ -295,3 +297,14 @@ def test_applying_chaos_strikes_nothing(tree: Tree) -> None:
 def test_scale_in_may_patch_pods_and_nothing_else(tree: Tree) -> None:
     rules = find(tree.with_components("scale-in"), "Role", "scale-in")["rules"]
     assert rules == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]}]
+
+
+def test_the_tokens_of_docker_setup_allow_the_jobs_of_the_base_and_of_chaos(
+    base: list[Object],
+) -> None:
+    script = (ROOT / "docker/setup").read_text()
+    (allowed,) = re.findall(r"^prefix=(\S+) ", script, re.MULTILINE)
+    args = find(base, "Job", "client")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--id-prefix") + 1].startswith(allowed)
+    scenario = read_scenario(ROOT / "k8s/components/chaos/in-cluster.toml")
+    assert prefix(scenario, 7).startswith(allowed)
