@@ -18,7 +18,10 @@ from resonate_fleet.chaos.place import Member, PlaceFailed
 from resonate_fleet.chaos.ports import free_port
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
+from resonate_fleet.contract.words import DEFAULT_GROUP
 
+#: Its functions are those that a scenario's jobs call.
+WORKER_IMAGE: Final = "resonate-fleet/worker:0.1.0"
 #: Longest wait for a container to be ready again, in seconds.
 READY_SECONDS: Final = 60.0
 #: What Compose and we wait for a member's drain before it is killed, in seconds.
@@ -64,8 +67,12 @@ class ComposePlace:
         env = {
             "SERVER_HOST_PORT": str(self._port),
             "STEWARD_HOST_PORT": str(free_port()),
+            "WORKER_GROUP": DEFAULT_GROUP,
+            "WORKER_IMAGE": WORKER_IMAGE,
             "WORKER_LEASE": f"{plan.lease:g}",
             "WORKER_SLOTS": str(plan.slots),
+            # Store and tokens are as chosen in this folder; what else was chosen is not needed.
+            "COMPOSE_PROFILES": "",
         }
         self._docker = Docker(self._project, env)
         for service in ("server", "steward", "worker"):
@@ -74,12 +81,20 @@ class ComposePlace:
                     f"project {self._project} exists already; "
                     f"`docker compose -p {self._project} down -v` removes it"
                 )
+        self.token = await self._chosen_token()
         self._ours = True
         scale = f"worker={plan.members}"
         await self._docker.compose("up", "--detach", "--wait", "--scale", scale)
         if not plan.steward:
             await self._docker.compose("stop", "steward")
         folder.journal.mkdir(parents=True, exist_ok=True)
+
+    async def _chosen_token(self) -> str | None:
+        """Return the token that may search, where the server is going to ask for tokens."""
+        config = json.loads(await self._docker.compose("config", "--format", "json"))
+        if "RESONATE_AUTH__PUBLICKEY" not in config["services"]["server"]["environment"]:
+            return None
+        return Path(config["secrets"]["steward-token"]["file"]).read_text(encoding="utf-8").strip()
 
     async def find(self, member: str) -> Member | None:
         """A member's name begins with its replica's; its last part is of one start.

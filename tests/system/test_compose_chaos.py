@@ -52,13 +52,15 @@ def images() -> None:
     build_images()
 
 
-def chaos(scenario: str, runs: Path, project: str) -> subprocess.CompletedProcess[str]:
+def chaos(
+    scenario: str, runs: Path, project: str, **env: str
+) -> subprocess.CompletedProcess[str]:
     command = [*room_command("fleet"), "chaos", "run", scenario, "--on", "compose"]
     command += ["--strike", "--seed", "11", "--runs", str(runs), "--project", project]
     return subprocess.run(
         command,
         cwd=ROOT,
-        env=clean_env(),
+        env=clean_env(env),
         capture_output=True,
         text=True,
         timeout=280,
@@ -89,6 +91,17 @@ def test_a_scenario_passes_on_compose(name: str, bar: float | None, tmp_path: Pa
     if name == "out-of-memory":
         assert killed_for_memory(heard) == figures["strikes"]
     print(f"{name}: {json.dumps(figures['recovery'])}, {figures['redone_jobs']} redone")  # noqa: T201 - for -rP
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("compose-tokens")
+def test_a_scenario_passes_where_the_server_asks_for_tokens(tmp_path: Path) -> None:
+    """Those of worker and client are narrow: they may not search, and reach `fleet-` ids alone."""
+    make = [str(ROOT / "docker" / "setup"), "secrets", "auth"]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    files = {"COMPOSE_FILE": "compose.yaml:compose.auth.yaml"}
+    done = chaos("one-kill", tmp_path, f"fleet-chaos-{uuid4().hex[:8]}", **files)
+    assert done.returncode == exits.OK, f"{done.stdout}\n{done.stderr}"
 
 
 def returns(folder: RunFolder) -> list[float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from resonate_fleet.chaos.compose import WORKER_IMAGE
 from resonate_fleet.contract import settings, tuning, words
 from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
@@ -176,6 +177,10 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert {one.rpartition(":")[2] for one in ours} == {project["version"]}
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"^ARG VERSION=(.+)$", dockerfile, re.MULTILINE) == [project["version"]]
+
+
+def test_chaos_brings_its_own_functions_whatever_was_chosen() -> None:
+    assert images()["worker"] == WORKER_IMAGE
 
 
 def test_no_host_needs_more_than_one_cpu() -> None:
