@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,6 +230,21 @@ def seconds(low: float, high: float) -> Kind[float]:
 def port() -> Kind[int]:
     """A TCP port; 0 lets the system choose."""
     return integer(0, 65_535)
+
+
+def listening_host() -> Kind[str]:
+    """An address or a name that a socket of this machine can be bound to."""
+
+    def read(raw: str) -> str:
+        try:
+            family, kind, *_, place = socket.getaddrinfo(raw, 0, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind) as one:
+                one.bind(place)
+        except (OSError, UnicodeError):
+            raise ValueError from None
+        return raw
+
+    return Kind(read, "an address of this machine")
 
 
 def choice(*words: str) -> Kind[str]:

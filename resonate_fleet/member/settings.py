@@ -8,6 +8,7 @@ from resonate_fleet.contract.settings import (
     address,
     choice,
     integer,
+    listening_host,
     name,
     port,
     seconds,
@@ -58,7 +59,7 @@ class Settings:
     host: str = setting(
         "WORKER_HOST",
         "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
-        text("an address of this machine"),
+        listening_host(),
         "Where metrics and probes listen.",
     )
     port: int = setting(

@@ -9,6 +9,7 @@ from resonate_fleet.contract.settings import (
     declared,
     flag,
     integer,
+    listening_host,
     setting,
     settings,
     text,
@@ -35,7 +36,7 @@ class DevServerSettings:
     bind: str = setting(
         "RESONATE_SERVER__BIND",
         "0.0.0.0",  # noqa: S104 - as the real one
-        text("an address"),
+        listening_host(),
         "interface to listen on",
     )
     url: str = setting(

@@ -7,12 +7,12 @@ from resonate_fleet.contract.settings import (
     Kind,
     flag,
     integer,
+    listening_host,
     name,
     path,
     seconds,
     setting,
     settings,
-    text,
 )
 from resonate_fleet.contract.settings import port as tcp_port
 from resonate_fleet.contract.words import DEFAULT_GROUP, PRESENCE_PORT, STEWARD_PORT
@@ -36,7 +36,7 @@ class StewardSettings:
     name: str = setting(
         "STEWARD_NAME", "steward", name("steward"), "name of its journal and in its log lines"
     )
-    host: str = setting("STEWARD_HOST", "0.0.0.0", text("an address"), "where it listens")  # noqa: S104
+    host: str = setting("STEWARD_HOST", "0.0.0.0", listening_host(), "where it listens")  # noqa: S104
     port: int = setting(
         "STEWARD_PORT",
         str(STEWARD_PORT),

@@ -150,6 +150,19 @@ def test_wrong_settings_are_all_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("room", "setting"), [("worker", "WORKER_HOST"), ("steward", "STEWARD_HOST")]
+)
+@pytest.mark.parametrize("host", ["203.0.113.7", "no..host"])
+def test_a_host_that_is_not_of_this_machine_is_refused_by_name(
+    room: str, setting: str, host: str
+) -> None:
+    done = run_room(room, env={setting: host})
+    assert done.returncode == 2
+    refused = f"{setting} is {host!r}; accepted: an address of this machine"
+    assert done.stderr.splitlines() == [f"{room}: {refused}"]
+
+
 def test_a_taken_port_is_one_line(place: Place, worker: Process) -> None:
     port = str(worker.line("pages")["port"])
     env = {"WORKER_PORT": port, "WORKER_HOST": "127.0.0.1", "RESONATE_URL": place.server.url}

@@ -52,9 +52,7 @@ def images() -> None:
     build_images()
 
 
-def chaos(
-    scenario: str, runs: Path, project: str, **env: str
-) -> subprocess.CompletedProcess[str]:
+def chaos(scenario: str, runs: Path, project: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [*room_command("fleet"), "chaos", "run", scenario, "--on", "compose"]
     command += ["--strike", "--seed", "11", "--runs", str(runs), "--project", project]
     return subprocess.run(
