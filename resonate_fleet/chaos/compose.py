@@ -94,7 +94,7 @@ class ComposePlace:
         config = json.loads(await self._docker.compose("config", "--format", "json"))
         if "RESONATE_AUTH__PUBLICKEY" not in config["services"]["server"]["environment"]:
             return None
-        return Path(config["secrets"]["steward-token"]["file"]).read_text(encoding="utf-8").strip()
+        return _token(Path(config["secrets"]["steward-token"]["file"]))
 
     async def find(self, member: str) -> Member | None:
         """A member's name begins with its replica's; its last part is of one start.
@@ -266,6 +266,10 @@ class ComposePlace:
         if self._later:
             await asyncio.gather(*self._later)
             self._later.clear()
+
+
+def _token(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _write(path: Path, content: bytes) -> None:
