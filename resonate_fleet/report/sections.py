@@ -1,5 +1,6 @@
 """The parts of the page that are words and tables: readable without any script."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 
@@ -12,6 +13,10 @@ from resonate_fleet.report.verdict import Verdict
 SIGNS = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
 #: Findings beyond this are counted; verdict.json has them all.
 SHOWN = 100
+SAID = {"as predicted": "✔", "sooner": "≠", "later": "✘"}
+STRIKE_HEADS = (
+    "strike", "at", "fault", "target", "held", "interrupted", "taken up after", "predicted", "how",
+)  # fmt: skip
 NONE = "–"  # noqa: RUF001 - a dash for no figure
 
 
@@ -24,6 +29,7 @@ def sections(facts: Facts, verdict: Verdict) -> dict[str, str]:
         "promises": "".join(_promise(one) for one in verdict.promises),
         "tiles": _tiles(verdict),
         "findings": _findings(verdict.findings),
+        "parked": _parked(facts),
         "strikes": _strikes(verdict.figures.strike_figures),
         "made": _made(facts),
     }
@@ -77,7 +83,8 @@ def _tiles(verdict: Verdict) -> str:
         (
             "jobs done",
             str(figures.jobs_done),
-            f"of {figures.jobs_planned}, {figures.claims} claims",
+            f"of {figures.jobs_planned}, {figures.claims} claims"
+            + (f", {figures.parked} parked" if figures.parked else ""),
         ),
         ("done again", str(figures.redone_jobs), redone),
         ("slowest recovery", number(figures.recovery.max, "s"), _recovery_note(verdict)),
@@ -98,11 +105,11 @@ def _percent(share: float | None) -> float | None:
 
 
 def _recovery_note(verdict: Verdict) -> str:
-    judged = [one for one in verdict.figures.strike_figures if one.as_predicted is not None]
+    judged = [one.against for one in verdict.figures.strike_figures if one.against]
     if not judged:
         return "no strike had to be recovered from"
-    good = sum(one.as_predicted is True for one in judged)
-    return f"{good} of {len(judged)} as predicted"
+    counts = [(judged.count(word), word) for word in ("as predicted", "sooner", "later")]
+    return ", ".join(f"{count} {word}" for count, word in counts if count)
 
 
 def _findings(findings: list[Finding]) -> str:
@@ -126,20 +133,46 @@ def _finding(one: Finding) -> str:
 def _strikes(figures: list[StrikeFigure]) -> str:
     if not figures:
         return "<p>No strikes were planned.</p>"
-    rows = "".join(_strike(one) for one in figures)
-    heads = ("#", "at", "fault", "target", "held", "interrupted", "taken up after", "predicted", "")
-    cells = "".join(f"<th>{head}</th>" for head in heads)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
+    return _table(STRIKE_HEADS, [_strike(one) for one in figures])
 
 
-def _strike(one: StrikeFigure) -> str:
+def _table(heads: Sequence[str], rows: list[list[str]]) -> str:
+    """Return a table; on a narrow screen each cell stands on a line of its own, after its head."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join(f"<tr>{_cells(heads, row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cells(heads: Sequence[str], row: list[str]) -> str:
+    pairs = zip(heads, row, strict=True)
+    return "".join(f'<td data-head="{name}"><span>{cell}</span></td>' for name, cell in pairs)
+
+
+def _parked(facts: Facts) -> str:
+    """Return the section about jobs that were set aside, or nothing."""
+    if not facts.parkings:
+        return ""
+    rows = [
+        [
+            f"<code>{escape(one.job)}</code>",
+            f"{one.at - facts.began:.2f} s",
+            str(one.crashes),
+            ", ".join(f"<code>{escape(member)}</code>" for member in one.members),
+        ]
+        for one in facts.parkings
+    ]
+    table = _table(("job", "at", "crashes", "of members"), rows)
+    says = "<p class='hint'>Set aside by the steward; fleet quarantine shows and redrives them.</p>"
+    return f'<section class="card parked"><h2>Parked jobs</h2>{table}{says}</section>'
+
+
+def _strike(one: StrikeFigure) -> list[str]:
     predicted = f"{one.predicted_low:.3g} to {one.predicted_high:.3g} s" if one.way else NONE
-    said = {True: "✔ as predicted", False: "✘ slower", None: ""}[one.as_predicted]
-    cells = [
+    said = f"{SAID[one.against]} {one.against}" if one.against else ""
+    return [
         str(one.strike), f"{one.at:.2f} s", escape(one.fault), escape(one.target), str(one.held),
         str(one.interrupted), _seconds(one.seconds), predicted, f"{escape(one.way)} {said}",
     ]  # fmt: skip
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _seconds(value: float | None) -> str:
