@@ -143,6 +143,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return at / 1000 if at is not None else None
 
 
+class Parking(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was set aside, by the steward's word; `where` it stands in the journal."""
+
+    job: str
+    at: float
+    crashes: int
+    members: list[str]
+    where: str
+
+
 class Gaps(msgspec.Struct, frozen=True, kw_only=True):
     """`missing`: what is not there at all, with the places that speak of it. `cut`: journals.
 
@@ -172,6 +182,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     #: Start and end of the run: first and last thing that any witness dates within it.
     began: float
     ended: float
+    parkings: list[Parking] = []
     gaps: Gaps = Gaps()
 
     @property

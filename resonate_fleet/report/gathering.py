@@ -20,6 +20,7 @@ from resonate_fleet.contract.journal import (
     MemberReady,
     MemberStarted,
     MemberStopped,
+    Parked,
     Rejected,
     StepBegan,
     StepEnded,
@@ -39,6 +40,7 @@ from resonate_fleet.report.facts import (
     Facts,
     Job,
     Member,
+    Parking,
     Step,
     Strike,
     job_of,
@@ -74,6 +76,16 @@ def facts_of(evidence: Evidence) -> Facts:
         handed_over=handed,
         began=began,
         ended=ended,
+        parkings=[
+            Parking(
+                job=one.line.job,
+                at=one.line.at,
+                crashes=one.line.crashes,
+                members=one.line.members,
+                where=one.where,
+            )
+            for one in evidence.of(Parked)
+        ],
     )
     return replace(facts, gaps=gaps_of(facts))
 

@@ -1,9 +1,15 @@
 """The figures of each strike: what it interrupted and how soon that was taken up again. Pure."""
 
+from typing import Literal
+
 import msgspec
 
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.recoveries import Recovery
+
+Against = Literal["sooner", "as predicted", "later"]
+#: Written times are this exact, in seconds.
+EXACT = 0.01
 
 
 class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +30,8 @@ class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):
     predicted_low: float | None = None
     predicted_high: float | None = None
     way: str = ""
-    as_predicted: bool | None = None
+    #: The measured time against the prediction.
+    against: Against | None = None
 
 
 def strike_figures(facts: Facts, found: list[Recovery]) -> list[StrikeFigure]:
@@ -56,5 +63,11 @@ def _with_recovery(figure: StrikeFigure, slowest: Recovery | None) -> StrikeFigu
         predicted_low=round(slowest.low, 3),
         predicted_high=round(slowest.high, 3),
         way=slowest.way,
-        as_predicted=slowest.seconds <= slowest.high,
+        against=_against(slowest.seconds, slowest.low, slowest.high),
     )
+
+
+def _against(seconds: float, low: float, high: float) -> Against:
+    if seconds > high + EXACT:
+        return "later"
+    return "sooner" if seconds < low - EXACT else "as predicted"

@@ -57,12 +57,18 @@ def _number(value: float | None) -> str:
 
 def _strikes(verdict: Verdict) -> Table:
     shown = Table(title="strikes", title_justify="left", box=None, pad_edge=False)
-    for name in ("at, s", "fault", "target", "held", "recovered, s", "predicted, s"):
-        shown.add_column(name)
+    for name in ("at, s", "fault", "target", "held", "recovered, s", "predicted, s", ""):
+        shown.add_column(name, overflow="fold", no_wrap=name in ("at, s", "held", "predicted, s"))
     for one in verdict.figures.strike_figures:
         predicted = f"{one.predicted_low:g} to {one.predicted_high:g}" if one.way else "–"  # noqa: RUF001
         shown.add_row(
-            f"{one.at:.1f}", one.fault, one.target, str(one.held), _number(one.seconds), predicted
+            f"{one.at:.1f}",
+            one.fault,
+            one.target,
+            str(one.held),
+            _number(one.seconds),
+            predicted,
+            one.against or "",
         )
     return shown
 

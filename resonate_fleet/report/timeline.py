@@ -27,6 +27,7 @@ def timeline(facts: Facts) -> dict[str, Any]:
         "steps": _steps(facts, drawn, index_of),
         "jobs": [_job(facts, job) for job in facts.jobs],
         "strikes": _strikes(facts, drawn),
+        "parked": _parked(facts, numbers, index_of),
         "recoveries": [_recovery(facts, one, index_of) for one in found],
         "waiting": _curve(facts, [(begin, end, 1) for begin, end in waiting(facts)]),
         "busy": _curve(facts, _busy(facts)),
@@ -126,6 +127,20 @@ def _strikes(facts: Facts, drawn: list[Lane]) -> list[dict[str, Any]]:
         }
         for one in facts.strikes
     ]
+
+
+def _parked(
+    facts: Facts, numbers: dict[str, int], index_of: dict[tuple[str, int], int]
+) -> list[dict[str, Any]]:
+    """Return where each parking is drawn: at the end of the job's last attempt."""
+    found: list[dict[str, Any]] = []
+    for one in facts.parkings:
+        attempts = facts.tasks.get(one.job, [])
+        bars = [index_of[last.task, last.number] for last in attempts if last.began <= one.at]
+        if bars:
+            place = {"job": numbers[one.job], "bar": bars[-1], "at": _ms(facts, one.at)}
+            found.append({**place, "crashes": one.crashes})
+    return found
 
 
 def _recovery(facts: Facts, one: Recovery, index_of: dict[tuple[str, int], int]) -> dict[str, Any]:

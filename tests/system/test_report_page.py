@@ -1,15 +1,25 @@
 """The report in a real browser: everything is drawn, nothing is asked of any network."""
 
+import base64
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
-from resonate_fleet.contract.journal import Claimed, HandedOver, LeaseLost, MemberStarted, Struck
+from resonate_fleet.contract.journal import (
+    Claimed,
+    HandedOver,
+    LeaseLost,
+    MemberStarted,
+    Parked,
+    Struck,
+)
 from resonate_fleet.report.__main__ import main
 from tests.support.browser import Page, browser
 from tests.support.runs import Blow, Run, play
+from tests.support.sabotage import SABOTAGES
 
 pytestmark = pytest.mark.browser
 
@@ -95,12 +105,40 @@ async def print_and_dark(page: Page) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     await page.value("document.getElementById('theme').click()")
     assert await page.value(background) == "rgb(20, 22, 26)"
-    printed = await page.call("Page.printToPDF", printBackground=True)
-    assert len(printed["data"]) > 10_000
+    printed = await page.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
+    pages = re.findall(rb"/Type\s*/Page\b", base64.b64decode(printed["data"]))
+    assert len(pages) == 2, "verdict, lanes and figures; then tables and stories"
+    assert await page.value("printed") is None
     await page.call("Emulation.setEmulatedMedia", media="print")
     assert await page.value(background) == "rgb(255, 255, 255)"
     shown = "getComputedStyle(document.getElementById('theme')).display"
     assert await page.value(shown) == "none"
+
+
+async def test_on_a_telephone_nothing_is_wider_than_the_screen(run: Run, tmp_path: Path) -> None:
+    url = write(run, tmp_path)
+    async with browser(tmp_path) as page:
+        size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        await page.call("Emulation.setDeviceMetricsOverride", **size)
+        await page.open(url)
+        assert await page.value("document.documentElement.scrollWidth") <= 390
+        for part in (".strikes", ".banner", ".lanes-card"):
+            wide = f"document.querySelector('{part}').scrollWidth"
+            assert await page.value(wide) <= 390, part
+
+
+async def test_a_parked_job_is_shown(tmp_path: Path) -> None:
+    spoiled = play(jobs=20)
+    SABOTAGES["a_job_is_parked"][0](spoiled)
+    job = next(one.job for one in spoiled.journals["steward"] if isinstance(one, Parked))
+    folder = spoiled.write(tmp_path / "run")
+    main([str(folder.root)])
+    async with browser(tmp_path) as page:
+        await page.open(folder.report.as_uri())
+        assert await page.count("#lanes .parking") == 1
+        assert job in await page.value("document.querySelector('.parked').textContent")
+        assert "after 4 crashes" in await page.value("story(run.parked[0].job)")
+        assert page.errors == []
 
 
 async def test_ten_thousand_attempts_in_three_seconds(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from resonate_fleet.report.bound import greedy
 from resonate_fleet.report.evidence import gather
@@ -13,6 +14,7 @@ from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import figures_of, spread
 from resonate_fleet.report.gathering import facts_of
 from resonate_fleet.report.recoveries import predicted, recoveries
+from resonate_fleet.report.struck import strike_figures
 from tests.support.runs import Blow, play
 
 FOREVER = (0.0, math.inf)
@@ -105,7 +107,20 @@ def test_recovery_by_hand_over_beside_its_prediction(tmp_path: Path) -> None:
     assert one.seconds is not None
     assert one.predicted_low is not None
     assert one.predicted_low <= one.seconds
-    assert one.as_predicted
+    assert one.against == "as predicted"
+
+
+def test_a_recovery_that_came_sooner_or_later_than_predicted_is_not_called_as_predicted(
+    tmp_path: Path,
+) -> None:
+    found = facts(tmp_path, [Blow("kill", 4)], jobs=12)
+    [one] = recoveries(found)
+    low, high = one.low, one.high
+    said = [
+        strike_figures(found, [replace(one, claimed=one.at + seconds)])[0].against
+        for seconds in (low / 2, (low + high) / 2, high + 1)
+    ]
+    assert said == ["sooner", "as predicted", "later"]
 
 
 def test_recovery_without_a_steward_waits_for_the_lease(tmp_path: Path) -> None:

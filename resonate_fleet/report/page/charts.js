@@ -45,7 +45,7 @@ function drawRecovery() {
   const px = (s) => left + (s / top) * (wide - left - 46);
   const rows = shown.map((one, i) => {
     const y = 8 + i * row;
-    const slow = one.as_predicted ? "" : " slow";
+    const slow = { later: " slow", sooner: " soon" }[one.against] || "";
     const band = { class: "band", x: px(one.predicted_low), y, width: px(one.predicted_high) - px(one.predicted_low), height: row - 9, rx: 3 };
     const cx = px(one.seconds);
     return (
@@ -58,7 +58,7 @@ function drawRecovery() {
   const marks = ticks(0, top, 4).map((s) =>
     tag("line", { class: "grid", x1: px(s), x2: px(s), y1: 4, y2: foot }) +
     tag("text", { class: "soft", x: px(s), y: foot + 14, "text-anchor": "middle" }, short(s) + " s"));
-  const said = "The band is the prediction, the dot what was measured.";
+  const said = "The band is the prediction, the dot what was measured; a ring came sooner.";
   place.innerHTML = svg(wide, foot + 20, marks.join("") + rows.join("")) + `<p class="hint">${said}</p>`;
 }
 

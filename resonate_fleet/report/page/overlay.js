@@ -30,6 +30,17 @@ function drawStrike(strike) {
   return tag("g", { class: "strike", "data-strike": strike.number, "data-k": run.strikes.indexOf(strike) }, inside);
 }
 
+// A square with a P where a job was set aside, at the end of its last attempt.
+function drawParked() {
+  return run.parked.filter((one) => inView(one.at, one.at)).map((one) => {
+    const [cx, cy] = [x(one.at), middleOf(one.bar)];
+    const words = `${escaped(run.jobs[one.job][0])} was parked after ${one.crashes} crashes`;
+    return tag("g", { class: "parking" }, `<title>${words}</title>` +
+      tag("rect", { x: (cx - 7).toFixed(1), y: cy - 7, width: 14, height: 14, rx: 2 }) +
+      tag("text", { x: cx.toFixed(1), y: cy + 4, "text-anchor": "middle" }, "P"));
+  }).join("");
+}
+
 function drawArcs() {
   return run.recoveries.map(drawArc).join("");
 }
@@ -73,6 +84,7 @@ function drawLegend() {
       tag("path", { d: GLYPHS[fault] || "", transform: "translate(8 8)" }));
     parts.push([svg(16, 16, sign), fault]);
   }
+  if (run.parked.length) parts.push([svg(14, 14, `<g class="parking"><rect width="14" height="14" rx="2"/><text x="7" y="11" text-anchor="middle">P</text></g>`), "parked"]);
   if (run.strikes.some((one) => one.fault === "server-restart")) parts.push([svg(18, 12, `<rect class="away" width="18" height="12"/>`), "server away"]);
   if (run.lanes.some((lane) => lane.frozen.length)) parts.push([svg(18, 12, `<rect class="frozen" width="18" height="12"/>`), "frozen or cut off"]);
   document.getElementById("legend").innerHTML = parts

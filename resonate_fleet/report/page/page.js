@@ -25,6 +25,14 @@ drawAll();
 listStories();
 listenForDrags();
 listenForPointing();
+addEventListener("beforeprint", () => {
+  printed = { lanes: 1580, curves: 1580, recovery: 490, waits: 490, shares: 490 };
+  drawAll();
+});
+addEventListener("afterprint", () => {
+  printed = null;
+  drawAll();
+});
 let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth !== width) {

@@ -33,6 +33,8 @@ function story(index) {
   if (created !== null) items.unshift(`<li>sent at ${seconds(created)}</li>`);
   if (settled !== null && created !== null) items.push(`<li>${escaped(state)} ${seconds(settled - created)} after it was sent</li>`);
   else items.push(`<li><b>no end</b> (${escaped(state)})</li>`);
+  const parked = run.parked.find((one) => one.job === index);
+  if (parked) items.push(`<li><b>parked</b> at ${seconds(parked.at)}, after ${parked.crashes} crashes</li>`);
   return text + `<ol>${items.join("")}</ol>`;
 }
 

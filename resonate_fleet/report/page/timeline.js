@@ -38,7 +38,7 @@ function drawLanes() {
   for (let i = 0; i < run.bars.length; i++) bars.push(drawBar(i));
   const inside =
     tag("defs", {}, patterns()) + axis() + run.lanes.map(drawLane).join("") +
-    `<g id="bars">${bars.join("")}</g>` + drawSteps() + run.lanes.map(drawFrozen).join("") + drawArcs() + drawStrikes() +
+    `<g id="bars">${bars.join("")}</g>` + drawSteps() + run.lanes.map(drawFrozen).join("") + drawArcs() + drawParked() + drawStrikes() +
     tag("rect", { id: "chosen", class: "chosen", x: 0, y: TOP, width: 0, height: view.height - TOP });
   document.getElementById("lanes").innerHTML = svg(view.width, view.height, inside);
 }

@@ -49,7 +49,11 @@ function svg(width, height, inside) {
   return tag("svg", { viewBox: `0 0 ${width} ${height}`, xmlns: "http://www.w3.org/2000/svg" }, inside);
 }
 
+// Widths of a printed page's charts, in the units of page.css; null on a screen.
+let printed = null;
+
 function widthOf(id) {
+  if (printed) return printed[id];
   return Math.max(320, Math.round(document.getElementById(id).clientWidth));
 }
 
