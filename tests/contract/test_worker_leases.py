@@ -77,3 +77,14 @@ def test_a_partitioned_member_gives_up_after_its_lease(place: Place, tmp_path: P
         worker.line("server.back", 30)
         place.claimed(job, 2)
     assert len(worker.lines("lease.lost")) == 1
+
+
+def test_a_claim_that_the_server_fails_is_sent_again(place: Place) -> None:
+    """Server v0.9.8 on PostgreSQL answers 500 where claims of one job race."""
+    with Proxy(place.server.url) as proxy:
+        place.worker(RESONATE_URL=proxy.url, WORKER_FUNCTIONS=AWKWARD)
+        proxy.fail_once("task.acquire")
+        job = place.job("add", 1, 1)
+        assert place.server.wait_results([job], 30)[job] == 2
+        claims = [one for one in proxy.kind("task.acquire") if one["id"] == job]
+        assert [one["version"] for one in claims] == [0, 0]

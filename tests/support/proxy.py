@@ -12,7 +12,8 @@ class Proxy:
     """Passes bytes on to `target` (a URL) while used as a context manager.
 
     `requests` holds the decoded protocol requests that were seen, in order. `cut` closes all
-    connections and refuses new ones until `mend`.
+    connections and refuses new ones until `mend`. `fail_once` has one request answered here, with
+    an error of the server's.
     """
 
     def __init__(self, target: str) -> None:
@@ -21,7 +22,12 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self._is_cut = False
+        self._failing: str | None = None
         self.requests: list[dict[str, Any]] = []
+
+    def fail_once(self, kind: str) -> None:
+        """Answer the next request of this kind with 500; the server does not hear of it."""
+        self._failing = kind
 
     @property
     def url(self) -> str:
@@ -59,31 +65,57 @@ class Proxy:
                 continue
             outer = socket.create_connection(self._target)
             self._open |= {inner, outer}
-            threading.Thread(target=self._pump, args=(inner, outer, True), daemon=True).start()
-            threading.Thread(target=self._pump, args=(outer, inner, False), daemon=True).start()
+            threading.Thread(target=self._ask, args=(inner, outer), daemon=True).start()
+            threading.Thread(target=self._answer, args=(outer, inner), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, keep: bool) -> None:  # noqa: FBT001
-        rest = b""
+    def _answer(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while chunk := source.recv(65536):
-                if keep:
-                    rest = self._keep(rest + chunk)
                 sink.sendall(chunk)
         _close(source)
         _close(sink)
 
-    def _keep(self, seen: bytes) -> bytes:
-        """Take whole requests off `seen`, keep those of the protocol, return the rest."""
-        while True:
-            head, found, body = seen.partition(b"\r\n\r\n")
-            if not found:
-                return seen
-            length = _length(head)
-            if len(body) < length:
-                return seen
-            if length:
-                self.requests.append(json.loads(body[:length]))
-            seen = body[length:]
+    def _ask(self, source: socket.socket, sink: socket.socket) -> None:
+        seen = b""
+        with suppress(OSError):
+            while chunk := source.recv(65536):
+                seen += chunk
+                while (end := _end_of_request(seen)) is not None:
+                    whole, seen = seen[:end], seen[end:]
+                    if self._passes(whole):
+                        sink.sendall(whole)
+                    else:
+                        source.sendall(_failure(whole))
+        _close(source)
+        _close(sink)
+
+    def _passes(self, whole: bytes) -> bool:
+        """Keep a request of the protocol; say whether the server is to have it."""
+        body = whole.partition(b"\r\n\r\n")[2]
+        if not body:
+            return True
+        request = json.loads(body)
+        self.requests.append(request)
+        if request["kind"] != self._failing:
+            return True
+        self._failing = None
+        return False
+
+
+def _end_of_request(seen: bytes) -> int | None:
+    """Return the length of the first request in `seen`, None where it is not whole yet."""
+    head, found, body = seen.partition(b"\r\n\r\n")
+    length = _length(head)
+    return len(head) + 4 + length if found and len(body) >= length else None
+
+
+def _failure(request: bytes) -> bytes:
+    """Return what server v0.9.8 answers where its own work fails."""
+    asked = json.loads(request.partition(b"\r\n\r\n")[2])
+    head = {"corrId": asked["head"].get("corrId"), "status": 500, "version": "2026-04-01"}
+    body = json.dumps({"kind": asked["kind"], "head": head, "data": "internal error"}).encode()
+    lines = ["HTTP/1.1 500 Internal Server Error", "Content-Type: application/json"]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 def _length(head: bytes) -> int:
