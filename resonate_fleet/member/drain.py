@@ -58,6 +58,7 @@ class Drain:
         self._wire = wire
         self._ledger = ledger
         self._doors = doors
+        self._end = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self.run, name="drain", daemon=True).start()
@@ -65,11 +66,16 @@ class Drain:
     def run(self) -> None:
         """Wait for the first signal and go through the steps."""
         log.info("signal", signal=self._signals.get())
+        self._end = time.monotonic() + self._seconds
         try:
             self._steps()
         except BaseException:  # a defect: the process must end all the same
             log.exception("drain.failed")
             os._exit(exits.FAILED)
+
+    def left(self) -> float:
+        """Return how many seconds are left of the drain's time."""
+        return max(0.0, self._end - time.monotonic())
 
     def _steps(self) -> None:
         self._step("not-ready")
@@ -88,9 +94,8 @@ class Drain:
         self._ledger.journal.write(DrainStep(step=step, held=len(self._table)))
 
     def _finish(self) -> None:
-        end = time.monotonic() + self._seconds
         while len(self._table) or self._doors.claiming():
-            if time.monotonic() >= end:
+            if not self.left():
                 return
             try:
                 log.info("signal", signal=self._signals.get(timeout=LOOK))

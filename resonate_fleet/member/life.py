@@ -13,6 +13,7 @@ from resonate_fleet.contract.journal import Journal
 from resonate_fleet.contract.settings import Mistake, effective, unknown
 from resonate_fleet.member import registry, sdk, tracing
 from resonate_fleet.member.about import name_of
+from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
 from resonate_fleet.member.settings import Settings
 
@@ -37,6 +38,8 @@ def live(settings: Settings, signals: "queue.SimpleQueue[str]") -> int:
         asyncio.run(_run(settings, name, functions, journal, signals))
     except (registry.BadFunctions, tracing.NotInstalled) as bad:
         raise Mistake(str(bad)) from None
+    except NotOpened as bad:
+        raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except OSError as error:
         sys.stderr.write(f"worker: {error}\n")
         return exits.FAILED

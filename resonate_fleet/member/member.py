@@ -21,7 +21,7 @@ from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
-from resonate_fleet.member.drain import Doors, Drain
+from resonate_fleet.member.drain import LOOK, Doors, Drain
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Heart
@@ -49,6 +49,7 @@ class Member:
     Raises:
         BadFunctions: the SDK refuses a function.
         NotInstalled: traces are asked for, and the extra is missing.
+        NotOpened: the functions module's start-up failed.
     """
 
     def __init__(
@@ -103,6 +104,8 @@ class Member:
         self._presence = self._new_presence()
         self._stopped = asyncio.Event()
         self._was_ready = False
+        self._lifespan = registry.new_lifespan()
+        self._drain = self._new_drain()
         self._show()
 
     async def run(self) -> None:
@@ -116,15 +119,32 @@ class Member:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._wire)
             served = stack.enter_context(Pages(self._settings.host, self._settings.port, pages))
+            if not await self._open():
+                return
             self._tell_start(served.port)
             stack.enter_context(self._heart)
             stack.enter_context(self._presence)
             for task in (self._pulse.run(), self._check_server()):
                 stack.callback(asyncio.create_task(task).cancel)
             self._resonate.start()
-            self._new_drain().start()
+            self._drain.start()
             await self._stopped.wait()
+            await self._lifespan.close()
             self._ledger.traces.close()
+
+    async def _open(self) -> bool:
+        """Run the module's start-up; False where a signal came before it was over.
+
+        Raises:
+            NotOpened: it failed.
+        """
+        opening = asyncio.create_task(self._lifespan.open())
+        while not (await asyncio.wait({opening}, timeout=LOOK))[0]:
+            if not self._signals.empty():
+                return False
+        for value in opening.result():
+            self._resonate.with_dependency(value)
+        return True
 
     # The parts that need more than a line.
 
@@ -228,9 +248,15 @@ class Member:
         self._journal.write(self._last_words())
         self._on_loop(self._stopped.set)
         # A loop that user code blocks would keep the process: nothing is held any more.
-        last = threading.Timer(LAST_PATIENCE, os._exit, (exits.OK,))
+        patience = max(LAST_PATIENCE, self._drain.left() if self._lifespan else 0.0)
+        last = threading.Timer(patience, self._cut)
         last.daemon = True
         last.start()
+
+    def _cut(self) -> None:
+        if self._lifespan:
+            log.error("shutdown.cut", why="the module's shutdown took longer than the drain may")
+        os._exit(exits.OK)
 
     def _on_loop(self, call: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # the loop has closed

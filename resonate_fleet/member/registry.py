@@ -12,6 +12,7 @@ from resonate.retry import RetryPolicy
 from resonate.types import DurableRegistry
 
 from resonate_fleet.member.bodies import Bodies, Function, is_async
+from resonate_fleet.member.lifespan import Lifespan, Manager
 
 
 class BadFunctions(Exception):  # noqa: N818 - the user's mistake, told in one line
@@ -23,6 +24,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
+        self._dependencies: list[Any] = []
+        self._managers: list[Manager] = []
 
     @overload
     def register[**P, T](
@@ -65,6 +68,21 @@ class Registry:
         self._keys[key] = (fn, retry_policy)
         return fn
 
+    def dependency(self, value: Any) -> None:
+        """Let functions have `value` by `ctx.get_dependency(type(value))`."""
+        self._dependencies.append(value)
+
+    def lifespan(self, manager: Manager) -> Manager:
+        """Enter `manager()`, a context manager, once at the start and leave it after the drain.
+
+        What it yields is a dependency. Also a decorator.
+        """
+        self._managers.append(manager)
+        return manager
+
+    def new_lifespan(self) -> Lifespan:
+        return Lifespan(self._managers)
+
     def names(self) -> list[str]:
         """Return what is registered as `name` or, past version 1, `name@version`."""
         return [name if version == 1 else f"{name}@{version}" for name, version in self._keys]
@@ -87,6 +105,8 @@ class Registry:
         Raises:
             BadFunctions: the SDK refuses a function.
         """
+        for value in self._dependencies:
+            resonate.with_dependency(value)
         for (name, version), (fn, policy) in self._keys.items():
             try:
                 resonate.register(bodies.keep(fn), name=name, version=version, retry_policy=policy)
