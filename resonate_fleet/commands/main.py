@@ -49,7 +49,7 @@ def _run(typed: list[str]) -> int:
     name, rest = (typed[0], typed[1:]) if typed else ("help", [])
     name = {"-h": "help", "--help": "help", "--version": "version", "-V": "version"}.get(name, name)
     if name == "help" and rest and not rest[0].startswith("-"):
-        name, rest = rest[0], ["--help"]
+        name, rest = rest[0], [*rest[1:], "--help"]
     command = _command(" ".join([name, *rest[:1]])) or _command(name)
     if command is None:
         sys.stderr.write(f"{listing()}\nfleet: there is no command {name!r}{_meant(name)}\n")
@@ -95,7 +95,7 @@ def _complete() -> int:
     parser = Parser(prog="fleet")
     commands = parser.add_subparsers(parser_class=made)  # type: ignore[call-overload] # any callable does
     for group in GROUPS:
-        for one in group.commands:
+        for one in (command for command in group.commands if " " not in command.name):
             commands.add_parser(one.name, prog=f"fleet {one.name}", help=one.about)
     argcomplete.autocomplete(parser)
     return exits.OK

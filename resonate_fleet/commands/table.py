@@ -35,6 +35,13 @@ GROUPS: Final = (
         ),
     ),
     Group(
+        "Submit",
+        (
+            _own("submit", "hand a call, or a file of calls, to any member of a group"),
+            _own("result", "how jobs ended; reads and never creates"),
+        ),
+    ),
+    Group(
         "Operate",
         (
             _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),

@@ -19,6 +19,11 @@ def call(function: str, arguments: str | None, version: int = 1) -> Call:
         Mistake: they are no JSON array or object.
     """
     given = [] if arguments is None else _decoded(arguments)
+    return of(function, given, version)
+
+
+def of(function: str, given: list[Any] | dict[str, Any], version: int = 1) -> Call:
+    """Return the call of `function` with arguments by position or by name."""
     if isinstance(given, dict):
         return Call(func=function, kwargs=given, version=version)
     return Call(func=function, args=given, version=version)

@@ -3,20 +3,26 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from resonate_fleet.contract import words
 from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.settings import Kind
 from resonate_fleet.submit.settings import ClientSettings
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job to submit. `cost` in seconds, None where the caller gave the arguments."""
+    """A job to submit. `cost` in seconds, None where the caller gave the arguments.
+
+    `group` and `timeout` (seconds) are those of the settings where none is given.
+    """
 
     id: str
     call: Call
-    cost: float | None
+    cost: float | None = None
+    group: str | None = None
+    timeout: float | None = None
 
 
 def make(
@@ -57,11 +63,28 @@ def _job(id_: str, settings: ClientSettings, cost: float, args: list[Any] | None
     return Job(id_, Call(func=settings.function, args=[id_, cost, *steps]), cost)
 
 
-def bad_ids(ids: Sequence[str]) -> list[str]:
-    """Return a line for each id that the server would refuse.
+def _id(raw: str) -> str:
+    """Read the id of a root.
 
     The origin of an id is what stands before its first `:` (server v0.9.8, `src/types.rs`), so a
     root id holds none; it may be neither empty nor hold a zero character.
     """
-    wrong = [id_ for id_ in ids if not id_ or len(id_) > 512 or ":" in id_ or "\0" in id_]
-    return [f"--id is {id_!r}; accepted: 1 to 512 characters without `:`" for id_ in wrong]
+    if not raw or len(raw) > 512 or ":" in raw or "\0" in raw:
+        raise ValueError
+    raw.encode()  # a lone surrogate is no text
+    return raw
+
+
+#: What the server takes for the id of a job.
+ID: Final = Kind(_id, "1 to 512 characters without `:`")
+
+
+def bad_ids(ids: Sequence[str]) -> list[str]:
+    """Return a line for each id that the server would refuse."""
+    lines = []
+    for id_ in ids:
+        try:
+            ID.read(id_)
+        except ValueError:
+            lines.append(f"--id is {id_!r}; accepted: {ID.accepts}")
+    return lines

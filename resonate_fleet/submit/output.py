@@ -1,39 +1,47 @@
-"""What the client prints: ids as they are confirmed, results as they come."""
+"""What a submission prints: ids as they are confirmed, results as they come."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TextIO
 
 import msgspec
 
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.submit.submit import Confirmation
 
 
 class Output:
-    """Writes whole lines to standard output, each at once: a client may be killed any time."""
+    """Writes whole lines to standard output, each at once: a client may be killed any time.
 
-    def __init__(self, group: str, *, json: bool, out: TextIO | None = None) -> None:
+    `ids` False leaves the ids of confirmed jobs out, where a progress bar stands for them.
+    """
+
+    def __init__(
+        self, group: str, *, json: bool, ids: bool = True, out: TextIO | None = None
+    ) -> None:
         self.group = group
         self._json = json
+        self._ids = ids
         self._out = out if out is not None else sys.stdout
 
     def confirmed(self, one: Confirmation) -> None:
         if not self._json:
-            self._line(one.job.id)
+            if self._ids:
+                self._line(clean(one.job.id))
             return
         self._object(
             action="confirmed",
             id=one.job.id,
-            group=self.group,
+            group=one.job.group or self.group,
             function=one.job.call.func,
             cost=one.job.cost,
             new=one.new,
         )
 
-    def unconfirmed(self, ids: Sequence[str]) -> None:
+    def unconfirmed(self, ids: Iterable[str]) -> None:
         """Print the ids to run again with; in plain mode standard output is for confirmed ones."""
         if self._json:
             for id_ in ids:
@@ -45,7 +53,8 @@ class Output:
         if self._json:
             self._object(action="ended", id=id_, state=state, value=value)
         else:
-            self._line(f"{id_} {state} {msgspec.json.encode(value).decode()}")
+            shown = "" if state in ("pending", "unknown") else msgspec.json.encode(value).decode()
+            self._line(f"{clean(id_)} {state} {clean(shown)}".rstrip())
 
     def _object(self, **fields: Any) -> None:
         self._line(msgspec.json.encode(fields).decode())
@@ -78,10 +87,10 @@ class _NoBar:
         """There is no terminal to draw on."""
 
 
-def progress(total: int) -> AbstractContextManager[Bar]:
+def progress(what: str, total: int) -> AbstractContextManager[Bar]:
     """Return a bar on standard error where that is a terminal, else one that draws nothing."""
     if not sys.stderr.isatty():
         return nullcontext(_NoBar())
     from resonate_fleet.submit.bar import RichBar  # noqa: PLC0415 - rich is slow to import and rarely needed
 
-    return RichBar(total)
+    return RichBar(what, total)

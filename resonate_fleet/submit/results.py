@@ -1,5 +1,6 @@
 """Waiting for results: the server's durable records are read until every job has ended."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,28 +18,34 @@ def wait(
     wire: BlockingWire,
     ids: Sequence[str],
     deadline: float,
+    seconds: float = math.inf,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[str, Promise | None]]:
-    """Yield each of `ids` with its settled promise as it ends; None where the server has none.
+    """Yield each of `ids` with its promise as it ends; None where the server has none.
+
+    After `seconds` those that have not ended are yielded as they are. At least one look is taken.
 
     Raises:
         Unreachable: the server did not answer for `deadline` seconds.
     """
     pending = deque(dict.fromkeys(ids))
+    end = time.monotonic() + seconds
     pause = SOON
+    late = False
     while pending:
         ended = 0
-        for _ in range(min(len(pending), WINDOW)):
+        for _ in range(len(pending) if late else min(len(pending), WINDOW)):
             id_ = pending.popleft()
             promise = _patiently(wire, id_, deadline, sleep)
-            if promise is not None and promise.state == "pending":
+            if promise is not None and promise.state == "pending" and not late:
                 pending.append(id_)
             else:
                 ended += 1
                 yield id_, promise
         pause = SOON if ended else min(pause * 1.3, LATER)
-        if pending:
-            sleep(pause)
+        if pending and time.monotonic() < end:
+            sleep(min(pause, max(end - time.monotonic(), 0)))
+        late = time.monotonic() >= end
 
 
 def _patiently(

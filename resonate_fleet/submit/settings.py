@@ -20,6 +20,10 @@ from resonate_fleet.contract.settings import (
 Costs = tuple[float, float]
 
 MAX_COST = 86_400.0
+#: Longest time that a job may be given, in seconds.
+LONGEST = 10 * 365 * 86_400
+
+FUNCTION: Kind[str] = text("a function's name: no spaces", r"\S{1,200}")
 
 
 def _costs() -> Kind[Costs]:
@@ -39,7 +43,9 @@ def _optional_integer(low: int, high: int) -> Kind[int | None]:
 
 
 @settings
-class ClientSettings:
+class SubmitSettings:
+    """What every submission can be told."""
+
     url: str = setting(*common.SERVER_URL)
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
     client: str = setting(
@@ -48,34 +54,13 @@ class ClientSettings:
     group: str = setting(
         "CLIENT_GROUP", words.DEFAULT_GROUP, name("group"), "The group whose members do the jobs."
     )
-    count: int = setting("CLIENT_COUNT", "1", integer(1, 1_000_000), "Jobs to create.")
-    function: str = setting(
-        "CLIENT_FUNCTION",
-        words.COMPUTE_SOMETHING,
-        text("a function's name: no spaces", r"\S{1,200}"),
-        "The function that the jobs call.",
-    )
-    cost: Costs = setting("CLIENT_COST", "1..10", _costs(), "Nominal cost of a job.")
-    steps: int = setting(
-        "CLIENT_STEPS", "3", integer(1, 1000), f"Steps of a `{words.COMPUTE_IN_STEPS}` job."
-    )
-    seed: int | None = setting(
-        "CLIENT_SEED", "", _optional_integer(0, 2**63 - 1), "Makes the costs the same each time."
-    )
     rate: float = setting(
         "CLIENT_RATE", "0", number(0, 100_000, "jobs a second"), "0 sends as fast as it goes."
-    )
-    id_prefix: str = setting(
-        "CLIENT_ID_PREFIX",
-        "",
-        text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "Ids are `<prefix>-00001` and so on, the same each time. Nothing makes new ids, and so "
-        "does a prefix that ends in `-`, in front of them.",
     )
     timeout: float = setting(
         "CLIENT_TIMEOUT",
         "86400",
-        seconds(0.001, 10 * 365 * 86_400),
+        seconds(0.001, LONGEST),
         "A job not done by then fails.",
     )
     deadline: float = setting(
@@ -106,4 +91,31 @@ class ClientSettings:
         "",
         _optional_integer(0, 65_535),
         "Port of `/metrics`, for clients that run long; 0 lets the system choose.",
+    )
+
+
+@settings
+class ClientSettings(SubmitSettings):
+    """What `python -m client` makes loads of."""
+
+    count: int = setting("CLIENT_COUNT", "1", integer(1, 1_000_000), "Jobs to create.")
+    function: str = setting(
+        "CLIENT_FUNCTION",
+        words.COMPUTE_SOMETHING,
+        FUNCTION,
+        "The function that the jobs call.",
+    )
+    cost: Costs = setting("CLIENT_COST", "1..10", _costs(), "Nominal cost of a job.")
+    steps: int = setting(
+        "CLIENT_STEPS", "3", integer(1, 1000), f"Steps of a `{words.COMPUTE_IN_STEPS}` job."
+    )
+    seed: int | None = setting(
+        "CLIENT_SEED", "", _optional_integer(0, 2**63 - 1), "Makes the costs the same each time."
+    )
+    id_prefix: str = setting(
+        "CLIENT_ID_PREFIX",
+        "",
+        text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
+        "Ids are `<prefix>-00001` and so on, the same each time. Nothing makes new ids, and so "
+        "does a prefix that ends in `-`, in front of them.",
     )

@@ -2,9 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import chain
+from typing import Final, Protocol
 
 import msgspec
 
@@ -12,12 +14,14 @@ from resonate_fleet.contract import words
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.settings import ClientSettings
+from resonate_fleet.submit.settings import SubmitSettings
 
 #: Seconds between two tries: the first, and the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 #: Longest wait for one answer, in seconds; a server that is up answers in milliseconds.
 ANSWER_SECONDS = 10.0
+#: Ids that are remembered, to tell one that is given twice from a new one.
+REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,26 +45,26 @@ class Observer(Protocol):
 
 
 class GaveUp(Exception):  # noqa: N818 - the server's silence, not a failure of ours
-    """Not every job was confirmed. `cause` in one sentence; `unconfirmed` in submission order."""
+    """Not every job was confirmed. `cause` in one sentence."""
 
-    def __init__(self, cause: str, unconfirmed: list[Job]) -> None:
+    def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
-        self.unconfirmed = unconfirmed
 
 
 class Submission:
     """Sends `jobs`, in order, over as many connections as the settings allow.
 
-    A repeated `promise.create` returns the promise that is there already, so repeating a try
-    whose answer was lost doubles nothing. `who` marks the jobs that this process created;
-    `traceparent` gives what each carries to its worker's traces.
+    `jobs` may be longer than memory: each is taken when its turn comes. A repeated
+    `promise.create` returns the promise that is there already, so repeating a try whose answer
+    was lost doubles nothing. `who` marks the jobs that this process created; `traceparent` gives
+    what each carries to its worker's traces.
     """
 
     def __init__(
         self,
-        jobs: Sequence[Job],
-        settings: ClientSettings,
+        jobs: Iterable[Job],
+        settings: SubmitSettings,
         who: str,
         observer: Observer,
         traceparent: Callable[[Job], str] = lambda _: "",
@@ -69,33 +73,33 @@ class Submission:
         self._who = who
         self._observer = observer
         self._traceparent = traceparent
-        self.jobs = jobs
-        self._turns = iter(enumerate(jobs))
+        self._turns = enumerate(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._cause = ""
-        self._done: set[int] = set()
-        self._seen: set[str] = set()
+        self._under_way: dict[int, Job] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
         self._started = self._heard = time.monotonic()
 
-    def run(self) -> None:
-        """Submit everything.
+    def run(self, count: int) -> None:
+        """Submit everything: `count` jobs, which says how many connections are worth it.
 
         Raises:
             GaveUp: some jobs are unconfirmed.
         """
         self._started = self._heard = time.monotonic()
-        count = min(self._settings.connections, len(self.jobs))
-        if count == 1:
+        connections = min(self._settings.connections, count)
+        if connections == 1:
             self._work()
         else:
-            self._work_in_threads(count)
-        if len(self._done) < len(self.jobs):
-            raise GaveUp(self._cause, self.unconfirmed)
+            self._work_in_threads(connections)
+        if self._cause:
+            raise GaveUp(self._cause)
 
-    @property
-    def unconfirmed(self) -> list[Job]:
-        return [job for index, job in enumerate(self.jobs) if index not in self._done]
+    def unconfirmed(self) -> Iterator[Job]:
+        """Yield what was not confirmed, in order; once."""
+        begun = (job for _, job in sorted(self._under_way.items(), key=lambda one: one[0]))
+        return chain(begun, (job for _, job in self._turns))
 
     def _work_in_threads(self, count: int) -> None:
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -120,8 +124,9 @@ class Submission:
         while not self._stop.is_set():
             with self._lock:
                 turn = next(self._turns, None)
-            if turn is None:
-                return
+                if turn is None:
+                    return
+                self._under_way[turn[0]] = turn[1]
             yield turn
 
     def _wait_turn(self, index: int) -> bool:
@@ -130,10 +135,8 @@ class Submission:
             return True
         due = self._started + index / self._settings.rate
         stopped = self._stop.wait(max(0.0, due - time.monotonic()))
-        with self._lock:
-            self._heard = max(
-                self._heard, due
-            )  # silence before anything was due counts for nothing
+        with self._lock:  # silence before anything was due counts for nothing
+            self._heard = max(self._heard, due)
         return not stopped
 
     def _one(self, wire: BlockingWire, index: int, job: Job) -> None:
@@ -154,14 +157,11 @@ class Submission:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _attempt(self, wire: BlockingWire, index: int, job: Job, began: float) -> str:
-        """Try once; return why it is worth another try, or nothing when it is settled."""
+        """Try once; return why it is worth another try, or nothing when it is over."""
         wire.timeout = min(ANSWER_SECONDS, max(self._left(), 0.05))
         try:
             promise = wire.create_promise(
-                job.id,
-                time.time_ns() // 1_000_000 + round(self._settings.timeout * 1000),
-                msgspec.to_builtins(job.call),
-                self._tags(job),
+                job.id, self._timeout_at(job), msgspec.to_builtins(job.call), self._tags(job)
             )
         except Unreachable as error:
             return str(error)
@@ -173,20 +173,30 @@ class Submission:
         self._confirm(index, job, promise, time.monotonic() - began)
         return ""
 
+    def _timeout_at(self, job: Job) -> int:
+        """Return when the job fails unless it is done, Unix milliseconds."""
+        seconds = self._settings.timeout if job.timeout is None else job.timeout
+        return time.time_ns() // 1_000_000 + round(seconds * 1000)
+
     def _tags(self, job: Job) -> dict[str, str]:
         with self._lock:
             trace = self._traceparent(job)
-        made = tags(job.id, self._settings.group, self._who)
+        made = tags(job.id, job.group or self._settings.group, self._who)
         return made | {words.TAG_TRACE: trace} if trace else made
 
     def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:
         with self._lock:
             self._heard = time.monotonic()
-            self._done.add(index)
+            del self._under_way[index]
             new = promise.tags.get(words.TAG_CLIENT) == self._who and job.id not in self._seen
-            self._seen.add(job.id)
+            self._remember(job.id)
             differs = not new and _call(promise) != msgspec.to_builtins(job.call)
             self._observer.confirmed(Confirmation(job, new, differs, seconds))
+
+    def _remember(self, id: str) -> None:
+        self._seen[id] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
 
     def _left(self) -> float:
         return self._heard + self._settings.deadline - time.monotonic()

@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from resonate_fleet.contract.journal import Confirmed, Journal, ServerBack, ServerLost
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.submit import Confirmation, Observer
+
+#: Jobs that stood for another call which are named one by one.
+NAMED: Final = 20
 
 
 class Witness:
@@ -20,7 +25,8 @@ class Witness:
         self._journal = journal
         self._say = say
         self._silent_since: float | None = None
-        self.count = 0
+        self.count = self.new = self.differing = 0
+        self.advance: Callable[[], None] = lambda: None
         self.observers: list[Observer] = []
 
     def submitted(self, job: Job) -> None:
@@ -36,20 +42,23 @@ class Witness:
 
     def confirmed(self, one: Confirmation) -> None:
         self.count += 1
+        self.new += one.new
         if self._silent_since is not None:
             gap, self._silent_since = time.monotonic() - self._silent_since, None
             self._journal.write(ServerBack(seconds=round(gap, 3)))
         self._journal.write(
             Confirmed(
                 job=one.job.id,
-                group=self._output.group,
+                group=one.job.group or self._output.group,
                 function=one.job.call.func,
                 cost=one.job.cost,
                 new=one.new,
             )
         )
         self._output.confirmed(one)
-        if one.differs:
-            self._say(f"{one.job.id} was there already, with another call; that one counts")
+        self.advance()
+        self.differing += one.differs
+        if one.differs and self.differing <= NAMED:
+            self._say(f"{clean(one.job.id)} was there already, with another call; that one counts")
         for observer in self.observers:
             observer.confirmed(one)

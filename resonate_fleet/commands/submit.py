@@ -1,0 +1,92 @@
+"""`fleet submit`: one job, or a file of them."""
+
+import math
+import os
+import signal
+from argparse import Namespace
+from typing import Final
+
+from resonate_fleet.contract.ids import new_id
+from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
+from resonate_fleet.contract.settings import Kind, Mistake, integer, seconds
+from resonate_fleet.submit.batch import ACCEPTED, opened
+from resonate_fleet.submit.calls import ARGUMENTS, call
+from resonate_fleet.submit.load import ID, Job
+from resonate_fleet.submit.session import Order, submit
+from resonate_fleet.submit.settings import FUNCTION, SubmitSettings
+
+WAIT: Final[Kind[float]] = seconds(0, 10**9)
+_ABOUT: Final = """\
+Hand a call to any member of a group, and leave once the server has it. Without --args the
+function gets no arguments.
+"""
+_ENDING: Final = """\
+exit codes: 0 the server has all jobs (with --wait: and they ended with a result); 1 a job ended
+without; 2 wrong option or setting; 3 with --wait: not ended in time; 4 no answer from the server.
+The same id again, and the same file again, create nothing twice.
+
+examples:
+  fleet submit resize --args '["cat.png", 200]' --wait
+  fleet submit resize --args '{"picture": "cat.png", "width": 200}' --id cat-200
+  fleet submit --jobs jobs.jsonl          {"function": "resize", "args": ["cat.png", 200]} a line
+"""
+
+
+def parser(prog: str) -> Parser:
+    usage = f"{prog} FUNCTION [options]\n       {prog} --jobs FILE.jsonl [FUNCTION] [options]"
+    made = Parser(prog=prog, usage=usage, description=_ABOUT, epilog=_ENDING)
+    add = made.add_argument
+    add("function", nargs="?", type=typed(FUNCTION), metavar="FUNCTION", help="its name")
+    add("--args", metavar="JSON", help=ARGUMENTS)
+    add("--version", type=typed(integer(1, 2**31)), metavar="N", help="of the function; default: 1")
+    add("--id", type=typed(ID), metavar="ID", help="of the job; with --jobs: ID-00001 and so on")
+    add("--jobs", metavar="FILE", help=f"{ACCEPTED}; - for stdin")
+    add_wait(made)
+    add("--json", action="store_true", help="print one JSON object a line")
+    add_settings(made, SubmitSettings)
+    return made
+
+
+def add_wait(parser: Parser) -> None:
+    parser.add_argument(
+        "--wait",
+        nargs="?",
+        type=typed(WAIT),
+        const=math.inf,
+        metavar="SECONDS",
+        help="wait for the result, so long at most, and print it",
+    )
+
+
+def run(asked: Namespace) -> int:
+    """Submit; return the exit code.
+
+    Raises:
+        Mistake: what was asked for cannot be.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
+        signal.signal(number, signal.default_int_handler)
+    settings = read_settings(SubmitSettings, asked, os.environ)
+    return submit(_many(asked, settings) if asked.jobs else _one(asked, settings), "fleet submit")
+
+
+def _one(asked: Namespace, settings: SubmitSettings) -> Order:
+    if asked.function is None:
+        raise Mistake("FUNCTION is missing; accepted: a function's name, or --jobs FILE")
+    job = Job(asked.id or new_id(), call(asked.function, asked.args, asked.version or 1))
+    return Order(settings=settings, jobs=[job], count=1, wait=asked.wait, json=asked.json)
+
+
+def _many(asked: Namespace, settings: SubmitSettings) -> Order:
+    for option in ("args", "version"):
+        if getattr(asked, option) is not None:
+            raise Mistake(f"--{option} is given; accepted: nothing beside --jobs")
+    jobs = opened(asked.jobs, asked.function, asked.id)
+    return Order(
+        settings=settings,
+        jobs=jobs,
+        count=jobs.count,
+        wait=asked.wait,
+        json=asked.json,
+        bulk=True,
+    )

@@ -1,0 +1,29 @@
+"""Foreign text as it may be shown: ids, errors, names that somebody else chose."""
+
+import re
+from typing import Final
+
+#: What moves a cursor, hides or turns text: control characters, line and paragraph separators,
+#: direction marks, and the surrogates that no stream can carry.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#+!|~])")
+
+
+def clean(text: object) -> str:
+    r"""Return `text` with every character escaped that a terminal or a reader would act on.
+
+    >>> clean("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def markdown(text: object) -> str:
+    r"""Return `text` as plain words in Markdown, a table's cell included.
+
+    >>> markdown("a|b")
+    'a\\|b'
+    """
+    return _MARKDOWN.sub(r"\\\1", clean(text))

@@ -1,0 +1,132 @@
+"""Batches: a file of jobs, one JSON object a line, checked first and read again to be sent."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
+
+import msgspec
+
+from resonate_fleet.contract.settings import Kind, Mistake, name, seconds
+from resonate_fleet.submit.calls import of
+from resonate_fleet.submit.load import ID, Job
+from resonate_fleet.submit.settings import FUNCTION, LONGEST
+
+#: Mistakes that are told; a file that is wrong throughout would fill the screen.
+TOLD: Final = 10
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A job as the file has it."""
+
+    id: str | None = None
+    function: str | None = None
+    args: list[Any] | dict[str, Any] = []
+    group: str | None = None
+    timeout: float | None = None
+    version: int = 1
+
+
+ACCEPTED: Final = f"one JSON object a line with {', '.join(Line.__struct_fields__)}"
+_KINDS: Final[dict[str, Kind[Any]]] = {
+    "id": ID,
+    "function": FUNCTION,
+    "group": name("group"),
+    "timeout": seconds(0.001, LONGEST),
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The jobs of a file. `count` of them; each iteration reads the file anew."""
+
+    file: IO[bytes]
+    function: str | None
+    prefix: str | None
+    count: int
+
+    def __iter__(self) -> Iterator[Job]:
+        self.file.seek(0)
+        for number, raw in _lines(self.file):
+            yield _job(msgspec.json.decode(raw, type=Line), self, _id(raw, number, self))
+
+
+def opened(path: str, function: str | None, prefix: str | None) -> Batch:
+    """Return the jobs of the file at `path`, `-` for standard input.
+
+    `function` is that of lines without one. A line without an id gets one that is the same each
+    time: `prefix` with the line's number or, without a prefix, a digest of number, function and
+    line.
+
+    Raises:
+        Mistake: the file cannot be read, or lines of it are wrong.
+    """
+    file = _open(path)
+    wrong: list[str] = []
+    count = 0
+    for number, raw in _lines(file):
+        count += 1
+        says = _wrong(raw, function)
+        if says:
+            wrong.append(f"--jobs {path}, line {number}: {says}")
+        if len(wrong) > TOLD:
+            wrong[TOLD:] = [f"--jobs {path}: and more; accepted: {ACCEPTED}"]
+            break
+    if not count:
+        wrong = [f"--jobs is {path!r}, which has no jobs; accepted: {ACCEPTED}"]
+    if wrong:
+        raise Mistake(*wrong)
+    return Batch(file, function, prefix, count)
+
+
+def _open(path: str) -> IO[bytes]:
+    if path != "-":
+        try:
+            return Path(path).open("rb")
+        except OSError as error:
+            raise Mistake(f"--jobs is {path!r}: {error.strerror}; accepted: a file") from None
+    file = TemporaryFile()  # noqa: SIM115 - read until the process ends
+    shutil.copyfileobj(sys.stdin.buffer, file)
+    file.seek(0)
+    return file
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not empty, with its number."""
+    for number, raw in enumerate(file, 1):
+        if raw.strip():
+            yield number, raw.strip()
+
+
+def _wrong(raw: bytes, function: str | None) -> str:
+    """Return what is wrong with a line, or nothing."""
+    try:
+        line = msgspec.json.decode(raw, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f"{error}; accepted: {ACCEPTED}"
+    if line.function is None and function is None:
+        return "no function, and none was named for all; accepted: a function's name"
+    for field, kind in _KINDS.items():
+        value = getattr(line, field)
+        try:
+            if value is not None:
+                kind.read(str(value))
+        except ValueError:
+            return f"{field} is {value!r}; accepted: {kind.accepts}"
+    return ""
+
+
+def _id(raw: bytes, number: int, batch: Batch) -> str:
+    if batch.prefix is not None:
+        return f"{batch.prefix}-{number:05d}"
+    what = f"{number} {batch.function} ".encode() + raw
+    return f"batch-{blake2b(what, digest_size=12).hexdigest()}"
+
+
+def _job(line: Line, batch: Batch, id: str) -> Job:
+    call = of(line.function or batch.function or "", line.args, line.version)
+    return Job(line.id or id, call, group=line.group, timeout=line.timeout)

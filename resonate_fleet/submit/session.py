@@ -1,0 +1,166 @@
+"""A submission from its jobs to an exit code."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.journal import ClientEnded, ClientStarted, Journal, Log
+from resonate_fleet.contract.settings import Mistake, effective
+from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.wire import Refused, Unreachable
+from resonate_fleet.submit import log, results
+from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.output import Output, progress, state_of
+from resonate_fleet.submit.settings import SubmitSettings
+from resonate_fleet.submit.submit import GaveUp, Submission
+from resonate_fleet.submit.tracing import NotInstalled, traces
+from resonate_fleet.submit.witness import Witness
+
+#: Ids that one line names at most; `--json` prints them all.
+NAMED: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be submitted. `jobs` can be gone through again, and are `count`.
+
+    `wait` is how long to wait for the results, in seconds; None: not at all. `bulk` shows a
+    progress bar and a summary in place of ids.
+    """
+
+    settings: SubmitSettings
+    jobs: Iterable[Job]
+    count: int
+    seed: int | None = None
+    wait: float | None = None
+    json: bool = False
+    bulk: bool = False
+
+
+def submit(order: Order, command: str) -> int:
+    """Submit; return the exit code. `command` stands before what is told people.
+
+    Raises:
+        Mistake: a setting asks for what is not installed.
+    """
+    settings = order.settings
+    who = f"{settings.client}-{os.urandom(3).hex()}"
+    try:
+        tracing = traces(settings.traces, who)
+    except NotInstalled as error:
+        raise Mistake(str(error)) from None
+    log_ = log.make(settings.log_format, who)
+    log_.log(20, "settings", **effective(settings))
+    journal = Journal(who, settings.journal, log_)
+    shown = not (order.bulk and sys.stdout.isatty())
+    out = Output(settings.group, json=order.json, ids=shown)
+    witness = Witness(out, journal, lambda line: tell(command, line))
+    witness.observers.append(tracing)
+    submission = Submission(order.jobs, settings, who, witness, tracing.traceparent)
+    journal.write(ClientStarted(group=settings.group, count=order.count, seed=order.seed))
+    with _metrics(settings.port, witness, log_), closing(tracing), closing(journal):
+        code = _guarded(order, submission, witness, out, command)
+        unconfirmed = order.count - witness.count
+        journal.write(ClientEnded(confirmed=witness.count, unconfirmed=unconfirmed))
+    return code
+
+
+def _guarded(
+    order: Order, submission: Submission, witness: Witness, out: Output, command: str
+) -> int:
+    try:
+        _send(order, submission, witness, command)
+        if order.wait is None:
+            return exits.OK
+        ids = dict.fromkeys(job.id for job in order.jobs)
+        return await_results(order.settings, list(ids), order.wait, out)
+    except GaveUp as error:
+        _tell_unconfirmed(order, submission, out, command, error)
+    except (Unreachable, Refused) as error:
+        tell(command, f"confirmed, but the results could not be read: {error}")
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    return exits.FAILED
+
+
+def _send(order: Order, submission: Submission, witness: Witness, command: str) -> None:
+    began = time.monotonic()
+    if not order.bulk:
+        submission.run(order.count)
+        return
+    try:
+        with progress("confirmed", order.count) as bar:
+            witness.advance = bar.advance
+            submission.run(order.count)
+    finally:
+        took = max(time.monotonic() - began, 0.001)
+        again = witness.count - witness.new
+        there = f", {again} of them were there before" if again else ""
+        if witness.differing:
+            there += f", {witness.differing} with another call"
+        rate = f"{witness.count / took:.0f} a second"
+        tell(command, f"{witness.count} of {order.count} jobs are confirmed{there}; {rate}")
+
+
+def _tell_unconfirmed(
+    order: Order, submission: Submission, out: Output, command: str, error: GaveUp
+) -> None:
+    if order.bulk:
+        tell(command, f"{error.cause}; the same command again submits the rest and doubles nothing")
+        return
+    ids = [job.id for job in submission.unconfirmed()]
+    out.unconfirmed(ids)
+    named = " ".join(clean(id_) for id_ in islice(ids, NAMED))
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    tell(command, f"{len(ids)} not confirmed: {error.cause}: {named}{more}")
+
+
+def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out: Output) -> int:
+    """Print how each of `ids` ends, `seconds` at most; return the exit code.
+
+    Raises:
+        Unreachable, Refused: the server does not tell.
+    """
+    codes = [exits.OK]
+    with (
+        BlockingWire(settings.url, settings.token) as wire,
+        progress("ended", len(ids)) as bar,
+    ):
+        for id_, promise in results.wait(wire, ids, settings.deadline, seconds):
+            out.ended(id_, promise)
+            bar.advance()
+            codes.append(CODES.get(state_of(promise), exits.BROKEN))
+    return max(codes, key=_GRAVITY.index)
+
+
+#: Exit codes of a job's states; any other ended without its result.
+CODES: Final = {"resolved": exits.OK, "pending": exits.INCONCLUSIVE, "unknown": exits.USAGE}
+_GRAVITY: Final = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.USAGE]
+
+
+@contextmanager
+def _metrics(port: int | None, witness: Witness, log_: Log) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    from resonate_fleet.contract.pages import Pages  # noqa: PLC0415 - slow to import, rarely asked for
+    from resonate_fleet.submit.metrics import Metrics  # noqa: PLC0415 - the same
+
+    metrics = Metrics()
+    witness.observers.append(metrics)
+    every = "0.0.0.0"  # noqa: S104 - scrapes come from outside the container
+    with Pages(every, port, {"/metrics": metrics.page}) as pages:
+        log_.log(20, "metrics.served", port=pages.port)
+        yield
+
+
+def tell(command: str, line: str) -> None:
+    """Write a line for people to standard error."""
+    sys.stderr.write(f"{command}: {line}\n")
