@@ -12,7 +12,8 @@ from resonate_fleet.chaos.looking import Looker, records
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.striking import Striker
-from resonate_fleet.contract.journal import Journal, RunEnded, RunStarted
+from resonate_fleet.contract.journal import RunEnded, RunStarted
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 

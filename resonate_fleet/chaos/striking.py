@@ -12,7 +12,8 @@ from resonate_fleet.chaos.place import Adapter, Member, PlaceFailed
 from resonate_fleet.chaos.plan import Order
 from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.triggers import Due, Hold, View, due, hopeless
-from resonate_fleet.contract.journal import Healed, Journal, Missed, Struck
+from resonate_fleet.contract.journal import Healed, Missed, Struck
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Task, Unreachable, Wire
 
 #: Tells people what happened: a word and a sentence.

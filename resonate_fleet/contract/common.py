@@ -25,7 +25,7 @@ SERVER_TOKEN: Declared[str | None] = (
     "RESONATE_TOKEN",
     "",
     optional("a bearer token"),
-    "Sent to the server.",
+    "Sent to the server. A file (`RESONATE_TOKEN_FILE`) is read anew where it has changed.",
 )
 
 

@@ -2,15 +2,11 @@
 
 A journal line is a log line with a fixed set of fields. Every process logs its lines (so that
 `docker compose logs` and `kubectl logs` are journals) and, where a journal folder is set, appends
-the same line to a file of its own there, one `write` a line, so that a process killed at any
-moment has left whole lines but for perhaps its last.
+the same line to a file of its own there (contract.recorder).
 """
 
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
@@ -307,55 +303,6 @@ AnyLine = (
     | StewardStarted | Joined | Left | Died | HandedOver | FalseAlarm | Parked | Redriven | Rejected
     | RunStarted | Struck | Missed | Healed | RunEnded
 )  # fmt: skip
-
-
-class Log(Protocol):
-    """The part of a structlog logger that a journal needs."""
-
-    def log(self, level: int, event: str, **fields: Any) -> Any: ...
-
-
-class Journal:
-    """Where one process writes its lines. Safe to call from any thread.
-
-    `folder` None means that the log is the only journal. The file is `<who>.jsonl`.
-    """
-
-    def __init__(
-        self,
-        who: str,
-        folder: Path | None = None,
-        log: Log | None = None,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self.who = who
-        self._log = log if log is not None else _default_log()
-        self._now = now
-        self._file: int | None = None
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
-            self._file = os.open(folder / f"{who}.jsonl", flags, 0o644)
-
-    def write(self, line: Line, level: int = 20) -> None:
-        """Stamp `line` with time and writer, log it at `level` (logging's numbers), append it."""
-        stamped = msgspec.structs.replace(line, at=line.at or round(self._now(), 6), who=self.who)
-        fields = msgspec.to_builtins(stamped)
-        if self._file is not None:
-            os.write(self._file, msgspec.json.encode(fields) + b"\n")
-        self._log.log(level, fields.pop("action"), **fields)
-
-    def close(self) -> None:
-        if self._file is not None:
-            file, self._file = self._file, None
-            os.close(file)
-
-
-def _default_log() -> Log:
-    import structlog  # noqa: PLC0415 - a one-shot client brings a log of its own and need not wait
-
-    log: Log = structlog.get_logger()
-    return log
 
 
 class BadLine(msgspec.Struct, frozen=True):

@@ -3,25 +3,29 @@
 import logging
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+from resonate_fleet.contract.sink import lines_to
 
 Event = MutableMapping[str, Any]
 
 
 def configure(
     format: str, level: str, who: str, stream: TextIO | None = None, group: str = ""
-) -> None:
+) -> Callable[[], bool]:
     """Set up logging for this process, the libraries' included.
 
     A JSON line has `at` (Unix seconds), `level`, `action` (a stable word) and `who`, the `group` of
     a process that has one, then the event's own fields. `auto` is text on a terminal and JSON
     elsewhere. Lines go to standard error so that a command's own output stays clean; containers
-    collect both.
+    collect both. A line that cannot be written is lost, and no caller sees it (contract.sink).
+
+    What is returned sets all of this again where somebody has changed it, and says whether.
     """
-    out = stream if stream is not None else sys.stderr
+    out = lines_to(stream if stream is not None else sys.stderr, "log")
     as_text = format == "text" or (format == "auto" and out.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -38,16 +42,32 @@ def configure(
     else:
         renderer = structlog.processors.JSONRenderer(sort_keys=False)
     threshold = getattr(logging, level.upper())
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(out),
-        cache_logger_on_first_use=False,
-    )
-    _libraries(shared, renderer, out, max(threshold, logging.WARNING))
+    settings: dict[str, Any] = {
+        "processors": [*shared, renderer],
+        "wrapper_class": structlog.make_filtering_bound_logger(threshold),
+        "logger_factory": structlog.PrintLoggerFactory(out),
+        "cache_logger_on_first_use": False,
+        "context_class": dict,
+    }
+    handler = _handler(shared, renderer, out)
+    root = logging.getLogger()
+    structlog.configure(**settings)
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.WARNING))
+
+    def restore() -> bool:
+        now = structlog.get_config()
+        changed = any(now[name] is not value for name, value in settings.items())
+        structlog.configure(**settings)
+        if handler in root.handlers:
+            return changed
+        root.addHandler(handler)
+        return True
+
+    return restore
 
 
-def _libraries(shared: list[Any], renderer: Any, out: TextIO, threshold: int) -> None:
+def _handler(shared: list[Any], renderer: Any, out: TextIO) -> logging.Handler:
     """Give records of the standard library's logging the same shape."""
     handler = logging.StreamHandler(out)
     handler.setFormatter(
@@ -60,9 +80,7 @@ def _libraries(shared: list[Any], renderer: Any, out: TextIO, threshold: int) ->
             ],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(threshold)
+    return handler
 
 
 def _stamp(who: str, group: str) -> Any:

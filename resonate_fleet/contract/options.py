@@ -7,7 +7,15 @@ from typing import Any, NoReturn
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.outputs import Output
-from resonate_fleet.contract.settings import Kind, Mistake, Setting, declared, load, sentence
+from resonate_fleet.contract.settings import (
+    Kind,
+    Mistake,
+    Setting,
+    declared,
+    load,
+    masked,
+    sentence,
+)
 
 #: What a command shows and reads: its parser under a name, and what it does with what was typed.
 type Handler = Callable[[argparse.Namespace], int]
@@ -62,7 +70,7 @@ def typed[T](kind: Kind[T]) -> Callable[[str], T]:
         try:
             return kind.read(raw)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{raw!r}; accepted: {kind.accepts}") from None
+            raise argparse.ArgumentTypeError(f"{masked(raw)!r}; accepted: {kind.accepts}") from None
 
     return read
 

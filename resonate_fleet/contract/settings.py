@@ -10,6 +10,7 @@ from typing import Any, Final, dataclass_transform
 from urllib.parse import urlsplit
 
 from resonate_fleet.contract import strangers
+from resonate_fleet.contract.token import Token
 
 #: Said of a value that Kubernetes or Docker put into the environment, not the user.
 _LINK = (
@@ -126,9 +127,11 @@ def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
     if text is None:
         raise ValueError(f"{one.env} is not set; accepted: {one.kind.accepts}")
     try:
-        return one.kind.read(text)
+        read = one.kind.read(text)
+        kept = one.secret and where != one.env and isinstance(read, str)
+        return Token(read, Path(env[where])) if kept else read
     except ValueError:
-        shown = "(hidden)" if one.secret else repr(text)
+        shown = "(hidden)" if one.secret else repr(masked(text))
         line = f"{where} is {shown}; accepted: {one.kind.accepts}"
         raise ValueError(line + (_LINK if text.startswith("tcp://") else "")) from None
 
@@ -154,6 +157,11 @@ def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
     return strangers.unknown([one.env for _, one in declared(cls)], env)
 
 
+def masked(text: str) -> str:
+    """Return `text` without the user and password that an address in it may hold."""
+    return re.sub(r"//.*@", "//(hidden)@", text)
+
+
 def effective(values: Any) -> dict[str, Any]:
     """Return the settings in force by environment name, secrets hidden."""
     shown: dict[str, Any] = {}
@@ -161,6 +169,8 @@ def effective(values: Any) -> dict[str, Any]:
         value = getattr(values, name)
         if one.secret and value:
             value = "(hidden)"
+        elif isinstance(value, str):
+            value = masked(value)
         shown[one.env] = value if isinstance(value, str | int | float | bool | None) else str(value)
     return shown
 
@@ -264,27 +274,37 @@ def flag() -> Kind[bool]:
 
 
 def url() -> Kind[str]:
+    """An address of HTTP: scheme, host, port, path. What else a URL can hold is refused."""
+
     def read(raw: str) -> str:
         parts = urlsplit(raw)
-        if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port or 1) < 1:
+        host = parts.hostname
+        if parts.scheme not in ("http", "https") or not host or parts.port == 0:
+            raise ValueError
+        if "@" in parts.netloc or "?" in raw or "#" in raw or not re.fullmatch(r"[!-~]+", raw):
             raise ValueError
         return raw.rstrip("/")
 
-    return Kind(read, "an address such as `http://localhost:8001`")
+    return Kind(
+        read, "an address such as `http://localhost:8001`, without user, password, query, fragment"
+    )
 
 
 def address() -> Kind[tuple[str, int] | None]:
-    """`host:port`, or nothing."""
+    """`host:port`, or nothing; a host that holds colons stands in brackets."""
 
     def read(raw: str) -> tuple[str, int] | None:
         if not raw:
             return None
-        host, colon, digits = raw.rpartition(":")
-        if not colon or not host or not 0 < int(digits) < 65_536:
+        host, _, digits = raw.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        host = host.removeprefix("[").removesuffix("]") if bracketed else host
+        wrong = not re.fullmatch(r"[!-~]+", host) or "/" in host or (":" in host) != bracketed
+        if wrong or not 0 < int(digits) < 65_536:
             raise ValueError
         return host, int(digits)
 
-    return Kind(read, "`host:port`, or nothing")
+    return Kind(read, "`host:port`, `[IPv6 address]:port`, or nothing")
 
 
 def path() -> Kind[Path | None]:

@@ -23,6 +23,7 @@ def leave_when_told(code: int = exits.OK) -> None:
 
     Until then it has begun nothing that would have to be ended.
     """
+    open_streams()
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         os._exit(code)
@@ -30,6 +31,20 @@ def leave_when_told(code: int = exits.OK) -> None:
     for one in STOPS:
         signal.signal(one, leave)
     let_in()
+
+
+def open_streams() -> None:
+    """Put nothing in the place of a standard stream that is closed (`2>&-`).
+
+    The next file or socket would get its number, and whatever is written there.
+    """
+    for fd, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "r" if fd == 0 else "w", closefd=False))
 
 
 def let_in() -> None:

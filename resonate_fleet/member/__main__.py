@@ -1,15 +1,12 @@
 """`fleet worker`, `python -m worker`: a member of a group, until SIGTERM or SIGINT."""
 
 import os
-import queue
-import signal
 import sys
 from argparse import Namespace
 from pathlib import Path
-from types import FrameType
 
 from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
-from resonate_fleet.contract.start import STOPS, import_structlog, leave_when_told
+from resonate_fleet.contract.start import import_structlog, leave_when_told
 from resonate_fleet.member.settings import Settings
 
 _ABOUT = """\
@@ -33,18 +30,12 @@ def run(asked: Namespace) -> int:
     leave_when_told()
     settings = read_settings(Settings, asked, os.environ)
     import_structlog()
-    from resonate_fleet.member.life import live  # noqa: PLC0415 - takes time, see contract/start.py
+    # Both take time, see contract/start.py.
+    from resonate_fleet.member.life import live  # noqa: PLC0415
+    from resonate_fleet.member.signals import StopSignals  # noqa: PLC0415
 
     _look_here_for_modules()
-    # `SimpleQueue.put` is safe in a handler that interrupts itself.
-    signals: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def handle(number: int, _: FrameType | None) -> None:
-        signals.put(signal.Signals(number).name)
-
-    for one in STOPS:
-        signal.signal(one, handle)
-    return live(settings, signals)
+    return live(settings, StopSignals())
 
 
 def _look_here_for_modules() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 #: Seconds for which requests fail before this is said and the member counts as not ready.
-LASTING = 3.0
+LASTING = 2.0
 log = structlog.get_logger()
 
 

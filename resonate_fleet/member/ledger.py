@@ -9,7 +9,6 @@ from resonate_fleet.contract.journal import (
     Claimed,
     ClaimRefused,
     Ended,
-    Journal,
     LeaseLost,
     Retried,
     ServerBack,
@@ -17,6 +16,7 @@ from resonate_fleet.contract.journal import (
     StepBegan,
     StepEnded,
 )
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.member.attempts import Attempt
 from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.metrics import Metrics

@@ -2,30 +2,35 @@
 
 import asyncio
 import os
-import queue
 import sys
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from resonate_fleet.contract import exits, logs
-from resonate_fleet.contract.journal import Journal
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import Mistake, effective, unknown
+from resonate_fleet.contract.sink import lines_to
 from resonate_fleet.member import registry, sdk, tracing
 from resonate_fleet.member.about import name_of
 from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
 from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.signals import Own, StopSignals
 
 
-def live(settings: Settings, signals: "queue.SimpleQueue[str]") -> int:
+def live(settings: Settings, signals: StopSignals) -> int:
     """Run the member until it has drained; return the exit code.
 
     Raises:
-        Mistake: the functions cannot be used, or what a setting asks for is not installed.
+        Mistake: the functions or the journal's folder cannot be used, or what a setting asks for
+            is not installed.
     """
     name = name_of(settings)
-    logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
+    # A function that prints goes on when nobody reads it any more.
+    sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
+    restore = logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
     sdk.listen()
     log = structlog.get_logger()
     log.info("settings", **effective(settings))
@@ -34,8 +39,13 @@ def live(settings: Settings, signals: "queue.SimpleQueue[str]") -> int:
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
-        journal = Journal(name, settings.journal)
-        asyncio.run(_run(settings, name, functions, journal, signals))
+        signals.install()
+        own = Own(signals, restore)
+        own.keep()
+        journal = _journal(name, settings.journal)
+        asyncio.run(_run(settings, name, functions, journal, own))
+    except Mistake:
+        raise
     except (registry.BadFunctions, tracing.NotInstalled) as bad:
         raise Mistake(str(bad)) from None
     except NotOpened as bad:
@@ -47,6 +57,15 @@ def live(settings: Settings, signals: "queue.SimpleQueue[str]") -> int:
         log.exception("defect")
         return exits.FAILED
     return exits.OK
+
+
+def _journal(name: str, folder: Path | None) -> Journal:
+    try:
+        return Journal(name, folder)
+    except OSError as error:
+        raise Mistake(
+            f"WORKER_JOURNAL is {str(folder)!r}: {error.strerror}; accepted: a folder to write to"
+        ) from None
 
 
 async def _run(settings: Settings, name: str, *rest: Any) -> None:

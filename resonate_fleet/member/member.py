@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import queue
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -12,9 +11,11 @@ from resonate.error import ConnectorError
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.journal import Journal, MemberReady, MemberStarted, MemberStopped
+from resonate_fleet.contract.journal import MemberReady, MemberStarted, MemberStopped
 from resonate_fleet.contract.pages import Pages
 from resonate_fleet.contract.presence import Hello
+from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.sink import Loss, losses
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.about import about, version
 from resonate_fleet.member.attempts import Attempt, Table
@@ -34,12 +35,15 @@ from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.requests import nobody
 from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.signals import Own
 from resonate_fleet.member.stream import Stream
 from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.writes import Writes
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
 LAST_PATIENCE = 2.0
+#: Seconds between two looks at whether a function has taken the signals or the log over.
+KEEP = 1.0
 log = structlog.get_logger()
 
 
@@ -58,16 +62,17 @@ class Member:
         name: str,
         registry: Registry,
         journal: Journal,
-        signals: "queue.SimpleQueue[str]",
+        own: Own,
     ) -> None:
         self._settings = settings
         self._name = name
         self._registry = registry
         self._journal = journal
-        self._signals = signals
+        self._own = own
         self._table = Table()
         self._metrics = Metrics(registry.has, settings.slots, version())
         self._metrics.expect(one.partition("@")[0] for one in registry.names())
+        losses.listeners.append(self._count_loss)
         self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
         self._wire = Wire(settings.url, settings.token)
         self._stream = self._new_stream()
@@ -124,7 +129,7 @@ class Member:
             self._tell_start(served.port)
             stack.enter_context(self._heart)
             stack.enter_context(self._presence)
-            for task in (self._pulse.run(), self._check_server()):
+            for task in (self._pulse.run(), self._check_server(), self._keep_own()):
                 stack.callback(asyncio.create_task(task).cancel)
             self._resonate.start()
             self._drain.start()
@@ -140,7 +145,7 @@ class Member:
         """
         opening = asyncio.create_task(self._lifespan.open())
         while not (await asyncio.wait({opening}, timeout=LOOK))[0]:
-            if not self._signals.empty():
+            if not self._own.signals.came.empty():
                 return False
         for value in opening.result():
             self._resonate.with_dependency(value)
@@ -187,7 +192,12 @@ class Member:
             close=self._close,
         )
         return Drain(
-            self._signals, self._settings.drain, self._table, self._new_wire(), self._ledger, doors
+            self._own.signals.came,
+            self._settings.drain,
+            self._table,
+            self._new_wire(),
+            self._ledger,
+            doors,
         )
 
     # What the steward tells, in the presence's thread.
@@ -216,6 +226,10 @@ class Member:
             self._ledger.ended(attempt, "lost")
             self._on_loop(attempt.stop)
 
+    def _count_loss(self, loss: Loss) -> None:
+        if not loss.over:
+            self._metrics.count("lines_lost", loss.what)
+
     def _ready(self) -> None:
         """Say once that work can be done."""
         if not self._was_ready:
@@ -231,6 +245,11 @@ class Member:
             if self._health.takes(RECENT) and not self._health.failing:
                 self._ready()
             await asyncio.sleep(CHECK)
+
+    async def _keep_own(self) -> None:
+        while True:
+            self._own.keep()
+            await asyncio.sleep(KEEP)
 
     def _close_intake(self) -> None:
         """Close the intake before the next step; a blocked loop does it when it can."""

@@ -107,6 +107,12 @@ INSTRUMENTS = (
     Instrument(
         _W + "writes_refused", "counter", "Writes of jobs that the server will never take (400)."
     ),
+    Instrument(
+        _W + "lines_lost",
+        "counter",
+        "Lines that could not be written, by where they should have gone: log, journal.",
+        ("what",),
+    ),
     Instrument(_W + "retries", "counter", "Runs of a function that raised before.", ("function",)),
     Instrument(_W + "loop_lag_seconds", "gauge", "How late the event loop is now."),
     Instrument(_W + "stream_connected", "gauge", "1 while hints can arrive, else 0."),
@@ -135,6 +141,8 @@ class Metrics:
         self._made["build"].info({"version": version})
         for result in ("granted", "refused", "failed"):
             self._made["claims"].labels(result)
+        for what in ("log", "journal"):
+            self._made["lines_lost"].labels(what)
         for why in ("lapsed", "taken", "halted", "gone"):
             self._made["leases_lost"].labels(why)
 

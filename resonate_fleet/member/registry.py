@@ -12,6 +12,7 @@ from resonate.retry import RetryPolicy
 from resonate.types import DurableRegistry
 
 from resonate_fleet.member.bodies import Bodies, Function, is_async
+from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.lifespan import Lifespan, Manager
 
 
@@ -124,11 +125,12 @@ def load(module: str, registry: Registry) -> None:
         _load(module, registry)
     except BadFunctions as bad:
         raise BadFunctions(f"WORKER_FUNCTIONS is {module!r}: {bad}") from None
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise BadFunctions(
-            f"WORKER_FUNCTIONS is {module!r}: {error!r} ({where.filename}:{where.lineno})"
-        ) from error
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = next((one for one in reversed(frames) if not one.filename.startswith("<")), None)
+        place = f" ({where.filename}:{where.lineno})" if where is not None else ""
+        says = " ".join(text_of(error).split())
+        raise BadFunctions(f"WORKER_FUNCTIONS is {module!r}: {says}{place}") from error
 
 
 def _load(module: str, registry: Registry) -> None:

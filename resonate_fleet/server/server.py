@@ -50,6 +50,11 @@ class Server:
         self.now = Clock()
         self._stack = AsyncExitStack()
 
+    @property
+    def _host(self) -> str:
+        host = self.settings.host
+        return f"[{host}]" if ":" in host else host
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             store = Store(self.settings.store)
@@ -58,11 +63,11 @@ class Server:
                 store, self.settings.retry_timeout, one_origin=self.settings.strict_origin
             )
             port = await self._serve(stack, self._metrics_app(), self.settings.metrics_port)
-            self.metrics_url = f"http://{self.settings.host}:{port}/metrics"
+            self.metrics_url = f"http://{self._host}:{port}/metrics"
             for loop in (self._deliver_messages(), self._watch_time()):
                 stack.push_async_callback(_end, asyncio.create_task(loop))
             port = await self._serve(stack, self._api_app(), self.settings.port)
-            self.url = self.settings.url or f"http://{self.settings.host}:{port}"
+            self.url = self.settings.url or f"http://{self._host}:{port}"
             self._stack = stack.pop_all()
         log.info("server.ready", url=self.url, metrics=self.metrics_url)
         return self

@@ -15,8 +15,9 @@ from contextlib import AsyncExitStack
 import structlog
 
 from resonate_fleet.contract import exits, logs
-from resonate_fleet.contract.journal import Journal, StewardStarted
+from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.pages import Pages
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import effective, unknown
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in

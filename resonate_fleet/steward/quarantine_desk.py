@@ -12,7 +12,8 @@ import msgspec
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
-from resonate_fleet.contract.journal import Journal, Redriven, Rejected
+from resonate_fleet.contract.journal import Redriven, Rejected
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Promise, Task, Wire, encode_value
 from resonate_fleet.contract.words import TAG_TARGET, group_of
 from resonate_fleet.steward.quarantine import Record

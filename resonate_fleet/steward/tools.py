@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from resonate_fleet.contract.journal import Journal
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state import Memory, StateFile

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from resonate_fleet.contract.journal import Log
+from resonate_fleet.contract.recorder import Log
 
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error"}
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.journal import ClientEnded, ClientStarted, Journal, Log
+from resonate_fleet.contract.journal import ClientEnded, ClientStarted
+from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import Mistake, effective
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Refused, Unreachable

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from resonate_fleet.contract.journal import Confirmed, Journal, ServerBack, ServerLost
+from resonate_fleet.contract.journal import Confirmed, ServerBack, ServerLost
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.output import Output

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from resonate_fleet.contract.journal import Journal, Parked, Redriven, Rejected, read_folder
+from resonate_fleet.contract.journal import Parked, Redriven, Rejected, read_folder
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import quarantine_desk as desk
 from tests.support.fleet import Fleet

@@ -10,7 +10,7 @@ from typing import Any
 from resonate.context import Context
 from resonate.resonate import Resonate
 
-from resonate_fleet.contract.journal import Journal
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import load
 from resonate_fleet.contract.words import anycast
 from resonate_fleet.member.attempts import Table

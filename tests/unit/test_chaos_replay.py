@@ -12,7 +12,8 @@ from resonate_fleet.chaos.replay import Recorded
 from resonate_fleet.chaos.run import write_plan
 from resonate_fleet.chaos.scenario import When
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.journal import Journal, Struck
+from resonate_fleet.contract.journal import Struck
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import RunFolder
 
 SEED = 5

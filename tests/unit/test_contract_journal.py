@@ -8,15 +8,8 @@ import pytest
 import structlog
 
 from resonate_fleet.contract import journal, logs
-from resonate_fleet.contract.journal import (
-    AnyLine,
-    BadLine,
-    Claimed,
-    Ended,
-    Journal,
-    LeaseLost,
-    ServerLost,
-)
+from resonate_fleet.contract.journal import AnyLine, BadLine, Claimed, Ended, LeaseLost, ServerLost
+from resonate_fleet.contract.recorder import Journal
 
 
 @pytest.fixture(autouse=True)

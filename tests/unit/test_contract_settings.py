@@ -10,6 +10,7 @@ from resonate_fleet.contract.settings import (
     flag,
     integer,
     load,
+    masked,
     name,
     number,
     optional,
@@ -20,6 +21,7 @@ from resonate_fleet.contract.settings import (
     table,
     url,
 )
+from resonate_fleet.contract.token import current
 
 
 @settings
@@ -96,7 +98,18 @@ def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
     ("kind", "good", "bad"),
     [
         (url(), "http://server:8001/", ["server:8001", "ftp://x", "http://", "http://x:99999"]),
+        (
+            url(),
+            "https://[::1]:8001/base",
+            ["http://u:p@h", "http://h?q", "http://h#f", "http://h:0"],
+        ),
+        (
+            url(),
+            "http://h",
+            ["http://a b", "http://h/\u00e4", "http://[::1", "http://[hello]:1", ""],
+        ),
         (address(), "steward:9466", ["steward", ":1", "steward:0", "steward:x", "h:65536"]),
+        (address(), "[::1]:9466", ["::1:9466", "[::1]", "[steward]:1", "a b:1", "http://h:1"]),
         (number(0, 1), "0.5", ["nan", "inf", "-0.1", "x"]),
         (choice("a", "b"), "a", ["c", "A", " a"]),
         (flag(), "true", ["yes", "1", "True"]),
@@ -118,3 +131,40 @@ def test_the_table_shows_every_setting_and_no_secret_default() -> None:
         rows[3]
         == "| `SAMPLE_SLOTS` | `--slots` | `4` | a whole number from 1 to 100 | Jobs at a time. |"
     )
+
+
+@pytest.mark.parametrize("raw", ["http://me:sesame@h:1", "http://me:ses/ame@h", "ftp://sesame@h"])
+def test_a_password_in_an_address_is_refused_and_never_shown(raw: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load(Sample, {"SAMPLE_SERVER": raw})
+    assert "sesame" not in caught.value.lines[0]
+    assert "(hidden)@" in caught.value.lines[0]
+    assert "sesame" not in masked(f"cannot reach {raw}")
+
+
+def test_a_token_from_a_file_is_read_anew_where_the_file_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    token = load(Sample, {"SAMPLE_TOKEN_FILE": str(file)}).token
+    assert (token, current(token)) == ("first", "first")
+    file.write_text("second one\n")
+    assert current(token) == "second one"
+    replaced = tmp_path / "new"
+    replaced.write_text("third\n")
+    replaced.replace(file)  # as Kubernetes and most rotators do
+    assert current(token) == "third"
+    file.write_text("")
+    assert current(token) == "third", "a file that is being written anew holds nothing"
+    file.unlink()
+    assert current(token) == "third"
+    assert current(load(Sample, {"SAMPLE_TOKEN": "fixed"}).token) == "fixed"
+    assert current(None) is None
+
+
+def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"\xff\xfe")
+    for path in (file, tmp_path / "none", tmp_path):
+        with pytest.raises(BadSettings) as caught:
+            load(Sample, {"SAMPLE_TOKEN_FILE": str(path)})
+        assert caught.value.lines[0].startswith(f"SAMPLE_TOKEN_FILE is {str(path)!r}")

@@ -1,0 +1,152 @@
+"""Writes a process's journal: each line to the log and, where a folder is set, to a file.
+
+One `write` a line, so that a process killed at any moment has left whole lines but for perhaps its
+last. What cannot be written is lost, counted and said once; the work goes on.
+"""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from resonate_fleet.contract.journal import Line
+from resonate_fleet.contract.sink import Loss, Sink, losses
+
+#: Bytes of a journal's file. When it is full it becomes the older half, and the half before goes.
+FILE_BYTES = 64 * 1024 * 1024
+#: What a disk says that has no room now and may have some later.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+INFO, ERROR = 20, 40
+
+
+class Log(Protocol):
+    """The part of a structlog logger that a journal needs."""
+
+    def log(self, level: int, event: str, **fields: Any) -> Any: ...
+
+
+class Journal:
+    """Where one process writes its lines. Safe to call from any thread.
+
+    `folder` None means that the log is the only journal. The file is `<who>.jsonl`, and
+    `<who>.1.jsonl` the one before it.
+
+    Raises:
+        OSError: the folder cannot be had.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        folder: Path | None = None,
+        log: Log | None = None,
+        now: Callable[[], float] = time.time,
+        file_bytes: int = FILE_BYTES,
+    ) -> None:
+        self.who = who
+        self._log = log if log is not None else _default_log()
+        self._now = now
+        self._file_bytes = file_bytes
+        self._file = _File(folder / f"{who}.jsonl") if folder is not None else None
+        losses.listeners.append(self._say)
+
+    def write(self, line: Line, level: int = INFO) -> None:
+        """Stamp `line` with time and writer, append it, log it at `level` (logging's numbers)."""
+        stamped = msgspec.structs.replace(line, at=line.at or round(self._now(), 6), who=self.who)
+        fields = msgspec.to_builtins(stamped)
+        self._append(fields)
+        self._log.log(level, fields.pop("action"), **fields)
+
+    def close(self) -> None:
+        if self._say in losses.listeners:
+            losses.listeners.remove(self._say)
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+    def _append(self, fields: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
+        dropped = self._file.write(msgspec.json.encode(fields) + b"\n", self._file_bytes)
+        if dropped:
+            self._log.log(INFO, "journal.turned", dropped_bytes=dropped, file=str(self._file.path))
+
+    def _say(self, loss: Loss) -> None:
+        """Say once on what still works that the other does not, and when it works again."""
+        if not loss.over and loss.lines > 1:
+            return
+        level = INFO if loss.over else ERROR
+        if loss.what == "journal":
+            if loss.over:
+                self._log.log(level, "journal.written", lost=loss.lines)
+            else:
+                self._log.log(level, "journal.lost", why=loss.why, then="the work goes on")
+        elif loss.over:
+            self._log.log(level, "log.written", lost=loss.lines)
+        else:
+            at = round(self._now(), 6)
+            line = {"at": at, "level": "error", "action": "log.lost", "who": self.who}
+            self._append(line | {"why": loss.why, "then": "the work goes on"})
+
+
+class _File:
+    """A file that is replaced when it is full, and opened later where its disk is full now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._sink: Sink | None = None
+        self._size = self._lost = 0
+        try:
+            self._open()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
+        self._sink = Sink("journal", os.open(self.path, flags, 0o644))
+        self._size = os.fstat(self._sink.fd).st_size
+
+    def write(self, line: bytes, limit: int) -> int:
+        """Append a line; return the bytes of older lines that were dropped to make room."""
+        dropped = 0
+        with self._lock:
+            try:
+                if self._sink is None:
+                    self._open()
+                elif self._size + len(line) > limit:
+                    dropped = self._turn(self._sink)
+            except OSError as error:
+                if self._sink is None:
+                    self._lost += 1
+                    losses.tell(Loss("journal", error.strerror or str(error), self._lost))
+            if self._sink is not None:
+                self._size += len(line)
+                self._sink.write(line)
+        return dropped
+
+    def _turn(self, old: Sink) -> int:
+        before = self.path.with_suffix(".1.jsonl")
+        dropped = before.stat().st_size if before.exists() else 0
+        self.path.replace(before)
+        self._open()
+        os.close(old.fd)
+        return dropped
+
+    def close(self) -> None:
+        if self._sink is not None:
+            os.close(self._sink.fd)
+
+
+def _default_log() -> Log:
+    import structlog  # noqa: PLC0415 - a one-shot client brings a log of its own and need not wait
+
+    log: Log = structlog.get_logger()
+    return log

@@ -1,0 +1,226 @@
+"""What the world does to a member: its log, its journal, its signals, its proxies, its token."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import modules
+from tests.support.fleet import Fleet
+from tests.support.gate import Gate
+from tests.support.pages import metrics, page
+from tests.support.place import Place
+from tests.support.processes import ROOT, Process, clean_env, room_command, run_room
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def gate(place: Place) -> Iterator[Gate]:
+    with Gate(place.server.url) as made:
+        yield made
+
+
+def own(place: Place, folder: Path, name: str, **env: str) -> Process:
+    modules.write(folder, name)
+    return place.worker(WORKER_FUNCTIONS=name, PYTHONPATH=str(folder), **env)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["takes_signals", "configures_structlog", "replaces_handlers", "uses_uvloop", "closes_streams"],
+)
+def test_a_module_with_manners_of_its_own_leaves_a_member_that_works_speaks_and_ends(
+    place: Place, tmp_path: Path, module: str
+) -> None:
+    worker = own(place, tmp_path, module)
+    job = place.job("compute_something", 0.05)
+    assert place.server.wait_results([job], 30)
+    assert worker.line("job.ended", 10)["outcome"] == "resolved"
+    worker.terminate()
+    assert worker.wait(20) == 0
+    assert worker.lines("member.stopped")
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [("exits", "SystemExit: 0"), ("interrupts", "KeyboardInterrupt"), ("is_broken", "two lines")],
+)
+def test_a_module_that_ends_the_import_is_one_line(tmp_path: Path, module: str, says: str) -> None:
+    modules.write(tmp_path, module)
+    done = run_room("worker", env={"WORKER_FUNCTIONS": module, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"worker: WORKER_FUNCTIONS is {module!r}: ")
+    assert says in last
+    assert f"{module}.py:" in last
+    assert "Traceback" not in done.stderr
+
+
+def started(place: Place, command: list[str], **env: str) -> "subprocess.Popen[bytes]":
+    settings = {
+        "RESONATE_URL": place.server.url,
+        "WORKER_GROUP": place.group,
+        "WORKER_HOST": "127.0.0.1",
+        "WORKER_PORT": "0",
+        "WORKER_LOG_FORMAT": "json",
+        "WORKER_LEASE": "5",
+    }
+    return subprocess.Popen(
+        command, env=clean_env(settings | env), cwd=ROOT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def works_and_ends(place: Place, member: "subprocess.Popen[bytes]") -> None:
+    jobs = [place.job("compute_something", 0.05) for _ in range(3)]
+    place.server.wait_results(jobs, 30)
+    assert {place.task(job)["version"] for job in jobs} == {1}
+    member.terminate()
+    assert member.wait(20) == 0
+    if member.stdout is not None:
+        member.stdout.close()
+
+
+def test_a_member_whose_log_nobody_reads_any_more_works_and_ends(
+    place: Place, tmp_path: Path
+) -> None:
+    member = started(place, room_command("worker"), WORKER_JOURNAL=str(tmp_path))
+    assert member.stdout is not None
+    member.stdout.readline()
+    member.stdout.close()
+    works_and_ends(place, member)
+    (journal,) = tmp_path.glob("*.jsonl")
+    assert journal.read_text().count('"log.lost"') == 1
+
+
+def test_a_member_whose_log_and_journal_have_no_room_works_and_ends(
+    place: Place, tmp_path: Path
+) -> None:
+    """No file may grow beyond 4 KiB, that of the log neither."""
+    command = f"trap '' XFSZ; ulimit -f 8; exec {' '.join(room_command('worker'))} 2>{tmp_path}/log"
+    member = started(place, ["bash", "-c", command], WORKER_JOURNAL=str(tmp_path))
+    works_and_ends(place, member)
+
+
+def test_a_member_without_standard_streams_works_and_ends(place: Place) -> None:
+    command = f"exec {' '.join(room_command('worker'))} <&- >&- 2>&-"
+    works_and_ends(place, started(place, ["bash", "-c", command]))
+
+
+def test_a_journal_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run_room("worker", env={"WORKER_JOURNAL": str(tmp_path / "file")})
+    assert done.returncode == 2
+    assert "accepted: a folder to write to" in done.stderr.splitlines()[-1]
+
+
+def refuse(*kinds: str, status: int, left: list[int]) -> Any:
+    def answer(kind: str, _: dict[str, Any]) -> tuple[int, bytes] | None:
+        if kind in kinds and left[0]:
+            left[0] -= 1
+            return status, b"<html>no</html>"
+        return None
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [403, 308])
+def test_a_proxy_that_refuses_everything_is_said_once_and_turns_readiness_red(
+    place: Place, gate: Gate, status: int
+) -> None:
+    worker = place.worker(RESONATE_URL=gate.url)
+    left = [1_000_000]
+    everything = ("poll", "promise.get", "task.acquire", "task.search", "promise.search")
+    gate.answer = refuse(*everything, status=status, left=left)
+    place.job("compute_something", 0.05)
+    wait_until(lambda: page(worker, "/readyz")[0] == 503, 40, "readiness is red")
+    said = worker.line("requests.refused", 20)
+    assert f"HTTP {status}" in said["why"]
+    assert f'requests_refused_total{{status="{status}"}}' in metrics(worker)
+    left[0] = 0
+    job = place.job("compute_something", 0.05)
+    place.server.wait_results([job], 30)
+    wait_until(lambda: page(worker, "/readyz")[0] == 200, 20, "readiness is green again")
+    assert len(worker.lines("requests.refused")) == 1
+
+
+def test_a_proxy_that_buffers_does_not_keep_a_member_from_being_ready(place: Place) -> None:
+    with Gate(place.server.url, buffering=True) as gate:
+        worker = place.worker(RESONATE_URL=gate.url)
+        assert page(worker, "/readyz")[0] == 200
+        job = place.job("compute_something", 0.05)
+        place.server.wait_results([job], 30)
+
+
+class Guard:
+    """Lets in whoever has the token of the moment."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, kind: str, request: dict[str, Any]) -> tuple[int, bytes] | None:
+        if kind == "poll":
+            fits = request["headers"].get("Authorization") == f"Bearer {self.token}"
+            return None if fits else (401, b"Unauthorized")
+        if request["head"].get("auth") == self.token:
+            return None
+        head = f'{{"corrId":"{request["head"]["corrId"]}","status":401}}'
+        return 401, f'{{"kind":"{kind}","head":{head},"data":"expired"}}'.encode()
+
+
+def test_a_rotated_token_is_read_anew_and_costs_no_result(
+    place: Place, gate: Gate, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("one")
+    guard = gate.answer = Guard("one")
+    worker = place.worker(RESONATE_URL=gate.url, RESONATE_TOKEN_FILE=str(file), WORKER_LEASE="20")
+    job = place.job("compute_something", 1.0)
+    place.claimed(job)
+    guard.token = "two"
+    worker.line("requests.refused", 20)
+    file.write_text("two")
+    assert place.server.wait_results([job], 30)
+    assert place.task(job)["version"] == 1
+    later = place.job("compute_something", 0.05)
+    place.server.wait_results([later], 30)
+
+
+def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
+    done = run_room("worker", env={"RESONATE_URL": "http://me:sesame@127.0.0.1:8001"})
+    assert done.returncode == 2
+    assert "sesame" not in done.stderr + done.stdout
+    assert "without user, password" in done.stderr
+
+
+def test_pages_on_ipv6(place: Place) -> None:
+    worker = place.worker(WORKER_HOST="::1")
+    assert worker.line("pages")["host"] == "::1"
+
+
+def test_a_forked_child_does_not_keep_its_members_port(shared_fleet: Fleet) -> None:
+    first = Place(shared_fleet)
+    worker = first.worker(WORKER_FUNCTIONS="tests.support.bodies")
+    job = first.job("leave_child", 0.1)
+    first.server.wait_results([job], 30)
+    port = str(worker.line("pages")["port"])
+    worker.kill()
+    again = first.worker("again", WORKER_PORT=port)
+    assert again.line("pages")["port"] == int(port)
+    first.close()
+
+
+def descriptors(worker: Process) -> int:
+    return len(list(Path(f"/proc/{worker.pid}/fd").iterdir()))
+
+
+def test_descriptors_of_a_member_stay_flat(place: Place) -> None:
+    worker = place.worker(WORKER_SLOTS="4")
+    place.server.wait_results([place.job("compute_something", 0.01) for _ in range(20)], 30)
+    before = descriptors(worker)
+    place.server.wait_results([place.job("compute_something", 0.01) for _ in range(60)], 30)
+    assert descriptors(worker) <= before + 4

@@ -1,0 +1,126 @@
+"""Pages under odd callers: cut connections, too many of them, no descriptor left, IPv6, forks."""
+
+import os
+import resource
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection, HTTPException
+
+import pytest
+
+from resonate_fleet.contract.pages import MOST, Page, Pages
+from tests.support.waiting import wait_until
+
+
+def get(host: str, port: int, path: str = "/ok") -> tuple[int, bytes]:
+    connection = HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def pages() -> Iterator[Pages]:
+    handlers = {"/ok": lambda _: Page("fine\n"), "/large": lambda _: Page("x" * 20_000_000)}
+    with Pages("127.0.0.1", 0, handlers) as served:
+        yield served
+
+
+def reset(port: int, path: str) -> None:
+    """Ask for a page and reset the connection while it comes."""
+    one = socket.create_connection(("127.0.0.1", port))
+    one.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    one.close()
+
+
+def test_a_prober_that_resets_its_connection_is_no_news(
+    pages: Pages, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(20):
+        reset(pages.port, "/large")
+    assert get("127.0.0.1", pages.port) == (200, b"fine\n")
+    wait_until(lambda: get("127.0.0.1", pages.port)[0] == 200, 5, "pages answer")
+    shown = capfd.readouterr()
+    assert "Traceback" not in shown.err + shown.out
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["::1", "::", "127.0.0.1", "localhost", "0.0.0.0"],  # noqa: S104 - what is tested
+)
+def test_every_kind_of_address_can_be_bound(host: str) -> None:
+    with Pages(host, 0, {"/ok": lambda _: Page("fine\n")}) as served:
+        asked = "::1" if host in ("::1", "::") else "127.0.0.1"
+        assert get(asked, served.port)[0] == 200
+        if host == "::":
+            assert get("127.0.0.1", served.port)[0] == 200
+
+
+def test_a_taken_port_is_named(pages: Pages) -> None:
+    with (
+        pytest.raises(OSError, match=rf"127\.0\.0\.1:{pages.port}: Address already in use"),
+        Pages("127.0.0.1", pages.port, {}),
+    ):
+        pass
+
+
+def test_beyond_the_bound_of_idle_connections_pages_still_answer(pages: Pages) -> None:
+    with ExitStack() as open_:
+        for _ in range(MOST + 3):
+            open_.enter_context(socket.create_connection(("127.0.0.1", pages.port)))
+        wait_until(lambda: answers(pages), 60, "a page is answered")
+
+
+def answers(pages: Pages) -> bool:
+    with suppress(OSError, HTTPException):
+        return get("127.0.0.1", pages.port)[0] == 200
+    return False
+
+
+def test_without_a_descriptor_left_a_page_is_answered_all_the_same(pages: Pages) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    child = os.fork()
+    if child == 0:  # asks from outside, when this process has no descriptor left
+        code = 1
+        with suppress(BaseException):
+            for _ in range(50):
+                if answers(pages):
+                    code = 0
+                    break
+        os._exit(code)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_forked_child_does_not_keep_the_port() -> None:
+    reader, writer = os.pipe()
+    with Pages("127.0.0.1", 0, {"/ok": lambda _: Page("fine\n")}) as served:
+        port = served.port
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.read(reader, 1)  # until the parent ends it
+            os._exit(0)
+    try:
+        with Pages("127.0.0.1", port, {"/ok": lambda _: Page("again\n")}) as served:
+            assert get("127.0.0.1", served.port) == (200, b"again\n")
+    finally:
+        os.close(writer)
+        os.waitpid(child, 0)
+        os.close(reader)

@@ -1,0 +1,136 @@
+"""Lines that cannot be written are lost, counted and said once; whoever writes goes on."""
+
+import json
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resonate_fleet.contract.journal import MemberReady
+from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.sink import LineStream, Loss, Sink, losses
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def log(self, level: int, event: str, **fields: Any) -> None:  # noqa: ARG002
+        self.kept.append(event)
+
+
+@pytest.fixture
+def told() -> Iterator[list[Loss]]:
+    found: list[Loss] = []
+    losses.listeners.append(found.append)
+    yield found
+    losses.listeners.remove(found.append)
+
+
+def test_a_pipe_without_a_reader_loses_lines(told: list[Loss]) -> None:
+    reader, writer = os.pipe()
+    stream = LineStream(Sink("log", writer))
+    print("one", file=stream)
+    assert os.read(reader, 100) == b"one\n"
+    os.close(reader)
+    for _ in range(3):
+        print("lost", file=stream)
+    assert [(one.what, one.why, one.lines) for one in told] == [
+        ("log", "Broken pipe", number) for number in (1, 2, 3)
+    ]
+    os.close(writer)
+
+
+def test_a_reader_that_stopped_holds_nobody_for_long(told: list[Loss]) -> None:
+    reader, writer = os.pipe()
+    stream = LineStream(Sink("log", writer))
+    began = time.monotonic()
+    for _ in range(1000):
+        print("x" * 500, file=stream)
+    assert time.monotonic() - began < 10
+    assert told[-1].why == "nobody reads it"
+    while len(os.read(reader, 65536)) == 65536:
+        pass
+    print("again", file=stream)
+    assert told[-1].over
+    assert told[-1].lines == told[-2].lines
+    assert os.read(reader, 65536).endswith(b"again\n")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_lines_of_threads_do_not_mix(tmp_path: Path) -> None:
+    file = (tmp_path / "log").open("wb")
+    stream = LineStream(Sink("log", file.fileno()))
+
+    def chat(word: str) -> None:
+        for _ in range(500):
+            print(word, word, word, file=stream)
+
+    threads = [threading.Thread(target=chat, args=(word,)) for word in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set((tmp_path / "log").read_text().splitlines()) == {"a a a", "b b b", "c c c"}
+    file.close()
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Files may not grow beyond 4 KiB: a write gives EFBIG, as a full disk gives ENOSPC."""
+    import signal  # noqa: PLC0415 - the signal that comes with it would end the tests
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_journal_on_a_full_disk_says_so_once_and_goes_on(tmp_path: Path) -> None:
+    lines = Lines()
+    book = Journal("w", tmp_path, lines)
+    for _ in range(200):
+        book.write(MemberReady())
+    assert lines.kept.count("member.ready") == 200
+    assert lines.kept.count("journal.lost") == 1
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE,
+        (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_FSIZE)[1]),
+    )
+    book.write(MemberReady())
+    assert lines.kept[-2:] == ["journal.written", "member.ready"]
+    book.close()
+    # The line that was cut stands alone; the next is whole.
+    *_, last = (tmp_path / "w.jsonl").read_bytes().splitlines()
+    assert json.loads(last)["action"] == "member.ready"
+
+
+def test_a_lost_log_is_said_in_the_journal(tmp_path: Path) -> None:
+    lines = Lines()
+    book = Journal("w", tmp_path, lines)
+    losses.tell(Loss("log", "Broken pipe", 1))
+    losses.tell(Loss("log", "Broken pipe", 2))
+    book.close()
+    kept = [json.loads(line) for line in (tmp_path / "w.jsonl").read_bytes().splitlines()]
+    assert [(one["action"], one["why"]) for one in kept] == [("log.lost", "Broken pipe")]
+
+
+def test_a_journal_is_bounded_and_says_what_it_drops(tmp_path: Path) -> None:
+    lines = Lines()
+    book = Journal("w", tmp_path, lines, file_bytes=1000)
+    for _ in range(100):
+        book.write(MemberReady())
+    book.close()
+    sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
+    assert set(sizes) == {"w.jsonl", "w.1.jsonl"}
+    assert max(sizes.values()) <= 1000
+    assert lines.kept.count("journal.turned") >= 2
