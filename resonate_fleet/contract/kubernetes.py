@@ -118,6 +118,9 @@ class Cluster:
     def deployments(self, name: str, part: str = "") -> str:
         return _path(f"/apis/apps/v1/namespaces/{self.namespace}/deployments", name, part)
 
+    def secrets(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/secrets"
+
     # Requests.
 
     async def get(self, path: str, **query: str) -> Object:

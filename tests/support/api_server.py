@@ -22,6 +22,7 @@ class ApiServer:
         self.version = 100
         self.pods: dict[str, Object] = {}
         self.deployments: dict[str, Object] = {}
+        self.secrets: dict[str, Object] = {}
         self.logs: dict[str, list[bytes]] = {}
         self.events: list[Object] = []
         self.requests: list[tuple[str, str]] = []
@@ -126,6 +127,7 @@ class ApiServer:
         app = web.Application(middlewares=[self._faults])
         pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
         deployments = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+        app.router.add_post(f"/api/v1/namespaces/{NAMESPACE}/secrets", self._create_secret)
         app.router.add_get(pods, self._list)
         app.router.add_get(pods + "/{name}", self._get)
         app.router.add_delete(pods + "/{name}", self._delete)
@@ -176,6 +178,13 @@ class ApiServer:
             if not any(event["version"] > since for event in self.events):
                 await self._moved.wait()
         return response
+
+    async def _create_secret(self, request: web.Request) -> web.Response:
+        secret = await request.json()
+        if secret["metadata"]["name"] in self.secrets:
+            return _status(409, "it exists")
+        self.secrets[secret["metadata"]["name"]] = secret
+        return web.json_response(secret, status=201)
 
     async def _get(self, request: web.Request) -> web.Response:
         pod = self.pods.get(request.match_info["name"])
