@@ -16,9 +16,9 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
-from resonate_fleet.steward import quarantine_desk as desk
+from resonate_fleet.steward import parked as desk
+from resonate_fleet.steward.parked import NotParked, ParkedJob
 from resonate_fleet.steward.quarantine import Record
-from resonate_fleet.steward.quarantine_desk import NotParked, ParkedJob
 
 ACTIONS: Final = {
     "list": "all that is parked",

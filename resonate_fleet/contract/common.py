@@ -27,6 +27,13 @@ SERVER_TOKEN: Declared[str | None] = (
     optional("a bearer token"),
     "Sent to the server. A file (`RESONATE_TOKEN_FILE`) is read anew where it has changed.",
 )
+#: A secret: it never crosses the wire, see `contract.presence.prove`.
+PRESENCE_SECRET: Declared[str | None] = (
+    "FLEET_PRESENCE_SECRET",
+    "",
+    optional("any text"),
+    "Members and stewards prove to each other that they know it; none: anyone is let in.",
+)
 
 
 def journal(process: str) -> Declared[Path | None]:

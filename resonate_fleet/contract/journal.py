@@ -71,7 +71,7 @@ class Ended(Line, frozen=True, tag="job.ended"):
 
     `outcome`: resolved, rejected, suspended (the server resumes it later), released (handed
     back), lost (the lease was gone; the body was stopped, nothing written), refused (the server
-    refused the late write), unknown-function.
+    refused the late write), unknown-function, cancelled.
     """
 
     job: str

@@ -77,6 +77,7 @@ class LiveParked(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     job: str
     attempt: int
+    group: str = ""
     since: float | None = None
     members: list[str] = []
 
@@ -93,7 +94,8 @@ class LiveMark(msgspec.Struct, frozen=True, kw_only=True):
 class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of it. `serving`: members offer this steward their slots, not another one.
 
-    `since` is the steward's start; `searched` when its last search of the server began.
+    `since` is the steward's start; `searched` when its last survey of the server began. `as_of` is
+    how old the figures are: now while the server's hints are heard, else the last survey; 0 before.
     `ended` and `marks` hold the last minutes, and no more than so many.
     """
 
@@ -103,6 +105,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     serving: bool = True
     complete: bool = True
     searched: float | None = None
+    as_of: float = 0.0
     groups: list[LiveGroup] = []
     members: list[LiveMember] = []
     running: list[LiveAttempt] = []

@@ -1,66 +1,163 @@
-"""The presence protocol between a member and the steward: lines of JSON over one TCP connection.
+"""The presence protocol between a member and a steward: lines of JSON over one TCP connection.
 
-The member connects and says `Hello`; the steward answers `Welcome`. While the connection stands,
-the member lives; when the member's process dies, its kernel closes the connection, on any
-platform and without any right in a cluster. A member that stops in order says `Bye` first.
-A member that the steward took for dead and that comes back is told with `Released` which leases
-it lost by that, so that it stops those bodies.
+The steward opens with `Challenge`, the member says `Hello`, the steward answers `Welcome` or
+`Denied`. While the connection stands the member lives; when its process dies its kernel closes
+the connection, on any platform and without any right in a cluster. A member that stops in order
+says `Bye` first.
 
-The server sends a job's hint to one member at random, busy or not (v0.9.8). So a member that has
-a slot free and knows of nothing to do says `Idle`, one without a free slot says `Busy` when it
-had said `Idle`, and sends on each `Hint` that it cannot use; the steward hands it to one that is
-idle, which must say `Idle` again before it gets another. All of this may be lost without harm: it
-saves an idle member from waiting for its next look.
+A welcomed member says what it holds (`Held`) and from then on what happens, in one `Report` for
+each turn of its loop. It offers its free slots as credits to one steward alone. That one sends it
+`Assign` with a task for a credit; the member claims the task on the server and answers with
+`claimed`, `refused` or `returned`. The server's claim decides: whatever is lost of this costs a
+wait, never a job. A steward that has nothing to say says `Beat` once a second.
 """
+
+import hmac
+from typing import Annotated
 
 import msgspec
 
-#: Longest line that the steward reads, and the longest hint that a member passes on, in bytes.
-LINE_BYTES = 4096
-HINT_BYTES = 2048
+#: Longest line that either side reads, in bytes; the first one is shorter.
+LINE_BYTES = 1 << 20
+HELLO_BYTES = 1 << 16
+#: Most slots of a member, and most of them that it can offer.
+MOST_SLOTS = 1000
+#: A steward that has said nothing for so long says `Beat`, in seconds.
+BEAT_SECONDS = 1.0
+#: A member offers nothing to a steward that it has not heard for so long, in seconds.
+SILENT_SECONDS = 3.5
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Slots = Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
+Credits = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind"):
-    """`member` is the pid under which the member's leases stand on the server."""
+class Challenge(msgspec.Struct, frozen=True, tag="challenge", tag_field="kind", omit_defaults=True):
+    """`nonce` is new for each connection."""
 
-    member: str
-    group: str
-    slots: int
+    nonce: str
 
 
-class Bye(msgspec.Struct, frozen=True, tag="bye", tag_field="kind"):
+class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind", omit_defaults=True):
+    """`member` is the pid under which the member's leases stand on the server.
+
+    `key` is drawn once by its process: a name that is present is given up to the same key alone.
+    `functions` are registered here, as `name` or `name@version`. `proof`: see `prove`.
+    """
+
+    member: Name
+    group: Name
+    slots: Slots
+    functions: tuple[str, ...] = ()
+    key: str = ""
+    nonce: str = ""
+    proof: str = ""
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome", tag_field="kind", omit_defaults=True):
+    """The steward watches this member from now on. `since`: its start, Unix seconds."""
+
+    steward: str = ""
+    since: float = 0.0
+    proof: str = ""
+
+
+class Denied(msgspec.Struct, frozen=True, tag="denied", tag_field="kind", omit_defaults=True):
+    """The steward does not take this member, and closes."""
+
+    why: str
+
+
+class Bye(msgspec.Struct, frozen=True, tag="bye", tag_field="kind", omit_defaults=True):
     """The member holds nothing any more and closes."""
 
 
-class Idle(msgspec.Struct, frozen=True, tag="idle", tag_field="kind"):
-    """The member has a slot free and knows of no job that waits."""
-
-
-class Busy(msgspec.Struct, frozen=True, tag="busy", tag_field="kind"):
-    """The member is not idle any more, though it was handed nothing."""
-
-
-class Hint(msgspec.Struct, frozen=True, tag="hint", tag_field="kind"):
-    """A task that waits, at a version. No longer than `HINT_BYTES` where a member sends it."""
+class Holding(msgspec.Struct, frozen=True, array_like=True):
+    """A lease that the member holds. `since` is the claim's, Unix seconds."""
 
     task: str
-    version: int
+    attempt: int
+    function: str
+    since: float
 
 
-class Welcome(msgspec.Struct, frozen=True, tag="welcome", tag_field="kind"):
-    """The steward watches this member from now on.
+class Held(msgspec.Struct, frozen=True, tag="held", tag_field="kind", omit_defaults=True):
+    """All that the member holds: whatever else the steward believes of it is over."""
 
-    `hints`: it passes hints on. One that does not would take such a message for nonsense.
+    attempts: list[Holding] = []
+
+
+class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_defaults=True):
+    """What happened since the last one.
+
+    `free`: slots that are free now and were not offered before. `claimed`: `[task, attempt,
+    function]`. `refused`: `[task, version]` of assigned tasks that the server did not grant.
+    `returned`: assigned tasks that this member has no slot for. `declined`: `[task, function]`
+    that it gives back because it lacks the function, or for a reason of its own where the function
+    is empty. `ended`: `[task, attempt, outcome]`, outcomes as in the journal.
     """
 
-    hints: bool = False
+    free: Credits = 0
+    claimed: list[tuple[str, int, str]] = []
+    refused: list[tuple[str, int]] = []
+    returned: list[str] = []
+    declined: list[tuple[str, str]] = []
+    ended: list[tuple[str, int, str]] = []
 
 
-class Released(msgspec.Struct, frozen=True, tag="released", tag_field="kind"):
+class Withdraw(msgspec.Struct, frozen=True, tag="withdraw", tag_field="kind", omit_defaults=True):
+    """Credits that were offered count no more. A member that drains offers none again."""
+
+    draining: bool = False
+
+
+class Assign(msgspec.Struct, frozen=True, tag="assign", tag_field="kind", omit_defaults=True):
+    """`tasks` holds `[task, version]`, each for one credit."""
+
+    tasks: list[tuple[str, int]]
+
+
+class Released(msgspec.Struct, frozen=True, tag="released", tag_field="kind", omit_defaults=True):
     """`tasks` holds `[task, version]` of the leases that were handed over meanwhile."""
 
     tasks: list[tuple[str, int]]
 
 
-FromMember = Hello | Bye | Idle | Busy | Hint
-FromSteward = Welcome | Released | Hint
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="kind", omit_defaults=True):
+    """The bodies of these tasks are to be stopped: their jobs were cancelled."""
+
+    tasks: list[str]
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat", tag_field="kind", omit_defaults=True):
+    """The steward is there."""
+
+
+FromMember = Hello | Bye | Held | Report | Withdraw
+FromSteward = Challenge | Welcome | Denied | Assign | Released | Cancel | Beat
+
+_from_member: msgspec.json.Decoder[FromMember] = msgspec.json.Decoder(FromMember)
+_from_steward: msgspec.json.Decoder[FromSteward] = msgspec.json.Decoder(FromSteward)
+decode_member, decode_steward = _from_member.decode, _from_steward.decode
+_encode = msgspec.json.Encoder().encode
+
+
+def line(message: FromMember | FromSteward) -> bytes:
+    return _encode(message) + b"\n"
+
+
+def prove(secret: str | None, side: str, nonce: str, hello: Hello) -> str:
+    """Return the proof that `side` (`member` or `steward`) knows the secret, "" without one.
+
+    It is bound to both nonces and to the member's name, so that nothing of it can be replayed.
+    """
+    if not secret:
+        return ""
+    parts = (side, nonce, hello.nonce, hello.member, hello.group, hello.key)
+    text = msgspec.json.encode(parts)
+    return hmac.new(secret.encode(), text, "sha256").hexdigest()
+
+
+def proven(secret: str | None, side: str, nonce: str, hello: Hello, proof: str) -> bool:
+    """Say whether `proof` is that of `side`. Takes the same time for every wrong one."""
+    return hmac.compare_digest(prove(secret, side, nonce, hello).encode(), proof.encode())

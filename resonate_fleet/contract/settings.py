@@ -290,13 +290,11 @@ def url() -> Kind[str]:
     )
 
 
-def address() -> Kind[tuple[str, int] | None]:
-    """`host:port`, or nothing; a host that holds colons stands in brackets."""
+def addresses() -> Kind[tuple[tuple[str, int], ...]]:
+    """Any number of `host:port`; a host that holds colons stands in brackets."""
 
-    def read(raw: str) -> tuple[str, int] | None:
-        if not raw:
-            return None
-        host, _, digits = raw.rpartition(":")
+    def one(raw: str) -> tuple[str, int]:
+        host, _, digits = raw.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         host = host.removeprefix("[").removesuffix("]") if bracketed else host
         wrong = not re.fullmatch(r"[!-~]+", host) or "/" in host or (":" in host) != bracketed
@@ -304,7 +302,12 @@ def address() -> Kind[tuple[str, int] | None]:
             raise ValueError
         return host, int(digits)
 
-    return Kind(read, "`host:port`, `[IPv6 address]:port`, or nothing")
+    def read(raw: str) -> tuple[tuple[str, int], ...]:
+        return tuple(one(word) for word in raw.split(",")) if raw else ()
+
+    return Kind(
+        read, "`host:port`, `[IPv6 address]:port`, several with a comma between, or nothing"
+    )
 
 
 def path() -> Kind[Path | None]:

@@ -25,8 +25,9 @@ class Attempt:
     version: int
     function: str
     began: float = field(default_factory=time.monotonic)
-    #: The function is registered here.
+    #: The function is registered here; else its name, with the version past the first.
     known: bool = True
+    lacks: str = ""
     #: The function's body has been entered at least once: its arguments fitted.
     entered: bool = False
     #: When the lease was last known to stand (a beat was sent that the server confirmed).

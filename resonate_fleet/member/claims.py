@@ -136,12 +136,15 @@ class Claims:
                 job=root_of(task), task=task, version=version, function="", trouble=why,
                 hopeless=True, tags=promise.tags,
             )  # fmt: skip
+        known = self._functions.knows(call.func, call.version)
+        label = call.func if call.version == 1 else f"{call.func}@{call.version}"
         return Attempt(
             job=root_of(task),
             task=task,
             version=version,
             function=call.func,
-            known=self._functions.knows(call.func, call.version),
+            known=known,
+            lacks="" if known else label,
             suspends=self._functions.can_suspend(call.func, call.version),
             tags=promise.tags,
         )

@@ -1,54 +1,40 @@
-"""The intake: which waiting jobs this member claims, and when. `worker.desk` decides."""
+"""The intake: which tasks this member claims.
+
+With a steward it claims what it is assigned, one task for each slot that it has offered. Without
+any it looks for work itself (`member.plain`).
+"""
 
 import asyncio
-import random
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Protocol
 
 import msgspec
-import structlog
 
-from resonate_fleet.contract.presence import Busy, Hint, Idle
-from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
-from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
-from resonate_fleet.member.choice import Choice
-from resonate_fleet.member.desk import Action, Census, Desk, Give, Memory, Offer, Pass, Peek, Sort
-from resonate_fleet.member.looks import Look
-from resonate_fleet.member.stream import Stream
+from resonate_fleet.contract.hints import read_hint
+from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.words import anycast
 
-#: Seconds for which a task is left alone that was given up here: first and longest.
-FIRST_AVOID, LONGEST_AVOID = 1.0, 60.0
-#: Seconds to wait for the stream of hints before the first look.
-PATIENCE = 1.0
-#: Members' leases that a census looks at.
-CENSUS_PAGE = 1000
-
-#: Counts an event: a metric's name and its labels.
-Count = Callable[..., None]
-#: Tells the steward something that may be lost, without waiting.
-Tell = Callable[[Idle | Busy | Hint], None]
-log = structlog.get_logger()
+#: Seconds for which a task is left alone that was given up here without a steward.
+AVOID_SECONDS = 10.0
 
 
-class _Task(msgspec.Struct):
-    id: str
-    version: int = 0
+class Steward(Protocol):
+    """Who is told what became of assignments."""
+
+    def refused(self, task: str, version: int) -> None: ...
+    def returned(self, task: str) -> None: ...
+    def declined(self, task: str, lacks: str) -> None: ...
+    def freed(self) -> None: ...
+    def drain(self) -> None: ...
 
 
-class _Data(msgspec.Struct):
-    task: _Task | None = None
+class Plain(Protocol):
+    """How work is found without a steward."""
 
-
-class _Message(msgspec.Struct):
-    """The parts of a pushed message that are looked at here."""
-
-    kind: str
-    data: _Data
-
-
-_decoder = msgspec.json.Decoder(_Message)
+    def turn(self, *, on: bool) -> None: ...
+    def claim(self) -> None: ...
+    def avoid(self, task: str, seconds: float) -> None: ...
 
 
 class Intake:
@@ -57,34 +43,35 @@ class Intake:
     A slot is taken when a hint is handed to the SDK, and free again when `ending` or `done` is
     called for its task: whoever watches the wire does so when the body is over and when the SDK's
     own task for the hint has ended, for whatever reason (refused, suspended, settled, released,
-    dropped). Everything here runs on the event loop.
-
-    The doors: `granted`, `refused`, `ending`, `done`, `avoid` (told by the network), `relayed`,
-    `handed` (told by the steward), `close` (the drain), `used`, `held`, `search_allowed` (the
-    metrics).
+    dropped). Everything here runs on the event loop. `stream` brings what is sent to this member
+    alone: its name is a group of its own, which gets no hints for anyone.
     """
 
-    def __init__(
-        self, wire: Wire, stream: Stream, group: str, member: str, slots: int, count: Count
-    ) -> None:
-        self._wire = wire
-        self._stream = stream
-        self._group = group
+    def __init__(self, slots: int, member: str, stream: Stream) -> None:
+        self._slots = slots
         self._member = member
-        self._count = count
+        self._stream = stream
+        self._listening: asyncio.Task[None] | None = None
         self._give: Callable[[str], None] = lambda _: None
-        self._tell: Tell = lambda _: None
-        chance = random.Random()
-        self._desk = Desk(slots, chance, Choice(chance, member))
-        self._avoided: Memory[float] = Memory()
-        self._started = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: Tasks that the SDK has, with the version at which they were claimable.
+        self._taken: dict[str, int] = {}
+        self._ending: set[str] = set()
+        #: Assigned tasks of which the steward has not heard yet.
+        self._unanswered: set[str] = set()
+        #: Assigned again before their last claim had ended here.
+        self._again: dict[str, int] = {}
+        self._offered = 0
+        self._closed = False
+
+    def join(self, steward: Steward, plain: Plain) -> None:
+        """Get to know the two ways to work. To be called once, before anything else."""
+        self._steward = steward
+        self._plain = plain
 
     # The SDK's side.
 
     def unicast(self) -> str:
-        return f"poll://uni@{self._group}/{self._member}"
+        return f"poll://uni@{self._member}/{self._member}"
 
     def resolve_target(self, target: str) -> str:
         return anycast(target)
@@ -93,194 +80,110 @@ class Intake:
         self._give = callback
 
     async def start(self) -> None:
-        self._spawn(self._stream.run(self._message))
-        self._spawn(self._begin())
+        self._listening = asyncio.get_running_loop().create_task(self._stream.run(self._message))
 
     async def stop(self) -> None:
         self.close()
 
-    # The member's side.
+    def _message(self, text: str) -> None:
+        """Take what was sent to this member alone."""
+        with suppress(msgspec.MsgspecError):
+            hint = read_hint(text)
+            if hint is None:
+                self._give(text)
+            else:
+                self.take(hint.id, hint.version)
+
+    # Slots.
 
     @property
     def used(self) -> int:
-        return self._desk.used
+        """Slots with a body. No more than so many outcomes at a time are written beside them."""
+        return len(self._taken) - min(len(self._ending), self._slots)
 
     @property
-    def held(self) -> int:
-        return self._desk.hints
+    def free(self) -> int:
+        return 0 if self._closed else self._slots - self.used
 
-    @property
-    def search_allowed(self) -> bool:
-        return self._desk.searches
+    def take(self, task: str, version: int) -> bool:
+        """Let the SDK claim a task and run it; False where that cannot be."""
+        if task in self._taken or self.free <= 0:
+            return False
+        self._taken[task] = version
+        data = {"task": {"id": task, "version": version}}
+        self._give(msgspec.json.encode({"kind": "execute", "data": data}).decode())
+        return True
 
     def close(self) -> None:
-        """Take nothing new: end the stream, forget the hints held, stop looking."""
-        for action in self._desk.close(time.monotonic()):
-            self._do(action)
-        if self._timer is not None:
-            self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        """Take nothing new."""
+        if not self._closed:
+            self._closed = True
+            self._plain.turn(on=False)
+            self._steward.drain()
+        if self._listening is not None:
+            self._listening.cancel()
+
+    # What the steward tells.
+
+    def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
+        for task, version in tasks:
+            room = self.free - self._offered
+            if offered:
+                self._offered, room = max(0, self._offered - 1), self.free
+            if task in self._taken:  # its last claim has not quite ended here
+                self._again[task] = version
+            else:
+                self._claim(task, version, room)
+
+    def _claim(self, task: str, version: int, room: int) -> None:
+        if room > 0 and self.take(task, version):
+            self._unanswered.add(task)
+        else:
+            self._steward.returned(task)
+
+    def withdrawn(self) -> None:
+        self._offered = 0
+
+    def offer(self) -> int:
+        count = max(0, self.free - self._offered)
+        self._offered += count
+        return count
+
+    def alone(self, *, on: bool) -> None:
+        self._plain.turn(on=on and not self._closed)
+
+    # What becomes of claims.
 
     def granted(self, task: str) -> None:
         """A claim was granted."""
-        self._desk.granted(task)
+        self._unanswered.discard(task)
 
     def refused(self, task: str) -> None:
         """A claim was refused; `done` follows."""
-        self._desk.refused(task)
+        if task in self._unanswered:
+            self._unanswered.discard(task)
+            self._steward.refused(task, self._taken.get(task, 0))
 
     def ending(self, task: str) -> None:
         """A body is over and its outcome is about to be written."""
-        self._desk.ending(task)
-        self._act()
+        if task in self._taken:
+            self._ending.add(task)
+            self._freed()
 
     def done(self, task: str) -> None:
         """What a hint led to is over."""
-        self._desk.done(task)
-        self._act()
+        self.refused(task)
+        self._taken.pop(task, None)
+        self._ending.discard(task)
+        if (version := self._again.pop(task, None)) is not None:
+            self._claim(task, version, self.free)
+        self._freed()
 
-    def avoid(self, task: str) -> None:
-        """The job was given up here: do not try it again for a while, longer each time."""
-        pause = min(2 * self._avoided.get(task, FIRST_AVOID / 2), LONGEST_AVOID)
-        self._avoided.note(task, pause)
-        self._desk.shun(task, time.monotonic() + pause)
+    def avoid(self, task: str, lacks: str) -> None:
+        """The job is given up here: it lacks a function, or has another reason ("")."""
+        self._steward.declined(task, lacks)
+        self._plain.avoid(task, AVOID_SECONDS)
 
-    def relayed(self, tell: Tell | None) -> None:
-        """A steward passes hints on from now on, or (None) does not any more."""
-        self._tell = tell or (lambda _: None)
-        self._desk.relayed(on=tell is not None)
-        self._act()
-
-    def handed(self, task: str, version: int) -> None:
-        """The steward hands over a hint that its own member could not use."""
-        self._hint(self._desk.handed(time.monotonic(), task, version))
-
-    # What is heard and asked.
-
-    def _hint(self, dropped: str | None) -> None:
-        if dropped is not None:
-            self._count("hints_dropped", dropped)
-        self._act()
-
-    def _message(self, text: str) -> None:
-        try:
-            message = _decoder.decode(text)
-        except msgspec.DecodeError:
-            log.warning("hint.unreadable", text=text[:200])
-            return
-        if message.kind != "execute" or message.data.task is None:
-            self._give(text)
-            return
-        self._count("hints_received")
-        task = message.data.task
-        self._hint(self._desk.hint(time.monotonic(), task.id, task.version))
-
-    async def _begin(self) -> None:
-        """Begin when hints can be heard. Where the server has no stream left, looks must do."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
-        self._started = True
-        self._act()
-
-    def _act(self) -> None:
-        if not self._started:
-            return
-        for action in self._desk.step(time.monotonic()):
-            self._do(action)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        wake = self._desk.wake_at
-        if wake is not None:
-            delay = max(0.001, wake - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._act)
-
-    def _do(self, action: Action) -> None:
-        match action:
-            case Give(id, version):
-                data = {"task": {"id": id, "version": version}}
-                self._give(msgspec.json.encode({"kind": "execute", "data": data}).decode())
-            case Look():
-                self._spawn(self._look(action))
-            case Sort():
-                self._spawn(self._sort(action))
-            case Census():
-                self._spawn(self._take_census())
-            case Peek(id):
-                self._spawn(self._peek(id))
-            case Pass(id, version):
-                self._count("hints_passed_on")
-                self._tell(Hint(id, version))
-            case Offer(idle):
-                self._tell(Idle() if idle else Busy())
-
-    async def _look(self, look: Look) -> None:
-        try:
-            page, cursor = await self._wire.search_tasks("pending", look.limit, look.after)
-        except Unreachable:
-            self._look_failed("failed")
-        except Refused as refused:
-            self._look_refused(refused)
-        else:
-            self._count("pulls", "found" if page else "empty")
-            tasks = [(task.id, task.version) for task in page]
-            self._desk.looked(time.monotonic(), tasks, more=cursor is not None)
-        self._act()
-
-    async def _sort(self, sort: Sort) -> None:
-        tags = {TAG_TARGET: anycast(self._group)}
-        try:
-            page, cursor = await self._wire.search_promises(
-                "pending", tags, sort.limit, sort.after or None
-            )
-        except Unreachable:
-            self._look_failed("failed")
-        except Refused as refused:
-            self._look_refused(refused)
-        else:
-            ours = {one.id for one in page if not _is_timer(one)}
-            self._desk.sorted_out(time.monotonic(), ours, page[-1].id if cursor else None)
-        self._act()
-
-    def _look_refused(self, refused: Refused) -> None:
-        if refused.reply.status not in (401, 403):
-            self._look_failed("failed")
-            return
-        if self._desk.searches:
-            log.warning("search.forbidden", why=str(refused), then="this member lives on hints")
-        self._count("pulls", "forbidden")
-        self._desk.forbidden()
-
-    def _look_failed(self, result: str) -> None:
-        self._count("pulls", result)
-        self._desk.look_failed(time.monotonic())
-
-    async def _take_census(self) -> None:
-        try:
-            page, _ = await self._wire.search_tasks("acquired", CENSUS_PAGE)
-        except (Unreachable, Refused):
-            return
-        # Tasks of other groups stand in the same answer: who holds those shares nothing with us.
-        ours = {task.pid for task in page if task.pid and self._desk.is_ours(task.id)}
-        self._desk.met(time.monotonic(), ours)
-
-    async def _peek(self, id: str) -> None:
-        ours = None
-        try:
-            promise = await self._wire.promise(id)
-            ours = promise is not None and not _is_timer(promise)
-        except (Unreachable, Refused):
-            pass  # the next hint asks again
-        self._desk.peeked(time.monotonic(), id, ours)
-        self._act()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-def _is_timer(promise: Promise) -> bool:
-    """Tell a durable sleep, whose task the server ends itself, from work."""
-    return promise.tags.get(TAG_TIMER) == "true"
+    def _freed(self) -> None:
+        self._plain.claim()
+        self._steward.freed()

@@ -1,6 +1,7 @@
 """Where the member's events are told: each one once, to journal, metrics and traces."""
 
 import time
+from collections.abc import Callable
 from importlib import metadata
 
 import structlog
@@ -38,6 +39,9 @@ class Ledger:
         self.traces = traces or Traces()
         self.totals: dict[str, int] = {}
         self._unfit_told = False
+        #: Told of each granted lease and each end, after the journal.
+        self.on_claimed: Callable[[Attempt], None] = lambda _: None
+        self.on_ended: Callable[[Attempt, str], None] = lambda _attempt, _outcome: None
 
     def claimed(self, attempt: Attempt, waited: float) -> None:
         """Tell of a granted lease; to be called in the context that the attempt runs in."""
@@ -52,6 +56,7 @@ class Ledger:
                 waited=round(waited, 6),
             )
         )
+        self.on_claimed(attempt)
 
     def refused(self, task: str, version: int, result: str) -> None:
         self.metrics.claim(result)
@@ -74,6 +79,7 @@ class Ledger:
         fine = outcome in ("resolved", "suspended", "released")
         self.journal.write(line, INFO if fine else WARNING)
         self.traces.ended(attempt, outcome, error)
+        self.on_ended(attempt, outcome)
 
     def handed_back(self, attempt: Attempt) -> None:
         """Tell the end of an attempt that a drain gave back."""

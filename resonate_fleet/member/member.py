@@ -3,7 +3,8 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 
 import structlog
@@ -13,9 +14,10 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.journal import MemberReady, MemberStarted, MemberStopped
 from resonate_fleet.contract.pages import Pages
-from resonate_fleet.contract.presence import Hello
+from resonate_fleet.contract.presence import Hello, Holding
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
+from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.about import about, version
 from resonate_fleet.member.attempts import Attempt, Table
@@ -29,6 +31,7 @@ from resonate_fleet.member.leases import Heart
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.network import Network
+from resonate_fleet.member.plain import Plain
 from resonate_fleet.member.presence import Presence
 from resonate_fleet.member.probes import CHECK, RECENT, Probes, Pulse
 from resonate_fleet.member.registry import Registry
@@ -36,7 +39,6 @@ from resonate_fleet.member.requests import nobody
 from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.signals import Own
-from resonate_fleet.member.stream import Stream
 from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.writes import Writes
 
@@ -75,10 +77,13 @@ class Member:
         losses.listeners.append(self._count_loss)
         self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
         self._wire = Wire(settings.url, settings.token)
-        self._stream = self._new_stream()
-        self._intake = Intake(
-            self._wire, self._stream, settings.group, name, settings.slots, self._metrics.count
-        )
+        self._stream = self._new_stream(name, self._ledger.server_lost, self._ledger.server_back)
+        self._intake = Intake(settings.slots, name, self._stream)
+        self._plain = self._new_plain()
+        self._presence = self._new_presence()
+        self._intake.join(self._presence, self._plain)
+        self._ledger.on_claimed = self._claimed
+        self._ledger.on_ended = self._ended
         self._health = Health(lambda status: self._metrics.count("requests_refused", status))
         self._channel = Channel(self._wire, self._health, settings.token)
         writes = Writes(
@@ -106,7 +111,6 @@ class Member:
             lambda: self._stream.connected,
             self._health,
         )
-        self._presence = self._new_presence()
         self._stopped = asyncio.Event()
         self._was_ready = False
         self._lifespan = registry.new_lifespan()
@@ -128,8 +132,12 @@ class Member:
                 return
             self._tell_start(served.port)
             stack.enter_context(self._heart)
-            stack.enter_context(self._presence)
-            for task in (self._pulse.run(), self._check_server(), self._keep_own()):
+            for task in (
+                self._pulse.run(),
+                self._check_server(),
+                self._keep_own(),
+                self._presence.run(),
+            ):
                 stack.callback(asyncio.create_task(task).cancel)
             self._resonate.start()
             self._drain.start()
@@ -168,19 +176,32 @@ class Member:
             lambda: self._metrics.count("heartbeat_failures"),
         )
 
-    def _new_stream(self) -> Stream:
-        def back(seconds: float | None) -> None:
-            if seconds is None:
+    def _new_stream(
+        self, group: str, lost: Callable[[str], None], back: Callable[[float], None]
+    ) -> Stream:
+        def connected(seconds: float | None) -> None:
+            if seconds is not None:
+                back(seconds)
+            elif group == self._settings.group:
                 self._ready()
-            else:
-                self._ledger.server_back(seconds)
 
-        url = f"{self._settings.url}/poll/{self._settings.group}/{self._name}"
-        return Stream(url, self._settings.token, self._ledger.server_lost, back)
+        url = f"{self._settings.url}/poll/{group}/{self._name}"
+        return Stream(url, self._settings.token, lost, connected)
+
+    def _new_plain(self) -> Plain:
+        group = self._settings.group
+        # The member's own stream tells of the server's outages.
+        stream = self._new_stream(group, lambda _: None, lambda _: None)
+        return Plain(self._wire, stream, group, self._intake, self._metrics.count)
 
     def _new_presence(self) -> Presence:
-        hello = Hello(member=self._name, group=self._settings.group, slots=self._settings.slots)
-        return Presence(self._settings.steward, hello, self)
+        hello = Hello(
+            member=self._name,
+            group=self._settings.group,
+            slots=self._settings.slots,
+            functions=tuple(self._registry.names()),
+        )
+        return Presence(self._settings.stewards, hello, self._settings.secret, self)
 
     def _new_drain(self) -> Drain:
         doors = Doors(
@@ -200,22 +221,50 @@ class Member:
             doors,
         )
 
-    # What the steward tells, in the presence's thread.
+    # What stewards tell and ask, on the event loop.
 
-    def released(self, task: str, version: int) -> None:
-        """Stop what the steward handed over while it took this member for dead."""
-        attempt = self._table.find(task, version)
-        if attempt is not None:
-            self._lost(attempt, "taken")
+    def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
+        self._intake.assigned(tasks, offered=offered)
 
-    def relayed(self, *, on: bool) -> None:
-        """Pass on the hints that cannot be used here, where the steward takes them."""
-        tell = self._presence.tell if on else None
-        self._on_loop(lambda: self._intake.relayed(tell))
+    def withdrawn(self) -> None:
+        self._intake.withdrawn()
 
-    def handed(self, task: str, version: int) -> None:
-        """Take a hint that another member could not use."""
-        self._on_loop(lambda: self._intake.handed(task, version))
+    def alone(self, *, on: bool) -> None:
+        self._intake.alone(on=on)
+        if not on:
+            self._ready()
+
+    def offer(self) -> int:
+        return self._intake.offer()
+
+    def held(self) -> list[Holding]:
+        now = time.time()
+        return [
+            Holding(one.task, one.version, one.function, now - one.seconds())
+            for one in self._table.held()
+        ]
+
+    def released(self, tasks: Sequence[tuple[str, int]]) -> None:
+        """Stop what a steward handed over while it took this member for dead."""
+        for task, lost in tasks:
+            attempt = self._table.find(task, lost)
+            if attempt is not None:
+                self._lost(attempt, "taken")
+
+    def cancelled(self, tasks: Sequence[str]) -> None:
+        """Stop the bodies of jobs that were cancelled."""
+        for attempt in self._table.held():
+            if attempt.task in tasks and self._table.lose(attempt):
+                self._ledger.ended(attempt, "cancelled")
+                attempt.stop()
+
+    # What stewards are told, from any thread.
+
+    def _claimed(self, attempt: Attempt) -> None:
+        self._presence.claimed(attempt.task, attempt.version, attempt.function)
+
+    def _ended(self, attempt: Attempt, outcome: str) -> None:
+        self._on_loop(lambda: self._presence.ended(attempt.task, attempt.version, outcome))
 
     # Events, from any thread.
 
@@ -263,7 +312,7 @@ class Member:
         closed.wait(1)
 
     def _close(self) -> None:
-        self._presence.leave()
+        self._presence.leave(self._loop)
         self._journal.write(self._last_words())
         self._on_loop(self._stopped.set)
         # A loop that user code blocks would keep the process: nothing is held any more.
@@ -308,8 +357,8 @@ class Member:
         """Let the gauges look at what is."""
         watched: dict[str, Callable[[], float]] = {
             "slots_used": lambda: self._intake.used,
-            "hints_held": lambda: self._intake.held,
-            "search_allowed": lambda: self._intake.search_allowed,
+            "hints_held": lambda: self._plain.known,
+            "search_allowed": lambda: self._plain.may_search,
             "leases_held": lambda: len(self._table),
             "heartbeat_age_seconds": self._heart.age,
             "loop_lag_seconds": self._pulse.lag,

@@ -28,7 +28,7 @@ INSTRUMENTS = (
         _W + "attempts_ended",
         "counter",
         "Attempts ended, by outcome: resolved, rejected, suspended, released, lost, refused, "
-        "unknown-function.",
+        "unknown-function, cancelled.",
         ("function", "outcome"),
     ),
     Instrument(
@@ -68,9 +68,8 @@ INSTRUMENTS = (
         _W + "hints_dropped", "counter", "Hints not kept, by why they were dropped.", ("why",)
     ),
     Instrument(
-        _W + "hints_passed_on", "counter", "Hints without a slot here, for idle members to take."
+        _W + "hints_held", "gauge", "Tasks known here that wait for a free slot, without a steward."
     ),
-    Instrument(_W + "hints_held", "gauge", "Hints waiting here for a free slot."),
     Instrument(
         _W + "pulls",
         "counter",

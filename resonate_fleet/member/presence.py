@@ -1,171 +1,287 @@
-"""Presence: a connection to the steward that the kernel closes when this process dies."""
+"""Presence: connections to the stewards, which the kernel closes when this process dies."""
 
+import asyncio
 import os
 import random
+import secrets
 import socket
-import threading
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol, Self
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from resonate_fleet.contract.presence import (
-    HINT_BYTES,
-    Busy,
-    Bye,
-    FromMember,
-    FromSteward,
-    Hello,
-    Hint,
-    Idle,
-    Released,
-    Welcome,
-)
+from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract.presence import FromSteward, Hello, Holding, Report
+from resonate_fleet.member.link import Link
 
 #: Seconds before a lost connection is made again (the steward's grace is not much longer), and
 #: between two tries to connect: first and longest.
 AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
+#: Longest wait for a connection, and pause between two looks at what names stand for, in seconds.
+CONNECT_SECONDS, RESOLVE_SECONDS = 5.0, 5.0
+#: Seconds without any steward after which the member looks for work by itself.
+FALL_BACK_SECONDS = 0.5
+#: Pause between two looks whether the steward that is served still speaks, in seconds.
+CHECK_SECONDS = 0.25
+#: What has no haste waits so long for company, in seconds.
+LAZY_SECONDS = 0.01
 log = structlog.get_logger()
+
+type Address = tuple[str, int]
 
 
 class Listener(Protocol):
-    """Who hears the steward. Called in the presence's own thread."""
+    """Who hears the stewards, and knows what they are to be told. Called on the event loop."""
 
-    def released(self, task: str, version: int) -> None:
-        """A lease was handed over while the steward took this member for dead."""
+    def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
+        """Claim these. `offered`: the steward is the one that the slots are offered to."""
 
-    def relayed(self, *, on: bool) -> None:
-        """From now on the steward passes hints on, or does not any more."""
+    def released(self, tasks: Sequence[tuple[str, int]]) -> None:
+        """These leases were handed over while a steward took this member for dead."""
 
-    def handed(self, task: str, version: int) -> None:
-        """A hint has come that its own member could not use."""
+    def cancelled(self, tasks: Sequence[str]) -> None:
+        """These jobs were cancelled."""
+
+    def withdrawn(self) -> None:
+        """What was offered counts no more: there is another steward, or none."""
+
+    def alone(self, *, on: bool) -> None:
+        """There has been no steward for a while, or there is one again."""
+
+    def offer(self) -> int:
+        """Return how many slots are free and were not offered before; they are from now on."""
+        ...
+
+    def held(self) -> list[Holding]: ...
+
+
+@dataclass
+class News:
+    """What the next report is to say."""
+
+    claimed: list[tuple[str, int, str]] = field(default_factory=list)
+    refused: list[tuple[str, int]] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
+    declined: list[tuple[str, str]] = field(default_factory=list)
+    ended: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def report(self, free: int) -> Report:
+        return Report(free, self.claimed, self.refused, self.returned, self.declined, self.ended)
 
 
 class Presence:
-    """Holds the connection while used as a context manager, in a thread of its own.
+    """Holds a connection to each steward there is while `run` runs.
 
-    Without a steward's `address` it does nothing.
+    `addresses` are hosts or names with a port; a name may stand for several stewards. All methods
+    but `leave` are to be called on the event loop.
     """
 
     def __init__(
-        self,
-        address: tuple[str, int] | None,
-        hello: Hello,
-        listener: Listener,
+        self, addresses: Sequence[Address], hello: Hello, secret: str | None, listener: Listener
     ) -> None:
-        self._address = address
-        self._hello = hello
+        self._addresses = addresses
+        self._hello = msgspec.structs.replace(hello, key=secrets.token_hex(16))
+        self._secret = secret
         self._listener = listener
-        self._end = threading.Event()
-        # A goodbye comes after the hello or in its place, never before it.
-        self._speaking = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._rest = b""  # of a line that the kernel had no room for
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._links: set[Link] = set()
+        self._served: Link | None = None
+        self._news = News()
+        self._flush: asyncio.Handle | None = None
+        self._flush_now = False
+        self._alone: asyncio.TimerHandle | None = None
+        self._left = False
 
-    def __enter__(self) -> Self:
-        if self._address is not None:
-            # A child that a job forks would keep the connection open beyond this one's death.
-            os.register_at_fork(after_in_child=self._drop)
-            self._thread.start()
-        return self
+    # What the member tells.
 
-    def __exit__(self, *_: object) -> None:
-        self.leave()
+    def claimed(self, task: str, attempt: int, function: str) -> None:
+        self._news.claimed.append((task, attempt, function))
+        self._tell(at_once=False)
 
-    def leave(self) -> None:
-        """Say goodbye and close: this member holds nothing any more."""
-        if self._end.is_set():
+    def ended(self, task: str, attempt: int, outcome: str) -> None:
+        self._news.ended.append((task, attempt, outcome))
+        self._tell(at_once=False)
+
+    def refused(self, task: str, version: int) -> None:
+        self._news.refused.append((task, version))
+        self._tell()
+
+    def returned(self, task: str) -> None:
+        self._news.returned.append(task)
+        self._tell()
+
+    def declined(self, task: str, lacks: str) -> None:
+        self._news.declined.append((task, lacks))
+        self._tell()
+
+    def freed(self) -> None:
+        """A slot may have become free."""
+        self._tell()
+
+    def drain(self) -> None:
+        """Offer nothing any more."""
+        for link in self._links:
+            link.say(wire.Withdraw(draining=True))
+
+    def _tell(self, *, at_once: bool = True) -> None:
+        """Send one report for all that happens in this turn of the loop, or in the next few."""
+        if self._flush is not None and (self._flush_now or not at_once):
             return
-        self._end.set()
-        with self._speaking:
-            if (sock := self._socket) is not None:
-                with suppress(OSError):
-                    sock.sendall(self._rest + _line(Bye()))
-                    sock.shutdown(socket.SHUT_RDWR)
+        if self._flush is not None:
+            self._flush.cancel()
+        loop = asyncio.get_running_loop()
+        self._flush_now = at_once
+        self._flush = (
+            loop.call_soon(self._report) if at_once else loop.call_later(LAZY_SECONDS, self._report)
+        )
 
-    def tell(self, message: Idle | Busy | Hint) -> None:
-        """Send a message that may be lost, without waiting. May be called from any thread."""
-        line = _line(message)
-        if len(line) > HINT_BYTES:
-            return
-        with self._speaking:
-            if self._socket is not None and not self._end.is_set():
-                line = self._rest or line  # what was begun must be ended first
-                with suppress(OSError):
-                    self._rest = line[self._socket.send(line, socket.MSG_DONTWAIT) :]
+    def _report(self) -> None:
+        self._flush = None
+        news, self._news = self._news, News()
+        free = self._listener.offer() if self._served is not None else 0
+        for link in self._links:
+            report = news.report(free if link is self._served else 0)
+            if report != Report():
+                link.say(report)
+
+    # Connections.
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        self._choose()
+        os.register_at_fork(after_in_child=self._drop)
+        kept: dict[Address, asyncio.Task[None]] = {}
+        try:
+            while self._addresses:
+                found = await self._resolve()
+                for address in found - kept.keys():
+                    kept[address] = asyncio.create_task(self._keep(address))
+                await self._watch(RESOLVE_SECONDS if self._links else FIRST_PAUSE)
+                held = {link.address for link in self._links}
+                for address in kept.keys() - found - held if found else ():
+                    kept.pop(address).cancel()
+        finally:
+            for task in kept.values():
+                task.cancel()
+
+    async def _resolve(self) -> set[Address]:
+        """Return what the addresses stand for just now; nothing where nobody can say."""
+        loop, found = asyncio.get_running_loop(), set[Address]()
+        for host, port in self._addresses:
+            with suppress(OSError):
+                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
+        return found
+
+    async def _watch(self, seconds: float) -> None:
+        """Turn away from a steward that says nothing any more: it may be stopped, or stuck."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            await asyncio.sleep(min(CHECK_SECONDS, seconds))
+            self._choose()
+
+    async def _keep(self, address: Address) -> None:
+        loop, pause, link = asyncio.get_running_loop(), 0.0, Link(self, address)
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            if any(one.rank == link.rank for one in self._links):
+                continue  # another address leads to the same steward
+            link = Link(self, address)
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await loop.create_connection(lambda: link, *address)  # noqa: B023 - called at once
+                await link.ended.wait()
+            except OSError as error:  # TimeoutError is one
+                log.debug("presence.failed", steward=address, why=str(error) or repr(error))
+            finally:
+                link.close()
+            if link.welcome is not None:
+                pause = AT_ONCE
+
+    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say goodbye and close: this member holds nothing any more. From any thread."""
+        if not self._left:
+            self._left = True
+            with suppress(RuntimeError):  # the loop has closed, and the connections with it
+                loop.call_soon_threadsafe(self._bye)
+
+    def _bye(self) -> None:
+        for link in list(self._links):
+            link.say(wire.Bye())
+            link.close()
 
     def _drop(self) -> None:
-        """Close this process's copy of the connection without a word to the other side."""
-        if self._socket is not None:
-            with suppress(OSError):
-                os.close(self._socket.detach())
+        """Close a forked child's copies: they would keep the connections open beyond our death."""
+        for link in self._links:
+            descriptor = link.descriptor()
+            if descriptor is not None:
+                with suppress(OSError):
+                    os.close(descriptor)
 
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._end.wait(pause * random.uniform(0.5, 1)):
-            longer = min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-            try:
-                pause = AT_ONCE if self._stay() else longer
-            except (OSError, ValueError, msgspec.MsgspecError) as error:
-                log.debug("presence.lost", why=str(error) or repr(error))
-                pause = longer
+    # What links tell.
 
-    def _stay(self) -> bool:
-        """Connect and listen until the connection ends; True if the steward welcomed us."""
-        welcome = False
-        assert self._address is not None  # noqa: S101 - the thread runs with an address only
-        with socket.create_connection(self._address, timeout=5) as sock:
-            sock.settimeout(None)
-            _keep_alive(sock)
-            if not self._greet(sock):
-                return welcome
-            try:
-                with sock.makefile("rb") as lines:
-                    for line in lines:
-                        welcome = self._hear(msgspec.json.decode(line, type=FromSteward)) or welcome
-            finally:
-                self._hang_up()
-        if not self._end.is_set():
-            log.info("presence.lost", why="closed by the steward")
-        return welcome
+    def hello(self, nonce: str) -> Hello:
+        fresh = msgspec.structs.replace(self._hello, nonce=secrets.token_hex(16))
+        proof = wire.prove(self._secret, "member", nonce, fresh)
+        return msgspec.structs.replace(fresh, proof=proof)
 
-    def _greet(self, sock: socket.socket) -> bool:
-        """Say hello, unless this member has left while it connected."""
-        with self._speaking:
-            if self._end.is_set():
-                return False
-            self._socket, self._rest = sock, b""
-            sock.sendall(_line(self._hello))
-            return True
+    def trusts(self, nonce: str, hello: Hello, proof: str) -> bool:
+        return wire.proven(self._secret, "steward", nonce, hello, proof)
 
-    def _hang_up(self) -> None:
-        with self._speaking:
-            self._socket = None
-        self._listener.relayed(on=False)
+    def welcomed(self, link: Link) -> None:
+        if self._left:
+            link.say(wire.Bye())
+            link.close()
+            return
+        self._links.add(link)
+        log.info("presence.held", steward=link.rank[1])
+        link.say(wire.Held(self._listener.held()))
+        self._choose()
 
-    def _hear(self, message: FromSteward) -> bool:
+    def lost(self, link: Link) -> None:
+        if link in self._links:
+            self._links.discard(link)
+            log.info("presence.lost", steward=link.rank[1])
+            self._choose()
+
+    def heard(self, link: Link, message: FromSteward) -> None:
         match message:
-            case Welcome(hints=hints):
-                log.info("presence.held")
-                self._listener.relayed(on=hints)
-                return True
-            case Released(tasks=tasks):
-                for task, version in tasks:
-                    self._listener.released(task, version)
-            case Hint(task=task, version=version):
-                self._listener.handed(task, version)
-        return False
+            case wire.Assign(tasks=tasks):
+                self._listener.assigned(tasks, offered=link is self._served)
+            case wire.Released(tasks=tasks):
+                self._listener.released(tasks)
+            case wire.Cancel(tasks=jobs):
+                self._listener.cancelled(jobs)
 
+    # Whom the slots are offered to.
 
-def _line(message: FromMember) -> bytes:
-    return msgspec.json.encode(message) + b"\n"
+    def _choose(self) -> None:
+        now = asyncio.get_running_loop().time()
+        there = [one for one in self._links if now - one.heard_at < wire.SILENT_SECONDS]
+        chosen = min(there, key=lambda one: one.rank, default=None)
+        if chosen is not None and chosen is not self._served:
+            self._serve(chosen)
+        elif chosen is None and self._served is not None:
+            self._served = None
+            self._listener.withdrawn()
+        if chosen is None and self._alone is None:
+            wait = FALL_BACK_SECONDS if self._addresses else 0.0
+            self._alone = asyncio.get_running_loop().call_later(wait, self._fall_back)
 
+    def _serve(self, chosen: Link) -> None:
+        if self._alone is not None:
+            self._alone.cancel()
+            self._alone = None
+        if self._served in self._links and self._served is not None:
+            self._served.say(wire.Withdraw())
+        self._served = chosen
+        self._listener.withdrawn()
+        self._listener.alone(on=False)
+        self._tell()
 
-def _keep_alive(sock: socket.socket) -> None:
-    """Let the kernel notice within 20 seconds that the steward's machine is gone."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2)):
-        if hasattr(socket, option):  # not on every system
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    def _fall_back(self) -> None:
+        self._listener.alone(on=True)

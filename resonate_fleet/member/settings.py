@@ -5,7 +5,7 @@ from pathlib import Path
 from resonate_fleet.contract import common
 from resonate_fleet.contract.settings import (
     Kind,
-    address,
+    addresses,
     choice,
     integer,
     listening_host,
@@ -71,9 +71,14 @@ class Settings:
         MODULE,
         "Module whose `register(registry)` brings the functions.",
     )
-    steward: tuple[str, int] | None = setting(
-        "WORKER_STEWARD", "", address(), "Presence port of the steward."
+    stewards: tuple[tuple[str, int], ...] = setting(
+        "WORKER_STEWARD",
+        "",
+        addresses(),
+        "Presence ports of the stewards; a name may stand for several. Without any the member "
+        "looks for work itself.",
     )
+    secret: str | None = setting(*common.PRESENCE_SECRET, secret=True)
     journal: Path | None = setting(*common.journal("WORKER"))
     log_format: str = setting(*common.log_format("WORKER"))
     log_level: str = setting(*common.log_level("WORKER"))

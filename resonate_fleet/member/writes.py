@@ -30,10 +30,10 @@ PASSING_REFUSALS = (401, 403, 404, 405, 408, 409, 425, 429)
 class Writes:
     """Sends what settles, suspends, releases or checkpoints a job, and notes what it did.
 
-    `given_up(task)` is called when the SDK or this member gives a job back unfinished, so that
-    it is not claimed here again at once: SDK 0.8.1 releases a job whose function it does not
-    know, or whose call it cannot read, and the server offers it again at once. `ending(task)` is
-    called when a body is over and its outcome is about to be written.
+    `given_up(task, lacks)` is called when the SDK or this member gives a job back unfinished, so
+    that it is not claimed here again at once: SDK 0.8.1 releases a job whose function it does not
+    know (`lacks`), or whose call it cannot read, and the server offers it again at once.
+    `ending(task)` is called when a body is over and its outcome is about to be written.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Writes:
         channel: Channel,
         table: Table,
         ledger: Ledger,
-        given_up: Callable[[str], None],
+        given_up: Callable[[str, str], None],
         ending: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._channel = channel
@@ -66,7 +66,7 @@ class Writes:
                 self._ledger.late()
             return request.reply(409, "the lease is gone")
         if request.kind == "task.release":
-            self._given_up(attempt.task)
+            self._given_up(attempt.task, attempt.lacks)
             if attempt.is_hopeless and await self._reject(attempt, attempt.trouble):
                 return request.reply(200, {})
         if attempt.traceback and request.data.action.data.get("state") == "rejected":
@@ -188,7 +188,7 @@ class Writes:
         release.add_done_callback(self._releases.discard)
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
-        self._given_up(attempt.task)
+        self._given_up(attempt.task, "")
         if attempt.version >= ENOUGH and await self._reject(attempt, why):
             return
         attempt.writing = True

@@ -1,23 +1,25 @@
 """Takes the leases of the dead and gives their jobs back to the server.
 
 Nothing here can harm a job whose holder lives after all: `task.release` names the version that
-was seen, and the server refuses it when the task has moved on; and it refuses the holder's own
-late write when the release came first. So at most one result is ever written, and the worst that
-an error of judgement costs is work done twice (docs/guarantees.md).
+was told or seen, and the server refuses it when the task has moved on; and it refuses the holder's
+own late write when the release came first. So at most one result is ever written, and the worst
+that an error of judgement costs is work done twice (docs/guarantees.md).
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, HandedOver
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.tools import Tools, set_within
+from resonate_fleet.steward.tools import Tools, first_within, set_within
 
-#: Pauses between the looks at what a dead member holds, in seconds: a claim may have been on the
-#: wire when it died.
+#: Pauses between the looks at what was assigned to a dead member, in seconds: its claim may have
+#: been on the wire when it died.
 AGAIN = (0.2, 0.8, 2.0)
+#: A steward that members do not offer their slots to leaves a death to the other one for so long.
+STANDBY_SECONDS = 0.5
 #: Requests at the same time.
 ABREAST = 32
 #: States in which a task on trial has not shown its outcome yet.
@@ -25,13 +27,21 @@ RUNNABLE = ("pending", "acquired")
 
 
 class Death:
-    """A member that is missed. `ended_at` in Unix seconds; `back` is set when it returns."""
+    """A member that is missed. `ended_at` in Unix seconds; `back` is set when it returns.
 
-    def __init__(self, member: str, ended_at: float) -> None:
+    `unanswered` are tasks that were assigned to it and that it may have claimed. `serving` is set
+    while members of its group offer their slots to this steward.
+    """
+
+    def __init__(
+        self, member: str, ended_at: float, unanswered: Sequence[str], serving: asyncio.Event
+    ) -> None:
         self.member = member
         self.ended_at = ended_at
+        self.unanswered = unanswered
+        self.serving = serving
         self.back = asyncio.Event()
-        #: Its leases were looked up and are being released: from here on it counts as dead.
+        #: Its leases are being released: from here on it counts as dead.
         self.declared = False
         #: `[task, version]` of what it lost.
         self.taken: list[tuple[str, int]] = []
@@ -49,35 +59,66 @@ class Handover:
         #: By the task on trial: the leases that wait for its outcome.
         self._held_back: dict[str, list[Task]] = {}
 
-    async def run(self, death: Death, *, witnessed: bool) -> None:
-        """Hand over what `death.member` held, unless it comes back before.
-
-        `witnessed` False is for a member that a steward before this one knew: nobody saw it end,
-        there is no grace left to give, and it is only worth a word if it left something.
-        """
-        if witnessed and await set_within(death.back, self._grace):
+    async def run(self, death: Death) -> None:
+        """Hand over what `death.member` held, unless it comes back before."""
+        if await set_within(death.back, self._grace):
             return
+        await first_within(STANDBY_SECONDS, death.serving, death.back)
         held = await self._held(death)
-        if held is None or not (held or witnessed):
+        if death.back.is_set():
             return
-        death.declared = True
-        self._tools.meters.deaths.inc()
-        tasks = [(task.id, task.version) for task in held]
-        self._tools.journal.write(Died(member=death.member, tasks=tasks), level=30)
-        await self._deal(death, held)
-        for pause in AGAIN:
+        if held or death.serving.is_set():
+            await self._declare(death, held)
+        for pause in AGAIN if death.unanswered else ():
             if await set_within(death.back, pause):
                 return
-            await self._release_all(death, await self._held(death) or [])
+            await self._release_all(death, await self._still(death, death.unanswered))
 
-    async def _held(self, death: Death) -> list[Task] | None:
-        """Return what stands under the dead member's name, or None once it is back."""
+    async def run_unseen(self, death: Death) -> None:
+        """Hand over what is left of a member that a steward before this one knew.
+
+        Nobody saw it end, so there is no grace left to give, and its leases must be searched for.
+        """
 
         async def ask() -> list[Task]:
             acquired = self._tools.wire.all_tasks("acquired")
             return [task async for task in acquired if task.pid == death.member]
 
-        return await self._tools.insist(ask, "hand-over", death.back)
+        held = await self._tools.insist(ask, "hand-over", death.back)
+        if held and not death.back.is_set():
+            await self._declare(death, held)
+
+    async def _held(self, death: Death) -> list[Task]:
+        """Return what the member holds: as it has told, or as the server says where that is old."""
+        told = {
+            one.task: Task(id=one.task, state="acquired", version=one.attempt, pid=death.member)
+            for one in self._tools.work.held_by(death.member)
+        }
+        if not death.serving.is_set():
+            return await self._still(death, list(told))
+        found = await self._still(death, [one for one in death.unanswered if one not in told])
+        return [*told.values(), *found]
+
+    async def _still(self, death: Death, tasks: Sequence[str]) -> list[Task]:
+        """Return those of `tasks` that stand under the member's name."""
+
+        async def ask(id: str) -> Task | None:
+            async with self._gate:
+                return await self._tools.insist(
+                    lambda: self._tools.wire.task(id), "hand-over", death.back
+                )
+
+        found = await asyncio.gather(*(ask(one) for one in tasks))
+        return [one for one in found if one is not None and one.pid == death.member]
+
+    async def _declare(self, death: Death, held: list[Task]) -> None:
+        """From here on the member counts as dead."""
+        death.declared = True
+        self._tools.meters.deaths.inc()
+        tasks = [(task.id, task.version) for task in held]
+        self._tools.journal.write(Died(member=death.member, tasks=tasks), level=30)
+        self._tools.work.mark(self._tools.now(), "died", death.member)
+        await self._deal(death, held)
 
     async def _deal(self, death: Death, held: list[Task]) -> None:
         judgement = self._parking.judge(death.member, held)
@@ -107,11 +148,15 @@ class Handover:
                 return
             # Listed whatever the answer: after any answer the member does not hold it so any more.
             death.taken.append((task.id, task.version))
+            # Before the server's hint can come: the job keeps its place among those that wait.
+            self._tools.work.over(self._tools.now(), task.id, task.version, "lost")
             released = await self._tools.insist(
                 lambda: self._tools.wire.release(task.id, task.version), "hand-over", death.back
             )
-        if not released:
-            return
+        if released:
+            self._handed_over(death, task)
+
+    def _handed_over(self, death: Death, task: Task) -> None:
         self._tools.meters.handovers.inc()
         line = HandedOver(
             job=root_of(task.id),
@@ -121,12 +166,13 @@ class Handover:
             seconds=round(self._tools.now() - death.ended_at, 6),
         )
         self._tools.journal.write(line)
+        self._tools.work.mark(self._tools.now(), "handed-over", death.member, task.id)
 
     # After the first minutes.
 
     async def release_late(self, task: Task, ended_at: float) -> None:
         """Release a lease that turned up under the name of one that is gone."""
-        await self._release_all(Death(task.pid or "", ended_at), [task])
+        await self._release_all(Death(task.pid or "", ended_at, (), asyncio.Event()), [task])
 
     async def pardon(self, member: str) -> None:
         """`member` lives: its jobs are not to blame, and what was held back is its own again."""
@@ -134,14 +180,21 @@ class Handover:
             self._held_back[trial] = [task for task in leases if task.pid != member]
         await self._parking.pardon(member)
 
-    async def follow_up(self, states: Mapping[str, str]) -> None:
-        """Release the next of those held back where a look shows a trial to be over."""
-        for trial in [one for one in self._held_back if states.get(one) not in RUNNABLE]:
-            waiting = self._held_back.pop(trial)
-            if waiting:
-                first, rest = waiting[0], waiting[1:]
-                self._held_back[first.id] = rest
-                await self.release_late(first, self._tools.now())
+    async def follow_up(self, state: Callable[[str], str | None]) -> None:
+        """Release the next of those held back where `state` shows a trial to be over."""
+        for trial in [one for one in self._held_back if state(one) not in RUNNABLE]:
+            await self.end_trial(trial)
+
+    async def end_trial(self, trial: str) -> None:
+        """Release the next of those that were held back for `trial`."""
+        waiting = self._held_back.pop(trial, None)
+        if waiting:
+            first, rest = waiting[0], waiting[1:]
+            self._held_back[first.id] = rest
+            await self.release_late(first, self._tools.now())
+
+    def is_trial(self, task: str) -> bool:
+        return task in self._held_back
 
     def _is_held_back(self, task: Task) -> bool:
         waiting = (one for leases in self._held_back.values() for one in leases)

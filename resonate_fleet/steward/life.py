@@ -5,91 +5,106 @@ seconds at most); what must be remembered is written; the pages close; exit 0.
 """
 
 import asyncio
+import dataclasses
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.journal import StewardStarted
+from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Pages
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import effective, unknown
+from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
+from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Handover
-from resonate_fleet.steward.keeper import Lives
+from resonate_fleet.steward.live import live_state
+from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters, steward_version
+from resonate_fleet.steward.pages import Health, on_loop, pages
 from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.presence import Presence
-from resonate_fleet.steward.rounds import Extra, Rounds
+from resonate_fleet.steward.presence import Identity, Presence
 from resonate_fleet.steward.settings import StewardSettings
-from resonate_fleet.steward.sights import Health, pages
 from resonate_fleet.steward.state import StateFile
-from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.survey import Survey, Surveyor
+from resonate_fleet.steward.tools import Tools, steady_clock
+from resonate_fleet.steward.watch import Watch
 
 #: How often the loop shows that it is not stuck, in seconds.
 TICK_SECONDS = 0.5
 
+#: Something more that is to be done with the state, time and again (pod deletion costs, say).
+Extra = Callable[[LiveState], Awaitable[None]]
+
 
 class Steward:
-    """The parts of one steward, put together. `extras` are called with each look."""
+    """The parts of one steward, put together."""
 
-    def __init__(
-        self, settings: StewardSettings, tools: Tools, extras: Sequence[Extra] = ()
-    ) -> None:
+    def __init__(self, settings: StewardSettings, tools: Tools) -> None:
         self._settings = settings
         self._tools = tools
         self._health = Health()
-        parking = Parking(tools, settings.max_crashes)
-        handover = Handover(tools, parking, settings.grace)
-        self._lives = Lives(tools, handover)
-        if settings.scale_in:
-            extras = [*extras, scale_in.inside(lambda: set(self._groups()))]
-        self._rounds = Rounds(tools, self._lives, handover, parking, settings.interval, extras)
-        tools.meters.truth.present = self._groups
+        self._me = Identity(settings.name, tools.now(), settings.secret)
+        self._parking = Parking(tools, settings.max_crashes)
+        self._handover = Handover(tools, self._parking, settings.grace)
+        surveyor = Surveyor(tools.wire, tools.now)
+        self._dispatch = Dispatch(tools, surveyor, self._stream)
+        self._membership = Membership(tools, self._handover, self._dispatch)
+        self._watch = Watch(tools, surveyor, settings.interval, self._dispatch.found, self._follow)
+        self._dispatch.wanted = self._watch.want
+        self._dispatch.over = self._over
+        self._background: set[asyncio.Task[None]] = set()
+
+    def state(self) -> LiveState:
+        """Return the live state. To be called on the event loop."""
+        return live_state(self._me, self._tools, self._membership, self._dispatch, self._watch.at)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set."""
         settings, log = self._settings, structlog.get_logger()
-        handlers = pages(
-            self._tools.meters,
-            self._tools.memory,
-            self._health,
-            self._lives.roll,
-            settings.name,
-        )
-        address = (settings.host, settings.presence_port)
+        state = on_loop(asyncio.get_running_loop(), self.state)
+        self._tools.meters.truth.state = state
+        handlers = pages(self._tools.meters, self._tools.memory, self._health, state)
+        if settings.secret is None:
+            log.warning("presence.open", why="FLEET_PRESENCE_SECRET is not set")
         async with AsyncExitStack() as open_:
             served = open_.enter_context(Pages(settings.host, settings.port, handlers))
-            open_.push_async_callback(self._lives.stop)
-            members = Presence(address, settings.keepalive, self._lives)
-            await open_.enter_async_context(members)
+            open_.push_async_callback(self._membership.stop)
+            open_.callback(self._dispatch.close)
+            address = (settings.host, settings.presence_port)
+            presence = Presence(address, settings.keepalive, self._membership, self._me)
+            await open_.enter_async_context(presence)
             started = StewardStarted(
-                version=steward_version(), port=served.port, presence_port=members.port
+                version=steward_version(), port=served.port, presence_port=presence.port
             )
             self._tools.journal.write(started)
             self._health.ready = True
-            await self._work_until(stop)
+            await self._work_until(stop, presence.beat())
             self._health.ready = False
             log.info("stop.step", step="not-ready")
         log.info("stop.step", step="closed")
 
-    async def _work_until(self, stop: asyncio.Event) -> None:
+    async def _work_until(self, stop: asyncio.Event, beat: Coroutine[Any, Any, None]) -> None:
         """Raises whatever one of the loops ends with: a steward without it is of no use."""
-        loops = [
-            asyncio.create_task(loop)
-            for loop in (
-                self._rounds.forever(),
-                self._lives.keep_saving(),
-                self._miss(),
-                self._tick(),
-            )
-        ]
+        work = (
+            beat,
+            self._watch.forever(),
+            self._membership.keep_saving(),
+            self._miss(),
+            self._tick(),
+            self._do_extras(),
+        )
+        loops = [asyncio.create_task(one) for one in work]
         ended = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([ended, *loops], return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +117,7 @@ class Steward:
 
     async def _miss(self) -> None:
         await asyncio.sleep(self._settings.reconnect)
-        self._lives.missing()
+        self._membership.miss()
         await asyncio.Event().wait()
 
     async def _tick(self) -> None:
@@ -110,8 +125,45 @@ class Steward:
             self._health.ticked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
 
-    def _groups(self) -> dict[str, str]:
-        return {member: hello.group for member, hello in self._lives.roll().items()}
+    async def _do_extras(self) -> None:
+        extras: list[Extra] = []
+        if self._settings.scale_in:
+            extras.append(scale_in.inside())
+        while True:
+            await asyncio.sleep(self._settings.interval)
+            for extra in extras:
+                try:
+                    await extra(self.state())
+                except Exception as error:  # noqa: BLE001 - whatever it is, leases come first
+                    self._tools.failed("extra", error)
+
+    # What the parts tell each other.
+
+    def _stream(self, group: str, again: Callable[[], None]) -> Stream:
+        log = structlog.get_logger().bind(group=group)
+
+        def back(seconds: float | None) -> None:
+            if seconds is not None:
+                log.info("stream.back", seconds=round(seconds, 3))
+                again()
+
+        url = f"{self._settings.url}/poll/{group}/{self._me.name}"
+        return Stream(
+            url, self._settings.token, lambda why: log.warning("stream.lost", why=why), back
+        )
+
+    async def _follow(self, survey: Survey) -> None:
+        told = set(self._membership.present)
+        self._dispatch.surveyed(survey, told)
+        await self._membership.sweep(survey.acquired.values())
+        await self._handover.follow_up(survey.state)
+        self._parking.follow_up(survey.state, survey.at)
+
+    def _over(self, task: str) -> None:
+        if self._handover.is_trial(task):
+            ending = asyncio.create_task(self._handover.end_trial(task))
+            self._background.add(ending)
+            ending.add_done_callback(self._background.discard)
 
 
 async def run(settings: StewardSettings) -> int:
@@ -128,7 +180,7 @@ async def run(settings: StewardSettings) -> int:
     journal = Journal(settings.name, settings.journal)
     try:
         async with Wire(settings.url, settings.token) as wire:
-            tools = Tools(wire, journal, Meters(settings.groups), memory, file)
+            tools = Tools(wire, journal, Meters(settings.groups), memory, file, now=steady_clock())
             await Steward(settings, tools).serve(stop)
     except OSError as error:  # a port is taken, say
         sys.stderr.write(f"the steward cannot go on: {error}\n")
@@ -141,6 +193,7 @@ async def run(settings: StewardSettings) -> int:
 
 def live(settings: StewardSettings) -> int:
     """Run the steward until a signal ends it; return the exit code."""
+    settings = dataclasses.replace(settings, name=settings.name or socket.gethostname())
     logs.configure(settings.log_format, settings.log_level, settings.name)
     log = structlog.get_logger()
     log.info("settings", **effective(settings))

@@ -1,7 +1,6 @@
 """The steward's instruments, and what a scrape gets."""
 
-from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -11,8 +10,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from resonate_fleet.contract.instruments import Instrument
+from resonate_fleet.contract.live import LiveGroup, LiveState
 from resonate_fleet.contract.pages import Page
-from resonate_fleet.steward.tally import OTHER, Counts, View
+from resonate_fleet.steward.survey import OTHER
 
 #: Groups that are told apart. A job names its group itself, so that anybody could make up more.
 MOST_GROUPS: Final = 100
@@ -35,10 +35,14 @@ _PER_GROUP = (
 _LEASES = Instrument(
     "fleet_member_leases", "gauge", "Leases of each member, gone with the member", ("member",)
 )
-_LAST_LOOK = Instrument(
-    "fleet_steward_last_look_timestamp_seconds",
+_AS_OF = Instrument(
+    "fleet_steward_state_timestamp_seconds",
     "gauge",
-    "Unix time of the last look at the server that succeeded; 0 before the first",
+    "Unix time of which the figures are: now while it hears the server's hints, else that of its "
+    "last survey; 0 before the first",
+)
+_SERVING = Instrument(
+    "fleet_steward_serving", "gauge", "1 while members offer it their slots, else 0"
 )
 _OWN = (
     Instrument("fleet_steward_deaths", "counter", "Members taken for dead"),
@@ -51,21 +55,21 @@ _OWN = (
     ),
     Instrument("fleet_steward_false_alarms", "counter", "Members taken for dead that came back"),
     Instrument("fleet_steward_quarantined", "counter", "Jobs parked"),
-    Instrument(
-        "fleet_steward_hints_passed", "counter", "Hints of busy members handed to idle ones"
-    ),
+    Instrument("fleet_steward_hints", "counter", "Hints that the server has sent"),
+    Instrument("fleet_steward_assigned", "counter", "Tasks given to a free slot"),
+    Instrument("fleet_steward_refused", "counter", "Of those, claims that the server refused"),
     Instrument(
         "fleet_steward_errors",
         "counter",
-        "What failed: a look, a hand-over, parking, writing the state, an extra",
+        "What failed: a survey, a hand-over, parking, a peek at a child, the state file, an extra",
         ("what",),
     ),
-    Instrument("fleet_steward_look_duration_seconds", "gauge", "How long the last look took"),
+    Instrument("fleet_steward_survey_duration_seconds", "gauge", "How long the last survey took"),
     Instrument("fleet_steward_build", "info", "Version of the steward", ("version",)),
 )
 
 #: Everything that the steward exports.
-INSTRUMENTS: tuple[Instrument, ...] = (*_PER_GROUP, _LEASES, _LAST_LOOK, *_OWN)
+INSTRUMENTS: tuple[Instrument, ...] = (*_PER_GROUP, _LEASES, _AS_OF, _SERVING, *_OWN)
 
 _BY_NAME = {one.name: one for one in INSTRUMENTS}
 
@@ -84,16 +88,18 @@ class Meters:
         self.handovers = _counter("fleet_steward_handovers", self.registry)
         self.false_alarms = _counter("fleet_steward_false_alarms", self.registry)
         self.quarantined = _counter("fleet_steward_quarantined", self.registry)
-        self.hints_passed = _counter("fleet_steward_hints_passed", self.registry)
+        self.hints = _counter("fleet_steward_hints", self.registry)
+        self.assigned = _counter("fleet_steward_assigned", self.registry)
+        self.refused = _counter("fleet_steward_refused", self.registry)
         self.errors = _counter("fleet_steward_errors", self.registry)
-        for what in ("look", "hand-over", "quarantine", "state", "extra"):
+        for what in ("survey", "hand-over", "quarantine", "peek", "state", "extra"):
             self.errors.labels(what)
         spent = _BY_NAME["fleet_steward_handover_duration_seconds"]
         self.handover = Histogram(
             spent.name, spent.help, buckets=spent.buckets, registry=self.registry
         )
-        look = _BY_NAME["fleet_steward_look_duration_seconds"]
-        self.look = Gauge(look.name, look.help, registry=self.registry)
+        survey = _BY_NAME["fleet_steward_survey_duration_seconds"]
+        self.survey = Gauge(survey.name, survey.help, registry=self.registry)
         build = _BY_NAME["fleet_steward_build"]
         Info(build.name, build.help, registry=self.registry).info({"version": steward_version()})
         self.truth = Truth(groups)
@@ -105,43 +111,33 @@ class Meters:
 
 
 class Truth(Collector):
-    """What the server says, made into series at each scrape.
+    """The live state, made into series at each scrape.
 
     A group once seen stays, at zero; those beyond `MOST_GROUPS` are added up as `other`. A
-    member's series goes with it. `present` returns group by member of those whose presence
-    stands; it is called from the scrape's thread.
+    member's series goes with it. `state` is called from the scrape's thread.
     """
 
     def __init__(self, groups: tuple[str, ...]) -> None:
         self._groups = set(groups)
-        self.present: Callable[[], dict[str, str]] = dict
-        self.view = View()
+        self.state: Callable[[], LiveState] = lambda: LiveState(at=0.0, steward="", since=0.0)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        view, present = self.view, self.present()
-        for group in sorted({*view.groups, *present.values()}):
+        state = self.state()
+        for one in state.groups:
             if len(self._groups) < MOST_GROUPS:
-                self._groups.add(group)
-        members = Tally(self._shown(group) for group in present.values())
-        groups: dict[str, Counts] = {}
-        for group, counts in view.groups.items():
-            groups[self._shown(group)] = groups.get(self._shown(group), Counts()) + counts
-        readers: list[Callable[[str], float]] = [
-            lambda group: groups[group].waiting,
-            lambda group: groups[group].running,
-            lambda group: groups[group].suspended,
-            lambda group: groups[group].parked,
-            lambda group: groups[group].oldest_age(view.at),
-            lambda group: members[group],
-        ]
-        for group in self._groups:
-            groups.setdefault(group, Counts())
-        for instrument, reader in zip(_PER_GROUP, readers, strict=True):
-            yield _family(instrument, {group: reader(group) for group in sorted(self._groups)})
-        yield _family(_LEASES, _leases(view, present))
-        last = GaugeMetricFamily(_LAST_LOOK.name, _LAST_LOOK.help)
-        last.add_metric([], view.at)
-        yield last
+                self._groups.add(one.group)
+        groups: dict[str, list[LiveGroup]] = {}
+        for one in state.groups:
+            groups.setdefault(self._shown(one.group), []).append(one)
+        names = sorted(self._groups)
+        for instrument, reader in zip(_PER_GROUP, _readers(state.at), strict=True):
+            values = {name: reader(groups.get(name, [])) for name in names}
+            yield _family(instrument, values)
+        yield _family(_LEASES, _leases(state))
+        for instrument, value in ((_AS_OF, state.as_of), (_SERVING, float(state.serving))):
+            family = GaugeMetricFamily(instrument.name, instrument.help)
+            family.add_metric([], value)
+            yield family
 
     def _shown(self, group: str) -> str:
         if group not in self._groups:
@@ -153,12 +149,26 @@ class Truth(Collector):
         return []
 
 
-def _leases(view: View, present: dict[str, str]) -> dict[str, float]:
-    held = {member: float(len(leases)) for member, leases in view.leases.items()}
-    return dict.fromkeys(present, 0.0) | held
+def _readers(now: float) -> list[Callable[[list[LiveGroup]], float]]:
+    """Return what to make of the groups that share a label, an instrument each."""
+    return [
+        lambda groups: sum(one.waiting for one in groups),
+        lambda groups: sum(one.running for one in groups),
+        lambda groups: sum(one.suspended for one in groups),
+        lambda groups: sum(one.parked for one in groups),
+        lambda groups: max((now - one.oldest for one in groups if one.oldest), default=0.0),
+        lambda groups: sum(one.members for one in groups),
+    ]
 
 
-def _family(instrument: Instrument, values: dict[str, float]) -> GaugeMetricFamily:
+def _leases(state: LiveState) -> dict[str, float]:
+    held = {one.member: 0.0 for one in state.members if one.state == "present"}
+    for one in state.running:
+        held[one.member] = held.get(one.member, 0.0) + 1
+    return held
+
+
+def _family(instrument: Instrument, values: Mapping[str, float]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
     for label, value in values.items():
         family.add_metric([label], value)

@@ -1,9 +1,10 @@
 """Quarantine: counts the crashes of jobs and parks the ones to blame (`steward.quarantine`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Parked, Redriven
+from resonate_fleet.contract.live import LiveParked
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.quarantine import (
     Crash,
@@ -65,6 +66,11 @@ class Parking:
             job=root_of(task.id), task=task.id, crashes=record.count, members=record.members
         )
         self._tools.journal.write(line, level=30)
+        now = self._tools.now()
+        parked = LiveParked(
+            task=task.id, job=line.job, attempt=task.version, since=now, members=record.members
+        )
+        self._tools.work.was_parked(now, parked)
         return True
 
     async def pardon(self, member: str) -> None:
@@ -88,10 +94,11 @@ class Parking:
     async def _redrive(self, task: str) -> None:
         if await self._tools.tell("task.continue", task):
             self._tools.journal.write(Redriven(job=root_of(task)))
+            self._tools.work.redriven(self._tools.now(), task)
 
-    def follow_up(self, states: Mapping[str, str], at: float) -> None:
-        """Drop the records that a look begun at `at` (Unix seconds) shows to be of no more use."""
-        over = [t for t, record in self._records.items() if outlived(record, states.get(t), at)]
+    def follow_up(self, state: Callable[[str], str | None], at: float) -> None:
+        """Drop the records that a survey begun at `at` (Unix seconds) shows to be over."""
+        over = [t for t, record in self._records.items() if outlived(record, state(t), at)]
         for task in over:
             del self._records[task]
         if over:

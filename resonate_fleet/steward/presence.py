@@ -5,76 +5,182 @@ node ends, nobody does: TCP keepalive finds that out.
 """
 
 import asyncio
+import secrets
 import socket
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import msgspec
 import structlog
 
-from resonate_fleet.contract.presence import (
-    LINE_BYTES,
-    Bye,
-    FromMember,
-    FromSteward,
-    Hello,
-    Hint,
-    Welcome,
-)
+from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
-#: Longest wait for the first line.
-HELLO_SECONDS = 10.0
-
-_decoder = msgspec.json.Decoder(FromMember)
+#: Longest wait for the first line, in seconds, and most connections that wait for theirs.
+HELLO_SECONDS, MOST_STRANGERS = 5.0, 256
+#: A member that leaves so much unread is taken off, in bytes.
+MOST_UNREAD = 4 << 20
+log = structlog.get_logger()
 
 
-class Seat:
-    """One member's open connection."""
+@dataclass(frozen=True)
+class Identity:
+    """Who the steward is to its members. `since`: its start, Unix seconds."""
 
-    def __init__(self, hello: Hello, writer: asyncio.StreamWriter) -> None:
-        self.hello = hello
-        self._writer = writer
-
-    async def say(self, message: FromSteward) -> None:
-        self._writer.write(msgspec.json.encode(message) + b"\n")
-        await self._writer.drain()
-
-    def hand(self, hint: Hint) -> None:
-        """Send a hint without waiting: there is one at most on the way to each member."""
-        self._writer.write(msgspec.json.encode(hint) + b"\n")
-
-    def close(self) -> None:
-        self._writer.close()
+    name: str
+    since: float
+    secret: str | None = None
 
 
 class Keeper(Protocol):
-    """Who is told. The order of calls for one seat is came, heard, then left or ended."""
+    """Who is told. The order of calls for one connection is came, heard, then left or ended."""
 
-    async def came(self, seat: Seat) -> list[FromSteward]:
-        """A member said hello; return what it is to be told besides the welcome."""
+    async def came(self, connection: "Connection") -> list[FromSteward]:
+        """A member said hello; return what it is to be told besides the welcome.
+
+        Raises:
+            ValueError: it is not to be welcomed, with the reason.
+        """
         ...
 
-    def heard(self, seat: Seat, message: FromMember) -> tuple[Seat, Hint] | None:
-        """It said something else; return who is to be handed a hint for it, if anybody is."""
-        ...
+    def heard(self, connection: "Connection", message: FromMember) -> None:
+        """It said something else."""
 
-    def left(self, seat: Seat) -> None:
+    def left(self, connection: "Connection") -> None:
         """It said goodbye."""
-        ...
 
-    def ended(self, seat: Seat) -> None:
+    def ended(self, connection: "Connection") -> None:
         """Its connection ended without goodbye."""
-        ...
+
+
+class Connection(asyncio.Protocol):
+    """One open connection; a member's once `hello` is there."""
+
+    def __init__(self, port: "Presence") -> None:
+        self.hello: Hello | None = None
+        #: It has offered this steward its slots.
+        self.offers = False
+        self._port = port
+        self._nonce = secrets.token_hex(16)
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._unsent: list[bytes] = []
+        self._welcomed = self._said_bye = False
+        self.said_at = 0.0
+
+    @property
+    def member(self) -> str:
+        return self.hello.member if self.hello else ""
+
+    def say(self, message: FromSteward) -> None:
+        """Send a message, together with what else is said in this turn of the loop."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(wire.line(message))
+
+    def close(self) -> None:
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        lines, self._unsent = self._unsent, []
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(b"".join(lines))
+        self.said_at = asyncio.get_running_loop().time()
+        if self._transport.get_write_buffer_size() > MOST_UNREAD:
+            self._transport.abort()
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
+        self._transport = transport
+        with suppress(OSError):
+            keep_alive(transport.get_extra_info("socket"), self._port.keepalive)
+        self.say(wire.Challenge(self._nonce))
+        self._port.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > (wire.LINE_BYTES if self._welcomed else wire.HELLO_BYTES):
+            self._deny("the line is too long")
+            return
+        try:
+            for one in lines:
+                self._heard(wire.decode_member(one))
+        except (ValueError, msgspec.MsgspecError) as error:  # nonsense ends the connection
+            self._deny(str(error))
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
+        self._transport = None
+        self._port.closed(self)
+        if not self._welcomed:
+            return
+        self._welcomed = False
+        if self._said_bye:
+            self._port.keeper.left(self)
+        else:
+            self._port.keeper.ended(self)
+
+    def _heard(self, message: FromMember) -> None:
+        if self.hello is None:
+            if not isinstance(message, Hello):
+                raise ValueError("no hello")
+            self.hello = message
+            self._port.greet(self)
+        elif isinstance(message, wire.Bye):
+            self._said_bye = True
+            self.close()
+        elif self._welcomed:
+            self._port.keeper.heard(self, message)
+        else:
+            raise ValueError("not welcomed yet")
+
+    def _deny(self, why: str) -> None:
+        log.info("presence.denied", member=self.member or None, why=why)
+        self.say(wire.Denied(why))
+        self.close()
+
+    # The greeting, in a task of its own.
+
+    async def greet(self, me: Identity) -> None:
+        hello = self.hello
+        assert hello is not None  # noqa: S101 - it is what is being answered
+        if not wire.proven(me.secret, "member", self._nonce, hello, hello.proof):
+            self._deny("the presence secret is not proven")
+            return
+        try:
+            news = await self._port.keeper.came(self)
+        except ValueError as error:
+            self._deny(str(error))
+            return
+        self._welcomed = True
+        self._port.known(self)
+        proof = wire.prove(me.secret, "steward", self._nonce, hello)
+        self.say(wire.Welcome(me.name, me.since, proof))
+        for one in news:
+            self.say(one)
+        if self._transport is None:  # it has gone meanwhile
+            self.connection_lost(None)
 
 
 class Presence:
     """Listens while used as an async context manager. `port` is the one in use then."""
 
-    def __init__(self, address: tuple[str, int], keepalive: float, keeper: Keeper) -> None:
+    def __init__(
+        self, address: tuple[str, int], keepalive: float, keeper: Keeper, me: Identity
+    ) -> None:
+        self.keepalive = keepalive
+        self.keeper = keeper
         self._address = address
-        self._keepalive = keepalive
-        self._keeper = keeper
+        self._me = me
         self._server: asyncio.Server | None = None
-        self._talks: set[asyncio.Task[None]] = set()
+        self._strangers: dict[Connection, asyncio.TimerHandle] = {}
+        self._members: set[Connection] = set()
+        self._greetings: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     @property
@@ -84,66 +190,67 @@ class Presence:
 
     async def __aenter__(self) -> Self:
         host, port = self._address
-        self._server = await asyncio.start_server(
-            self._accept, host, port, limit=LINE_BYTES, backlog=1024
-        )
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         # Connections that end from here on end because of us: nobody has died.
-        self._stopping = True
+        self.keeper = _Deaf()
         if self._server is not None:
             self._server.close()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        for connection in [*self._members, *self._strangers]:
+            connection.close()
+        for task in self._greetings:
+            task.cancel()
+        await asyncio.gather(*self._greetings, return_exceptions=True)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talk = asyncio.create_task(self._talk(reader, writer))
-        self._talks.add(talk)
-        talk.add_done_callback(self._talks.discard)
+    async def beat(self) -> None:
+        """Say something to each member once a second, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(wire.BEAT_SECONDS)
+            for connection in self._members:
+                if loop.time() - connection.said_at > wire.BEAT_SECONDS / 2:
+                    connection.say(wire.Beat())
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            keep_alive(writer.get_extra_info("socket"), self._keepalive)
-            hello = await asyncio.wait_for(_read(reader), HELLO_SECONDS)
-            if isinstance(hello, Hello):
-                await self._watch(Seat(hello, writer), reader)
-        except (OSError, TimeoutError) as error:
-            structlog.get_logger().debug("presence.dropped", why=repr(error))
-        finally:
-            writer.close()
+    # What connections tell.
 
-    async def _watch(self, seat: Seat, reader: asyncio.StreamReader) -> None:
-        said_bye = False
-        try:
-            news = await self._keeper.came(seat)
-            for answer in (Welcome(hints=True), *news):
-                await seat.say(answer)
-            while (message := await _read(reader)) is not None:
-                if isinstance(message, Bye):
-                    said_bye = True
-                    break
-                found = self._keeper.heard(seat, message)
-                if found is not None:
-                    other, hint = found
-                    other.hand(hint)
-        except OSError:
-            pass  # reset, or found dead by keepalive: ended all the same
-        finally:
-            if said_bye:
-                self._keeper.left(seat)
-            elif not self._stopping:
-                self._keeper.ended(seat)
+    def opened(self, connection: Connection) -> None:
+        """Give a new connection some seconds for its hello; the oldest makes room."""
+        late = asyncio.get_running_loop().call_later(HELLO_SECONDS, connection.close)
+        self._strangers[connection] = late
+        if len(self._strangers) > MOST_STRANGERS:
+            next(iter(self._strangers)).close()
+
+    def greet(self, connection: Connection) -> None:
+        task = asyncio.get_running_loop().create_task(connection.greet(self._me))
+        self._greetings.add(task)
+        task.add_done_callback(self._greetings.discard)
+
+    def known(self, connection: Connection) -> None:
+        self._leave_strangers(connection)
+        self._members.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        self._leave_strangers(connection)
+        self._members.discard(connection)
+
+    def _leave_strangers(self, connection: Connection) -> None:
+        late = self._strangers.pop(connection, None)
+        if late is not None:
+            late.cancel()
 
 
-async def _read(reader: asyncio.StreamReader) -> FromMember | None:
-    """Return the next message, or None at the end of the connection or after nonsense."""
-    try:
-        line = await reader.readline()
-        return _decoder.decode(line) if line else None
-    except (ValueError, msgspec.MsgspecError):  # a line too long, or none of the protocol
-        return None
+class _Deaf:
+    """Hears of nothing any more."""
+
+    async def came(self, connection: Connection) -> list[FromSteward]:  # noqa: ARG002
+        raise ValueError("the steward ends")
+
+    def heard(self, connection: Connection, message: FromMember) -> None: ...
+    def left(self, connection: Connection) -> None: ...
+    def ended(self, connection: Connection) -> None: ...
 
 
 def keep_alive(connection: socket.socket, seconds: float) -> None:

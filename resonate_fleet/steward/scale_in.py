@@ -8,13 +8,13 @@ or idle, and at most once in `REST` seconds.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
 from resonate_fleet.contract.kubernetes import Cluster, ClusterRefused, own_access, own_namespace
-from resonate_fleet.steward.tally import View
+from resonate_fleet.contract.live import LiveState
 
 ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 #: A pod is written to at most once in so many seconds.
@@ -32,12 +32,12 @@ def pod_of(member: str) -> str:
     return member.rpartition("-")[0]
 
 
-def wanted(leases: Mapping[str, list[tuple[str, int]]], present: set[str]) -> dict[str, int]:
+def wanted(state: LiveState) -> dict[str, int]:
     """Return the cost of each pod whose member is present: the leases held there."""
-    costs = {pod_of(member): 0 for member in present}
-    for member, held in leases.items():
-        if pod_of(member) in costs:
-            costs[pod_of(member)] += len(held)
+    costs = {pod_of(one.member): 0 for one in state.members if one.state == "present"}
+    for attempt in state.running:
+        if pod_of(attempt.member) in costs:
+            costs[pod_of(attempt.member)] += 1
     return costs
 
 
@@ -61,23 +61,20 @@ def due(
 
 
 class PodCosts:
-    """Writes the costs. An `Extra` of the steward's rounds; `present` tells who is there."""
+    """Writes the costs. An `Extra` of the steward."""
 
-    def __init__(
-        self, cluster: Cluster, present: Callable[[], set[str]], rest: float = REST
-    ) -> None:
+    def __init__(self, cluster: Cluster, rest: float = REST) -> None:
         self._cluster = cluster
-        self._present = present
         self._rest = rest
         self._written: dict[str, tuple[int, float]] = {}
 
-    async def __call__(self, view: View) -> None:
+    async def __call__(self, state: LiveState) -> None:
         """Write what is due. A pod that is gone (404) or being changed (409) is left for later.
 
         Raises:
             ClusterRefused: the API server does not answer or refuses.
         """
-        costs = wanted(view.leases, self._present())
+        costs = wanted(state)
         self._written = {pod: known for pod, known in self._written.items() if pod in costs}
         chosen = due(costs, self._written, time.monotonic(), self._rest)
         if not chosen:
@@ -99,7 +96,7 @@ class PodCosts:
         return True
 
 
-def inside(present: Callable[[], set[str]]) -> PodCosts:
+def inside() -> PodCosts:
     """Return the writer for the cluster and namespace that this process runs in.
 
     Raises:
@@ -108,4 +105,4 @@ def inside(present: Callable[[], set[str]]) -> PodCosts:
     access, namespace = own_access(os.environ), own_namespace()
     if access is None or namespace is None:
         raise OSError("STEWARD_SCALE_IN is true outside a Kubernetes cluster")
-    return PodCosts(Cluster(namespace, access, tries=1), present)
+    return PodCosts(Cluster(namespace, access, tries=1))

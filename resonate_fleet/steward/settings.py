@@ -13,9 +13,13 @@ from resonate_fleet.contract.settings import (
     seconds,
     setting,
     settings,
+    text,
 )
 from resonate_fleet.contract.settings import port as tcp_port
 from resonate_fleet.contract.words import DEFAULT_GROUP, PRESENCE_PORT, STEWARD_PORT
+
+#: It stands in a URL's path and in a file's name.
+_NAME = text("up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}")
 
 
 def _groups() -> Kind[tuple[str, ...]]:
@@ -33,15 +37,19 @@ class StewardSettings:
 
     url: str = setting(*common.SERVER_URL)
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    secret: str | None = setting(*common.PRESENCE_SECRET, secret=True)
     name: str = setting(
-        "STEWARD_NAME", "steward", name("steward"), "name of its journal and in its log lines"
+        "STEWARD_NAME",
+        "",
+        _NAME,
+        "its name, another one for each steward of a fleet; the host's name if not given",
     )
     host: str = setting("STEWARD_HOST", "0.0.0.0", listening_host(), "where it listens")  # noqa: S104
     port: int = setting(
         "STEWARD_PORT",
         str(STEWARD_PORT),
         tcp_port(),
-        "`/metrics`, probes, `/members`, `/quarantine`",
+        "`/metrics`, probes, `/state`, `/members`, `/quarantine`",
     )
     presence_port: int = setting(
         "STEWARD_PRESENCE_PORT", str(PRESENCE_PORT), tcp_port(), "members keep a connection to it"
@@ -65,7 +73,10 @@ class StewardSettings:
         "a node that answers no packet for about this long is taken for dead",
     )
     interval: float = setting(
-        "STEWARD_INTERVAL", "2", seconds(0.05, 600), "pause between two looks at the server"
+        "STEWARD_INTERVAL",
+        "2",
+        seconds(0.05, 600),
+        "least pause between two surveys of the server, which are far rarer on a slow one",
     )
     groups: tuple[str, ...] = setting(
         "STEWARD_GROUPS", DEFAULT_GROUP, _groups(), "groups that are shown even while empty"

@@ -14,6 +14,7 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state import Memory, StateFile
+from resonate_fleet.steward.work import Work
 
 #: Pauses while the server does not answer, in seconds; the last one repeats.
 PAUSES = (0.05, 0.1, 0.2, 0.5)
@@ -29,6 +30,9 @@ class Tools:
     memory: Memory = field(default_factory=Memory)
     file: StateFile = field(default_factory=lambda: StateFile(None))
     now: Callable[[], float] = time.time
+    work: Work = field(default_factory=Work)
+    #: Seconds for which a missed member may come back.
+    grace: float = 0.1
 
     def save(self) -> None:
         """Write what must be remembered; a disk that refuses is counted, leases come first."""
@@ -72,3 +76,21 @@ async def set_within(event: asyncio.Event, seconds: float) -> bool:
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()
+
+
+async def first_within(seconds: float, *events: asyncio.Event) -> None:
+    """Wait until one of `events` is set, `seconds` at most."""
+    if any(event.is_set() for event in events):
+        return
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock of Unix seconds that never jumps."""
+    begun = time.time() - time.monotonic()
+    return lambda: begun + time.monotonic()

@@ -42,10 +42,13 @@ async def wire(fleet: Fleet) -> AsyncIterator[Wire]:
 
 async def test_the_leases_of_a_member_that_vanished_are_released(fleet: Fleet, wire: Wire) -> None:
     steward = fleet.steward()
-    async with HandMember(presence_port(steward), "m-1"), HandMember(presence_port(steward), "m-2"):
+    async with (
+        HandMember(presence_port(steward), "m-1") as one,
+        HandMember(presence_port(steward), "m-2") as two,
+    ):
         for number in range(5):
             await submit(wire, f"job-{number}")
-            await claim(wire, f"job-{number}", "m-1" if number < 3 else "m-2")
+            await (one if number < 3 else two).claim(wire, f"job-{number}")
         wait_until(lambda: len(members(steward)) == 2, 5, "both are on the members page")
     await freed(wire, "job-0")
     wait_until(lambda: len(fleet.journal_of(HandedOver)) == 5, 5, "all five are handed over")
@@ -84,8 +87,8 @@ async def test_a_claim_that_arrives_after_the_death_is_released_too(
 ) -> None:
     steward = fleet.steward(STEWARD_GRACE="0", STEWARD_INTERVAL="600")
     await submit(wire, "late")
-    async with HandMember(presence_port(steward), "m-1"):
-        pass
+    async with HandMember(presence_port(steward), "m-1") as member:
+        assert await member.next_task() == ("late", 0)
     wait_until(lambda: fleet.journal_of(Died), 5, "the death is in the journal")
     await claim(wire, "late", "m-1")
     await freed(wire, "late")
@@ -96,7 +99,7 @@ async def test_a_member_that_reconnects_in_time_keeps_its_leases(fleet: Fleet, w
     steward = fleet.steward(STEWARD_GRACE="1")
     await submit(wire, "job-1")
     async with HandMember(presence_port(steward), "m-1") as member:
-        await claim(wire, "job-1", "m-1")
+        await member.claim(wire, "job-1")
         await member.vanish()
         await member.connect()
         await asyncio.sleep(1.5)  # the grace has passed
@@ -109,8 +112,8 @@ async def test_a_member_that_reconnects_in_time_keeps_its_leases(fleet: Fleet, w
 async def test_a_newer_connection_takes_the_place_of_the_older(fleet: Fleet, wire: Wire) -> None:
     steward = fleet.steward(STEWARD_GRACE="0")
     await submit(wire, "job-1")
-    async with HandMember(presence_port(steward), "m-1"):
-        await claim(wire, "job-1", "m-1")
+    async with HandMember(presence_port(steward), "m-1") as member:
+        await member.claim(wire, "job-1")
         async with HandMember(presence_port(steward), "m-1"):
             pass  # this one is the member's now, and it ends
         await freed(wire, "job-1")
@@ -120,7 +123,7 @@ async def test_a_false_alarm_is_told_and_its_late_result_refused(fleet: Fleet, w
     steward = fleet.steward()
     await submit(wire, "job-1")
     async with HandMember(presence_port(steward), "m-1") as member:
-        mine = await claim(wire, "job-1", "m-1")
+        mine = await member.claim(wire, "job-1")
         await member.vanish()
         await freed(wire, "job-1")
         other = await claim(wire, "job-1", "m-2")
@@ -175,9 +178,9 @@ async def test_two_stewards_at_once_do_no_harm(fleet: Fleet, wire: Wire, tmp_pat
         "STEWARD_RECONNECT": "0.2",
     }
     first = fleet.steward("first", **state)
-    async with HandMember(presence_port(first), "m-1"):
+    async with HandMember(presence_port(first), "m-1") as member:
         await submit(wire, "job-1")
-        await claim(wire, "job-1", "m-1")
+        await member.claim(wire, "job-1")
         await wait_for_state(tmp_path / "steward.json", {"m-1"})
         second = fleet.steward("second", **state, STEWARD_INTERVAL="0.1")
         wait_until(
@@ -200,8 +203,8 @@ async def test_the_steward_waits_for_a_server_that_is_away(
     steward = durable_fleet.steward()
     async with Wire(durable_fleet.server.url) as wire:
         await submit(wire, "job-1")
-        async with HandMember(presence_port(steward), "m-1"):
-            await claim(wire, "job-1", "m-1")
+        async with HandMember(presence_port(steward), "m-1") as member:
+            await member.claim(wire, "job-1")
             durable_fleet.server.kill()
         wait_until(lambda: steward.lines("steward.failed"), 5, "the steward noticed")
         durable_fleet.server.start()
@@ -220,8 +223,8 @@ def test_it_stops_in_order_and_exits_with_0(fleet: Fleet) -> None:
 async def test_its_own_stop_alarms_nobody(fleet: Fleet, wire: Wire) -> None:
     steward = fleet.steward(STEWARD_GRACE="0")
     await submit(wire, "job-1")
-    async with HandMember(presence_port(steward), "m-1"):
-        await claim(wire, "job-1", "m-1")
+    async with HandMember(presence_port(steward), "m-1") as member:
+        await member.claim(wire, "job-1")
         steward.terminate()
         assert steward.wait(10) == 0
         assert not await is_pending(wire, "job-1")
@@ -235,8 +238,8 @@ async def test_a_disk_that_refuses_the_state_does_not_stop_hand_overs(
     steward = fleet.steward(STEWARD_STATE=str(folder / "steward.json"), STEWARD_GRACE="0")
     (folder / "steward.new").mkdir()  # where the next state is to be written
     await submit(wire, "job-1")
-    async with HandMember(presence_port(steward), "m-1"):
-        await claim(wire, "job-1", "m-1")
+    async with HandMember(presence_port(steward), "m-1") as member:
+        await member.claim(wire, "job-1")
     await freed(wire, "job-1")
     failed = 'fleet_steward_errors_total{what="state"} 0.0'
     wait_until(lambda: failed not in page(steward, "/metrics"), 5, "and it is counted")

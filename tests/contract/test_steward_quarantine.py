@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from resonate_fleet.contract.journal import Parked, Redriven, Rejected, read_folder
+from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward import quarantine_desk as desk
+from resonate_fleet.steward import parked as desk
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, submit
 from tests.support.processes import Process
@@ -39,9 +40,9 @@ def state_of(fleet: Fleet, job: str) -> str:
 
 async def crash(fleet: Fleet, wire: Wire, steward: Process, member: str, *jobs: str) -> None:
     """Have `member` claim `jobs` and die."""
-    async with HandMember(started(steward), member):
+    async with HandMember(started(steward), member) as hand:
         for job in jobs:
-            await claim(wire, job, member)
+            await hand.claim(wire, job)
     wait_until(
         lambda: all(state_of(fleet, job) in ("pending", "halted") for job in jobs),
         5,
@@ -89,7 +90,7 @@ async def test_drains_do_not_count(fleet: Fleet, wire: Wire) -> None:
     steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
     await submit(wire, "job-1")
     async with HandMember(started(steward), "m-1") as member:
-        task = await claim(wire, "job-1", "m-1")
+        task = await member.claim(wire, "job-1")
         await wire.release("job-1", task.version)
         await member.leave()
     await claim(wire, "job-1", "m-1")  # left behind after the goodbye: released, not counted
@@ -101,7 +102,7 @@ async def test_a_false_alarm_takes_a_job_out_of_quarantine(fleet: Fleet, wire: W
     steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
     await submit(wire, "job-1")
     async with HandMember(started(steward), "m-1") as member:
-        await claim(wire, "job-1", "m-1")
+        await member.claim(wire, "job-1")
         await member.vanish()
         wait_until(lambda: state_of(fleet, "job-1") == "halted", 5, "it is parked")
         await member.connect()
@@ -114,14 +115,16 @@ async def test_several_suspects_are_tried_one_after_the_other(fleet: Fleet, wire
     jobs = ("a", "b", "c")
     for job in jobs:
         await submit(wire, job)
-    async with HandMember(started(steward), "m-1"):
+    async with HandMember(started(steward), "m-1") as member:
         for job in jobs:
-            await claim(wire, job, "m-1")
-    for job in jobs:  # each in its turn, the next not before the one before is over
-        await freed(wire, job)
-        assert [j for j in jobs if state_of(fleet, j) == "pending"] == [job]
-        mine = await claim(wire, job, "m-2")
-        assert await fulfil(wire, job, mine.version, "MQ==") == 200
+            await member.claim(wire, job)
+    async with HandMember(started(steward), "m-2") as other:
+        for job in jobs:  # each in its turn, the next not before the one before is over
+            await freed(wire, job)
+            assert [j for j in jobs if state_of(fleet, j) == "pending"] == [job]
+            mine = await other.claim(wire, job)
+            assert await fulfil(wire, job, mine.version, "MQ==") == 200
+            await other.say(Report(ended=[(job, mine.version, "resolved")]))
     assert fleet.journal_of(Parked) == []
 
 

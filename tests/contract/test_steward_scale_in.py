@@ -1,5 +1,6 @@
 """Scale-in spares the busy, against an API server that speaks real HTTP."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import aiohttp
@@ -8,11 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resonate_fleet.contract.kubernetes import Access, Cluster, ClusterRefused
+from resonate_fleet.contract.live import LiveAttempt, LiveMember, LiveState
 from resonate_fleet.steward.scale_in import ANNOTATION, PodCosts, due, pod_of, wanted
-from resonate_fleet.steward.tally import View
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 
-Leases = dict[str, list[tuple[str, int]]]
+
+def state(present: Iterable[str], running: Iterable[tuple[str, str]]) -> LiveState:
+    """Members by name, and who runs what."""
+    group = "worker-group"
+    return LiveState(
+        at=0.0,
+        steward="s",
+        since=0.0,
+        members=[
+            LiveMember(member=one, group=group, slots=4, free=0, since=0.0) for one in present
+        ],
+        running=[
+            LiveAttempt(
+                task=job, job=job, attempt=1, function="f", group=group, member=member, since=0.0
+            )
+            for member, job in running
+        ],
+    )
 
 
 @pytest.fixture
@@ -22,23 +40,19 @@ def api() -> ApiServer:
     return server
 
 
-def look(api: ApiServer, busy: list[str]) -> View:
-    leases: Leases = {f"{pod}-abcdef": [(f"job-of-{pod}", 1)] for pod in busy}
-    return View(leases=leases)
+def look(api: ApiServer, busy: list[str]) -> LiveState:
+    members = [f"{pod}-abcdef" for pod in api.of("worker")]
+    return state(members, [(f"{pod}-abcdef", f"job-of-{pod}") for pod in busy])
 
 
 def writer(url: str) -> Cluster:
     return Cluster(NAMESPACE, Access(url), tries=1)
 
 
-def present(api: ApiServer) -> set[str]:
-    return {f"{pod}-abcdef" for pod in api.of("worker")}
-
-
 async def test_a_shrinking_deployment_keeps_its_busy_pods(api: ApiServer) -> None:
     busy = api.of("worker")[1:3]
     async with serving(api) as url:
-        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), rest=0.0)
         await costs(look(api, busy))
         async with aiohttp.ClientSession() as session:
             path = f"{url}/apis/apps/v1/namespaces/{NAMESPACE}/deployments/worker/scale"
@@ -49,7 +63,7 @@ async def test_a_shrinking_deployment_keeps_its_busy_pods(api: ApiServer) -> Non
 async def test_a_pod_that_became_idle_costs_nothing_again(api: ApiServer) -> None:
     pod = api.of("worker")[0]
     async with serving(api) as url:
-        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), rest=0.0)
         await costs(look(api, [pod]))
         assert api.pods[pod]["metadata"]["annotations"][ANNOTATION] == "1"
         await costs(look(api, [pod]))
@@ -63,7 +77,7 @@ async def test_a_pod_that_cannot_be_written_is_left_for_later(api: ApiServer, st
     pod = api.of("worker")[0]
     api.answers["PATCH"] = [status]
     async with serving(api) as url:
-        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), rest=0.0)
         await costs(look(api, [pod]))
         assert api.cost(pod) == 0
         await costs(look(api, [pod]))
@@ -73,14 +87,14 @@ async def test_a_pod_that_cannot_be_written_is_left_for_later(api: ApiServer, st
 async def test_a_refusal_is_told_to_whoever_calls(api: ApiServer) -> None:
     api.forbidden.add("PATCH")
     async with serving(api) as url:
-        costs = PodCosts(writer(url), lambda: present(api), rest=0.0)
+        costs = PodCosts(writer(url), rest=0.0)
         with pytest.raises(ClusterRefused, match="403"):
             await costs(look(api, api.of("worker")))
 
 
 def test_members_that_left_cost_nothing() -> None:
-    leases: Leases = {"a-1-000001": [("j", 1), ("k", 2)], "gone-1-000002": [("l", 1)]}
-    assert wanted(leases, {"a-1-000001", "b-1-000003"}) == {"a-1": 2, "b-1": 0}
+    running = [("a-1-000001", "j"), ("a-1-000001", "k"), ("gone-1-000002", "l")]
+    assert wanted(state(["a-1-000001", "b-1-000003"], running)) == {"a-1": 2, "b-1": 0}
     assert pod_of("a-1-000001") == "a-1"
 
 

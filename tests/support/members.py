@@ -7,11 +7,23 @@ from typing import Any, Self
 
 import msgspec
 
-from resonate_fleet.contract.presence import Bye, FromMember, FromSteward, Hello, Released, Welcome
+from resonate_fleet.contract.presence import (
+    Assign,
+    Beat,
+    Bye,
+    Challenge,
+    FromMember,
+    FromSteward,
+    Hello,
+    Released,
+    Report,
+    Welcome,
+    decode_steward,
+    line,
+    prove,
+)
 from resonate_fleet.contract.wire import Task, Unreachable, Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast
-
-_decoder = msgspec.json.Decoder(FromSteward)
 
 
 async def submit(wire: Wire, job: str, group: str = DEFAULT_GROUP, **tags: str) -> None:
@@ -56,13 +68,34 @@ async def freed(wire: Wire, job: str, timeout: float = 5.0) -> None:  # noqa: AS
 
 
 class HandMember:
-    """Says hello on entering; `vanish` ends its presence as the death of a process would."""
+    """Says hello on entering; `vanish` ends its presence as the death of a process would.
 
-    def __init__(self, port: int, name: str, group: str = DEFAULT_GROUP, slots: int = 4) -> None:
+    It offers one slot, as all do whose steward is to look after them. `assigned` keeps what it is
+    given for it.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        name: str,
+        group: str = DEFAULT_GROUP,
+        slots: int = 4,
+        *,
+        offers: int = 1,
+        secret: str | None = None,
+        key: str = "",
+        functions: tuple[str, ...] = (),
+    ) -> None:
         self.name = name
         self.port = port
-        self._hello = Hello(member=name, group=group, slots=slots)
+        self._hello = Hello(
+            member=name, group=group, slots=slots, key=key or name, functions=functions, nonce="n"
+        )
+        self._offers = offers
+        self._secret = secret
         self.released: list[tuple[str, int]] | None = None
+        self.assigned: list[tuple[str, int]] = []
+        self.welcome: Welcome | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def __aenter__(self) -> Self:
@@ -75,16 +108,44 @@ class HandMember:
     async def connect(self) -> None:
         await self.vanish()
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
-        await self._say(self._hello)
-        assert isinstance(await self.hear(), Welcome)
+        challenge = await self.hear()
+        assert isinstance(challenge, Challenge)
+        proof = prove(self._secret, "member", challenge.nonce, self._hello)
+        await self.say(msgspec.structs.replace(self._hello, proof=proof))
+        welcome = await self.hear()
+        assert isinstance(welcome, Welcome), welcome
+        self.welcome = welcome
+        if self._offers:
+            await self.say(Report(free=self._offers))
 
     async def hear(self, timeout: float = 5.0) -> FromSteward:  # noqa: ASYNC109 - reads well
-        """Return the steward's next message."""
-        line = await asyncio.wait_for(self._reader.readline(), timeout)
-        message: FromSteward = _decoder.decode(line)
+        """Return the steward's next message that is neither a beat nor an assignment."""
+        while True:
+            text = await asyncio.wait_for(self._reader.readline(), timeout)
+            assert text, f"the steward has closed the connection of {self.name}"
+            message = decode_steward(text)
+            if isinstance(message, Assign):
+                self.assigned += message.tasks
+            elif not isinstance(message, Beat):
+                break
         if isinstance(message, Released):
             self.released = message.tasks
         return message
+
+    async def next_task(self, timeout: float = 5.0) -> tuple[str, int]:  # noqa: ASYNC109 - reads well
+        """Return the next task that it is assigned."""
+        while not self.assigned:
+            text = await asyncio.wait_for(self._reader.readline(), timeout)
+            message = decode_steward(text)
+            if isinstance(message, Assign):
+                self.assigned += message.tasks
+        return self.assigned.pop(0)
+
+    async def claim(self, wire: Wire, job: str) -> Task:
+        """Claim `job` as it stands, and tell the steward."""
+        task = await claim(wire, job, self.name)
+        await self.say(Report(claimed=[(job, task.version, "by_hand")]))
+        return task
 
     async def vanish(self) -> None:
         if self._writer is not None:
@@ -94,10 +155,10 @@ class HandMember:
                 await writer.wait_closed()
 
     async def leave(self) -> None:
-        await self._say(Bye())
+        await self.say(Bye())
         await self.vanish()
 
-    async def _say(self, message: FromMember) -> None:
+    async def say(self, message: FromMember) -> None:
         assert self._writer is not None, f"{self.name} is not connected"
-        self._writer.write(msgspec.json.encode(message) + b"\n")
+        self._writer.write(line(message))
         await self._writer.drain()

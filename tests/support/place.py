@@ -28,8 +28,14 @@ class Place:
 
     def worker(self, name: str = "w", **env: str) -> Process:
         """Start a member of this group and wait until it is ready."""
+        worker = self.start_worker(name, **env)
+        worker.line("member.ready", timeout=30)
+        return worker
+
+    def start_worker(self, name: str = "w", **env: str) -> Process:
+        """Start a member of this group."""
         worker = self.fleet.worker(
-            f"{self.group}-{name}", ready=True, WORKER_GROUP=self.group, **env
+            f"{self.group}-{name}", ready=False, WORKER_GROUP=self.group, **env
         )
         self._workers.append(worker)
         return worker

@@ -1,18 +1,17 @@
 """Ten thousand jobs make no series: each exporter, driven by what drives it in its process."""
 
 from resonate_fleet.contract.jobs import Call
-from resonate_fleet.contract.wire import Task
+from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
 from resonate_fleet.member.attempts import Attempt
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
 from resonate_fleet.server.metrics import Metrics as ServerMetrics
 from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
-from resonate_fleet.steward.tally import OTHER, Entry, tally
+from resonate_fleet.steward.survey import OTHER
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.metrics import Metrics as ClientMetrics
 from resonate_fleet.submit.submit import Confirmation
 
 JOBS = 10_000
-STATES = ("pending", "acquired", "suspended", "halted", "fulfilled")
 
 
 def series(page: bytes | str) -> set[str]:
@@ -52,22 +51,39 @@ def test_the_client() -> None:
 
 def test_the_steward() -> None:
     meters = Meters(("worker-group",))
-    meters.truth.present = lambda: {"m-1": "worker-group", "m-2": "worker-group"}
+    group = "worker-group"
+    members = [
+        LiveMember(member=m, group=group, slots=4, free=0, since=0.0) for m in ("m-1", "m-2")
+    ]
+    empty = LiveState(at=100.0, steward="s", since=0.0, members=members)
+    meters.truth.state = lambda: empty
     before = series(meters.page("").body)
-    tasks = {
-        f"job-{n}": Task(id=f"job-{n}", state=STATES[n % 5], version=1, pid=f"m-{n % 2 + 1}")
+    running = [
+        LiveAttempt(
+            task=f"job-{n}", job=f"job-{n}", attempt=1, function=f"f{n}", group=group,
+            member=f"m-{n % 2 + 1}", since=1.0,
+        )
         for n in range(JOBS)
-    }
-    entries = dict.fromkeys(tasks, Entry("worker-group", 1.0, False))
-    meters.truth.view = tally(100.0, tasks, entries, dict.fromkeys(tasks, 50.0))
+    ]  # fmt: skip
+    full = LiveState(
+        at=100.0,
+        steward="s",
+        since=0.0,
+        members=members,
+        running=running,
+        ended=running,
+        parked=[LiveParked(task=f"job-{n}", job=f"job-{n}", attempt=1) for n in range(JOBS)],
+        groups=[LiveGroup(group=group, waiting=JOBS, running=JOBS, parked=JOBS, oldest=50.0)],
+    )
+    meters.truth.state = lambda: full
     assert series(meters.page("").body) == before
 
 
 def test_groups_that_strangers_make_up() -> None:
     meters = Meters(("worker-group",))
-    tasks = {f"job-{n}": Task(id=f"job-{n}", state="pending", version=0) for n in range(JOBS)}
-    entries = {job: Entry(f"group-{job}", 1.0, False) for job in tasks}
-    meters.truth.view = tally(100.0, tasks, entries, dict.fromkeys(tasks, 50.0))
+    groups = [LiveGroup(group=f"group-{n}", waiting=1, oldest=50.0) for n in range(JOBS)]
+    state = LiveState(at=100.0, steward="s", since=0.0, groups=groups)
+    meters.truth.state = lambda: state
     page = meters.page("").body
     text = page.decode() if isinstance(page, bytes) else page
     waiting = [line for line in text.splitlines() if line.startswith("fleet_jobs_waiting{")]

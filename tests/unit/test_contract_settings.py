@@ -4,7 +4,7 @@ import pytest
 
 from resonate_fleet.contract.settings import (
     BadSettings,
-    address,
+    addresses,
     choice,
     effective,
     flag,
@@ -108,8 +108,8 @@ def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
             "http://h",
             ["http://a b", "http://h/\u00e4", "http://[::1", "http://[hello]:1", ""],
         ),
-        (address(), "steward:9466", ["steward", ":1", "steward:0", "steward:x", "h:65536"]),
-        (address(), "[::1]:9466", ["::1:9466", "[::1]", "[steward]:1", "a b:1", "http://h:1"]),
+        (addresses(), "a:1, b:2", ["a:1,", "steward", ":1", "steward:0", "steward:x", "h:65536"]),
+        (addresses(), "[::1]:9466", ["::1:9466", "[::1]", "[steward]:1", "a b:1", "http://h:1"]),
         (number(0, 1), "0.5", ["nan", "inf", "-0.1", "x"]),
         (choice("a", "b"), "a", ["c", "A", " a"]),
         (flag(), "true", ["yes", "1", "True"]),

@@ -1,4 +1,4 @@
-"""The stream of hints: server-sent events, reconnected within a second."""
+"""A stream of messages from the server: server-sent events, reconnected within a second."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
 class Stream:
-    """Reads `GET /poll/{group}/{member}` for as long as it runs.
+    """Reads `GET /poll/{group}/{name}` for as long as it runs.
 
     The SDK's own source keeps aiohttp's total timeout of five minutes, which cuts a healthy
     stream and, because `TimeoutError` is not an `aiohttp.ClientError`, ends its loop for good.
@@ -68,7 +68,7 @@ class Stream:
     def _open(self, response: aiohttp.ClientResponse, since: float | None) -> None:
         connection = response.connection
         if connection is not None and connection.transport is not None:
-            _keep_alive(connection.transport.get_extra_info("socket"))
+            keep_alive(connection.transport.get_extra_info("socket"))
         self.connected = True
         if since is not None or not self.opened.is_set():
             first = not self.opened.is_set()
@@ -87,8 +87,8 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
                 yield b"\n".join(lines).decode("utf-8", "replace")
 
 
-def _keep_alive(sock: socket.socket | None) -> None:
-    """Let the kernel notice within 20 seconds that the other side is gone."""
+def keep_alive(sock: socket.socket | None) -> None:
+    """Let the kernel notice within 20 seconds that the other side of `sock` is gone."""
     if sock is None:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

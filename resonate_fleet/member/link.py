@@ -1,0 +1,96 @@
+"""One connection to a steward."""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
+from resonate_fleet.contract.stream import keep_alive
+
+log = structlog.get_logger()
+
+
+class Owner(Protocol):
+    """Who has the link."""
+
+    def hello(self, nonce: str) -> Hello:
+        """Return what to say to a steward that opened with `nonce`."""
+        ...
+
+    def trusts(self, nonce: str, hello: Hello, proof: str) -> bool: ...
+    def welcomed(self, link: "Link") -> None: ...
+    def heard(self, link: "Link", message: FromSteward) -> None: ...
+    def lost(self, link: "Link") -> None: ...
+
+
+class Link(asyncio.Protocol):
+    """A connection, which counts once it is welcomed. `heard_at` by the loop's clock."""
+
+    def __init__(self, owner: Owner, address: tuple[str, int]) -> None:
+        self.address = address
+        self.welcome: wire.Welcome | None = None
+        self.heard_at = 0.0
+        self.ended = asyncio.Event()
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._nonce = ""
+        self._hello: Hello | None = None
+        self._buffer = b""
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        """Return what makes all members choose the same steward: the longest-standing one."""
+        return (self.welcome.since, self.welcome.steward) if self.welcome else (0.0, "")
+
+    def say(self, message: FromMember) -> None:
+        if self._transport is not None:
+            self._transport.write(wire.line(message))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def descriptor(self) -> int | None:
+        """Return the socket's number while there is one."""
+        sock = self._transport.get_extra_info("socket") if self._transport else None
+        return None if sock is None else int(sock.fileno())
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
+        self._transport = transport
+        keep_alive(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        try:
+            for one in lines:
+                self._heard(wire.decode_steward(one))
+        except (ValueError, msgspec.MsgspecError) as error:
+            log.warning("presence.refused", why=str(error))
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
+        self._transport = None
+        self.ended.set()
+        self._owner.lost(self)
+
+    def _heard(self, message: FromSteward) -> None:
+        match message:
+            case wire.Challenge(nonce=nonce):
+                self._nonce, self._hello = nonce, self._owner.hello(nonce)
+                self.say(self._hello)
+            case wire.Welcome(proof=proof) if self._hello is not None:
+                if not self._owner.trusts(self._nonce, self._hello, proof):
+                    raise ValueError("the steward has not proven the presence secret")
+                self.welcome = message
+                self._owner.welcomed(self)
+            case wire.Denied(why=why):
+                raise ValueError(why)
+            case _ if self.welcome is not None:
+                self._owner.heard(self, message)

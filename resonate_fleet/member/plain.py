@@ -1,0 +1,190 @@
+"""How a member without a steward finds work: hints of the server, and a look when it is idle."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from resonate_fleet.contract.hints import Hint, is_child, read_hint
+from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
+from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
+
+#: Pause of an idle member between two looks, in seconds: first and longest, and as a multiple of
+#: what the last one took.
+FIRST_PAUSE, LONGEST_PAUSE, REST = 0.25, 5.0, 20.0
+#: Seconds to wait for the stream before the first look.
+PATIENCE = 1.0
+#: Claimable tasks that are remembered.
+MOST_KNOWN = 1000
+log = structlog.get_logger()
+
+
+class Slots(Protocol):
+    """The part of the intake that claims."""
+
+    @property
+    def free(self) -> int: ...
+    def take(self, task: str, version: int) -> bool: ...
+
+
+class Plain:
+    """Claims the oldest of what it knows for each slot that is free, while it is on.
+
+    `counts` counts an event: a metric's name and its labels.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        stream: Stream,
+        group: str,
+        slots: Slots,
+        counts: Callable[..., None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._wire = wire
+        self._stream = stream
+        self._group = group
+        self._slots = slots
+        self._counts = counts
+        self._now = now
+        self._known: dict[str, tuple[float, int]] = {}
+        #: Durable sleeps, and tasks that were given up here, with the time until which.
+        self._avoided: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starved = asyncio.Event()
+        self.may_search = True
+
+    @property
+    def known(self) -> int:
+        return len(self._known)
+
+    def turn(self, *, on: bool) -> None:
+        """Begin to look for work, or end it and forget what is known."""
+        if on and not self._tasks:
+            self._spawn(self._stream.run(self._message))
+            self._spawn(self._look_again())
+        elif not on:
+            self._known.clear()
+            for task in self._tasks:
+                task.cancel()
+
+    def avoid(self, task: str, seconds: float) -> None:
+        """Leave a task alone for a while."""
+        self._known.pop(task, None)
+        self._avoided[task] = self._now() + seconds
+        if len(self._avoided) > MOST_KNOWN:
+            del self._avoided[next(iter(self._avoided))]
+
+    def claim(self) -> None:
+        """Claim for the slots that are free."""
+        while self._known and self._slots.free > 0:
+            task = min(self._known, key=lambda one: self._known[one])
+            _, version = self._known.pop(task)
+            self._slots.take(task, version)
+        if not self._known and self._slots.free > 0:
+            self._starved.set()
+        else:
+            self._starved.clear()
+
+    def _learn(self, task: str, version: int, since: float) -> None:
+        if self._avoided.get(task, 0.0) > self._now():
+            self._counts("hints_dropped", "avoided")
+        elif len(self._known) >= MOST_KNOWN:
+            self._counts("hints_dropped", "full")
+        else:
+            since = min(since, self._known.get(task, (since, 0))[0])
+            self._known[task] = (since, version)
+
+    # Hints.
+
+    def _message(self, text: str) -> None:
+        with suppress(msgspec.MsgspecError):
+            hint = read_hint(text)
+            if hint is None:
+                return
+            self._counts("hints_received")
+            if is_child(hint.id):
+                self._spawn(self._peek(hint))
+            else:
+                self._learn(hint.id, hint.version, self._now())
+                self.claim()
+
+    async def _peek(self, hint: Hint) -> None:
+        """A child may be a durable sleep, which is nobody's to run. The next hint asks again."""
+        with suppress(Unreachable, Refused):
+            promise = await self._wire.promise(hint.id)
+            if promise is not None and not _is_timer(promise):
+                self._learn(hint.id, hint.version, self._now())
+                self.claim()
+
+    # Looks.
+
+    async def _look_again(self) -> None:
+        """Look whenever nothing is known, less and less often while that finds nothing."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
+        pause = 0.0
+        while self.may_search:
+            self.claim()
+            await self._starved.wait()
+            began = time.monotonic()
+            found = await self._look_safely()
+            pause = 0.0 if found else min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+            self.claim()
+            rest = max(pause, REST * (time.monotonic() - began))
+            await asyncio.sleep(rest * random.uniform(0.5, 1))
+
+    async def _look_safely(self) -> bool:
+        try:
+            found = await self._look()
+        except Unreachable:
+            self._counts("pulls", "failed")
+            return False
+        except Refused as refused:
+            self.may_search = refused.reply.status not in {401, 403}
+            self._counts("pulls", "failed" if self.may_search else "forbidden")
+            if not self.may_search:
+                log.warning("search.forbidden", why=str(refused), then="it lives on hints")
+            return False
+        self._counts("pulls", "found" if found else "empty")
+        return found
+
+    async def _look(self) -> bool:
+        """Learn what waits for this group; say whether anything does."""
+        tags, cursor = {TAG_TARGET: anycast(self._group)}, None
+        while True:
+            page, cursor = await self._wire.search_promises("pending", tags, cursor=cursor)
+            ours = {one.id: one.created_at / 1000 for one in page if not _is_timer(one)}
+            for task, version in (await self._claimable(sorted(ours))).items():
+                self._learn(task, version, ours[task])
+            if self._known or cursor is None:
+                return bool(self._known)
+
+    async def _claimable(self, ids: list[str]) -> dict[str, int]:
+        """Return the version of those of `ids`, in order, that wait for a claim."""
+        found: dict[str, int] = {}
+        # The id without its last character sorts just before it, and the search begins after it.
+        cursor = ids[0][:-1] if ids else None
+        while ids:
+            page, cursor = await self._wire.search_tasks("pending", cursor=cursor or None)
+            found |= {one.id: one.version for one in page}
+            if cursor is None or cursor >= ids[-1]:
+                break
+        return {one: found[one] for one in ids if one in found}
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _is_timer(promise: Promise) -> bool:
+    """Tell a durable sleep, whose task the server ends itself, from work."""
+    return promise.tags.get(TAG_TIMER) == "true"

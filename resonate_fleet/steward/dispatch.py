@@ -1,0 +1,202 @@
+"""What is heard of tasks goes to the matchers of their groups, what members say to all it concerns.
+
+For each group of which members have offered slots to this steward it listens to the server's
+hints. Nobody else of the group does then, but for workers without presence.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from resonate_fleet.contract.hints import Hint, is_child
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.live import LiveAttempt, LiveParked
+from resonate_fleet.contract.presence import (
+    FromMember,
+    Held,
+    Hello,
+    Holding,
+    Report,
+    Withdraw,
+)
+from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.groups import Group
+from resonate_fleet.steward.presence import Connection
+from resonate_fleet.steward.survey import Survey, Surveyor, group_in
+from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.work import OVER
+
+#: Makes the stream of a group's hints. The second argument is called when it stands again.
+OpenStream = Callable[[str, Callable[[], None]], Stream]
+
+
+class Dispatch:
+    """All groups. Everything is to be called on the event loop.
+
+    `wanted` is called when a survey would show what cannot be known otherwise, `over` with each
+    task that has come to its end.
+    """
+
+    def __init__(self, tools: Tools, surveyor: Surveyor, open_stream: OpenStream) -> None:
+        self.groups: dict[str, Group] = {}
+        self.wanted: Callable[[], None] = lambda: None
+        self.over: Callable[[str], None] = lambda _: None
+        self._tools = tools
+        self._surveyor = surveyor
+        self._open_stream = open_stream
+        self._surveyed = False
+        self._peeks: dict[str, asyncio.Task[None]] = {}
+
+    def group(self, name: str) -> Group:
+        if name not in self.groups:
+            self.groups[name] = Group(name, self._tools, self)
+        return self.groups[name]
+
+    def close(self) -> None:
+        for group in self.groups.values():
+            group.close()
+        for task in self._peeks.values():
+            task.cancel()
+
+    @property
+    def hears(self) -> bool:
+        """Whether the server's hints are heard for every group that has members."""
+        present = [group for group in self.groups.values() if group.present]
+        return self._surveyed and bool(present) and all(group.hears for group in present)
+
+    # The doors of groups.
+
+    def stream(self, group: str) -> Stream:
+        return self._open_stream(group, self.wanted)
+
+    def survey(self) -> None:
+        self.wanted()
+
+    def hint(self, group: Group, hint: Hint) -> None:
+        """Take a hint of the server. Whether a child is work, only its promise tells."""
+        if self._tools.work.is_stale(hint.id, hint.version):
+            return
+        if not is_child(hint.id) or hint.id in self._surveyor.entries:
+            self._offer(group, hint.id, hint.version)
+        elif hint.id not in self._peeks:
+            task = asyncio.get_running_loop().create_task(self._peek(group, hint))
+            self._peeks[hint.id] = task
+            task.add_done_callback(lambda _: self._peeks.pop(hint.id, None))
+
+    async def _peek(self, group: Group, hint: Hint) -> None:
+        await self._tools.insist(lambda: self._surveyor.peek(hint.id), "peek")
+        self._offer(group, hint.id, hint.version)
+
+    def _offer(self, group: Group, task: str, version: int) -> None:
+        entry = self._surveyor.entries.get(task)
+        if entry is not None and not entry.anyone:
+            return
+        now = self._tools.now()
+        begun = entry.created if entry and version == 0 else now
+        group.offer(task, version, self._tools.work.place(task, begun))
+
+    # Members.
+
+    def joined(self, connection: Connection, hello: Hello) -> None:
+        self.group(hello.group).join(connection, hello)
+
+    def gone(self, hello: Hello) -> list[str]:
+        """Return the tasks whose claim the member has not answered for."""
+        return self.group(hello.group).leave(hello.member)
+
+    def heard(self, connection: Connection, hello: Hello, message: FromMember) -> None:
+        group = self.group(hello.group)
+        match message:
+            case Report():
+                self._report(group, hello.member, message)
+                if message.free:
+                    group.credit(connection, message.free)
+                group.match_soon()
+            case Held(attempts=attempts):
+                held = [_attempt(one, hello.group, hello.member) for one in attempts]
+                self._tools.work.holds(self._tools.now(), hello.member, held)
+            case Withdraw(draining=draining):
+                group.withdraw(connection)
+                if draining:
+                    self._tools.work.mark(self._tools.now(), "draining", hello.member)
+
+    def _report(self, group: Group, member: str, said: Report) -> None:
+        now, matcher = self._tools.now(), group.matcher
+        for task, attempt, function in said.claimed:
+            waited = matcher.claimed(now, member, task, attempt)
+            claim = _attempt(Holding(task, attempt, function, now), group.name, member)
+            created = waited.since if waited else None
+            self._tools.work.claimed(msgspec.structs.replace(claim, created=created))
+        for task, version in said.refused:
+            matcher.refused(now, member, task, version)
+            self._tools.meters.refused.inc()
+        for task in said.returned:
+            matcher.returned(now, member, task)
+        for task, lacks in said.declined:
+            matcher.declined(task, lacks)
+        for task, attempt, outcome in said.ended:
+            if self._tools.work.over(now, task, attempt, outcome) and outcome == "lost":
+                self._tools.work.mark(now, "lapsed", member, task)
+            if outcome in OVER:
+                matcher.ended(task)
+                self.over(task)
+
+    # Surveys.
+
+    def found(self, tasks: Iterable[Task]) -> None:
+        """Take what a survey shows as claimable, of all groups."""
+        for task in tasks:
+            entry = self._surveyor.entries.get(task.id)
+            if entry is None or not entry.anyone:
+                continue
+            if self._tools.work.is_stale(task.id, task.version):
+                continue
+            # What was claimed before this steward came goes by its creation all the same.
+            own = task.version == 0 or not self._surveyed
+            begun = entry.created if own else self._tools.now()
+            place = self._tools.work.place(task.id, begun)
+            self.group(entry.group).offer(task.id, task.version, place)
+
+    def surveyed(self, survey: Survey, told: set[str]) -> None:
+        """Take the whole of a survey; `told` are the members that tell themselves what they do."""
+        self._surveyed = True
+        entries, work = self._surveyor.entries, self._tools.work
+        held = {
+            one.id: _attempt(
+                Holding(one.id, one.version, "", survey.at),
+                group_in(entries, one.id),
+                one.pid or "",
+            )
+            for one in survey.acquired.values()
+        }
+        work.found_running(survey.at, held, told)
+        waits = {t: group_in(entries, t) for t in survey.suspended}
+        work.found_suspended(survey.at, waits)
+        parked = [
+            LiveParked(
+                task=one.id,
+                job=root_of(one.id),
+                attempt=one.version,
+                group=group_in(entries, one.id),
+            )
+            for one in survey.halted.values()
+        ]
+        work.found_parked(survey.at, {one.task: one for one in parked})
+        for group in list(self.groups.values()):
+            group.matcher.keep(survey.pending, survey.at)
+            if group.opened_at is not None and group.opened_at <= survey.at:
+                group.start_matching()
+
+
+def _attempt(one: Holding, group: str, member: str) -> LiveAttempt:
+    return LiveAttempt(
+        task=one.task,
+        job=root_of(one.task),
+        attempt=one.attempt,
+        function=one.function,
+        group=group,
+        member=member,
+        since=one.since,
+    )

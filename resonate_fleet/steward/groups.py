@@ -1,0 +1,166 @@
+"""One group: its matcher, the members that are present, and the stream of its hints."""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from resonate_fleet.contract.hints import Hint, read_hint
+from resonate_fleet.contract.presence import Assign, Hello
+from resonate_fleet.contract.stream import Stream
+from resonate_fleet.steward.matcher import Matcher
+from resonate_fleet.steward.presence import Connection
+from resonate_fleet.steward.tools import Tools
+
+#: A group that has just opened matches after its first survey, or after this, in seconds.
+HOLD = 0.25
+#: Tasks of a group that are kept in memory; a survey finds the rest when half of them are gone.
+MOST_WAITING = 200_000
+
+log = structlog.get_logger()
+
+
+class Doors(Protocol):
+    """What a group asks of the dispatch."""
+
+    def stream(self, group: str) -> Stream:
+        """Return a stream of the group's hints, not running yet."""
+        ...
+
+    def hint(self, group: "Group", hint: Hint) -> None:
+        """A hint has come."""
+
+    def survey(self) -> None:
+        """A survey would show what cannot be known otherwise."""
+
+
+class Group:
+    """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
+
+    def __init__(self, name: str, tools: Tools, doors: Doors) -> None:
+        self.name = name
+        self.matcher = Matcher()
+        self.present: dict[str, Connection] = {}
+        self.opened_at: float | None = None
+        #: Set while any member offers its slots to this steward.
+        self.serving = asyncio.Event()
+        self._tools = tools
+        self._doors = doors
+        self._offering: set[str] = set()
+        self._listening: list[asyncio.Task[None]] = []
+        self._stream: Stream | None = None
+        self._holding = self._scheduled = self._overfull = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def hears(self) -> bool:
+        return self._stream is not None and self._stream.connected
+
+    # Members.
+
+    def join(self, connection: Connection, hello: Hello) -> None:
+        self.present[hello.member] = connection
+        self.matcher.join(hello.member, hello.slots, hello.functions)
+
+    def leave(self, member: str) -> list[str]:
+        """Return the tasks whose claim the member has not answered for."""
+        self.present.pop(member, None)
+        unanswered = self.matcher.leave(self._tools.now(), member)
+        self._stop_offering(member)
+        self.match_soon()
+        return unanswered
+
+    def credit(self, connection: Connection, count: int) -> None:
+        connection.offers = True
+        self.matcher.credit(connection.member, count)
+        self._offering.add(connection.member)
+        if not self._listening:
+            self._listen()
+
+    def withdraw(self, connection: Connection) -> None:
+        connection.offers = False
+        self.matcher.withdraw(connection.member)
+        self._stop_offering(connection.member)
+
+    def _stop_offering(self, member: str) -> None:
+        self._offering.discard(member)
+        if not self._offering:
+            self.close()
+
+    # Hints.
+
+    def _listen(self) -> None:
+        self._holding = True
+        self.serving.set()
+        stream = self._stream = self._doors.stream(self.name)
+        loop = asyncio.get_running_loop()
+        self._listening = [
+            loop.create_task(stream.run(self._message)),
+            loop.create_task(self._begin(stream)),
+        ]
+
+    async def _begin(self, stream: Stream) -> None:
+        """What waits already goes by its creation, as far as a moment's survey shows it."""
+        await stream.opened.wait()
+        self.opened_at = self._tools.now()
+        self._doors.survey()
+        await asyncio.sleep(HOLD)
+        self.start_matching()
+
+    def start_matching(self) -> None:
+        self._holding = False
+        self.match_soon()
+
+    def close(self) -> None:
+        """Stop listening: a worker without presence in the same group must not starve."""
+        for task in self._listening:
+            task.cancel()
+        self._listening, self._stream, self.opened_at = [], None, None
+        self.serving.clear()
+
+    def _message(self, text: str) -> None:
+        try:
+            hint = read_hint(text)
+        except msgspec.MsgspecError:
+            log.warning("hint.unreadable", text=text[:200])
+            return
+        if hint is not None:
+            self._tools.meters.hints.inc()
+            self._doors.hint(self, hint)
+
+    def offer(self, task: str, version: int, since: float) -> None:
+        if len(self.matcher) >= MOST_WAITING and task not in self.matcher:
+            self._overfull = True
+            return
+        self.matcher.offer(self._tools.now(), task, version, since)
+        self.match_soon()
+
+    # Matching, once for all that happens in one turn of the loop.
+
+    def match_soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._match)
+
+    def _match(self) -> None:
+        self._scheduled = False
+        if self._holding:
+            return
+        now = self._tools.now()
+        for member, tasks in self.matcher.match(now).items():
+            self.present[member].say(Assign(tasks))
+            self._tools.meters.assigned.inc(len(tasks))
+        self._wake_later(now)
+        if self._overfull and len(self.matcher) < MOST_WAITING / 2:
+            self._overfull = False
+            self._doors.survey()
+
+    def _wake_later(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake = self.matcher.wake_at()
+        if wake is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.001, wake - now), self.match_soon)

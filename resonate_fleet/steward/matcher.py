@@ -1,0 +1,299 @@
+"""Pairs waiting tasks with free slots, first come, first served. Pure.
+
+One matcher serves one group. Members offer a free slot as a credit; `match` gives each waiting
+task to one credit. The member claims the task on the server and says what became of it. Nothing
+here is needed for correctness: the server's claim decides, and each thing that is lost costs a
+wait. Times are seconds of the caller's clock.
+
+A task waits in exactly one place: in the queue, in the queue of a function that some member lacks,
+among the paused, or assigned to one credit.
+"""
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from resonate_fleet.steward.waiting import FirstCome, Queue, Waiting
+
+#: An assignment without the member's word goes to another credit after this, in seconds.
+PATIENCE = 1.0
+#: Pause of a task that a member gave back for a reason of its own: first, and longest, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Tasks whose declines are remembered.
+REMEMBERED = 4096
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """`assigned` wait for its word; `owed` have waited too long and went on without it."""
+
+    name: str
+    slots: int
+    functions: frozenset[str]
+    credits: int = 0
+    assigned: set[str] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class _Assigned:
+    """`newer`: what was heard of the task meanwhile, at a later version."""
+
+    member: _Member
+    waiting: Waiting
+    deadline: float
+    newer: Waiting | None = None
+
+
+@dataclass(slots=True)
+class _Declined:
+    """`lacks`: the function that a member lacks; else `times` it was given back unfinished."""
+
+    lacks: str = ""
+    times: int = 0
+
+
+class Matcher:
+    """The waiting tasks and the members of one group."""
+
+    def __init__(self, queue: Queue | None = None) -> None:
+        self._queue: Queue = queue or FirstCome()
+        self._waiting: dict[str, Waiting] = {}
+        self._lacking: dict[str, FirstCome] = {}
+        self._paused: list[tuple[float, int, Waiting]] = []
+        self._assigned: dict[str, _Assigned] = {}
+        self._deadlines: deque[_Assigned] = deque()
+        self._members: dict[str, _Member] = {}
+        #: Members with credits, whoever's turn it is first.
+        self._ready: OrderedDict[str, _Member] = OrderedDict()
+        self._declined: OrderedDict[str, _Declined] = OrderedDict()
+
+    # What is to be seen from outside.
+
+    def __len__(self) -> int:
+        """Return how many tasks wait, those included that nobody has claimed yet."""
+        return len(self._waiting) + len(self._assigned)
+
+    def __contains__(self, task: str) -> bool:
+        return task in self._waiting or task in self._assigned
+
+    def free(self, member: str) -> int:
+        found = self._members.get(member)
+        return found.credits if found else 0
+
+    def oldest(self) -> float | None:
+        """Return since when the first of the queue waits."""
+        queues: Iterable[Queue] = (self._queue, *self._lacking.values())
+        first = [one.since for one in (queue.oldest() for queue in queues) if one is not None]
+        return min(first, default=None)
+
+    def blocked(self) -> dict[str, int]:
+        """Return how many tasks wait for something else than a slot, by what it is."""
+        had = {name for member in self._members.values() for name in member.functions}
+        missing = {name: len(queue) for name, queue in self._lacking.items() if name not in had}
+        return {f"nobody has the function {name}": n for name, n in missing.items() if n}
+
+    # What is heard of tasks.
+
+    def offer(self, now: float, task: str, version: int, since: float) -> None:
+        """Take a task that is claimable at `version`; its turn counts from `since`."""
+        if (assigned := self._assigned.get(task)) is not None:
+            if version > assigned.waiting.version:
+                assigned.newer = Waiting(task, version, since, now)
+            return
+        if (known := self._waiting.get(task)) is not None:
+            known.heard = now
+            known.version = max(known.version, version)
+            return
+        self._wait(now, Waiting(task, version, since, now))
+
+    def drop(self, task: str, attempt: int | None = None) -> None:
+        """Forget a task that does not wait: it was claimed (as `attempt`), or is over."""
+        waiting = self._waiting.get(task)
+        if waiting is not None and (attempt is None or waiting.version < attempt):
+            self._forget(waiting)
+
+    def keep(self, pending: Mapping[str, object], at: float) -> None:
+        """Forget all that a search begun at `at` has not shown and that was heard of before."""
+        for waiting in list(self._waiting.values()):
+            if waiting.heard < at and waiting.task not in pending:
+                self._forget(waiting)
+
+    # What is heard of members.
+
+    def join(self, member: str, slots: int, functions: Iterable[str] = ()) -> None:
+        self._members[member] = _Member(member, slots, frozenset(functions))
+
+    def credit(self, member: str, count: int) -> None:
+        """Note `count` more free slots; nobody has more of them than slots."""
+        one = self._members[member]
+        room = one.slots - one.credits - len(one.assigned) - len(one.owed)
+        one.credits += max(0, min(count, room))
+        self._make_ready(one)
+
+    def withdraw(self, member: str) -> None:
+        """Take back the member's credits; what is assigned to it still is."""
+        self._members[member].credits = 0
+        self._ready.pop(member, None)
+
+    def leave(self, now: float, member: str) -> list[str]:
+        """Forget a member; return the tasks whose claim it has not answered for."""
+        one = self._members.pop(member, None)
+        if one is None:
+            return []
+        self._ready.pop(member, None)
+        unanswered = [*one.assigned, *one.owed]
+        for task in list(one.assigned):
+            self._back(now, self._assigned.pop(task))
+        return unanswered
+
+    # The member's word on what was assigned to it.
+
+    def claimed(self, now: float, member: str, task: str, attempt: int) -> Waiting | None:
+        """The server has granted the task to `member`; return how it waited."""
+        assigned = self._answered(member, task)
+        found = assigned.waiting if assigned else self._waiting.get(task)
+        if assigned is not None and assigned.newer and assigned.newer.version >= attempt:
+            self._wait(now, assigned.newer)
+        self.drop(task, attempt)
+        return found
+
+    def refused(self, now: float, member: str, task: str, version: int) -> None:
+        """Somebody else has the task, or had it at `version`. Its next hint brings it back."""
+        assigned = self._answered(member, task)
+        if assigned is not None and assigned.newer is not None:
+            self._wait(now, assigned.newer)
+        self.drop(task, version + 1)
+
+    def returned(self, now: float, member: str, task: str) -> None:
+        """The member had no slot for it."""
+        assigned = self._answered(member, task)
+        if assigned is not None:
+            self._back(now, assigned)
+
+    def declined(self, task: str, lacks: str) -> None:
+        """A member gives the task back: it lacks a function, or has a reason of its own ("")."""
+        note = self._declined.setdefault(task, _Declined())
+        self._declined.move_to_end(task)
+        note.lacks = lacks
+        note.times += not lacks
+        while len(self._declined) > REMEMBERED:
+            self._declined.popitem(last=False)
+
+    def ended(self, task: str) -> None:
+        """A body has come to its end: what was declined before counts no more."""
+        self._declined.pop(task, None)
+
+    # Matching.
+
+    def match(self, now: float) -> dict[str, list[tuple[str, int]]]:
+        """Return `(task, version)` by member: what each is to claim now."""
+        self._wake(now)
+        found: dict[str, list[tuple[str, int]]] = {}
+        passed: list[_Member] = []
+        while self._ready and (self._queue or self._lacking):
+            _, member = self._ready.popitem(last=False)
+            waiting = self._next(now, member)
+            if waiting is None:
+                passed.append(member)
+                continue
+            found.setdefault(member.name, []).append((waiting.task, waiting.version))
+            self._assign(now, member, waiting)
+        for member in reversed(passed):
+            self._ready[member.name] = member
+            self._ready.move_to_end(member.name, last=False)
+        return found
+
+    def wake_at(self) -> float | None:
+        """Return when `match` has something to do even if nothing happens."""
+        while self._deadlines and not self._is_open(self._deadlines[0]):
+            self._deadlines.popleft()
+        times = [self._paused[0][0]] if self._paused else []
+        times += [self._deadlines[0].deadline] if self._deadlines else []
+        return min(times, default=None)
+
+    def _wake(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0].deadline <= now:
+            late = self._deadlines.popleft()
+            if self._is_open(late):
+                self._give_up(now, late)
+        while self._paused and self._paused[0][0] <= now:
+            waiting = heapq.heappop(self._paused)[2]
+            if not waiting.gone:
+                self._queue.add(waiting)
+
+    def _is_open(self, one: _Assigned) -> bool:
+        return self._assigned.get(one.waiting.task) is one
+
+    def _give_up(self, now: float, late: _Assigned) -> None:
+        """Let the task go on to another; the member gets no new one until it has answered."""
+        member, task = late.member, late.waiting.task
+        del self._assigned[task]
+        member.assigned.discard(task)
+        member.owed.add(task)
+        self._ready.pop(member.name, None)
+        self._back(now, late)
+
+    def _next(self, now: float, member: _Member) -> Waiting | None:
+        # What lacks a function was at the head of the queue before.
+        for name, queue in self._lacking.items():
+            if name in member.functions and (found := queue.take(now)) is not None:
+                if not queue:
+                    del self._lacking[name]
+                return found
+        while (first := self._queue.take(now)) is not None:
+            if not first.needs or first.needs in member.functions:
+                return first
+            self._lacking.setdefault(first.needs, FirstCome()).add(first)
+        return None
+
+    def _assign(self, now: float, member: _Member, waiting: Waiting) -> None:
+        del self._waiting[waiting.task]
+        assigned = _Assigned(member, waiting, now + PATIENCE)
+        self._assigned[waiting.task] = assigned
+        self._deadlines.append(assigned)
+        member.assigned.add(waiting.task)
+        member.credits -= 1
+        self._make_ready(member)
+
+    def _answered(self, member: str, task: str) -> _Assigned | None:
+        """Take the task off those that wait for the member's word."""
+        one = self._members.get(member)
+        if one is None:
+            return None
+        one.owed.discard(task)
+        self._make_ready(one)
+        if task not in one.assigned:
+            return None
+        one.assigned.discard(task)
+        return self._assigned.pop(task)
+
+    def _make_ready(self, member: _Member) -> None:
+        if member.credits and not member.owed:
+            self._ready.setdefault(member.name, member)
+
+    def _back(self, now: float, assigned: _Assigned) -> None:
+        """Put an assigned task back to where it was, or what was heard of it since."""
+        waiting = assigned.waiting
+        if assigned.newer is not None:
+            waiting.version = assigned.newer.version
+        waiting.heard = now
+        self._wait(now, waiting)
+
+    def _wait(self, now: float, waiting: Waiting) -> None:
+        self._waiting[waiting.task] = waiting
+        note = self._declined.get(waiting.task)
+        waiting.needs = note.lacks if note else ""
+        if note is None or not note.times:
+            self._queue.add(waiting)
+            return
+        pause = min(FIRST_PAUSE * 2 ** (note.times - 1), LONGEST_PAUSE)
+        waiting.queue = None
+        heapq.heappush(self._paused, (now + pause, id(waiting), waiting))
+
+    def _forget(self, waiting: Waiting) -> None:
+        del self._waiting[waiting.task]
+        waiting.gone = True
+        if waiting.queue is not None:
+            waiting.queue.drop(waiting)

@@ -1,0 +1,212 @@
+"""Who is a member and who died, and what follows from it.
+
+A member whose presence ends without goodbye gets a short grace: it may only have lost the
+connection. Then it is taken for dead, and what it held is handed over (`steward.handover`). When
+it comes back under the same name it never was dead: it is told what it lost, and the crash that
+its jobs were blamed for is taken back.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from hmac import compare_digest
+
+import msgspec
+import structlog
+
+from resonate_fleet.contract.journal import FalseAlarm, Joined, Left
+from resonate_fleet.contract.live import LiveMember, MemberState
+from resonate_fleet.contract.presence import FromMember, FromSteward, Hello, Released
+from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.dispatch import Dispatch
+from resonate_fleet.steward.handover import Death, Handover
+from resonate_fleet.steward.presence import Connection
+from resonate_fleet.steward.state import Known
+from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.work import Latest
+
+#: The state file is written at most this often for comings and goings, in seconds.
+SAVE_EVERY = 0.1
+#: A stopping steward gives hand-overs under way this long, in seconds.
+STOP_SECONDS = 3.0
+#: Those that are gone are shown for so long, in seconds.
+SHOWN_SECONDS = 600.0
+
+
+class Membership:
+    """Keeps the members. Everything is to be called on the event loop."""
+
+    def __init__(self, tools: Tools, handover: Handover, dispatch: Dispatch) -> None:
+        self.present: dict[str, Connection] = {}
+        self._tools = tools
+        self._handover = handover
+        self._dispatch = dispatch
+        self._deaths: Latest[Death] = Latest()
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: When those that are gone went; Unix seconds.
+        self._gone: Latest[float] = Latest()
+        self._keys: Latest[str] = Latest()
+        self._shown: Latest[LiveMember] = Latest()
+        self._dirty = asyncio.Event()
+
+    def all(self) -> list[LiveMember]:
+        """Return the members as they stand, those included that went some minutes ago."""
+        now = self._tools.now()
+        return [
+            one
+            for one in self._shown.values()
+            if one.member in self.present or now - (one.until or now) < SHOWN_SECONDS
+        ]
+
+    # What presence tells.
+
+    async def came(self, connection: Connection) -> list[FromSteward]:
+        hello = connection.hello
+        assert hello is not None  # noqa: S101 - whoever comes has said hello
+        if not compare_digest(self._keys.get(hello.member, hello.key), hello.key):
+            raise ValueError(f"{hello.member} is the name of another process")
+        before = self.present.get(hello.member)
+        self.present[hello.member] = connection
+        if before is not None and before.hello is not None:
+            self._dispatch.gone(before.hello)
+            before.close()  # the old connection is a dead one that nobody has noticed yet
+        self._dispatch.joined(connection, hello)
+        self._note_coming(hello)
+        death = self._deaths.pop(hello.member, None)
+        if death is not None:
+            return await self._back(death)
+        if before is None:
+            self._tools.journal.write(Joined(member=hello.member, group=hello.group))
+            self._tools.work.mark(self._tools.now(), "joined", hello.member)
+        return []
+
+    def _note_coming(self, hello: Hello) -> None:
+        self._gone.pop(hello.member, None)
+        self._keys.note(hello.member, hello.key)
+        shown = self._shown.get(hello.member)
+        fresh = LiveMember(
+            member=hello.member,
+            group=hello.group,
+            slots=hello.slots,
+            free=0,
+            since=shown.since if shown else self._tools.now(),
+        )
+        self._shown.note(hello.member, fresh)
+        known = Known(hello.group, hello.slots)
+        if self._tools.memory.members.get(hello.member) != known:
+            self._tools.memory.members[hello.member] = known
+            self._dirty.set()
+
+    def heard(self, connection: Connection, message: FromMember) -> None:
+        if connection.hello and self.present.get(connection.member) is connection:
+            self._dispatch.heard(connection, connection.hello, message)
+
+    def left(self, connection: Connection) -> None:
+        if self._leaves(connection) is not None:
+            self._forget(connection.member, "left")
+            self._tools.journal.write(Left(member=connection.member))
+            self._tools.work.mark(self._tools.now(), "left", connection.member)
+
+    def ended(self, connection: Connection) -> None:
+        serving = self._serving(connection)
+        unanswered = self._leaves(connection)
+        if unanswered is not None:
+            death = Death(connection.member, self._tools.now(), unanswered, serving)
+            self._show(death.member, "missing", death.ended_at + self._tools.grace)
+            self._take_for_dead(death, seen=True)
+
+    def _leaves(self, connection: Connection) -> list[str] | None:
+        """Return what was assigned to it; None where its name is on a newer connection already."""
+        if connection.hello is None or self.present.get(connection.member) is not connection:
+            return None
+        del self.present[connection.member]
+        return self._dispatch.gone(connection.hello)
+
+    def _serving(self, connection: Connection) -> asyncio.Event:
+        assert connection.hello is not None  # noqa: S101 - whoever ends has said hello
+        serving = self._dispatch.group(connection.hello.group).serving
+        if not connection.offers:
+            return serving
+        now = asyncio.Event()
+        now.set()
+        return now
+
+    # Death and return.
+
+    def miss(self) -> None:
+        """Take for dead whoever the last steward knew and who has not come back to this one."""
+        for member in list(self._tools.memory.members):
+            if member not in self.present and member not in self._deaths:
+                death = Death(member, self._tools.now(), (), asyncio.Event())
+                self._take_for_dead(death, seen=False)
+
+    def _take_for_dead(self, death: Death, *, seen: bool) -> None:
+        self._deaths.note(death.member, death)
+        death.task = asyncio.create_task(self._hand_over(death, seen=seen))
+        self._tasks.add(death.task)
+        death.task.add_done_callback(self._tasks.discard)
+
+    async def _hand_over(self, death: Death, *, seen: bool) -> None:
+        run = self._handover.run if seen else self._handover.run_unseen
+        try:
+            await run(death)
+        except Exception:  # noqa: BLE001 - a defect of ours: the sweep does what is left
+            structlog.get_logger().exception("hand-over.failed", member=death.member)
+            self._tools.meters.errors.labels("hand-over").inc()
+        if not death.back.is_set():
+            self._forget(death.member, "dead")
+
+    async def _back(self, death: Death) -> list[FromSteward]:
+        """A member that was missed is here again."""
+        death.back.set()
+        if death.task is not None:
+            # What is being released right now is let finish, so that the member hears of it.
+            await death.task
+        if not death.declared:
+            return []
+        self._tools.meters.false_alarms.inc()
+        self._tools.journal.write(FalseAlarm(member=death.member), level=30)
+        self._tools.work.mark(self._tools.now(), "false-alarm", death.member)
+        await self._handover.pardon(death.member)
+        return [Released(tasks=death.taken)] if death.taken else []
+
+    def _forget(self, member: str, state: MemberState) -> None:
+        self._tools.memory.members.pop(member, None)
+        self._gone.note(member, self._tools.now())
+        self._show(member, state, self._tools.now())
+        self._dirty.set()
+
+    def _show(self, member: str, state: MemberState, until: float) -> None:
+        shown = self._shown.get(member)
+        if shown is not None:
+            self._shown[member] = msgspec.structs.replace(shown, state=state, until=until)
+
+    # Between times.
+
+    async def sweep(self, held: Iterable[Task]) -> None:
+        """Release what still stands under the name of one that is gone.
+
+        A claim may have been on the wire when its member died, and a member that said goodbye
+        may not have reached the server before. Names are never used twice, so this is safe.
+        """
+        for task in held:
+            since = self._gone.get(task.pid or "")
+            if since is not None:
+                await self._handover.release_late(task, since)
+
+    async def keep_saving(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            self._tools.save()
+            await asyncio.sleep(SAVE_EVERY)
+
+    async def stop(self) -> None:
+        """Let hand-overs finish for a moment; the rest is in the state file for the next start."""
+        if self._tasks:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        self._tools.save()

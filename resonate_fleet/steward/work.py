@@ -1,0 +1,183 @@
+"""What is being worked on: attempts, as members tell of them and searches show them. Pure.
+
+Times are Unix seconds.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.live import LiveAttempt, LiveMark, LiveParked, MarkKind
+
+#: Ended attempts and marks that are shown, and tasks whose last attempt is remembered.
+SHOWN, REMEMBERED = 2000, 20_000
+#: Outcomes after which a job is over.
+OVER = ("resolved", "rejected", "cancelled")
+#: Outcome of an attempt that nobody has told of.
+UNKNOWN = "unknown"
+
+
+class Latest[V](OrderedDict[str, V]):
+    """Forgets its oldest entry when it would hold more than `REMEMBERED`."""
+
+    def note(self, key: str, value: V) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > REMEMBERED:
+            self.popitem(last=False)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts of a group or a member. `busy` in seconds."""
+
+    done: int = 0
+    failed: int = 0
+    redone: int = 0
+    busy: float = 0.0
+
+    def count(self, outcome: str, seconds: float) -> None:
+        self.done += outcome == "resolved"
+        self.failed += outcome == "rejected"
+        self.busy += seconds
+
+
+class Work:
+    """Every attempt that is known to run, and what is remembered of those that ended."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, LiveAttempt] = {}
+        #: Tasks that wait for a child or a timer: their group, and since when.
+        self.suspended: dict[str, tuple[str, float]] = {}
+        self.parked: dict[str, LiveParked] = {}
+        self.ended: deque[LiveAttempt] = deque(maxlen=SHOWN)
+        self.marks: deque[LiveMark] = deque(maxlen=SHOWN)
+        self.groups: dict[str, Totals] = {}
+        self.members: Latest[Totals] = Latest()
+        self._held: dict[str, set[str]] = {}
+        #: The latest attempt known of a task, running or over.
+        self._attempts: Latest[int] = Latest()
+        #: Since when the turn of an interrupted task counts: it keeps its place.
+        self._places: Latest[float] = Latest()
+
+    # What is asked.
+
+    def held_by(self, member: str) -> list[LiveAttempt]:
+        return [self.running[task] for task in sorted(self._held.get(member, ()))]
+
+    def holders(self) -> dict[str, int]:
+        """Return how many leases each member holds."""
+        return {member: len(tasks) for member, tasks in self._held.items()}
+
+    def is_stale(self, task: str, version: int) -> bool:
+        """Say whether a hint of `version` tells of a claim that is known already."""
+        running = self.running.get(task)
+        return max(running.attempt if running else 0, self._attempts.get(task, 0)) > version
+
+    def place(self, task: str, otherwise: float) -> float:
+        """Return since when the turn of a claimable task counts.
+
+        A job that was interrupted keeps its place. One that was suspended does not: it has had
+        its turn, and would overtake its own children.
+        """
+        return self._places.get(task, otherwise)
+
+    # What happens.
+
+    def mark(self, at: float, kind: MarkKind, member: str | None = None, task: str = "") -> None:
+        job = root_of(task) if task else None
+        self.marks.append(LiveMark(at=at, kind=kind, member=member, job=job))
+
+    def claimed(self, attempt: LiveAttempt) -> None:
+        """A claim was granted. An earlier attempt of the task is over."""
+        task, old = attempt.task, self.running.get(attempt.task)
+        if old is not None and old.attempt > attempt.attempt:
+            return
+        if old is not None:
+            self._leave(old)
+            if old.attempt < attempt.attempt:
+                self._end(old, UNKNOWN, attempt.since)
+        interrupted = self._places.pop(task, None)
+        if interrupted is not None:
+            attempt = msgspec.structs.replace(attempt, created=attempt.created or interrupted)
+            self._totals(attempt.group).redone += 1
+        self.suspended.pop(task, None)
+        self.parked.pop(task, None)
+        self.running[task] = attempt
+        self._held.setdefault(attempt.member, set()).add(task)
+        self._attempts.note(task, attempt.attempt)
+
+    def over(self, now: float, task: str, attempt: int, outcome: str) -> LiveAttempt | None:
+        """An attempt has ended; return it if it was known to run."""
+        one = self.running.get(task)
+        if one is None or one.attempt != attempt:
+            return None
+        self._leave(one)
+        self._end(one, outcome, now)
+        if outcome == "suspended":
+            self.suspended[task] = (one.group, now)
+        elif outcome not in OVER:
+            self._places.note(task, one.created or one.since)
+        return one
+
+    def holds(self, now: float, member: str, attempts: Iterable[LiveAttempt]) -> None:
+        """`attempts` are all that the member holds."""
+        listed = {one.task: one for one in attempts}
+        for one in self.held_by(member):
+            if one.task not in listed:
+                self.over(now, one.task, one.attempt, UNKNOWN)
+        for one in listed.values():
+            known = self.running.get(one.task)
+            if known is None or (known.attempt, known.member) != (one.attempt, member):
+                self.claimed(one)
+
+    def was_parked(self, now: float, parked: LiveParked) -> None:
+        one = self.over(now, parked.task, parked.attempt, "lost")
+        group = one.group if one else parked.group
+        self.parked[parked.task] = msgspec.structs.replace(parked, group=group)
+        self.mark(now, "parked", task=parked.task)
+
+    def redriven(self, now: float, task: str) -> None:
+        self.parked.pop(task, None)
+        self.mark(now, "redriven", task=task)
+
+    # What a search shows.
+
+    def found_running(self, at: float, found: Mapping[str, LiveAttempt], told: set[str]) -> None:
+        """A search begun at `at` has found these held; `told` are members that tell themselves."""
+        for one in list(self.running.values()):
+            shown = found.get(one.task)
+            if one.member not in told and one.since < at and shown is None:
+                self.over(at, one.task, one.attempt, UNKNOWN)
+        for one in found.values():
+            if one.attempt > self._attempts.get(one.task, 0):
+                self.claimed(one)
+
+    def found_suspended(self, at: float, found: Mapping[str, str]) -> None:
+        """A search begun at `at` has found these waiting for others; `found` gives groups."""
+        later = {task: one for task, one in self.suspended.items() if one[1] >= at}
+        fresh = {task: (group, at) for task, group in found.items() if task not in self.running}
+        self.suspended = fresh | later
+
+    def found_parked(self, at: float, found: Mapping[str, LiveParked]) -> None:
+        """A search begun at `at` has found these in quarantine."""
+        later = {t: one for t, one in self.parked.items() if (one.since or 0.0) >= at}
+        self.parked = {t: self.parked.get(t, one) for t, one in found.items()} | later
+
+    def _leave(self, one: LiveAttempt) -> None:
+        del self.running[one.task]
+        held = self._held[one.member]
+        held.discard(one.task)
+        if not held:
+            del self._held[one.member]
+
+    def _end(self, one: LiveAttempt, outcome: str, now: float) -> None:
+        self.ended.append(msgspec.structs.replace(one, ended=now, outcome=outcome))
+        for totals in (self._totals(one.group), self.members.setdefault(one.member, Totals())):
+            totals.count(outcome, now - one.since)
+
+    def _totals(self, group: str) -> Totals:
+        return self.groups.setdefault(group, Totals())

@@ -1,0 +1,284 @@
+"""The matcher: nothing is lost, nothing is handed out twice at once, first come, first served."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from resonate_fleet.steward.matcher import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Matcher
+
+TASKS = st.sampled_from([f"t{n}" for n in range(8)])
+MEMBERS = st.sampled_from(["a", "b", "c"])
+SLOTS = 3
+
+
+def handed(matcher: Matcher, now: float = 0.0) -> list[tuple[str, str]]:
+    """Return what is handed out now, as `(member, task)`."""
+    return [(who, task) for who, tasks in matcher.match(now).items() for task, _ in tasks]
+
+
+def ready(*members: str, credits: int = 1, functions: tuple[str, ...] = ()) -> Matcher:
+    matcher = Matcher()
+    for member in members:
+        matcher.join(member, max(1, credits), functions)
+        matcher.credit(member, credits)
+    return matcher
+
+
+def test_first_come_first_served_whatever_the_ids_look_like() -> None:
+    matcher = Matcher()
+    for number in range(200):
+        matcher.offer(0.0, f"order-{number}", 0, since=float(number))
+    matcher.join("a", 200)
+    matcher.credit("a", 200)
+    assert [task for _, task in handed(matcher)] == [f"order-{n}" for n in range(200)]
+
+
+def test_equals_go_in_the_order_in_which_they_were_heard_of() -> None:
+    matcher = Matcher()
+    for task in ("z", "a", "m"):
+        matcher.offer(0.0, task, 0, since=1.0)
+    matcher.join("a", 3)
+    matcher.credit("a", 3)
+    assert [task for _, task in handed(matcher)] == ["z", "a", "m"]
+
+
+def test_jobs_are_spread_over_members_with_slots_to_spare() -> None:
+    matcher = ready("a", "b", "c", credits=4)
+    for number in range(3):
+        matcher.offer(0.0, f"t{number}", 0, since=float(number))
+    assert handed(matcher) == [("a", "t0"), ("b", "t1"), ("c", "t2")]
+
+
+def test_whoever_has_been_free_for_longest_is_served_first() -> None:
+    matcher = ready("a", "b")
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    assert handed(matcher) == [("a", "t0")]
+    matcher.claimed(0.0, "a", "t0", 1)
+    matcher.credit("a", 1)
+    matcher.offer(0.0, "t1", 0, since=1.0)
+    assert handed(matcher) == [("b", "t1")]
+
+
+def test_an_assignment_without_an_answer_goes_on_to_another_and_its_member_gets_no_new_one() -> (
+    None
+):
+    matcher = ready("frozen", credits=2)
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    assert handed(matcher) == [("frozen", "t0")]
+    matcher.join("fit", 1)
+    matcher.credit("fit", 1)
+    assert matcher.wake_at() == PATIENCE
+    assert handed(matcher, PATIENCE - 0.01) == []
+    assert handed(matcher, PATIENCE) == [("fit", "t0")]
+    matcher.offer(PATIENCE, "t1", 0, since=1.0)
+    assert handed(matcher, PATIENCE) == [], "the frozen one has a credit left and owes an answer"
+    matcher.refused(PATIENCE, "frozen", "t0", 0)
+    assert handed(matcher, PATIENCE) == [("frozen", "t1")]
+
+
+def test_a_refused_task_is_gone_until_the_server_speaks_of_it_again() -> None:
+    matcher = ready("a", "b")
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    matcher.refused(0.0, "a", "t0", 0)
+    assert len(matcher) == 0
+    matcher.offer(0.0, "t0", 1, since=0.0)
+    assert handed(matcher) == [("b", "t0")]
+
+
+def test_what_is_heard_of_a_task_while_it_is_assigned_is_not_lost() -> None:
+    matcher = ready("a", "b")
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    matcher.offer(0.0, "t0", 1, since=0.0)  # a stranger claimed it and gave it back
+    matcher.refused(0.0, "a", "t0", 0)
+    assert matcher.match(0.0) == {"b": [("t0", 1)]}
+
+
+def test_a_returned_task_goes_to_another_in_its_turn() -> None:
+    matcher = ready("full", "b")
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    matcher.offer(0.0, "t1", 0, since=1.0)
+    matcher.returned(0.0, "full", "t0")
+    assert handed(matcher) == [("b", "t0")]
+
+
+def test_a_member_that_goes_leaves_its_assignments_to_others() -> None:
+    matcher = ready("a", "b")
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    assert matcher.leave(0.0, "a") == ["t0"]
+    assert handed(matcher) == [("b", "t0")]
+
+
+def test_a_task_goes_to_members_that_have_its_function_and_says_so_where_nobody_has() -> None:
+    matcher = Matcher()
+    matcher.join("old", 4, ["f"])
+    matcher.credit("old", 4)
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    matcher.claimed(0.0, "old", "t0", 1)
+    matcher.declined("t0", "g@2")
+    matcher.offer(0.0, "t0", 1, since=0.0)
+    matcher.offer(0.0, "t1", 0, since=1.0)
+    assert handed(matcher) == [("old", "t1")], "the other does not wait behind it"
+    assert matcher.blocked() == {"nobody has the function g@2": 1}
+    assert len(matcher) == 2
+    assert matcher.oldest() == 0.0
+    matcher.join("new", 1, ["f", "g@2"])
+    matcher.credit("new", 1)
+    assert matcher.blocked() == {}
+    assert handed(matcher) == [("new", "t0")]
+
+
+def test_a_task_that_is_given_back_again_and_again_pauses_for_longer_each_time() -> None:
+    matcher = ready("a", credits=20)
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    now, pauses = 0.0, list[float]()
+    for attempt in range(1, 9):
+        matcher.claimed(now, "a", "t0", attempt)
+        matcher.declined("t0", "")
+        matcher.offer(now, "t0", attempt, since=0.0)
+        assert handed(matcher, now) == []
+        wake = matcher.wake_at()
+        assert wake is not None
+        pauses.append(wake - now)
+        now = wake
+        assert handed(matcher, now) == [("a", "t0")]
+    assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
+    assert pauses[-1] == LONGEST_PAUSE
+
+
+def test_a_survey_takes_away_what_it_does_not_show_and_leaves_what_is_younger() -> None:
+    matcher = Matcher()
+    matcher.offer(1.0, "over", 0, since=1.0)
+    matcher.offer(1.0, "waits", 0, since=1.0)
+    matcher.offer(3.0, "young", 0, since=3.0)
+    matcher.keep({"waits": 0}, at=2.0)
+    assert ["over" in matcher, "waits" in matcher, "young" in matcher] == [False, True, True]
+
+
+def test_nobody_has_more_credits_than_slots() -> None:
+    matcher = Matcher()
+    matcher.join("greedy", 3)
+    matcher.credit("greedy", 100_000)
+    assert matcher.free("greedy") == 3
+    for number in range(5):
+        matcher.offer(0.0, f"t{number}", 0, since=0.0)
+    assert len(handed(matcher)) == 3
+    matcher.credit("greedy", 100_000)
+    assert matcher.free("greedy") == 0
+
+
+class Truth(RuleBasedStateMachine):
+    """Any order of what can be heard, against the plainest account of it.
+
+    `pending` is what the server would grant, by version. Whatever is pending and was heard of at
+    that version waits in the matcher or is on its way to a member, and is handed out once for each
+    patience at most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matcher = Matcher()
+        self.now = 0.0
+        self.pending: dict[str, int] = {}
+        self.heard: dict[str, tuple[int, float]] = {}
+        self.present: dict[str, int] = {}
+        self.on_way: dict[str, list[tuple[str, int]]] = {}
+        self.deadlines: dict[str, float] = {}
+
+    @rule(task=TASKS)
+    def hint(self, task: str) -> None:
+        """The server makes the task claimable, if it is not, and says so."""
+        if task not in self.pending:
+            self.pending[task] = self.heard.get(task, (-1, 0.0))[0] + 1
+        self.matcher.offer(self.now, task, self.pending[task], since=self.now)
+        self.heard[task] = (self.pending[task], self.now)
+
+    @rule(member=MEMBERS)
+    def join(self, member: str) -> None:
+        if member not in self.present:
+            self.matcher.join(member, SLOTS)
+            self.present[member] = SLOTS
+            self.on_way[member] = []
+            self.offer(member)
+
+    def offer(self, member: str) -> None:
+        self.matcher.credit(member, self.present[member])
+
+    @rule()
+    def match(self) -> None:
+        for member, tasks in self.matcher.match(self.now).items():
+            for task, version in tasks:
+                assert self.now >= self.deadlines.get(task, 0.0), f"{task} is handed out twice"
+                self.deadlines[task] = self.now + PATIENCE
+                self.on_way[member].append((task, version))
+                self.present[member] -= 1
+                assert self.present[member] >= 0, f"{member} has no slot for {task}"
+
+    @rule(member=MEMBERS, answers=st.booleans())
+    def claim(self, member: str, *, answers: bool) -> None:
+        """The member claims what it was assigned first, and mostly says so."""
+        if not self.on_way.get(member):
+            return
+        task, version = self.on_way[member].pop(0)
+        granted = self.pending.get(task) == version
+        if granted:
+            del self.pending[task]
+        if not answers:
+            self.vanish(member)
+            return
+        self.deadlines.pop(task, None)
+        if granted:
+            self.matcher.claimed(self.now, member, task, version + 1)
+            self.heard[task] = (version, self.now)
+        else:
+            self.matcher.refused(self.now, member, task, version)
+        self.present[member] += 1
+        self.matcher.credit(member, 1)
+
+    @rule(member=MEMBERS)
+    def give_back(self, member: str) -> None:
+        if self.on_way.get(member):
+            task, _ = self.on_way[member].pop(0)
+            self.deadlines.pop(task, None)
+            self.matcher.returned(self.now, member, task)
+            self.present[member] += 1
+            self.matcher.credit(member, 1)
+
+    @rule(member=MEMBERS)
+    def vanish(self, member: str) -> None:
+        if self.present.pop(member, None) is not None:
+            for task, _ in self.on_way.pop(member):
+                self.deadlines.pop(task, None)
+            for task in self.matcher.leave(self.now, member):
+                self.deadlines.pop(task, None)
+
+    @rule(seconds=st.sampled_from([0.1, PATIENCE]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        for task, version in self.pending.items():
+            if self.heard.get(task, (-1, 0.0))[0] == version:
+                assert task in self.matcher, f"{task} is claimable and nobody will hear of it"
+
+    def teardown(self) -> None:
+        """Whoever is there and answers gets to do everything that is claimable."""
+        self.join("a")
+        for _ in range(30):
+            self.match()
+            for member in list(self.present):
+                while self.on_way.get(member):
+                    self.claim(member, answers=True)
+            self.now += PATIENCE / 2
+        known = {t for t, v in self.pending.items() if self.heard.get(t, (-1, 0.0))[0] == v}
+        assert not known, f"{known} would wait for ever"
+
+
+Truth.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestTruth = Truth.TestCase
