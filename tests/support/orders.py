@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from psycopg_pool import ConnectionPool
 from resonate.context import Context
 
-from resonate_fleet.member.registry import Registry
+from resonate_fleet import Registry
 
 
 def book(ctx: Context, customer: str, amount: int) -> int:
