@@ -27,6 +27,11 @@ class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps wha
                 self._seen = seen
         return self._text
 
+    @property
+    def file(self) -> Path:
+        """Where it is read from."""
+        return self._file
+
 
 def current(token: str | None) -> str | None:
     """Return the token to send now."""

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -86,6 +87,8 @@ class Table:
     def __init__(self) -> None:
         self._held: dict[str, Attempt] = {}
         self._lock = threading.Lock()
+        #: Told of each lease that is held from now on, or (False) is not any more.
+        self.watch: Callable[[Attempt, bool], None] = lambda _attempt, _held: None
 
     def __len__(self) -> int:
         return len(self._held)
@@ -93,6 +96,7 @@ class Table:
     def add(self, attempt: Attempt) -> None:
         with self._lock:
             self._held[attempt.task] = attempt
+            self.watch(attempt, True)
 
     def find(self, task: str, version: int) -> Attempt | None:
         """Return the attempt while its lease is held."""
@@ -105,6 +109,7 @@ class Table:
             if self._held.get(attempt.task) is not attempt:
                 return False
             del self._held[attempt.task]
+            self.watch(attempt, False)
             return True
 
     def write(self, attempt: Attempt) -> bool:
@@ -122,6 +127,7 @@ class Table:
             if attempt.writing or self._held.get(attempt.task) is not attempt:
                 return False
             del self._held[attempt.task]
+            self.watch(attempt, False)
             return True
 
     def held(self) -> list[Attempt]:

@@ -1,4 +1,7 @@
-"""Heartbeats: a thread with a connection of its own, which a blocked event loop cannot stop."""
+"""Heartbeats: a thread with a connection of its own, which a blocked event loop cannot stop.
+
+A process of its own stands behind it for what stops every thread (`beater`).
+"""
 
 import threading
 import time
@@ -44,6 +47,7 @@ class Heart:
         lease: float,
         lost: Callable[[Attempt, str], None],
         failed: Callable[[], None] = lambda: None,
+        beaten: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = table
@@ -52,6 +56,7 @@ class Heart:
         self._lease = lease
         self._lost = lost
         self._failed = failed
+        self._beaten = beaten
         self._now = now
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
@@ -91,6 +96,7 @@ class Heart:
             self._failed()
             self._lapse(held)
             return False
+        self._beaten()
         return True
 
     def _beat_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:

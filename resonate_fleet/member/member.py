@@ -21,6 +21,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.about import about, version
 from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.backup import Backup
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
@@ -102,6 +103,7 @@ class Member:
             lambda resonate: registry.install(resonate, bodies),
             self._ledger,
         )
+        self._backup = Backup(self._table, settings.url, settings.token, name, settings.lease)
         self._heart = self._new_heart()
         self._pulse = Pulse()
         self._probes = Probes(
@@ -131,6 +133,7 @@ class Member:
             if not await self._open():
                 return
             self._tell_start(served.port)
+            stack.enter_context(self._backup)
             stack.enter_context(self._heart)
             for task in (
                 self._pulse.run(),
@@ -174,6 +177,7 @@ class Member:
             self._settings.lease,
             self._lost,
             lambda: self._metrics.count("heartbeat_failures"),
+            self._backup.beaten,
         )
 
     def _new_stream(

@@ -1,5 +1,7 @@
 """Leases on the wire: beats per origin, leases lost, late results."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from resonate_fleet.contract.journal import Ended
 from tests.support.pages import metrics
 from tests.support.place import AWKWARD, Place
+from tests.support.processes import Process
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
@@ -88,3 +91,53 @@ def test_a_claim_that_the_server_fails_is_sent_again(place: Place) -> None:
         assert place.server.wait_results([job], 30)[job] == 2
         claims = [one for one in proxy.kind("task.acquire") if one["id"] == job]
         assert [one["version"] for one in claims] == [0, 0]
+
+
+def beater_of(worker: Process) -> int:
+    """Return the process that keeps the member's leases; wait for it."""
+
+    def look() -> int | None:
+        lists = Path(f"/proc/{worker.pid}/task").glob("*/children")
+        found = [int(child) for one in lists for child in one.read_text().split()]
+        return next((child for child in found if not ended(child)), None)
+
+    return wait_until(look, 10, "the process that keeps leases runs")
+
+
+def ended(pid: int) -> bool:
+    """Tell whether a process has ended, waited for or not."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+
+
+def test_a_body_that_holds_the_interpreter_keeps_its_lease(place: Place) -> None:
+    place.worker(WORKER_LEASE="1.5", WORKER_FUNCTIONS=AWKWARD)
+    job = place.job("hold_interpreter", 5.0)
+    assert place.server.wait_results([job], 40)[job] == job
+    assert place.task(job)["version"] == 1
+    assert [line.outcome for line in place.lines(Ended, job)] == ["resolved"]
+
+
+def test_the_process_that_keeps_leases_ends_with_its_member_and_is_replaced(place: Place) -> None:
+    worker = place.worker(WORKER_LEASE="1.5", WORKER_FUNCTIONS=AWKWARD)
+    first = beater_of(worker)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: beater_of(worker) != first, 10, "another")
+    job = place.job("hold_interpreter", 4.0)
+    place.server.wait_results([job], 40)
+    assert place.task(job)["version"] == 1
+    second = beater_of(worker)
+    worker.kill()
+    wait_until(lambda: ended(second), 10, "it ends")
+
+
+def test_the_process_that_keeps_leases_sends_nothing_while_its_member_does(place: Place) -> None:
+    with Proxy(place.server.url) as proxy:
+        place.worker(RESONATE_URL=proxy.url, WORKER_LEASE="3")
+        job = place.job("compute_something", 4.0)
+        place.server.wait_results([job], 30)
+        heads = [one["head"]["corrId"] for one in proxy.requests if one["kind"] == "task.heartbeat"]
+    assert heads
+    assert not [one for one in heads if one.startswith("beater-")]

@@ -1,6 +1,7 @@
 """Functions that are hard on their worker, for WORKER_FUNCTIONS=tests.support.awkward."""
 
 import asyncio
+import ctypes
 import logging
 import sys
 import time
@@ -61,6 +62,12 @@ def leave(_: Context, id: str) -> None:
     sys.exit(3)
 
 
+def hold_interpreter(_: Context, id: str, seconds: float) -> str:
+    """Wait in C without giving the interpreter's lock away: no thread of the member goes on."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+    return id
+
+
 def unwritable(_: Context, id: str) -> object:
     return object()
 
@@ -103,7 +110,7 @@ def _note(file: str, text: str) -> None:
 def register(registry: DurableRegistry) -> None:
     functions: list[Any] = [
         add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
-        cancel_itself, two_steps, chat,
+        cancel_itself, two_steps, chat, hold_interpreter,
     ]  # fmt: skip
     for one in functions:
         registry.register(one)

@@ -21,7 +21,13 @@ class Ward:
         self.failures = 0
         wire = BlockingModelWire(self.model)
         self.heart = Heart(
-            self.table, wire, "me", LEASE, self._lost, self._failed, lambda: self.model.seconds
+            self.table,
+            wire,
+            "me",
+            LEASE,
+            self._lost,
+            self._failed,
+            now=lambda: self.model.seconds,
         )
 
     def _lost(self, attempt: Attempt, why: str) -> None:

@@ -1,0 +1,131 @@
+"""The member's side of the process that keeps its leases while it cannot (`beater`)."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from resonate_fleet.contract import forks
+from resonate_fleet.contract.ids import origin_of
+from resonate_fleet.contract.token import Token
+from resonate_fleet.member.attempts import Attempt, Table
+
+#: Bytes that the pipe holds, where the system lets it.
+PIPE_BYTES = 1 << 20
+F_SETPIPE_SZ = 1031
+#: Seconds that the process has to end when its input has ended.
+ENDING = 0.5
+log = structlog.get_logger()
+
+
+class Backup:
+    """Runs the process while used as a context manager, and tells it of leases.
+
+    Telling it never waits and never fails. Where the process cannot run (there is no `/proc`, or
+    no room for it), the thread of the heartbeats is all there is, as before.
+    """
+
+    def __init__(
+        self, table: Table, url: str, token: str | None, member: str, lease: float
+    ) -> None:
+        #: What is held, as the process is told of it.
+        self._held: dict[str, dict[str, object]] = {}
+        file = str(token.file) if isinstance(token, Token) else ""
+        self._hello = {
+            "url": url, "member": member, "lease": lease, "token": token, "token_file": file,
+        }  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+        table.watch = self._changed
+
+    def __enter__(self) -> Self:
+        forks.keep_from_children(self._descriptors)
+        self.keep_running()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+        forks.forget(self._descriptors)
+        with self._lock:
+            self._end()
+
+    def keep_running(self) -> None:
+        """Start the process where it does not run."""
+        if self._ended or not Path("/proc/self/stat").exists():
+            return
+        with self._lock:
+            if self._process is not None:
+                code = self._process.poll()
+                if code is None:
+                    return
+                log.warning("beater.ended", code=code, then="started again")
+                self._end()
+            try:
+                self._start()
+            except OSError as error:
+                log.warning("beater.failed", why=str(error), then="a thread beats alone")
+
+    def beaten(self) -> None:
+        """The member's own heartbeats have been sent."""
+        self.keep_running()
+        with self._lock:
+            self._write({"beaten": 1})
+
+    def _start(self) -> None:
+        script = str(Path(__file__).with_name("beater.py"))
+        self._process = subprocess.Popen(  # noqa: S603 - our own script
+            [sys.executable, "-I", "-S", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._process.stdin is not None  # noqa: S101 - asked for above
+        fd = self._process.stdin.fileno()
+        os.set_blocking(fd, False)
+        with suppress(OSError, ImportError):
+            import fcntl  # noqa: PLC0415 - not on every system
+
+            fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
+        self._write(self._hello)
+        for lease in self._held.values():
+            self._write(lease)
+
+    def _changed(self, attempt: Attempt, held: bool) -> None:  # noqa: FBT001 - as the table tells it
+        task = attempt.task
+        lease: dict[str, object] = {"add": [task, attempt.version, "|".join(origin_of(task))]}
+        with self._lock:
+            if held:
+                self._held[task] = lease
+            else:
+                self._held.pop(task, None)
+            self._write(lease if held else {"drop": task})
+
+    def _write(self, message: dict[str, object]) -> None:
+        """Write a whole line. A pipe that is full or broken: the process begins anew later."""
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            if self._process is None or os.write(self._descriptors()[0], line) == len(line):
+                return
+        except OSError:
+            pass
+        self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return
+        with suppress(OSError):
+            process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING)
+
+    def _descriptors(self) -> list[int]:
+        process = self._process
+        return [process.stdin.fileno()] if process is not None and process.stdin is not None else []
