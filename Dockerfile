@@ -38,7 +38,7 @@ RUN groupadd --gid 10001 fleet \
     # A volume that is mounted here for the first time takes the owner over.
  && install -d -o fleet -g fleet /journal /state /data
 COPY --from=dependencies /venv /venv
-COPY --chmod=644 docker/discovery.py docker/preflight.sh docker/probe.py /usr/local/lib/
+COPY --chmod=644 docker/discovery.py docker/preflight.sh docker/probe.py docker/relay.py /usr/local/lib/
 COPY --from=code /app /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -188,6 +188,20 @@ def test_sigterm_during_the_imports_is_heard_where_there_is_no_init(
         assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == str(code)
 
 
+def test_the_server_runs_as_its_official_image_is_built(stack: Stack) -> None:
+    """Root, `resonate-server serve`, no folder for data: Compose has to bring the rest."""
+    (server,) = stack.replicas("server")
+    image = server.inspect(".Config.Image")
+    config = json.loads(docker("image", "inspect", image))[0]["Config"]
+    assert (config["Entrypoint"], config["Cmd"]) == (["resonate-server"], ["serve"])
+    assert config["User"] in ("", "root", "0")
+    assert not config.get("Volumes")
+    look = ("run", "--rm", "--entrypoint", "sh", image, "-c")
+    assert docker(*look, "command -v resonate-server") == "/usr/local/bin/resonate-server"
+    assert docker(*look, "command -v wget && ls -d /data || echo none").endswith("none")
+    assert docker("exec", server.id, "ls", "/data").startswith("resonate.db")
+
+
 def test_a_services_process_cannot_write_to_its_root(stack: Stack) -> None:
     for name in ("server", "steward"):
         for replica in stack.replicas(name):

@@ -79,7 +79,12 @@ def test_a_service_has_limits_and_a_health_check(name: str) -> None:
         assert check == {"disable": True}
         assert service["restart"] == "no"
     else:
-        assert check or f"AS {name}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+        stage = (
+            (ROOT / "Dockerfile")
+            .read_text(encoding="utf-8")
+            .partition(f"AS {service.get('build', {}).get('target')}\n")[2]
+        )
+        assert check or "HEALTHCHECK" in stage.partition("FROM")[0]
         assert service["restart"] == "unless-stopped"
 
 
@@ -104,6 +109,10 @@ def test_waiting_for_another_service_means_waiting_for_its_health(name: str) -> 
         once = other in RUN_ONCE
         expected = "service_completed_successfully" if once else "service_healthy"
         assert how["condition"] == expected, f"{name} waits for {other}"
+
+
+def test_what_can_be_scaled_holds_no_port_of_the_host() -> None:
+    assert [name for name in ("worker", "steward") if "ports" in SERVICES[name]] == []
 
 
 def test_what_runs_once_neither_starts_nor_changes_another_service() -> None:
@@ -145,8 +154,9 @@ def test_addresses_in_compose_are_the_ports_of_the_contract() -> None:
     assert environment("worker")["WORKER_STEWARD"] == f"steward:{words.PRESENCE_PORT}"
     for name in ("worker", "steward", "client", "fleet"):
         assert environment(name)["RESONATE_URL"] == f"http://server:{words.SERVER_PORT}"
-    inside = {name: SERVICES[name]["ports"][0].rsplit(":", 1)[1] for name in ("server", "steward")}
-    assert inside == {"server": str(words.SERVER_PORT), "steward": str(words.STEWARD_PORT)}
+    inside = {name: SERVICES[name]["ports"][0].rsplit(":", 1)[1] for name in ("server", "console")}
+    assert inside == {"server": str(words.SERVER_PORT), "console": str(words.STEWARD_PORT)}
+    assert SERVICES["console"]["entrypoint"][-1] == f"steward:{words.STEWARD_PORT}"
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     for port, page in (
         (words.WORKER_PORT, "/readyz"),
