@@ -147,8 +147,8 @@ def wide_documents() -> list[str]:
     for path in documents:
         fenced = False
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            fenced ^= line.startswith("```")
-            plain = not fenced and not line.lstrip().startswith("|") and "](" not in line
+            fenced ^= line.lstrip().startswith("```")
+            plain = not fenced and not line.lstrip().startswith(("|", "<!--")) and "](" not in line
             if plain and len(line) >= DOC_WIDTH:
                 found.append(f"{path.relative_to(ROOT)}:{number}")
     return found

@@ -17,11 +17,12 @@ import structlog
 
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.options import Options, options_of, parser
-from resonate_fleet.chaos.place import Adapter, PlaceFailed
+from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.places import adapter_for
 from resonate_fleet.chaos.plan import Script, script
 from resonate_fleet.chaos.run import Run, write_plan
 from resonate_fleet.chaos.show import plan_lines
+from resonate_fleet.chaos.stay import Stay
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.run import RunFolder
@@ -115,17 +116,20 @@ def _run(one: Script, path: Path, options: Options) -> RunFolder:
     folder = _new_folder(options.runs, f"{one.plan.scenario}-{one.plan.seed}")
     write_plan(folder, one.plan)
     shutil.copyfile(path, folder.root / replay.SCENARIO_FILE)
-    asyncio.run(_drive(one, adapter_for(options), folder, options.lead))
+    asyncio.run(_drive(one, folder, options))
     return folder
 
 
-async def _drive(one: Script, adapter: Adapter, folder: RunFolder, lead: float) -> None:
+async def _drive(one: Script, folder: RunFolder, options: Options) -> None:
     """Drive the run; SIGTERM ends it as Ctrl-C does, with everything healed and ended."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await Run(one, adapter, folder, _say, lead).drive()
+        adapter = adapter_for(options)
+        if options.stay:
+            await Stay(one, adapter, folder, _say).drive()
+        await Run(one, adapter, folder, _say, options.lead).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

@@ -109,6 +109,10 @@ class ComposePlace:
         known = self._known.get(member)
         return Member(member, known.id, known.allowed) if known else None
 
+    def addresses(self) -> dict[str, str]:
+        port = self._docker.env["STEWARD_HOST_PORT"]
+        return {"RESONATE_URL": self.url, "FLEET_STEWARD_URL": f"http://127.0.0.1:{port}"}
+
     async def submit(self, options: list[str]) -> int:
         await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
         return 0

@@ -47,7 +47,7 @@ class Docker:
 
     def __init__(self, project: str, env: Mapping[str, str]) -> None:
         self.project = project
-        self._env = {**os.environ, **env}
+        self.env = {**os.environ, **env}
 
     async def run(self, *args: str, seconds: float = COMMAND_SECONDS) -> str:
         """Return what `docker args...` printed.
@@ -60,7 +60,7 @@ class Docker:
         process = await asyncio.create_subprocess_exec(
             "docker",
             *args,
-            env=self._env,
+            env=self.env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

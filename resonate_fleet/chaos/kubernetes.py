@@ -144,6 +144,9 @@ class KubernetesPlace:
                 return Member(member, pod.name, pod.allowed)
         return None
 
+    def addresses(self) -> dict[str, str]:
+        return {"RESONATE_URL": self.url}
+
     async def submit(self, options: list[str]) -> int:
         """The client runs here and reaches the server as this process does."""
         folder = self._must_folder()

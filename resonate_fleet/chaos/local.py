@@ -6,6 +6,7 @@ from typing import Self
 
 from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet, LocalMember
 from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.shape import OPT_IN, Shape
@@ -61,6 +62,14 @@ class LocalPlace:
             raise PlaceFailed(str(failed)) from None
         self._fleet = fleet
         self.url = fleet.url
+
+    def addresses(self) -> dict[str, str]:
+        ports = [one.port for one in self.fleet.members.values()]
+        return {
+            "RESONATE_URL": self.url,
+            "FLEET_STEWARD_URL": f"http://{HOST}:{self.fleet.ports.steward}",
+            "FLEET_WORKER_METRICS": " ".join(f"http://{HOST}:{port}/metrics" for port in ports),
+        }
 
     async def find(self, member: str) -> Member | None:
         for name, one in self.fleet.members.items():

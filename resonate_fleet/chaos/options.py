@@ -9,7 +9,7 @@ from pathlib import Path
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.run import PLACES, Place
-from resonate_fleet.contract.settings import integer, seconds
+from resonate_fleet.contract.settings import Mistake, integer, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Options:
     #: Seconds between the start of the fleet and the load.
     lead: float = 0.0
     strike: bool = False
+    #: Keep the fleet, and what lasts of its faults, until Ctrl-C.
+    stay: bool = False
     json: bool = False
     server_bin: str | None = None
     project: str = "fleet-chaos"
@@ -52,7 +54,10 @@ def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -
     given = {key: value for key, value in vars(asked).items() if value}
     given["scenarios"] = tuple(given.get("scenarios", ()))
     given.setdefault("server_bin", env.get("RESONATE_SERVER_BIN") or None)
-    return Options(**given)
+    options = Options(**given)
+    if options.stay and len(options.scenarios) * options.times != 1:
+        raise Mistake("--stay is for one run; accepted: one scenario, without --times")
+    return options
 
 
 def parser(prog: str) -> Parser:
@@ -83,6 +88,8 @@ def parser(prog: str) -> Parser:
             help="so many runs, each with the next seed",
         )
         one.add_argument("--json", action="store_true", help="the plan as JSON")
+    stay = "keep the fleet and its faults after the last strike, until Ctrl-C; one scenario, once"
+    run.add_argument("--stay", action="store_true", help=stay)
     again.add_argument("scenarios", nargs=1, metavar="RUN", help="the folder of the earlier run")
     for one in (plan, run, again):
         _common(one)

@@ -58,6 +58,10 @@ class Adapter(Protocol):
 
     async def start(self, plan: Plan, folder: RunFolder) -> None: ...
 
+    def addresses(self) -> dict[str, str]:
+        """Return the variables with which `fleet` and the runbooks' commands find the fleet."""
+        ...
+
     async def find(self, member: str) -> Member | None:
         """Return the member of that name if it is up just now, its opt-in as it is just now."""
         ...

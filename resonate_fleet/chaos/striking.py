@@ -39,6 +39,11 @@ class Striker:
         self._met: set[str] = set()
 
     @property
+    def begun(self) -> bool:
+        """Every order has been begun, or missed."""
+        return not self._open
+
+    @property
     def over(self) -> bool:
         """Every order has been done and healed, or missed."""
         return not self._open and not self._under_way

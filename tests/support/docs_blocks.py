@@ -7,6 +7,7 @@ line that begins with `$ ` is a command, continued by a backslash; other lines a
 """
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ DOCUMENTS: Final = tuple(
     if "measurements" not in path.parts
 )
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n+)?^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
+    r"(?:^ *<!-- (?P<mark>[^\n]*?) -->\n+)?^ *```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 _RUN_BY = re.compile(r"run by (?P<test>\w+)(?: (?P<needs>.+))?")
@@ -102,7 +103,7 @@ def blocks(document: Path) -> list[Block]:
             text.count("\n", 0, text.index("```", found.start())) + 1,
             found["mark"] or "",
             found["language"],
-            found["text"],
+            textwrap.dedent(found["text"]),
         )
         for found in _BLOCK.finditer(text)
     ]

@@ -147,6 +147,12 @@ def test_a_dry_run_prints_seed_and_plan_and_does_nothing(
     assert told[1] == "dry run: nothing is done on compose; --strike does it"
 
 
+@pytest.mark.parametrize("more", [["freeze"], ["--times", "2"]])
+def test_a_run_that_stays_is_one_run(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "one-kill", *more, "--stay"]) == exits.USAGE
+    assert "--stay is for one run; accepted: one scenario" in capsys.readouterr().err
+
+
 def test_times_makes_so_many_plans_with_the_next_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "one-kill", "freeze", "--seed", "5", "--times", "3"]) == exits.OK
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("scenario")]

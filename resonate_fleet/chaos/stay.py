@@ -1,0 +1,57 @@
+"""A run that stays: for whoever wants to look at a fault for longer than it lasts."""
+
+import asyncio
+import itertools
+import math
+import shlex
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from resonate_fleet.chaos.looking import Looker
+from resonate_fleet.chaos.place import Adapter
+from resonate_fleet.chaos.plan import Script
+from resonate_fleet.chaos.run import LOOK_SECONDS, Run, Tell
+from resonate_fleet.chaos.scenario import HOLDING
+from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.wire import Unreachable, Wire
+
+
+class Stay(Run):
+    """Does the strikes and stays until it is cancelled.
+
+    A server that is away and a fleet that was scaled stay so. Members that were frozen or cut off
+    go on after their time: only then do they tell what it cost. Without strikes the load itself
+    is what there is to see: it is sent again and again.
+    """
+
+    def __init__(self, script: Script, adapter: Adapter, folder: RunFolder, tell: Tell) -> None:
+        orders = [
+            replace(one, seconds=math.inf) if one.fault in HOLDING and one.seconds else one
+            for one in script.orders
+        ]
+        super().__init__(replace(script, orders=orders), adapter, folder, tell)
+
+    async def _until_the_end(self, looker: Looker, wire: Wire, group: asyncio.TaskGroup) -> bool:
+        told = False
+        while True:
+            with suppress(Unreachable):  # the server may be what was struck
+                self._striker.look(await looker.look(), looker, wire, group)
+            if not told and self._striker.begun:
+                told = True
+                self._say_where()
+                if not self._script.orders:
+                    group.create_task(self._send_again())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _say_where(self) -> None:
+        found = self._adapter.addresses() | {"FLEET_RUN": str(self._folder.root)}
+        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in found.items())
+        self._tell("the fleet stays until Ctrl-C; for other terminals:")
+        self._tell(f"  export {words}")
+
+    async def _send_again(self) -> None:
+        begin = self._plan.jobs[0].id.rpartition("-")[0]
+        for turn in itertools.count(2):
+            again = [f"--id-prefix={begin}-{turn}", "--wait"]
+            await self._adapter.submit([*self._script.client, *again])
