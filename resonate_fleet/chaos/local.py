@@ -51,7 +51,7 @@ class LocalPlace:
             slots=plan.slots,
             lease=plan.lease,
             drain=self._drain,
-            steward=plan.steward,
+            stewards=int(plan.steward),
             gates=any(strike.fault == "partition" for strike in plan.strikes),
             server_bin=self._server_bin,
         )

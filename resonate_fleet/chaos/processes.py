@@ -21,9 +21,9 @@ from resonate_fleet.chaos.shape import (
     Shape,
     client_env,
     server_env,
-    steward_env,
     worker_env,
 )
+from resonate_fleet.chaos.stewards import LocalSteward, Stewards
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
@@ -78,12 +78,18 @@ class LocalFleet:
         self.folder = RunFolder(root)
         self.members: dict[str, LocalMember] = {}
         self.server: Child | None = None
-        self.steward: Child | None = None
-        self.failures: list[str] = []
         self._on_change = on_change or (lambda: None)
         self.ports = ports or Ports()
+        first = LocalSteward("steward-1", self.ports.steward, self.ports.presence)
+        self.stewards = Stewards(shape, self.folder, first)
+        self._failures: list[str] = []
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._gates = AsyncExitStack()
+
+    @property
+    def failures(self) -> list[str]:
+        """What could not be started again."""
+        return self._failures + self.stewards.failures
 
     @property
     def url(self) -> str:
@@ -96,8 +102,8 @@ class LocalFleet:
 
     @property
     def steward_url(self) -> str | None:
-        """Where the steward serves metrics and probes."""
-        return f"http://{HOST}:{self.ports.steward}" if self.shape.steward else None
+        """Where the first steward serves metrics and probes."""
+        return self.stewards.all[0].url if self.stewards.all else None
 
     async def __aenter__(self) -> Self:
         self.folder.logs.mkdir(parents=True, exist_ok=True)
@@ -115,9 +121,8 @@ class LocalFleet:
         if self.shape.server is None:
             await self.start_server()
             self._scrape("server", self.ports.server_metrics)
-        if self.shape.steward:
-            await self.start_steward()
-            self._scrape("steward", self.ports.steward)
+        await self.stewards.start(self.url)
+        self._scrape("steward", *(one.port for one in self.stewards.all))
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
@@ -128,8 +133,8 @@ class LocalFleet:
         targets.write(self.folder.targets, "worker", found)
         self._on_change()
 
-    def _scrape(self, job: str, port: int) -> None:
-        targets.write(self.folder.targets, job, [(f"{HOST}:{port}", {})])
+    def _scrape(self, job: str, *ports: int) -> None:
+        targets.write(self.folder.targets, job, [(f"{HOST}:{port}", {}) for port in ports])
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
@@ -178,15 +183,6 @@ class LocalFleet:
         finally:  # also when the run is given up meanwhile
             await self.start_server()
         return f"process {old.pid} ended with {code}, now {self.server.pid}"
-
-    # The steward.
-
-    async def start_steward(self) -> None:
-        ports = (self.ports.steward, self.ports.presence)
-        env = steward_env(self.shape, self.url, *ports, self.folder.root)
-        log = self.folder.logs / "steward.log"
-        self.steward = Child("steward", room_command("steward"), env, log)
-        await self.steward.line("steward.started", READY_SECONDS)
 
     # Members.
 
@@ -245,8 +241,7 @@ class LocalFleet:
             return
         target = urlsplit(self.url)
         doors = [Gate(target.hostname or HOST, target.port or 80)]
-        if self.shape.steward:
-            doors.append(Gate(HOST, self.ports.presence))
+        doors += [Gate(HOST, one.presence) for one in self.stewards.all]
         for door in doors:
             place.gates.append(await self._gates.enter_async_context(door))
 
@@ -261,25 +256,27 @@ class LocalFleet:
 
     def _addresses(self, place: LocalMember) -> dict[str, str]:
         """Where the member finds server and steward: through its gates, if it has any."""
-        url, presence = self.url, f"{HOST}:{self.ports.presence}"
+        url, ports = self.url, [one.presence for one in self.stewards.all]
         if place.gates:
             url = f"http://{HOST}:{place.gates[0].port}"
-            presence = f"{HOST}:{place.gates[-1].port}"
-        return {"RESONATE_URL": url, "WORKER_STEWARD": presence if self.shape.steward else ""}
+            ports = [gate.port for gate in place.gates[1:]]
+        presence = ",".join(f"{HOST}:{port}" for port in ports)
+        return {"RESONATE_URL": url, "WORKER_STEWARD": presence}
 
     async def _keep(self, place: LocalMember) -> None:
         """Start the member again whenever it has ended and is still wanted."""
         while place.child is not None:
-            await place.child.wait()
+            code = await place.child.wait()
             place.member = ""
             self._changed()
             if not place.wanted or not self.shape.restart:
                 return
+            self.stewards.ended(f"{place.name} ended with {code} and is started again")
             await asyncio.sleep(RESTART_SECONDS)
             try:
                 await self._launch(place)
             except StartFailed as failed:
-                self.failures.append(str(failed))
+                self._failures.append(str(failed))
                 return
             place.starts += 1
             self._changed()
@@ -311,9 +308,9 @@ class LocalFleet:
             await self._forget(name)
         children = [place.child for place in places if place.child is not None]
         await asyncio.gather(*(child.stop(self.shape.drain + 5) for child in children))
-        for process in (self.steward, self.server):
-            if process is not None:
-                await process.stop(10)
+        await self.stewards.stop()
+        if self.server is not None:
+            await self.server.stop(10)
         self.members.clear()
         for job in targets.JOBS:
             targets.write(self.folder.targets, job, ())

@@ -1,5 +1,6 @@
 """What a local fleet consists of, and the settings that each of its processes gets. Pure."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class Shape:
     lease: float = LEASE_SECONDS
     drain: float = DRAIN_SECONDS
     group: str = DEFAULT_GROUP
-    steward: bool = True
+    stewards: int = 1
     gates: bool = False
     #: Start a member again when it ends by itself or by a strike.
     restart: bool = True
@@ -36,6 +37,8 @@ class Shape:
     store: Path | None = None
     server_bin: str | None = None
     token: str | None = None
+    #: What members and stewards prove to each other: another one for each fleet.
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
     #: More settings of every member, of the steward, of the server; they win.
     worker_env: Mapping[str, str] = field(default_factory=dict)
     steward_env: Mapping[str, str] = field(default_factory=dict)
@@ -54,18 +57,19 @@ def server_env(shape: Shape, port: int, metrics_port: int) -> dict[str, str]:
 
 
 def steward_env(
-    shape: Shape, url: str, port: int, presence_port: int, root: Path
+    shape: Shape, url: str, name: str, port: int, presence_port: int, root: Path
 ) -> dict[str, str]:
     return {
         "RESONATE_URL": url,
+        "STEWARD_NAME": name,
         "STEWARD_HOST": HOST,
         "STEWARD_PORT": str(port),
         "STEWARD_PRESENCE_PORT": str(presence_port),
         "STEWARD_GROUPS": shape.group,
-        "STEWARD_STATE": str(root / "steward.json"),
+        "STEWARD_STATE": str(root / f"{name}.json"),
         "STEWARD_JOURNAL": str(root / "journal"),
         "STEWARD_LOG_FORMAT": "json",
-        **_token(shape),
+        **_secrets(shape),
         **shape.steward_env,
     }
 
@@ -82,7 +86,7 @@ def worker_env(shape: Shape, name: str, port: int, journal: Path) -> dict[str, s
         "WORKER_PORT": str(port),
         "WORKER_JOURNAL": str(journal),
         "WORKER_LOG_FORMAT": "json",
-        **_token(shape),
+        **_secrets(shape),
     }
 
 
@@ -93,6 +97,10 @@ def client_env(shape: Shape, url: str, journal: Path) -> dict[str, str]:
         "CLIENT_LOG_FORMAT": "json",
         **_token(shape),
     }
+
+
+def _secrets(shape: Shape) -> dict[str, str]:
+    return {"FLEET_PRESENCE_SECRET": shape.secret, **_token(shape)}
 
 
 def _token(shape: Shape) -> dict[str, str]:

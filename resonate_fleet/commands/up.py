@@ -34,6 +34,7 @@ def parser(prog: str) -> Parser:
     made = Parser(prog=prog, usage=f"{prog} [options]", description=about)
     add = made.add_argument
     add("--workers", type=typed(integer(1, 100)), default=3, metavar="N", help="default: 3")
+    add("--stewards", type=typed(integer(0, 9)), default=1, metavar="N", help="default: 1")
     add("--slots", type=typed(integer(1, 1000)), default=1, metavar="N", help="of each; default: 1")
     functions = "with `register(registry)`; default: the examples'"
     add("--functions", type=typed(MODULE), metavar="MODULE", help=functions)
@@ -57,6 +58,7 @@ def run(asked: Namespace) -> int:
     """
     shape = Shape(
         members=asked.workers,
+        stewards=asked.stewards,
         slots=asked.slots,
         lease=asked.lease,
         drain=asked.drain,
@@ -83,6 +85,7 @@ async def _keep_up(fleet: LocalFleet) -> int:
         async with Wire(fleet.url, fleet.shape.token) as wire:
             await wire.wait_ready(ANSWER_SECONDS)
     async with fleet:
+        fleet.stewards.ended = _say
         _introduce(fleet)
         while not stop.is_set():
             _look_after(fleet)
@@ -93,7 +96,8 @@ async def _keep_up(fleet: LocalFleet) -> int:
 
 def _introduce(fleet: LocalFleet) -> None:
     _say(f"server   {fleet.url}")
-    _say(f"steward  {fleet.steward_url}  presence {HOST}:{fleet.ports.presence}")
+    for one in fleet.stewards.all:
+        _say(f"steward  {one.url}  presence {HOST}:{one.presence}")
     for place in fleet.members.values():
         _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics")
     _say(f"logs     {fleet.folder.logs}")
@@ -102,9 +106,9 @@ def _introduce(fleet: LocalFleet) -> None:
 
 def _look_after(fleet: LocalFleet) -> None:
     """Raises StartFailed where a process has ended that is not started again."""
-    for child in (fleet.server, fleet.steward):
-        if child is not None and not child.running:
-            raise StartFailed(f"the {child.name} ended with {child.exit_code}:\n{child.tail()}")
+    server = fleet.server
+    if server is not None and not server.running:
+        raise StartFailed(f"the server ended with {server.exit_code}:\n{server.tail()}")
     if fleet.failures:
         raise StartFailed(fleet.failures[0])
 

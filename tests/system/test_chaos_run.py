@@ -238,7 +238,7 @@ class NoClient(LocalPlace):
 async def test_a_client_that_cannot_be_started_ends_the_run(
     kill_file: Path, tmp_path: Path
 ) -> None:
-    async with LocalFleet(Shape(members=0, steward=False), tmp_path / "fleet") as fleet:
+    async with LocalFleet(Shape(members=0, stewards=0), tmp_path / "fleet") as fleet:
         one = script(scenario.read(kill_file), 1, "processes")
         folder = RunFolder(tmp_path / "run")
         told: list[str] = []
@@ -251,7 +251,7 @@ async def test_a_client_that_cannot_be_started_ends_the_run(
 async def test_what_a_fleet_guarantees_those_who_use_it(tmp_path: Path) -> None:
     """One fleet for several checks, as each of its starts takes seconds."""
     root = tmp_path / "run"
-    async with LocalFleet(Shape(members=1, steward=False), root) as fleet:
+    async with LocalFleet(Shape(members=1, stewards=0), root) as fleet:
         place = LocalPlace.over(fleet)
         await check_that_a_dead_members_successor_is_spared(fleet, place)
         fleet.shape = replace(fleet.shape, worker_env={"FLEET_CHAOS": ""})

@@ -1,0 +1,79 @@
+"""The stewards of a fleet on this machine, each started again when it ends by itself."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from resonate_fleet.chaos.child import Child, StartFailed, room_command
+from resonate_fleet.chaos.ports import HOST, free_port
+from resonate_fleet.chaos.shape import Shape, steward_env
+from resonate_fleet.contract.run import RunFolder
+
+#: Longest wait for a steward to say that it has started, in seconds, and before one starts again.
+READY_SECONDS: Final = 30.0
+RESTART_SECONDS: Final = 0.1
+
+
+@dataclass
+class LocalSteward:
+    """One steward's place. It keeps its name and ports over restarts."""
+
+    name: str
+    port: int = field(default_factory=free_port)
+    presence: int = field(default_factory=free_port)
+    child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves its pages."""
+        return f"http://{HOST}:{self.port}"
+
+
+class Stewards:
+    """`ended` is told of each process that ended and is started again, in words."""
+
+    def __init__(self, shape: Shape, folder: RunFolder, first: LocalSteward) -> None:
+        self.failures: list[str] = []
+        self.ended: Callable[[str], None] = lambda _: None
+        self._shape = shape
+        self._folder = folder
+        others = [LocalSteward(f"steward-{n}") for n in range(2, shape.stewards + 1)]
+        self.all = [first, *others] if shape.stewards else []
+        self._keepers: list[asyncio.Task[None]] = []
+
+    async def start(self, server: str) -> None:
+        """Start all of them, the first one first: it is the longest-standing.
+
+        Raises:
+            StartFailed: one ended, or did not start in time.
+        """
+        for one in self.all:
+            await self._start(one, server)
+            self._keepers.append(asyncio.create_task(self._keep(one, server)))
+
+    async def _start(self, one: LocalSteward, server: str) -> None:
+        env = steward_env(self._shape, server, one.name, one.port, one.presence, self._folder.root)
+        log = self._folder.logs / f"{one.name}.log"
+        one.child = Child(one.name, room_command("steward"), env, log)
+        await one.child.line("steward.started", READY_SECONDS)
+
+    async def _keep(self, one: LocalSteward, server: str) -> None:
+        while one.child is not None:
+            code = await one.child.wait()
+            self.ended(f"{one.name} ended with {code} and is started again")
+            await asyncio.sleep(RESTART_SECONDS)
+            try:
+                await self._start(one, server)
+            except StartFailed as failed:
+                self.failures.append(str(failed))
+                return
+
+    async def stop(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers.clear()
+        for one in self.all:
+            if one.child is not None:
+                await one.child.stop(10)
