@@ -33,5 +33,6 @@ def _close() -> None:
     for owner in _owners:
         with suppress(OSError, RuntimeError):
             for fd in list(owner()):
-                os.dup2(nothing, fd, inheritable=False)
+                if fd >= 0:  # else it is closed already
+                    os.dup2(nothing, fd, inheritable=False)
     os.close(nothing)

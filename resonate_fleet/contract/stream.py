@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
+from resonate_fleet.contract import forks
+from resonate_fleet.contract import token as tokens
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
@@ -30,9 +33,7 @@ class Stream:
         back: Callable[[float | None], None],
     ) -> None:
         self._url = url
-        self._headers = {"Accept": "text/event-stream"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+        self._token = token
         self._lost = lost
         self._back = back
         self.connected = False
@@ -43,11 +44,11 @@ class Stream:
         """Read and reconnect until cancelled."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0)
         since, pause = None, FIRST_PAUSE
-        async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 why = "closed by the server"
                 try:
-                    async with session.get(self._url) as response:
+                    async with session.get(self._url, headers=self._headers()) as response:
                         if response.status == 200:
                             self._open(response, since)
                             since, pause = None, FIRST_PAUSE
@@ -59,16 +60,29 @@ class Stream:
                     why = str(error) or repr(error)
                 finally:
                     self.connected = False
+                    forks.forget(self._descriptors)
                 if since is None:
                     since = time.monotonic()
                     self._lost(why)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
+    def _headers(self) -> dict[str, str]:
+        token = tokens.current(self._token)
+        own = {"Accept": "text/event-stream"}
+        return own | {"Authorization": f"Bearer {token}"} if token else own
+
+    def _descriptors(self) -> list[int]:
+        return [self._descriptor]
+
     def _open(self, response: aiohttp.ClientResponse, since: float | None) -> None:
         connection = response.connection
         if connection is not None and connection.transport is not None:
-            keep_alive(connection.transport.get_extra_info("socket"))
+            sock = connection.transport.get_extra_info("socket")
+            keep_alive(sock)
+            # A child that a job forks would go on taking the messages beyond our own end.
+            self._descriptor = sock.fileno()
+            forks.keep_from_children(self._descriptors)
         self.connected = True
         if since is not None or not self.opened.is_set():
             first = not self.opened.is_set()

@@ -15,8 +15,9 @@ from resonate_fleet.contract.hints import read_hint
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.words import anycast
 
-#: Seconds for which a task is left alone that was given up here without a steward.
-AVOID_SECONDS = 10.0
+#: Seconds for which a task is left alone that was given up here without a steward: where this
+#: member lacks its function, and for another reason, which a few more attempts bring to an end.
+AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
 class Steward(Protocol):
@@ -182,7 +183,7 @@ class Intake:
     def avoid(self, task: str, lacks: str) -> None:
         """The job is given up here: it lacks a function, or has another reason ("")."""
         self._steward.declined(task, lacks)
-        self._plain.avoid(task, AVOID_SECONDS)
+        self._plain.avoid(task, AVOID_SECONDS if lacks else AGAIN_SECONDS)
 
     def _freed(self) -> None:
         self._plain.claim()

@@ -1,7 +1,7 @@
 """One connection to a steward."""
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 import structlog
@@ -34,6 +34,8 @@ class Link(asyncio.Protocol):
         self.welcome: wire.Welcome | None = None
         self.heard_at = 0.0
         self.ended = asyncio.Event()
+        #: Why this member or the steward will have nothing of it.
+        self.refused = ""
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._nonce = ""
@@ -49,6 +51,11 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(wire.line(message))
 
+    @property
+    def why_not(self) -> str:
+        """Say why the connection ended unwelcome."""
+        return self.refused or "it closes without a greeting: is this its presence port?"
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
@@ -61,9 +68,9 @@ class Link(asyncio.Protocol):
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
-        self._transport = transport
-        keep_alive(transport.get_extra_info("socket"))
+        # It is a stream; uvloop's are no instances of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
+        keep_alive(self._transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = asyncio.get_running_loop().time()
@@ -72,7 +79,8 @@ class Link(asyncio.Protocol):
             for one in lines:
                 self._heard(wire.decode_steward(one))
         except (ValueError, msgspec.MsgspecError) as error:
-            log.warning("presence.refused", why=str(error))
+            self.refused = str(error)
+            log.warning("presence.refused", why=self.refused)
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way

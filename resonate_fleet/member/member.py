@@ -205,7 +205,9 @@ class Member:
             slots=self._settings.slots,
             functions=tuple(self._registry.names()),
         )
-        return Presence(self._settings.stewards, hello, self._settings.secret, self)
+        presence = Presence(self._settings.stewards, hello, self._settings.secret, self)
+        presence.failed = lambda: self._metrics.count("steward_failures")
+        return presence
 
     def _new_drain(self) -> Drain:
         doors = Doors(

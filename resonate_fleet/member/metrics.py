@@ -107,6 +107,9 @@ INSTRUMENTS = (
         _W + "writes_refused", "counter", "Writes of jobs that the server will never take (400)."
     ),
     Instrument(
+        _W + "steward_failures", "counter", "Tries to reach a steward that led to no welcome."
+    ),
+    Instrument(
         _W + "lines_lost",
         "counter",
         "Lines that could not be written, by where they should have gone: log, journal.",

@@ -5,7 +5,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -26,6 +26,8 @@ CONNECT_SECONDS, RESOLVE_SECONDS = 5.0, 5.0
 FALL_BACK_SECONDS = 0.5
 #: Pause between two looks whether the steward that is served still speaks, in seconds.
 CHECK_SECONDS = 0.25
+#: Seconds without any steward after which this is said.
+SAY_SECONDS = 3.0
 #: What has no haste waits so long for company, in seconds.
 LAZY_SECONDS = 0.01
 log = structlog.get_logger()
@@ -93,6 +95,12 @@ class Presence:
         self._flush_now = False
         self._alone: asyncio.TimerHandle | None = None
         self._left = False
+        #: Why there is no connection, and since when there has been none.
+        self._why: dict[str, str] = {}
+        self._none_since: float | None = None
+        self._said = False
+        #: Told of each try that led to no welcome.
+        self.failed: Callable[[], None] = lambda: None
 
     # What the member tells.
 
@@ -170,10 +178,22 @@ class Presence:
         """Return what the addresses stand for just now; nothing where nobody can say."""
         loop, found = asyncio.get_running_loop(), set[Address]()
         for host, port in self._addresses:
-            with suppress(OSError):
+            try:
                 infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
+            except OSError as error:
+                self._note(host, error.strerror or str(error))
         return found
+
+    def _note(self, address: object, why: str) -> None:
+        """Note why a steward cannot be had; say it once where that goes on without any other."""
+        self.failed()
+        self._why[str(address)] = why
+        now = asyncio.get_running_loop().time()
+        self._none_since = now if self._none_since is None else self._none_since
+        if not (self._links or self._said or self._left) and now - self._none_since >= SAY_SECONDS:
+            self._said = True
+            log.warning("steward.unreachable", why=self._why, then="it looks for work by itself")
 
     async def _watch(self, seconds: float) -> None:
         """Turn away from a steward that says nothing any more: it may be stopped, or stuck."""
@@ -195,8 +215,10 @@ class Presence:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await loop.create_connection(lambda: link, *address)  # noqa: B023 - called at once
                 await link.ended.wait()
+                if link.welcome is None:
+                    self._note(address, link.why_not)
             except OSError as error:  # TimeoutError is one
-                log.debug("presence.failed", steward=address, why=str(error) or repr(error))
+                self._note(address, str(error) or repr(error))
             finally:
                 link.close()
             if link.welcome is not None:
@@ -238,6 +260,8 @@ class Presence:
             link.close()
             return
         self._links.add(link)
+        self._why.clear()
+        self._none_since, self._said = None, False
         log.info("presence.held", steward=link.rank[1])
         link.say(wire.Held(self._listener.held()))
         self._choose()

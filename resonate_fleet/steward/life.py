@@ -18,11 +18,13 @@ from typing import Any
 import structlog
 
 from resonate_fleet.contract import exits, logs
+from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Pages
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import effective, unknown
+from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
@@ -73,6 +75,7 @@ class Steward:
         """Run until `stop` is set."""
         settings, log = self._settings, structlog.get_logger()
         state = on_loop(asyncio.get_running_loop(), self.state)
+        say_once(asyncio.get_running_loop(), self._tools.no_room)
         self._tools.meters.truth.state = state
         handlers = pages(self._tools.meters, self._tools.memory, self._health, state)
         if settings.secret is None:
@@ -174,13 +177,20 @@ async def run(settings: StewardSettings) -> int:
     file = StateFile(settings.state)
     try:
         memory = file.load()
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"steward: STEWARD_STATE is {str(settings.state)!r}: {error}\n")
         return exits.USAGE
-    journal = Journal(settings.name, settings.journal)
+    meters = Meters(settings.groups)
+    try:
+        journal = Journal(settings.name, settings.journal)
+    except OSError as error:
+        folder = str(settings.journal)
+        sys.stderr.write(f"steward: STEWARD_JOURNAL is {folder!r}: {error.strerror}\n")
+        return exits.USAGE
+    losses.listeners.append(lambda loss: meters.lost_line(loss.what, over=loss.over))
     try:
         async with Wire(settings.url, settings.token) as wire:
-            tools = Tools(wire, journal, Meters(settings.groups), memory, file, now=steady_clock())
+            tools = Tools(wire, journal, meters, memory, file, now=steady_clock())
             await Steward(settings, tools).serve(stop)
     except OSError as error:  # a port is taken, say
         sys.stderr.write(f"the steward cannot go on: {error}\n")
@@ -194,6 +204,8 @@ async def run(settings: StewardSettings) -> int:
 def live(settings: StewardSettings) -> int:
     """Run the steward until a signal ends it; return the exit code."""
     settings = dataclasses.replace(settings, name=settings.name or socket.gethostname())
+    # Whatever is printed anywhere goes on when nobody reads it any more.
+    sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     logs.configure(settings.log_format, settings.log_level, settings.name)
     log = structlog.get_logger()
     log.info("settings", **effective(settings))

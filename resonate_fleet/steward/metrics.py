@@ -61,7 +61,8 @@ _OWN = (
     Instrument(
         "fleet_steward_errors",
         "counter",
-        "What failed: a survey, a hand-over, parking, a peek at a child, the state file, an extra",
+        "What failed: a survey, a hand-over, parking, a peek at a child, the state file, an extra, "
+        "accept, a line of log or journal",
         ("what",),
     ),
     Instrument("fleet_steward_survey_duration_seconds", "gauge", "How long the last survey took"),
@@ -71,6 +72,8 @@ _OWN = (
 #: Everything that the steward exports.
 INSTRUMENTS: tuple[Instrument, ...] = (*_PER_GROUP, _LEASES, _AS_OF, _SERVING, *_OWN)
 
+#: Values of `what` in the errors that are none of the steward's work.
+_WRITES: Final = ("accept", "log", "journal")
 _BY_NAME = {one.name: one for one in INSTRUMENTS}
 
 
@@ -92,7 +95,7 @@ class Meters:
         self.assigned = _counter("fleet_steward_assigned", self.registry)
         self.refused = _counter("fleet_steward_refused", self.registry)
         self.errors = _counter("fleet_steward_errors", self.registry)
-        for what in ("survey", "hand-over", "quarantine", "peek", "state", "extra"):
+        for what in ("survey", "hand-over", "quarantine", "peek", "state", "extra", *_WRITES):
             self.errors.labels(what)
         spent = _BY_NAME["fleet_steward_handover_duration_seconds"]
         self.handover = Histogram(
@@ -104,6 +107,11 @@ class Meters:
         Info(build.name, build.help, registry=self.registry).info({"version": steward_version()})
         self.truth = Truth(groups)
         self.registry.register(self.truth)
+
+    def lost_line(self, what: str, *, over: bool) -> None:
+        """Count a line of log or journal that could not be written."""
+        if not over:
+            self.errors.labels(what).inc()
 
     def page(self, accept: str) -> Page:
         encode, content_type = choose_encoder(accept)

@@ -9,12 +9,13 @@ import secrets
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract.descriptors import raise_limit
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
 #: Longest wait for the first line, in seconds, and most connections that wait for theirs.
@@ -96,10 +97,10 @@ class Connection(asyncio.Protocol):
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
-        self._transport = transport
+        # It is a stream; uvloop's are no instances of asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
         with suppress(OSError):
-            keep_alive(transport.get_extra_info("socket"), self._port.keepalive)
+            keep_alive(self._transport.get_extra_info("socket"), self._port.keepalive)
         self.say(wire.Challenge(self._nonce))
         self._port.opened(self)
 
@@ -175,6 +176,8 @@ class Presence:
     ) -> None:
         self.keepalive = keepalive
         self.keeper = keeper
+        # Connections without a hello may not take the descriptors of those with one.
+        self.most_strangers = min(MOST_STRANGERS, raise_limit() // 4)
         self._address = address
         self._me = me
         self._server: asyncio.Server | None = None
@@ -220,7 +223,7 @@ class Presence:
         """Give a new connection some seconds for its hello; the oldest makes room."""
         late = asyncio.get_running_loop().call_later(HELLO_SECONDS, connection.close)
         self._strangers[connection] = late
-        if len(self._strangers) > MOST_STRANGERS:
+        if len(self._strangers) > self.most_strangers:
             next(iter(self._strangers)).close()
 
     def greet(self, connection: Connection) -> None:

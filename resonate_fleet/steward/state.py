@@ -41,12 +41,14 @@ class StateFile:
         Raises:
             ValueError: the file is none of ours. It is left alone.
         """
+        if self._path is not None and self._path.is_dir():
+            raise ValueError("a folder; accepted: a file (Docker makes a folder of a missing one)")
         if self._path is None or not self._mine() or not self._path.exists():
             return Memory()
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Memory)
         except msgspec.MsgspecError as error:
-            raise ValueError(f"{self._path} is not a state file of the steward: {error}") from None
+            raise ValueError(f"not a state file of the steward: {error}") from None
 
     def save(self, memory: Memory) -> None:
         if self._path is None or not self._mine():

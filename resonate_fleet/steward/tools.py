@@ -66,6 +66,10 @@ class Tools:
 
         return bool(await self.insist(ask, "quarantine"))
 
+    def no_room(self, why: str) -> None:
+        """Say that connections cannot be accepted; what there are go on."""
+        self.failed("accept", OSError(f"{why}: no connection can be accepted (ulimit -n)"))
+
     def failed(self, what: str, error: Exception) -> None:
         self.meters.errors.labels(what).inc()
         structlog.get_logger().warning("steward.failed", what=what, error=str(error))

@@ -1,0 +1,42 @@
+"""Room for what matters where the system gives a process few descriptors (`ulimit -n`)."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+#: Seconds between two lines that say that no connection can be accepted.
+QUIET = 60.0
+#: What asyncio says of it; it says so for each connection that waits, a thousand times a second.
+_ACCEPT = "socket.accept() out of system resource"
+
+
+def raise_limit() -> int:
+    """Take as many descriptors as the system lets this process have; return how many."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard and hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+
+
+def say_once(
+    loop: asyncio.AbstractEventLoop,
+    say: Callable[[str], None],
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Have `say` told once a minute that connections cannot be accepted; the loop says the rest."""
+    last = float("-inf")
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal last
+        if context.get("message") != _ACCEPT:
+            loop.default_exception_handler(context)
+        elif now() - last >= QUIET:
+            last = now()
+            say(str(context.get("exception")))
+
+    loop.set_exception_handler(handle)

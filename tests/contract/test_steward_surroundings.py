@@ -1,0 +1,100 @@
+"""What the world does to a steward: its files, its log, its descriptors, a wrong address."""
+
+import socket
+import subprocess
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet
+from tests.support.pages import metrics
+from tests.support.processes import ROOT, clean_env, free_port, room_command, run_room
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+@pytest.mark.parametrize("setting", ["STEWARD_STATE", "STEWARD_JOURNAL"])
+def test_a_path_that_names_something_else_is_one_line(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "file").write_text("x")
+    path = tmp_path if setting == "STEWARD_STATE" else tmp_path / "file"
+    done = run_room("steward", env={setting: str(path)})
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert setting in last
+    assert str(path) in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_steward_whose_log_nobody_reads_hands_over_and_ends(fleet: Fleet, tmp_path: Path) -> None:
+    port = free_port()
+    env = {
+        "RESONATE_URL": fleet.server.url, "STEWARD_HOST": "127.0.0.1", "STEWARD_PORT": "0",
+        "STEWARD_PRESENCE_PORT": str(port), "STEWARD_JOURNAL": str(tmp_path),
+        "STEWARD_LOG_FORMAT": "json",
+    }  # fmt: skip
+    steward = subprocess.Popen(
+        room_command("steward"), env=clean_env(env), cwd=ROOT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert steward.stdout is not None
+    steward.stdout.readline()
+    steward.stdout.close()
+    first, second = (
+        fleet.worker(name, WORKER_STEWARD=f"127.0.0.1:{port}") for name in ("w1", "w2")
+    )
+    (job,) = fleet.submit("--cost", "3", "--id", "job")
+    wait_until(lambda: first.lines("job.claimed") or second.lines("job.claimed"), 20, "a claim")
+    holder = first if first.lines("job.claimed") else second
+    holder.kill()
+    result = fleet.server.wait_results([job], 30)[job]
+    assert result["attempt"] == 2
+    steward.terminate()
+    assert steward.wait(20) == 0
+
+
+def test_a_steward_without_descriptors_says_so_once_and_answers_its_probes(fleet: Fleet) -> None:
+    command = f"ulimit -n 100; exec {' '.join(room_command('steward'))}"
+    port = free_port()
+    env = {
+        "RESONATE_URL": fleet.server.url, "STEWARD_HOST": "127.0.0.1", "STEWARD_PORT": "0",
+        "STEWARD_PRESENCE_PORT": str(port), "STEWARD_LOG_FORMAT": "json",
+    }  # fmt: skip
+    steward = fleet.processes.start("steward", ["bash", "-c", command], env)
+    steward.line("steward.started", 30)
+    worker = fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{port}")
+    worker.line("presence.held", 20)
+    with ExitStack() as open_:
+        for _ in range(300):
+            open_.enter_context(socket.create_connection(("127.0.0.1", port)))
+        pages = HTTPConnection("127.0.0.1", steward.line("steward.started")["port"], timeout=5)
+        pages.request("GET", "/livez")
+        assert pages.getresponse().status == 200
+        pages.close()
+        fleet.server.wait_results(fleet.submit("--cost", "0.05", "--count", "5"), 30)
+    assert len(steward.lines("steward.failed")) <= 2
+    assert len(steward.lines()) < 1000
+    assert not worker.lines("presence.lost")
+
+
+@pytest.mark.parametrize("wrong", ["port", "name"])
+def test_a_wrong_address_of_the_steward_is_said_once(fleet: Fleet, wrong: str) -> None:
+    """The steward's page port in place of the other one; a name that stands for nothing."""
+    steward = fleet.steward()
+    port = steward.line("steward.started")["port"]
+    address = f"127.0.0.1:{port}" if wrong == "port" else "no-such-steward.invalid:9466"
+    worker = fleet.worker("w", WORKER_STEWARD=address)
+    assert worker.line("steward.unreachable", 40)["why"]
+    assert "fleet_worker_steward_failures_total 0.0" not in metrics(worker)
+    fleet.server.wait_results(fleet.submit("--cost", "0.05"), 30)
+    assert len(worker.lines("steward.unreachable")) == 1
+
+
+def test_a_steward_on_ipv6(fleet: Fleet) -> None:
+    steward = fleet.steward(STEWARD_HOST="::1")
+    port = steward.line("steward.started")["presence_port"]
+    worker = fleet.worker("w", WORKER_STEWARD=f"[::1]:{port}", WORKER_HOST="::1")
+    worker.line("presence.held", 20)
+    fleet.server.wait_results(fleet.submit("--cost", "0.05"), 30)
