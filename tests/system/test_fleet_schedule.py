@@ -105,7 +105,7 @@ def test_a_server_away_is_one_line() -> None:
         assert f"{url} cannot be reached" in refused(*args, "--server", url, code=4)
 
 
-def test_missed_runs_are_made_up_one_by_one_and_not_run_past_their_timeout(
+def test_missed_runs_are_made_up_one_by_one(
     durable_server: Server,
 ) -> None:
     """The server creates the job of each missed run; what timed out meanwhile is born so."""
