@@ -6,15 +6,19 @@ import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 from resonate_fleet.contract import common, exits
 from resonate_fleet.contract.options import Parser, add_settings, read_settings
-from resonate_fleet.contract.settings import setting, settings, url
+from resonate_fleet.contract.settings import Kind, setting, settings, url
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
-from resonate_fleet.contract.words import STEWARD_PORT
+from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 
 #: Longest wait for one answer, in seconds.
 PATIENCE: Final = 5.0
+
+
+_STEWARD: Final = Kind(lambda raw: url().read(raw) if raw else None, f"{url().accepts}, or nothing")
 
 
 @settings
@@ -23,13 +27,23 @@ class Addresses:
 
     server: str = setting(*common.SERVER_URL)
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
-    steward: str = setting(
+    steward: str | None = setting(
         "FLEET_STEWARD_URL",
-        f"http://localhost:{STEWARD_PORT}",
-        url(),
-        "The steward's page port.",
+        "",
+        _STEWARD,
+        f"Address of the steward's pages; nothing: port {STEWARD_PORT} beside the server, where "
+        "that is on its usual port.",
         option="--steward",
     )
+
+    @property
+    def steward_url(self) -> str | None:
+        """Where a steward of this very server may be; None where nobody can tell."""
+        parts = urlsplit(self.server)
+        if self.steward or parts.port != SERVER_PORT:
+            return self.steward
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}:{STEWARD_PORT}"
 
 
 def add_addresses(parser: Parser, *, steward: bool = True) -> None:

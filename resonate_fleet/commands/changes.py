@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resonate_fleet.commands.looks import Held, Look, Present
+from resonate_fleet.contract.live import LiveAttempt, LiveState
 
 
 @dataclass(frozen=True)
@@ -20,26 +20,26 @@ class Changes:
     def __init__(self) -> None:
         #: When each held task and version was first seen, Unix seconds.
         self.since: dict[tuple[str, int], float] = {}
-        self._last: dict[str, tuple[Held, float]] = {}
+        self._last: dict[str, tuple[LiveAttempt, float]] = {}
         self._present: set[str] | None = None
         self._parked = 0
 
-    def take(self, seen: Look, present: list[Present] | None) -> list[Change]:
-        """Return what changed since the last look; `present` None where no steward answered."""
-        found = [*self._recoveries(seen), *self._roll(seen, present), *self._quarantine(seen)]
+    def take(self, seen: LiveState, *, steward: bool) -> list[Change]:
+        """Return what changed since the last look; only a steward tells who is present."""
+        found = [*self._recoveries(seen), *self._members(seen, steward), *self._quarantine(seen)]
         self.since = {
-            (one.task, one.attempt): self.since.get((one.task, one.attempt), seen.at)
-            for one in seen.held
+            (one.task, one.attempt): one.since or self.since.get((one.task, one.attempt), seen.at)
+            for one in seen.running
         }
-        running = {one.task: (one, seen.at) for one in seen.held}
-        waiting = any(queue.waiting for queue in seen.queues)
+        running = {one.task: (one, seen.at) for one in seen.running}
+        waiting = any(group.waiting for group in seen.groups)
         # A job that was cut off waits for a while before it is held again: remember it.
         self._last = (self._last if waiting else {}) | running
         return found
 
-    def _recoveries(self, seen: Look) -> list[Change]:
+    def _recoveries(self, seen: LiveState) -> list[Change]:
         found = []
-        for one in seen.held:
+        for one in seen.running:
             before = self._last.get(one.task)
             if before is None or before[0].attempt == one.attempt:
                 continue
@@ -51,10 +51,10 @@ class Changes:
             found.append(Change(seen.at, "recovery", text))
         return found
 
-    def _roll(self, seen: Look, present: list[Present] | None) -> list[Change]:
-        if present is None:
+    def _members(self, seen: LiveState, steward: bool) -> list[Change]:  # noqa: FBT001 - as in `take`
+        if not steward:
             return []
-        now = {one.member for one in present if one.present}
+        now = {one.member for one in seen.members if one.state == "present"}
         before, self._present = self._present, now
         if before is None:
             return []
@@ -65,8 +65,8 @@ class Changes:
         ]
         return left + [Change(seen.at, "note", f"{one} has come") for one in sorted(now - before)]
 
-    def _quarantine(self, seen: Look) -> list[Change]:
-        parked = sum(queue.parked for queue in seen.queues)
+    def _quarantine(self, seen: LiveState) -> list[Change]:
+        parked = sum(group.parked for group in seen.groups)
         before, self._parked = self._parked, parked
         if parked <= before:
             return []

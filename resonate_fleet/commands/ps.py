@@ -1,129 +1,163 @@
-"""`fleet ps`: who holds what, which attempt, and how many jobs wait, from the server alone."""
+"""`fleet ps`: who holds what, which attempt, and what waits."""
 
 import asyncio
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
-from resonate_fleet.commands.looks import Failed, Held, Look, Queue, look
+from resonate_fleet.commands.addresses import PATIENCE, Addresses, add_addresses, addresses
+from resonate_fleet.commands.alone import Failed, failed_lately, failures
+from resonate_fleet.commands.live import Seen, look
+from resonate_fleet.commands.tables import ago, console, natural, plain, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import seconds
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 
-#: Width where there is no terminal to ask: ids and names shall not be cut off there.
-WIDE = 180
-#: Failures shown; `--json` has them all.
-SHOWN = 10
+#: Failures shown; `--json` has more of them.
+SHOWN: Final = 10
+#: Failures that are asked for, of those that a steward has seen.
+MOST: Final = 50
+#: How far back failures are searched for where no steward has seen them, in seconds.
+SINCE: Final = 3600.0
 
 
 def parser(prog: str) -> Parser:
-    made = Parser(prog=prog, description="Who holds what, which attempt, and how many jobs wait.")
-    back = "list failures so far back; default: 3600"
-    made.add_argument(
-        "--since", type=typed(seconds(0, 10**9)), default=3600.0, metavar="S", help=back
+    about = """\
+Who holds what, which attempt, and how many jobs wait: by the steward, else by the server alone.
+"""
+    made = Parser(prog=prog, usage=f"{prog} [options]", description=about)
+    back = (
+        "search the store for failures so far back; default: those that the steward has seen "
+        f"lately, else {SINCE:g}"
     )
+    made.add_argument("--since", type=typed(seconds(0, 10**9)), metavar="S", help=back)
     made.add_argument("--json", action="store_true", help="print it as JSON")
-    add_addresses(made, steward=False)
+    add_addresses(made)
     return made
 
 
 def run(asked: Namespace) -> int:
+    where = addresses(asked)
     try:
-        seen = asyncio.run(_look(addresses(asked), asked.since))
-    except (Unreachable, Refused) as failed:
-        sys.stderr.write(f"fleet ps: {failed}\n")
+        seen = look(where)
+        failed = asyncio.run(_failed(where, seen, asked.since))
+    except (Unreachable, Refused) as error:
+        sys.stderr.write(f"fleet ps: {error}\n")
         return exits.FAILED
     if asked.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n")
+        shown = msgspec.to_builtins(seen.state) | {
+            "source": seen.source,
+            "failed": msgspec.to_builtins(failed),
+        }
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
     else:
-        wide_console().print(drawn(seen))
+        screen = console()
+        screen.print(drawn(seen, failed, screen.width))
     return exits.OK
 
 
-async def _look(where: Addresses, since: float) -> Look:
-    async with Wire(where.server, where.token, timeout=5.0) as wire:
-        return await look(wire, time.time() - since)
+async def _failed(where: Addresses, seen: Seen, since: float | None) -> list[Failed]:
+    async with Wire(where.server, where.token, timeout=PATIENCE) as wire:
+        if since is None and seen.steward:
+            return await failed_lately(wire, seen.state, MOST)
+        return await failures(wire, time.time() - (SINCE if since is None else since))
 
 
-def wide_console() -> Console:
-    """Return a console that cuts nothing off where its output is read by a program."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDE)
-
-
-def drawn(seen: Look) -> RenderableType:
-    """Return a look as tables."""
-    parts: list[RenderableType] = [_queues(seen), Text(), _held(seen)]
-    if seen.failed:
-        parts += [Text(), _failed(seen)]
+def drawn(seen: Seen, failed: list[Failed], width: int) -> RenderableType:
+    """Return what was seen as tables."""
+    state = seen.state
+    parts: list[RenderableType] = [plain(seen.source, "dim"), Text(), groups(state, width)]
+    parts += [plain(line, "bold yellow") for line in blocked(state)]
+    parts += [Text(), members(state, list(member_rows(state)), width)]
+    if failed:
+        parts += [Text(), _failures(failed, state.at, width)]
     return Group(*parts)
 
 
-def _queues(seen: Look) -> RenderableType:
-    if not seen.queues:
+def groups(state: LiveState, width: int) -> RenderableType:
+    """Return the groups as a table."""
+    if not state.groups:
         return Text("no jobs are under way")
-    table = plain_table("group", "waiting>", "oldest>", "running>", "suspended>", "parked>")
-    for one in seen.queues:
-        table.add_row(*queue_row(one, seen.at))
-    return table
+    names = ("group", "waiting>", "oldest>", "running>", "suspended>", "parked>", "members>?")
+    return table(names, [_group(one, state.at) for one in state.groups], width)
 
 
-def queue_row(one: Queue, now: float) -> list[str]:
+def _group(one: LiveGroup, now: float) -> list[object]:
     oldest = "" if one.oldest is None else ago(now - one.oldest)
-    counts = [str(number) for number in (one.running, one.suspended, one.parked)]
-    return [one.group, str(one.waiting), oldest, *counts]
+    counts = [one.running, one.suspended, one.parked]
+    return [one.group, one.waiting, oldest, *counts, one.members or ""]
 
 
-def _held(seen: Look) -> RenderableType:
-    if not seen.held:
-        return Text("nothing is held")
-    table = plain_table("member", "holds", "function", "attempt>", "created>")
-    for one in seen.held:
-        table.add_row(*_held_row(one, seen.at))
-    return table
+def blocked(state: LiveState) -> list[str]:
+    """Return a line for each reason why jobs wait though slots are free."""
+    return [
+        f"{one.group}: {count} wait, {why}{_first(one, why)}"
+        for one in state.groups
+        for why, count in one.blocked.items()
+    ]
 
 
-def _held_row(one: Held, now: float) -> list[str]:
-    return [one.member, one.task, one.function, str(one.attempt), f"{ago(now - one.created)} ago"]
+def _first(one: LiveGroup, why: str) -> str:
+    job = one.stuck.get(why)
+    return f": {job}" if job else ""
 
 
-def _failed(seen: Look) -> RenderableType:
-    table = plain_table("failed", "function", "state", "ended>", "error")
-    for one in sorted(seen.failed, key=lambda one: -one.at)[:SHOWN]:
-        table.add_row(*_failed_row(one, seen.at))
-    if len(seen.failed) > SHOWN:
-        table.add_row(f"and {len(seen.failed) - SHOWN} more; --json has them all")
-    return table
+def member_rows(state: LiveState) -> Iterable[list[object]]:
+    """Yield a row for each member and, below it, for each more job that it holds."""
+    held: dict[str, list[LiveAttempt]] = {}
+    for one in state.running:
+        held.setdefault(one.member, []).append(one)
+    known = {one.member: one for one in state.members}
+    for name in sorted({*known, *held}, key=natural):
+        jobs = held.get(name, [])
+        head = [name, _used(known.get(name), len(jobs))]
+        if not jobs:
+            yield [*head, _idle(known[name], state.at), "", "", ""]
+        for one in sorted(jobs, key=lambda one: one.since):
+            yield [*head, *_job(one, state.at)]
+            head = ["", ""]
 
 
-def _failed_row(one: Failed, now: float) -> list[str]:
-    return [one.job, one.function, one.state, f"{ago(now - one.at)} ago", one.error]
+def _used(member: LiveMember | None, jobs: int) -> str:
+    return f"{jobs}/{member.slots if member else '?'}"
 
 
-def plain_table(*columns: str) -> Table:
-    """Return a table without lines; a column whose name ends in `>` has its cells to the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in columns:
-        right = column.endswith(">")
-        table.add_column(column.rstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
+def _idle(member: LiveMember, now: float) -> Text:
+    if member.state == "present":
+        return Text("idle", style="dim")
+    if member.state == "missing":
+        left = "" if member.until is None else f", given up in {ago(member.until - now)}"
+        return Text(f"missing{left}", style="yellow")
+    return Text({"dead": "killed"}.get(member.state, member.state), style="bold red")
 
 
-def ago(seconds: float) -> str:
-    """Return a span of time in the unit that suits it.
+def _job(one: LiveAttempt, now: float) -> list[object]:
+    attempt = Text(str(one.attempt), style="bold green" if one.attempt > 1 else "")
+    return [one.task, attempt, ago(now - one.since) if one.since else "", one.function]
 
-    >>> [ago(0.25), ago(75), ago(7200)]
-    ['0.2 s', '1m 15s', '2h 00m']
-    """
-    if seconds < 60:
-        return f"{max(seconds, 0):.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60}m {int(seconds) % 60:02d}s"
-    return f"{int(seconds) // 3600}h {int(seconds) % 3600 // 60:02d}m"
+
+def members(state: LiveState, rows: list[list[object]], width: int) -> RenderableType:
+    """Return members with what they hold as a table; `rows` are all or some of `member_rows`."""
+    if not rows:
+        return Text("nothing is held" if not state.members else "")
+    return table(("member", "slots>", "runs", "attempt>", "for>", "function~?"), rows, width)
+
+
+def _failures(failed: list[Failed], now: float, width: int) -> RenderableType:
+    newest = sorted(failed, key=lambda one: -one.at)
+    rows = [
+        [one.job, one.state, f"{ago(now - one.at)} ago", one.function, one.error]
+        for one in newest[:SHOWN]
+    ]
+    drawn = table(("failed", "state?", "ended>?", "function?", "error~"), rows, width)
+    if len(failed) > SHOWN:
+        drawn.add_row(f"and {len(failed) - SHOWN} more; --json has them")
+    return drawn

@@ -11,10 +11,11 @@ import aiohttp
 import msgspec
 
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
-from resonate_fleet.commands.ps import ago, plain_table, wide_console
+from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.steward import parked as desk
 from resonate_fleet.steward.parked import NotParked, ParkedJob
@@ -67,17 +68,18 @@ async def _do(asked: Namespace, where: Addresses) -> int:
                 _show(found, as_json=asked.json)
             elif asked.action == "redrive":
                 await desk.redrive(wire, job)
-                sys.stdout.write(f"{job} is back in its group\n")
+                sys.stdout.write(f"{clean(job)} is back in its group\n")
             else:
                 promise = await desk.reject(wire, job, asked.why)
-                sys.stdout.write(f"{job} is {promise.state}\n")
+                sys.stdout.write(f"{clean(job)} is {promise.state}\n")
     return exits.OK
 
 
 async def _records(where: Addresses) -> dict[str, Record]:
     """Return what the steward remembers; nothing where it does not answer."""
-    with suppress(OSError, TimeoutError, ValueError, aiohttp.ClientError):
-        return await desk.records_from_page(where.steward)
+    if where.steward_url is not None:
+        with suppress(OSError, TimeoutError, ValueError, aiohttp.ClientError):
+            return await desk.records_from_page(where.steward_url)
     return {}
 
 
@@ -88,13 +90,20 @@ def _list(found: list[ParkedJob], *, as_json: bool) -> None:
     if not found:
         sys.stdout.write("the quarantine is empty\n")
         return
-    table = plain_table("parked", "function", "group", "claims>", "crashes>", "created>")
-    for one in found:
-        crashes = str(one.record.count) if one.record else "?"
-        created = f"{ago(time.time() - one.created)} ago"
-        row = (one.task, one.function or "", one.group or "", str(one.claims), crashes, created)
-        table.add_row(*row)
-    wide_console().print(table)
+    rows = [
+        (
+            one.task,
+            one.function or "",
+            one.group or "",
+            one.claims,
+            one.record.count if one.record else "?",
+            f"{ago(time.time() - one.created)} ago",
+        )
+        for one in found
+    ]
+    names = ("parked", "function~", "group?", "claims>", "crashes>", "created>?")
+    screen = console()
+    screen.print(table(names, rows, screen.width))
 
 
 def _show(one: ParkedJob, *, as_json: bool) -> None:
@@ -116,7 +125,7 @@ def _show(one: ParkedJob, *, as_json: bool) -> None:
             lines.append(f"crash     {_clock(crash.at)} on {crash.member}{blamed}")
         if one.record.parked_at is not None:
             lines.append(f"parked    {_clock(one.record.parked_at)}")
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("".join(f"{clean(line)}\n" for line in lines))
 
 
 def _print_json(value: object) -> None:

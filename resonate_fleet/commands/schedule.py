@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from resonate_fleet.commands.addresses import add_addresses, ask
-from resonate_fleet.commands.ps import plain_table, wide_console
+from resonate_fleet.commands.tables import console, table
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds
@@ -157,11 +157,13 @@ async def _list(asked: Namespace, wire: Wire) -> None:
     if not found:
         sys.stdout.write("there are no schedules\n")
         return
-    table = plain_table("schedule", "cron", "function", "group", "next run", "last run")
-    for one in found:
-        times = (_next(one), clock(one.last_run_at))
-        table.add_row(one.id, one.cron, one.call().func, one.group(), *times)
-    wide_console().print(table)
+    rows = [
+        (one.id, one.cron, one.call().func, one.group(), _next(one), clock(one.last_run_at))
+        for one in found
+    ]
+    names = ("schedule", "cron", "function~", "group?", "next run", "last run?")
+    screen = console()
+    screen.print(table(names, rows, screen.width))
 
 
 async def _all(wire: Wire) -> list[Schedule]:

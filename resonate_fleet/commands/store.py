@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from resonate_fleet.commands.ps import plain_table, wide_console
+from resonate_fleet.commands.tables import console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
@@ -95,10 +95,9 @@ def _show(asked: Namespace, database: Database) -> None:
         return
     sys.stdout.write(f"{_size(seen.size)}\n{_states(seen)}\n")
     states = sorted({state for row in seen.ages.values() for state in row})
-    table = plain_table("ended within", *(f"{state}>" for state in states))
-    for age, row in seen.ages.items():
-        table.add_row(age, *(str(row.get(state, 0)) for state in states))
-    wide_console().print(table)
+    rows = [[age, *(row.get(state, 0) for state in states)] for age, row in seen.ages.items()]
+    screen = console()
+    screen.print(table(("ended within", *(f"{state}>" for state in states)), rows, screen.width))
 
 
 def _size(size: Size) -> str:

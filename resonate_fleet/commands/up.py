@@ -20,7 +20,7 @@ from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.settings import integer, name, seconds, url
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from resonate_fleet.contract.wire import Unreachable, Wire
-from resonate_fleet.contract.words import DEFAULT_GROUP
+from resonate_fleet.contract.words import DEFAULT_GROUP, SERVER_PORT, STEWARD_PORT
 from resonate_fleet.member.settings import MODULE
 
 #: Seconds between two looks whether everything still runs.
@@ -101,6 +101,8 @@ def _introduce(fleet: LocalFleet) -> None:
     for place in fleet.members.values():
         _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics")
     _say(f"logs     {fleet.folder.logs}")
+    if (fleet.url, fleet.ports.steward) != (f"http://{HOST}:{SERVER_PORT}", STEWARD_PORT):
+        _say(f"export   RESONATE_URL={fleet.url} FLEET_STEWARD_URL={fleet.steward_url}")
     _say("Ctrl-C ends it.")
 
 

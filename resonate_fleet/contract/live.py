@@ -54,7 +54,8 @@ class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of a group: jobs, and children that were called on a group of their own.
 
     `oldest`: since when the oldest waiting one waits. `done`, `failed` and `redone` count since
-    the steward's start. `blocked` says why jobs wait though slots are free, with their number.
+    the steward's start. `blocked` says why jobs wait though slots are free, with their number;
+    `stuck` names the first of each.
     """
 
     group: str
@@ -69,6 +70,7 @@ class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     redone: int = 0
     blocked: dict[str, int] = {}
+    stuck: dict[str, str] = {}
 
 
 class LiveParked(msgspec.Struct, frozen=True, kw_only=True):

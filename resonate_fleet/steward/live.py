@@ -80,6 +80,7 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, work: Work) -> list[L
                 failed=totals.failed,
                 redone=totals.redone,
                 blocked=group.matcher.blocked() if group else {},
+                stuck=group.matcher.stuck() if group else {},
             )
         )
     return found

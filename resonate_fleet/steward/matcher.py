@@ -90,9 +90,22 @@ class Matcher:
 
     def blocked(self) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by what it is."""
+        return {_nobody_has(name): len(queue) for name, queue in self._nobodys()}
+
+    def stuck(self) -> dict[str, str]:
+        """Return the first task of each reason of `blocked`."""
+        return {
+            _nobody_has(name): first.task
+            for name, queue in self._nobodys()
+            if (first := queue.oldest()) is not None
+        }
+
+    def _nobodys(self) -> list[tuple[str, FirstCome]]:
+        """Return the functions that no member has, with what waits for them."""
         had = {name for member in self._members.values() for name in member.functions}
-        missing = {name: len(queue) for name, queue in self._lacking.items() if name not in had}
-        return {f"nobody has the function {name}": n for name, n in missing.items() if n}
+        return [
+            (name, queue) for name, queue in self._lacking.items() if name not in had and len(queue)
+        ]
 
     # What is heard of tasks.
 
@@ -297,3 +310,7 @@ class Matcher:
         waiting.gone = True
         if waiting.queue is not None:
             waiting.queue.drop(waiting)
+
+
+def _nobody_has(function: str) -> str:
+    return f"nobody has the function {function}"

@@ -74,11 +74,11 @@ def test_ps_shows_who_holds_what_and_what_waits(fleet: Fleet, server: Server) ->
     ids = fleet.submit("--count", "3", "--cost", "30")
     wait_until(lambda: holders(server), 10, "a job is held")
     seen = json.loads(fleet_command(server, "ps", "--json"))
-    (held,) = seen["held"]
+    (held,) = seen["running"]
     assert held["member"] == fleet.member(worker)
     assert (held["attempt"], held["function"]) == (1, "compute_something")
     assert held["job"] in ids
-    (queue,) = seen["queues"]
+    (queue,) = seen["groups"]
     assert (queue["group"], queue["waiting"], queue["running"]) == ("worker-group", 2, 1)
     text = fleet_command(server, "ps")
     assert held["job"] in text

@@ -1,0 +1,55 @@
+"""Keys that are pressed while a live view is up."""
+
+import os
+import select
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+
+class Keys:
+    """Takes single keys from the terminal, unseen, while the context is open.
+
+    Where standard input is no terminal it only waits. The terminal is left as it was.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[Any] | None = None
+        self._is_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def __enter__(self) -> Self:
+        if self._is_terminal:
+            import termios  # noqa: PLC0415 - Unix only
+            import tty  # noqa: PLC0415 - the same
+
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._before is not None:
+            import termios  # noqa: PLC0415 - Unix only
+
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    def wait(self, seconds: float) -> str:
+        """Return what is pressed within `seconds`, or nothing.
+
+        Raises:
+            BrokenPipeError: nobody reads standard output any more.
+        """
+        poll = select.poll()
+        poll.register(sys.stdout, 0)
+        if self._is_terminal:
+            poll.register(sys.stdin, select.POLLIN)
+        for file, event in poll.poll(seconds * 1000):
+            if file == sys.stdout.fileno() and event & (select.POLLERR | select.POLLHUP):
+                raise BrokenPipeError
+            if file == sys.stdin.fileno() and event & select.POLLIN:
+                return os.read(file, 16).decode(errors="replace")
+        return ""
