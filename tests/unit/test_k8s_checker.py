@@ -26,8 +26,8 @@ REASONS: dict[str, tuple[str, set[str]]] = {
         {"Deployment.server", "StatefulSet.postgres", "Job.chaos"},
     ),
     "CKV_K8S_38": (
-        "scale-in writes to pods, chaos looks at and deletes pods",
-        {"Deployment.steward", "Job.chaos"},
+        "scale-in writes to pods, chaos looks at and deletes pods, the Job makes a Secret",
+        {"Deployment.steward", "Job.chaos", "Job.presence-secret"},
     ),
     "CKV_K8S_40": ("the image's own user is 999", {"StatefulSet.postgres"}),
 }

@@ -17,6 +17,7 @@ from resonate_fleet.contract.tuning import (
 )
 from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
+from resonate_fleet.steward import presence_secret
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
 from tests.support.images import FILES, compose, images
@@ -39,7 +40,8 @@ def test_a_fleet_in_another_namespace_is_bound_to_nobody_elses_accounts(tree: Tr
     components = [name for name in COMPONENTS if name != "hpa-external"]
     objects = tree.with_components(*components, namespace="blue")
     bindings = [one for one in objects if one["kind"].endswith("RoleBinding")]
-    assert {one["metadata"]["name"] for one in bindings} == {"chaos", "scale-in"}
+    names = {one["metadata"]["name"] for one in bindings}
+    assert names == {"chaos", "scale-in", "presence-secret"}
     for one in objects:
         if one["kind"] == "Namespace":
             assert one["metadata"]["name"] == "blue"
@@ -118,7 +120,8 @@ def test_images_are_those_of_compose(objects: list[Object]) -> None:
 
 def test_nobody_has_a_token_that_needs_none(tree: Tree, base: list[Object]) -> None:
     for where, template in pod_specs(base):
-        assert template["spec"]["automountServiceAccountToken"] is False, where
+        needs = where == "Job/presence-secret"
+        assert template["spec"]["automountServiceAccountToken"] is needs, where
     for one in base:
         if one["kind"] == "ServiceAccount":
             assert one["automountServiceAccountToken"] is False
@@ -128,7 +131,7 @@ def test_nobody_has_a_token_that_needs_none(tree: Tree, base: list[Object]) -> N
         for where, template in pod_specs(everything)
         if template["spec"].get("automountServiceAccountToken") is not False
     }
-    assert with_token <= {"Deployment/steward", "Job/chaos"}
+    assert with_token <= {"Deployment/steward", "Job/chaos", "Job/presence-secret"}
 
 
 def test_selectors_find_their_pods(objects: list[Object]) -> None:
@@ -217,6 +220,33 @@ def test_compose_links_no_container() -> None:
     for file in FILES:
         for name, service in compose(file)["services"].items():
             assert not {"links", "external_links"} & set(service), (file.name, name)
+
+
+def test_no_service_of_ours_injects_a_setting(objects: list[Object]) -> None:
+    services = [one for one in objects if one["kind"] == "Service"]
+    assert not service_links(services) & ours()
+
+
+def test_members_find_every_steward_and_share_a_secret_with_it(base: list[Object]) -> None:
+    assert find(base, "Service", "steward")["spec"]["clusterIP"] == "None"
+    assert find(base, "Deployment", "steward")["spec"]["replicas"] == 2
+    assert find(base, "PodDisruptionBudget", "steward")["spec"]["maxUnavailable"] == 1
+    for name in ("steward", "worker"):
+        spec = find(base, "Deployment", name)["spec"]["template"]["spec"]
+        (file,) = [
+            one["value"]
+            for one in spec["containers"][0]["env"]
+            if one["name"] == "FLEET_PRESENCE_SECRET_FILE"
+        ]
+        mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+        (volume,) = [one for one in spec["volumes"] if "secret" in one]
+        assert volume["secret"]["secretName"] == presence_secret.NAME
+        assert file == f"{mounts[volume['name']]}/{presence_secret.KEY}"
+
+
+def test_the_account_that_makes_the_secret_may_do_nothing_else(base: list[Object]) -> None:
+    rules = find(base, "Role", "presence-secret")["rules"]
+    assert rules == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]
 
 
 def test_the_worker_rolls_without_a_gap(base: list[Object]) -> None:
