@@ -16,11 +16,11 @@ import msgspec
 import structlog
 
 from resonate_fleet.chaos import replay, scenario
-from resonate_fleet.chaos.options import Options, options_of, parser
+from resonate_fleet.chaos.options import ChaosOptions, options_of, parser
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.places import adapter_for
 from resonate_fleet.chaos.plan import Script, script
-from resonate_fleet.chaos.run import Run, write_plan
+from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.show import plan_lines
 from resonate_fleet.chaos.stay import Stay
 from resonate_fleet.contract import exits, logs
@@ -55,7 +55,7 @@ def run(asked: Namespace, judge: Judge | None = None) -> int:
         return exits.INTERRUPTED
 
 
-def _do(options: Options, judge: Judge | None) -> int:
+def _do(options: ChaosOptions, judge: Judge | None) -> int:
     if options.command == "list":
         return _list()
     if options.command == "replay":
@@ -76,7 +76,7 @@ def _do(options: Options, judge: Judge | None) -> int:
     return max(codes, key=_gravity)
 
 
-def _planned(options: Options, seed: int) -> list[tuple[Path, Script]]:
+def _planned(options: ChaosOptions, seed: int) -> list[tuple[Path, Script]]:
     """Return every run that is asked for; each refusal comes before the first of them begins."""
     paths = [scenario.find(name) for name in options.scenarios]
     read = [(path, scenario.read(path)) for path in paths]
@@ -97,7 +97,7 @@ def _json(one: Script) -> str:
     return msgspec.json.format(msgspec.json.encode(one.plan), indent=2).decode()
 
 
-def _struck_for_real(options: Options) -> bool:
+def _struck_for_real(options: ChaosOptions) -> bool:
     """Outside the local place nothing is done unless asked for by name."""
     if options.place == "processes" or options.strike:
         return True
@@ -111,7 +111,7 @@ def _gravity(code: int) -> int:
     return order.index(code) if code in order else len(order)
 
 
-def _run(one: Script, path: Path, options: Options) -> RunFolder:
+def _run(one: Script, path: Path, options: ChaosOptions) -> RunFolder:
     """Do one run, from the scenario file at `path`; return its folder."""
     folder = _new_folder(options.runs, f"{one.plan.scenario}-{one.plan.seed}")
     write_plan(folder, one.plan)
@@ -120,7 +120,7 @@ def _run(one: Script, path: Path, options: Options) -> RunFolder:
     return folder
 
 
-async def _drive(one: Script, folder: RunFolder, options: Options) -> None:
+async def _drive(one: Script, folder: RunFolder, options: ChaosOptions) -> None:
     """Drive the run; SIGTERM ends it as Ctrl-C does, with everything healed and ended."""
     task = asyncio.current_task()
     if task is not None:
@@ -129,7 +129,7 @@ async def _drive(one: Script, folder: RunFolder, options: Options) -> None:
         adapter = adapter_for(options)
         if options.stay:
             await Stay(one, adapter, folder, _say).drive()
-        await Run(one, adapter, folder, _say, options.lead).drive()
+        await Runner(one, adapter, folder, _say, options.lead).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
@@ -151,7 +151,7 @@ def _new_folder(runs: Path, name: str) -> RunFolder:
     raise PlaceFailed(f"{runs}: no free name for a run folder")
 
 
-def _replay(options: Options, judge: Judge | None) -> int:
+def _replay(options: ChaosOptions, judge: Judge | None) -> int:
     root = Path(options.scenarios[0])
     then = replay.load(root)
     options = replace(options, place=then.plan.place)

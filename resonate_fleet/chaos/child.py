@@ -50,7 +50,7 @@ def room_command(*room: str) -> list[str]:
     return [sys.executable, "-m", f"resonate_fleet.{room[0]}", *room[1:]]
 
 
-class Streams(NamedTuple):
+class OutputFiles(NamedTuple):
     """Where a process's two streams are appended; both to `log` where there is no `out`."""
 
     log: Path
@@ -61,9 +61,9 @@ class Spawned:
     """A started process in a session of its own: a Ctrl-C at the terminal does not reach it."""
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], to: Path | Streams
+        self, name: str, command: Sequence[str], env: Mapping[str, str], to: Path | OutputFiles
     ) -> None:
-        streams = to if isinstance(to, Streams) else Streams(to)
+        streams = to if isinstance(to, OutputFiles) else OutputFiles(to)
         self.name = name
         self.log = streams.log
         self._env = clean_env(env)

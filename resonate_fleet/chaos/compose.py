@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
-from resonate_fleet.chaos.options import Options
-from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.options import ChaosOptions
+from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.ports import free_port
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
@@ -46,7 +46,7 @@ sys.exit("twice the limit was taken and nobody was killed")
 """
 
 
-def open_place(options: Options) -> "ComposePlace":
+def open_place(options: ChaosOptions) -> "ComposePlace":
     return ComposePlace(options.project)
 
 
@@ -96,7 +96,7 @@ class ComposePlace:
             return None
         return _token(Path(config["secrets"]["steward-token"]["file"]))
 
-    async def find(self, member: str) -> Member | None:
+    async def find(self, member: str) -> Candidate | None:
         """A member's name begins with its replica's; its last part is of one start.
 
         What was found is remembered: at the strike one look makes sure that nothing changed.
@@ -107,7 +107,7 @@ class ComposePlace:
                 if named and member in await self._docker.log_since(one):
                     self._known[member] = one
         known = self._known.get(member)
-        return Member(member, known.id, known.allowed) if known else None
+        return Candidate(member, known.id, known.allowed) if known else None
 
     def addresses(self) -> dict[str, str]:
         port = self._docker.env["STEWARD_HOST_PORT"]
@@ -117,7 +117,7 @@ class ComposePlace:
         await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
         return 0
 
-    async def strike(self, fault: Fault, member: Member) -> str:
+    async def strike(self, fault: Fault, member: Candidate) -> str:
         one = await self._look_again(member)
         if fault == "kill":
             return await self._kill(one)
@@ -134,7 +134,7 @@ class ComposePlace:
             return f"{one.name} left {self._backend}"
         raise PlaceFailed(f"{fault} is not done to a container")
 
-    async def heal(self, fault: Fault, member: Member) -> str:
+    async def heal(self, fault: Fault, member: Candidate) -> str:
         if fault == "pause":
             await self._docker.run("unpause", member.handle)
             return "thawed"
@@ -197,7 +197,7 @@ class ComposePlace:
     def _backend(self) -> str:
         return f"{self._project}_backend"
 
-    async def _look_again(self, member: Member) -> Container:
+    async def _look_again(self, member: Candidate) -> Container:
         (one,) = await self._docker.inspect(member.handle)
         self._check(one)
         if one.status != "running" or one.started != self._known[member.member].started:

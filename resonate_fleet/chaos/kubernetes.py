@@ -12,8 +12,8 @@ from typing import Any, Final
 from resonate_fleet.chaos.child import clean_env
 from resonate_fleet.chaos.cluster import ClusterRefused, cluster, service_url
 from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
-from resonate_fleet.chaos.options import Options
-from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.options import ChaosOptions
+from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.chaos.scenario import BadScenario
@@ -35,7 +35,7 @@ class Login:
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
 
 
-def open_place(options: Options) -> "KubernetesPlace":
+def open_place(options: ChaosOptions) -> "KubernetesPlace":
     """Return the place that the options name.
 
     Raises:
@@ -138,10 +138,10 @@ class KubernetesPlace:
         what = f"{members} ready members and a server, and nobody leaving"
         await self.pods.until(up, READY_SECONDS, what)
 
-    async def find(self, member: str) -> Member | None:
+    async def find(self, member: str) -> Candidate | None:
         for pod in self.pods.of("worker"):
             if self.pods.members.get(pod.name) == member:
-                return Member(member, pod.name, pod.allowed)
+                return Candidate(member, pod.name, pod.allowed)
         return None
 
     def addresses(self) -> dict[str, str]:
@@ -168,7 +168,7 @@ class KubernetesPlace:
                 if process.returncode is None:
                     process.kill()
 
-    async def strike(self, fault: Fault, member: Member) -> str:
+    async def strike(self, fault: Fault, member: Candidate) -> str:
         pod, strikes = self._look_again(member), PodStrikes(self._cluster, self.pods)
         match fault:
             case "kill":
@@ -179,7 +179,7 @@ class KubernetesPlace:
                 return await strikes.fill(pod)
         raise PlaceFailed(f"{fault} is not done to a pod")
 
-    async def heal(self, fault: Fault, member: Member) -> str:
+    async def heal(self, fault: Fault, member: Candidate) -> str:
         raise PlaceFailed(f"{fault} of {member.member} is not done here")
 
     async def restart_server(self, away: float) -> str:
@@ -232,7 +232,7 @@ class KubernetesPlace:
 
     # One pod.
 
-    def _look_again(self, member: Member) -> Pod:
+    def _look_again(self, member: Candidate) -> Pod:
         pod = self.pods.get(member.handle)
         if pod is None or pod.leaving or self.pods.members.get(pod.name) != member.member:
             raise PlaceFailed(f"pod {member.handle} is gone or no longer {member.member}")

@@ -5,7 +5,7 @@ import signal
 from typing import Self
 
 from resonate_fleet.chaos.child import StartFailed
-from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet, LocalMember
 from resonate_fleet.chaos.scenario import LASTING
@@ -71,10 +71,10 @@ class LocalPlace:
             "FLEET_WORKER_METRICS": " ".join(f"http://{HOST}:{port}/metrics" for port in ports),
         }
 
-    async def find(self, member: str) -> Member | None:
+    async def find(self, member: str) -> Candidate | None:
         for name, one in self.fleet.members.items():
             if one.member == member:
-                return Member(member, name, _opted_in(one))
+                return Candidate(member, name, _opted_in(one))
         return None
 
     async def submit(self, options: list[str]) -> int:
@@ -84,7 +84,7 @@ class LocalPlace:
         finally:
             await client.stop(5)
 
-    async def strike(self, fault: Fault, member: Member) -> str:
+    async def strike(self, fault: Fault, member: Candidate) -> str:
         place = self._place(member)
         child = place.child
         if fault in LASTING:
@@ -101,7 +101,7 @@ class LocalPlace:
         code = await child.wait()
         return f"{number.name} to process {child.pid}: exit code {128 - code}"
 
-    async def heal(self, fault: Fault, member: Member) -> str:
+    async def heal(self, fault: Fault, member: Candidate) -> str:
         place = self._frozen.pop(member.handle, None)
         if place is None or place.child is None:
             return "nothing to heal"
@@ -149,7 +149,7 @@ class LocalPlace:
             fleet, self._fleet = self._fleet, None
             await asyncio.shield(fleet.stop())
 
-    def _place(self, member: Member) -> LocalMember:
+    def _place(self, member: Candidate) -> LocalMember:
         """Return what is to be struck, looked at once more: ours, up, and still the same."""
         place = self.fleet.members.get(member.handle)
         if place is None or place.member != member.member:

@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from resonate_fleet.contract.options import Parser, typed
@@ -13,7 +13,7 @@ from resonate_fleet.contract.settings import Mistake, integer, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ChaosOptions:
     """What was asked for. `scenarios` holds one run folder where the command is `replay`."""
 
     command: str
@@ -36,11 +36,8 @@ class Options:
     namespace: str | None = None
     log_format: str = "off"
 
-    def at(self, place: Place) -> "Options":
-        return replace(self, place=place)
 
-
-def parse(argv: list[str], env: Mapping[str, str] = os.environ) -> Options:
+def parse(argv: list[str], env: Mapping[str, str] = os.environ) -> ChaosOptions:
     """Read a command line.
 
     Raises:
@@ -49,12 +46,12 @@ def parse(argv: list[str], env: Mapping[str, str] = os.environ) -> Options:
     return options_of(parser("fleet chaos").parse_args(argv), env)
 
 
-def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -> Options:
+def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -> ChaosOptions:
     """Return what was asked for; `env` may name a real server's binary."""
     given = {key: value for key, value in vars(asked).items() if value}
     given["scenarios"] = tuple(given.get("scenarios", ()))
     given.setdefault("server_bin", env.get("RESONATE_SERVER_BIN") or None)
-    options = Options(**given)
+    options = ChaosOptions(**given)
     if options.stay and len(options.scenarios) * options.times != 1:
         raise Mistake("--stay is for one run; accepted: one scenario, without --times")
     return options

@@ -29,7 +29,7 @@ PACE: Final[dict[Place, float]] = {"processes": 1.0, "compose": 2.0, "kubernetes
 
 
 @dataclass(frozen=True)
-class Member:
+class Candidate:
     """A member that is up. `member` is its name on the server (the pid of its leases).
 
     `handle` is how the place knows it: a process's place in the fleet, a container, a pod.
@@ -62,7 +62,7 @@ class Adapter(Protocol):
         """Return the variables with which `fleet` and the runbooks' commands find the fleet."""
         ...
 
-    async def find(self, member: str) -> Member | None:
+    async def find(self, member: str) -> Candidate | None:
         """Return the member of that name if it is up just now, its opt-in as it is just now."""
         ...
 
@@ -70,7 +70,7 @@ class Adapter(Protocol):
         """Run `python -m client options...`, which sends the plan's jobs; return its exit code."""
         ...
 
-    async def strike(self, fault: Fault, member: Member) -> str:
+    async def strike(self, fault: Fault, member: Candidate) -> str:
         """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
 
         Returns when the fault has taken hold: the member is dead, frozen or cut off; one that is
@@ -81,7 +81,7 @@ class Adapter(Protocol):
         """
         ...
 
-    async def heal(self, fault: Fault, member: Member) -> str:
+    async def heal(self, fault: Fault, member: Candidate) -> str:
         """End a lasting fault (pause, partition)."""
         ...
 

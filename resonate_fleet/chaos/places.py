@@ -3,11 +3,11 @@
 from importlib import import_module
 
 from resonate_fleet.chaos.local import LocalPlace
-from resonate_fleet.chaos.options import Options
+from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 
 
-def adapter_for(options: Options) -> Adapter:
+def adapter_for(options: ChaosOptions) -> Adapter:
     """Return the adapter of the place that the options name.
 
     Raises:

@@ -6,7 +6,14 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos.place import CAN, CANNOT_LAST, PACE
-from resonate_fleet.chaos.scenario import LASTING, ON_A_MEMBER, BadScenario, Scenario, Strike, When
+from resonate_fleet.chaos.scenario import (
+    LASTING,
+    ON_A_MEMBER,
+    BadScenario,
+    Scenario,
+    StrikeSpec,
+    When,
+)
 from resonate_fleet.contract.run import Fault, Place, Plan, PlannedJob, PlannedStrike
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
@@ -58,7 +65,7 @@ def _paced(scenario: Scenario, place: Place) -> Scenario:
     """Return the scenario at the pace of the place."""
     pace = PACE[place]
     low, high = scenario.load.cost
-    seconds = scenario.promises.recovery_seconds
+    seconds = scenario.guarantees.recovery_seconds
     change = msgspec.structs.replace
     return change(
         scenario,
@@ -68,8 +75,8 @@ def _paced(scenario: Scenario, place: Place) -> Scenario:
             cost=(round(low * pace, DIGITS), round(high * pace, DIGITS)),
             rate=round(scenario.load.rate / pace, DIGITS),
         ),
-        promises=change(
-            scenario.promises,
+        guarantees=change(
+            scenario.guarantees,
             recovery_seconds=None if seconds is None else seconds * pace,
         ),
     )
@@ -116,7 +123,7 @@ def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
         deadline=scenario.deadline,
         jobs=jobs,
         strikes=[_planned(order) for order in orders(scenario, seed, tag)],
-        promises=scenario.promises,
+        guarantees=scenario.guarantees,
     )
 
 
@@ -177,7 +184,9 @@ def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
     ]
 
 
-def _expand(scenario: Scenario, strike: Strike, begin: str, draws: random.Random) -> list[Order]:
+def _expand(
+    scenario: Scenario, strike: StrikeSpec, begin: str, draws: random.Random
+) -> list[Order]:
     """One order for each time that the strike is to be done."""
     when = strike.when
     job = when.job

@@ -8,7 +8,7 @@ import msgspec
 from resonate_fleet.chaos import scenario as scenarios
 from resonate_fleet.chaos.plan import Order, Script, script
 from resonate_fleet.chaos.scenario import BadScenario, Scenario, When
-from resonate_fleet.contract.journal import Struck, read_folder
+from resonate_fleet.contract.journal import StrikeDone, read_folder
 from resonate_fleet.contract.run import Plan, RunFolder
 
 #: Copy of the scenario in a run folder.
@@ -20,7 +20,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: Scenario
     plan: Plan
-    strikes: list[Struck]
+    strikes: list[StrikeDone]
 
 
 def load(root: Path) -> Recorded:
@@ -39,9 +39,9 @@ def load(root: Path) -> Recorded:
     return Recorded(scenario=scenario, plan=plan, strikes=strikes(folder))
 
 
-def strikes(folder: RunFolder) -> list[Struck]:
+def strikes(folder: RunFolder) -> list[StrikeDone]:
     """Return the strikes that a run's journal says were done, in the plan's order."""
-    found = [line for line in read_folder(folder.journal) if isinstance(line, Struck)]
+    found = [line for line in read_folder(folder.journal) if isinstance(line, StrikeDone)]
     return sorted(found, key=lambda line: line.strike)
 
 
@@ -61,7 +61,7 @@ def again(recorded: Recorded, tag: str = "") -> Script:
     return msgspec.structs.replace(fresh, orders=orders)
 
 
-def _where_it_was(order: Order, line: Struck, then: Plan, now: Plan) -> Order:
+def _where_it_was(order: Order, line: StrikeDone, then: Plan, now: Plan) -> Order:
     if not line.job:
         share = min(line.done / len(then.jobs), 1.0)
         return msgspec.structs.replace(order, when=When(done=share))
@@ -72,7 +72,7 @@ def _where_it_was(order: Order, line: Struck, then: Plan, now: Plan) -> Order:
     return msgspec.structs.replace(order, when=when, job=job, attempt=attempt)
 
 
-def differences(then: list[Struck], now: list[Struck]) -> list[str]:
+def differences(then: list[StrikeDone], now: list[StrikeDone]) -> list[str]:
     """Return a line for each strike whose victim held other jobs than it did then.
 
     Members are interchangeable and get new names in every run, so a victim is known by what it
@@ -91,7 +91,7 @@ def differences(then: list[Struck], now: list[Struck]) -> list[str]:
 Victim = tuple[str, tuple[tuple[int, int], ...]]
 
 
-def _victims(lines: list[Struck]) -> dict[int, Victim]:
+def _victims(lines: list[StrikeDone]) -> dict[int, Victim]:
     return {
         line.strike: (
             line.fault,

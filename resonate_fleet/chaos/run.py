@@ -1,4 +1,4 @@
-"""Drives one run: the load goes out, strikes fall when they are due, the witnesses are gathered."""
+"""Drives one run: the load goes out, strikes fall when they are due, the records are collected."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.looking import Looker, records
+from resonate_fleet.chaos.observer import Observer, records
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.striking import Striker
@@ -32,7 +32,7 @@ def write_plan(folder: RunFolder, plan: Plan) -> None:
     folder.plan.write_bytes(text + b"\n")
 
 
-class Run:
+class Runner:
     """One run of a plan at a place. `tell` gets a line for people whenever something happens.
 
     `lead`: seconds between the start of the fleet and the load, for whoever watches to find it.
@@ -72,7 +72,7 @@ class Run:
                 await self._must_be_new(wire)
                 await asyncio.sleep(self._lead)
                 finished = await self._until_over(wire)
-                await self._witnesses(wire)
+                await self._collect(wire)
         finally:
             await self._adapter.stop()
             self._journal.close()
@@ -96,12 +96,12 @@ class Run:
         return finished
 
     async def _load_and_strike(self, wire: Wire) -> bool:
-        looker = Looker(wire, self._plan)
-        looker.begin()
+        observer = Observer(wire, self._plan)
+        observer.begin()
         self._began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             client = group.create_task(self._submit())
-            finished = await self._until_the_end(looker, wire, group)
+            finished = await self._until_the_end(observer, wire, group)
             if not finished:
                 client.cancel()
                 self._striker.give_up()
@@ -111,13 +111,15 @@ class Run:
         code = await self._adapter.submit(self._script.client)
         self._say("client", f"sent {len(self._plan.jobs)} jobs, exit code {code}")
 
-    async def _until_the_end(self, looker: Looker, wire: Wire, group: asyncio.TaskGroup) -> bool:
+    async def _until_the_end(
+        self, observer: Observer, wire: Wire, group: asyncio.TaskGroup
+    ) -> bool:
         """Look, strike what is due, until all jobs have ended and all strikes are healed."""
         while time.monotonic() - self._began < self._plan.deadline:
             with suppress(Unreachable):  # the server may be what was struck
-                view = await looker.look()
-                self._striker.look(view, looker, wire, group)
-                if view.done >= view.total and self._striker.over:
+                snapshot = await observer.observe()
+                self._striker.consider(snapshot, observer, wire, group)
+                if snapshot.done >= snapshot.total and self._striker.over:
                     return True
             await asyncio.sleep(LOOK_SECONDS)
         return False
@@ -125,7 +127,7 @@ class Run:
     def _say(self, what: str, words: str) -> None:
         self._tell(f"{time.monotonic() - self._began:7.2f} s  {what:<15} {words}")
 
-    async def _witnesses(self, wire: Wire) -> None:
+    async def _collect(self, wire: Wire) -> None:
         await self._adapter.settle()
         await wire.wait_ready(RECORDS_SECONDS)
         found = await records(wire, self._plan, self._adapter.url)

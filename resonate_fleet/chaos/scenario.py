@@ -19,7 +19,7 @@ from resonate_fleet.chaos.checking import (
     whole,
 )
 from resonate_fleet.chaos.lines import locate
-from resonate_fleet.contract.run import FAULTS, Fault, Promises
+from resonate_fleet.contract.run import FAULTS, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
@@ -46,7 +46,7 @@ class BadScenario(Mistake):
         super().__init__(*lines)
 
 
-class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+class FleetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The fleet that the scenario wants. `lease` in seconds."""
 
     members: int = 3
@@ -55,7 +55,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     steward: bool = True
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
+class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`count` jobs at `rate` a second (0: all at once), each of a cost drawn from the seed."""
 
     count: int
@@ -82,7 +82,7 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
     after: float | None = None
 
 
-class Strike(msgspec.Struct, frozen=True, kw_only=True):
+class StrikeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of strike. `leases`: how long it lasts. `to`: how many members a scaling leaves.
 
     `seconds`: how long the server stays away before it is started again, or how long a scaling
@@ -102,10 +102,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     about: str
     deadline: float
-    fleet: Fleet
-    load: Load
-    strikes: list[Strike]
-    promises: Promises
+    fleet: FleetSpec
+    load: LoadSpec
+    strikes: list[StrikeSpec]
+    guarantees: Guarantees
 
 
 _job_number: Field = Field(
@@ -142,7 +142,7 @@ _when = (
     Field("times", *whole(1, 1000)),
     Field("after", *between(0, 3600)),
 )
-_promises = (
+_guarantees = (
     Field("lost", *whole(0, 0)),
     Field("doubled", *whole(0, 0)),
     Field("redone", *whole(0, 100_000)),
@@ -153,7 +153,11 @@ _promises = (
     Field("every_member_works", *flag()),
     Field("strikes_hit", *flag()),
 )
-_sections: dict[str, tuple[Field, ...]] = {"fleet": _fleet, "load": _load, "promises": _promises}
+_sections: dict[str, tuple[Field, ...]] = {
+    "fleet": _fleet,
+    "load": _load,
+    "guarantees": _guarantees,
+}
 
 
 def shipped() -> list[str]:

@@ -16,7 +16,7 @@ def plan_lines(script: Script) -> list[str]:
         lines.append(f"  strike {number}  {order.fault:<15} {order.trigger}: {order.target}")
     if not plan.strikes:
         lines.append("  no strikes")
-    lines.append(f"  promises {_promises(plan)}")
+    lines.append(f"  promises {_guarantees(plan)}")
     return lines
 
 
@@ -35,8 +35,8 @@ def _load(plan: Plan) -> str:
     )
 
 
-def _promises(plan: Plan) -> str:
-    promises = plan.promises
+def _guarantees(plan: Plan) -> str:
+    promises = plan.guarantees
     numbers = {
         "redone": promises.redone,
         "redone steps": promises.redone_steps,

@@ -8,16 +8,16 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from resonate_fleet.chaos.looking import Looker
+from resonate_fleet.chaos.observer import Observer
 from resonate_fleet.chaos.place import Adapter
 from resonate_fleet.chaos.plan import Script
-from resonate_fleet.chaos.run import LOOK_SECONDS, Run, Tell
+from resonate_fleet.chaos.run import LOOK_SECONDS, Runner, Tell
 from resonate_fleet.chaos.scenario import HOLDING
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
 
-class Stay(Run):
+class Stay(Runner):
     """Does the strikes and stays until it is cancelled.
 
     A server that is away and a fleet that was scaled stay so. Members that were frozen or cut off
@@ -32,11 +32,13 @@ class Stay(Run):
         ]
         super().__init__(replace(script, orders=orders), adapter, folder, tell)
 
-    async def _until_the_end(self, looker: Looker, wire: Wire, group: asyncio.TaskGroup) -> bool:
+    async def _until_the_end(
+        self, observer: Observer, wire: Wire, group: asyncio.TaskGroup
+    ) -> bool:
         told = False
         while True:
             with suppress(Unreachable):  # the server may be what was struck
-                self._striker.look(await looker.look(), looker, wire, group)
+                self._striker.consider(await observer.observe(), observer, wire, group)
             if not told and self._striker.begun:
                 told = True
                 self._say_where()

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import msgspec
 
-from resonate_fleet.chaos.looking import Looker, finished_by_victim
-from resonate_fleet.chaos.place import Adapter, Member, PlaceFailed
+from resonate_fleet.chaos.observer import Observer, finished_by_victim
+from resonate_fleet.chaos.place import Adapter, Candidate, PlaceFailed
 from resonate_fleet.chaos.plan import Order
 from resonate_fleet.chaos.scenario import LASTING
-from resonate_fleet.chaos.triggers import Due, Hold, View, due, hopeless
-from resonate_fleet.contract.journal import Healed, Missed, Struck
+from resonate_fleet.chaos.triggers import Due, HeldLease, Snapshot, due, hopeless
+from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Task, Unreachable, Wire
 
@@ -36,7 +36,7 @@ class Striker:
         # Two scalings at once would undo each other.
         self._all_at_once = asyncio.Lock()
         self._struck: set[str] = set()
-        self._met: set[str] = set()
+        self._found: set[str] = set()
 
     @property
     def begun(self) -> bool:
@@ -48,15 +48,17 @@ class Striker:
         """Every order has been done and healed, or missed."""
         return not self._open and not self._under_way
 
-    def look(self, view: View, looker: Looker, wire: Wire, group: asyncio.TaskGroup) -> None:
-        """Begin what is due in `view`; write off what has become hopeless."""
-        self._meet(view, group)
+    def consider(
+        self, snapshot: Snapshot, observer: Observer, wire: Wire, group: asyncio.TaskGroup
+    ) -> None:
+        """Begin what is due in `snapshot`; write off what has become hopeless."""
+        self._find_new(snapshot, group)
         for order in list(self._open):
-            one = due(order, view, frozenset(self._struck))
+            one = due(order, snapshot, frozenset(self._struck))
             if one is not None:
                 self._open.remove(order)
-                self._begin(one, view, Server(looker, wire), group)
-            elif why := hopeless(order, view):
+                self._begin(one, snapshot, LeaseHolders(observer, wire), group)
+            elif why := hopeless(order, snapshot):
                 self._open.remove(order)
                 self._miss(order, why)
 
@@ -71,31 +73,33 @@ class Striker:
             self._miss(order, "the run was over before its moment came")
         self._open.clear()
 
-    def _meet(self, view: View, group: asyncio.TaskGroup) -> None:
+    def _find_new(self, snapshot: Snapshot, group: asyncio.TaskGroup) -> None:
         """Let the place find new members now, so that it need not search at the strike."""
-        for name in {hold.member for hold in view.holds} - self._met:
-            self._met.add(name)
+        for name in {hold.member for hold in snapshot.holds} - self._found:
+            self._found.add(name)
             group.create_task(self._find(name))
 
     async def _find(self, name: str) -> None:
         with suppress(PlaceFailed):
             await self._adapter.find(name)
 
-    def _begin(self, one: Due, view: View, server: "Server", group: asyncio.TaskGroup) -> None:
+    def _begin(
+        self, one: Due, snapshot: Snapshot, holders: "LeaseHolders", group: asyncio.TaskGroup
+    ) -> None:
         if one.hold is not None:
             self._struck.add(one.hold.member)
-        task = group.create_task(self._strike(one, view, server))
+        task = group.create_task(self._strike(one, snapshot, holders))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _strike(self, one: Due, view: View, server: "Server") -> None:
+    async def _strike(self, one: Due, snapshot: Snapshot, holders: "LeaseHolders") -> None:
         order, hold = one.order, one.hold
         try:
             if hold is None:
                 async with self._all_at_once:
-                    done = await self._strike_fleet(order, view, server)
+                    done = await self._strike_fleet(order, snapshot, holders)
             else:
-                done = await self._strike_member(order, hold, view, server)
+                done = await self._strike_member(order, hold, snapshot, holders)
         except (PlaceFailed, Refused, Unreachable) as failed:
             self._miss(order, str(failed))
             done = True
@@ -105,29 +109,31 @@ class Striker:
         if hold is not None and (not done or order.fault in LASTING):
             self._struck.discard(hold.member)
 
-    async def _strike_member(self, order: Order, hold: Hold, view: View, server: "Server") -> bool:
+    async def _strike_member(
+        self, order: Order, hold: HeldLease, snapshot: Snapshot, holders: "LeaseHolders"
+    ) -> bool:
         """Strike the member that has the lease `hold`; False if it has it no longer."""
         member = await self._adapter.find(hold.member)
         if member is None:
             return False
         if not member.allowed:
             raise PlaceFailed(f"{member.member} has not opted in")
-        held = await server.held_by(hold.member)
+        held = await holders.held_by(hold.member)
         if (hold.task, hold.version) not in {(task.id, task.version) for task in held}:
             return False
-        struck = Struck(
+        struck = StrikeDone(
             strike=order.strike,
             fault=order.fault,
             target=hold.member,
             job=hold.job,
             part=round(hold.part, 3),
-            done=view.done,
+            done=snapshot.done,
             asked=_now(),
         )
         answer = await self._adapter.strike(order.fault, member)
         try:
             struck = msgspec.structs.replace(struck, at=_now(), answer=answer)
-            proof = await server.proof(order, hold.member, held)
+            proof = await holders.proof(order, hold.member, held)
             self._journal.write(msgspec.structs.replace(struck, held=proof))
             what = ", ".join(task for task, _ in proof) or "nothing"
             self._say(
@@ -140,27 +146,31 @@ class Striker:
                 await self._heal(order, member)
         return True
 
-    async def _heal(self, order: Order, member: Member) -> None:
+    async def _heal(self, order: Order, member: Candidate) -> None:
         asked = _now()
         self._healed(order, member.member, await self._adapter.heal(order.fault, member), asked)
 
-    async def _strike_fleet(self, order: Order, view: View, server: "Server") -> bool:
+    async def _strike_fleet(
+        self, order: Order, snapshot: Snapshot, holders: "LeaseHolders"
+    ) -> bool:
         """Strike the server or all members; False if nobody holds anything just now."""
-        held = [(task.id, task.version) for task in await server.held()]
+        held = [(task.id, task.version) for task in await holders.held()]
         if not held:
             return False
         target, answer, do = self._on_all(order)
         self._journal.write(
-            Struck(
+            StrikeDone(
                 strike=order.strike,
                 fault=order.fault,
                 target=target,
                 held=held,
                 answer=answer,
-                done=view.done,
+                done=snapshot.done,
             )
         )
-        self._say(order.fault, f"{target} {answer}, at {view.done} of {view.total} jobs done")
+        self._say(
+            order.fault, f"{target} {answer}, at {snapshot.done} of {snapshot.total} jobs done"
+        )
         asked = _now()
         self._healed(order, target, await do(), asked)
         return True
@@ -184,12 +194,12 @@ class Striker:
         return f"{answer}; after {order.seconds:g} s {back}"
 
     def _miss(self, order: Order, why: str) -> None:
-        self._journal.write(Missed(strike=order.strike, fault=order.fault, why=why))
+        self._journal.write(StrikeMissed(strike=order.strike, fault=order.fault, why=why))
         self._say("missed", f"{order.fault}: {why}")
 
     def _healed(self, order: Order, target: str, answer: str, asked: float) -> None:
         self._journal.write(
-            Healed(
+            StrikeHealed(
                 strike=order.strike, fault=order.fault, target=target, answer=answer, asked=asked
             )
         )
@@ -200,15 +210,15 @@ def _now() -> float:
     return round(time.time(), 6)
 
 
-class Server:
-    """The server as a strike asks it."""
+class LeaseHolders:
+    """Asks the server who holds what at a strike."""
 
-    def __init__(self, looker: Looker, wire: Wire) -> None:
-        self._looker = looker
+    def __init__(self, observer: Observer, wire: Wire) -> None:
+        self._observer = observer
         self._wire = wire
 
     async def held(self) -> list[Task]:
-        return await self._looker.held()
+        return await self._observer.held()
 
     async def held_by(self, member: str) -> list[Task]:
         return [task for task in await self.held() if task.pid == member]

@@ -15,7 +15,7 @@ EARLY, LATE = 0.15, 0.7
 TOO_LATE: Final = 0.97
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
+class HeldLease(msgspec.Struct, frozen=True, kw_only=True):
     """A held lease of the run, by the server. `part`, 0 to 1: how far the job is."""
 
     task: str
@@ -28,7 +28,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return root_of(self.task)
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What is known at one moment. `elapsed`: seconds since the load began.
 
     `ended` holds the jobs that have ended or are parked; `total` counts all of the plan.
@@ -36,7 +36,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     elapsed: float
     total: int
-    holds: tuple[Hold, ...]
+    holds: tuple[HeldLease, ...]
     ended: frozenset[str]
 
     @property
@@ -48,46 +48,46 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """An order whose moment has come; `hold` is the victim's lease where it is one member's."""
 
     order: Order
-    hold: Hold | None = None
+    hold: HeldLease | None = None
 
 
-def due(order: Order, view: View, spared: frozenset[str]) -> Due | None:
+def due(order: Order, snapshot: Snapshot, spared: frozenset[str]) -> Due | None:
     """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
     if order.fault not in ON_A_MEMBER:
         # With nothing held there would be nothing to lose, and nothing proved.
-        return Due(order=order) if _by_clock(order, view) and view.holds else None
-    holds = [hold for hold in view.holds if hold.member not in spared]
+        return Due(order=order) if _by_clock(order, snapshot) and snapshot.holds else None
+    holds = [hold for hold in snapshot.holds if hold.member not in spared]
     if order.job:
         found = [hold for hold in holds if _reached(order, hold)]
-    elif _by_clock(order, view):
+    elif _by_clock(order, snapshot):
         found = [hold for hold in holds if EARLY <= hold.part <= LATE]
     else:
         found = []
     return Due(order=order, hold=_pick(found, order.draw)) if found else None
 
 
-def _by_clock(order: Order, view: View) -> bool:
+def _by_clock(order: Order, snapshot: Snapshot) -> bool:
     """Triggers that no single job sets off."""
     if order.when.done is not None:
-        return view.done >= order.when.done * view.total
-    return view.elapsed >= (order.when.after or 0.0)
+        return snapshot.done >= order.when.done * snapshot.total
+    return snapshot.elapsed >= (order.when.after or 0.0)
 
 
-def _reached(order: Order, hold: Hold) -> bool:
+def _reached(order: Order, hold: HeldLease) -> bool:
     far = order.when.part <= hold.part <= max(TOO_LATE, order.when.part)
     return hold.job == order.job and hold.version >= order.attempt and far
 
 
-def _pick(holds: list[Hold], draw: float) -> Hold:
+def _pick(holds: list[HeldLease], draw: float) -> HeldLease:
     ordered = sorted(holds, key=lambda hold: (hold.task, hold.version))
     return ordered[min(int(draw * len(ordered)), len(ordered) - 1)]
 
 
-def hopeless(order: Order, view: View) -> str | None:
+def hopeless(order: Order, snapshot: Snapshot) -> str | None:
     """Return why `order` can never become due any more, or None."""
-    if order.job and order.job in view.ended:
+    if order.job and order.job in snapshot.ended:
         again = f" attempt {order.attempt} at" if order.attempt > 1 else ""
         return f"{order.job} ended before{again} {order.when.part:.0%} of it was seen"
-    if view.done >= view.total:
+    if snapshot.done >= snapshot.total:
         return "every job had ended before its moment came"
     return None

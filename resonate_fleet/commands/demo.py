@@ -19,7 +19,7 @@ from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.run import Run, write_plan
+from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
@@ -163,7 +163,7 @@ async def _play(
     screen: Screen = Picture(console) if console.is_terminal else Lines(console)
     try:
         async with _shown(screen, folder, len(script.plan.jobs)):
-            await Run(script, place, folder, lambda _: None).drive()
+            await Runner(script, place, folder, lambda _: None).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     except ExceptionGroup as group:  # the tasks of a run fail together; the first says why

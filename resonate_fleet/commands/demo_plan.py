@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos.plan import Script, script
-from resonate_fleet.chaos.scenario import Fleet, Load, Scenario, Strike, When
-from resonate_fleet.contract.run import Promises
+from resonate_fleet.chaos.scenario import FleetSpec, LoadSpec, Scenario, StrikeSpec, When
+from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.contract.tuning import LEASE_SECONDS
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
@@ -74,10 +74,12 @@ def _scenario(options: Options) -> Scenario:
         name=NAME,
         about="Work spreads, a worker is killed in the middle of a job, nothing is lost.",
         deadline=60 + 2 * work,
-        fleet=Fleet(members=options.workers, slots=1, lease=LEASE_SECONDS),
-        load=Load(count=options.jobs, cost=options.costs),
-        strikes=[Strike(fault="kill", when=When(done=share)) for share in _shares(options.kill)],
-        promises=Promises(
+        fleet=FleetSpec(members=options.workers, slots=1, lease=LEASE_SECONDS),
+        load=LoadSpec(count=options.jobs, cost=options.costs),
+        strikes=[
+            StrikeSpec(fault="kill", when=When(done=share)) for share in _shares(options.kill)
+        ],
+        guarantees=Guarantees(
             redone=options.kill, every_member_works=options.jobs >= 4 * options.workers
         ),
     )

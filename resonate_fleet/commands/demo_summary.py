@@ -8,10 +8,10 @@ from rich.text import Text
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import Options
 from resonate_fleet.contract.run import RunFolder
-from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import Share
-from resonate_fleet.report.gathering import facts_of
 from resonate_fleet.report.html import page
 from resonate_fleet.report.recoveries import Recovery, recoveries
 from resonate_fleet.report.verdict import Verdict, judge
@@ -32,7 +32,7 @@ def opening(options: Options, script: Script) -> str:
 
 def closing(options: Options, folder: RunFolder, console: Console) -> int:
     """Judge the run, print the table and the judgement; return the exit code of the verdict."""
-    facts = facts_of(gather(folder))
+    facts = facts_of(read_evidence(folder))
     verdict = judge(facts)
     _write(folder, facts, verdict)
     if options.json is not None:

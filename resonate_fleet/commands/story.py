@@ -14,8 +14,8 @@ from resonate_fleet.contract.journal import (
     MemberReady,
     MemberStarted,
     MemberStopped,
-    Missed,
-    Struck,
+    StrikeDone,
+    StrikeMissed,
 )
 
 #: Outcomes with which a job is over.
@@ -101,9 +101,9 @@ class Story:
                 self._claimed(line)
             case Ended():
                 self._ended(line)
-            case Struck():
+            case StrikeDone():
                 self._struck(line)
-            case Missed():
+            case StrikeMissed():
                 self._tell(line.at, "trouble", f"the {line.fault} missed: {line.why}")
             case HandedOver():
                 self._handed_over(line)
@@ -142,7 +142,7 @@ class Story:
             self._quarters = quarters
             self._tell(line.at, "note", f"{len(self.ended)} of {self.jobs} jobs are done")
 
-    def _struck(self, line: Struck) -> None:
+    def _struck(self, line: StrikeDone) -> None:
         member = self._member(line.target)
         member.state = "killed"
         member.running.clear()

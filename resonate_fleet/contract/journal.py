@@ -249,7 +249,7 @@ class RunStarted(Line, frozen=True, tag="run.started"):
     place: str
 
 
-class Struck(Line, frozen=True, tag="strike.done"):
+class StrikeDone(Line, frozen=True, tag="strike.done"):
     """A fault was done: the place was asked at `asked`, and by `at` the fault had taken hold.
 
     `held`: `[task, version]` of each lease that the target held then, by the server.
@@ -269,7 +269,7 @@ class Struck(Line, frozen=True, tag="strike.done"):
     asked: float = 0.0
 
 
-class Missed(Line, frozen=True, tag="strike.missed"):
+class StrikeMissed(Line, frozen=True, tag="strike.missed"):
     """A planned strike could not be done; `why` in one sentence."""
 
     strike: int
@@ -277,7 +277,7 @@ class Missed(Line, frozen=True, tag="strike.missed"):
     why: str
 
 
-class Healed(Line, frozen=True, tag="strike.healed"):
+class StrikeHealed(Line, frozen=True, tag="strike.healed"):
     """What a strike had stopped runs again (thawed, reconnected, restarted); `answer`: how.
 
     The place was asked at `asked`; by `at` the fault was over.
@@ -301,7 +301,7 @@ AnyLine = (
     | StepEnded | ClaimRefused | LeaseLost | Retried | ServerLost | ServerBack
     | ClientStarted | Confirmed | ClientEnded
     | StewardStarted | Joined | Left | Died | HandedOver | FalseAlarm | Parked | Redriven | Rejected
-    | RunStarted | Struck | Missed | Healed | RunEnded
+    | RunStarted | StrikeDone | StrikeMissed | StrikeHealed | RunEnded
 )  # fmt: skip
 
 

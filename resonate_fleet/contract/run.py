@@ -54,7 +54,7 @@ class PlannedStrike(msgspec.Struct, frozen=True, kw_only=True):
     target: str
 
 
-class Promises(msgspec.Struct, frozen=True, kw_only=True):
+class Guarantees(msgspec.Struct, frozen=True, kw_only=True):
     """What the scenario promises; the report checks each and names those broken.
 
     None means that the figure is reported and not judged. Seconds and counts.
@@ -89,7 +89,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     jobs: list[PlannedJob]
     strikes: list[PlannedStrike]
-    promises: Promises = msgspec.field(default_factory=Promises)
+    guarantees: Guarantees = msgspec.field(default_factory=Guarantees)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
-from resonate_fleet.report.gathering import facts_of
 from resonate_fleet.report.html import page
 from resonate_fleet.report.junit import junit
 from resonate_fleet.report.table import table
@@ -48,7 +48,7 @@ def run(given: argparse.Namespace) -> int:
     if not given.folder.is_dir():
         raise Mistake(f"{given.folder} is not a folder; accepted: a run's folder")
     folder = RunFolder(given.folder)
-    facts = facts_of(gather(folder))
+    facts = facts_of(read_evidence(folder))
     verdict = judge(facts)
     try:
         _write(folder, facts, verdict, with_trace=given.trace)

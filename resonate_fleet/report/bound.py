@@ -4,13 +4,13 @@ import heapq
 import math
 from collections.abc import Iterable
 
-from resonate_fleet.report.facts import Facts, Job, Member
+from resonate_fleet.report.facts import Facts, JobFacts, MemberFacts
 
 #: From and to (Unix seconds) in which one slot could work.
 Window = tuple[float, float]
 
 
-def windows(members: Iterable[Member], end: float = math.inf) -> list[Window]:
+def windows(members: Iterable[MemberFacts], end: float = math.inf) -> list[Window]:
     """Return the times in which each slot could work: alive, ready and not frozen.
 
     Members that lived at `end` are taken to live on.
@@ -78,7 +78,7 @@ def bound(facts: Facts) -> float | None:
     return max([end, *slept]) - facts.began
 
 
-def _slept(job: Job) -> bool:
+def _slept(job: JobFacts) -> bool:
     """Say whether the job spent its time in durable sleeps, which fill no slot."""
     return any(one.outcome == "suspended" for one in job.attempts)
 

@@ -1,16 +1,16 @@
-"""What was lost, late, doubled, parked or done again, as far as the witnesses show. Pure."""
+"""What was lost, late, doubled, parked or done again, as far as the sources show. Pure."""
 
 import math
 from collections import defaultdict
 
 from resonate_fleet.contract.journal import Ended, RunEnded
+from resonate_fleet.report.entries import Entry
 from resonate_fleet.report.facts import FINAL, Facts
-from resonate_fleet.report.seen import Seen
 
 
 def gave_up(facts: Facts) -> bool:
     """Say whether chaos ended the run at its deadline with jobs unfinished."""
-    return any(not seen.line.finished for seen in facts.evidence.of(RunEnded))
+    return any(not entry.line.finished for entry in facts.evidence.of(RunEnded))
 
 
 def parked(facts: Facts) -> set[str]:
@@ -53,12 +53,12 @@ def late(facts: Facts) -> list[str]:
     ]
 
 
-def doubled(facts: Facts) -> dict[str, list[Seen[Ended]]]:
+def doubled(facts: Facts) -> dict[str, list[Entry[Ended]]]:
     """Return the tasks that were brought to an end more than once, with the lines that say so."""
-    ends: defaultdict[str, list[Seen[Ended]]] = defaultdict(list)
-    for seen in facts.evidence.of(Ended):
-        if seen.line.outcome in FINAL:
-            ends[seen.line.task].append(seen)
+    ends: defaultdict[str, list[Entry[Ended]]] = defaultdict(list)
+    for entry in facts.evidence.of(Ended):
+        if entry.line.outcome in FINAL:
+            ends[entry.line.task].append(entry)
     return {task: final for task, final in ends.items() if len(final) > 1}
 
 

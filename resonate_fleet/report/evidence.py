@@ -1,4 +1,4 @@
-"""What the witnesses left behind, read from the run folder; the only reading the judge does."""
+"""What the sources left behind, read from the run folder; the only reading the judge does."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import msgspec
 
 from resonate_fleet.contract.journal import AnyLine, BadLine, Line, read
 from resonate_fleet.contract.run import Plan, Records, RunFolder
-from resonate_fleet.report.relevant import of_this_run
-from resonate_fleet.report.seen import Seen
+from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.scope import of_this_run
 
 
 class Torn(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,44 +25,44 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan | None
     records: Records | None
-    lines: list[Seen[Any]]
+    lines: list[Entry[Any]]
     torn: list[Torn]
     unread: dict[str, str]
     #: The same lines by kind, filled when the evidence is made.
-    by_kind: dict[type, list[Seen[Any]]] = msgspec.field(default_factory=dict)
+    by_kind: dict[type, list[Entry[Any]]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.by_kind.clear()
-        for seen in self.lines:
-            self.by_kind.setdefault(type(seen.line), []).append(seen)
+        for entry in self.lines:
+            self.by_kind.setdefault(type(entry.line), []).append(entry)
 
-    def of[L: Line](self, kind: type[L]) -> list[Seen[L]]:
+    def of[L: Line](self, kind: type[L]) -> list[Entry[L]]:
         """Return the lines of one kind, in the order of their times."""
         return self.by_kind.get(kind, [])
 
 
-def gather(folder: RunFolder) -> Evidence:
+def read_evidence(folder: RunFolder) -> Evidence:
     """Read a run folder. What cannot be read is named in the evidence, never raised."""
     unread: dict[str, str] = {}
     plan = _load(folder.plan, Plan, unread)
     records = _load(folder.server, Records, unread)
-    lines: list[Seen[Any]] = []
+    lines: list[Entry[Any]] = []
     torn: list[Torn] = []
     for path in sorted(folder.journal.glob("*.jsonl")):
         good, bad = journal(path.name, path.read_bytes())
         lines += good
         torn += bad
-    lines.sort(key=lambda seen: seen.line.at)
+    lines.sort(key=lambda entry: entry.line.at)
     lines = of_this_run(lines, plan, records)
     return Evidence(plan=plan, records=records, lines=lines, torn=torn, unread=unread)
 
 
-def journal(name: str, content: bytes) -> tuple[list[Seen[Any]], list[Torn]]:
+def journal(name: str, content: bytes) -> tuple[list[Entry[Any]], list[Torn]]:
     """Return the lines of one journal, and those that cannot be read.
 
     A journal may be a container's whole log: text that was never a journal line is passed over.
     """
-    good: list[Seen[Any]] = []
+    good: list[Entry[Any]] = []
     torn: list[Torn] = []
     raws = content.split(b"\n")
     total = len(raws) if raws[-1] else len(raws) - 1
@@ -75,7 +75,7 @@ def journal(name: str, content: bytes) -> tuple[list[Seen[Any]], list[Torn]]:
                         Torn(file=name, where=where, text=one.text[:200], last=number == total)
                     )
             else:
-                good.append(Seen(where, one))
+                good.append(Entry(where, one))
     return good, torn
 
 

@@ -1,4 +1,4 @@
-"""What happened, as plain values: members, attempts, strikes and jobs, both witnesses side by side.
+"""What happened, as plain values: members, attempts, strikes and jobs, both sources side by side.
 
 Nothing is judged here. Times are Unix seconds throughout.
 """
@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from resonate_fleet.contract.jobs import Result, result_of
-from resonate_fleet.contract.journal import Confirmed, HandedOver, Healed, Struck
+from resonate_fleet.contract.journal import Confirmed, HandedOver, StrikeDone, StrikeHealed
 from resonate_fleet.contract.run import Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
+from resonate_fleet.report.entries import Entry
 from resonate_fleet.report.evidence import Evidence
-from resonate_fleet.report.seen import Seen
 
 #: Faults that end or stop one member; the others are aimed at the server or at the whole fleet.
 DEADLY = ("kill", "out-of-memory")
@@ -31,7 +31,7 @@ FINAL = ("resolved", "rejected")
 UNSURE = ("lost", "refused")
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A child that ran inside an attempt; `ended` None where its result was not checkpointed."""
 
     promise: str
@@ -40,7 +40,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     where: str
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One claim by the member's own journal.
 
     `outcome` is the journal's word, or `cut` where the member died first, or `open` where it
@@ -61,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     end_where: str | None
     waited: float = 0.0
     error: str = ""
-    steps: list[Step] = []
+    steps: list[StepFacts] = []
 
     @property
     def interrupted(self) -> bool:
@@ -69,7 +69,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome not in (*FINAL, "suspended")
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One process start. `died` is when it ended without `member.stopped`, where that is known."""
 
     name: str
@@ -80,7 +80,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     stopped: float | None
     died: float | None
     last: float
-    attempts: list[Attempt]
+    attempts: list[AttemptFacts]
     #: Times of all its lines, in order, with where they stand.
     lines: list[tuple[float, str]]
     #: From and to, for each pause and partition that struck it.
@@ -94,7 +94,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return min(ends) if ends else self.last
 
 
-class Strike(msgspec.Struct, frozen=True, kw_only=True):
+class StrikeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A fault that was done, by chaos's own word.
 
     It took hold between `asked` and `at`, and was over between `healing` and `healed`; both None
@@ -116,15 +116,15 @@ class Strike(msgspec.Struct, frozen=True, kw_only=True):
     where: str
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One job by all witnesses; `attempts` are those of the job's own task, in claim order."""
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One job by all sources; `attempts` are those of the job's own task, in claim order."""
 
     id: str
     planned: PlannedJob | None
-    confirmed: list[Seen[Confirmed]]
+    confirmed: list[Entry[Confirmed]]
     record: Record | None
     result: Result | None
-    attempts: list[Attempt]
+    attempts: list[AttemptFacts]
 
     @property
     def state(self) -> str:
@@ -143,7 +143,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return at / 1000 if at is not None else None
 
 
-class Parking(msgspec.Struct, frozen=True, kw_only=True):
+class ParkingFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A job that was set aside, by the steward's word; `where` it stands in the journal."""
 
     job: str
@@ -153,7 +153,7 @@ class Parking(msgspec.Struct, frozen=True, kw_only=True):
     where: str
 
 
-class Gaps(msgspec.Struct, frozen=True, kw_only=True):
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """`missing`: what is not there at all, with the places that speak of it. `cut`: journals.
 
     `members` are the members among them by name; `clients` whether a client is among them.
@@ -164,7 +164,7 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
     members: set[str] = set()
     clients: bool = False
 
-    def blind(self, member: str = "") -> bool:
+    def incomplete(self, member: str = "") -> bool:
         """Say whether the journal of `member`, or of any member where none is named, has gaps."""
         return member in self.members if member else bool(self.members)
 
@@ -173,28 +173,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All of a run. `tasks` holds the attempts of every task, children's too, in claim order."""
 
     evidence: Evidence
-    members: dict[str, Member]
-    strikes: list[Strike]
-    jobs: dict[str, Job]
+    members: dict[str, MemberFacts]
+    strikes: list[StrikeFacts]
+    jobs: dict[str, JobFacts]
     children: dict[str, Record]
-    tasks: dict[str, list[Attempt]]
-    handed_over: dict[tuple[str, int], Seen[HandedOver]]
-    #: Start and end of the run: first and last thing that any witness dates within it.
+    tasks: dict[str, list[AttemptFacts]]
+    handed_over: dict[tuple[str, int], Entry[HandedOver]]
+    #: Start and end of the run: first and last thing that any source dates within it.
     began: float
     ended: float
-    parkings: list[Parking] = []
-    gaps: Gaps = Gaps()
+    parkings: list[ParkingFacts] = []
+    coverage: Coverage = Coverage()
 
     @property
     def shows_on(self) -> float:
         """Seconds for which what was under way at a strike may still show."""
         return shows_on(self.evidence.plan)
 
-    def next_claim(self, task: str, number: int) -> Attempt | None:
-        """Return the first witnessed claim of `task` after claim `number`."""
+    def next_claim(self, task: str, number: int) -> AttemptFacts | None:
+        """Return the first claim in a journal of `task` after claim `number`."""
         return next((one for one in self.tasks.get(task, []) if one.number > number), None)
 
-    def strikes_on(self, member: str) -> list[Strike]:
+    def strikes_on(self, member: str) -> list[StrikeFacts]:
         return [strike for strike in self.strikes if strike.target == member]
 
     def record_of(self, task: str) -> Record | None:
@@ -211,9 +211,9 @@ def shows_on(plan: Plan | None) -> float:
     return SHOWS_ON[plan.place] if plan else max(SHOWS_ON.values())
 
 
-def strike_of(seen: Seen[Struck], heal: Healed | None) -> Strike:
-    line = seen.line
-    return Strike(
+def strike_of(entry: Entry[StrikeDone], heal: StrikeHealed | None) -> StrikeFacts:
+    line = entry.line
+    return StrikeFacts(
         number=line.strike,
         fault=line.fault,
         target=line.target,
@@ -225,19 +225,19 @@ def strike_of(seen: Seen[Struck], heal: Healed | None) -> Strike:
         healed=heal.at if heal else None,
         held=line.held,
         answer=line.answer,
-        where=seen.where,
+        where=entry.where,
     )
 
 
 def job_of(
     id: str,
     planned: PlannedJob | None,
-    confirmed: list[Seen[Confirmed]],
+    confirmed: list[Entry[Confirmed]],
     record: Record | None,
-    attempts: list[Attempt],
-) -> Job:
-    """Put together what each witness has on a job."""
-    return Job(
+    attempts: list[AttemptFacts],
+) -> JobFacts:
+    """Put together what each source has on a job."""
+    return JobFacts(
         id=id,
         planned=planned,
         confirmed=confirmed,
@@ -249,8 +249,8 @@ def job_of(
 
 def span(evidence: Evidence, settled: list[float]) -> tuple[float, float]:
     """Return when the load began and when the last job ended (or the last line was written)."""
-    starts = [seen.line.at for seen in evidence.of(Confirmed)]
-    lines: list[Seen[Any]] = evidence.lines
+    starts = [entry.line.at for entry in evidence.of(Confirmed)]
+    lines: list[Entry[Any]] = evidence.lines
     first = min(starts) if starts else lines[0].line.at if lines else 0.0
     last = max(settled) if settled else lines[-1].line.at if lines else first
     return first, max(first, last)

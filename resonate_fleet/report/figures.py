@@ -6,9 +6,9 @@ import msgspec
 
 from resonate_fleet.report.bound import bound, idle
 from resonate_fleet.report.counts import doubled, late, lost, parked, redone_steps
-from resonate_fleet.report.facts import Facts, Member
+from resonate_fleet.report.facts import Facts, MemberFacts
 from resonate_fleet.report.recoveries import Recovery, recoveries
-from resonate_fleet.report.struck import StrikeFigure, strike_figures
+from resonate_fleet.report.strikes import StrikeFigure, strike_figures
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,10 +162,10 @@ def _shares(facts: Facts) -> list[Share]:
     ]
 
 
-def _results(member: Member) -> int:
+def _results(member: MemberFacts) -> int:
     return sum(one.outcome == "resolved" and one.task == one.job for one in member.attempts)
 
 
-def _alive(member: Member, facts: Facts) -> float:
+def _alive(member: MemberFacts, facts: Facts) -> float:
     """Return the seconds of the run in which the member was there to be paid for."""
     return max(0.0, min(member.until, facts.ended) - max(member.started, facts.began))

@@ -1,6 +1,6 @@
 """The findings that a check can make: every name, what it means, and what it does to the verdict.
 
-A finding is `broken` where a promise of the fleet is shown to be broken or two witnesses
+A finding is `broken` where a promise of the fleet is shown to be broken or two sources
 contradict each other, and `unproved` where the run cannot show that the promises were kept.
 """
 
@@ -39,13 +39,13 @@ CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
     "dropped-result": ("broken", "A member says it brought a result that the server never took."),
     "result-disagrees": ("broken", "The result on the server is not the one that was asked for."),
     "result-without-claim": ("broken", "A result comes from a member that had no claim."),
-    "unwitnessed-result": ("broken", "The server has a result that no member says it brought."),
+    "unrecorded-result": ("broken", "The server has a result that no member says it brought."),
     "step-checkpointed-twice": ("broken", "A step with a stored result was run again."),
     "work-skipped": ("broken", "A result came in less time than the work takes."),
     # Claims and leases.
     "claimed-twice": ("broken", "The same claim of a job was granted twice."),
     "claim-count-disagrees": ("broken", "Members wrote down claims that the server never counted."),
-    "unwitnessed-claim": ("broken", "The server counted a claim that no member wrote down."),
+    "unrecorded-claim": ("broken", "The server counted a claim that no member wrote down."),
     "attempt-without-end": ("broken", "A living member began an attempt and says nothing more."),
     "end-without-claim": ("broken", "A member ended an attempt that it never claimed."),
     "lease-ignored": ("broken", "A member went on with a job that had gone to somebody else."),
@@ -58,8 +58,8 @@ CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
     "strike-missed": ("unproved", "A planned strike could not be done."),
     "strike-not-done": ("unproved", "Chaos says nothing at all of a planned strike."),
     "strike-unplanned": ("unproved", "Chaos did a strike that the plan does not have."),
-    # Witnesses.
-    "missing-witness": ("unproved", "A journal or record that must be there is not."),
+    # Sources.
+    "missing-source": ("unproved", "A journal or record that must be there is not."),
     "journal-cut": ("unproved", "A journal has a broken line, or ends before its process did."),
     "clock-nonsense": ("unproved", "Times contradict each other; seconds cannot be believed."),
     "idle-member": ("unproved", "A member did no work although there was some."),
@@ -78,13 +78,13 @@ def found(
     evidence: list[str] | None = None,
     job: str = "",
     member: str = "",
-    blind: bool = False,
+    incomplete: bool = False,
 ) -> Finding:
     """Make a finding of the catalogue.
 
-    `blind`: a witness that could have explained it is missing, so that it proves nothing.
+    `incomplete`: a source that could have explained it is missing, so that it proves nothing.
     """
-    level: Level = "unproved" if blind else CATALOGUE[name][0]
+    level: Level = "unproved" if incomplete else CATALOGUE[name][0]
     return Finding(
         name=name,
         level=level,

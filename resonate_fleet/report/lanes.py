@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from resonate_fleet.report.facts import Attempt, Facts, Member
+from resonate_fleet.report.facts import AttemptFacts, Facts, MemberFacts
 
 #: A slot's next claim is under way while the last outcome is being written: for so many seconds
 #: two attempts may stand in one row.
@@ -14,8 +14,8 @@ BESIDE = 0.1
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """A member with its attempts, each with the row (from 0) that it fills."""
 
-    member: Member
-    rows: list[tuple[Attempt, int]]
+    member: MemberFacts
+    rows: list[tuple[AttemptFacts, int]]
     height: int
 
 
@@ -34,10 +34,10 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def lane(member: Member) -> Lane:
+def lane(member: MemberFacts) -> Lane:
     """Put each attempt into the first row that is free when it begins."""
     busy_until: list[float] = []
-    rows: list[tuple[Attempt, int]] = []
+    rows: list[tuple[AttemptFacts, int]] = []
     for attempt in sorted(member.attempts, key=lambda one: one.began):
         free = [row for row, until in enumerate(busy_until) if until <= attempt.began]
         row = free[0] if free else _soon_free(busy_until, attempt.began, member.slots)

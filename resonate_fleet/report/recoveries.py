@@ -9,10 +9,10 @@ from resonate_fleet.report.facts import (
     CUT,
     DEADLY,
     FREEZING,
-    Attempt,
+    AttemptFacts,
     Facts,
-    Member,
-    Strike,
+    MemberFacts,
+    StrikeFacts,
 )
 
 #: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
@@ -57,7 +57,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recoveries(facts: Facts) -> list[Recovery]:
-    """Return what became of each interrupted claim that had been witnessed, in time order."""
+    """Return what became of each interrupted claim that stands in a journal, in time order."""
     found = [
         _recovery(facts, attempt)
         for attempts in facts.tasks.values()
@@ -67,7 +67,7 @@ def recoveries(facts: Facts) -> list[Recovery]:
     return sorted(found, key=lambda one: one.at)
 
 
-def _to_recover(facts: Facts, attempt: Attempt) -> bool:
+def _to_recover(facts: Facts, attempt: AttemptFacts) -> bool:
     """Say whether the job still wanted somebody: not if it was settled at this very claim."""
     record = facts.record_of(attempt.task)
     final = record is not None and record.promise.state != "pending"
@@ -75,7 +75,7 @@ def _to_recover(facts: Facts, attempt: Attempt) -> bool:
     return not (final and version <= attempt.number)
 
 
-def _recovery(facts: Facts, attempt: Attempt) -> Recovery:
+def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
     strike = strike_behind(facts, attempt)
     handed = facts.handed_over.get((attempt.task, attempt.number))
     follower = facts.next_claim(attempt.task, attempt.number)
@@ -105,11 +105,11 @@ def _recovery(facts: Facts, attempt: Attempt) -> Recovery:
     )
 
 
-def _cause(attempt: Attempt) -> str:
+def _cause(attempt: AttemptFacts) -> str:
     return {"released": "drain", CUT: "crash"}.get(attempt.outcome, "lapse")
 
 
-def strike_behind(facts: Facts, attempt: Attempt) -> Strike | None:
+def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
     """Return the strike that interrupted an attempt: on its member, or on all, while it ran.
 
     The last one on its own member comes first; one that just missed it counts where no other
@@ -122,7 +122,7 @@ def strike_behind(facts: Facts, attempt: Attempt) -> Strike | None:
     return None
 
 
-def _during(strike: Strike, attempt: Attempt, slack: float) -> bool:
+def _during(strike: StrikeFacts, attempt: AttemptFacts, slack: float) -> bool:
     if strike.target != attempt.member and strike.fault in AT_A_MEMBER:
         return False
     over = strike.healed or (attempt.until if strike.fault in DEADLY else strike.at + 60)
@@ -172,7 +172,7 @@ def _moments(facts: Facts, after: float) -> list[float]:
     return sorted(moment for moment in [*ready, *ends] if moment > after)
 
 
-def _free(member: Member, at: float) -> bool:
+def _free(member: MemberFacts, at: float) -> bool:
     alive = member.ready is not None and member.ready <= at < member.until
     if not alive or any(begin <= at < end for begin, end in member.frozen):
         return False

@@ -6,8 +6,8 @@ from html import escape
 
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding
-from resonate_fleet.report.promises import Promise
-from resonate_fleet.report.struck import StrikeFigure
+from resonate_fleet.report.guarantees import Guarantee
+from resonate_fleet.report.strikes import StrikeFigure
 from resonate_fleet.report.verdict import Verdict
 
 SIGNS = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
@@ -26,7 +26,7 @@ def sections(facts: Facts, verdict: Verdict) -> dict[str, str]:
         "title": escape(f"{verdict.verdict} · {verdict.scenario}, seed {verdict.seed}"),
         "word": verdict.verdict,
         "banner": _banner(facts, verdict),
-        "promises": "".join(_promise(one) for one in verdict.promises),
+        "guarantees": "".join(_guarantee(one) for one in verdict.guarantees),
         "tiles": _tiles(verdict),
         "findings": _findings(verdict.findings),
         "parked": _parked(facts),
@@ -61,15 +61,15 @@ def _banner(facts: Facts, verdict: Verdict) -> str:
     )
 
 
-def _promise(one: Promise) -> str:
-    words, _, unit = one.promise.partition(", ")
+def _guarantee(one: Guarantee) -> str:
+    words, _, unit = one.guarantee.partition(", ")
     figure = f"{escape(words)} <b>{number(one.found)}{' ' + unit if unit else ''}</b>"
-    if one.promised is None:
+    if one.limit is None:
         return f'<li class="plain">{figure} <i>not judged</i></li>'
     look, sign = ("kept", "✔") if one.kept else ("broken", "✘")
     return (
         f'<li class="{look}"><span aria-hidden="true">{sign}</span> {figure} '
-        f"<i>promised ≤ {one.promised:g}</i></li>"
+        f"<i>limit ≤ {one.limit:g}</i></li>"
     )
 
 
@@ -180,10 +180,10 @@ def _seconds(value: float | None) -> str:
 
 
 def _made(facts: Facts) -> str:
-    writers = len({seen.line.who for seen in facts.evidence.lines})
+    writers = len({entry.line.who for entry in facts.evidence.lines})
     records = len(facts.evidence.records.records) if facts.evidence.records else 0
     server = facts.evidence.records.server if facts.evidence.records else "no server"
     return escape(
-        f"Two witnesses reconciled: {len(facts.evidence.lines)} journal lines of {writers} "
+        f"Two sources reconciled: {len(facts.evidence.lines)} journal lines of {writers} "
         f"processes, and {records} records of {server}."
     )

@@ -4,7 +4,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from resonate_fleet.report.promises import Promise
+from resonate_fleet.report.guarantees import Guarantee
 from resonate_fleet.report.verdict import Verdict
 
 #: Findings beyond this are counted; verdict.json has them all.
@@ -29,9 +29,9 @@ def table(verdict: Verdict) -> Group:
 
 def _figures(verdict: Verdict) -> Table:
     shown = Table.grid(padding=(0, 2))
-    shown.add_row("", Text("found", style="bold"), Text("promised", style="bold"))
-    for one in verdict.promises:
-        shown.add_row(one.promise, _number(one.found), _promised(one))
+    shown.add_row("", Text("found", style="bold"), Text("limit", style="bold"))
+    for one in verdict.guarantees:
+        shown.add_row(one.guarantee, _number(one.found), _promised(one))
     figures = verdict.figures
     for name, value in (
         ("work done again, s", figures.redone_seconds),
@@ -44,11 +44,11 @@ def _figures(verdict: Verdict) -> Table:
     return shown
 
 
-def _promised(one: Promise) -> Text:
-    if one.promised is None:
+def _promised(one: Guarantee) -> Text:
+    if one.limit is None:
         return Text("not judged", style="dim")
     sign = "✔" if one.kept else "✘"
-    return Text(f"≤ {one.promised:g} {sign}", style="" if one.kept else "bold red")
+    return Text(f"≤ {one.limit:g} {sign}", style="" if one.kept else "bold red")
 
 
 def _number(value: float | None) -> str:

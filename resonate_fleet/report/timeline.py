@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from resonate_fleet.report.bound import waiting, windows
-from resonate_fleet.report.facts import AT_A_MEMBER, FINAL, Attempt, Facts
+from resonate_fleet.report.facts import AT_A_MEMBER, FINAL, AttemptFacts, Facts
 from resonate_fleet.report.lanes import Lane, lanes
 from resonate_fleet.report.recoveries import Recovery, recoveries
 
@@ -77,7 +77,7 @@ def _bars(
     return bars, index_of
 
 
-def _look(facts: Facts, one: Attempt) -> str:
+def _look(facts: Facts, one: AttemptFacts) -> str:
     """Return the kind of bar: the outcome, results of work taken up again apart."""
     if one.outcome in FINAL and any(
         before.interrupted for before in facts.tasks.get(one.task, []) if before.number < one.number

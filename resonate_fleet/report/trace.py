@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.report.facts import Attempt, Facts
+from resonate_fleet.report.facts import AttemptFacts, Facts
 from resonate_fleet.report.lanes import Lane, lanes
 
 Event = dict[str, Any]
@@ -37,7 +37,7 @@ def _lane(facts: Facts, lane: Lane, number: int) -> list[Event]:
     return events
 
 
-def _attempt(facts: Facts, one: Attempt, member: int, slot: int) -> list[Event]:
+def _attempt(facts: Facts, one: AttemptFacts, member: int, slot: int) -> list[Event]:
     place = {"pid": member, "tid": slot}
     about = {"job": one.job, "claim": one.number, "outcome": one.outcome}
     begin, end = _us(facts, one.began), _us(facts, one.until)

@@ -1,16 +1,16 @@
-"""The verdict: promises, findings and figures of a run in one value, and its JSON Schema."""
+"""The verdict: guarantees, findings and figures of a run in one value, and its JSON Schema."""
 
 from typing import Any, Final, Literal
 
 import msgspec
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.run import Promises
-from resonate_fleet.report import checks, promises
+from resonate_fleet.contract.run import Guarantees
+from resonate_fleet.report import checks, guarantees
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import Figures, figures_of
 from resonate_fleet.report.findings import Finding
-from resonate_fleet.report.promises import Promise
+from resonate_fleet.report.guarantees import Guarantee
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -40,7 +40,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     server: str
     began: float
-    promises: list[Promise]
+    guarantees: list[Guarantee]
     findings: list[Finding]
     figures: Figures
 
@@ -49,9 +49,9 @@ def judge(facts: Facts) -> Verdict:
     """Judge a run."""
     plan, records = facts.evidence.plan, facts.evidence.records
     figures = figures_of(facts)
-    judged = promises.kept(plan.promises if plan else Promises(), figures)
+    judged = guarantees.kept(plan.guarantees if plan else Guarantees(), figures)
     found = checks.run(facts)
-    found = sorted([*found, *promises.broken(judged)], key=lambda one: one.level != "broken")
+    found = sorted([*found, *guarantees.broken(judged)], key=lambda one: one.level != "broken")
     word = _word(found)
     return Verdict(
         verdict=word,
@@ -62,7 +62,7 @@ def judge(facts: Facts) -> Verdict:
         place=plan.place if plan else "",
         server=records.server if records else "",
         began=facts.began,
-        promises=judged,
+        guarantees=judged,
         findings=found,
         figures=figures,
     )

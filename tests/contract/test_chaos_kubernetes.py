@@ -10,12 +10,12 @@ import pytest
 
 from resonate_fleet.chaos.cluster import ClusterRefused
 from resonate_fleet.chaos.kubernetes import KubernetesPlace
-from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.pod_strikes import FILL, PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.contract import kubernetes
 from resonate_fleet.contract.kubernetes import Access, Cluster
-from resonate_fleet.contract.run import Plan, Promises, RunFolder
+from resonate_fleet.contract.run import Guarantees, Plan, RunFolder
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 from tests.support.waiting import wait_until_async as wait_until
 
@@ -26,7 +26,7 @@ class Scene:
     place: KubernetesPlace
     folder: RunFolder
 
-    async def member(self, pod: str) -> Member:
+    async def member(self, pod: str) -> Candidate:
         found = await self.place.find(f"{pod}-abcdef")
         assert found is not None
         return found
@@ -44,7 +44,7 @@ def plan(members: int = 3, slots: int = 4, *, steward: bool = True) -> Plan:
         deadline=60.0,
         jobs=[],
         strikes=[],
-        promises=Promises(),
+        guarantees=Guarantees(),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from resonate_fleet.chaos.looking import records
+from resonate_fleet.chaos.observer import records
 from resonate_fleet.contract.journal import Confirmed
 from resonate_fleet.contract.run import Plan, PlannedJob, Records, RunFolder
 from resonate_fleet.contract.wire import Wire

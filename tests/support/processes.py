@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from resonate_fleet.chaos.child import SCRUBBED, BlockingChild, Streams, clean_env
+from resonate_fleet.chaos.child import SCRUBBED, BlockingChild, OutputFiles, clean_env
 from resonate_fleet.chaos.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -35,7 +35,7 @@ class Process(BlockingChild):
         self, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path
     ) -> None:
         self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
-        super().__init__(name, command, env, Streams(self.err, self.out))
+        super().__init__(name, command, env, OutputFiles(self.err, self.out))
 
     def line(self, action: str, timeout: float = 10.0) -> dict[str, Any]:
         """Wait for the first log line of `action`; fail at once if the process ends without."""

@@ -17,10 +17,10 @@ from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.jobs import Call, Result
 from resonate_fleet.contract.run import (
     Fault,
+    Guarantees,
     Plan,
     PlannedJob,
     PlannedStrike,
-    Promises,
     Record,
     Records,
     RunFolder,
@@ -306,7 +306,7 @@ class Player:
         self.at(blow.lands, lambda: self.land(index, blow, job, member, asked))
 
     def miss(self, index: int, blow: Blow) -> None:
-        missed = j.Missed(strike=index, fault=blow.fault, why="its holder is struck already")
+        missed = j.StrikeMissed(strike=index, fault=blow.fault, why="its holder is struck already")
         self.write("chaos", missed)
 
     def land(self, index: int, blow: Blow, job: _Job, member: _Member, asked: float) -> None:
@@ -314,7 +314,7 @@ class Player:
         if not member.alive or member.frozen:
             self.miss(index, blow)
             return
-        struck = j.Struck(
+        struck = j.StrikeDone(
             strike=index,
             fault=blow.fault,
             target=member.name,
@@ -366,7 +366,7 @@ class Player:
 
         def thaw() -> None:
             asked = round(EPOCH + self.now - min(blow.lands, blow.seconds) / 2, 6)
-            healed = j.Healed(strike=index, fault=blow.fault, target=member.name, asked=asked)
+            healed = j.StrikeHealed(strike=index, fault=blow.fault, target=member.name, asked=asked)
             self.write("chaos", healed)
             for task, version in held.items() if lapses else ():
                 if (task, version) not in member.begun:  # its answer came too late
@@ -451,7 +451,7 @@ def plan(
         "lease": 60.0,
         "steward": True,
         "deadline": 600.0,
-        "promises": Promises(recovery_seconds=5.0),
+        "guarantees": Guarantees(recovery_seconds=5.0),
     }
     shape = {"seed": seed, "members": members, "slots": slots, "jobs": load, "strikes": strikes}
     return msgspec.convert(given | shape | more, Plan, from_attributes=True)

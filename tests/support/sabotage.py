@@ -198,7 +198,7 @@ def worker_hides_a_claim(run: Run) -> str:
     """Neither the claim nor its end were written down."""
     job = quiet_job(run)
     drop(run, line_of(run, job, j.Claimed), line_of(run, job, j.Ended))
-    return "unwitnessed-claim"
+    return "unrecorded-claim"
 
 
 @sabotage("FAIL")
@@ -310,7 +310,7 @@ def server_counts_too_many_claims(run: Run) -> str:
     job = quiet_job(run)
     set_record(run, job, {"version": 3}, {})
     set_result(run, job, attempt=3)
-    return "unwitnessed-claim"
+    return "unrecorded-claim"
 
 
 @sabotage("FAIL")
@@ -325,7 +325,7 @@ def server_makes_up_a_result(run: Run) -> str:
     ended = line_of(run, quiet_job(run), j.Ended)
     drop(run, ended)
     add(run, ended.who, replace(ended, outcome="released"), ended.at)
-    return "unwitnessed-result"
+    return "unrecorded-result"
 
 
 @sabotage("FAIL")
@@ -365,7 +365,7 @@ def a_job_is_parked(run: Run) -> str:
 
 @sabotage("FAIL")
 def a_member_dies_for_no_reason(run: Run) -> str:
-    struck = {line.target for line in run.journals["chaos"] if isinstance(line, j.Struck)}
+    struck = {line.target for line in run.journals["chaos"] if isinstance(line, j.StrikeDone)}
     died = j.Died(member=next(who for who in members(run) if who not in struck), tasks=[])
     add(run, "steward", died, line_of(run, quiet_job(run), j.Ended).at)
     return "unexplained-death"
@@ -374,8 +374,8 @@ def a_member_dies_for_no_reason(run: Run) -> str:
 # Chaos.
 
 
-def _strike(run: Run) -> j.Struck:
-    return next(line for line in run.journals["chaos"] if isinstance(line, j.Struck))
+def _strike(run: Run) -> j.StrikeDone:
+    return next(line for line in run.journals["chaos"] if isinstance(line, j.StrikeDone))
 
 
 def _pretend(run: Run, **changes: Any) -> None:
@@ -417,7 +417,7 @@ def chaos_strikes_an_idle_member(run: Run) -> str:
 def chaos_misses(run: Run) -> str:
     strike = replace(run.plan.strikes[0], strike=len(run.plan.strikes))
     run.plan = replace(run.plan, strikes=[*run.plan.strikes, strike])
-    missed = j.Missed(strike=strike.strike, fault="kill", why="no job was that far")
+    missed = j.StrikeMissed(strike=strike.strike, fault="kill", why="no job was that far")
     add(run, "chaos", missed, last_at(run) - 0.3)
     return "strike-missed"
 
@@ -451,13 +451,13 @@ def a_journal_is_cut_at_its_end(run: Run) -> str:
 @sabotage("INCONCLUSIVE")
 def a_members_journal_is_missing(run: Run) -> str:
     del run.journals[claimant(run, quiet_job(run))]
-    return "missing-witness"
+    return "missing-source"
 
 
 @sabotage("INCONCLUSIVE")
 def the_stewards_journal_is_missing(run: Run) -> str:
     del run.journals["steward"]
-    return "missing-witness"
+    return "missing-source"
 
 
 @sabotage("INCONCLUSIVE")
@@ -469,28 +469,28 @@ def a_clock_goes_backwards(run: Run) -> str:
     return "clock-nonsense"
 
 
-# What the scenario promises.
+# What the scenario guarantees.
 
 
 @sabotage("FAIL")
 def more_is_done_again_than_promised(run: Run) -> str:
-    run.plan = replace(run.plan, promises=replace(run.plan.promises, redone=0))
+    run.plan = replace(run.plan, guarantees=replace(run.plan.guarantees, redone=0))
     return "redone-too-often"
 
 
 @sabotage("FAIL")
 def more_steps_are_done_again_than_promised(run: Run) -> str:
-    run.plan = replace(run.plan, promises=replace(run.plan.promises, redone_steps=0))
+    run.plan = replace(run.plan, guarantees=replace(run.plan.guarantees, redone_steps=0))
     return "steps-redone"
 
 
 @sabotage("FAIL")
 def recovery_is_slower_than_promised(run: Run) -> str:
-    run.plan = replace(run.plan, promises=replace(run.plan.promises, recovery_seconds=0.01))
+    run.plan = replace(run.plan, guarantees=replace(run.plan.guarantees, recovery_seconds=0.01))
     return "recovery-too-slow"
 
 
 @sabotage("FAIL")
 def the_run_takes_too_long(run: Run) -> str:
-    run.plan = replace(run.plan, promises=replace(run.plan.promises, makespan_over_bound=0.1))
+    run.plan = replace(run.plan, guarantees=replace(run.plan.guarantees, makespan_over_bound=0.1))
     return "makespan-too-long"

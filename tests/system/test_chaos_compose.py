@@ -10,7 +10,7 @@ import pytest
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.compose import ComposePlace
 from resonate_fleet.chaos.docker import NUMBER_LABEL, OPT_IN, PROJECT_LABEL, SERVICE_LABEL
-from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.plan import plan
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import build_images, docker, need_containers
@@ -76,9 +76,9 @@ def running(container: str) -> bool:
 async def test_a_member_without_the_label_is_not_struck(container: Container, project: str) -> None:
     victim = container(**labels(project, "no"))
     place, name = ComposePlace(project), NAME
-    assert await place.find(name) == Member(name, victim, allowed=False)
+    assert await place.find(name) == Candidate(name, victim, allowed=False)
     with pytest.raises(PlaceFailed, match="has not opted in"):
-        await place.strike("kill", Member(name, victim, allowed=True))
+        await place.strike("kill", Candidate(name, victim, allowed=True))
     assert running(victim)
 
 
@@ -89,7 +89,7 @@ async def test_another_projects_container_is_neither_found_nor_struck(
     place, name = ComposePlace(project), NAME
     assert await place.find(name) is None
     with pytest.raises(PlaceFailed, match=f"not of project {project}"):
-        await place.strike("kill", Member(name, stranger, allowed=True))
+        await place.strike("kill", Candidate(name, stranger, allowed=True))
     assert running(stranger)
 
 
@@ -101,7 +101,7 @@ async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_o
     async with asyncio.timeout(20):  # until the container has said its name
         while (found := await place.find(name)) is None:  # noqa: ASYNC110 - Docker tells nobody
             await asyncio.sleep(0.05)
-    assert found == Member(name, victim, allowed=True)
+    assert found == Candidate(name, victim, allowed=True)
     docker("restart", "--time", "0", victim)
     with pytest.raises(PlaceFailed, match="no longer"):
         await place.strike("kill", found)

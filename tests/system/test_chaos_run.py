@@ -12,22 +12,22 @@ import pytest
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.local import LocalPlace
-from resonate_fleet.chaos.place import Member, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.run import Run
+from resonate_fleet.chaos.run import Runner
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import (
     Claimed,
-    Healed,
     Line,
     MemberReady,
     MemberStarted,
-    Missed,
     RunEnded,
     RunStarted,
-    Struck,
+    StrikeDone,
+    StrikeHealed,
+    StrikeMissed,
     read_folder,
 )
 from resonate_fleet.contract.run import Plan, Records, RunFolder
@@ -134,7 +134,7 @@ def test_a_run_and_its_replay_strike_the_holder_of_the_same_job(
 
 def check_strike(folder: RunFolder, job: str) -> None:
     """One strike fell on the job's holder; what nobody was busy for any more is called missed."""
-    (struck,) = lines_of(folder, Struck)
+    (struck,) = lines_of(folder, StrikeDone)
     assert (struck.strike, struck.fault, struck.job) == (0, "kill", job)
     assert struck.held == [(job, 1)]
     assert "exit code 137" in struck.answer
@@ -146,7 +146,7 @@ def check_strike(folder: RunFolder, job: str) -> None:
 
 def check_witnesses(folder: RunFolder, job: str) -> None:
     """Server's records and journals are whole, and every process has ended."""
-    (missed,) = lines_of(folder, Missed)
+    (missed,) = lines_of(folder, StrikeMissed)
     assert (missed.strike, missed.fault) == (1, "kill")
     assert "every job had ended" in missed.why
     records = msgspec.json.decode(folder.server.read_bytes(), type=Records).records
@@ -197,7 +197,7 @@ def start_paused(processes: Processes, tmp_path: Path) -> tuple[Process, Path]:
 
     def frozen() -> bool:
         assert process.running, process.tail()
-        return runs.exists() and bool(lines_of(the_run(runs), Struck))
+        return runs.exists() and bool(lines_of(the_run(runs), StrikeDone))
 
     wait_until(frozen, 40, "a member is frozen")
     return process, runs
@@ -211,7 +211,7 @@ def test_an_interrupted_run_heals_and_ends_everything(
     process.send(number)
     assert process.wait(40) == exits.INTERRUPTED
     folder = the_run(runs)
-    assert len(lines_of(folder, Healed)) == 1
+    assert len(lines_of(folder, StrikeHealed)) == 1
     started = lines_of(folder, MemberStarted)
     assert len(started) == 1
     assert not any(alive(line.process) for line in started)
@@ -243,7 +243,7 @@ async def test_a_client_that_cannot_be_started_ends_the_run(
         folder = RunFolder(tmp_path / "run")
         told: list[str] = []
         with pytest.raises(PlaceFailed, match="no client for --count=6"):
-            await Run(one, NoClient.over(fleet), folder, told.append).drive()
+            await Runner(one, NoClient.over(fleet), folder, told.append).drive()
         assert lines_of(folder, RunStarted)
         assert not lines_of(folder, RunEnded)
 
@@ -280,7 +280,7 @@ async def check_that_a_dead_members_successor_is_spared(
 ) -> None:
     old = fleet.members["worker-1"].member
     victim = await place.find(old)
-    assert victim == Member(old, "worker-1", allowed=True)
+    assert victim == Candidate(old, "worker-1", allowed=True)
     assert "exit code 137" in await place.strike("kill", victim)
     now = await fleet.wait_replaced("worker-1", old)
     with pytest.raises(PlaceFailed, match="is gone"):
@@ -291,9 +291,9 @@ async def check_that_a_dead_members_successor_is_spared(
 
 async def check_that_only_the_opted_in_are_struck(fleet: LocalFleet, place: LocalPlace) -> None:
     name = fleet.members["worker-2"].member
-    assert await place.find(name) == Member(name, "worker-2", allowed=False)
+    assert await place.find(name) == Candidate(name, "worker-2", allowed=False)
     with pytest.raises(PlaceFailed, match="has not opted in"):
-        await place.strike("kill", Member(name, "worker-2", allowed=True))
+        await place.strike("kill", Candidate(name, "worker-2", allowed=True))
     child = fleet.members["worker-2"].child
     assert child is not None
     assert child.running

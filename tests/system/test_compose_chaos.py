@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.journal import Healed, MemberStarted, ServerBack, read_folder
+from resonate_fleet.contract.journal import MemberStarted, ServerBack, StrikeHealed, read_folder
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import ROOT, build_images, need_containers
 from tests.support.processes import clean_env, room_command
@@ -107,7 +107,7 @@ def returns(folder: RunFolder) -> list[float]:
     lines = read_folder(folder.journal)
     members = {line.who for line in lines if isinstance(line, MemberStarted)}
     waits: list[float] = []
-    for up in (line.at for line in lines if isinstance(line, Healed)):
+    for up in (line.at for line in lines if isinstance(line, StrikeHealed)):
         back = {
             line.who: line.at - up
             for line in reversed(lines)

@@ -14,7 +14,7 @@ from resonate_fleet.contract.journal import (
     LeaseLost,
     MemberStarted,
     Parked,
-    Struck,
+    StrikeDone,
 )
 from resonate_fleet.report.__main__ import main
 from tests.support.browser import Page, browser
@@ -55,7 +55,7 @@ async def everything_is_there(page: Page, run: Run) -> None:
     lines = [line for written in run.journals.values() for line in written]
     assert await page.count(".lane") == sum(isinstance(one, MemberStarted) for one in lines)
     assert await page.count(".bar[data-i]") == sum(isinstance(one, Claimed) for one in lines)
-    assert await page.count(".strike") == sum(isinstance(one, Struck) for one in lines) == 3
+    assert await page.count(".strike") == sum(isinstance(one, StrikeDone) for one in lines) == 3
     handed_over = sum(isinstance(one, HandedOver) for one in lines)
     assert await page.count("#lanes .mark.handed-over") == handed_over > 0
     assert await page.count("#lanes .bar.cut") == handed_over

@@ -9,14 +9,14 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.local import LocalPlace
-from resonate_fleet.chaos.place import Member
+from resonate_fleet.chaos.place import Candidate
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.run import Run, write_plan
+from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
-from resonate_fleet.report.evidence import gather
-from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
 
 pytestmark = pytest.mark.system
@@ -79,7 +79,7 @@ class Cheating(Place):
 
     functions = "tests.support.saboteurs.cheats"
 
-    async def strike(self, fault: Fault, member: Member) -> str:  # noqa: ARG002 - does nothing
+    async def strike(self, fault: Fault, member: Candidate) -> str:  # noqa: ARG002 - does nothing
         return "SIGKILL to process 4711: exit code 137"
 
     async def settle(self) -> None:
@@ -103,8 +103,8 @@ async def judged(root: Path, place: Place, toml: str = KILL) -> Verdict:
     one = script(scenario.parse(toml, "sabotage.toml"), 3, "processes")
     folder = RunFolder(root / "run")
     write_plan(folder, one.plan)
-    await Run(one, place, folder, lambda _: None).drive()
-    return judge(facts_of(gather(folder)))
+    await Runner(one, place, folder, lambda _: None).drive()
+    return judge(facts_of(read_evidence(folder)))
 
 
 def names(verdict: Verdict) -> set[str]:
@@ -115,7 +115,7 @@ async def test_cheats_of_every_kind_in_one_run(tmp_path: Path) -> None:
     verdict = await judged(tmp_path, Cheating())
     found = {(one.name, one.job[-5:]) for one in verdict.findings}
     assert ("dropped-result", "00001") in found
-    assert ("unwitnessed-claim", "00002") in found
+    assert ("unrecorded-claim", "00002") in found
     assert ("double-result", "00004") in found
     assert ("missing-promise", "00006") in found
     assert "strike-without-effect" in names(verdict)
@@ -157,11 +157,11 @@ async def test_journals_that_are_not_whole(tmp_path: Path) -> None:
     spoiled: list[tuple[Callable[[Path], None], str, str]] = [
         (spoil_client, "forgotten-by-client", "FAIL"),
         (cut_in_the_middle, "journal-cut", "INCONCLUSIVE"),
-        (lose_a_journal, "missing-witness", "INCONCLUSIVE"),
+        (lose_a_journal, "missing-source", "INCONCLUSIVE"),
     ]
     for spoil, finding, word in spoiled:
         spoil(folder.journal)
-        verdict = judge(facts_of(gather(folder)))
+        verdict = judge(facts_of(read_evidence(folder)))
         assert finding in names(verdict)
         assert verdict.verdict == word, [one.says for one in verdict.findings]
         for path, content in kept.items():

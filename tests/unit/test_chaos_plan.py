@@ -11,9 +11,9 @@ from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.place import CAN, CANNOT_LAST
 from resonate_fleet.chaos.plan import orders, plan, script
-from resonate_fleet.chaos.scenario import BadScenario, Load, Scenario, Strike, When
+from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, StrikeSpec, When
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.run import PLACES, Place, Plan, Promises
+from resonate_fleet.contract.run import PLACES, Guarantees, Place, Plan
 from resonate_fleet.submit import load as client_load
 from resonate_fleet.submit import options as client_options_of
 
@@ -23,15 +23,15 @@ seeds = st.integers(min_value=0, max_value=2**63 - 1)
 shipped = st.sampled_from(sorted(SHIPPED))
 
 
-def made(count: int, *strikes: Strike) -> Scenario:
+def made(count: int, *strikes: StrikeSpec) -> Scenario:
     return Scenario(
         name="made",
         about="made for a test",
         deadline=30.0,
-        fleet=scenario.Fleet(),
-        load=Load(count=count),
+        fleet=scenario.FleetSpec(),
+        load=LoadSpec(count=count),
         strikes=list(strikes),
-        promises=Promises(),
+        guarantees=Guarantees(),
     )
 
 
@@ -83,20 +83,20 @@ def test_the_client_sends_exactly_the_planned_jobs(
 
 @given(seed=seeds)
 def test_one_strike_more_leaves_the_others_and_the_load_as_they_were(seed: int) -> None:
-    any_job = Strike(fault="kill", when=When(job=0))
+    any_job = StrikeSpec(fault="kill", when=When(job=0))
     one, two = made(20, any_job), made(20, any_job, any_job)
     assert plan(one, seed, "processes").jobs == plan(two, seed, "processes").jobs
     assert orders(two, seed)[0] == orders(one, seed)[0]
 
 
 def test_seeds_choose_different_victims() -> None:
-    one = made(20, Strike(fault="kill", when=When(job=0)))
+    one = made(20, StrikeSpec(fault="kill", when=When(job=0)))
     assert len({orders(one, seed)[0].job for seed in range(20)}) > 5
 
 
 def test_every_becomes_moments_and_attempts_become_orders() -> None:
-    every = Strike(fault="kill", when=When(every=2.5, times=3))
-    thrice = Strike(fault="out-of-memory", when=When(job=4, part=0.3, attempts=3))
+    every = StrikeSpec(fault="kill", when=When(every=2.5, times=3))
+    thrice = StrikeSpec(fault="out-of-memory", when=When(job=4, part=0.3, attempts=3))
     found = orders(made(9, every, thrice), 1)
     assert [order.when.after for order in found[:3]] == [2.5, 5.0, 7.5]
     assert [(order.job, order.attempt) for order in found[3:]] == [
@@ -107,13 +107,13 @@ def test_every_becomes_moments_and_attempts_become_orders() -> None:
 
 
 def test_a_lasting_fault_lasts_so_many_leases() -> None:
-    one = made(9, Strike(fault="pause", leases=2, when=When(after=1)))
+    one = made(9, StrikeSpec(fault="pause", leases=2, when=When(after=1)))
     assert orders(one, 1)[0].seconds == 2 * one.fleet.lease
 
 
 def test_what_is_done_to_the_whole_fleet_can_last_some_seconds_and_is_undone() -> None:
-    away = Strike(fault="server-restart", seconds=4, when=When(after=1))
-    empty = Strike(fault="scale", to=0, seconds=8, when=When(done=0.5))
+    away = StrikeSpec(fault="server-restart", seconds=4, when=When(after=1))
+    empty = StrikeSpec(fault="scale", to=0, seconds=8, when=When(done=0.5))
     one = plan(made(9, away, empty), 1, "processes")
     told = [strike.target for strike in one.strikes]
     assert told == ["the server, away for 4 s", "to 0 members for 8 s, then to 3"]

@@ -12,7 +12,7 @@ from resonate_fleet.chaos.replay import Recorded
 from resonate_fleet.chaos.run import write_plan
 from resonate_fleet.chaos.scenario import When
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.journal import Struck
+from resonate_fleet.contract.journal import StrikeDone
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import RunFolder
 
@@ -20,12 +20,12 @@ SEED = 5
 JOB = "fleet-everything-at-once-5-{:05d}"
 
 
-def struck(number: int, job: int, version: int = 1, fault: str = "kill") -> Struck:
+def struck(number: int, job: int, version: int = 1, fault: str = "kill") -> StrikeDone:
     name = JOB.format(job)
-    return Struck(strike=number, fault=fault, target="m", job=name, held=[(name, version)])
+    return StrikeDone(strike=number, fault=fault, target="m", job=name, held=[(name, version)])
 
 
-def recorded(*strikes: Struck) -> Recorded:
+def recorded(*strikes: StrikeDone) -> Recorded:
     read = scenario.read(scenario.find("everything-at-once"))
     plan = script(read, SEED, "processes").plan
     return Recorded(scenario=read, plan=plan, strikes=list(strikes))
@@ -40,7 +40,7 @@ def test_a_strike_on_a_member_is_aimed_at_the_job_attempt_and_part_of_the_record
 
 
 def test_a_strike_on_all_is_aimed_at_the_share_of_jobs_that_were_done() -> None:
-    server = Struck(strike=4, fault="server-restart", target="server", done=36)
+    server = StrikeDone(strike=4, fault="server-restart", target="server", done=36)
     (order,) = replay.again(recorded(server)).orders
     assert order.when == When(done=36 / 120)
     assert order.job == ""
@@ -73,7 +73,7 @@ def test_a_tag_makes_other_ids_and_no_difference() -> None:
         ([struck(0, 7)], ["strike 1: kill on the holder of job 9 (attempt 1) then, not done now"]),
     ],
 )
-def test_differences_name_strike_and_jobs(now: list[Struck], told: list[str]) -> None:
+def test_differences_name_strike_and_jobs(now: list[StrikeDone], told: list[str]) -> None:
     found = replay.differences([struck(0, 7), struck(1, 9)], now)
     assert len(found) == len(told)
     for line, words in zip(found, told, strict=True):

@@ -59,7 +59,7 @@ when = { done = 0.5, times = 3 }
 fault = "server-restart"
 when = { job = 12 }
 
-[promises]
+[guarantees]
 lost = 3
 '''
 
@@ -90,7 +90,7 @@ def test_every_mistake_of_a_bad_file_is_told_at_once_with_line_and_accepted_valu
         25: ["strikes.leases is 2", "only pause, partition"],
         26: ["strikes.when.times is 3", "nothing beside done"],
         30: ["strikes.when is", "for server-restart"],
-        33: ["promises.lost is 3", "accepted: 0"],
+        33: ["guarantees.lost is 3", "accepted: 0"],
     }
     for number, words in wanted.items():
         found = [line for line in lines if line.startswith(f"mine.toml:{number}: ")]

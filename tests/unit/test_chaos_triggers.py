@@ -7,19 +7,19 @@ from hypothesis import strategies as st
 
 from resonate_fleet.chaos.plan import Order
 from resonate_fleet.chaos.scenario import When
-from resonate_fleet.chaos.triggers import EARLY, LATE, Hold, View, due, hopeless
+from resonate_fleet.chaos.triggers import EARLY, LATE, HeldLease, Snapshot, due, hopeless
 from resonate_fleet.contract.run import Fault
 
 NOBODY: frozenset[str] = frozenset()
 
 
-def hold(task: str, part: float, member: str = "m1", version: int = 1) -> Hold:
-    return Hold(task=task, version=version, member=member, part=part)
+def hold(task: str, part: float, member: str = "m1", version: int = 1) -> HeldLease:
+    return HeldLease(task=task, version=version, member=member, part=part)
 
 
-def view(*holds: Hold, elapsed: float = 1.0, ended: int = 0, total: int = 10) -> View:
+def view(*holds: HeldLease, elapsed: float = 1.0, ended: int = 0, total: int = 10) -> Snapshot:
     gone = frozenset(f"old-{n}" for n in range(ended))
-    return View(elapsed=elapsed, total=total, holds=holds, ended=gone)
+    return Snapshot(elapsed=elapsed, total=total, holds=holds, ended=gone)
 
 
 def at_job(job: str, part: float, attempt: int = 1) -> Order:
@@ -80,7 +80,7 @@ def test_a_strike_by_jobs_done_waits_for_a_lease_but_names_no_member(
 
 holds = st.lists(
     st.builds(
-        Hold,
+        HeldLease,
         task=st.sampled_from("abcdef"),
         version=st.integers(1, 3),
         member=st.sampled_from(["m1", "m2", "m3"]),
@@ -90,7 +90,7 @@ holds = st.lists(
     unique_by=lambda one: one.task,
 )
 moments = st.builds(
-    View,
+    Snapshot,
     elapsed=st.floats(0, 100),
     total=st.just(6),
     holds=holds.map(tuple),
@@ -109,7 +109,7 @@ all_orders = st.one_of(
 
 @given(order=all_orders, now=moments, spared=st.frozensets(st.sampled_from(["m1", "m2"])))
 def test_a_victim_always_holds_what_it_is_struck_for(
-    order: Order, now: View, spared: frozenset[str]
+    order: Order, now: Snapshot, spared: frozenset[str]
 ) -> None:
     found = due(order, now, spared)
     if found is None:
@@ -121,7 +121,7 @@ def test_a_victim_always_holds_what_it_is_struck_for(
 
 
 @given(order=all_orders, now=moments)
-def test_the_choice_depends_on_nothing_but_its_input(order: Order, now: View) -> None:
+def test_the_choice_depends_on_nothing_but_its_input(order: Order, now: Snapshot) -> None:
     turned = msgspec.structs.replace(now, holds=tuple(reversed(now.holds)))
     assert due(order, now, NOBODY) == due(order, turned, NOBODY)
 

@@ -32,7 +32,7 @@ def test_the_scale_stretches_every_job() -> None:
 def test_on_a_given_server_group_and_ids_are_its_own() -> None:
     made = plan(Options(server="http://localhost:8001"), "-abc")
     assert {job.group for job in made.plan.jobs} == {"demo-abc"}
-    assert made.plan.jobs[0].id == "demo-7-abc-00001"
+    assert made.plan.jobs[0].id == "fleet-demo-7-abc-00001"
     assert made.client[-1] == "--group=demo-abc"
 
 

@@ -9,7 +9,7 @@ from resonate_fleet.contract.journal import (
     HandedOver,
     MemberReady,
     MemberStarted,
-    Struck,
+    StrikeDone,
 )
 
 
@@ -57,7 +57,7 @@ def test_members_work_and_progress_are_followed() -> None:
 def test_a_strike_and_its_recovery_are_told() -> None:
     story = Story(8)
     story.apply([*started("a"), *started("b"), confirmed("x", 1.0), claimed("a", "x", 1, 1.2)])
-    strike = Struck(at=2.0, who="chaos", strike=0, fault="kill", target="a", held=[("x", 1)])
+    strike = StrikeDone(at=2.0, who="chaos", strike=0, fault="kill", target="a", held=[("x", 1)])
     over = HandedOver(at=2.1, who="s", job="x", task="x", attempt=1, member="a", seconds=0.1)
     told = story.apply([strike, over])
     assert [event.kind for event in told] == ["strike", "recovery"]
@@ -70,7 +70,7 @@ def test_a_strike_and_its_recovery_are_told() -> None:
 def test_a_claim_that_is_read_before_its_strike_is_a_recovery_too() -> None:
     story = Story(8)
     story.apply([*started("a"), claimed("a", "x", 1, 1.0), claimed("b", "x", 2, 2.2)])
-    strike = Struck(at=2.0, who="chaos", strike=0, fault="kill", target="a", held=[("x", 1)])
+    strike = StrikeDone(at=2.0, who="chaos", strike=0, fault="kill", target="a", held=[("x", 1)])
     told = story.apply([strike])
     assert [event.kind for event in told] == ["strike", "recovery"]
 

@@ -5,23 +5,23 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.report.evidence import gather
-from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import add, claimant, drop, line_of, quiet_job, set_record, set_result
 
 
 def judged(run: Run, root: Path) -> Verdict:
-    return judge(facts_of(gather(run.write(root))))
+    return judge(facts_of(read_evidence(run.write(root))))
 
 
 def unwitnessed(run: Run, root: Path) -> bool:
-    return "unwitnessed-claim" in {one.name for one in judged(run, root).findings}
+    return "unrecorded-claim" in {one.name for one in judged(run, root).findings}
 
 
-def struck(run: Run) -> j.Struck:
-    return next(one for one in run.journals["chaos"] if isinstance(one, j.Struck))
+def struck(run: Run) -> j.StrikeDone:
+    return next(one for one in run.journals["chaos"] if isinstance(one, j.StrikeDone))
 
 
 def killed_before_its_line(part: float = 0.0, *, job: int = 7, **more: object) -> Run:
@@ -133,6 +133,4 @@ def test_a_missing_journal_proves_nothing(tmp_path: Path) -> None:
     del run.journals[claimant(run, quiet_job(run))]
     verdict = judged(run, tmp_path)
     assert verdict.verdict == "INCONCLUSIVE"
-    assert {one.level for one in verdict.findings if one.name == "unwitnessed-claim"} == {
-        "unproved"
-    }
+    assert {one.level for one in verdict.findings if one.name == "unrecorded-claim"} == {"unproved"}

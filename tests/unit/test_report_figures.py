@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.bound import greedy
-from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import figures_of, spread
-from resonate_fleet.report.gathering import facts_of
 from resonate_fleet.report.recoveries import predicted, recoveries
-from resonate_fleet.report.struck import strike_figures
+from resonate_fleet.report.strikes import strike_figures
 from tests.support.runs import Blow, play
 
 FOREVER = (0.0, math.inf)
 
 
 def facts(root: Path, blows: list[Blow] | None = None, **more: object) -> Facts:
-    return facts_of(gather(play(blows, **more).write(root)))
+    return facts_of(read_evidence(play(blows, **more).write(root)))
 
 
 # The bound.
@@ -144,12 +144,12 @@ def test_idle_slots_are_counted_while_work_waits(tmp_path: Path) -> None:
     run = play(jobs=20, members=2)
     lazy = next(who for who in run.journals if who.startswith("worker-2"))
     folder = run.write(tmp_path)
-    whole = figures_of(facts_of(gather(folder))).idle_seconds
+    whole = figures_of(facts_of(read_evidence(folder))).idle_seconds
     path = folder.journal / f"{lazy}.jsonl"
     kept = [x for x in path.read_text().splitlines() if '"job.' not in x and '"step.' not in x]
     path.write_text("\n".join(kept) + "\n")
     assert whole < 0.5
-    assert figures_of(facts_of(gather(folder))).idle_seconds > 3
+    assert figures_of(facts_of(read_evidence(folder))).idle_seconds > 3
 
 
 def test_quantiles_by_nearest_rank() -> None:

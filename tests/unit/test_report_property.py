@@ -6,9 +6,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resonate_fleet.contract.run import Fault, Promises
-from resonate_fleet.report.evidence import gather
-from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.contract.run import Fault, Guarantees
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import SABOTAGES
@@ -30,7 +30,7 @@ few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthChec
 
 def judged(run: Run) -> Verdict:
     with tempfile.TemporaryDirectory() as root:
-        return judge(facts_of(gather(run.write(Path(root)))))
+        return judge(facts_of(read_evidence(run.write(Path(root)))))
 
 
 @few
@@ -46,8 +46,8 @@ def test_no_false_accusation(
 ) -> None:
     shape = {"members": members, "slots": slots, "steward": steward, "lease": 3.0}
     # What the dice strike may be idle, and what they leave may be slow: that is not judged here.
-    lenient = Promises(strikes_hit=False, every_member_works=False)
-    run = play(blows, seed=seed, jobs=JOBS, promises=lenient, **shape)
+    lenient = Guarantees(strikes_hit=False, every_member_works=False)
+    run = play(blows, seed=seed, jobs=JOBS, guarantees=lenient, **shape)
     told = ("strike-not-done", "strike-missed")
     assert [one for one in judged(run).findings if one.name not in told] == []
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.contract.journal import Struck
+from resonate_fleet.contract.journal import StrikeDone
 from resonate_fleet.contract.run import RunFolder
-from resonate_fleet.report.evidence import gather
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.findings import CATALOGUE
-from resonate_fleet.report.gathering import facts_of
 from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import SABOTAGES, claimant, quiet_job
@@ -21,7 +21,7 @@ def honest() -> Run:
 
 
 def judged(run: Run, root: Path) -> Verdict:
-    return judge(facts_of(gather(run.write(root))))
+    return judge(facts_of(read_evidence(run.write(root))))
 
 
 def test_the_honest_run_passes(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_journal_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
     who = claimant(run, quiet_job(run))
     path = folder.journal / f"{who}.jsonl"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 - 7])
-    verdict = judge(facts_of(gather(folder)))
+    verdict = judge(facts_of(read_evidence(folder)))
     assert "journal-cut" in {one.name for one in verdict.findings}
     assert verdict.verdict == "INCONCLUSIVE", [one.says for one in verdict.findings]
 
@@ -74,25 +74,25 @@ def test_a_journal_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
 def test_the_torn_last_line_of_a_killed_member_is_no_finding(tmp_path: Path) -> None:
     run = honest()
     folder = run.write(tmp_path)
-    [killed] = [x for x in run.journals["chaos"] if isinstance(x, Struck) and x.fault == "kill"]
+    [killed] = [x for x in run.journals["chaos"] if isinstance(x, StrikeDone) and x.fault == "kill"]
     path = folder.journal / f"{killed.target}.jsonl"
     path.write_bytes(path.read_bytes() + b'{"at":1790000')
-    assert judge(facts_of(gather(folder))).findings == []
+    assert judge(facts_of(read_evidence(folder))).findings == []
 
 
 @pytest.mark.parametrize("file", ["plan.json", "server.json"])
 def test_missing_and_broken_files_are_missing_witnesses(file: str, tmp_path: Path) -> None:
     folder = honest().write(tmp_path)
     (folder.root / file).write_text("{}")
-    broken = judge(facts_of(gather(folder)))
+    broken = judge(facts_of(read_evidence(folder)))
     (folder.root / file).unlink()
-    missing = judge(facts_of(gather(folder)))
+    missing = judge(facts_of(read_evidence(folder)))
     for verdict in (broken, missing):
         assert verdict.verdict == "INCONCLUSIVE"
-        assert "missing-witness" in {one.name for one in verdict.findings}
+        assert "missing-source" in {one.name for one in verdict.findings}
 
 
 def test_an_empty_folder_is_inconclusive(tmp_path: Path) -> None:
-    verdict = judge(facts_of(gather(RunFolder(tmp_path))))
+    verdict = judge(facts_of(read_evidence(RunFolder(tmp_path))))
     assert verdict.verdict == "INCONCLUSIVE"
-    assert {one.name for one in verdict.findings} == {"missing-witness"}
+    assert {one.name for one in verdict.findings} == {"missing-source"}

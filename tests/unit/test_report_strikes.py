@@ -7,15 +7,15 @@ from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.run import Fault
-from resonate_fleet.report.evidence import gather
-from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import add, drop, line_of, quiet_job
 
 
 def judged(run: Run, root: Path) -> Verdict:
-    return judge(facts_of(gather(run.write(root))))
+    return judge(facts_of(read_evidence(run.write(root))))
 
 
 @pytest.mark.parametrize("fault", ["kill", "out-of-memory", "pause", "partition"])
@@ -36,7 +36,7 @@ def test_a_recovery_counts_from_when_the_strike_took_hold(tmp_path: Path) -> Non
 
 def test_a_member_that_works_on_after_the_strike_took_hold_is_found_out(tmp_path: Path) -> None:
     run = play([Blow("pause", 6, 0.2, seconds=3, lands=5.0)], jobs=60, place="compose")
-    (struck,) = (one for one in run.journals["chaos"] if isinstance(one, j.Struck))
+    (struck,) = (one for one in run.journals["chaos"] if isinstance(one, j.StrikeDone))
     add(run, struck.target, j.ClaimRefused(task="t", version=1), struck.at + 1)
     assert "strike-without-effect" in {one.name for one in judged(run, tmp_path).findings}
 

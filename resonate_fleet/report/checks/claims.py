@@ -20,7 +20,7 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, DrainStep, Ended
 from resonate_fleet.contract.run import Record
 from resonate_fleet.report.checks.outages import unsure
-from resonate_fleet.report.facts import FINAL, OPEN, Attempt, Facts, Member, is_timer
+from resonate_fleet.report.facts import FINAL, OPEN, AttemptFacts, Facts, MemberFacts, is_timer
 from resonate_fleet.report.findings import Finding, found
 
 #: A kill falls between a claim and its line only this shortly after the claim, in seconds.
@@ -42,7 +42,7 @@ def counted(facts: Facts) -> list[Finding]:
     return findings
 
 
-def _one_task(facts: Facts, record: Record, attempts: list[Attempt]) -> list[Finding]:
+def _one_task(facts: Facts, record: Record, attempts: list[AttemptFacts]) -> list[Finding]:
     task, version = record.promise.id, record.task.version if record.task else 0
     findings = [
         found(
@@ -60,24 +60,24 @@ def _one_task(facts: Facts, record: Record, attempts: list[Attempt]) -> list[Fin
     told = {one.number for one in attempts}
     untold = [number for number in range(1, version + 1) if number not in told]
     return findings + [
-        _unwitnessed(facts, record, attempts, number)
+        _unrecorded(facts, record, attempts, number)
         for number in untold
         if not _excused(facts, record, attempts, number)
     ]
 
 
-def _unwitnessed(facts: Facts, record: Record, attempts: list[Attempt], number: int) -> Finding:
+def _unrecorded(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> Finding:
     task = record.promise.id
     return found(
-        "unwitnessed-claim",
+        "unrecorded-claim",
         f"no member wrote down claim {number} of {task}",
         job=root_of(task),
         evidence=[f"server.json#{task}", *[one.where for one in attempts][-3:]],
-        blind=facts.gaps.blind(),
+        incomplete=facts.coverage.incomplete(),
     )
 
 
-def _excused(facts: Facts, record: Record, attempts: list[Attempt], number: int) -> bool:
+def _excused(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> bool:
     """Say whether claim `number` may have been made and not written down."""
     before = [one for one in attempts if one.number < number]
     after = [one for one in attempts if one.number > number]
@@ -99,13 +99,13 @@ def _excused(facts: Facts, record: Record, attempts: list[Attempt], number: int)
 def _given_back_closing(facts: Facts, low: float, high: float) -> bool:
     """Say whether a member closed its intake between `low` and `high`, a claim on its way."""
     return any(
-        seen.line.step == "intake-closed" and low - ON_ITS_WAY <= seen.line.at <= high
-        for seen in facts.evidence.of(DrainStep)
+        entry.line.step == "intake-closed" and low - ON_ITS_WAY <= entry.line.at <= high
+        for entry in facts.evidence.of(DrainStep)
     )
 
 
 def _died_claiming(
-    facts: Facts, member: Member, claim: tuple[str, int], low: float, high: float
+    facts: Facts, member: MemberFacts, claim: tuple[str, int], low: float, high: float
 ) -> bool:
     died = member.died
     if died is None or not low - INSTANT <= died <= high + INSTANT:
@@ -126,7 +126,7 @@ def _died_claiming(
     return claim in _named(facts, member.name) or not (plan and plan.steward)
 
 
-def _body_over(facts: Facts, attempt: Attempt) -> float:
+def _body_over(facts: Facts, attempt: AttemptFacts) -> float:
     """Return when the attempt's body may have been over, at the earliest."""
     job = facts.jobs.get(attempt.task)
     mine = (attempt.member, attempt.number)
@@ -137,7 +137,7 @@ def _body_over(facts: Facts, attempt: Attempt) -> float:
     return attempt.until
 
 
-def _seen_at_work(facts: Facts, member: Member, claim: tuple[str, int]) -> bool:
+def _seen_at_work(facts: Facts, member: MemberFacts, claim: tuple[str, int]) -> bool:
     """Say whether chaos had watched this claim for a while: then its line was due.
 
     For jobs without steps the part done is the age of the lease that chaos saw.
@@ -152,9 +152,9 @@ def _seen_at_work(facts: Facts, member: Member, claim: tuple[str, int]) -> bool:
 def _named(facts: Facts, member: str) -> set[tuple[str, int]]:
     """Return the claims that steward or chaos saw a member hold when it died."""
     named = {pair for strike in facts.strikes_on(member) for pair in strike.held}
-    for seen in facts.evidence.of(Died):
-        if seen.line.member == member:
-            named |= set(seen.line.tasks)
+    for entry in facts.evidence.of(Died):
+        if entry.line.member == member:
+            named |= set(entry.line.tasks)
     return named | {key for key, one in facts.handed_over.items() if one.line.member == member}
 
 
@@ -179,7 +179,7 @@ def loose_ends(facts: Facts) -> list[Finding]:
             job=one.job,
             member=one.member,
             evidence=[one.where],
-            blind=facts.gaps.blind(one.member),
+            incomplete=facts.coverage.incomplete(one.member),
         )
         for attempts in facts.tasks.values()
         for one in attempts
@@ -188,8 +188,8 @@ def loose_ends(facts: Facts) -> list[Finding]:
     claimed = {
         (one.member, task, one.number) for task, attempts in facts.tasks.items() for one in attempts
     }
-    for seen in facts.evidence.of(Ended):
-        line = seen.line
+    for entry in facts.evidence.of(Ended):
+        line = entry.line
         if (line.who, line.task, line.attempt) not in claimed:
             says = f"{line.who} ended claim {line.attempt} of {line.task} and never claimed it"
             findings.append(
@@ -198,8 +198,8 @@ def loose_ends(facts: Facts) -> list[Finding]:
                     says,
                     job=line.job,
                     member=line.who,
-                    evidence=[seen.where],
-                    blind=facts.gaps.blind(line.who),
+                    evidence=[entry.where],
+                    incomplete=facts.coverage.incomplete(line.who),
                 )
             )
     return findings

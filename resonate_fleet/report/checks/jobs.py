@@ -3,13 +3,13 @@
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import ClientEnded, Parked, Rejected
 from resonate_fleet.report.counts import late, lost, parked
-from resonate_fleet.report.facts import Facts, Job
+from resonate_fleet.report.facts import Facts, JobFacts
 from resonate_fleet.report.findings import Finding, found
 
 
-def places(job: Job) -> list[str]:
+def places(job: JobFacts) -> list[str]:
     """Return where the client and the server speak of the job, and its claims."""
-    told = [seen.where for seen in job.confirmed]
+    told = [entry.where for entry in job.confirmed]
     return [
         *told[:2],
         *([f"server.json#{job.id}"] if job.record else []),
@@ -44,7 +44,7 @@ def late_jobs(facts: Facts) -> list[Finding]:
 
 def bad_ends(facts: Facts) -> list[Finding]:
     """Jobs that ended otherwise than with a result, but for those rejected by hand."""
-    by_hand = {seen.line.job for seen in facts.evidence.of(Rejected)}
+    by_hand = {entry.line.job for entry in facts.evidence.of(Rejected)}
     findings: list[Finding] = []
     for job in facts.jobs.values():
         if job.state in ("rejected", "rejected_canceled") and job.id not in by_hand:
@@ -60,9 +60,9 @@ def bad_ends(facts: Facts) -> list[Finding]:
 def parked_jobs(facts: Facts) -> list[Finding]:
     """Jobs that stand parked, or were parked at any time, where the scenario expects fewer."""
     plan = facts.evidence.plan
-    told = {seen.line.job: seen.where for seen in facts.evidence.of(Parked)}
+    told = {entry.line.job: entry.where for entry in facts.evidence.of(Parked)}
     names = sorted(parked(facts) | set(told))
-    if len(names) <= (plan.promises.parked if plan else 0):
+    if len(names) <= (plan.guarantees.parked if plan else 0):
         return []
     return [
         found(
@@ -78,7 +78,7 @@ def parked_jobs(facts: Facts) -> list[Finding]:
     ]
 
 
-def client_memory(facts: Facts) -> list[Finding]:
+def client_counts(facts: Facts) -> list[Finding]:
     """Jobs that the server has and the client did not confirm, and counts that do not agree."""
     findings = [
         found(
@@ -86,24 +86,24 @@ def client_memory(facts: Facts) -> list[Finding]:
             f"the server has job {job.id}, its client never confirmed it",
             job=job.id,
             evidence=places(job),
-            blind=facts.gaps.clients,
+            incomplete=facts.coverage.clients,
         )
         for job in facts.jobs.values()
         if job.record and job.planned and not job.confirmed
     ]
     lines = sum(len(job.confirmed) for job in facts.jobs.values())
     ends = facts.evidence.of(ClientEnded)
-    said = sum(seen.line.confirmed for seen in ends)
+    said = sum(entry.line.confirmed for entry in ends)
     if ends and said != lines:
         says = f"clients say they confirmed {said} jobs and wrote down {lines}"
-        where = [seen.where for seen in ends]
+        where = [entry.where for entry in ends]
         findings.append(
-            found("forgotten-by-client", says, evidence=where, blind=facts.gaps.clients)
+            found("forgotten-by-client", says, evidence=where, incomplete=facts.coverage.clients)
         )
     return findings
 
 
-def strangers(facts: Facts) -> list[Finding]:
+def unplanned_jobs(facts: Facts) -> list[Finding]:
     """Jobs that were planned and never sent, and the other way round."""
     if facts.evidence.plan is None:
         return []
@@ -118,4 +118,4 @@ def strangers(facts: Facts) -> list[Finding]:
     return findings
 
 
-CHECKS = (lost_jobs, late_jobs, bad_ends, parked_jobs, client_memory, strangers)
+CHECKS = (lost_jobs, late_jobs, bad_ends, parked_jobs, client_counts, unplanned_jobs)

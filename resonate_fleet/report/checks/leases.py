@@ -3,7 +3,7 @@
 from resonate_fleet.contract.journal import Died, FalseAlarm
 from resonate_fleet.contract.run import Plan
 from resonate_fleet.report.checks.outages import outages
-from resonate_fleet.report.facts import AT_A_MEMBER, CUT, DEADLY, Attempt, Facts, Strike
+from resonate_fleet.report.facts import AT_A_MEMBER, CUT, DEADLY, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 from resonate_fleet.report.recoveries import RENEWALS, strike_behind
 
@@ -38,12 +38,12 @@ def ignored(facts: Facts) -> list[Finding]:
     return findings
 
 
-def _may_go_on(facts: Facts, plan: Plan, one: Attempt, follower: Attempt) -> float:
+def _may_go_on(facts: Facts, plan: Plan, one: AttemptFacts, follower: AttemptFacts) -> float:
     ends = [end for begin, end in outages(facts) if begin <= one.until and end >= one.began]
     return max([follower.began, *ends]) + plan.lease / RENEWALS + TO_STOP
 
 
-def _ignored(one: Attempt, follower: Attempt, over: float) -> Finding:
+def _ignored(one: AttemptFacts, follower: AttemptFacts, over: float) -> Finding:
     return found(
         "lease-ignored",
         f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s after it "
@@ -69,17 +69,17 @@ def lapsed(facts: Facts) -> list[Finding]:
                     job=one.job,
                     member=one.member,
                     evidence=[one.where, one.end_where or "", follower.where],
-                    blind=facts.gaps.blind(one.member),
+                    incomplete=facts.coverage.incomplete(one.member),
                 )
             )
     return findings
 
 
-def _held_on(one: Attempt) -> bool:
+def _held_on(one: AttemptFacts) -> bool:
     return one.outcome not in ("suspended", "released", "unknown-function")
 
 
-def _explained(facts: Facts, one: Attempt) -> bool:
+def _explained(facts: Facts, one: AttemptFacts) -> bool:
     if (one.task, one.number) in facts.handed_over or one.outcome == CUT:
         return True
     strike = strike_behind(facts, one)
@@ -100,21 +100,21 @@ def deaths(facts: Facts) -> list[Finding]:
     A scenario that promises parked jobs has poison in its load; its members die of it.
     """
     plan = facts.evidence.plan
-    if plan is not None and plan.promises.parked > 0:
+    if plan is not None and plan.guarantees.parked > 0:
         return []
     findings: list[Finding] = []
-    for seen in facts.evidence.lines:
-        line = seen.line
-        if isinstance(line, Died | FalseAlarm) and not _struck(facts, line.member, line.at):
+    for entry in facts.evidence.lines:
+        line = entry.line
+        if isinstance(line, Died | FalseAlarm) and not _was_struck(facts, line.member, line.at):
             verb = "died" if isinstance(line, Died) else "was taken for dead"
             says = f"{line.member} {verb} and nothing had struck it"
             findings.append(
-                found("unexplained-death", says, member=line.member, evidence=[seen.where])
+                found("unexplained-death", says, member=line.member, evidence=[entry.where])
             )
     return findings
 
 
-def _struck(facts: Facts, member: str, at: float) -> bool:
+def _was_struck(facts: Facts, member: str, at: float) -> bool:
     return any(
         strike.asked <= at + 1
         and (
@@ -125,7 +125,7 @@ def _struck(facts: Facts, member: str, at: float) -> bool:
     )
 
 
-def _lasts(strike: Strike, at: float) -> bool:
+def _lasts(strike: StrikeFacts, at: float) -> bool:
     """Say whether a strike explains a death at `at`: a thawed member has no reason to die."""
     return strike.fault in DEADLY or at <= (strike.healed or strike.at) + DRAIN
 

@@ -14,10 +14,10 @@ def outages(facts: Facts) -> list[tuple[float, float]]:
         for strike in facts.strikes
         if strike.fault in ("server-restart", *FREEZING)
     ]
-    backs = [(seen.line.who, seen.line.at) for seen in facts.evidence.of(ServerBack)]
-    for seen in facts.evidence.of(ServerLost):
-        back = [at for who, at in backs if who == seen.line.who and at >= seen.line.at]
-        times.append((seen.line.at - UNDER_WAY, min(back, default=seen.line.at) + UNDER_WAY))
+    backs = [(entry.line.who, entry.line.at) for entry in facts.evidence.of(ServerBack)]
+    for entry in facts.evidence.of(ServerLost):
+        back = [at for who, at in backs if who == entry.line.who and at >= entry.line.at]
+        times.append((entry.line.at - UNDER_WAY, min(back, default=entry.line.at) + UNDER_WAY))
     return times
 
 

@@ -5,7 +5,7 @@ import math
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.report.checks.jobs import places
 from resonate_fleet.report.counts import doubled
-from resonate_fleet.report.facts import CUT, FINAL, Attempt, Facts, Job
+from resonate_fleet.report.facts import CUT, FINAL, AttemptFacts, Facts, JobFacts
 from resonate_fleet.report.findings import Finding, found
 
 #: Clocks and rounding; a sleep may end this share of its length early.
@@ -43,7 +43,7 @@ def dropped_results(facts: Facts) -> list[Finding]:
     return findings
 
 
-def _dropped(task: str, one: Attempt, state: str, version: int) -> Finding:
+def _dropped(task: str, one: AttemptFacts, state: str, version: int) -> Finding:
     return found(
         "dropped-result",
         f"{one.member} says that claim {one.number} of {task} ended {one.outcome}; "
@@ -63,7 +63,7 @@ def result_contents(facts: Facts) -> list[Finding]:
     ]
 
 
-def _differences(job: Job) -> list[str]:
+def _differences(job: JobFacts) -> list[str]:
     differences: list[str] = []
     final = next((one for one in reversed(job.attempts) if one.outcome in FINAL), None)
     states = {"resolved": "resolved", "rejected": "rejected"}
@@ -91,7 +91,7 @@ def without_claim(facts: Facts) -> list[Finding]:
         result = job.result
         if result is None or any(one.member == result.member for one in job.attempts):
             continue
-        blind = facts.gaps.blind(result.member) or result.member not in facts.members
+        incomplete = facts.coverage.incomplete(result.member) or result.member not in facts.members
         says = f"job {job.id} has a result by {result.member}, which never claimed it"
         findings.append(
             found(
@@ -100,18 +100,18 @@ def without_claim(facts: Facts) -> list[Finding]:
                 job=job.id,
                 member=result.member,
                 evidence=places(job),
-                blind=blind or _died_with_it(facts, result.member, job),
+                incomplete=incomplete or _died_with_it(facts, result.member, job),
             )
         )
     return findings
 
 
-def _died_with_it(facts: Facts, name: str, job: Job) -> bool:
+def _died_with_it(facts: Facts, name: str, job: JobFacts) -> bool:
     member = facts.members.get(name)
     return bool(member and member.died and job.settled and member.died < job.settled + 1)
 
 
-def unwitnessed(facts: Facts) -> list[Finding]:
+def unrecorded(facts: Facts) -> list[Finding]:
     """Jobs with a result that no member says it brought.
 
     A member killed between the server's answer and its own line may be the one: its claim is cut.
@@ -125,9 +125,11 @@ def unwitnessed(facts: Facts) -> list[Finding]:
             continue
         who = claim.member if claim else job.result.member if job.result else ""
         says = f"job {job.id} has a result that no member says it brought"
-        blind = facts.gaps.blind(who) if who else facts.gaps.blind()
+        incomplete = facts.coverage.incomplete(who) if who else facts.coverage.incomplete()
         findings.append(
-            found("unwitnessed-result", says, job=job.id, evidence=places(job), blind=blind)
+            found(
+                "unrecorded-result", says, job=job.id, evidence=places(job), incomplete=incomplete
+            )
         )
     return findings
 
@@ -166,7 +168,7 @@ def skipped_work(facts: Facts) -> list[Finding]:
     return findings
 
 
-def _least_seconds(job: Job) -> float:
+def _least_seconds(job: JobFacts) -> float:
     """Return how long the job took: by its member's own clock, and by the server's."""
     only = job.attempts[0]
     by_server = (job.settled or math.inf) - only.began + SLACK
@@ -178,7 +180,7 @@ CHECKS = (
     dropped_results,
     result_contents,
     without_claim,
-    unwitnessed,
+    unrecorded,
     steps_twice,
     skipped_work,
 )

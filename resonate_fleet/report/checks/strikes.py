@@ -7,13 +7,13 @@ from resonate_fleet.contract.journal import (
     Ended,
     Joined,
     MemberStarted,
-    Missed,
     ServerLost,
     StepEnded,
+    StrikeMissed,
 )
-from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, Strike
+from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
-from resonate_fleet.report.seen import Seen
 
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
@@ -23,7 +23,7 @@ def done(facts: Facts) -> list[Finding]:
     """Compare the strikes that were done with those planned."""
     plan = facts.evidence.plan
     planned = {one.strike: one for one in plan.strikes} if plan else {}
-    missed = facts.evidence.of(Missed)
+    missed = facts.evidence.of(StrikeMissed)
     findings = [
         found(
             "strike-missed",
@@ -48,7 +48,7 @@ def done(facts: Facts) -> list[Finding]:
 def hit(facts: Facts) -> list[Finding]:
     """Name strikes at a member that held nothing, and at all while nobody worked."""
     plan = facts.evidence.plan
-    if plan is not None and not plan.promises.strikes_hit:
+    if plan is not None and not plan.guarantees.strikes_hit:
         return []
     return [
         found(
@@ -62,7 +62,7 @@ def hit(facts: Facts) -> list[Finding]:
     ]
 
 
-def _anybody_worked(facts: Facts, strike: Strike) -> bool:
+def _anybody_worked(facts: Facts, strike: StrikeFacts) -> bool:
     return bool(strike.held) or any(
         one.began <= strike.at and strike.asked <= one.until
         for attempts in facts.tasks.values()
@@ -90,13 +90,13 @@ def proof(facts: Facts) -> list[Finding]:
                         says,
                         member=strike.target,
                         evidence=[strike.where],
-                        blind=facts.gaps.blind(strike.target),
+                        incomplete=facts.coverage.incomplete(strike.target),
                     )
                 )
     return findings
 
 
-def _contradiction(facts: Facts, strike: Strike, task: str, version: int) -> str:
+def _contradiction(facts: Facts, strike: StrikeFacts, task: str, version: int) -> str:
     """Return what speaks against the target having held `task` at `version`, or nothing."""
     claims = [one for one in facts.tasks.get(task, []) if one.number == version]
     other = next((one for one in claims if one.member != strike.target), None)
@@ -125,13 +125,14 @@ def effect(facts: Facts) -> list[Finding]:
                     member=strike.target if strike.target in facts.members else "",
                     evidence=[strike.where, *places[:3]],
                     # That a member did not end can be seen only in a journal that goes to its end.
-                    blind=strike.fault == "terminate" and facts.gaps.blind(strike.target),
+                    incomplete=strike.fault == "terminate"
+                    and facts.coverage.incomplete(strike.target),
                 )
             )
     return findings
 
 
-def _went_on(facts: Facts, strike: Strike) -> list[str] | None:
+def _went_on(facts: Facts, strike: StrikeFacts) -> list[str] | None:
     """Return where it shows that the struck went on as before, or None where it did not."""
     member = facts.members.get(strike.target)
     if strike.fault in AT_A_MEMBER and member is None:
@@ -149,7 +150,7 @@ def _went_on(facts: Facts, strike: Strike) -> list[str] | None:
     return _went_on_fleet_wide(facts, strike)
 
 
-def _late_results(facts: Facts, strike: Strike) -> list[str]:
+def _late_results(facts: Facts, strike: StrikeFacts) -> list[str]:
     """Return results of work that a killed member ended after its death.
 
     When the server took a result says nothing: it may have been on its way.
@@ -163,18 +164,18 @@ def _late_results(facts: Facts, strike: Strike) -> list[str]:
     ]
 
 
-def _work_while_frozen(facts: Facts, strike: Strike) -> list[str]:
+def _work_while_frozen(facts: Facts, strike: StrikeFacts) -> list[str]:
     """Return lines that a frozen member, or one without the server, cannot have written."""
     begin, until = strike.at + facts.shows_on, strike.healing or facts.ended
     member = facts.members[strike.target]
     if strike.fault == "pause":
         return [where for at, where in member.lines if begin < at < until]
     return [
-        seen.where
-        for seen in facts.evidence.lines
-        if seen.line.who == strike.target
-        and begin < seen.line.at < until
-        and _needs_the_server(seen.line)
+        entry.where
+        for entry in facts.evidence.lines
+        if entry.line.who == strike.target
+        and begin < entry.line.at < until
+        and _needs_the_server(entry.line)
     ]
 
 
@@ -184,14 +185,14 @@ def _needs_the_server(line: object) -> bool:
     return isinstance(line, Claimed | StepEnded)
 
 
-def _went_on_fleet_wide(facts: Facts, strike: Strike) -> list[str] | None:
+def _went_on_fleet_wide(facts: Facts, strike: StrikeFacts) -> list[str] | None:
     """Return nothing but the fact where a server's restart or a change of members shows nowhere."""
     over = (strike.healed or strike.at) + SHOWS_WITHIN
     by_server = strike.fault == "server-restart"
-    signs: list[Seen[Any]] = []
+    signs: list[Entry[Any]] = []
     for kind in (ServerLost,) if by_server else (MemberStarted, Joined):
         signs += facts.evidence.of(kind)
-    shown = any(strike.at - 1 <= seen.line.at <= over for seen in signs)
+    shown = any(strike.at - 1 <= entry.line.at <= over for entry in signs)
     left = not by_server and any(
         strike.at - 1 <= one.until <= over and (one.stopped or one.died)
         for one in facts.members.values()

@@ -15,7 +15,6 @@ from resonate_fleet.contract.journal import (
     DrainStep,
     Ended,
     HandedOver,
-    Healed,
     LeaseLost,
     MemberReady,
     MemberStarted,
@@ -24,10 +23,13 @@ from resonate_fleet.contract.journal import (
     Rejected,
     StepBegan,
     StepEnded,
-    Struck,
+    StrikeDone,
+    StrikeHealed,
 )
 from resonate_fleet.contract.run import PlannedJob, Record
 from resonate_fleet.contract.wire import Promise
+from resonate_fleet.report.coverage import coverage_of
+from resonate_fleet.report.entries import Entry
 from resonate_fleet.report.evidence import Evidence
 from resonate_fleet.report.facts import (
     CUT,
@@ -36,27 +38,25 @@ from resonate_fleet.report.facts import (
     FREEZING,
     OPEN,
     UNSURE,
-    Attempt,
+    AttemptFacts,
     Facts,
-    Job,
-    Member,
-    Parking,
-    Step,
-    Strike,
+    JobFacts,
+    MemberFacts,
+    ParkingFacts,
+    StepFacts,
+    StrikeFacts,
     job_of,
     shows_on,
     span,
     strike_of,
 )
-from resonate_fleet.report.gaps import gaps_of
-from resonate_fleet.report.seen import Seen
 
 #: Lines that only a member writes.
 BY_A_MEMBER = (MemberStarted, MemberReady, MemberStopped, DrainStep, Claimed, Ended, LeaseLost)
 
 
 def facts_of(evidence: Evidence) -> Facts:
-    """Return everything that the witnesses say, ordered by member, task and job."""
+    """Return everything that the sources say, ordered by member, task and job."""
     strikes = _strikes(evidence)
     members = _members(evidence, strikes)
     records = evidence.records.records if evidence.records else []
@@ -77,7 +77,7 @@ def facts_of(evidence: Evidence) -> Facts:
         began=began,
         ended=ended,
         parkings=[
-            Parking(
+            ParkingFacts(
                 job=one.line.job,
                 at=one.line.at,
                 crashes=one.line.crashes,
@@ -87,12 +87,12 @@ def facts_of(evidence: Evidence) -> Facts:
             for one in evidence.of(Parked)
         ],
     )
-    return replace(facts, gaps=gaps_of(facts))
+    return replace(facts, coverage=coverage_of(facts))
 
 
 def _accepted(evidence: Evidence, records: list[Record]) -> dict[tuple[str, int], Promise]:
     """Return the settled promise of each task's last claim, but for those rejected by hand."""
-    by_hand = {seen.line.job for seen in evidence.of(Rejected)}
+    by_hand = {entry.line.job for entry in evidence.of(Rejected)}
     return {
         (one.promise.id, one.task.version): one.promise
         for one in records
@@ -101,11 +101,11 @@ def _accepted(evidence: Evidence, records: list[Record]) -> dict[tuple[str, int]
 
 
 def _with_results(
-    members: dict[str, Member], accepted: dict[tuple[str, int], Promise]
-) -> dict[str, Member]:
+    members: dict[str, MemberFacts], accepted: dict[tuple[str, int], Promise]
+) -> dict[str, MemberFacts]:
     """Correct attempts that stand as lost although the server accepted what they wrote."""
 
-    def corrected(one: Attempt) -> Attempt:
+    def corrected(one: AttemptFacts) -> AttemptFacts:
         promise = accepted.get((one.task, one.number))
         if promise is None or one.outcome not in UNSURE:
             return one
@@ -119,50 +119,50 @@ def _with_results(
     }
 
 
-def _strikes(evidence: Evidence) -> list[Strike]:
-    healings = evidence.of(Healed)
+def _strikes(evidence: Evidence) -> list[StrikeFacts]:
+    healings = evidence.of(StrikeHealed)
     taken: set[int] = set()
-    strikes: list[Strike] = []
-    for seen in evidence.of(Struck):
+    strikes: list[StrikeFacts] = []
+    for entry in evidence.of(StrikeDone):
         healing = None
         for index, heal in enumerate(healings):
-            same = (heal.line.strike, heal.line.fault) == (seen.line.strike, seen.line.fault)
-            if same and index not in taken and heal.line.at >= seen.line.at:
+            same = (heal.line.strike, heal.line.fault) == (entry.line.strike, entry.line.fault)
+            if same and index not in taken and heal.line.at >= entry.line.at:
                 taken.add(index)
                 healing = heal.line
                 break
-        strikes.append(strike_of(seen, healing))
+        strikes.append(strike_of(entry, healing))
     return strikes
 
 
-def _members(evidence: Evidence, strikes: list[Strike]) -> dict[str, Member]:
-    by_writer: defaultdict[str, list[Seen[Any]]] = defaultdict(list)
-    for seen in evidence.lines:
-        by_writer[seen.line.who].append(seen)
+def _members(evidence: Evidence, strikes: list[StrikeFacts]) -> dict[str, MemberFacts]:
+    by_writer: defaultdict[str, list[Entry[Any]]] = defaultdict(list)
+    for entry in evidence.lines:
+        by_writer[entry.line.who].append(entry)
     deaths = _deaths(evidence)
     return {
         who: _member(who, lines, [one for one in strikes if one.target == who], deaths, evidence)
         for who, lines in by_writer.items()
-        if any(isinstance(seen.line, BY_A_MEMBER) for seen in lines)
+        if any(isinstance(entry.line, BY_A_MEMBER) for entry in lines)
     }
 
 
 def _deaths(evidence: Evidence) -> dict[str, float]:
     """When each member's presence ended, by the steward."""
-    deaths = {seen.line.member: seen.line.at for seen in evidence.of(Died)}
-    for seen in evidence.of(HandedOver):
-        ended = seen.line.at - seen.line.seconds
-        deaths[seen.line.member] = min(deaths.get(seen.line.member, ended), ended)
+    deaths = {entry.line.member: entry.line.at for entry in evidence.of(Died)}
+    for entry in evidence.of(HandedOver):
+        ended = entry.line.at - entry.line.seconds
+        deaths[entry.line.member] = min(deaths.get(entry.line.member, ended), ended)
     return deaths
 
 
 def _member(
     who: str,
-    lines: list[Seen[Any]],
-    strikes: list[Strike],
+    lines: list[Entry[Any]],
+    strikes: list[StrikeFacts],
     deaths: dict[str, float],
     evidence: Evidence,
-) -> Member:
+) -> MemberFacts:
     first = _first(lines, MemberStarted)
     ready, stopped = _first(lines, MemberReady), _first(lines, MemberStopped)
     last = lines[-1].line.at
@@ -170,7 +170,7 @@ def _member(
     died = _died(strikes, deaths.get(who), last, shows_on(plan))
     if stopped is not None and not any(one.fault in DEADLY for one in strikes):
         died = None
-    return Member(
+    return MemberFacts(
         name=who,
         group=first.line.group if first else "",
         slots=first.line.slots if first else plan.slots if plan else 1,
@@ -180,14 +180,14 @@ def _member(
         died=died,
         last=last,
         attempts=_attempts(who, lines, died),
-        lines=[(seen.line.at, seen.where) for seen in lines],
+        lines=[(entry.line.at, entry.where) for entry in lines],
         frozen=[(one.at, one.healed or last) for one in strikes if one.fault in FREEZING],
         announced=first is not None,
     )
 
 
 def _died(
-    strikes: list[Strike], presence: float | None, last: float, shows_on: float
+    strikes: list[StrikeFacts], presence: float | None, last: float, shows_on: float
 ) -> float | None:
     """Return when the member died: as its presence ended, or else when a strike had killed it.
 
@@ -198,36 +198,36 @@ def _died(
         lived_on = presence is None or last > presence + shows_on
         return None if lived_on or presence is None else max(presence, last)
     first = min(killed, key=lambda one: one.at)
-    seen = presence is not None and first.asked <= presence <= first.at
-    died = presence if seen and presence is not None else first.at
+    entry = presence is not None and first.asked <= presence <= first.at
+    died = presence if entry and presence is not None else first.at
     return max(died, last) if last <= first.at + shows_on else died
 
 
-def _first(lines: list[Seen[Any]], kind: type) -> Seen[Any] | None:
-    return next((seen for seen in lines if type(seen.line) is kind), None)
+def _first(lines: list[Entry[Any]], kind: type) -> Entry[Any] | None:
+    return next((entry for entry in lines if type(entry.line) is kind), None)
 
 
-def _attempts(who: str, lines: list[Seen[Any]], died: float | None) -> list[Attempt]:
-    ends: dict[tuple[str, int], Seen[Ended]] = {}
+def _attempts(who: str, lines: list[Entry[Any]], died: float | None) -> list[AttemptFacts]:
+    ends: dict[tuple[str, int], Entry[Ended]] = {}
     steps = _steps(lines)
-    for seen in lines:
-        if type(seen.line) is Ended:
-            ends.setdefault((seen.line.task, seen.line.attempt), seen)
+    for entry in lines:
+        if type(entry.line) is Ended:
+            ends.setdefault((entry.line.task, entry.line.attempt), entry)
     last = lines[-1].line.at
-    found: list[Attempt] = []
-    for seen in lines:
-        if type(seen.line) is Claimed:
-            key = (seen.line.task, seen.line.attempt)
-            found.append(_attempt(who, seen, ends.get(key), died, last))
+    found: list[AttemptFacts] = []
+    for entry in lines:
+        if type(entry.line) is Claimed:
+            key = (entry.line.task, entry.line.attempt)
+            found.append(_attempt(who, entry, ends.get(key), died, last))
     return [_with_steps(one, steps.get((one.job, one.number), [])) for one in found]
 
 
 def _attempt(
-    who: str, claim: Seen[Claimed], end: Seen[Ended] | None, died: float | None, last: float
-) -> Attempt:
+    who: str, claim: Entry[Claimed], end: Entry[Ended] | None, died: float | None, last: float
+) -> AttemptFacts:
     line = claim.line
     until = end.line.at if end else max(died or last, line.at)
-    return Attempt(
+    return AttemptFacts(
         job=line.job,
         task=line.task,
         number=line.attempt,
@@ -244,30 +244,30 @@ def _attempt(
     )
 
 
-def _steps(lines: list[Seen[Any]]) -> dict[tuple[str, int], list[Step]]:
+def _steps(lines: list[Entry[Any]]) -> dict[tuple[str, int], list[StepFacts]]:
     ended = {
-        (seen.line.promise, seen.line.attempt): seen.line.at
-        for seen in lines
-        if type(seen.line) is StepEnded
+        (entry.line.promise, entry.line.attempt): entry.line.at
+        for entry in lines
+        if type(entry.line) is StepEnded
     }
-    steps: defaultdict[tuple[str, int], list[Step]] = defaultdict(list)
-    for seen in lines:
-        if type(seen.line) is StepBegan:
-            line = seen.line
+    steps: defaultdict[tuple[str, int], list[StepFacts]] = defaultdict(list)
+    for entry in lines:
+        if type(entry.line) is StepBegan:
+            line = entry.line
             end = ended.get((line.promise, line.attempt))
-            step = Step(promise=line.promise, began=line.at, ended=end, where=seen.where)
+            step = StepFacts(promise=line.promise, began=line.at, ended=end, where=entry.where)
             steps[line.job, line.attempt].append(step)
     return steps
 
 
-def _with_steps(attempt: Attempt, steps: list[Step]) -> Attempt:
+def _with_steps(attempt: AttemptFacts, steps: list[StepFacts]) -> AttemptFacts:
     if attempt.task != attempt.job or not steps:
         return attempt
     return replace(attempt, steps=steps)
 
 
-def _tasks(members: Iterable[Member]) -> dict[str, list[Attempt]]:
-    tasks: defaultdict[str, list[Attempt]] = defaultdict(list)
+def _tasks(members: Iterable[MemberFacts]) -> dict[str, list[AttemptFacts]]:
+    tasks: defaultdict[str, list[AttemptFacts]] = defaultdict(list)
     for member in members:
         for attempt in member.attempts:
             tasks[attempt.task].append(attempt)
@@ -277,14 +277,14 @@ def _tasks(members: Iterable[Member]) -> dict[str, list[Attempt]]:
 
 
 def _jobs(
-    evidence: Evidence, records: list[Record], tasks: dict[str, list[Attempt]]
-) -> dict[str, Job]:
+    evidence: Evidence, records: list[Record], tasks: dict[str, list[AttemptFacts]]
+) -> dict[str, JobFacts]:
     planned: dict[str, PlannedJob] = {}
     if evidence.plan:
         planned = {job.id: job for job in evidence.plan.jobs}
-    confirmed: defaultdict[str, list[Seen[Confirmed]]] = defaultdict(list)
-    for seen in evidence.of(Confirmed):
-        confirmed[seen.line.job].append(seen)
+    confirmed: defaultdict[str, list[Entry[Confirmed]]] = defaultdict(list)
+    for entry in evidence.of(Confirmed):
+        confirmed[entry.line.job].append(entry)
     known = {one.promise.id: one for one in records}
     roots = (one for one in known if root_of(one) == one)
     claimed = (root_of(task) for task in tasks)

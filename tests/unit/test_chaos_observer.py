@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from resonate_fleet.chaos.looking import Looker
-from resonate_fleet.chaos.triggers import Hold
+from resonate_fleet.chaos.observer import Observer
+from resonate_fleet.chaos.triggers import HeldLease
 from resonate_fleet.contract.run import Plan, PlannedJob
 from resonate_fleet.contract.wire import Promise, Task, Wire
 
@@ -30,7 +30,7 @@ class Shown(Wire):
         return Task(id=id, state="halted" if id in self.halted else "pending", version=1)
 
 
-def looker(wire: Shown, jobs: int, steps: int = 0) -> Looker:
+def observer(wire: Shown, jobs: int, steps: int = 0) -> Observer:
     planned = [
         PlannedJob(id=f"j-{n}", at=0, function="f", cost=10.0, group="g", steps=steps)
         for n in range(1, jobs + 1)
@@ -48,18 +48,18 @@ def looker(wire: Shown, jobs: int, steps: int = 0) -> Looker:
         strikes=[],
     )
     wire.states |= {job.id: "pending" for job in planned}
-    return Looker(wire, plan, now=lambda: wire.now)
+    return Observer(wire, plan, now=lambda: wire.now)
 
 
-async def only_hold(one: Looker) -> Hold:
-    (hold,) = (await one.look()).holds
+async def only_hold(one: Observer) -> HeldLease:
+    (hold,) = (await one.observe()).holds
     return hold
 
 
 async def test_a_lease_grows_older_from_the_look_before_it() -> None:
     wire = Shown()
-    one = looker(wire, 1)
-    await one.look()
+    one = observer(wire, 1)
+    await one.observe()
     wire.now, wire.held = 100.5, {"j-1": ("m", 1)}
     assert (await only_hold(one)).part == 0.05
     wire.now = 104.0
@@ -70,17 +70,17 @@ async def test_a_lease_grows_older_from_the_look_before_it() -> None:
 
 async def test_a_lease_found_after_a_time_without_looks_counts_as_old() -> None:
     wire = Shown()
-    one = looker(wire, 1)
-    await one.look()
+    one = observer(wire, 1)
+    await one.observe()
     wire.now, wire.held = 109.0, {"j-1": ("m", 1)}
     assert (await only_hold(one)).part == 0.9
 
 
 async def test_a_new_claim_begins_anew() -> None:
     wire = Shown()
-    one = looker(wire, 1)
+    one = observer(wire, 1)
     wire.held = {"j-1": ("m", 1)}
-    await one.look()
+    await one.observe()
     wire.now = 108.0
     assert (await only_hold(one)).part == 0.8
     wire.held = {"j-1": ("other", 2)}
@@ -91,7 +91,7 @@ async def test_a_new_claim_begins_anew() -> None:
 
 async def test_a_job_with_steps_is_as_far_as_its_steps() -> None:
     wire = Shown()
-    one = looker(wire, 1, steps=4)
+    one = observer(wire, 1, steps=4)
     wire.held = {"j-1": ("m", 1)}
     wire.states |= {"j-1:1": "resolved", "j-1:2": "resolved", "j-1:3": "pending"}
     assert (await only_hold(one)).part == 0.5
@@ -99,11 +99,11 @@ async def test_a_job_with_steps_is_as_far_as_its_steps() -> None:
 
 async def test_settled_and_parked_jobs_have_ended_and_strangers_are_not_looked_at() -> None:
     wire = Shown()
-    one = looker(wire, 3)
+    one = observer(wire, 3)
     wire.held = {"j-1": ("m", 1), "stranger": ("m", 1)}
     wire.states["j-2"] = "resolved"
     wire.halted.add("j-3")
-    view = await one.look()
+    view = await one.observe()
     assert [hold.job for hold in view.holds] == ["j-1"]
     assert view.ended == {"j-2", "j-3"}
     assert one.parked == {"j-3"}

@@ -1,10 +1,10 @@
-"""Looks at a run through the server alone: who holds what, how far it is, what has ended."""
+"""Observes a run through the server alone: who holds what, how far it is, what has ended."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
-from resonate_fleet.chaos.triggers import Hold, View
+from resonate_fleet.chaos.triggers import HeldLease, Snapshot
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.run import Plan, PlannedJob, Record, Records
 from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
@@ -13,7 +13,7 @@ from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
 SWEEP: Final = 2
 
 
-class Looker:
+class Observer:
     """Remembers what earlier looks showed, so that each costs few requests.
 
     A lease's age is counted from the last look that did not see it yet, never from a member's
@@ -40,7 +40,7 @@ class Looker:
         held = [task async for task in self._wire.all_tasks("acquired")]
         return [task for task in held if root_of(task.id) in self._jobs]
 
-    async def look(self) -> View:
+    async def observe(self) -> Snapshot:
         """Return how things stand.
 
         Raises:
@@ -49,19 +49,19 @@ class Looker:
         held = await self.held()
         seen = self._now()
         working = {root_of(task.id) for task in held}
-        await self._settle(working)
+        await self._note_ended(working)
         leases = {(task.id, task.version) for task in held}
         self._seen = {key: at for key, at in self._seen.items() if key in leases}
         holds = [await self._hold(task, seen) for task in held if task.pid]
         self._last = seen
-        return View(
+        return Snapshot(
             elapsed=seen - self._began,
             total=len(self._jobs),
             holds=tuple(holds),
             ended=frozenset(self._jobs.keys() - self._open.keys()),
         )
 
-    async def _settle(self, working: set[str]) -> None:
+    async def _note_ended(self, working: set[str]) -> None:
         """Take off the list what has ended: what was held at the last look first, then in turn."""
         before = {root_of(key[0]) for key in self._seen}
         asked = [job for job in before - working if job in self._open]
@@ -83,11 +83,11 @@ class Looker:
             return True
         return False
 
-    async def _hold(self, task: Task, seen: float) -> Hold:
+    async def _hold(self, task: Task, seen: float) -> HeldLease:
         since = self._seen.setdefault((task.id, task.version), self._last)
         job = self._jobs[root_of(task.id)]
         part = await self._part(job, seen - since)
-        return Hold(task=task.id, version=task.version, member=task.pid or "", part=part)
+        return HeldLease(task=task.id, version=task.version, member=task.pid or "", part=part)
 
     async def _part(self, job: PlannedJob, age: float) -> float:
         """Steps done, where the job has steps, else the lease's age against the cost."""

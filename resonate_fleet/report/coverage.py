@@ -1,4 +1,4 @@
-"""Which witnesses are missing or cut: what only they could have told proves nothing."""
+"""Which sources are missing or cut: what only they could have told proves nothing."""
 
 from resonate_fleet.contract.journal import (
     ClientEnded,
@@ -12,21 +12,21 @@ from resonate_fleet.contract.journal import (
     RunStarted,
     StewardStarted,
 )
-from resonate_fleet.report.facts import FINAL, OPEN, Facts, Gaps, Member
+from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
 
-def gaps_of(facts: Facts) -> Gaps:
+def coverage_of(facts: Facts) -> Coverage:
     """Find out who should have spoken and did not, or not to the end."""
     missing = {f"{name}: {why}": [name] for name, why in facts.evidence.unread.items()}
     absent = _absent_members(facts)
     missing |= {f"the journal of member {name}": places for name, places in absent.items()}
     missing |= _absent_roles(facts)
     cut = _cut(facts)
-    writers = {seen.line.who for seen in facts.evidence.of(ClientStarted)}
+    writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
     few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
     if few and not absent:
         missing[f"journals of members: there are {len(facts.members)}"] = ["plan.json"]
-    return Gaps(
+    return Coverage(
         missing=missing,
         cut=cut,
         members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
@@ -37,11 +37,11 @@ def gaps_of(facts: Facts) -> Gaps:
 def _absent_members(facts: Facts) -> dict[str, list[str]]:
     """Return members that others name and that wrote nothing, with the places that name them."""
     named: dict[str, list[str]] = {}
-    for seen in facts.evidence.lines:
-        if isinstance(seen.line, Joined | Left | Died | HandedOver):
-            named.setdefault(seen.line.member, []).append(seen.where)
+    for entry in facts.evidence.lines:
+        if isinstance(entry.line, Joined | Left | Died | HandedOver):
+            named.setdefault(entry.line.member, []).append(entry.where)
     for job in facts.jobs.values():
-        # A member without claims is another finding; one without any line is a missing witness.
+        # A member without claims is another finding; one without any line is a missing source.
         if job.result is not None and job.result.member:
             named.setdefault(job.result.member, []).append(f"server.json#{job.id}")
     return {name: places[:5] for name, places in named.items() if name not in facts.members}
@@ -54,7 +54,7 @@ def _absent_roles(facts: Facts) -> dict[str, list[str]]:
         "the steward": (bool(plan and plan.steward), (StewardStarted,)),
         "chaos": (bool(plan and plan.strikes), (RunStarted,)),
     }
-    there = {type(seen.line) for seen in facts.evidence.lines}
+    there = {type(entry.line) for entry in facts.evidence.lines}
     return {
         f"the journal of {role}": ["plan.json"]
         for role, (needed, kinds) in roles.items()
@@ -76,14 +76,14 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
         if member.stopped is None and member.died is None and not _may_live_on(facts, member):
             cut.setdefault(member.name, []).append(member.lines[-1][1])
     for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
-        ended = {seen.line.who for seen in facts.evidence.of(last)}
-        for seen in facts.evidence.of(first):
-            if seen.line.who not in ended:
-                cut.setdefault(seen.line.who, []).append(seen.where)
+        ended = {entry.line.who for entry in facts.evidence.of(last)}
+        for entry in facts.evidence.of(first):
+            if entry.line.who not in ended:
+                cut.setdefault(entry.line.who, []).append(entry.where)
     return cut
 
 
-def _may_live_on(facts: Facts, member: Member) -> bool:
+def _may_live_on(facts: Facts, member: MemberFacts) -> bool:
     """Say whether a journal without a last word may be whole all the same.
 
     On Kubernetes the fleet was there before the run and is there after it. Whatever is known
@@ -100,7 +100,7 @@ def _may_live_on(facts: Facts, member: Member) -> bool:
 
 def _writer(facts: Facts, file: str) -> str:
     """Return who wrote a file: by its lines, or else by its name."""
-    for seen in facts.evidence.lines:
-        if seen.where.rpartition(":")[0] == file:
-            return str(seen.line.who)
+    for entry in facts.evidence.lines:
+        if entry.where.rpartition(":")[0] == file:
+            return str(entry.line.who)
     return file.removesuffix(".jsonl")

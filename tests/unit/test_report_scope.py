@@ -5,15 +5,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.report.evidence import gather
-from resonate_fleet.report.gathering import facts_of
+from resonate_fleet.report.assembly import facts_of
+from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import EPOCH, Blow, Run, play
 from tests.support.sabotage import add, claimant, line_of, members, quiet_job
 
 
 def judged(run: Run, root: Path) -> Verdict:
-    return judge(facts_of(gather(run.write(root))))
+    return judge(facts_of(read_evidence(run.write(root))))
 
 
 def lent(run: Run) -> Run:

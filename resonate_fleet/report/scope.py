@@ -18,7 +18,7 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
 )
 from resonate_fleet.contract.run import Plan, Records
-from resonate_fleet.report.seen import Seen
+from resonate_fleet.report.entries import Entry
 
 #: Clocks of one run may differ by this much, in seconds.
 SLACK = 1.0
@@ -29,60 +29,62 @@ OF_A_JOB = (Claimed, Ended, StepBegan, StepEnded, LeaseLost, Retried, HandedOver
 
 
 def of_this_run(
-    lines: list[Seen[Any]], plan: Plan | None, records: Records | None
-) -> list[Seen[Any]]:
+    lines: list[Entry[Any]], plan: Plan | None, records: Records | None
+) -> list[Entry[Any]]:
     """Return the lines of the run: from its start on, about its jobs, and who was there then."""
-    starts = [seen.line.at for seen in lines if isinstance(seen.line, RunStarted)]
+    starts = [entry.line.at for entry in lines if isinstance(entry.line, RunStarted)]
     first = _first_lines(lines, min(starts) - SLACK if starts else float("-inf"))
-    earlier = [seen for seen in lines if _number(seen) < first[_file(seen)]]
+    earlier = [entry for entry in lines if _number(entry) < first[_file(entry)]]
     there, jobs = _there(earlier), _jobs(lines, plan, records)
-    kept = [seen for seen in earlier if isinstance(seen.line, STANDING) and seen.line.who in there]
+    kept = [
+        entry for entry in earlier if isinstance(entry.line, STANDING) and entry.line.who in there
+    ]
     return kept + [
-        seen
-        for seen in lines
-        if _number(seen) >= first[_file(seen)]
-        and not (jobs and isinstance(seen.line, OF_A_JOB) and seen.line.job not in jobs)
+        entry
+        for entry in lines
+        if _number(entry) >= first[_file(entry)]
+        and not (jobs and isinstance(entry.line, OF_A_JOB) and entry.line.job not in jobs)
     ]
 
 
-def _file(seen: Seen[Any]) -> str:
-    return seen.where.rpartition(":")[0]
+def _file(entry: Entry[Any]) -> str:
+    return entry.where.rpartition(":")[0]
 
 
-def _number(seen: Seen[Any]) -> int:
-    return int(seen.where.rpartition(":")[2])
+def _number(entry: Entry[Any]) -> int:
+    return int(entry.where.rpartition(":")[2])
 
 
-def _first_lines(lines: list[Seen[Any]], begin: float) -> dict[str, float]:
+def _first_lines(lines: list[Entry[Any]], begin: float) -> dict[str, float]:
     """Return the number of each file's first line of the run.
 
     What stands after it is of the run whatever its date says: a clock may be wrong.
     """
-    first: dict[str, float] = {_file(seen): float("inf") for seen in lines}
-    for seen in lines:
-        if seen.line.at >= begin:
-            first[_file(seen)] = min(first[_file(seen)], _number(seen))
+    first: dict[str, float] = {_file(entry): float("inf") for entry in lines}
+    for entry in lines:
+        if entry.line.at >= begin:
+            first[_file(entry)] = min(first[_file(entry)], _number(entry))
     return first
 
 
-def _there(earlier: list[Seen[Any]]) -> set[str]:
+def _there(earlier: list[Entry[Any]]) -> set[str]:
     """Return who wrote before the run and was still there when it began.
 
     A container that was started again writes on in the same file under another name.
     """
     last = {
-        _file(seen): seen.line.who
-        for seen in earlier
-        if isinstance(seen.line, MemberStarted | StewardStarted)
+        _file(entry): entry.line.who
+        for entry in earlier
+        if isinstance(entry.line, MemberStarted | StewardStarted)
     }
-    gone = {seen.line.who for seen in earlier if isinstance(seen.line, MemberStopped)}
+    gone = {entry.line.who for entry in earlier if isinstance(entry.line, MemberStopped)}
     return set(last.values()) - gone
 
 
-def _jobs(lines: list[Seen[Any]], plan: Plan | None, records: Records | None) -> set[str]:
-    """Return the jobs that any witness counts to this run; nothing where that cannot be told."""
+def _jobs(lines: list[Entry[Any]], plan: Plan | None, records: Records | None) -> set[str]:
+    """Return the jobs that any source counts to this run; nothing where that cannot be told."""
     if plan is None or records is None:
         return set()
     planned = {job.id for job in plan.jobs}
     kept = {record.promise.id for record in records.records}
-    return planned | kept | {seen.line.job for seen in lines if isinstance(seen.line, Confirmed)}
+    return planned | kept | {entry.line.job for entry in lines if isinstance(entry.line, Confirmed)}

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from resonate_fleet.contract.journal import Struck
+from resonate_fleet.contract.journal import StrikeDone
 from resonate_fleet.report.bound import waiting
-from resonate_fleet.report.facts import Facts, Member
+from resonate_fleet.report.facts import Facts, MemberFacts
 from resonate_fleet.report.findings import Finding, found
 
 #: Clocks of one run may differ by this much, in seconds; on one machine they do not at all.
@@ -14,10 +14,10 @@ FAR = 3600.0
 
 
 def missing(facts: Facts) -> list[Finding]:
-    """Name each witness that is not there."""
+    """Name each source that is not there."""
     return [
-        found("missing-witness", f"{what} is missing", evidence=places)
-        for what, places in facts.gaps.missing.items()
+        found("missing-source", f"{what} is missing", evidence=places)
+        for what, places in facts.coverage.missing.items()
     ]
 
 
@@ -30,7 +30,7 @@ def cut(facts: Facts) -> list[Finding]:
             member=who if who in facts.members else "",
             evidence=places,
         )
-        for who, places in facts.gaps.cut.items()
+        for who, places in facts.coverage.cut.items()
     ]
 
 
@@ -41,11 +41,11 @@ def clocks(facts: Facts) -> list[Finding]:
 
 def _backwards(facts: Facts) -> list[Finding]:
     files: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-    for seen in facts.evidence.lines:
-        if isinstance(seen.line, Struck):
+    for entry in facts.evidence.lines:
+        if isinstance(entry.line, StrikeDone):
             continue  # dated when the strike began, written when it was over
-        file, _, line = seen.where.rpartition(":")
-        files[file].append((int(line), seen.line.at))
+        file, _, line = entry.where.rpartition(":")
+        files[file].append((int(line), entry.line.at))
     findings: list[Finding] = []
     for file, lines in files.items():
         lines.sort()
@@ -66,11 +66,11 @@ def _far(facts: Facts) -> list[Finding]:
     return [
         found(
             "clock-nonsense",
-            f"{seen.where} is dated {seen.line.at - records.at:+.0f} s from the server's records",
-            evidence=[seen.where],
+            f"{entry.where} is dated {entry.line.at - records.at:+.0f} s from the server's records",
+            evidence=[entry.where],
         )
-        for seen in facts.evidence.lines
-        if not records.at - 24 * FAR < seen.line.at < records.at + FAR
+        for entry in facts.evidence.lines
+        if not records.at - 24 * FAR < entry.line.at < records.at + FAR
     ][:20]
 
 
@@ -92,7 +92,7 @@ def _too_early(facts: Facts) -> list[Finding]:
 def idle_members(facts: Facts) -> list[Finding]:
     """Name members that claimed nothing although a job waited while they were there."""
     plan = facts.evidence.plan
-    if plan is not None and not plan.promises.every_member_works:
+    if plan is not None and not plan.guarantees.every_member_works:
         return []
     waits = waiting(facts)
     return [
@@ -107,7 +107,7 @@ def idle_members(facts: Facts) -> list[Finding]:
     ]
 
 
-def _could_have_worked(member: Member, waits: list[tuple[float, float]]) -> bool:
+def _could_have_worked(member: MemberFacts, waits: list[tuple[float, float]]) -> bool:
     """Say whether a job waited for a second or more while the member was ready."""
     if member.ready is None:
         return False
