@@ -85,7 +85,10 @@ class ConsoleOptions:
 
 @dataclass(frozen=True)
 class Doors:
-    """What the console reaches. All are called in the steward's loop but `feed` and `pages`."""
+    """What the console reaches.
+
+    `feed` and `pages` are called from threads of their own, the others in the steward's loop.
+    """
 
     feed: Feed
     pages: Mapping[str, Handler]
@@ -206,7 +209,7 @@ class Console:
             await asyncio.sleep(BEAT)
             if not self._streams:
                 continue
-            message = self._doors.feed.change()
+            message = await asyncio.to_thread(self._doors.feed.change)
             for queue, transport in list(self._streams.items()):
                 try:
                     queue.put_nowait(message)
@@ -221,7 +224,8 @@ class Console:
         response.headers["X-Accel-Buffering"] = "no"
         await response.prepare(request)
         if not self._streams:
-            self._doors.feed.change()  # nobody has listened: the last state told is an old one
+            # Nobody has listened: the last state told is an old one.
+            await asyncio.to_thread(self._doors.feed.change)
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         if request.transport is None:  # it has gone already
             return response
@@ -282,7 +286,7 @@ async def _settled(work: Awaitable[Any]) -> Any:
 
 def _page(handler: Handler) -> Handle:
     async def answer(request: web.Request) -> web.StreamResponse:
-        page = handler(request.headers.get("Accept", ""))
+        page = await asyncio.to_thread(handler, request.headers.get("Accept", ""))
         headers = {"Content-Type": page.content_type}
         return web.Response(body=page.body, status=page.status, headers=headers)
 

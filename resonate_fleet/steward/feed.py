@@ -1,11 +1,11 @@
 """What is new in the live state since it was last told: the messages of an event stream."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.live import LiveAttempt, LiveChange, LiveState
+from resonate_fleet.contract.live import LiveChange, LiveState
 
 #: Ended attempts and marks of one message, at most; counts come with the groups and are whole.
 MOST = 500
@@ -17,7 +17,7 @@ class Feed:
     def __init__(self, take: Callable[[], LiveState], extras: dict[str, Any]) -> None:
         self._take = take
         self._extras = extras
-        self._last = take()
+        self._last = LiveState(at=0.0, steward="", since=0.0)
 
     def whole(self) -> bytes:
         """Return the state that `change` goes on from."""
@@ -31,30 +31,25 @@ class Feed:
 
 def news(before: LiveState, now: LiveState) -> LiveChange:
     """Return the parts of `now` that `before` does not have."""
+    ended = _changed(before.ended, now.ended, lambda one: (one.task, one.attempt))
+    marks = _changed(before.marks, now.marks, lambda one: (one.at, one.kind, one.member, one.job))
     return LiveChange(
         at=now.at,
         serving=now.serving,
         complete=now.complete,
-        groups=_new(before.groups, now.groups),
-        members=_new(before.members, now.members),
-        running=_new(before.running, now.running),
-        ended=_unknown(before.ended, now.ended)[-MOST:],
-        marks=_new(before.marks[-MOST:], now.marks[-MOST:]),
+        groups=_changed(before.groups, now.groups, lambda one: one.group),
+        members=_changed(before.members, now.members, lambda one: one.member),
+        running=_changed(before.running, now.running, lambda one: one.task),
+        ended=ended[-MOST:],
+        marks=marks[-MOST:],
         parked=now.parked if now.parked != before.parked else None,
     )
 
 
-def _new[T](before: Iterable[T], now: Iterable[T]) -> list[T]:
-    """Return what stands in `now` alone. What has not changed is mostly the same object."""
-    same = {id(one) for one in before}
-    fresh = [one for one in now if id(one) not in same]
-    known = list(before) if fresh else []
-    return [one for one in fresh if one not in known] if len(known) < MOST else fresh
-
-
-def _unknown(before: list[LiveAttempt], now: list[LiveAttempt]) -> list[LiveAttempt]:
-    known = {(one.task, one.attempt) for one in before}
-    return [one for one in now if (one.task, one.attempt) not in known]
+def _changed[T](before: list[T], now: list[T], key: Callable[[T], Any]) -> list[T]:
+    """Return what stands in `now` alone, or as something else there."""
+    old = {key(one): one for one in before}
+    return [one for one in now if old.get(key(one)) != one]
 
 
 def _event(name: str, data: Any) -> bytes:

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -21,14 +21,16 @@ from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
-from resonate_fleet.contract.pages import Pages
+from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import effective, unknown
 from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
+from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
 from resonate_fleet.steward.dispatch import Dispatch
+from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.live import live_state
 from resonate_fleet.steward.membership import Membership
@@ -81,7 +83,7 @@ class Steward:
         if settings.secret is None:
             log.warning("presence.open", why="FLEET_PRESENCE_SECRET is not set")
         async with AsyncExitStack() as open_:
-            served = open_.enter_context(Pages(settings.host, settings.port, handlers))
+            served = open_.enter_context(self._console(state, handlers))
             open_.push_async_callback(self._membership.stop)
             open_.callback(self._dispatch.close)
             address = (settings.host, settings.presence_port)
@@ -96,6 +98,15 @@ class Steward:
             self._health.ready = False
             log.info("stop.step", step="not-ready")
         log.info("stop.step", step="closed")
+
+    def _console(self, state: Callable[[], LiveState], handlers: Mapping[str, Handler]) -> Console:
+        settings = self._settings
+        options = ConsoleOptions(
+            settings.console_token, settings.console_hosts, settings.console_peers
+        )
+        told = {"acts": bool(options.token), "kill": False, "peers": options.peers}
+        doors = Doors(Feed(state, told), handlers, {}, {})
+        return Console((settings.host, settings.port), options, doors)
 
     async def _work_until(self, stop: asyncio.Event, beat: Coroutine[Any, Any, None]) -> None:
         """Raises whatever one of the loops ends with: a steward without it is of no use."""

@@ -8,27 +8,31 @@ from resonate_fleet.contract.settings import (
     flag,
     integer,
     listening_host,
-    name,
+    optional,
     path,
     seconds,
     setting,
     settings,
     text,
 )
+from resonate_fleet.contract.settings import name as any_name
 from resonate_fleet.contract.settings import port as tcp_port
+from resonate_fleet.contract.settings import url as any_url
 from resonate_fleet.contract.words import DEFAULT_GROUP, PRESENCE_PORT, STEWARD_PORT
 
 #: It stands in a URL's path and in a file's name.
 _NAME = text("up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}")
 
 
-def _groups() -> Kind[tuple[str, ...]]:
-    one = name("group")
-
+def _words(what: str, one: Kind[str]) -> Kind[tuple[str, ...]]:
     def read(raw: str) -> tuple[str, ...]:
         return tuple(one.read(word.strip()) for word in raw.split(",") if word.strip())
 
-    return Kind(read, "names of groups, comma separated")
+    return Kind(read, f"{what}, comma separated")
+
+
+_GROUPS = _words("names of groups", any_name("group"))
+_PEERS = _words("addresses such as `http://localhost:9475`", any_url())
 
 
 @settings
@@ -79,7 +83,10 @@ class StewardSettings:
         "least pause between two surveys of the server, which are far rarer on a slow one",
     )
     groups: tuple[str, ...] = setting(
-        "STEWARD_GROUPS", DEFAULT_GROUP, _groups(), "groups that are shown even while empty"
+        "STEWARD_GROUPS",
+        DEFAULT_GROUP,
+        _GROUPS,
+        "groups that are shown even while empty",
     )
     max_crashes: int = setting(
         "STEWARD_MAX_CRASHES",
@@ -99,6 +106,28 @@ class StewardSettings:
         "false",
         flag(),
         "in Kubernetes: write pod deletion costs, so that scale-in spares busy pods",
+    )
+    console_token: str | None = setting(
+        "STEWARD_CONSOLE_TOKEN",
+        "",
+        optional("a secret of its own"),
+        "who gives it may cancel, rerun, redrive and reject on the page; without it nobody may",
+        secret=True,
+    )
+    console_hosts: tuple[str, ...] = setting(
+        "STEWARD_CONSOLE_HOSTS",
+        "",
+        _words("names of hosts", text(pattern=r"[A-Za-z0-9.-]+")),
+        "names, besides addresses and the cluster's own, under which the page is reached",
+    )
+    console_peers: tuple[str, ...] = setting(
+        "STEWARD_CONSOLE_PEERS",
+        "",
+        _PEERS,
+        "pages of other stewards, where a browser goes when this one is gone",
+    )
+    console_payloads: bool = setting(
+        "STEWARD_CONSOLE_PAYLOADS", "true", flag(), "show arguments and results on the page"
     )
     log_format: str = setting(*common.log_format("STEWARD"))
     log_level: str = setting(*common.log_level("STEWARD"))
