@@ -4,6 +4,7 @@ Uses the standard library's client: importing aiohttp takes longer than a whole 
 may, and a heartbeat thread must not depend on any loop.
 """
 
+import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Self
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.wire import (
     Promise,
     Raw,
@@ -20,6 +22,7 @@ from resonate_fleet.contract.wire import (
     accepted,
     encode_value,
     envelope,
+    too_large,
 )
 
 
@@ -31,9 +34,16 @@ class BlockingWire:
     be carried out twice where the server died under it.
     """
 
-    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        timeout: float = 10.0,
+        clock: ServerClock | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
+        self.clock = clock or ServerClock()
         parts = urlsplit(self.url)
         self._secure = parts.scheme == "https"
         self._host = parts.netloc
@@ -59,13 +69,18 @@ class BlockingWire:
         Raises:
             Unreachable: there was no answer.
         """
-        kept = self._connection is not None
+        if (refused := too_large(body)) is not None:
+            return refused
+        kept, sent = self._connection is not None, time.time()
         try:
-            return self._exchange(body)
+            raw = self._exchange(body)
         except (OSError, HTTPException) as error:
             self.close()
             if not (kept and isinstance(error, ConnectionError)):
                 raise Unreachable(self.url, _cause(error)) from None
+        else:
+            self.clock.heard(raw.date, sent)
+            return raw
         return self.post(body)
 
     def _exchange(self, body: bytes) -> Raw:

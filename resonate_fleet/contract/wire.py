@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import msgspec
 
 from resonate_fleet.contract import token as tokens
-from resonate_fleet.contract.words import PROTOCOL
+from resonate_fleet.contract.words import PROTOCOL, REQUEST_BYTES
 
 if TYPE_CHECKING:
     from resonate_fleet.contract.http import Poster
@@ -93,6 +93,13 @@ class Raw(NamedTuple):
     date: str = ""
 
 
+def too_large(body: bytes | str) -> Raw | None:
+    """Return the answer to a request that the server would not read to its end."""
+    if len(body) <= REQUEST_BYTES:
+        return None
+    return Raw(TOO_LARGE, f"more than {REQUEST_BYTES // 1024**2} MiB".encode())
+
+
 class Unreachable(Exception):  # noqa: N818 - a state of the world that callers ride out
     """No answer: refused, reset, or not in time. Whether the request took effect is unknown."""
 
@@ -110,6 +117,8 @@ class Refused(Exception):  # noqa: N818 - the server's considered answer
         self.reply = reply
 
 
+#: The status of a request that is larger than the server, or a proxy before it, takes.
+TOO_LARGE = 413
 #: Statuses of HTTP that pass by themselves: a server or a proxy that is busy or starts.
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 

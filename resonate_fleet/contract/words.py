@@ -24,6 +24,10 @@ TAG_ORIGIN: Final = "resonate:origin"
 TAG_CLIENT: Final = "fleet:client"
 TAG_TRACE: Final = "fleet:traceparent"
 
+#: Bytes of a request that the server takes (v0.9.8: its HTTP library's own limit). It ends the
+#: connection while a larger one is still being sent, so that its answer may be lost.
+REQUEST_BYTES: Final = 2 * 1024 * 1024
+
 #: Default ports. The server's two are the real server's own.
 SERVER_PORT: Final = 8001
 SERVER_METRICS_PORT: Final = 9090

@@ -11,7 +11,17 @@ import structlog
 from resonate.error import ConnectorError
 
 from resonate_fleet.contract import token as tokens
-from resonate_fleet.contract.wire import Foreign, Refused, Reply, Unreachable, Wire, parse
+from resonate_fleet.contract.clock import ServerClock
+from resonate_fleet.contract.wire import (
+    TOO_LARGE,
+    Foreign,
+    Refused,
+    Reply,
+    Unreachable,
+    Wire,
+    parse,
+    too_large,
+)
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.requests import Answer, Request
 
@@ -24,11 +34,6 @@ PATIENCE = 30.0
 REFUSED_PATIENCE, WRITE_PATIENCE = 3.0, 120.0
 #: Statuses that refuse the sender and not the request: a token that has expired, say.
 SENDER = (401, 403)
-#: The status of a request that is larger than the server, or a proxy before it, takes.
-TOO_LARGE = 413
-#: Bytes of a request that the server takes (v0.9.8: axum's own limit). It ends the connection
-#: while a larger one is still being sent, so that its answer may be lost.
-LIMIT = 2 * 1024 * 1024
 log = structlog.get_logger()
 
 
@@ -40,8 +45,15 @@ class Channel:
     minute. Here pauses are a second at most. The token is read anew for each try.
     """
 
-    def __init__(self, wire: Wire, health: Health | None = None, token: str | None = None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        health: Health | None = None,
+        token: str | None = None,
+        clock: ServerClock | None = None,
+    ) -> None:
         self._wire = wire
+        self._clock = clock or ServerClock()
         self._health = health or Health()
         self._token = token
         self._closed = False
@@ -63,8 +75,8 @@ class Channel:
         Raises:
             ConnectorError: closed, or no longer wanted, before there was an answer.
         """
-        if len(body) > LIMIT:
-            return _foreign(request, TOO_LARGE, f"more than {LIMIT // 1024**2} MiB", repeated=False)
+        if (refused := too_large(body)) is not None:
+            return _foreign(request, TOO_LARGE, refused.body.decode(), repeated=False)
         began, pause, repeated = time.monotonic(), FIRST_PAUSE, False
         while not self._closed and wanted():
             answer = await self._try(request, body, repeated=repeated)
@@ -85,8 +97,10 @@ class Channel:
 
     async def _try(self, request: Request, body: str, *, repeated: bool) -> Answer | str:
         """Return an answer, or why there was none."""
+        sent = time.time()
         try:
             raw = await self._wire.post(self._signed(body))
+            self._clock.heard(raw.date, sent)
             reply = parse(raw)
         except Unreachable as error:
             self._health.silent(error.cause)

@@ -6,6 +6,7 @@ from importlib import metadata
 
 import structlog
 
+from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import (
     Claimed,
     ClaimRefused,
@@ -39,6 +40,7 @@ class Ledger:
         self.traces = traces or Traces()
         self.totals: dict[str, int] = {}
         self._unfit_told = False
+        self.clock = ServerClock(off=self.clock_off)
         #: Told of each granted lease and each end, after the journal.
         self.on_claimed: Callable[[Attempt], None] = lambda _: None
         self.on_ended: Callable[[Attempt, str], None] = lambda _attempt, _outcome: None
@@ -97,6 +99,10 @@ class Ledger:
     def late(self) -> None:
         """Tell of a result that came after its lease had gone."""
         self.metrics.late()
+
+    def clock_off(self, seconds: float) -> None:
+        """Tell once how far the server's clock is ahead of this machine's."""
+        log.warning("clock.off", seconds=seconds, then="deadlines are set by the server's clock")
 
     def unfit(self, attempt: Attempt, why: str) -> None:
         """Tell once that the server refuses what the SDK asks of it."""

@@ -86,7 +86,7 @@ class Member:
         self._ledger.on_claimed = self._claimed
         self._ledger.on_ended = self._ended
         self._health = Health(lambda status: self._metrics.count("requests_refused", status))
-        self._channel = Channel(self._wire, self._health, settings.token)
+        self._channel = Channel(self._wire, self._health, settings.token, self._ledger.clock)
         writes = Writes(
             self._channel, self._table, self._ledger, self._intake.avoid, self._intake.ending
         )
@@ -368,6 +368,7 @@ class Member:
             "leases_held": lambda: len(self._table),
             "heartbeat_age_seconds": self._heart.age,
             "loop_lag_seconds": self._pulse.lag,
+            "clock_offset_seconds": lambda: self._ledger.clock.offset,
             "stream_connected": lambda: self._stream.connected,
             "draining": lambda: self._probes.draining,
         }

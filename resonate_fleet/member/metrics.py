@@ -116,6 +116,11 @@ INSTRUMENTS = (
         ("what",),
     ),
     Instrument(_W + "retries", "counter", "Runs of a function that raised before.", ("function",)),
+    Instrument(
+        _W + "clock_offset_seconds",
+        "gauge",
+        "Seconds that the server's clock is ahead of this machine's, as far as that is certain.",
+    ),
     Instrument(_W + "loop_lag_seconds", "gauge", "How late the event loop is now."),
     Instrument(_W + "stream_connected", "gauge", "1 while hints can arrive, else 0."),
     Instrument(_W + "draining", "gauge", "1 while the member drains, else 0."),

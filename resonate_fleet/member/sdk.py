@@ -63,6 +63,7 @@ def build(
         max_concurrent_tasks=PLENTY,
         retry_policy=Retries(settings.retries, settings.retry_delay, ledger.retried),
         env={},
+        clock=ledger.clock.now_ms,
         observer=_observe,
         subscription_refresh_secs=0,
         autostart=False,

@@ -7,9 +7,9 @@ from typing import Any
 
 from resonate.error import ConnectorError
 
-from resonate_fleet.contract.wire import Reply
+from resonate_fleet.contract.wire import TOO_LARGE, Reply
 from resonate_fleet.member.attempts import ENOUGH, Attempt, Table
-from resonate_fleet.member.channel import TOO_LARGE, WRITE_PATIENCE, Channel
+from resonate_fleet.member.channel import WRITE_PATIENCE, Channel
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import (
     GO_ON,

@@ -11,6 +11,7 @@ from typing import Final
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import Mistake, effective
@@ -64,7 +65,8 @@ def submit(order: Order, command: str) -> int:
     out = Output(settings.group, json=order.json, ids=shown)
     witness = Witness(out, journal, lambda line: tell(command, line))
     witness.observers.append(tracing)
-    submission = Submission(order.jobs, settings, who, witness, tracing.traceparent)
+    clock = ServerClock(off=witness.clock_off)
+    submission = Submission(order.jobs, settings, who, witness, tracing.traceparent, clock=clock)
     journal.write(ClientStarted(group=settings.group, count=order.count, seed=order.seed))
     with _metrics(settings.port, witness, log_), closing(tracing), closing(journal):
         code = _guarded(order, submission, witness, out, command)

@@ -12,6 +12,7 @@ import msgspec
 
 from resonate_fleet.contract import words
 from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.settings import SubmitSettings
@@ -68,6 +69,8 @@ class Submission:
         who: str,
         observer: Observer,
         traceparent: Callable[[Job], str] = lambda _: "",
+        *,
+        clock: ServerClock | None = None,
     ) -> None:
         self._settings = settings
         self._who = who
@@ -80,6 +83,7 @@ class Submission:
         self._under_way: dict[int, Job] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._started = self._heard = time.monotonic()
+        self._clock = clock or ServerClock()
 
     def run(self, count: int) -> None:
         """Submit everything: `count` jobs, which says how many connections are worth it.
@@ -113,7 +117,8 @@ class Submission:
 
     def _work(self) -> None:
         try:
-            with BlockingWire(self._settings.url, self._settings.token) as wire:
+            url, token = self._settings.url, self._settings.token
+            with BlockingWire(url, token, clock=self._clock) as wire:
                 for index, job in self._take():
                     if self._wait_turn(index):
                         self._one(wire, index, job)
@@ -160,6 +165,8 @@ class Submission:
         """Try once; return why it is worth another try, or nothing when it is over."""
         wire.timeout = min(ANSWER_SECONDS, max(self._left(), 0.05))
         try:
+            if not self._clock.known:  # a clock that is behind would make jobs that are over
+                wire.call("promise.get", {"id": "what-time-is-it"}, accept=(401, 403, 404))
             promise = wire.create_promise(
                 job.id, self._timeout_at(job), msgspec.to_builtins(job.call), self._tags(job)
             )
@@ -176,7 +183,7 @@ class Submission:
     def _timeout_at(self, job: Job) -> int:
         """Return when the job fails unless it is done, Unix milliseconds."""
         seconds = self._settings.timeout if job.timeout is None else job.timeout
-        return time.time_ns() // 1_000_000 + round(seconds * 1000)
+        return self._clock.now_ms() + round(seconds * 1000)
 
     def _tags(self, job: Job) -> dict[str, str]:
         with self._lock:

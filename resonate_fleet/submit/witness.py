@@ -41,6 +41,14 @@ class Witness:
         for observer in self.observers:
             observer.retried(job, cause)
 
+    def clock_off(self, seconds: float) -> None:
+        """Say how far the server's clock is ahead of this machine's."""
+        where = "behind" if seconds > 0 else "ahead of"
+        self._say(
+            f"this machine's clock is {abs(seconds):g} s {where} the server's; "
+            "deadlines are set by the server's"
+        )
+
     def confirmed(self, one: Confirmation) -> None:
         self.count += 1
         self.new += one.new

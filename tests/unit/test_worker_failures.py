@@ -13,7 +13,7 @@ from resonate.context import Context
 from resonate.types import Value as SdkValue
 
 from resonate_fleet.contract.wire import Raw
-from resonate_fleet.member.channel import LIMIT
+from resonate_fleet.contract.words import REQUEST_BYTES as LIMIT
 from tests.support.model import ModelWire
 from tests.support.rig import Rig
 

@@ -1,0 +1,79 @@
+"""How far this machine's clock is from the server's.
+
+Deadlines are set by whoever creates a promise: by a client for its job, by a member for a durable
+sleep. A clock that is behind sets them too early; a job may have timed out before it exists. Every
+answer of the server carries its time, to the second (HTTP's `Date`).
+"""
+
+import calendar
+import time
+from collections.abc import Callable
+
+#: Seconds beyond which a difference is said and taken into account.
+TOLERATED = 1.0
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+class ServerClock:
+    """The server's clock as answers tell of it. Safe to use from any thread.
+
+    `offset` is how many seconds the server's clock is ahead of this one, as far as that is certain:
+    0 while both may be the same.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.time,
+        off: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._now = now
+        self._off = off
+        self._said = False
+        self._low, self._high = float("-inf"), float("inf")
+        #: The last date, as it came and in Unix seconds.
+        self._date = ""
+        self._at: int | None = None
+
+    @property
+    def known(self) -> bool:
+        return self._at is not None
+
+    @property
+    def offset(self) -> float:
+        return self._low if self._low > 0 else min(self._high, 0.0)
+
+    def now(self) -> float:
+        """Return the time by the server's clock where this one is off, else by this one."""
+        return self._now() + (self._middle() if abs(self.offset) > TOLERATED else 0.0)
+
+    def now_ms(self) -> int:
+        return int(self.now() * 1000)
+
+    def heard(self, date: str, sent: float) -> None:
+        """Take in the `Date` of an answer to what was sent at `sent`, by this clock."""
+        if date != self._date:
+            self._date, self._at = date, seconds_of(date)
+        at = self._at
+        if at is None:
+            return
+        low, high = at - self._now(), at + 1 - sent
+        narrow = max(low, self._low), min(high, self._high)
+        # Nothing left in between: one of the clocks was set, or they drift apart.
+        self._low, self._high = narrow if narrow[0] <= narrow[1] else (low, high)
+        if abs(self.offset) > TOLERATED and not self._said:
+            self._said = True
+            self._off(round(self._middle(), 1))
+
+    def _middle(self) -> float:
+        return (self._low + self._high) / 2
+
+
+def seconds_of(date: str) -> int | None:
+    """Return the Unix time of a `Date` header (RFC 9110, section 5.6.7), None where it is none."""
+    try:
+        _, day, month, year, clock, _ = date.split()
+        hour, minute, second = clock.split(":")
+        fields = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute))
+        return calendar.timegm((*fields, int(second)))
+    except ValueError:
+        return None
