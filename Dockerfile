@@ -36,7 +36,7 @@ RUN groupadd --gid 10001 fleet \
  && useradd --uid 10001 --gid fleet --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin fleet \
     # A volume that is mounted here for the first time takes the owner over.
- && install -d -o fleet -g fleet /journal /state /data
+ && install -d -o fleet -g fleet /journal /presence /state /data
 COPY --from=dependencies /venv /venv
 COPY --chmod=644 docker/discovery.py docker/preflight.sh docker/probe.py docker/relay.py /usr/local/lib/
 COPY --from=code /app /app

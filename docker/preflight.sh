@@ -1,6 +1,7 @@
 #!/bin/sh
 # Refuses a start of the fleet with another store, or other ideas of tokens, than its first.
 # Jobs of the other store would answer 404; a server without a public key would let everybody in.
+# Makes the secret of members and stewards, once.
 set -eu
 
 refuse() {
@@ -18,4 +19,11 @@ read -r before <"$first"
 [ "$now" = "$before" ] || refuse "this fleet began with $before and is now to run with $now. \
 docker/setup chooses for every command in its folder (an exported COMPOSE_FILE and -f win over it). \
 To change it on purpose: FLEET_CHANGE=yes docker compose up"
+
+secret=/presence/secret
+if [ ! -s "$secret" ]; then
+  umask 077
+  od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$secret.new"
+  mv "$secret.new" "$secret"
+fi
 echo "$now"

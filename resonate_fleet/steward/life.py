@@ -8,7 +8,6 @@ import asyncio
 import dataclasses
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -23,6 +22,7 @@ from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import effective, unknown
 from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
@@ -214,7 +214,7 @@ async def run(settings: StewardSettings) -> int:
 
 def live(settings: StewardSettings) -> int:
     """Run the steward until a signal ends it; return the exit code."""
-    settings = dataclasses.replace(settings, name=settings.name or socket.gethostname())
+    settings = _named(settings)
     # Whatever is printed anywhere goes on when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     logs.configure(settings.log_format, settings.log_level, settings.name)
@@ -223,3 +223,11 @@ def live(settings: StewardSettings) -> int:
     if names := unknown(StewardSettings, os.environ):
         log.warning("settings.unused", names=names)
     return asyncio.run(run(settings))
+
+
+def _named(settings: StewardSettings) -> StewardSettings:
+    """Fill in the steward's name, and its own file where the state is a folder of several."""
+    name, state = settings.name or own_name(), settings.state
+    if state is not None and state.is_dir():
+        state /= f"{name}.json"
+    return dataclasses.replace(settings, name=name, state=state)

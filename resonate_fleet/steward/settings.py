@@ -46,7 +46,7 @@ class StewardSettings:
         "STEWARD_NAME",
         "",
         _NAME,
-        "its name, another one for each steward of a fleet; the host's name if not given",
+        "its name, another one for each; without it the replica's on Compose, else the host's",
     )
     host: str = setting("STEWARD_HOST", "0.0.0.0", listening_host(), "where it listens")  # noqa: S104
     port: int = setting(
@@ -98,7 +98,7 @@ class StewardSettings:
         "STEWARD_STATE",
         "",
         path(),
-        "file that keeps members and crash counts over a restart of the steward",
+        "file that keeps members and crash counts over its restarts, or a folder for such a file",
     )
     journal: Path | None = setting(*common.journal("STEWARD"))
     scale_in: bool = setting(

@@ -17,7 +17,7 @@ FLEET = GRAFANA / "dashboards/fleet.json"
 UNITS = (
     (r"histogram_quantile.*_seconds_bucket|_age_seconds", {"s"}),
     (r"^(1 - )?sum.*\) / sum", {"percentunit"}),
-    (r"increase\(|^(clamp_min\()?sum.*_total\b(?!\[)", {"short"}),
+    (r"increase\(|^(clamp_min\()?(sum|max).*_total\b(?!\[)", {"short"}),
     (r"rate\(", {"ops", "reqps"}),
     (r"^(sum|max)\(", {"short"}),
 )
