@@ -66,9 +66,9 @@ class Proxy:
             outer = socket.create_connection(self._target)
             self._open |= {inner, outer}
             threading.Thread(target=self._ask, args=(inner, outer), daemon=True).start()
-            threading.Thread(target=self._answer, args=(outer, inner), daemon=True).start()
+            threading.Thread(target=self.pump, args=(outer, inner), daemon=True).start()
 
-    def _answer(self, source: socket.socket, sink: socket.socket) -> None:
+    def pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while chunk := source.recv(65536):
                 sink.sendall(chunk)
@@ -100,6 +100,13 @@ class Proxy:
             return True
         self._failing = None
         return False
+
+
+class Cable(Proxy):
+    """Passes on whatever comes, of any protocol."""
+
+    def _ask(self, source: socket.socket, sink: socket.socket) -> None:
+        self.pump(source, sink)
 
 
 def _end_of_request(seen: bytes) -> int | None:

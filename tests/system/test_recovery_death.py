@@ -9,7 +9,7 @@ import pytest
 from resonate_fleet.contract.journal import Died, FalseAlarm, HandedOver, LeaseLost
 from tests.support.fleet import Fleet
 from tests.support.processes import Process
-from tests.support.proxy import Proxy
+from tests.support.proxy import Cable
 from tests.support.recovery import (
     Pair,
     claims,
@@ -109,7 +109,7 @@ def test_frozen_for_twice_its_lease_it_writes_nothing_when_it_thaws(
 
 def test_a_false_alarm_costs_work_and_never_a_second_result(fleet: Fleet) -> None:
     address = steward_address(fleet.steward())
-    with Proxy(f"http://{address}") as one, Proxy(f"http://{address}") as two:
+    with Cable(f"http://{address}") as one, Cable(f"http://{address}") as two:
         cables = {"a": one, "b": two}
         workers = [
             start_workers(fleet, name, cable.url.removeprefix("http://"))[0]
