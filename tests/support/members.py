@@ -134,11 +134,11 @@ class HandMember:
 
     async def next_task(self, timeout: float = 5.0) -> tuple[str, int]:  # noqa: ASYNC109 - reads well
         """Return the next task that it is assigned."""
-        while not self.assigned:
-            text = await asyncio.wait_for(self._reader.readline(), timeout)
-            message = decode_steward(text)
-            if isinstance(message, Assign):
-                self.assigned += message.tasks
+        async with asyncio.timeout(timeout):
+            while not self.assigned:
+                message = decode_steward(await self._reader.readline())
+                if isinstance(message, Assign):
+                    self.assigned += message.tasks
         return self.assigned.pop(0)
 
     async def claim(self, wire: Wire, job: str) -> Task:
