@@ -6,40 +6,35 @@ from datetime import timedelta
 from resonate.context import Context
 from resonate.types import DurableRegistry
 
-from resonate_fleet.contract.jobs import Result
-from resonate_fleet.member.witness import Witness
+from resonate_fleet import Result
 
 
-def compute_something(ctx: Context, id: str, compute_cost: float) -> Result:
+def compute_something(_: Context, id: str, compute_cost: float) -> Result:
     """Block for `compute_cost` seconds, as a computation would."""
-    end = ctx.get_dependency(Witness).begin()
     time.sleep(compute_cost)
-    return end(id, compute_cost)
+    return Result(id=id, cost=compute_cost)
 
 
 async def compute_durably(ctx: Context, id: str, compute_cost: float) -> Result:
     """Wait for `compute_cost` seconds in a durable sleep, which no member has to live through."""
-    end = ctx.get_dependency(Witness).begin()
     await ctx.sleep(timedelta(seconds=compute_cost))
-    return end(id, compute_cost)
+    return Result(id=id, cost=compute_cost)
 
 
-async def compute_on_loop(ctx: Context, id: str, compute_cost: float) -> Result:
+async def compute_on_loop(_: Context, id: str, compute_cost: float) -> Result:
     """Block the member's event loop for `compute_cost` seconds: a mistake, there to be seen.
 
     An `async def` that computes instead of waiting keeps its member from all else meanwhile.
     """
-    end = ctx.get_dependency(Witness).begin()
     time.sleep(compute_cost)  # noqa: ASYNC251 - what this function is for
-    return end(id, compute_cost)
+    return Result(id=id, cost=compute_cost)
 
 
 async def compute_in_steps(ctx: Context, id: str, compute_cost: float, steps: int = 3) -> Result:
     """Block for `compute_cost` seconds in `steps` equal parts, each checkpointed when done."""
-    end = ctx.get_dependency(Witness).begin()
     for number in range(steps):
         await ctx.run(compute_step, number, compute_cost / steps)
-    return end(id, compute_cost, steps=steps)
+    return Result(id=id, cost=compute_cost, steps=steps)
 
 
 def compute_step(_: Context, number: int, cost: float) -> int:

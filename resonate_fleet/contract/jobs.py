@@ -20,18 +20,19 @@ msgspec.convert({"func": ""}, Call)  # see `contract.wire`
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What the functions of the worker image return.
+    """A result that tells who brought it, as the functions of the worker image return it.
 
-    `began` and `ended` are Unix seconds; `attempt` is the claim that brought the result; `cost`
-    is what was asked for, in seconds.
+    The function gives `id`, `cost` (what was asked for, in seconds) and `steps`. The member that
+    runs it fills in itself, the `attempt` (the claim that brought the result), and when the body
+    `began` and `ended`, in Unix seconds.
     """
 
     id: str
-    member: str
-    attempt: int
-    began: float
-    ended: float
-    cost: float
+    member: str = ""
+    attempt: int = 0
+    began: float = 0.0
+    ended: float = 0.0
+    cost: float = 0.0
     steps: int = 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from resonate.context import Context
 from resonate.durable import DurableFunction
 from resonate.error import PlatformError, SerializationError, Suspended
 
+from resonate_fleet.contract.jobs import Result
 from resonate_fleet.member.attempts import Attempt, current
 from resonate_fleet.member.failures import (
     EscapedError,
@@ -49,7 +51,9 @@ class Bodies:
         self,
         step_began: StepBegan = lambda _attempt, _promise: None,
         over: Over = lambda _task: None,
+        member: str = "",
     ) -> None:
+        self._member = member
         # By identity: registered functions stay for good; steps are wrapped anew each time.
         self._kept: dict[int, Function] = {}
         self._threads = Threads()
@@ -76,6 +80,7 @@ class Bodies:
                 result = fn(ctx, *args, **kwargs)
                 return await result if inspect.isawaitable(result) else result
             self._enter(attempt, ctx)
+            began = time.time()
             call = functools.partial(fn, MemberContext.of(ctx, self), *args, **kwargs)
             try:
                 result = call() if on_loop else await self._on_thread(attempt, _contained(call))
@@ -83,6 +88,8 @@ class Bodies:
                     result = await result
                 elif ctx.info.id == attempt.task:
                     await self._is_over(attempt)
+                if isinstance(result, Result):
+                    result = self._signed(result, attempt, began)
                 _check_result(result, ctx, attempt, body)
             except SIGNALS:
                 raise
@@ -94,6 +101,16 @@ class Bodies:
 
         body.__dict__["__signature__"] = _signature(fn)
         return body
+
+    def _signed(self, result: Result, attempt: Attempt, began: float) -> Result:
+        """Say in a result of this kind who brought it."""
+        return msgspec.structs.replace(
+            result,
+            member=self._member,
+            attempt=attempt.version,
+            began=began,
+            ended=time.time(),
+        )
 
     def _enter(self, attempt: Attempt, ctx: Context) -> None:
         attempt.entered = True

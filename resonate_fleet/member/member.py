@@ -94,7 +94,7 @@ class Member:
             self._channel, name, self._table, self._ledger, registry, writes, self._intake
         )
         network = Network(self._channel, self._claims, writes)
-        bodies = Bodies(self._ledger.step_began, self._intake.ending)
+        bodies = Bodies(self._ledger.step_began, self._intake.ending, name)
         self._resonate = build(
             settings,
             name,

@@ -21,7 +21,6 @@ from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.network import Network
 from resonate_fleet.member.retries import Retries
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.witness import Witness
 
 #: The SDK's own bound on tasks at once; slots are counted in the intake.
 PLENTY = 1_000_000
@@ -68,7 +67,6 @@ def build(
         subscription_refresh_secs=0,
         autostart=False,
     )
-    resonate.with_dependency(Witness(name, _attempt_number))
     install(resonate)
     return resonate
 
@@ -102,8 +100,3 @@ def _observe(event: Event) -> None:
     """Tell at most of failed tasks: they include every refused claim."""
     if isinstance(event, BackgroundTaskFailed):
         log.debug("sdk.task-failed", why=event.cause)
-
-
-def _attempt_number() -> int:
-    attempt = current.get()
-    return attempt.version if attempt is not None else 0

@@ -20,10 +20,10 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit import log, results
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.output import Output, progress, state_of
+from resonate_fleet.submit.recorder import Recorder
 from resonate_fleet.submit.settings import SubmitSettings
 from resonate_fleet.submit.submit import GaveUp, Submission
 from resonate_fleet.submit.tracing import NotInstalled, traces
-from resonate_fleet.submit.witness import Witness
 
 #: Ids that one line names at most; `--json` prints them all.
 NAMED: Final = 20
@@ -63,23 +63,23 @@ def submit(order: Order, command: str) -> int:
     journal = Journal(who, settings.journal, log_)
     shown = not (order.bulk and sys.stdout.isatty())
     out = Output(settings.group, json=order.json, ids=shown)
-    witness = Witness(out, journal, lambda line: tell(command, line))
-    witness.observers.append(tracing)
-    clock = ServerClock(off=witness.clock_off)
-    submission = Submission(order.jobs, settings, who, witness, tracing.traceparent, clock=clock)
+    recorder = Recorder(out, journal, lambda line: tell(command, line))
+    recorder.observers.append(tracing)
+    clock = ServerClock(off=recorder.clock_off)
+    submission = Submission(order.jobs, settings, who, recorder, tracing.traceparent, clock=clock)
     journal.write(ClientStarted(group=settings.group, count=order.count, seed=order.seed))
-    with _metrics(settings.port, witness, log_), closing(tracing), closing(journal):
-        code = _guarded(order, submission, witness, out, command)
-        unconfirmed = order.count - witness.count
-        journal.write(ClientEnded(confirmed=witness.count, unconfirmed=unconfirmed))
+    with _metrics(settings.port, recorder, log_), closing(tracing), closing(journal):
+        code = _guarded(order, submission, recorder, out, command)
+        unconfirmed = order.count - recorder.count
+        journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
     return code
 
 
 def _guarded(
-    order: Order, submission: Submission, witness: Witness, out: Output, command: str
+    order: Order, submission: Submission, recorder: Recorder, out: Output, command: str
 ) -> int:
     try:
-        _send(order, submission, witness, command)
+        _send(order, submission, recorder, command)
         if order.wait is None:
             return exits.OK
         ids = dict.fromkeys(job.id for job in order.jobs)
@@ -93,23 +93,23 @@ def _guarded(
     return exits.FAILED
 
 
-def _send(order: Order, submission: Submission, witness: Witness, command: str) -> None:
+def _send(order: Order, submission: Submission, recorder: Recorder, command: str) -> None:
     began = time.monotonic()
     if not order.bulk:
         submission.run(order.count)
         return
     try:
         with progress("confirmed", order.count) as bar:
-            witness.advance = bar.advance
+            recorder.advance = bar.advance
             submission.run(order.count)
     finally:
         took = max(time.monotonic() - began, 0.001)
-        again = witness.count - witness.new
+        again = recorder.count - recorder.new
         there = f", {again} of them were there before" if again else ""
-        if witness.differing:
-            there += f", {witness.differing} with another call"
-        rate = f"{witness.count / took:.0f} a second"
-        tell(command, f"{witness.count} of {order.count} jobs are confirmed{there}; {rate}")
+        if recorder.differing:
+            there += f", {recorder.differing} with another call"
+        rate = f"{recorder.count / took:.0f} a second"
+        tell(command, f"{recorder.count} of {order.count} jobs are confirmed{there}; {rate}")
 
 
 def _tell_unconfirmed(
@@ -149,7 +149,7 @@ _GRAVITY: Final = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.USAGE]
 
 
 @contextmanager
-def _metrics(port: int | None, witness: Witness, log_: Log) -> Iterator[None]:
+def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
     if port is None:
         yield
         return
@@ -157,7 +157,7 @@ def _metrics(port: int | None, witness: Witness, log_: Log) -> Iterator[None]:
     from resonate_fleet.submit.metrics import Metrics  # noqa: PLC0415 - the same
 
     metrics = Metrics()
-    witness.observers.append(metrics)
+    recorder.observers.append(metrics)
     every = "0.0.0.0"  # noqa: S104 - scrapes come from outside the container
     with Pages(every, port, {"/metrics": metrics.page}) as pages:
         log_.log(20, "metrics.served", port=pages.port)

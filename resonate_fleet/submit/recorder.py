@@ -15,7 +15,7 @@ from resonate_fleet.submit.submit import Confirmation, Observer
 NAMED: Final = 20
 
 
-class Witness:
+class Recorder:
     """Journals, counts and prints what submission does; passes it on to `observers`.
 
     `say` takes a line for people.
