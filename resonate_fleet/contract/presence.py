@@ -82,9 +82,13 @@ class Holding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Held(msgspec.Struct, frozen=True, tag="held", tag_field="kind", omit_defaults=True):
-    """All that the member holds: whatever else the steward believes of it is over."""
+    """All that the member holds: whatever else the steward believes of it is over.
+
+    `full`: functions of which no more may begin here now, as `name` or `name@version`.
+    """
 
     attempts: list[Holding] = []
+    full: list[str] = []
 
 
 class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_defaults=True):
@@ -94,7 +98,8 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
     function]`. `refused`: `[task, version]` of assigned tasks that the server did not grant.
     `returned`: assigned tasks that this member has no slot for. `declined`: `[task, function]`
     that it gives back because it lacks the function, or for a reason of its own where the function
-    is empty. `ended`: `[task, attempt, outcome]`, outcomes as in the journal.
+    is empty. `ended`: `[task, attempt, outcome]`, outcomes as in the journal. `full`: as in `Held`,
+    where it has changed.
     """
 
     free: Credits = 0
@@ -103,6 +108,7 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
     returned: list[str] = []
     declined: list[tuple[str, str]] = []
     ended: list[tuple[str, int, str]] = []
+    full: list[str] | None = None
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag="withdraw", tag_field="kind", omit_defaults=True):

@@ -26,8 +26,11 @@ class Attempt:
     version: int
     function: str
     began: float = field(default_factory=time.monotonic)
-    #: The function is registered here; else its name, with the version past the first.
+    #: The function's name, with the version past the first.
+    label: str = ""
+    #: The function is registered here.
     known: bool = True
+    #: The label, where the function is not registered here, or no more of it may begin.
     lacks: str = ""
     #: The function's body has been entered at least once: its arguments fitted.
     entered: bool = False

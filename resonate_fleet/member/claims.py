@@ -14,6 +14,7 @@ from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.member.attempts import Attempt, Table, current
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.limits import Limits
 from resonate_fleet.member.requests import Answer, Request
 from resonate_fleet.member.writes import Writes
 
@@ -24,6 +25,7 @@ class Slots(Protocol):
     def granted(self, task: str) -> None: ...
     def refused(self, task: str) -> None: ...
     def done(self, task: str) -> None: ...
+    def avoid(self, task: str, lacks: str) -> None: ...
 
 
 class Functions(Protocol):
@@ -52,6 +54,7 @@ class Claims:
         table: Table,
         ledger: Ledger,
         functions: Functions,
+        limits: Limits,
         writes: Writes,
         slots: Slots,
     ) -> None:
@@ -60,6 +63,7 @@ class Claims:
         self._table = table
         self._ledger = ledger
         self._functions = functions
+        self._limits = limits
         self._writes = writes
         self._slots = slots
         #: Claims on their way.
@@ -79,7 +83,7 @@ class Claims:
             if answer.reply.status != 200:
                 await self._refused(request, answer)
             elif not await self._granted(request, answer.reply):
-                return request.reply(409, "given back: the member ends")
+                return request.reply(409, "given back")
         finally:
             self.pending -= 1
         return answer.body
@@ -112,21 +116,31 @@ class Claims:
         running = asyncio.current_task()
         if running is not None:
             attempt.tasks.add(running)
+        why = self._limits.refuse(attempt)
         self._table.add(attempt)
         current.set(attempt)
         # Whatever the function logs says which job it is about.
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self._slots.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
-        if not self._closed:
+        if not (self._closed or why):
             return True
-        await self._hand_back(attempt)
+        await (self._decline(attempt, why) if why else self._hand_back(attempt))
         return False
 
     async def _hand_back(self, attempt: Attempt) -> None:
-        reply = await self._channel.ask("task.release", attempt.task, version=attempt.version)
-        if reply is not None and reply.ok and self._table.finish(attempt):
+        if await self._release(attempt):
             self._ledger.handed_back(attempt)
+
+    async def _decline(self, attempt: Attempt, why: str) -> None:
+        """Leave a job to others, or for later: its function runs as often here as it may."""
+        self._slots.avoid(attempt.task, attempt.label)
+        if await self._release(attempt):
+            self._ledger.ended(attempt, "released", why)
+
+    async def _release(self, attempt: Attempt) -> bool:
+        reply = await self._channel.ask("task.release", attempt.task, version=attempt.version)
+        return reply is not None and reply.ok and self._table.finish(attempt)
 
     def _attempt(self, task: str, version: int, promise: Promise) -> Attempt:
         call = call_of(promise)
@@ -143,6 +157,7 @@ class Claims:
             task=task,
             version=version,
             function=call.func,
+            label=label,
             known=known,
             lacks="" if known else label,
             suspends=self._functions.can_suspend(call.func, call.version),

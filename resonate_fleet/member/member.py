@@ -30,6 +30,7 @@ from resonate_fleet.member.health import Health
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Heart
 from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.limits import Limits
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.network import Network
 from resonate_fleet.member.plain import Plain
@@ -73,6 +74,7 @@ class Member:
         self._journal = journal
         self._own = own
         self._table = Table()
+        self._limits = Limits(registry.limits(), self._table)
         self._metrics = Metrics(registry.has, settings.slots, version())
         self._metrics.expect(one.partition("@")[0] for one in registry.names())
         losses.listeners.append(self._count_loss)
@@ -91,7 +93,14 @@ class Member:
             self._channel, self._table, self._ledger, self._intake.avoid, self._intake.ending
         )
         self._claims = Claims(
-            self._channel, name, self._table, self._ledger, registry, writes, self._intake
+            self._channel,
+            name,
+            self._table,
+            self._ledger,
+            registry,
+            self._limits,
+            writes,
+            self._intake,
         )
         network = Network(self._channel, self._claims, writes)
         bodies = Bodies(self._ledger.step_began, self._intake.ending, name)
@@ -268,9 +277,14 @@ class Member:
 
     def _claimed(self, attempt: Attempt) -> None:
         self._presence.claimed(attempt.task, attempt.version, attempt.function)
+        self._presence.filled(self._limits.full())
 
     def _ended(self, attempt: Attempt, outcome: str) -> None:
-        self._on_loop(lambda: self._presence.ended(attempt.task, attempt.version, outcome))
+        self._on_loop(lambda: self._tell_end(attempt, outcome))
+
+    def _tell_end(self, attempt: Attempt, outcome: str) -> None:
+        self._presence.ended(attempt.task, attempt.version, outcome)
+        self._presence.filled(self._limits.full())
 
     # Events, from any thread.
 

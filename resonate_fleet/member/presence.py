@@ -69,9 +69,12 @@ class News:
     returned: list[str] = field(default_factory=list)
     declined: list[tuple[str, str]] = field(default_factory=list)
     ended: list[tuple[str, int, str]] = field(default_factory=list)
+    full: list[str] | None = None
 
     def report(self, free: int) -> Report:
-        return Report(free, self.claimed, self.refused, self.returned, self.declined, self.ended)
+        return Report(
+            free, self.claimed, self.refused, self.returned, self.declined, self.ended, self.full
+        )
 
 
 class Presence:
@@ -91,6 +94,7 @@ class Presence:
         self._links: set[Link] = set()
         self._served: Link | None = None
         self._news = News()
+        self._full: list[str] = []
         self._flush: asyncio.Handle | None = None
         self._flush_now = False
         self._alone: asyncio.TimerHandle | None = None
@@ -123,6 +127,12 @@ class Presence:
     def declined(self, task: str, lacks: str) -> None:
         self._news.declined.append((task, lacks))
         self._tell()
+
+    def filled(self, full: list[str]) -> None:
+        """No more of these functions may begin here now, whichever others may."""
+        if full != self._full:
+            self._full = self._news.full = full
+            self._tell()
 
     def freed(self) -> None:
         """A slot may have become free."""
@@ -263,7 +273,7 @@ class Presence:
         self._why.clear()
         self._none_since, self._said = None, False
         log.info("presence.held", steward=link.rank[1])
-        link.say(wire.Held(self._listener.held()))
+        link.say(wire.Held(self._listener.held(), self._full))
         self._choose()
 
     def lost(self, link: Link) -> None:

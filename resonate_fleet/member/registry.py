@@ -25,6 +25,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
+        self._limits: dict[str, int] = {}
         self._dependencies: list[Any] = []
         self._managers: list[Manager] = []
 
@@ -36,6 +37,7 @@ class Registry:
         name: str | None = None,
         version: int = 1,
         retry_policy: RetryPolicy | None = None,
+        limit: int | None = None,
     ) -> Callable[Concatenate[Context, P], T]: ...
     @overload
     def register[**P, T](
@@ -45,6 +47,7 @@ class Registry:
         name: str | None = None,
         version: int = 1,
         retry_policy: RetryPolicy | None = None,
+        limit: int | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], T]], Callable[Concatenate[Context, P], T]]: ...
     def register(
         self,
@@ -53,20 +56,29 @@ class Registry:
         name: str | None = None,
         version: int = 1,
         retry_policy: RetryPolicy | None = None,
+        limit: int | None = None,
     ) -> Any:
         """Register `fn` as `name` (by default its own) in `version`; return it unchanged.
 
+        No more than `limit` jobs of it run in one member at a time.
+
         Raises:
-            BadFunctions: the name is taken in this version.
+            BadFunctions: the name is taken in this version, or the limit is none.
         """
         if fn is None:
             return lambda given: self.register(
-                given, name=name, version=version, retry_policy=retry_policy
+                given, name=name, version=version, retry_policy=retry_policy, limit=limit
             )
         key = (name or str(getattr(fn, "__name__", "")), version)
         if key in self._keys:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
         self._keys[key] = (fn, retry_policy)
+        if limit is not None:
+            if not isinstance(limit, int) or limit < 1:
+                raise BadFunctions(
+                    f"function {key[0]!r} has the limit {limit!r}; accepted: a whole number from 1"
+                )
+            self._limits[_label(*key)] = limit
         return fn
 
     def dependency(self, value: Any) -> None:
@@ -86,7 +98,11 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return what is registered as `name` or, past version 1, `name@version`."""
-        return [name if version == 1 else f"{name}@{version}" for name, version in self._keys]
+        return [_label(name, version) for name, version in self._keys]
+
+    def limits(self) -> dict[str, int]:
+        """Return the limits by `name` or `name@version`."""
+        return self._limits
 
     def has(self, name: str) -> bool:
         """Tell whether `name` is registered in any version."""
@@ -113,6 +129,10 @@ class Registry:
                 resonate.register(bodies.keep(fn), name=name, version=version, retry_policy=policy)
             except (ResonateError, ValueError, TypeError) as error:
                 raise BadFunctions(f"function {name!r}: {error}") from None
+
+
+def _label(name: str, version: int) -> str:
+    return name if version == 1 else f"{name}@{version}"
 
 
 def load(module: str, registry: Registry) -> None:

@@ -114,7 +114,8 @@ class Dispatch:
                 if message.free:
                     group.credit(connection, message.free)
                 group.match_soon()
-            case Held(attempts=attempts):
+            case Held(attempts=attempts, full=full):
+                group.matcher.filled(hello.member, full)
                 held = [_attempt(one, hello.group, hello.member) for one in attempts]
                 self._tools.work.holds(self._tools.now(), hello.member, held)
             case Withdraw(draining=draining):
@@ -124,6 +125,8 @@ class Dispatch:
 
     def _report(self, group: Group, member: str, said: Report) -> None:
         now, matcher = self._tools.now(), group.matcher
+        if said.full is not None:
+            matcher.filled(member, said.full)
         for task, attempt, function in said.claimed:
             waited = matcher.claimed(now, member, task, attempt)
             claim = _attempt(Holding(task, attempt, function, now), group.name, member)

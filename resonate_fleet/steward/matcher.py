@@ -12,8 +12,9 @@ among the paused, or assigned to one credit.
 import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from resonate_fleet.steward.claimant import Claimant
 from resonate_fleet.steward.waiting import FirstCome, Queue, Waiting
 
 #: An assignment without the member's word goes to another credit after this, in seconds.
@@ -25,22 +26,10 @@ REMEMBERED = 4096
 
 
 @dataclass(slots=True, eq=False)
-class _Member:
-    """`assigned` wait for its word; `owed` have waited too long and went on without it."""
-
-    name: str
-    slots: int
-    functions: frozenset[str]
-    credits: int = 0
-    assigned: set[str] = field(default_factory=set)
-    owed: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
 class _Assigned:
     """`newer`: what was heard of the task meanwhile, at a later version."""
 
-    member: _Member
+    member: Claimant
     waiting: Waiting
     deadline: float
     newer: Waiting | None = None
@@ -64,9 +53,9 @@ class Matcher:
         self._paused: list[tuple[float, int, Waiting]] = []
         self._assigned: dict[str, _Assigned] = {}
         self._deadlines: deque[_Assigned] = deque()
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Claimant] = {}
         #: Members with credits, whoever's turn it is first.
-        self._ready: OrderedDict[str, _Member] = OrderedDict()
+        self._ready: OrderedDict[str, Claimant] = OrderedDict()
         self._declined: OrderedDict[str, _Declined] = OrderedDict()
 
     # What is to be seen from outside.
@@ -90,21 +79,28 @@ class Matcher:
 
     def blocked(self) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by what it is."""
-        return {_nobody_has(name): len(queue) for name, queue in self._nobodys()}
+        return {why: len(queue) for why, queue in self._blocked()}
 
     def stuck(self) -> dict[str, str]:
         """Return the first task of each reason of `blocked`."""
         return {
-            _nobody_has(name): first.task
-            for name, queue in self._nobodys()
+            why: first.task
+            for why, queue in self._blocked()
             if (first := queue.oldest()) is not None
         }
 
-    def _nobodys(self) -> list[tuple[str, FirstCome]]:
-        """Return the functions that no member has, with what waits for them."""
-        had = {name for member in self._members.values() for name in member.functions}
+    def _blocked(self) -> list[tuple[str, FirstCome]]:
+        """Return why no member may take a function just now, with what waits for it."""
+        members = self._members.values()
         return [
-            (name, queue) for name, queue in self._lacking.items() if name not in had and len(queue)
+            (
+                _nobody_has(name)
+                if not any(name in one.functions for one in members)
+                else _full(name),
+                queue,
+            )
+            for name, queue in self._lacking.items()
+            if len(queue) and not any(one.runs(name) for one in members)
         ]
 
     # What is heard of tasks.
@@ -136,7 +132,7 @@ class Matcher:
     # What is heard of members.
 
     def join(self, member: str, slots: int, functions: Iterable[str] = ()) -> None:
-        self._members[member] = _Member(member, slots, frozenset(functions))
+        self._members[member] = Claimant(member, slots, frozenset(functions))
 
     def credit(self, member: str, count: int) -> None:
         """Note `count` more free slots; nobody has more of them than slots."""
@@ -144,6 +140,12 @@ class Matcher:
         room = one.slots - one.credits - len(one.assigned) - len(one.owed)
         one.credits += max(0, min(count, room))
         self._make_ready(one)
+
+    def filled(self, member: str, functions: Iterable[str]) -> None:
+        """Note the functions of which no more may begin in a member."""
+        one = self._members[member]
+        one.full = frozenset(functions)
+        one.bounded |= one.full
 
     def withdraw(self, member: str) -> None:
         """Take back the member's credits; what is assigned to it still is."""
@@ -204,7 +206,7 @@ class Matcher:
         """Return `(task, version)` by member: what each is to claim now."""
         self._wake(now)
         found: dict[str, list[tuple[str, int]]] = {}
-        passed: list[_Member] = []
+        passed: list[Claimant] = []
         while self._ready and (self._queue or self._lacking):
             _, member = self._ready.popitem(last=False)
             waiting = self._next(now, member)
@@ -248,20 +250,27 @@ class Matcher:
         self._ready.pop(member.name, None)
         self._back(now, late)
 
-    def _next(self, now: float, member: _Member) -> Waiting | None:
+    def _next(self, now: float, member: Claimant) -> Waiting | None:
         # What lacks a function was at the head of the queue before.
         for name, queue in self._lacking.items():
-            if name in member.functions and (found := queue.take(now)) is not None:
+            if self._may_begin(member, name) and (found := queue.take(now)) is not None:
                 if not queue:
                     del self._lacking[name]
                 return found
         while (first := self._queue.take(now)) is not None:
-            if not first.needs or first.needs in member.functions:
+            if not first.needs or self._may_begin(member, first.needs):
                 return first
             self._lacking.setdefault(first.needs, FirstCome()).add(first)
         return None
 
-    def _assign(self, now: float, member: _Member, waiting: Waiting) -> None:
+    def _may_begin(self, member: Claimant, function: str) -> bool:
+        """Whether one more may begin. Where there is a limit, each one's claim is waited for."""
+        return member.runs(function) and not (
+            function in member.bounded
+            and any(self._assigned[task].waiting.needs == function for task in member.assigned)
+        )
+
+    def _assign(self, now: float, member: Claimant, waiting: Waiting) -> None:
         del self._waiting[waiting.task]
         assigned = _Assigned(member, waiting, now + PATIENCE)
         self._assigned[waiting.task] = assigned
@@ -282,7 +291,7 @@ class Matcher:
         one.assigned.discard(task)
         return self._assigned.pop(task)
 
-    def _make_ready(self, member: _Member) -> None:
+    def _make_ready(self, member: Claimant) -> None:
         if member.credits and not member.owed:
             self._ready.setdefault(member.name, member)
 
@@ -310,6 +319,10 @@ class Matcher:
         waiting.gone = True
         if waiting.queue is not None:
             waiting.queue.drop(waiting)
+
+
+def _full(function: str) -> str:
+    return f"as many of the function {function} run as may"
 
 
 def _nobody_has(function: str) -> str:

@@ -132,6 +132,24 @@ def test_a_task_goes_to_members_that_have_its_function_and_says_so_where_nobody_
     assert handed(matcher) == [("new", "t0")]
 
 
+def test_a_member_gets_no_more_of_a_function_than_it_may_run() -> None:
+    matcher = Matcher()
+    matcher.join("a", 4, ["f"])
+    matcher.credit("a", 4)
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    handed(matcher)
+    matcher.filled("a", ["f"])
+    matcher.claimed(0.0, "a", "t0", 1)
+    matcher.declined("t0", "f")
+    matcher.offer(0.0, "t0", 1, since=0.0)
+    matcher.offer(0.0, "t1", 0, since=1.0)
+    assert handed(matcher) == [("a", "t1")], "the other does not wait behind it"
+    assert matcher.blocked() == {"as many of the function f run as may": 1}
+    matcher.filled("a", [])
+    assert matcher.blocked() == {}
+    assert handed(matcher) == [("a", "t0")]
+
+
 def test_a_task_that_is_given_back_again_and_again_pauses_for_longer_each_time() -> None:
     matcher = ready("a", credits=20)
     matcher.offer(0.0, "t0", 0, since=0.0)

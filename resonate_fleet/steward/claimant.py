@@ -1,0 +1,24 @@
+"""A member as the matcher knows it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Claimant:
+    """`assigned` wait for its word; `owed` have waited too long and went on without it.
+
+    `full`: functions of which it may begin no more; `bounded`: those that ever were.
+    """
+
+    name: str
+    slots: int
+    functions: frozenset[str]
+    full: frozenset[str] = frozenset()
+    bounded: frozenset[str] = frozenset()
+    credits: int = 0
+    assigned: set[str] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
+
+    def runs(self, function: str) -> bool:
+        """Whether it may begin one more of the function."""
+        return function in self.functions and function not in self.full
