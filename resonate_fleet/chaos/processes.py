@@ -78,7 +78,7 @@ class LocalFleet:
         self.folder = RunFolder(root)
         self.members: dict[str, LocalMember] = {}
         self.server: Child | None = None
-        self._on_change = on_change or (lambda: None)
+        self.on_change = on_change or (lambda: None)
         self.ports = ports or Ports()
         first = LocalSteward("steward-1", self.ports.steward, self.ports.presence)
         self.stewards = Stewards(shape, self.folder, first)
@@ -131,7 +131,7 @@ class LocalFleet:
         places = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
         found = [(f"{HOST}:{port}", labels) for port, labels in places]
         targets.write(self.folder.targets, "worker", found)
-        self._on_change()
+        self.on_change()
 
     def _scrape(self, job: str, *ports: int) -> None:
         targets.write(self.folder.targets, job, [(f"{HOST}:{port}", {}) for port in ports])

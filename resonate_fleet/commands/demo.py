@@ -24,7 +24,7 @@ from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, Options, wrong
-from resonate_fleet.commands.screen import Lines, Picture, Screen
+from resonate_fleet.commands.screen import Screen, screen_for
 from resonate_fleet.commands.story import Story
 from resonate_fleet.commands.tail import Tail
 from resonate_fleet.contract import exits
@@ -160,7 +160,7 @@ async def _play(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     place = DemoPlace(options, demo_plan.group_for(options, tag))
-    screen: Screen = Picture(console) if console.is_terminal else Lines(console)
+    screen = screen_for(console)
     try:
         async with _shown(screen, folder, len(script.plan.jobs)):
             await Runner(script, place, folder, lambda _: None).drive()

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import Options
+from resonate_fleet.commands.tables import natural
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
@@ -57,7 +58,7 @@ def _members(facts: Facts, verdict: Verdict) -> Table:
     for column in ("jobs", "share", "busy", "alive"):
         table.add_column(column, justify="right")
     table.add_column("")
-    for share in sorted(verdict.figures.shares, key=lambda one: one.member):
+    for share in sorted(verdict.figures.shares, key=lambda one: natural(one.member)):
         table.add_row(*_row(share), "killed" if facts.strikes_on(share.member) else "")
     return table
 

@@ -76,7 +76,7 @@ def live_view(folder: RunFolder) -> str:
     story = Story(len(jobs))
     story.apply(line for line in lines if line.at <= now)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    console.print(draw(story, min(jobs, default=now), now))
+    console.print(draw(story, min(jobs, default=now), now, WIDTH))
     picture = console.export_svg(
         title=f"live: {_scenario(folder)}", theme=MONOKAI, unique_id="live"
     )

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resonate_fleet.commands.story import Event, Member, Running, Story
+from resonate_fleet.commands.tables import natural, plain, shortened, table
 
 #: Events that the live view shows, the newest last.
 EVENTS: Final = 8
@@ -49,14 +50,19 @@ class Lines:
     def update(self, story: Story, news: Sequence[Event]) -> None:
         for event in news:
             line = f"{_since(event.at, beginning(story)):6.2f} s  {event.text}"
-            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self._console.print(plain(line), soft_wrap=True)
 
 
 class Picture:
-    """Draws members, progress and the last events in place, a few times a second."""
+    """Draws members, progress and the last events in place, a few times a second.
+
+    It has a screen of its own, so that a resized terminal shows one picture; the last one stays.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=10, transient=False)
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=10, screen=True)
+        self._last: RenderableType = ""
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -69,10 +75,18 @@ class Picture:
         trace: TracebackType | None,
     ) -> None:
         self._live.__exit__(kind, error, trace)
+        self._console.print(self._last)
 
     def update(self, story: Story, _: Sequence[Event]) -> None:
-        now = time.time()
-        self._live.update(draw(story, beginning(story) or now, now))
+        now, size = time.time(), self._console.size
+        self._last = draw(story, beginning(story) or now, now, size.width, size.height)
+        self._live.update(self._last)
+
+
+def screen_for(console: Console) -> Screen:
+    """Return what the terminal can show; a dumb one, and a pipe, get lines."""
+    drawn = console.is_terminal and not console.is_dumb_terminal
+    return Picture(console) if drawn else Lines(console)
 
 
 def beginning(story: Story) -> float:
@@ -84,40 +98,41 @@ def _since(at: float, began: float) -> float:
     return max(at - began, 0)
 
 
-def draw(story: Story, began: float, now: float) -> RenderableType:
-    """Return the picture of `story` at `now`, Unix seconds."""
-    return Group(_members(story, now), Text(), _progress(story, now - began), _events(story, began))
+def draw(
+    story: Story, began: float, now: float, width: int = 120, height: int = 50
+) -> RenderableType:
+    """Return the picture of `story` at `now`, Unix seconds, no larger than `width` and `height`."""
+    events = story.events[-EVENTS:]
+    members = sorted(story.members.values(), key=lambda one: natural(one.name))
+    shown, more = shortened(members, height - len(events) - 4)
+    rows = [_row(member, now) for member in shown]
+    names = ("member", "", "runs", "done>", "busy>", "?")
+    return Group(
+        table(names, rows, width),
+        Text(more, style="dim"),
+        _progress(story, now - began, width),
+        _events(events, began),
+    )
 
 
-def _members(story: Story, now: float) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column, width in (("member", 20), ("", 9), ("runs", 34), ("", 22)):
-        table.add_column(column, min_width=width, no_wrap=True)
-    table.add_column("done", justify="right")
-    table.add_column("busy", justify="right", min_width=7)
-    for member in sorted(story.members.values(), key=lambda one: one.name):
-        table.add_row(*_row(member, now))
-    return table
-
-
-def _row(member: Member, now: float) -> list[RenderableType]:
+def _row(member: Member, now: float) -> list[object]:
     running = min(member.running.values(), key=lambda one: one.since, default=None)
     busy = member.busy + sum(now - one.since for one in member.running.values())
     return [
         member.name,
         Text(member.state, style=STATES.get(member.state, "")),
-        _job(running),
-        _bar(running, now),
-        str(member.done),
+        _job(running, member.state),
+        member.done,
         f"{busy:.1f} s",
+        _bar(running, now),
     ]
 
 
-def _job(running: Running | None) -> Text:
+def _job(running: Running | None, state: str) -> Text:
     if running is None:
-        return Text("idle", style="dim")
+        return Text("idle" if state == "up" else "", style="dim")
     again = f", attempt {running.attempt}" if running.attempt > 1 else ""
-    return Text(running.job + again, style="bold green" if again else "")
+    return plain(running.job + again, "bold green" if again else "")
 
 
 def _bar(running: Running | None, now: float) -> RenderableType:
@@ -128,19 +143,19 @@ def _bar(running: Running | None, now: float) -> RenderableType:
     )
 
 
-def _progress(story: Story, elapsed: float) -> Table:
+def _progress(story: Story, elapsed: float, width: int) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    bar = ProgressBar(total=max(story.jobs, 1), completed=len(story.ended), width=40)
     counts = f"{len(story.ended)} of {story.jobs} done, {len(story.costs)} confirmed"
+    room = max(10, min(40, width - len(counts) - 20))
+    bar = ProgressBar(total=max(story.jobs, 1), completed=len(story.ended), width=room)
     grid.add_row("jobs", bar, counts, f"{elapsed:.1f} s")
     return grid
 
 
-def _events(story: Story, began: float) -> Table:
+def _events(events: Sequence[Event], began: float) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for event in story.events[-EVENTS:]:
-        style = STYLES.get(event.kind, "dim")
-        grid.add_row(
-            Text(f"{_since(event.at, began):6.2f} s", style="dim"), Text(event.text, style=style)
-        )
+    for event in events:
+        text = plain(event.text, STYLES.get(event.kind, "dim"))
+        text.no_wrap, text.overflow = True, "ellipsis"
+        grid.add_row(Text(f"{_since(event.at, began):6.2f} s", style="dim"), text)
     return grid

@@ -45,6 +45,7 @@ GROUPS: Final = (
         "Operate",
         (
             _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
+            _own("kill", "kill a member of a fleet that `fleet up` keeps on this machine"),
             _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
             _own("store", "what the server's store holds; old jobs leave it: show, prune"),
             _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),

@@ -13,6 +13,7 @@ from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands.addresses import addresses
+from resonate_fleet.commands.here import Registered
 from resonate_fleet.commands.ports import add_ports, ports
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
@@ -71,13 +72,13 @@ def run(asked: Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
             root = asked.runs or Path(temporary)
-            return asyncio.run(_keep_up(LocalFleet(shape, root, ports=ports(asked))))
+            return asyncio.run(_keep_up(LocalFleet(shape, root, ports=ports(asked)), Registered()))
     except (StartFailed, Unreachable) as failed:
         sys.stderr.write(f"fleet up: {failed}\n")
         return exits.FAILED
 
 
-async def _keep_up(fleet: LocalFleet) -> int:
+async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -85,11 +86,17 @@ async def _keep_up(fleet: LocalFleet) -> int:
         async with Wire(fleet.url, fleet.shape.token) as wire:
             await wire.wait_ready(ANSWER_SECONDS)
     async with fleet:
+        fleet.on_change = lambda: registered.write(fleet)
+        fleet.on_change()
         fleet.stewards.ended = _say
         _introduce(fleet)
-        while not stop.is_set():
-            _look_after(fleet)
-            await asyncio.sleep(LOOK_SECONDS)
+        try:
+            while not stop.is_set():
+                _look_after(fleet)
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            fleet.on_change = lambda: None
+            registered.remove()
         _say("ending: workers finish or hand back what they hold")
     return exits.INTERRUPTED
 
@@ -99,7 +106,8 @@ def _introduce(fleet: LocalFleet) -> None:
     for one in fleet.stewards.all:
         _say(f"steward  {one.url}  presence {HOST}:{one.presence}")
     for place in fleet.members.values():
-        _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics")
+        process = "" if place.child is None else f"  process {place.child.pid}"
+        _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics{process}")
     _say(f"logs     {fleet.folder.logs}")
     if (fleet.url, fleet.ports.steward) != (f"http://{HOST}:{SERVER_PORT}", STEWARD_PORT):
         _say(f"export   RESONATE_URL={fleet.url} FLEET_STEWARD_URL={fleet.steward_url}")

@@ -2,15 +2,27 @@
 
 import json
 import os
+import pty
 import re
 import signal
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from resonate_fleet.contract.journal import MemberStarted, read_folder
 from tests.support.fleet import Fleet, holders
-from tests.support.processes import Process, Processes, free_port, run_room
+from tests.support.processes import (
+    ROOT,
+    Process,
+    Processes,
+    clean_env,
+    free_port,
+    room_command,
+    run_room,
+)
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
@@ -24,11 +36,13 @@ def fleet_command(server: Server, *args: str) -> str:
     return done.stdout
 
 
-def start_up(processes: Processes, *args: str) -> tuple[Process, str, str]:
+def start_up(
+    processes: Processes, *args: str, env: Mapping[str, str] | None = None
+) -> tuple[Process, str, str]:
     """Start `fleet up` on free ports; return it with the addresses of server and steward."""
     port, steward = free_port(), free_port()
     ports = ("--port", str(port), "--steward-port", str(steward))
-    process = processes.room("fleet", "up", {}, "up", *ports, *args)
+    process = processes.room("fleet", "up", env or {}, "up", *ports, *args)
     wait_until(lambda: "Ctrl-C ends it" in process.out.read_text(), 60, "the fleet is up")
     return process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{steward}"
 
@@ -59,6 +73,111 @@ def test_up_runs_jobs_restarts_who_was_killed_and_ends_in_order(
     assert "idle" in shown.stdout
     process.send(signal.SIGINT)
     assert process.wait(30) == 130
+
+
+def test_kill_strikes_a_member_of_the_fleet_that_is_up_and_nobody_else(
+    processes: Processes, tmp_path: Path
+) -> None:
+    env = {"TMPDIR": str(tmp_path)}  # this test's fleets are the only ones that are seen
+    none = run_room("fleet", "kill", env=env)
+    assert (none.returncode, none.stdout) == (2, "")
+    assert none.stderr == "fleet kill: `fleet up` keeps no fleet on this machine\n"
+    process, url, steward = start_up(processes, "--workers", "2", env=env)
+    names = re.findall(r"worker-\d-[0-9a-f]{6}", process.out.read_text())
+    wrong = run_room("fleet", "kill", "worker-9", env=env)
+    assert wrong.returncode == 2
+    assert f"accepted: {', '.join(sorted(names))}" in wrong.stderr
+    submit = ("submit", "compute_something", "--id", "a-job", "--args", '["a-job", 8]')
+    assert run_room("fleet", *submit, "--server", url).returncode == 0
+    look = ("ps", "--json", "--server", url, "--steward", steward)
+    wait_until(lambda: json.loads(run_room("fleet", *look).stdout)["running"], 30, "it is held")
+    killed = run_room("fleet", "kill", env=env)
+    assert killed.returncode == 0
+    match = re.fullmatch(r"killed (\S+), process (\d+); it held a-job\n", killed.stdout)
+    assert match is not None
+    assert match[1] in names
+    asked = ("result", "a-job", "--wait", "60", "--json", "--server", url)
+    result = json.loads(run_room("fleet", *asked, timeout=70).stdout)["value"]
+    assert (result["attempt"], result["member"] == match[1]) == (2, False)
+    process.send(signal.SIGINT)
+    assert process.wait(40) == 130
+    assert run_room("fleet", "kill", env=env).returncode == 2
+
+
+def test_kill_believes_no_record_of_a_process_that_is_not_the_fleets(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        stat = Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()
+        mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        folder = tmp_path / f"resonate-fleet-{os.getuid()}"
+        folder.mkdir(mode=0o700)
+        member = {"place": "worker-1", "member": "worker-1-x", "process": bystander.pid}
+        # Another start of the same number, and a child of somebody else.
+        for started, parent in (("1", os.getpid()), (stat[19], os.getppid())):
+            fleet = {"process": parent, "started": mine[19], "url": "http://x", "steward": None}
+            record = fleet | {"members": [member | {"started": started}]}
+            (folder / f"{parent}.json").write_text(json.dumps(record))
+        done = run_room("fleet", "kill", "worker-1", env={"TMPDIR": str(tmp_path)})
+        assert done.returncode == 2
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_ps_with_a_steward_says_how_old_it_is_and_names_who_nobody_can_do(
+    processes: Processes,
+) -> None:
+    process, url, steward = start_up(processes, "--workers", "1")
+    asked = ("submit", "nobody_has_it", "--id", "stuck", "--server", url)
+    assert run_room("fleet", *asked).returncode == 0
+    look = ("ps", "--server", url, "--steward", steward)
+
+    def shown() -> str:
+        text = run_room("fleet", *look).stdout
+        return text if "nobody has the function nobody_has_it" in text else ""
+
+    text = wait_until(shown, 30, "the reason is shown")
+    assert "worker-group: 1 wait, nobody has the function nobody_has_it: stuck" in text
+    assert re.search(r"^steward-1, \d+\.\d s old", text, re.MULTILINE)
+    assert "idle" in text
+    process.send(signal.SIGINT)
+    assert process.wait(40) == 130
+
+
+def test_ps_answers_at_once_whatever_waits(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "jobs.jsonl"
+    file.write_text('{"function": "f"}\n' * 3000)
+    env = {"CLIENT_LOG_FORMAT": "off"}
+    asked = ("submit", "--jobs", str(file), "--server", server.url)
+    assert run_room("fleet", *asked, env=env, timeout=100).returncode == 0
+    seen = json.loads(fleet_command(server, "ps", "--json"))
+    assert seen["groups"][0]["waiting"] == 2000
+    assert "more waits than is counted" in seen["source"]
+
+
+def test_top_ends_when_nobody_reads_it(server: Server, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m resonate_fleet top --server {server.url} --interval 0.1"
+    pipe = f"({command}; echo $? > {tmp_path}/code) | head -1"
+    done = subprocess.run(
+        ["bash", "-c", pipe], env=clean_env(), capture_output=True, timeout=60, check=True, cwd=ROOT
+    )
+    assert done.stdout.startswith(b"fleet top")
+    wait_until((tmp_path / "code").exists, 30, "top has ended")
+    assert (tmp_path / "code").read_text() == "141\n"
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_q_ends_top_on_a_terminal(server: Server, term: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [*room_command("fleet"), "top", "--server", server.url, "--interval", "60"]
+    env = clean_env({"TERM": term, "COLUMNS": "80", "LINES": "24"})
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as top:
+        shown = b""
+        while b"no jobs are under way" not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, b"q")
+        assert top.wait(30) == 0
+    assert (b"\x1b[" in shown) == (term == "xterm")
+    os.close(theirs)
+    os.close(ours)
 
 
 def test_up_on_a_taken_port_says_why_and_fails(processes: Processes, server: Server) -> None:

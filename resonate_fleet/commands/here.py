@@ -1,0 +1,115 @@
+"""The fleets that `fleet up` keeps on this machine: each writes down its processes."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from resonate_fleet.chaos.processes import LocalFleet
+
+
+class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's process. `place` keeps its name over restarts; `started` tells processes apart."""
+
+    place: str
+    member: str
+    process: int
+    started: str
+
+
+class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet of this machine: the process of its `fleet up`, and where server and steward are."""
+
+    process: int
+    started: str
+    url: str
+    steward: str | None
+    members: list[MemberRecord]
+
+
+class Registered:
+    """Keeps the record of a fleet up to date, and takes it away in the end."""
+
+    def __init__(self) -> None:
+        self._file = _folder() / f"{os.getpid()}.json"
+        self._me = _facts(os.getpid())[1]
+
+    def write(self, fleet: LocalFleet) -> None:
+        """Write down who belongs to `fleet` now."""
+        members = [
+            MemberRecord(
+                place=name,
+                member=one.member,
+                process=one.child.pid,
+                started=_facts(one.child.pid)[1],
+            )
+            for name, one in fleet.members.items()
+            if one.child is not None and one.member
+        ]
+        record = FleetRecord(
+            process=os.getpid(),
+            started=self._me,
+            url=fleet.url,
+            steward=fleet.steward_url,
+            members=members,
+        )
+        new = self._file.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(record))
+        new.replace(self._file)
+
+    def remove(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+
+def fleets() -> list[FleetRecord]:
+    """Return the fleets that run, each with the members whose processes are theirs for certain."""
+    return [msgspec.structs.replace(one, members=list(_certain(one))) for one in _records()]
+
+
+def _records() -> Iterator[FleetRecord]:
+    for file in sorted(_folder().glob("*.json")):
+        with suppress(OSError, msgspec.MsgspecError):
+            record = msgspec.json.decode(file.read_bytes(), type=FleetRecord)
+            if _facts(record.process)[1] == record.started:
+                yield record
+            else:  # it did not end in order
+                file.unlink()
+
+
+def _certain(fleet: FleetRecord) -> Iterator[MemberRecord]:
+    for one in fleet.members:
+        if is_of(fleet, one):
+            yield one
+
+
+def is_of(fleet: FleetRecord, one: MemberRecord) -> bool:
+    """Tell whether the process is a child of the fleet's and the one that was written down."""
+    return _facts(one.process) == (fleet.process, one.started)
+
+
+def _facts(process: int) -> tuple[int, str]:
+    """Return parent and start of a process, (0, "") where there is none."""
+    with suppress(OSError, IndexError, ValueError):
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+        fields = stat.rpartition(")")[2].split()
+        return int(fields[1]), fields[19]
+    if Path("/proc/self/stat").exists():
+        return 0, ""
+    command = ["ps", "-o", "ppid=,lstart=", "-p", str(process)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own words
+    parent, _, started = shown.strip().partition(" ")
+    return (int(parent), started.strip()) if parent.isdecimal() else (0, "")
+
+
+def _folder() -> Path:
+    """Return a folder that is this user's alone; who is told to kill believes what is in it."""
+    folder = Path(tempfile.gettempdir()) / f"resonate-fleet-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = folder.lstat()
+    if owner.st_uid != os.getuid() or owner.st_mode & 0o077 or folder.is_symlink():
+        raise PermissionError(f"{folder} is open to others")
+    return folder

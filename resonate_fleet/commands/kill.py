@@ -1,0 +1,88 @@
+"""`fleet kill`: kills a member of a fleet that `fleet up` keeps here, and nothing else."""
+
+import os
+import signal
+import sys
+from argparse import Namespace
+from typing import Final
+
+from resonate_fleet.commands.here import FleetRecord, MemberRecord, fleets, is_of
+from resonate_fleet.commands.live import by_the_steward
+from resonate_fleet.contract import exits
+from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.shown import clean
+
+_ABOUT: Final = """\
+Kill -9 a member of a fleet that `fleet up` keeps on this machine: the one named, else one that
+holds a job. The steward hands its job over; `fleet up` starts the member again.
+"""
+
+type Victim = tuple[FleetRecord, MemberRecord]
+
+
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, description=_ABOUT)
+    made.add_argument("member", nargs="?", metavar="MEMBER", help="such as worker-2; default: busy")
+    return made
+
+
+def run(asked: Namespace) -> int:
+    """Kill it; return the exit code.
+
+    Raises:
+        Mistake: there is no such member, or no fleet.
+    """
+    try:
+        found = [(fleet, one) for fleet in fleets() for one in fleet.members]
+    except OSError as error:
+        sys.stderr.write(f"fleet kill: {error}\n")
+        return exits.FAILED
+    if not found:
+        raise Mistake("`fleet up` keeps no fleet on this machine")
+    fleet, member = _named(asked.member, found) if asked.member else _busy(found)
+    held = _held(fleet).get(member.member, "nothing that the steward knows of")
+    if not _kill(fleet, member):
+        raise Mistake(f"{member.member} has just ended by itself")
+    sys.stdout.write(f"killed {member.member}, process {member.process}; it held {clean(held)}\n")
+    return exits.OK
+
+
+def _named(name: str, found: list[Victim]) -> Victim:
+    fitting = [one for one in found if name in (one[1].place, one[1].member)]
+    if len(fitting) == 1:
+        return fitting[0]
+    all_names = ", ".join(one.member for _, one in fitting or found)
+    says = "is a member of several fleets" if fitting else "is no member of a fleet here"
+    raise Mistake(f"{name!r} {says}; accepted: {all_names}")
+
+
+def _busy(found: list[Victim]) -> Victim:
+    """Return a member that holds a job, else the first of all."""
+    holding = {member for fleet in fleets() for member in _held(fleet)}
+    return next((one for one in found if one[1].member in holding), found[0])
+
+
+def _held(fleet: FleetRecord) -> dict[str, str]:
+    state = by_the_steward(fleet.steward) if fleet.steward else None
+    return {one.member: one.task for one in state.running} if state else {}
+
+
+def _kill(fleet: FleetRecord, member: MemberRecord) -> bool:
+    """Kill the process, looked at again while nothing else can take its number."""
+    try:
+        if not hasattr(os, "pidfd_open"):
+            if is_of(fleet, member):
+                os.kill(member.process, signal.SIGKILL)
+                return True
+            return False
+        handle = os.pidfd_open(member.process)
+        try:
+            if is_of(fleet, member):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                return True
+        finally:
+            os.close(handle)
+    except ProcessLookupError:
+        pass
+    return False

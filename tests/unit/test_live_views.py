@@ -1,0 +1,127 @@
+"""What live views draw: whole ids, no torn lines, nothing foreign that acts."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from resonate_fleet.commands import ps, screen, tables, top
+from resonate_fleet.commands.alone import Failed
+from resonate_fleet.commands.live import Seen
+from resonate_fleet.commands.story import Event, Member, Running, Story
+from resonate_fleet.contract.ids import new_id
+from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
+from resonate_fleet.contract.shown import clean, markdown
+
+WIDTHS = (60, 80, 100, 160)
+
+
+def printed(drawn: object, width: int = 100) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, height=40, force_terminal=True, color_system=None).print(drawn)
+    return out.getvalue().splitlines()
+
+
+def attempt(member: str, job: str, function: str = "f") -> LiveAttempt:
+    return LiveAttempt(
+        task=job, job=job, attempt=1, function=function, group="g", member=member, since=90.0
+    )
+
+
+def member(name: str, state: str = "present") -> LiveMember:
+    return LiveMember(member=name, group="g", slots=1, free=1, since=0.0, state=state)  # type: ignore[arg-type] # one of its states
+
+
+def state(count: int = 0, **given: object) -> LiveState:
+    many = [member(f"worker-{n}") for n in range(1, count + 1)]
+    base = {"at": 100.0, "as_of": 99.5, "steward": "steward", "since": 0.0, "members": many}
+    return LiveState(**(base | given))  # type: ignore[arg-type] # the fields of a test
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_ids_stay_whole_and_lines_fit(width: int) -> None:
+    jobs = [new_id() for _ in range(3)]
+    running = [attempt(f"worker-{n}-abc123", job, "a_function" * 9) for n, job in enumerate(jobs)]
+    seen = Seen(state(running=running), "steward", steward=True)
+    lines = printed(ps.drawn(seen, [], width), width)
+    assert max(map(len, lines)) <= width
+    for job in jobs:
+        assert len([line for line in lines if job in line]) == (1 if width > 60 else 0)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_demo_shows_done_and_busy_at_any_width(width: int) -> None:
+    story = Story(24)
+    for n in range(1, 4):
+        running = {"x": Running(f"demo-7-0000{n}", 1, 5.0, 2.0)}
+        name = f"worker-{n}-abc123"
+        story.members[name] = Member(name, state="up", running=running, done=n, busy=3.0)
+    story.events = [Event(1.0, "note", "something that is told at some length" * 4)]
+    lines = printed(screen.draw(story, 0.0, 6.0, width, 24), width)
+    assert max(map(len, lines)) <= width
+    assert "done" in lines[0]
+    assert "busy" in lines[0]
+    assert all(f"demo-7-0000{n}" in lines[n] for n in range(1, 4))
+
+
+def test_who_was_killed_reads_killed() -> None:
+    story = Story(1)
+    story.members["a"] = Member("a", state="killed")
+    text = "\n".join(printed(screen.draw(story, 0.0, 1.0)))
+    assert "killed" in text
+    assert "idle" not in text
+    rows = state(members=[member("b", "dead"), member("c")])
+    killed, idle = list(ps.member_rows(rows))
+    assert str(killed[2]) == "killed"
+    assert str(idle[2]) == "idle"
+
+
+def test_members_sort_as_people_count() -> None:
+    names = [row[0] for row in ps.member_rows(state(12))]
+    assert names == [f"worker-{n}" for n in range(1, 13)]
+
+
+def test_what_has_no_room_is_counted() -> None:
+    view = top.View("http://localhost:8001")
+    view.take(Seen(state(100), "steward", steward=True))
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+    lines = printed(top.draw(view, console), 80)
+    assert len(lines) <= 24
+    shown = sum("worker-" in line for line in lines)
+    assert f"and {100 - shown} more" in "\n".join(lines)
+    story = Story(1)
+    story.members = {f"w-{n}": Member(f"w-{n}", state="up") for n in range(50)}
+    assert "and 35 more" in "\n".join(printed(screen.draw(story, 0.0, 1.0, 80, 20), 80))
+
+
+def test_a_job_that_nobody_can_do_is_named_with_the_reason() -> None:
+    why = "nobody has the function nope"
+    group = LiveGroup(group="g", waiting=3, blocked={why: 3}, stuck={why: "a-job"})
+    text = "\n".join(printed(ps.drawn(Seen(state(groups=[group]), "s", steward=True), [], 100)))
+    assert "g: 3 wait, nobody has the function nope: a-job" in text
+
+
+@pytest.mark.parametrize(
+    "foreign", ["[/nope]", "[bold]x", "a\x1b[2Jb", "\u202eabc", "x\ny", "\x9b2J"]
+)
+def test_foreign_text_is_no_markup_and_moves_nothing(foreign: str) -> None:
+    one = Failed(job=foreign, function=foreign, state="rejected", error=foreign, at=99.0)
+    running = [attempt(foreign, foreign, foreign)]
+    group = LiveGroup(group=foreign, blocked={foreign: 1}, stuck={foreign: foreign})
+    seen = Seen(state(running=running, groups=[group]), foreign, steward=True)
+    text = "\n".join(printed(ps.drawn(seen, [one], 200), 200))
+    assert text.count(clean(foreign)) >= 6
+    assert not set("\x1b\x9b\u202e") & set(text)
+
+
+def test_cleaned_text_can_be_told_from_what_it_stands_for() -> None:
+    assert clean("a\tb\r\ud800") == "a\\tb\\r\\ud800"
+    assert markdown("|<b>`x`\n") == "\\|\\<b\\>\\`x\\`\\\\n"
+
+
+def test_columns_without_room_are_left_out_last_first() -> None:
+    names = ("id", "one?", "two?", "text~")
+    rows = [["i" * 30, "o" * 10, "t" * 10, "x" * 100]]
+    assert printed(tables.table(names, rows, 160), 160)[0].split() == ["id", "one", "two", "text"]
+    assert printed(tables.table(names, rows, 62), 62)[0].split() == ["id", "one", "text"]
+    assert printed(tables.table(names, rows, 50), 50)[0].split() == ["id", "text"]
