@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.fleet import Fleet
 from tests.support.processes import SCRUBBED, SERVER_BIN, Processes
@@ -14,6 +15,10 @@ from tests.support.servers import Server, ServerKind, kinds
 # Whatever the shell sets for a fleet of its own must not leak into a test.
 for _key in [key for key in os.environ if key.startswith(SCRUBBED) and key != SERVER_BIN]:
     del os.environ[_key]
+
+# How long an example takes says more of what else the machine does.
+settings.register_profile("fleet", deadline=None)
+settings.load_profile("fleet")
 
 # A shell that runs the tests in the background lets them ignore Ctrl-C, and so would every process
 # that they start; a signal that is handled here is back to its default there.

@@ -153,6 +153,9 @@ class ComposePlace:
                 raise PlaceFailed(f"the server did not come back: {silent}") from None
         return answer
 
+    async def kill_steward(self) -> str:
+        raise PlaceFailed("stewards are not struck here")
+
     async def rolling_restart(self) -> str:
         """As a deployment does it: stop in order, start, wait for health, then the next."""
         members = await self._docker.containers("worker")

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from typing import Self
 
 from resonate_fleet.chaos.child import StartFailed
@@ -14,6 +15,7 @@ from resonate_fleet.contract.run import Fault, Plan, RunFolder
 
 SIGNALS = {
     "kill": signal.SIGKILL,
+    "kill-with-steward": signal.SIGKILL,
     "out-of-memory": signal.SIGKILL,
     "terminate": signal.SIGTERM,
     "pause": signal.SIGSTOP,
@@ -51,7 +53,7 @@ class LocalPlace:
             slots=plan.slots,
             lease=plan.lease,
             drain=self._drain,
-            stewards=int(plan.steward),
+            stewards=plan.stewards if plan.steward else 0,
             gates=any(strike.fault == "partition" for strike in plan.strikes),
             server_bin=self._server_bin,
         )
@@ -96,10 +98,26 @@ class LocalPlace:
         number = SIGNALS[fault]
         if child is None or not child.send(number):
             raise PlaceFailed(f"{member.member} had ended by itself")
+        told = self._kill_serving_steward() if fault == "kill-with-steward" else ""
         if number != signal.SIGKILL:
             return f"{number.name} to process {child.pid}"
         code = await child.wait()
-        return f"{number.name} to process {child.pid}: exit code {128 - code}"
+        return f"{number.name} to process {child.pid}: exit code {128 - code}{told}"
+
+    def _kill_serving_steward(self) -> str:
+        """Kill the longest-standing steward, which is the one that serves."""
+        serving = self.fleet.stewards.serving()
+        if serving is None or serving.child is None:
+            raise PlaceFailed("no steward runs")
+        serving.child.send(signal.SIGKILL)
+        return f", with {serving.name}"
+
+    async def kill_steward(self) -> str:
+        since = time.time()
+        told = self._kill_serving_steward().removeprefix(", with ")
+        if not await self.fleet.stewards.wait_started(since):
+            raise PlaceFailed(f"{told} did not come back")
+        return f"{told} was killed and runs again"
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
         place = self._frozen.pop(member.handle, None)

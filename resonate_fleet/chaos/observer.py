@@ -13,7 +13,7 @@ from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
 SWEEP: Final = 2
 
 
-class Observer:
+class RunObserver:
     """Remembers what earlier looks showed, so that each costs few requests.
 
     A lease's age is counted from the last look that did not see it yet, never from a member's

@@ -5,10 +5,13 @@ from typing import Final, Protocol, get_args
 
 from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
 
+#: Faults that the processes of this machine alone know how to do.
+ON_A_STEWARD: Final[frozenset[Fault]] = frozenset({"steward-kill", "kill-with-steward"})
+
 #: What each place can do. A scenario that asks for more is refused when it is planned.
 CAN: Final[dict[Place, frozenset[Fault]]] = {
     "processes": frozenset(get_args(Fault)),
-    "compose": frozenset(get_args(Fault)),
+    "compose": frozenset(get_args(Fault)) - ON_A_STEWARD,
     "kubernetes": frozenset(
         {"kill", "terminate", "server-restart", "rolling-restart", "scale", "out-of-memory"}
     ),
@@ -87,6 +90,10 @@ class Adapter(Protocol):
 
     async def restart_server(self, away: float) -> str:
         """Kill the server; after `away` seconds see that it is there again, on its store."""
+        ...
+
+    async def kill_steward(self) -> str:
+        """Kill the steward that members offer their slots; see that it is there again."""
         ...
 
     async def rolling_restart(self) -> str:

@@ -21,7 +21,7 @@ from resonate_fleet.contract.words import DEFAULT_GROUP
 DIGITS: Final = 3
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class StrikeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A strike of a plan in full: `strike` is its number, `when` its trigger with nothing open.
 
     `job` is the id behind `when.job`. `seconds`: how long a lasting fault lasts, 0 for none.
@@ -44,7 +44,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     """A plan with all that a run needs beside it: triggers, and the options of its client."""
 
     plan: Plan
-    orders: list[Order]
+    orders: list[StrikeOrder]
     client: list[str]
 
 
@@ -120,6 +120,7 @@ def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
         slots=scenario.fleet.slots,
         lease=scenario.fleet.lease,
         steward=scenario.fleet.steward,
+        stewards=scenario.fleet.stewards,
         deadline=scenario.deadline,
         jobs=jobs,
         strikes=[_planned(order) for order in orders(scenario, seed, tag)],
@@ -127,9 +128,9 @@ def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
     )
 
 
-def orders(scenario: Scenario, seed: int, tag: str = "") -> list[Order]:
+def orders(scenario: Scenario, seed: int, tag: str = "") -> list[StrikeOrder]:
     """Return the strikes of that plan with their triggers."""
-    found: list[Order] = []
+    found: list[StrikeOrder] = []
     for at, strike in enumerate(scenario.strikes):
         draws = _stream(scenario, seed, f"strike {at}")
         found.extend(_expand(scenario, strike, prefix(scenario, seed, tag), draws))
@@ -186,7 +187,7 @@ def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
 
 def _expand(
     scenario: Scenario, strike: StrikeSpec, begin: str, draws: random.Random
-) -> list[Order]:
+) -> list[StrikeOrder]:
     """One order for each time that the strike is to be done."""
     when = strike.when
     job = when.job
@@ -194,7 +195,7 @@ def _expand(
         job = draws.randint(1, scenario.load.count)
     times = when.times if when.every is not None else when.attempts
     return [
-        Order(
+        StrikeOrder(
             strike=0,
             fault=strike.fault,
             when=_at_turn(when, job, turn),
@@ -216,13 +217,13 @@ def _at_turn(when: When, job: int | None, turn: int) -> When:
     return msgspec.structs.replace(when, job=job, attempts=1)
 
 
-def _planned(order: Order) -> PlannedStrike:
+def _planned(order: StrikeOrder) -> PlannedStrike:
     return PlannedStrike(
         strike=order.strike, fault=order.fault, trigger=trigger_words(order), target=_target(order)
     )
 
 
-def trigger_words(order: Order) -> str:
+def trigger_words(order: StrikeOrder) -> str:
     """Return the trigger as a sentence's beginning."""
     when = order.when
     if order.job:
@@ -233,13 +234,15 @@ def trigger_words(order: Order) -> str:
     return f"{when.after:g} s after the start"
 
 
-def _target(order: Order) -> str:
+def _target(order: StrikeOrder) -> str:
     lasting = f" for {order.seconds:g} s" if order.fault in LASTING else ""
     if order.fault in ON_A_MEMBER:
         return ("its holder" if order.job else "a busy member") + lasting
     if order.fault == "scale":
         then = f" for {order.seconds:g} s, then to {order.back}" if order.seconds else ""
         return f"to {order.to} members{then}"
+    if order.fault == "steward-kill":
+        return "the serving steward"
     if order.fault == "server-restart":
         return f"the server, away for {order.seconds:g} s" if order.seconds else "the server"
     return "every member in turn"

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos import scenario as scenarios
-from resonate_fleet.chaos.plan import Order, Script, script
+from resonate_fleet.chaos.plan import Script, StrikeOrder, script
 from resonate_fleet.chaos.scenario import BadScenario, Scenario, When
 from resonate_fleet.contract.journal import StrikeDone, read_folder
 from resonate_fleet.contract.run import Plan, RunFolder
@@ -61,7 +61,7 @@ def again(recorded: Recorded, tag: str = "") -> Script:
     return msgspec.structs.replace(fresh, orders=orders)
 
 
-def _where_it_was(order: Order, line: StrikeDone, then: Plan, now: Plan) -> Order:
+def _where_it_was(order: StrikeOrder, line: StrikeDone, then: Plan, now: Plan) -> StrikeOrder:
     if not line.job:
         share = min(line.done / len(then.jobs), 1.0)
         return msgspec.structs.replace(order, when=When(done=share))

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.observer import Observer, records
+from resonate_fleet.chaos.observer import RunObserver, records
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.striking import Striker
@@ -96,7 +96,7 @@ class Runner:
         return finished
 
     async def _load_and_strike(self, wire: Wire) -> bool:
-        observer = Observer(wire, self._plan)
+        observer = RunObserver(wire, self._plan)
         observer.begin()
         self._began = time.monotonic()
         async with asyncio.TaskGroup() as group:
@@ -112,7 +112,7 @@ class Runner:
         self._say("client", f"sent {len(self._plan.jobs)} jobs, exit code {code}")
 
     async def _until_the_end(
-        self, observer: Observer, wire: Wire, group: asyncio.TaskGroup
+        self, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
     ) -> bool:
         """Look, strike what is due, until all jobs have ended and all strikes are healed."""
         while time.monotonic() - self._began < self._plan.deadline:

@@ -29,7 +29,9 @@ from resonate_fleet.contract.words import (
 )
 
 #: Faults that are done to one member, chosen at the moment of the strike.
-ON_A_MEMBER: Final = frozenset({"kill", "terminate", "pause", "partition", "out-of-memory"})
+ON_A_MEMBER: Final = frozenset(
+    {"kill", "terminate", "pause", "partition", "out-of-memory", "kill-with-steward"}
+)
 #: Faults that last for a while and are then healed.
 LASTING: Final = frozenset({"pause", "partition"})
 #: Faults of the whole fleet that can be made to last, and then are undone.
@@ -53,6 +55,7 @@ class FleetSpec(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 1
     lease: float = 60.0
     steward: bool = True
+    stewards: int = 1
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +121,7 @@ _fleet = (
     Field("slots", *whole(1, 64)),
     Field("lease", *between(0.5, 3600)),
     Field("steward", *flag()),
+    Field("stewards", *whole(1, 5)),
 )
 _load = (
     Field("count", *whole(1, 100_000), required=True),

@@ -21,7 +21,8 @@ def plan_lines(script: Script) -> list[str]:
 
 
 def _fleet(plan: Plan) -> str:
-    steward = "a steward" if plan.steward else "no steward"
+    steward = "a steward" if plan.stewards == 1 else f"{plan.stewards} stewards"
+    steward = steward if plan.steward else "no steward"
     slots = "1 slot" if plan.slots == 1 else f"{plan.slots} slots"
     return f"  fleet    {plan.members} members, {slots} each, lease {plan.lease:g} s, {steward}"
 

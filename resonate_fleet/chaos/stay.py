@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from resonate_fleet.chaos.observer import Observer
+from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import Adapter
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.run import LOOK_SECONDS, Runner, Tell
@@ -33,7 +33,7 @@ class Stay(Runner):
         super().__init__(replace(script, orders=orders), adapter, folder, tell)
 
     async def _until_the_end(
-        self, observer: Observer, wire: Wire, group: asyncio.TaskGroup
+        self, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
     ) -> bool:
         told = False
         while True:

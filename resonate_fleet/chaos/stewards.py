@@ -1,6 +1,7 @@
 """The stewards of a fleet on this machine, each started again when it ends by itself."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,8 @@ class LocalSteward:
     port: int = field(default_factory=free_port)
     presence: int = field(default_factory=free_port)
     child: Child | None = None
+    #: When its process had started, in Unix seconds.
+    since: float = 0.0
 
     @property
     def url(self) -> str:
@@ -56,7 +59,8 @@ class Stewards:
         env = steward_env(self._shape, server, one.name, one.port, one.presence, self._folder.root)
         log = self._folder.logs / f"{one.name}.log"
         one.child = Child(one.name, room_command("steward"), env, log)
-        await one.child.line("steward.started", READY_SECONDS)
+        started = await one.child.line("steward.started", READY_SECONDS)
+        one.since = float(started["at"])
 
     async def _keep(self, one: LocalSteward, server: str) -> None:
         while one.child is not None:
@@ -68,6 +72,20 @@ class Stewards:
             except StartFailed as failed:
                 self.failures.append(str(failed))
                 return
+
+    def serving(self) -> LocalSteward | None:
+        """Return the longest-standing one: members offer it their slots."""
+        there = [one for one in self.all if one.child is not None and one.child.running]
+        return min(there, key=lambda one: one.since, default=None)
+
+    async def wait_started(self, since: float) -> bool:
+        """Wait until a steward has started after `since` (Unix seconds); False where none does."""
+        end = time.monotonic() + READY_SECONDS
+        while not any(one.since > since for one in self.all):
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.02)
+        return True
 
     async def stop(self) -> None:
         for keeper in self._keepers:

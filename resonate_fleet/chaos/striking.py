@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import msgspec
 
-from resonate_fleet.chaos.observer import Observer, finished_by_victim
+from resonate_fleet.chaos.observer import RunObserver, finished_by_victim
 from resonate_fleet.chaos.place import Adapter, Candidate, PlaceFailed
-from resonate_fleet.chaos.plan import Order
+from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.triggers import Due, HeldLease, Snapshot, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
@@ -27,7 +27,9 @@ class Striker:
     wait for each other.
     """
 
-    def __init__(self, orders: list[Order], adapter: Adapter, journal: Journal, say: Say) -> None:
+    def __init__(
+        self, orders: list[StrikeOrder], adapter: Adapter, journal: Journal, say: Say
+    ) -> None:
         self._open = list(orders)
         self._adapter = adapter
         self._journal = journal
@@ -49,7 +51,7 @@ class Striker:
         return not self._open and not self._under_way
 
     def consider(
-        self, snapshot: Snapshot, observer: Observer, wire: Wire, group: asyncio.TaskGroup
+        self, snapshot: Snapshot, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
     ) -> None:
         """Begin what is due in `snapshot`; write off what has become hopeless."""
         self._find_new(snapshot, group)
@@ -110,7 +112,7 @@ class Striker:
             self._struck.discard(hold.member)
 
     async def _strike_member(
-        self, order: Order, hold: HeldLease, snapshot: Snapshot, holders: "LeaseHolders"
+        self, order: StrikeOrder, hold: HeldLease, snapshot: Snapshot, holders: "LeaseHolders"
     ) -> bool:
         """Strike the member that has the lease `hold`; False if it has it no longer."""
         member = await self._adapter.find(hold.member)
@@ -146,12 +148,12 @@ class Striker:
                 await self._heal(order, member)
         return True
 
-    async def _heal(self, order: Order, member: Candidate) -> None:
+    async def _heal(self, order: StrikeOrder, member: Candidate) -> None:
         asked = _now()
         self._healed(order, member.member, await self._adapter.heal(order.fault, member), asked)
 
     async def _strike_fleet(
-        self, order: Order, snapshot: Snapshot, holders: "LeaseHolders"
+        self, order: StrikeOrder, snapshot: Snapshot, holders: "LeaseHolders"
     ) -> bool:
         """Strike the server or all members; False if nobody holds anything just now."""
         held = [(task.id, task.version) for task in await holders.held()]
@@ -175,15 +177,17 @@ class Striker:
         self._healed(order, target, await do(), asked)
         return True
 
-    def _on_all(self, order: Order) -> tuple[str, str, Callable[[], Awaitable[str]]]:
+    def _on_all(self, order: StrikeOrder) -> tuple[str, str, Callable[[], Awaitable[str]]]:
         """Return target, words and deed of a strike that is not on one member."""
         if order.fault == "server-restart":
             return "server", "killed", lambda: self._adapter.restart_server(order.seconds)
+        if order.fault == "steward-kill":
+            return "steward", "killed", self._adapter.kill_steward
         if order.fault == "rolling-restart":
             return "members", "replaced in turn", self._adapter.rolling_restart
         return "members", f"to be {order.to}", lambda: self._scale(order)
 
-    async def _scale(self, order: Order) -> str:
+    async def _scale(self, order: StrikeOrder) -> str:
         answer = await self._adapter.scale(order.to)
         if not order.seconds:
             return answer
@@ -193,11 +197,11 @@ class Striker:
             back = await self._adapter.scale(order.back)
         return f"{answer}; after {order.seconds:g} s {back}"
 
-    def _miss(self, order: Order, why: str) -> None:
+    def _miss(self, order: StrikeOrder, why: str) -> None:
         self._journal.write(StrikeMissed(strike=order.strike, fault=order.fault, why=why))
         self._say("missed", f"{order.fault}: {why}")
 
-    def _healed(self, order: Order, target: str, answer: str, asked: float) -> None:
+    def _healed(self, order: StrikeOrder, target: str, answer: str, asked: float) -> None:
         self._journal.write(
             StrikeHealed(
                 strike=order.strike, fault=order.fault, target=target, answer=answer, asked=asked
@@ -213,7 +217,7 @@ def _now() -> float:
 class LeaseHolders:
     """Asks the server who holds what at a strike."""
 
-    def __init__(self, observer: Observer, wire: Wire) -> None:
+    def __init__(self, observer: RunObserver, wire: Wire) -> None:
         self._observer = observer
         self._wire = wire
 
@@ -223,7 +227,9 @@ class LeaseHolders:
     async def held_by(self, member: str) -> list[Task]:
         return [task for task in await self.held() if task.pid == member]
 
-    async def proof(self, order: Order, member: str, before: list[Task]) -> list[tuple[str, int]]:
+    async def proof(
+        self, order: StrikeOrder, member: str, before: list[Task]
+    ) -> list[tuple[str, int]]:
         """Return what the victim held when the strike had taken hold.
 
         That is what it held `before` and did not finish meanwhile, and what it holds now. A member

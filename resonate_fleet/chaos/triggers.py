@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.plan import Order
+from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.scenario import ON_A_MEMBER
 from resonate_fleet.contract.ids import root_of
 
@@ -47,11 +47,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """An order whose moment has come; `hold` is the victim's lease where it is one member's."""
 
-    order: Order
+    order: StrikeOrder
     hold: HeldLease | None = None
 
 
-def due(order: Order, snapshot: Snapshot, spared: frozenset[str]) -> Due | None:
+def due(order: StrikeOrder, snapshot: Snapshot, spared: frozenset[str]) -> Due | None:
     """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
     if order.fault not in ON_A_MEMBER:
         # With nothing held there would be nothing to lose, and nothing proved.
@@ -66,14 +66,14 @@ def due(order: Order, snapshot: Snapshot, spared: frozenset[str]) -> Due | None:
     return Due(order=order, hold=_pick(found, order.draw)) if found else None
 
 
-def _by_clock(order: Order, snapshot: Snapshot) -> bool:
+def _by_clock(order: StrikeOrder, snapshot: Snapshot) -> bool:
     """Triggers that no single job sets off."""
     if order.when.done is not None:
         return snapshot.done >= order.when.done * snapshot.total
     return snapshot.elapsed >= (order.when.after or 0.0)
 
 
-def _reached(order: Order, hold: HeldLease) -> bool:
+def _reached(order: StrikeOrder, hold: HeldLease) -> bool:
     far = order.when.part <= hold.part <= max(TOO_LATE, order.when.part)
     return hold.job == order.job and hold.version >= order.attempt and far
 
@@ -83,7 +83,7 @@ def _pick(holds: list[HeldLease], draw: float) -> HeldLease:
     return ordered[min(int(draw * len(ordered)), len(ordered) - 1)]
 
 
-def hopeless(order: Order, snapshot: Snapshot) -> str | None:
+def hopeless(order: StrikeOrder, snapshot: Snapshot) -> str | None:
     """Return why `order` can never become due any more, or None."""
     if order.job and order.job in snapshot.ended:
         again = f" attempt {order.attempt} at" if order.attempt > 1 else ""

@@ -23,6 +23,8 @@ Fault = Literal[
     "terminate",
     "pause",
     "partition",
+    "steward-kill",
+    "kill-with-steward",
     "server-restart",
     "rolling-restart",
     "scale",
@@ -83,6 +85,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     lease: float
     steward: bool
+    #: How many of them, where there are any.
+    stewards: int = 1
     #: Seconds that the steward waits before it hands over what a dead member held.
     grace: float = 0.1
     #: Seconds after which the run is given up.

@@ -29,7 +29,7 @@ from resonate_fleet.contract.journal import (
 from resonate_fleet.contract.run import PlannedJob, Record
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.coverage import coverage_of
-from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.entries import JournalEntry
 from resonate_fleet.report.evidence import Evidence
 from resonate_fleet.report.facts import (
     CUT,
@@ -136,7 +136,7 @@ def _strikes(evidence: Evidence) -> list[StrikeFacts]:
 
 
 def _members(evidence: Evidence, strikes: list[StrikeFacts]) -> dict[str, MemberFacts]:
-    by_writer: defaultdict[str, list[Entry[Any]]] = defaultdict(list)
+    by_writer: defaultdict[str, list[JournalEntry[Any]]] = defaultdict(list)
     for entry in evidence.lines:
         by_writer[entry.line.who].append(entry)
     deaths = _deaths(evidence)
@@ -158,7 +158,7 @@ def _deaths(evidence: Evidence) -> dict[str, float]:
 
 def _member(
     who: str,
-    lines: list[Entry[Any]],
+    lines: list[JournalEntry[Any]],
     strikes: list[StrikeFacts],
     deaths: dict[str, float],
     evidence: Evidence,
@@ -203,12 +203,12 @@ def _died(
     return max(died, last) if last <= first.at + shows_on else died
 
 
-def _first(lines: list[Entry[Any]], kind: type) -> Entry[Any] | None:
+def _first(lines: list[JournalEntry[Any]], kind: type) -> JournalEntry[Any] | None:
     return next((entry for entry in lines if type(entry.line) is kind), None)
 
 
-def _attempts(who: str, lines: list[Entry[Any]], died: float | None) -> list[AttemptFacts]:
-    ends: dict[tuple[str, int], Entry[Ended]] = {}
+def _attempts(who: str, lines: list[JournalEntry[Any]], died: float | None) -> list[AttemptFacts]:
+    ends: dict[tuple[str, int], JournalEntry[Ended]] = {}
     steps = _steps(lines)
     for entry in lines:
         if type(entry.line) is Ended:
@@ -223,7 +223,11 @@ def _attempts(who: str, lines: list[Entry[Any]], died: float | None) -> list[Att
 
 
 def _attempt(
-    who: str, claim: Entry[Claimed], end: Entry[Ended] | None, died: float | None, last: float
+    who: str,
+    claim: JournalEntry[Claimed],
+    end: JournalEntry[Ended] | None,
+    died: float | None,
+    last: float,
 ) -> AttemptFacts:
     line = claim.line
     until = end.line.at if end else max(died or last, line.at)
@@ -244,7 +248,7 @@ def _attempt(
     )
 
 
-def _steps(lines: list[Entry[Any]]) -> dict[tuple[str, int], list[StepFacts]]:
+def _steps(lines: list[JournalEntry[Any]]) -> dict[tuple[str, int], list[StepFacts]]:
     ended = {
         (entry.line.promise, entry.line.attempt): entry.line.at
         for entry in lines
@@ -282,7 +286,7 @@ def _jobs(
     planned: dict[str, PlannedJob] = {}
     if evidence.plan:
         planned = {job.id: job for job in evidence.plan.jobs}
-    confirmed: defaultdict[str, list[Entry[Confirmed]]] = defaultdict(list)
+    confirmed: defaultdict[str, list[JournalEntry[Confirmed]]] = defaultdict(list)
     for entry in evidence.of(Confirmed):
         confirmed[entry.line.job].append(entry)
     known = {one.promise.id: one for one in records}

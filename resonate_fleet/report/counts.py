@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 
 from resonate_fleet.contract.journal import Ended, RunEnded
-from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.entries import JournalEntry
 from resonate_fleet.report.facts import FINAL, Facts
 
 
@@ -53,9 +53,9 @@ def late(facts: Facts) -> list[str]:
     ]
 
 
-def doubled(facts: Facts) -> dict[str, list[Entry[Ended]]]:
+def doubled(facts: Facts) -> dict[str, list[JournalEntry[Ended]]]:
     """Return the tasks that were brought to an end more than once, with the lines that say so."""
-    ends: defaultdict[str, list[Entry[Ended]]] = defaultdict(list)
+    ends: defaultdict[str, list[JournalEntry[Ended]]] = defaultdict(list)
     for entry in facts.evidence.of(Ended):
         if entry.line.outcome in FINAL:
             ends[entry.line.task].append(entry)

@@ -5,7 +5,7 @@ import msgspec
 from resonate_fleet.contract.journal import Line
 
 
-class Entry[L: Line](msgspec.Struct, frozen=True):
+class JournalEntry[L: Line](msgspec.Struct, frozen=True):
     """A journal line and where it stands: `<file>:<line>`."""
 
     where: str

@@ -7,7 +7,7 @@ import msgspec
 
 from resonate_fleet.contract.journal import AnyLine, BadLine, Line, read
 from resonate_fleet.contract.run import Plan, Records, RunFolder
-from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.entries import JournalEntry
 from resonate_fleet.report.scope import of_this_run
 
 
@@ -25,18 +25,18 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan | None
     records: Records | None
-    lines: list[Entry[Any]]
+    lines: list[JournalEntry[Any]]
     torn: list[Torn]
     unread: dict[str, str]
     #: The same lines by kind, filled when the evidence is made.
-    by_kind: dict[type, list[Entry[Any]]] = msgspec.field(default_factory=dict)
+    by_kind: dict[type, list[JournalEntry[Any]]] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.by_kind.clear()
         for entry in self.lines:
             self.by_kind.setdefault(type(entry.line), []).append(entry)
 
-    def of[L: Line](self, kind: type[L]) -> list[Entry[L]]:
+    def of[L: Line](self, kind: type[L]) -> list[JournalEntry[L]]:
         """Return the lines of one kind, in the order of their times."""
         return self.by_kind.get(kind, [])
 
@@ -46,7 +46,7 @@ def read_evidence(folder: RunFolder) -> Evidence:
     unread: dict[str, str] = {}
     plan = _load(folder.plan, Plan, unread)
     records = _load(folder.server, Records, unread)
-    lines: list[Entry[Any]] = []
+    lines: list[JournalEntry[Any]] = []
     torn: list[Torn] = []
     for path in sorted(folder.journal.glob("*.jsonl")):
         good, bad = journal(path.name, path.read_bytes())
@@ -57,12 +57,12 @@ def read_evidence(folder: RunFolder) -> Evidence:
     return Evidence(plan=plan, records=records, lines=lines, torn=torn, unread=unread)
 
 
-def journal(name: str, content: bytes) -> tuple[list[Entry[Any]], list[Torn]]:
+def journal(name: str, content: bytes) -> tuple[list[JournalEntry[Any]], list[Torn]]:
     """Return the lines of one journal, and those that cannot be read.
 
     A journal may be a container's whole log: text that was never a journal line is passed over.
     """
-    good: list[Entry[Any]] = []
+    good: list[JournalEntry[Any]] = []
     torn: list[Torn] = []
     raws = content.split(b"\n")
     total = len(raws) if raws[-1] else len(raws) - 1
@@ -75,7 +75,7 @@ def journal(name: str, content: bytes) -> tuple[list[Entry[Any]], list[Torn]]:
                         Torn(file=name, where=where, text=one.text[:200], last=number == total)
                     )
             else:
-                good.append(Entry(where, one))
+                good.append(JournalEntry(where, one))
     return good, torn
 
 

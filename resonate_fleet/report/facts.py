@@ -11,11 +11,11 @@ from resonate_fleet.contract.jobs import Result, result_of
 from resonate_fleet.contract.journal import Confirmed, HandedOver, StrikeDone, StrikeHealed
 from resonate_fleet.contract.run import Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
-from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.entries import JournalEntry
 from resonate_fleet.report.evidence import Evidence
 
 #: Faults that end or stop one member; the others are aimed at the server or at the whole fleet.
-DEADLY = ("kill", "out-of-memory")
+DEADLY = ("kill", "kill-with-steward", "out-of-memory")
 FREEZING = ("pause", "partition")
 AT_A_MEMBER = (*DEADLY, *FREEZING, "terminate")
 
@@ -121,7 +121,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     planned: PlannedJob | None
-    confirmed: list[Entry[Confirmed]]
+    confirmed: list[JournalEntry[Confirmed]]
     record: Record | None
     result: Result | None
     attempts: list[AttemptFacts]
@@ -178,7 +178,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     jobs: dict[str, JobFacts]
     children: dict[str, Record]
     tasks: dict[str, list[AttemptFacts]]
-    handed_over: dict[tuple[str, int], Entry[HandedOver]]
+    handed_over: dict[tuple[str, int], JournalEntry[HandedOver]]
     #: Start and end of the run: first and last thing that any source dates within it.
     began: float
     ended: float
@@ -211,7 +211,7 @@ def shows_on(plan: Plan | None) -> float:
     return SHOWS_ON[plan.place] if plan else max(SHOWS_ON.values())
 
 
-def strike_of(entry: Entry[StrikeDone], heal: StrikeHealed | None) -> StrikeFacts:
+def strike_of(entry: JournalEntry[StrikeDone], heal: StrikeHealed | None) -> StrikeFacts:
     line = entry.line
     return StrikeFacts(
         number=line.strike,
@@ -232,7 +232,7 @@ def strike_of(entry: Entry[StrikeDone], heal: StrikeHealed | None) -> StrikeFact
 def job_of(
     id: str,
     planned: PlannedJob | None,
-    confirmed: list[Entry[Confirmed]],
+    confirmed: list[JournalEntry[Confirmed]],
     record: Record | None,
     attempts: list[AttemptFacts],
 ) -> JobFacts:
@@ -250,7 +250,7 @@ def job_of(
 def span(evidence: Evidence, settled: list[float]) -> tuple[float, float]:
     """Return when the load began and when the last job ended (or the last line was written)."""
     starts = [entry.line.at for entry in evidence.of(Confirmed)]
-    lines: list[Entry[Any]] = evidence.lines
+    lines: list[JournalEntry[Any]] = evidence.lines
     first = min(starts) if starts else lines[0].line.at if lines else 0.0
     last = max(settled) if settled else lines[-1].line.at if lines else first
     return first, max(first, last)

@@ -18,7 +18,7 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
 )
 from resonate_fleet.contract.run import Plan, Records
-from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.entries import JournalEntry
 
 #: Clocks of one run may differ by this much, in seconds.
 SLACK = 1.0
@@ -29,8 +29,8 @@ OF_A_JOB = (Claimed, Ended, StepBegan, StepEnded, LeaseLost, Retried, HandedOver
 
 
 def of_this_run(
-    lines: list[Entry[Any]], plan: Plan | None, records: Records | None
-) -> list[Entry[Any]]:
+    lines: list[JournalEntry[Any]], plan: Plan | None, records: Records | None
+) -> list[JournalEntry[Any]]:
     """Return the lines of the run: from its start on, about its jobs, and who was there then."""
     starts = [entry.line.at for entry in lines if isinstance(entry.line, RunStarted)]
     first = _first_lines(lines, min(starts) - SLACK if starts else float("-inf"))
@@ -47,15 +47,15 @@ def of_this_run(
     ]
 
 
-def _file(entry: Entry[Any]) -> str:
+def _file(entry: JournalEntry[Any]) -> str:
     return entry.where.rpartition(":")[0]
 
 
-def _number(entry: Entry[Any]) -> int:
+def _number(entry: JournalEntry[Any]) -> int:
     return int(entry.where.rpartition(":")[2])
 
 
-def _first_lines(lines: list[Entry[Any]], begin: float) -> dict[str, float]:
+def _first_lines(lines: list[JournalEntry[Any]], begin: float) -> dict[str, float]:
     """Return the number of each file's first line of the run.
 
     What stands after it is of the run whatever its date says: a clock may be wrong.
@@ -67,7 +67,7 @@ def _first_lines(lines: list[Entry[Any]], begin: float) -> dict[str, float]:
     return first
 
 
-def _there(earlier: list[Entry[Any]]) -> set[str]:
+def _there(earlier: list[JournalEntry[Any]]) -> set[str]:
     """Return who wrote before the run and was still there when it began.
 
     A container that was started again writes on in the same file under another name.
@@ -81,7 +81,7 @@ def _there(earlier: list[Entry[Any]]) -> set[str]:
     return set(last.values()) - gone
 
 
-def _jobs(lines: list[Entry[Any]], plan: Plan | None, records: Records | None) -> set[str]:
+def _jobs(lines: list[JournalEntry[Any]], plan: Plan | None, records: Records | None) -> set[str]:
     """Return the jobs that any source counts to this run; nothing where that cannot be told."""
     if plan is None or records is None:
         return set()

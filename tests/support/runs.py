@@ -325,7 +325,7 @@ class Player:
             asked=round(EPOCH + asked, 6),
         )
         self.write("chaos", struck)
-        if blow.fault in ("kill", "out-of-memory"):
+        if blow.fault in ("kill", "kill-with-steward", "out-of-memory"):
             self.kill(member, held)
         elif blow.fault == "terminate":
             member.taking = False

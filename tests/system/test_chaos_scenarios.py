@@ -18,6 +18,8 @@ SHORT = (
     "steps-kill",
     "scale",
     "drain",
+    "steward-kill",
+    "kill-with-steward",
 )
 #: Measured (docs/measurements), not run here.
 LONG = ("everything-at-once", "kill-wave", "rolling-restart")

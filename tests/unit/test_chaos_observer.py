@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from resonate_fleet.chaos.observer import Observer
+from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.triggers import HeldLease
 from resonate_fleet.contract.run import Plan, PlannedJob
 from resonate_fleet.contract.wire import Promise, Task, Wire
@@ -30,7 +30,7 @@ class Shown(Wire):
         return Task(id=id, state="halted" if id in self.halted else "pending", version=1)
 
 
-def observer(wire: Shown, jobs: int, steps: int = 0) -> Observer:
+def observer(wire: Shown, jobs: int, steps: int = 0) -> RunObserver:
     planned = [
         PlannedJob(id=f"j-{n}", at=0, function="f", cost=10.0, group="g", steps=steps)
         for n in range(1, jobs + 1)
@@ -48,10 +48,10 @@ def observer(wire: Shown, jobs: int, steps: int = 0) -> Observer:
         strikes=[],
     )
     wire.states |= {job.id: "pending" for job in planned}
-    return Observer(wire, plan, now=lambda: wire.now)
+    return RunObserver(wire, plan, now=lambda: wire.now)
 
 
-async def only_hold(one: Observer) -> HeldLease:
+async def only_hold(one: RunObserver) -> HeldLease:
     (hold,) = (await one.observe()).holds
     return hold
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resonate_fleet.chaos.plan import Order
+from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.scenario import When
 from resonate_fleet.chaos.triggers import EARLY, LATE, HeldLease, Snapshot, due, hopeless
 from resonate_fleet.contract.run import Fault
@@ -22,13 +22,13 @@ def view(*holds: HeldLease, elapsed: float = 1.0, ended: int = 0, total: int = 1
     return Snapshot(elapsed=elapsed, total=total, holds=holds, ended=gone)
 
 
-def at_job(job: str, part: float, attempt: int = 1) -> Order:
+def at_job(job: str, part: float, attempt: int = 1) -> StrikeOrder:
     when = When(job=1, part=part)
-    return Order(strike=0, fault="kill", when=when, job=job, attempt=attempt)
+    return StrikeOrder(strike=0, fault="kill", when=when, job=job, attempt=attempt)
 
 
-def by_clock(fault: Fault, when: When, draw: float = 0.0) -> Order:
-    return Order(strike=0, fault=fault, when=when, draw=draw)
+def by_clock(fault: Fault, when: When, draw: float = 0.0) -> StrikeOrder:
+    return StrikeOrder(strike=0, fault=fault, when=when, draw=draw)
 
 
 @pytest.mark.parametrize(("part", "is_due"), [(0.49, False), (0.5, True), (0.9, True), (1, False)])
@@ -109,7 +109,7 @@ all_orders = st.one_of(
 
 @given(order=all_orders, now=moments, spared=st.frozensets(st.sampled_from(["m1", "m2"])))
 def test_a_victim_always_holds_what_it_is_struck_for(
-    order: Order, now: Snapshot, spared: frozenset[str]
+    order: StrikeOrder, now: Snapshot, spared: frozenset[str]
 ) -> None:
     found = due(order, now, spared)
     if found is None:
@@ -121,7 +121,7 @@ def test_a_victim_always_holds_what_it_is_struck_for(
 
 
 @given(order=all_orders, now=moments)
-def test_the_choice_depends_on_nothing_but_its_input(order: Order, now: Snapshot) -> None:
+def test_the_choice_depends_on_nothing_but_its_input(order: StrikeOrder, now: Snapshot) -> None:
     turned = msgspec.structs.replace(now, holds=tuple(reversed(now.holds)))
     assert due(order, now, NOBODY) == due(order, turned, NOBODY)
 

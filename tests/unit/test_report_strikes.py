@@ -41,6 +41,22 @@ def test_a_member_that_works_on_after_the_strike_took_hold_is_found_out(tmp_path
     assert "strike-without-effect" in {one.name for one in judged(run, tmp_path).findings}
 
 
+def test_either_of_two_stewards_may_hand_over(tmp_path: Path) -> None:
+    """The first died with the member; both tell of the death, the second hands over."""
+    run = play([Blow("kill-with-steward", 6, 0.6)], jobs=20)
+    told = run.journals.pop("steward")
+    handed = [one for one in told if isinstance(one, j.HandedOver)]
+    first = [one for one in told if not isinstance(one, j.HandedOver)]
+    (died,) = (one for one in told if isinstance(one, j.Died))
+    run.journals["steward-1"] = [replace(one, who="steward-1") for one in first]
+    started = j.StewardStarted(version="0.1.0", at=first[0].at, who="steward-2")
+    others = [replace(one, who="steward-2") for one in (died, *handed)]
+    run.journals["steward-2"] = [started, *others]
+    verdict = judged(run, tmp_path)
+    assert verdict.findings == []
+    assert (verdict.figures.hand_overs, verdict.figures.redone_jobs) == (1, 1)
+
+
 @pytest.mark.parametrize("said", ["lost", "refused"])
 def test_a_result_that_the_server_accepted_was_written(said: str, tmp_path: Path) -> None:
     """Whatever the member's own clock said of its lease."""

@@ -1,22 +1,29 @@
 """Was every planned strike done, did it hit a lease, and did the struck notice?"""
 
-from typing import Any
+from typing import Any, Final
 
 from resonate_fleet.contract.journal import (
     Claimed,
     Ended,
     Joined,
+    Line,
     MemberStarted,
     ServerLost,
     StepEnded,
+    StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.report.entries import Entry
+from resonate_fleet.report.entries import JournalEntry
 from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
+#: The lines by which it shows; a change of members shows in their coming and going.
+SIGNS: Final[dict[str, tuple[type[Line], ...]]] = {
+    "server-restart": (ServerLost,),
+    "steward-kill": (StewardStarted,),
+}
 
 
 def done(facts: Facts) -> list[Finding]:
@@ -186,14 +193,13 @@ def _needs_the_server(line: object) -> bool:
 
 
 def _went_on_fleet_wide(facts: Facts, strike: StrikeFacts) -> list[str] | None:
-    """Return nothing but the fact where a server's restart or a change of members shows nowhere."""
+    """Return nothing but the fact where what the strike brings about shows nowhere."""
     over = (strike.healed or strike.at) + SHOWS_WITHIN
-    by_server = strike.fault == "server-restart"
-    signs: list[Entry[Any]] = []
-    for kind in (ServerLost,) if by_server else (MemberStarted, Joined):
+    signs: list[JournalEntry[Any]] = []
+    for kind in SIGNS.get(strike.fault, (MemberStarted, Joined)):
         signs += facts.evidence.of(kind)
     shown = any(strike.at - 1 <= entry.line.at <= over for entry in signs)
-    left = not by_server and any(
+    left = strike.fault not in SIGNS and any(
         strike.at - 1 <= one.until <= over and (one.stopped or one.died)
         for one in facts.members.values()
     )
