@@ -34,7 +34,7 @@ shown, not punished: exit code 0 says that everything was measured.
 `fleet bench store` prepares a store with many finished jobs for `fleet bench history`.
 """
 #: What `all` leaves out: these need a store that takes a while to prepare.
-_NEEDS_STORE = ("history", "searches")
+_NEEDS_STORE = ("history", "searches", "prune")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +73,11 @@ def parser(prog: str) -> Parser:
     )
     add("--jobs", type=typed(integer(1, 10_000_000)), metavar="N", help="of the backlogs")
     add("--only", choices=["ours", "plain"], help="leave the other worker out")
-    add("--store", metavar="FILE|URL", help="a prepared store, for `history` and `searches`")
+    add(
+        "--store",
+        metavar="FILE|URL",
+        help="a prepared store, for `history`, `searches` and `prune`",
+    )
     add("--empty", metavar="URL", help="an empty PostgreSQL database, for `history`")
     add("--json", type=OutputFile, metavar="FILE", help="write the figures to FILE as well")
     add("--markdown", action="store_true", help="print the table in Markdown, to be kept")

@@ -13,6 +13,7 @@ from resonate_fleet.bench import (
     history,
     latency,
     makespan,
+    prune,
     recovery,
     searches,
     throughput,
@@ -130,6 +131,13 @@ async def _history(on: Scene) -> list[Figure]:
     return await history.beside_empty(on.place, empty, on.seeds)
 
 
+async def _prune(on: Scene) -> list[Figure]:
+    store = on.asked.store or ""
+    return await prune.beside_work(
+        on.place, on.wire, store if "://" in store else str(on.folder / "store.db")
+    )
+
+
 async def _searches(on: Scene) -> list[Figure]:
     return await searches.searches(on.place, on.wire, on.times(40))
 
@@ -154,4 +162,5 @@ MEASURES: dict[str, Measure] = {
     "recovery": Measure(_recovery, on_file=True),
     "history": Measure(_history, on_file=True, on_history=True),
     "searches": Measure(_searches, on_file=True, on_history=True),
+    "prune": Measure(_prune, on_file=True, on_history=True),
 }
