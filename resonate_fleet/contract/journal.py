@@ -33,7 +33,7 @@ class MemberStarted(Line, frozen=True, tag="member.started"):
 
 
 class MemberReady(Line, frozen=True, tag="member.ready"):
-    """The stream is open: hints arrive from now on."""
+    """Work can be done: the stream is open, a steward is there, or the server takes requests."""
 
 
 class MemberStopped(Line, frozen=True, tag="member.stopped"):

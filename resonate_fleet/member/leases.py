@@ -46,7 +46,7 @@ class Heart:
         member: str,
         lease: float,
         lost: Callable[[Attempt, str], None],
-        failed: Callable[[], None] = lambda: None,
+        failed: Callable[[Unreachable | Refused], None] = lambda _: None,
         beaten: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,8 +92,8 @@ class Heart:
                 sent |= self._beat_for(list(group))
             for attempt, at in sent.items():
                 self._check(attempt, at)
-        except (Unreachable, Refused):
-            self._failed()
+        except (Unreachable, Refused) as error:
+            self._failed(error)
             self._lapse(held)
             return False
         self._beaten()

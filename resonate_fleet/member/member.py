@@ -18,7 +18,7 @@ from resonate_fleet.contract.presence import Hello, Holding
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.member.about import about, version
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.backup import Backup
@@ -185,7 +185,7 @@ class Member:
             self._name,
             self._settings.lease,
             self._lost,
-            lambda: self._metrics.count("heartbeat_failures"),
+            self._beat_failed,
             self._backup.beaten,
         )
 
@@ -294,6 +294,11 @@ class Member:
             self._ledger.lost(attempt, why)
             self._ledger.ended(attempt, "lost")
             self._on_loop(attempt.stop)
+
+    def _beat_failed(self, error: Unreachable | Refused) -> None:
+        self._metrics.count("heartbeat_failures")
+        if isinstance(error, Refused):
+            self._health.refused(error.reply.status, f"heartbeat: {error}")
 
     def _count_loss(self, loss: Loss) -> None:
         if not loss.over:

@@ -23,7 +23,12 @@ _W = "fleet_worker_"
 INSTRUMENTS = (
     Instrument(_W + "slots", "gauge", "Jobs that can run at the same time here."),
     Instrument(_W + "slots_used", "gauge", "Slots taken now."),
-    Instrument(_W + "attempts_started", "counter", "Leases granted to this member.", ("function",)),
+    Instrument(
+        _W + "attempts_started",
+        "counter",
+        "Leases granted to this member for functions that it has.",
+        ("function",),
+    ),
     Instrument(
         _W + "attempts_ended",
         "counter",
@@ -190,6 +195,8 @@ class Metrics:
     def claimed(self, attempt: Attempt, waited: float) -> None:
         function = self._function(attempt)
         self.claim("granted")
+        if not attempt.known:
+            return  # nothing begins here: it goes back to members that have the function
         self.count("attempts_started", function)
         if attempt.version == 1:
             self._made["queue_wait_seconds"].labels(function).observe(waited, _exemplar(attempt))

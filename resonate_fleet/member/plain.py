@@ -18,6 +18,8 @@ from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
 #: Pause of an idle member between two looks, in seconds: first and longest, and as a multiple of
 #: what the last one took.
 FIRST_PAUSE, LONGEST_PAUSE, REST = 0.25, 5.0, 20.0
+#: The same where searches are forbidden: a token may be replaced by a wider one.
+FORBIDDEN_PAUSE = 60.0
 #: Seconds to wait for the stream before the first look.
 PATIENCE = 1.0
 #: Claimable tasks that are remembered.
@@ -131,12 +133,13 @@ class Plain:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
         pause = 0.0
-        while self.may_search:
+        while True:
             self.claim()
             await self._starved.wait()
             began = time.monotonic()
             found = await self._look_safely()
             pause = 0.0 if found else min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+            pause = pause if self.may_search else FORBIDDEN_PAUSE
             self.claim()
             rest = max(pause, REST * (time.monotonic() - began))
             await asyncio.sleep(rest * random.uniform(0.5, 1))
@@ -148,11 +151,13 @@ class Plain:
             self._counts("pulls", "failed")
             return False
         except Refused as refused:
-            self.may_search = refused.reply.status not in {401, 403}
-            self._counts("pulls", "failed" if self.may_search else "forbidden")
-            if not self.may_search:
+            forbidden = refused.reply.status == 403
+            self._counts("pulls", "forbidden" if forbidden else "failed")
+            if forbidden and self.may_search:
                 log.warning("search.forbidden", why=str(refused), then="it lives on hints")
+            self.may_search = self.may_search and not forbidden
             return False
+        self.may_search = True
         self._counts("pulls", "found" if found else "empty")
         return found
 

@@ -18,6 +18,10 @@ from resonate_fleet.steward.work import Work
 
 #: Pauses while the server does not answer, in seconds; the last one repeats.
 PAUSES = (0.05, 0.1, 0.2, 0.5)
+#: Status of a token that has expired: its file will hold another one.
+EXPIRED = 401
+#: Seconds between two lines about the same thing that fails.
+SAID_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Tools:
     file: StateFile = field(default_factory=lambda: StateFile(None))
     now: Callable[[], float] = time.time
     work: Work = field(default_factory=Work)
+    #: When what failed was last said, and how often it failed unsaid since.
+    said: dict[str, tuple[float, int]] = field(default_factory=dict)
     #: Seconds for which a missed member may come back.
     grace: float = 0.1
 
@@ -53,7 +59,8 @@ class Tools:
                     self.failed(what, error)
             except (Refused, msgspec.ValidationError) as error:
                 self.failed(what, error)
-                return None
+                if not (isinstance(error, Refused) and error.reply.status == EXPIRED):
+                    return None
             if await set_within(give_up or asyncio.Event(), PAUSES[min(tries, len(PAUSES) - 1)]):
                 return None
         return None
@@ -71,8 +78,15 @@ class Tools:
         self.failed("accept", OSError(f"{why}: no connection can be accepted (ulimit -n)"))
 
     def failed(self, what: str, error: Exception) -> None:
+        """Count what failed; say it, but not again and again."""
         self.meters.errors.labels(what).inc()
-        structlog.get_logger().warning("steward.failed", what=what, error=str(error))
+        said_at, more = self.said.get(what, (float("-inf"), 0))
+        now = time.monotonic()
+        if now - said_at < SAID_SECONDS:
+            self.said[what] = said_at, more + 1
+            return
+        self.said[what] = now, 0
+        structlog.get_logger().warning("steward.failed", what=what, error=str(error), unsaid=more)
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:

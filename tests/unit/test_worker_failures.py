@@ -179,6 +179,10 @@ async def refused_child(ctx: Context, id: str) -> Any:
     return await ctx.options(target="nowhere://").rpc("fine", id)
 
 
+async def child_id(ctx: Context, id: str) -> Any:
+    return await ctx.run(_declares_text)
+
+
 async def sleeps(ctx: Context, id: str) -> str:
     await ctx.sleep(timedelta(seconds=60))
     return id
@@ -223,7 +227,7 @@ FAILURES = {
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    made = Rig(WORKER_RETRIES="1", WORKER_RETRY_DELAY="0", functions=[*FAILURES, sleeps])
+    made = Rig(WORKER_RETRIES="1", WORKER_RETRY_DELAY="0", functions=[*FAILURES, child_id, sleeps])
     made.sdk.start()
     yield made
     await made.sdk.stop()
@@ -291,6 +295,28 @@ async def test_a_lasting_page_of_somebody_else_is_said_and_costs_no_result(
     assert (await rig.run("fine"))["state"] == "resolved"
     assert left == [0]
     assert rig.model.task("job")["version"] == 1
+
+
+@pytest.mark.parametrize("function", ["child_id", "sleeps"])
+async def test_a_server_that_refuses_the_sdks_child_ids_ends_jobs_with_its_words(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """As the server's main branch does, where jobs without children go on."""
+    post, words = ModelWire.post, "Promise ID must be prefixed by resonate:origin"
+
+    async def refuse(wire: ModelWire, body: str | bytes) -> Raw:
+        request = json.loads(body)
+        if request["kind"] != "task.fence":
+            return await post(wire, body)
+        head = {"corrId": request["head"]["corrId"], "status": 400}
+        return Raw(400, json.dumps({"kind": "task.fence", "head": head, "data": words}).encode())
+
+    monkeypatch.setattr(ModelWire, "post", refuse)
+    promise = await rig.run(function)
+    assert promise["state"] == "rejected"
+    assert words in error_of(promise)["message"]
+    assert rig.model.task("job")["version"] == 3
+    assert (await rig.run("fine", "without"))["state"] == "resolved"
 
 
 async def test_a_smaller_limit_of_a_proxy_rejects_the_job_too(

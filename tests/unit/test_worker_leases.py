@@ -34,7 +34,7 @@ class Ward:
         assert self.table.finish(attempt)
         self.lost.append((attempt.task, why))
 
-    def _failed(self) -> None:
+    def _failed(self, _: Exception) -> None:
         self.failures += 1
 
     def claim(self, id: str) -> Attempt:
