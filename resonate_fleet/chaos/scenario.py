@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.chaos.checking import (
+from resonate_fleet.contract.checking import (
     Checker,
     Field,
     at_least,
@@ -18,9 +18,9 @@ from resonate_fleet.chaos.checking import (
     text,
     whole,
 )
-from resonate_fleet.chaos.lines import locate
 from resonate_fleet.contract.run import FAULTS, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.toml_lines import locate
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
     COMPUTE_IN_STEPS,

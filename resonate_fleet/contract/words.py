@@ -20,6 +20,11 @@ TAG_TARGET: Final = "resonate:target"
 TAG_TIMER: Final = "resonate:timer"
 TAG_ORIGIN: Final = "resonate:origin"
 
+#: Tags by which a job says where it stands in a group with a policy (steward/policy.py).
+TAG_PRIORITY: Final = "fleet:priority"
+TAG_KEY: Final = "fleet:key"
+TAG_NOT_BEFORE: Final = "fleet:not-before"
+
 #: Tags of our own, written by the client: who asked, in which run and under which trace.
 TAG_CLIENT: Final = "fleet:client"
 TAG_TRACE: Final = "fleet:traceparent"

@@ -6,10 +6,10 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
-from resonate_fleet.chaos.lines import line_of, locate
 from resonate_fleet.chaos.scenario import BadScenario, When
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.run import FAULTS
+from resonate_fleet.contract.toml_lines import line_of, locate
 
 GOOD = """\
 about = "one kill"

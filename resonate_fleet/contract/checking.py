@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from resonate_fleet.chaos.lines import Path, line_of
+from resonate_fleet.contract.toml_lines import Path, line_of
 
 
 @dataclass(frozen=True)

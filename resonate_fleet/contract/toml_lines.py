@@ -20,7 +20,8 @@ def locate(text: str) -> dict[Path, int]:
         if not quoted:
             if header := _header.match(line):
                 table = _table(header[1] == "[[", header[2], seen)
-                found.setdefault(table, number)
+                for depth in range(1, len(table) + 1):
+                    found.setdefault(table[:depth], number)
             elif key := _key.match(line):
                 found.setdefault((*table, *key[1].split(".")), number)
         quoted ^= len(_quotes.findall(line)) % 2 == 1

@@ -1,0 +1,245 @@
+"""The queue of a group with a policy: its order, its shares, its limits."""
+
+from collections import Counter
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resonate_fleet.steward.fair import FairQueue
+from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
+from resonate_fleet.steward.waiting import Waiting
+
+
+class Scene:
+    """A queue whose jobs stand where they were told to."""
+
+    def __init__(self, policy: GroupPolicy) -> None:
+        self.labels: dict[str, Labels] = {}
+        self.queue = FairQueue(policy, lambda task: self.labels[task])
+        self.numbers = count(1)
+        self.jobs: dict[str, Waiting] = {}
+
+    def add(self, since: float = 0.0, **where: object) -> str:
+        task = f"job-{next(self.numbers)}"
+        self.labels[task] = Labels(**where)  # type: ignore[arg-type] # it is what the tests give
+        self.jobs[task] = Waiting(task, 0, since, since)
+        self.queue.add(self.jobs[task])
+        return task
+
+    def take(self, now: float = 1000.0) -> str | None:
+        waiting = self.queue.take(now)
+        return waiting.task if waiting else None
+
+    def all(self, now: float = 1000.0) -> list[str]:
+        found = []
+        while (task := self.take(now)) is not None:
+            found.append(task)
+        return found
+
+
+def test_equals_go_first_come_first_served() -> None:
+    scene = Scene(GroupPolicy())
+    late, early = scene.add(2.0), scene.add(1.0)
+    same = [scene.add(3.0) for _ in range(5)]
+    assert scene.all() == [early, late, *same]
+    assert len(scene.queue) == 0
+
+
+def test_a_higher_priority_goes_first_and_waiting_makes_up_for_it() -> None:
+    scene = Scene(GroupPolicy(ageing=60))
+    low = scene.add(0.0, priority=5)
+    middle = scene.add(100.0, priority=3)
+    high = scene.add(239.0, priority=1)
+    later = scene.add(241.0, priority=1)
+    assert scene.all() == [middle, high, low, later]
+
+
+def test_keys_take_turns_whatever_their_queues() -> None:
+    scene = Scene(GroupPolicy())
+    for _ in range(1000):
+        scene.add(0.0, key="large")
+    small = [scene.add(5.0, key="small") for _ in range(3)]
+    first = [scene.take() for _ in range(7)]
+    assert set(small) <= set(first)
+
+
+def test_a_key_that_comes_back_has_saved_nothing_up() -> None:
+    scene = Scene(GroupPolicy())
+    scene.add(0.0, key="b")
+    for _ in range(100):
+        scene.add(0.0, key="a")
+    for _ in range(50):
+        scene.take()
+    returned = [scene.add(1.0, key="b") for _ in range(10)]
+    following = [scene.take() for _ in range(8)]
+    assert 3 <= sum(task in returned for task in following) <= 5
+
+
+def test_a_running_limit_holds_until_one_ends() -> None:
+    scene = Scene(GroupPolicy(keys={"acme": Limit(running=2)}))
+    mine = [scene.add(0.0, key="acme") for _ in range(3)]
+    other = scene.add(1.0, key="other")
+    assert sorted(scene.all()) == sorted([*mine[:2], other])
+    assert scene.queue.why(mine[2], 1000.0) == "waits for key acme: 2 of 2 running"
+    assert scene.queue.blocked(1000.0) == {"waits for key acme: 2 of 2 running": 1}
+    assert len(scene.queue) == 1
+    scene.queue.frees(mine[0])
+    assert scene.queue.blocked(1000.0) == {}
+    assert scene.all() == [mine[2]]
+
+
+def test_what_others_claimed_counts_too() -> None:
+    scene = Scene(GroupPolicy(keys={"acme": Limit(running=1)}))
+    scene.labels["elsewhere"] = Labels(key="acme")
+    scene.queue.holds("elsewhere")
+    scene.queue.holds("elsewhere")
+    task = scene.add(0.0, key="acme")
+    assert scene.take() is None
+    scene.queue.frees("elsewhere")
+    assert scene.take() == task
+
+
+def test_a_rate_lets_a_burst_through_and_then_one_at_a_time() -> None:
+    scene = Scene(GroupPolicy(keys={"acme": Limit(rate=10.0, burst=3)}))
+    for _ in range(10):
+        scene.add(0.0, key="acme")
+    assert len(scene.all(now=100.0)) == 3
+    assert scene.queue.wake_at() == pytest.approx(100.1)
+    assert len(scene.all(now=100.05)) == 0
+    assert len(scene.all(now=100.1)) == 1
+    assert len(scene.all(now=100.45)) == 3
+    assert len(scene.all(now=200.0)) == 3
+
+
+def test_a_function_has_a_limit_across_keys() -> None:
+    scene = Scene(GroupPolicy(functions={"charge": Limit(running=1)}))
+    first = scene.add(0.0, key="a", function="charge")
+    second = scene.add(1.0, key="b", function="charge")
+    other = scene.add(2.0, key="b", function="mail")
+    assert scene.all() == [first, other]
+    assert scene.queue.why(second, 1000.0) == "waits for function charge: 1 of 1 running"
+    scene.queue.frees(first)
+    assert scene.all() == [second]
+
+
+def test_a_job_waits_for_its_time() -> None:
+    scene = Scene(GroupPolicy())
+    timed = scene.add(0.0, not_before=500.0)
+    plain = scene.add(100.0)
+    assert scene.all(now=200.0) == [plain]
+    assert scene.queue.wake_at() == 500.0
+    assert scene.queue.why(timed, 200.0) == "waits for its time: 300 s"
+    assert scene.queue.blocked(200.0) == {"waits for its time": 1}
+    assert scene.all(now=500.0) == [timed]
+
+
+def test_what_is_dropped_is_not_taken() -> None:
+    scene = Scene(GroupPolicy())
+    tasks = [scene.add(float(number), key=f"k{number % 2}") for number in range(6)]
+    timed = scene.add(0.0, not_before=500.0)
+    for task in (tasks[0], tasks[3], timed):
+        scene.queue.drop(scene.jobs[task])
+    assert len(scene.queue) == 4
+    assert sorted(scene.all(now=1000.0)) == [tasks[1], tasks[2], tasks[4], tasks[5]]
+
+
+weights = st.lists(st.sampled_from([1.0, 2.0, 3.0, 5.0]), min_size=2, max_size=6)
+
+
+@given(weights=weights, window=st.integers(0, 200))
+@settings(max_examples=40, deadline=None)
+def test_shares_are_by_weight_over_any_hundred_starts(weights: list[float], window: int) -> None:
+    """Each key's share is within 5 % of all starts of what its weight asks for."""
+    keys = {f"k{number}": Limit(weight=weight) for number, weight in enumerate(weights)}
+    scene = Scene(GroupPolicy(keys=keys))
+    for name in keys:
+        for _ in range(320):
+            scene.add(0.0, key=name)
+    started = [scene.labels[str(scene.take())].key for _ in range(300)]
+    shares = Counter(started[window : window + 100])
+    for name, limit in keys.items():
+        assert abs(shares[name] - 100 * limit.weight / sum(weights)) <= 5
+
+
+job = st.fixed_dictionaries(
+    {
+        "since": st.floats(0, 100),
+        "priority": st.integers(1, 5),
+        "key": st.sampled_from("abc"),
+        "function": st.sampled_from(["f", "g"]),
+        "not_before": st.sampled_from([0.0, 0.0, 50.0, 150.0]),
+    }
+)
+act = st.one_of(
+    st.tuples(st.just("add"), job),
+    st.tuples(st.just("take"), st.integers(0, 30)),
+    st.tuples(st.just("end"), st.integers(0, 1000)),
+    st.tuples(st.just("drop"), st.integers(0, 1000)),
+)
+
+
+@given(acts=st.lists(act, max_size=80))
+@settings(max_examples=200, deadline=None)
+def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
+    acts: list[tuple[str, object]],
+) -> None:
+    policy = GroupPolicy(
+        each_key=Limit(running=2),
+        keys={"c": Limit(rate=1.0, burst=2)},
+        functions={"g": Limit(running=3)},
+    )
+    scene, now = Scene(policy), 100.0
+    running: list[str] = []
+    starts: list[float] = []
+    dropped: set[str] = set()
+    taken: list[str] = []
+    for kind, what in acts:
+        waiting = [one for one in scene.jobs if one not in taken and one not in dropped]
+        if kind == "add":
+            scene.add(**what)  # type: ignore[arg-type] # what the strategy makes
+        elif kind == "take":
+            now += int(str(what)) / 10
+            while (task := scene.take(now)) is not None:
+                taken.append(task)
+                running.append(task)
+                assert scene.labels[task].not_before <= now
+                starts += [now] if scene.labels[task].key == "c" else []
+        elif kind == "end" and running:
+            scene.queue.frees(running.pop(int(str(what)) % len(running)))
+        elif kind == "drop" and waiting:
+            dropped.add(waiting[int(str(what)) % len(waiting)])
+            scene.queue.drop(scene.jobs[waiting[int(str(what)) % len(waiting)]])
+        held = Counter(scene.labels[one].key for one in running)
+        assert held["a"] <= 2
+        assert held["b"] <= 2
+        assert sum(scene.labels[one].function == "g" for one in running) <= 3
+    for first, last in zip(starts, starts[2:], strict=False):
+        assert last - first >= 1.0 - 1e-6, "a burst of 2, then one a second"
+    assert len(set(taken)) == len(taken)
+    assert not set(taken) & dropped
+    rest = set(scene.jobs) - set(taken) - dropped
+    assert len(scene.queue) == len(rest)
+    for _ in range(10 * len(rest) + 10):
+        now += 200.0
+        for task in running:
+            scene.queue.frees(task)
+        running = scene.all(now)
+        rest -= set(running)
+    assert rest == set(), "everything comes to its turn"
+
+
+@given(
+    jobs=st.lists(st.tuples(st.floats(0, 1000), st.integers(1, 5)), min_size=2, max_size=60),
+)
+@settings(max_examples=100, deadline=None)
+def test_nothing_starves_beyond_the_bound(jobs: list[tuple[float, int]]) -> None:
+    """Nothing goes before a job of priority p that came more than (p - 1) x ageing after it."""
+    scene = Scene(GroupPolicy(ageing=60))
+    added = {scene.add(since, priority=priority): (since, priority) for since, priority in jobs}
+    order = scene.all(now=5000.0)
+    for place, task in enumerate(order):
+        for before in order[:place]:
+            latest = added[task][0] + (added[task][1] - 1) * 60
+            assert added[before][0] <= latest
