@@ -53,6 +53,7 @@ class LiveMember(msgspec.Struct, frozen=True, kw_only=True):
 class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of a group: jobs, and children that were called on a group of their own.
 
+    `limited`: those of the waiting that wait for a limit of the policy or for their time.
     `oldest`: since when the oldest waiting one waits. `done`, `failed` and `redone` count since
     the steward's start. `blocked` says why jobs wait though slots are free, with their number;
     `stuck` names the first of each.
@@ -63,6 +64,7 @@ class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 0
     waiting: int = 0
     oldest: float | None = None
+    limited: int = 0
     running: int = 0
     suspended: int = 0
     parked: int = 0

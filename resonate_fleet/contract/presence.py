@@ -55,10 +55,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind", omit_def
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome", tag_field="kind", omit_defaults=True):
-    """The steward watches this member from now on. `since`: its start, Unix seconds."""
+    """The steward watches this member from now on. `since`: its start, Unix seconds.
+
+    `waits`: by the group's policy its members wait, and do not work, while no steward is there.
+    """
 
     steward: str = ""
     since: float = 0.0
+    waits: bool = False
     proof: str = ""
 
 

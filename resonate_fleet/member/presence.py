@@ -98,6 +98,8 @@ class Presence:
         self._flush: asyncio.Handle | None = None
         self._flush_now = False
         self._alone: asyncio.TimerHandle | None = None
+        #: The last steward said that this group waits where there is none.
+        self._waits = False
         self._left = False
         #: Why there is no connection, and since when there has been none.
         self._why: dict[str, str] = {}
@@ -313,9 +315,11 @@ class Presence:
         if self._served in self._links and self._served is not None:
             self._served.say(wire.Withdraw())
         self._served = chosen
+        self._waits = chosen.welcome is not None and chosen.welcome.waits
         self._listener.withdrawn()
         self._listener.alone(on=False)
         self._tell()
 
     def _fall_back(self) -> None:
-        self._listener.alone(on=True)
+        if not self._waits:
+            self._listener.alone(on=True)

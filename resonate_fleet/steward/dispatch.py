@@ -5,7 +5,7 @@ hints. Nobody else of the group does then, but for workers without presence.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -22,10 +22,14 @@ from resonate_fleet.contract.presence import (
 )
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import Group
+from resonate_fleet.steward.matcher import Matcher
+from resonate_fleet.steward.policy import GroupPolicy, Labels
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.survey import Survey, Surveyor, group_in
 from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.waiting import FirstCome, Limits, NoLimits, Queue
 from resonate_fleet.steward.work import OVER
 
 #: Makes the stream of a group's hints. The second argument is called when it stands again.
@@ -39,20 +43,55 @@ class Dispatch:
     task that has come to its end.
     """
 
-    def __init__(self, tools: Tools, surveyor: Surveyor, open_stream: OpenStream) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        surveyor: Surveyor,
+        open_stream: OpenStream,
+        policies: Mapping[str, GroupPolicy],
+    ) -> None:
         self.groups: dict[str, Group] = {}
         self.wanted: Callable[[], None] = lambda: None
         self.over: Callable[[str], None] = lambda _: None
         self._tools = tools
         self._surveyor = surveyor
         self._open_stream = open_stream
+        self._policies = policies
+        tools.work.began = lambda one: self.group(one.group).matcher.holds(one.task)
+        tools.work.left = self._left
         self._surveyed = False
         self._peeks: dict[str, asyncio.Task[None]] = {}
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
-            self.groups[name] = Group(name, self._tools, self)
+            self.groups[name] = Group(name, self._tools, self, Matcher(*self._queue(name)))
         return self.groups[name]
+
+    async def obey(self, policies: Mapping[str, GroupPolicy]) -> None:
+        """Go by other policies from now on, also with what waits already."""
+        before, self._policies = self._policies, policies
+        for name, group in list(self.groups.items()):
+            if policies.get(name) == before.get(name):
+                continue
+            self._surveyor.policed = policies.keys()
+            await self._surveyor.learn_anew([one.task for one in group.matcher.waiting()])
+            queue, limits = self._queue(name)
+            for one in self._tools.work.running.values():
+                if one.group == name:
+                    limits.holds(one.task)
+            group.matcher.requeue(queue, limits)
+            group.match_soon()
+
+    def _queue(self, group: str) -> tuple[Queue, Limits]:
+        policy = self._policies.get(group)
+        if policy is None:
+            return FirstCome(), NoLimits()
+        queue = FairQueue(policy, self._labels)
+        return queue, queue
+
+    def _labels(self, task: str) -> Labels:
+        entry = self._surveyor.entries.get(task)
+        return entry.labels if entry else Labels()
 
     def close(self) -> None:
         for group in self.groups.values():
@@ -78,12 +117,19 @@ class Dispatch:
         """Take a hint of the server. Whether a child is work, only its promise tells."""
         if self._tools.work.is_stale(hint.id, hint.version):
             return
-        if not is_child(hint.id) or hint.id in self._surveyor.entries:
+        known = hint.id in self._surveyor.entries
+        if known or not (is_child(hint.id) or group.name in self._policies):
             self._offer(group, hint.id, hint.version)
         elif hint.id not in self._peeks:
             task = asyncio.get_running_loop().create_task(self._peek(group, hint))
             self._peeks[hint.id] = task
             task.add_done_callback(lambda _: self._peeks.pop(hint.id, None))
+
+    def _left(self, one: LiveAttempt) -> None:
+        group = self.group(one.group)
+        group.matcher.frees(one.task)
+        if one.group in self._policies:  # what waits for a limit may have room now
+            group.match_soon()
 
     async def _peek(self, group: Group, hint: Hint) -> None:
         await self._tools.insist(lambda: self._surveyor.peek(hint.id), "peek")

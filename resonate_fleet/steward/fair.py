@@ -142,6 +142,8 @@ class FairQueue:
         self._virtual = 0.0
         self._now = 0.0
         self._standing: dict[str, FirstCome] = {}
+        #: Of all that wait or run.
+        self._known: dict[str, Labels] = {}
         self._held: dict[str, Labels] = {}
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate has to recover first, by when it has.
@@ -156,7 +158,7 @@ class FairQueue:
     def add(self, waiting: Waiting) -> None:
         waiting.queue = self
         self._size += 1
-        labels = self._labels(waiting.task)
+        labels = self._known.setdefault(waiting.task, self._labels(waiting.task))
         if labels.not_before > waiting.since:
             heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
         else:
@@ -164,12 +166,13 @@ class FairQueue:
 
     def drop(self, waiting: Waiting) -> None:
         self._size -= 1
+        labels = self._known.pop(waiting.task)
         place = self._standing.pop(waiting.task, None)
         if place is None:  # its time has not come
             waiting.gone = True
             return
         place.drop(waiting)
-        self._left(self._keys[self._labels(waiting.task).key])
+        self._left(self._keys[labels.key])
 
     def oldest(self) -> Waiting | None:
         """Return the one that waits longest, whether it has room or not."""
@@ -255,11 +258,13 @@ class FairQueue:
         self._size -= 1
         self._left(key)
         level.note(key)
-        labels = self._labels(waiting.task)
-        for room in self._rooms_of(labels):
-            room.start(now)
-        self.holds(waiting.task)
+        self._begin(now, waiting.task)
         return waiting
+
+    def _begin(self, now: float, task: str) -> None:
+        for room in self._rooms_of(self._labels_of(task)):
+            room.start(now)
+        self.holds(task)
 
     # Limits.
 
@@ -267,7 +272,7 @@ class FairQueue:
         """Note that a task runs or is about to, whoever handed it out."""
         if task in self._held:
             return
-        labels = self._held[task] = self._labels(task)
+        labels = self._held[task] = self._labels_of(task)
         for room in self._rooms_of(labels):
             room.running += 1
 
@@ -276,9 +281,22 @@ class FairQueue:
         labels = self._held.pop(task, None)
         if labels is None:
             return
+        if task not in self._standing:
+            self._known.pop(task, None)
         for room in self._rooms_of(labels):
             room.running -= 1
         self._open(self._keys[labels.key])
+
+    def admits(self, now: float, task: str) -> bool:
+        """Say whether a task that was set aside may start now; if so it counts as started."""
+        opens = [room.opens(now) for room in self._rooms_of(self._labels_of(task))]
+        if any(at is None or at > now for at in opens):
+            return False
+        self._begin(now, task)
+        return True
+
+    def _labels_of(self, task: str) -> Labels:
+        return self._known.get(task) or self._labels(task)
 
     def _rooms_of(self, labels: Labels) -> list[Room]:
         rooms = [self._key(labels.key).room]
@@ -303,13 +321,13 @@ class FairQueue:
         while self._later and self._later[0][0] <= now:
             waiting = heapq.heappop(self._later)[2]
             if not waiting.gone:
-                self._enter(waiting, self._labels(waiting.task))
+                self._enter(waiting, self._known[waiting.task])
 
     # What is told.
 
-    def why(self, task: str, now: float) -> str:
-        """Return what a waiting task waits for besides a slot; nothing where it is only that."""
-        labels = self._labels(task)
+    def why(self, now: float, task: str) -> str:
+        """Return what a waiting task waits for besides a slot, "" where it is only that."""
+        labels = self._labels_of(task)
         if labels.not_before > now:
             return f"waits for its time: {labels.not_before - now:.0f} s"
         room = self._rooms.get(labels.function)

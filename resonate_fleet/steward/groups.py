@@ -38,9 +38,9 @@ class Doors(Protocol):
 class Group:
     """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
 
-    def __init__(self, name: str, tools: Tools, doors: Doors) -> None:
+    def __init__(self, name: str, tools: Tools, doors: Doors, matcher: Matcher) -> None:
         self.name = name
-        self.matcher = Matcher()
+        self.matcher = matcher
         self.present: dict[str, Connection] = {}
         self.opened_at: float | None = None
         #: Set while any member offers its slots to this steward.

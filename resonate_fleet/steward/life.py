@@ -38,6 +38,8 @@ from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters, steward_version
 from resonate_fleet.steward.pages import Health, on_loop, pages
 from resonate_fleet.steward.parking import Parking
+from resonate_fleet.steward.policy import BadPolicy, GroupPolicy
+from resonate_fleet.steward.policy import read as read_policy
 from resonate_fleet.steward.presence import Identity, Presence
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state import StateFile
@@ -57,15 +59,18 @@ Extra = Callable[[LiveState], Awaitable[None]]
 class Steward:
     """The parts of one steward, put together."""
 
-    def __init__(self, settings: StewardSettings, tools: Tools) -> None:
+    def __init__(
+        self, settings: StewardSettings, tools: Tools, policies: Mapping[str, GroupPolicy]
+    ) -> None:
         self._settings = settings
         self._tools = tools
         self._health = Health()
-        self._me = Identity(settings.name, tools.now(), settings.secret)
+        self._policies = policies
+        self._me = Identity(settings.name, tools.now(), settings.secret, self._waits)
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
-        surveyor = Surveyor(tools.wire, tools.now)
-        self._dispatch = Dispatch(tools, surveyor, self._stream)
+        surveyor = Surveyor(tools.wire, tools.now, policies.keys())
+        self._dispatch = Dispatch(tools, surveyor, self._stream, policies)
         self._membership = Membership(tools, self._handover, self._dispatch)
         self._watch = Watch(tools, surveyor, settings.interval, self._dispatch.found, self._follow)
         self._dispatch.wanted = self._watch.want
@@ -154,6 +159,25 @@ class Steward:
                 except Exception as error:  # noqa: BLE001 - whatever it is, leases come first
                     self._tools.failed("extra", error)
 
+    def reread(self) -> None:
+        """Take the policy file as it is now; one with mistakes changes nothing."""
+        log = structlog.get_logger()
+        try:
+            self._policies = policies_of(self._settings)
+        except BadPolicy as bad:
+            for one in bad.lines:
+                log.warning("policy.refused", why=one, then="the one before stands")
+            return
+        log.info("policy.read", groups=sorted(self._policies))
+        self._in_background(self._obey())
+
+    async def _obey(self) -> None:
+        await self._tools.insist(lambda: self._dispatch.obey(self._policies), "policy")
+
+    def _waits(self, group: str) -> bool:
+        policy = self._policies.get(group)
+        return policy is not None and policy.alone == "wait"
+
     # What the parts tell each other.
 
     def _stream(self, group: str, again: Callable[[], None]) -> Stream:
@@ -178,9 +202,21 @@ class Steward:
 
     def _over(self, task: str) -> None:
         if self._handover.is_trial(task):
-            ending = asyncio.create_task(self._handover.end_trial(task))
-            self._background.add(ending)
-            ending.add_done_callback(self._background.discard)
+            self._in_background(self._handover.end_trial(task))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:
+    """Return the policies that the settings name.
+
+    Raises:
+        BadPolicy: the file has mistakes, or cannot be read.
+    """
+    return read_policy(settings.policy) if settings.policy else {}
 
 
 async def run(settings: StewardSettings) -> int:
@@ -194,6 +230,11 @@ async def run(settings: StewardSettings) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"steward: STEWARD_STATE is {str(settings.state)!r}: {error}\n")
         return exits.USAGE
+    try:
+        policies = policies_of(settings)
+    except BadPolicy as bad:
+        sys.stderr.writelines(f"steward: {line}\n" for line in bad.lines)
+        return exits.USAGE
     meters = Meters(settings.groups)
     try:
         journal = Journal(settings.name, settings.journal)
@@ -205,7 +246,9 @@ async def run(settings: StewardSettings) -> int:
     try:
         async with Wire(settings.url, settings.token) as wire:
             tools = Tools(wire, journal, meters, memory, file, now=steady_clock())
-            await Steward(settings, tools).serve(stop)
+            steward = Steward(settings, tools, policies)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, steward.reread)
+            await steward.serve(stop)
     except OSError as error:  # a port is taken, say
         sys.stderr.write(f"the steward cannot go on: {error}\n")
         return exits.FAILED

@@ -30,7 +30,7 @@ def live_state(
         complete=searched is not None,
         searched=searched,
         as_of=tools.now() if dispatch.hears else searched or 0.0,
-        groups=_groups(members, dispatch, work),
+        groups=_groups(members, dispatch, tools),
         members=members,
         running=list(work.running.values()),
         ended=list(work.ended),
@@ -53,7 +53,8 @@ def _member(one: LiveMember, dispatch: Dispatch, work: Work, held: int) -> LiveM
     )
 
 
-def _groups(members: list[LiveMember], dispatch: Dispatch, work: Work) -> list[LiveGroup]:
+def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list[LiveGroup]:
+    work = tools.work
     slots: defaultdict[str, list[int]] = defaultdict(list)
     for one in members:
         if one.state == "present":
@@ -74,12 +75,13 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, work: Work) -> list[L
                 waiting=len(group.matcher) if group else 0,
                 oldest=group.matcher.oldest() if group else None,
                 running=running[name],
+                limited=sum(group.matcher.limited(tools.now()).values()) if group else 0,
                 suspended=suspended[name],
                 parked=parked[name],
                 done=totals.done,
                 failed=totals.failed,
                 redone=totals.redone,
-                blocked=group.matcher.blocked() if group else {},
+                blocked=group.matcher.blocked(tools.now()) if group else {},
                 stuck=group.matcher.stuck() if group else {},
             )
         )

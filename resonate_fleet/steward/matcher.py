@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from resonate_fleet.steward.claimant import Claimant
-from resonate_fleet.steward.waiting import FirstCome, Queue, Waiting
+from resonate_fleet.steward.waiting import FirstCome, Limits, NoLimits, Queue, Waiting
 
 #: An assignment without the member's word goes to another credit after this, in seconds.
 PATIENCE = 1.0
@@ -46,8 +46,9 @@ class _Declined:
 class Matcher:
     """The waiting tasks and the members of one group."""
 
-    def __init__(self, queue: Queue | None = None) -> None:
-        self._queue: Queue = queue or FirstCome()
+    def __init__(self, queue: Queue | None = None, limits: Limits | None = None) -> None:
+        self._queue: Queue = queue if queue is not None else FirstCome()
+        self._limits: Limits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
         self._lacking: dict[str, FirstCome] = {}
         self._paused: list[tuple[float, int, Waiting]] = []
@@ -77,9 +78,25 @@ class Matcher:
         first = [one.since for one in (queue.oldest() for queue in queues) if one is not None]
         return min(first, default=None)
 
-    def blocked(self) -> dict[str, int]:
+    def waiting(self) -> Iterable[Waiting]:
+        """Return all that wait and are not assigned."""
+        return self._waiting.values()
+
+    def why(self, now: float, task: str) -> str:
+        """Return what a task waits for besides a slot, "" where it is only that."""
+        waiting = self._waiting.get(task)
+        for why, queue in self._blocked():
+            if waiting is not None and waiting.queue is queue:
+                return why
+        return self._limits.why(now, task) if waiting is not None else ""
+
+    def limited(self, now: float) -> dict[str, int]:
+        """Return how many tasks wait for a limit or for their time, by what it is."""
+        return self._limits.blocked(now)
+
+    def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by what it is."""
-        return {why: len(queue) for why, queue in self._blocked()}
+        return {why: len(queue) for why, queue in self._blocked()} | self.limited(now)
 
     def stuck(self) -> dict[str, str]:
         """Return the first task of each reason of `blocked`."""
@@ -103,6 +120,13 @@ class Matcher:
             if len(queue) and not any(one.runs(name) for one in members)
         ]
 
+    def requeue(self, queue: Queue, limits: Limits) -> None:
+        """Go on with another queue; what stands in the present one moves over."""
+        before, self._queue, self._limits = self._queue, queue, limits
+        for waiting in list(self._waiting.values()):
+            if waiting.queue is before:
+                queue.add(waiting)
+
     # What is heard of tasks.
 
     def offer(self, now: float, task: str, version: int, since: float) -> None:
@@ -116,6 +140,14 @@ class Matcher:
             known.version = max(known.version, version)
             return
         self._wait(now, Waiting(task, version, since, now))
+
+    def holds(self, task: str) -> None:
+        """A task runs, whoever handed it out."""
+        self._limits.holds(task)
+
+    def frees(self, task: str) -> None:
+        """A task runs no more."""
+        self._limits.frees(task)
 
     def drop(self, task: str, attempt: int | None = None) -> None:
         """Forget a task that does not wait: it was claimed (as `attempt`), or is over."""
@@ -177,6 +209,8 @@ class Matcher:
     def refused(self, now: float, member: str, task: str, version: int) -> None:
         """Somebody else has the task, or had it at `version`. Its next hint brings it back."""
         assigned = self._answered(member, task)
+        if assigned is not None:
+            self._limits.frees(task)
         if assigned is not None and assigned.newer is not None:
             self._wait(now, assigned.newer)
         self.drop(task, version + 1)
@@ -226,6 +260,8 @@ class Matcher:
             self._deadlines.popleft()
         times = [self._paused[0][0]] if self._paused else []
         times += [self._deadlines[0].deadline] if self._deadlines else []
+        limited = self._limits.wake_at()
+        times += [limited] if limited is not None else []
         return min(times, default=None)
 
     def _wake(self, now: float) -> None:
@@ -253,13 +289,16 @@ class Matcher:
     def _next(self, now: float, member: Claimant) -> Waiting | None:
         # What lacks a function was at the head of the queue before.
         for name, queue in self._lacking.items():
-            if self._may_begin(member, name) and (found := queue.take(now)) is not None:
+            first = queue.oldest() if self._may_begin(member, name) else None
+            if first is not None and self._limits.admits(now, first.task):
+                queue.take(now)
                 if not queue:
                     del self._lacking[name]
-                return found
+                return first
         while (first := self._queue.take(now)) is not None:
             if not first.needs or self._may_begin(member, first.needs):
                 return first
+            self._limits.frees(first.task)
             self._lacking.setdefault(first.needs, FirstCome()).add(first)
         return None
 
@@ -298,6 +337,7 @@ class Matcher:
     def _back(self, now: float, assigned: _Assigned) -> None:
         """Put an assigned task back to where it was, or what was heard of it since."""
         waiting = assigned.waiting
+        self._limits.frees(waiting.task)
         if assigned.newer is not None:
             waiting.version = assigned.newer.version
         waiting.heard = now

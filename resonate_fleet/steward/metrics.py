@@ -19,6 +19,12 @@ MOST_GROUPS: Final = 100
 
 _PER_GROUP = (
     Instrument("fleet_jobs_waiting", "gauge", "Tasks that wait for a member", ("group",)),
+    Instrument(
+        "fleet_jobs_limited",
+        "gauge",
+        "Those of the waiting that wait for a limit of the policy, or for their time",
+        ("group",),
+    ),
     Instrument("fleet_jobs_running", "gauge", "Tasks that a member holds a lease of", ("group",)),
     Instrument(
         "fleet_jobs_suspended", "gauge", "Tasks that wait for a child or a timer", ("group",)
@@ -161,6 +167,7 @@ def _readers(now: float) -> list[Callable[[list[LiveGroup]], float]]:
     """Return what to make of the groups that share a label, an instrument each."""
     return [
         lambda groups: sum(one.waiting for one in groups),
+        lambda groups: sum(one.limited for one in groups),
         lambda groups: sum(one.running for one in groups),
         lambda groups: sum(one.suspended for one in groups),
         lambda groups: sum(one.parked for one in groups),

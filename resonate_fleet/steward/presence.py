@@ -7,6 +7,7 @@ node ends, nobody does: TCP keepalive finds that out.
 import asyncio
 import secrets
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
@@ -27,11 +28,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the steward is to its members. `since`: its start, Unix seconds."""
+    """Who the steward is to its members. `since`: its start, Unix seconds.
+
+    `waits` tells of a group whether its members wait while no steward is there.
+    """
 
     name: str
     since: float
     secret: str | None = None
+    waits: Callable[[str], bool] = lambda _: False
 
 
 class Keeper(Protocol):
@@ -161,7 +166,7 @@ class Connection(asyncio.Protocol):
         self._welcomed = True
         self._port.known(self)
         proof = wire.prove(me.secret, "steward", self._nonce, hello)
-        self.say(wire.Welcome(me.name, me.since, proof))
+        self.say(wire.Welcome(me.name, me.since, me.waits(hello.group), proof))
         for one in news:
             self.say(one)
         if self._transport is None:  # it has gone meanwhile

@@ -94,6 +94,12 @@ class StewardSettings:
         integer(0, 1000),
         "a job whose claims ended in more crashes than this is parked",
     )
+    policy: Path | None = setting(
+        "STEWARD_POLICY",
+        "",
+        path(),
+        "TOML file of priorities, shares and limits by group; read again on SIGHUP",
+    )
     state: Path | None = setting(
         "STEWARD_STATE",
         "",

@@ -9,12 +9,14 @@ seldom: what lives is known from hints and from members.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 import msgspec
 
+from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
+from resonate_fleet.steward.policy import Labels, labels
 
 #: More new tasks than this are looked up by pages.
 FEW = 64
@@ -34,6 +36,7 @@ class Entry(msgspec.Struct, frozen=True):
     created: float
     timer: bool
     anyone: bool = True
+    labels: Labels = Labels()
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -58,9 +61,13 @@ Found = Callable[[Iterable[Task]], None]
 class Surveyor:
     """Surveys one server. `entries` holds what is known of live tasks."""
 
-    def __init__(self, wire: Wire, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, wire: Wire, now: Callable[[], float] = time.time, policed: Container[str] = ()
+    ) -> None:
         self._wire = wire
         self._now = now
+        #: Groups whose tasks' labels are read.
+        self.policed = policed
         self.entries: dict[str, Entry] = {}
 
     async def survey(self, found: Found = lambda _: None) -> Survey:
@@ -84,8 +91,26 @@ class Surveyor:
         """Return what the promise of one task says, None where there is none."""
         promise = await self._wire.promise(id)
         if promise is not None:
-            self.entries[id] = entry_of(promise)
+            self.entries[id] = self._entry(promise)
         return self.entries.get(id)
+
+    def _entry(self, promise: Promise) -> Entry:
+        entry = entry_of(promise)
+        if entry.group not in self.policed:
+            return entry
+        call = call_of(promise)
+        found = labels(promise.tags, call.func if call else "")
+        return msgspec.structs.replace(entry, labels=found)
+
+    async def learn_anew(self, tasks: list[str]) -> None:
+        """Look again at promises that are known.
+
+        Raises:
+            Unreachable, Refused: as the wire does.
+        """
+        for task in tasks:
+            self.entries.pop(task, None)
+        await self._learn(tasks)
 
     async def _pending(self, found: Found) -> dict[str, int]:
         versions: dict[str, int] = {}
@@ -120,12 +145,13 @@ class Surveyor:
         cursor: str | None = new[0][:-1] or None
         while True:
             page, cursor = await self._wire.search_promises("pending", cursor=cursor)
-            self.entries |= {p.id: entry_of(p) for p in page if p.id in wanted}
+            self.entries |= {p.id: self._entry(p) for p in page if p.id in wanted}
             if cursor is None or cursor >= new[-1]:
                 return
 
 
 def entry_of(promise: Promise) -> Entry:
+    """Return what a promise says of its task, but for the labels."""
     target = promise.tags.get(TAG_TARGET, "")
     timer = promise.tags.get(TAG_TIMER) == "true"
     anyone = target.startswith("poll://any@") and not timer

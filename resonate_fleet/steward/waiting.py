@@ -1,6 +1,6 @@
 """The queue of waiting tasks of one group: first come, first served. Pure.
 
-A group with a policy may have another one: whatever has these five methods will do.
+A group with a policy has another one (`steward.fair`).
 """
 
 import heapq
@@ -41,6 +41,52 @@ class Queue(Protocol):
     def oldest(self) -> Waiting | None: ...
 
     def __len__(self) -> int: ...
+
+
+class Limits(Protocol):
+    """What a queue with limits is told and asked besides."""
+
+    def holds(self, task: str) -> None:
+        """Note that a task runs, whoever handed it out."""
+
+    def frees(self, task: str) -> None:
+        """Note that a task runs no more, or was not claimed after all."""
+
+    def admits(self, now: float, task: str) -> bool:
+        """Say whether a task that was set aside may start now; if so it counts as started."""
+        ...
+
+    def wake_at(self) -> float | None:
+        """Return when a task's time comes, or a limit has room again."""
+        ...
+
+    def why(self, now: float, task: str) -> str:
+        """Return what a task waits for besides a slot, "" where it is only that."""
+        ...
+
+    def blocked(self, now: float) -> dict[str, int]:
+        """Return how many tasks wait for something else than a slot, by what it is."""
+        ...
+
+
+class NoLimits:
+    """The limits of a group without a policy."""
+
+    def holds(self, task: str) -> None: ...
+
+    def frees(self, task: str) -> None: ...
+
+    def admits(self, _now: float, _task: str) -> bool:
+        return True
+
+    def wake_at(self) -> float | None:
+        return None
+
+    def why(self, _now: float, _task: str) -> str:
+        return ""
+
+    def blocked(self, _now: float) -> dict[str, int]:
+        return {}
 
 
 class FirstCome:

@@ -4,7 +4,7 @@ Times are Unix seconds.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -57,6 +57,9 @@ class Work:
         self.marks: deque[LiveMark] = deque(maxlen=SHOWN)
         self.groups: dict[str, Totals] = {}
         self.members: Latest[Totals] = Latest()
+        #: Told of each attempt that runs from now on, and of each that runs no more.
+        self.began: Callable[[LiveAttempt], None] = lambda _: None
+        self.left: Callable[[LiveAttempt], None] = lambda _: None
         self._held: dict[str, set[str]] = {}
         #: The latest attempt known of a task, running or over.
         self._attempts: Latest[int] = Latest()
@@ -109,6 +112,7 @@ class Work:
         self.running[task] = attempt
         self._held.setdefault(attempt.member, set()).add(task)
         self._attempts.note(task, attempt.attempt)
+        self.began(attempt)
 
     def over(self, now: float, task: str, attempt: int, outcome: str) -> LiveAttempt | None:
         """An attempt has ended; return it if it was known to run."""
@@ -173,6 +177,7 @@ class Work:
         held.discard(one.task)
         if not held:
             del self._held[one.member]
+        self.left(one)
 
     def _end(self, one: LiveAttempt, outcome: str, now: float) -> None:
         self.ended.append(msgspec.structs.replace(one, ended=now, outcome=outcome))

@@ -82,7 +82,7 @@ def test_a_running_limit_holds_until_one_ends() -> None:
     mine = [scene.add(0.0, key="acme") for _ in range(3)]
     other = scene.add(1.0, key="other")
     assert sorted(scene.all()) == sorted([*mine[:2], other])
-    assert scene.queue.why(mine[2], 1000.0) == "waits for key acme: 2 of 2 running"
+    assert scene.queue.why(1000.0, mine[2]) == "waits for key acme: 2 of 2 running"
     assert scene.queue.blocked(1000.0) == {"waits for key acme: 2 of 2 running": 1}
     assert len(scene.queue) == 1
     scene.queue.frees(mine[0])
@@ -119,7 +119,7 @@ def test_a_function_has_a_limit_across_keys() -> None:
     second = scene.add(1.0, key="b", function="charge")
     other = scene.add(2.0, key="b", function="mail")
     assert scene.all() == [first, other]
-    assert scene.queue.why(second, 1000.0) == "waits for function charge: 1 of 1 running"
+    assert scene.queue.why(1000.0, second) == "waits for function charge: 1 of 1 running"
     scene.queue.frees(first)
     assert scene.all() == [second]
 
@@ -130,7 +130,7 @@ def test_a_job_waits_for_its_time() -> None:
     plain = scene.add(100.0)
     assert scene.all(now=200.0) == [plain]
     assert scene.queue.wake_at() == 500.0
-    assert scene.queue.why(timed, 200.0) == "waits for its time: 300 s"
+    assert scene.queue.why(200.0, timed) == "waits for its time: 300 s"
     assert scene.queue.blocked(200.0) == {"waits for its time": 1}
     assert scene.all(now=500.0) == [timed]
 

@@ -123,12 +123,12 @@ def test_a_task_goes_to_members_that_have_its_function_and_says_so_where_nobody_
     matcher.offer(0.0, "t0", 1, since=0.0)
     matcher.offer(0.0, "t1", 0, since=1.0)
     assert handed(matcher) == [("old", "t1")], "the other does not wait behind it"
-    assert matcher.blocked() == {"nobody has the function g@2": 1}
+    assert matcher.blocked(0.0) == {"nobody has the function g@2": 1}
     assert len(matcher) == 2
     assert matcher.oldest() == 0.0
     matcher.join("new", 1, ["f", "g@2"])
     matcher.credit("new", 1)
-    assert matcher.blocked() == {}
+    assert matcher.blocked(0.0) == {}
     assert handed(matcher) == [("new", "t0")]
 
 
