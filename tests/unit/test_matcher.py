@@ -144,9 +144,9 @@ def test_a_member_gets_no_more_of_a_function_than_it_may_run() -> None:
     matcher.offer(0.0, "t0", 1, since=0.0)
     matcher.offer(0.0, "t1", 0, since=1.0)
     assert handed(matcher) == [("a", "t1")], "the other does not wait behind it"
-    assert matcher.blocked() == {"as many of the function f run as may": 1}
+    assert matcher.blocked(0.0) == {"as many of the function f run as may": 1}
     matcher.filled("a", [])
-    assert matcher.blocked() == {}
+    assert matcher.blocked(0.0) == {}
     assert handed(matcher) == [("a", "t0")]
 
 
