@@ -21,7 +21,7 @@ from resonate_fleet.bench.measures import MEASURES, Asked, measured
 from resonate_fleet.bench.processes import NotReady
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded, typed
-from resonate_fleet.contract.outputs import OutputFile
+from resonate_fleet.contract.outputs import OutputFile, Program
 from resonate_fleet.contract.settings import Mistake, integer, url
 from resonate_fleet.contract.wire import Refused, Unreachable
 
@@ -63,8 +63,7 @@ def parser(prog: str) -> Parser:
     names = [*MEASURES, "all"]
     add("measures", nargs="*", metavar="MEASURE", help=f"{', '.join(names)}; default: all")
     add("--server", type=typed(url()), metavar="URL", help="a server that runs already")
-    path = os.path.abspath
-    add("--server-bin", type=path, metavar="PATH", help="a real server's binary to start")
+    add("--server-bin", type=Program, metavar="PATH", help="a real server's binary to start")
     add(
         "--seeds",
         type=typed(integer(1, 1000)),
@@ -94,9 +93,10 @@ def _names(asked: argparse.Namespace) -> list[str]:
 
 
 def _run(typed: argparse.Namespace, command: str) -> int:
-    asked = msgspec.convert(
-        {name: getattr(typed, name) for name in Asked.__dataclass_fields__}, Asked
-    )
+    given = {name: getattr(typed, name) for name in Asked.__dataclass_fields__}
+    if typed.server_bin is not None:
+        given["server_bin"] = str(typed.server_bin.absolute())
+    asked = msgspec.convert(given, Asked)
     load, began, what, figures = os.getloadavg()[0], time.monotonic(), "", list[Figure]()
     for name in _names(typed):
         sys.stderr.write(f"measuring {name}\n")

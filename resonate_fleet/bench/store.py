@@ -7,7 +7,6 @@ copies keep the call and the result of the one that was done.
 
 import argparse
 import asyncio
-import os
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from resonate_fleet.bench.place import open_place
 from resonate_fleet.bench.processes import NotReady
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.outputs import Program
 from resonate_fleet.contract.settings import Mistake, integer
 
 GROUP = "bench-history"
@@ -68,7 +68,7 @@ def parser(prog: str) -> Parser:
     made = Parser(prog=prog, description=__doc__)
     add = made.add_argument
     add("store", metavar="FILE|URL", help="a new SQLite file, or an empty PostgreSQL database")
-    add("--server-bin", type=os.path.abspath, required=True, metavar="PATH", help="v0.9.8's binary")
+    add("--server-bin", type=Program, required=True, metavar="PATH", help="v0.9.8's binary")
     many = typed(integer(1, 100_000_000))
     add("--finished", type=many, default=1_000_000, metavar="N", help="default: 1000000")
     return made
@@ -84,7 +84,7 @@ def run(asked: argparse.Namespace) -> int:
     if is_file and Path(asked.store).exists():
         raise Mistake(f"{asked.store} exists; accepted: a new file")
     try:
-        job = asyncio.run(_one_done(asked.server_bin, asked.store))
+        job = asyncio.run(_one_done(str(asked.server_bin.absolute()), asked.store))
         fill = _fill_file if is_file else _fill_database
         fill(asked.store, job, asked.finished - 1)
     except (NotReady, sqlite3.Error, subprocess.CalledProcessError) as failure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.outputs import OutputFolder
+from resonate_fleet.contract.outputs import OutputFolder, Program
 from resonate_fleet.contract.run import PLACES, Place
 from resonate_fleet.contract.settings import Mistake, integer, seconds
 
@@ -50,7 +50,10 @@ def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -
     """Return what was asked for; `env` may name a real server's binary."""
     given = {key: value for key, value in vars(asked).items() if value}
     given["scenarios"] = tuple(given.get("scenarios", ()))
-    given.setdefault("server_bin", env.get("RESONATE_SERVER_BIN") or None)
+    binary = given.get("server_bin") or env.get("RESONATE_SERVER_BIN")
+    if binary:
+        Program(binary).check("RESONATE_SERVER_BIN")
+    given["server_bin"] = str(binary) if binary else None
     options = ChaosOptions(**given)
     if options.stay and len(options.scenarios) * options.times != 1:
         raise Mistake("--stay is for one run; accepted: one scenario, without --times")
@@ -100,7 +103,9 @@ def _common(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--runs", type=OutputFolder, metavar="FOLDER", help="default: runs")
     one.add_argument("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
-    one.add_argument("--server-bin", metavar="FILE", help="a real server's binary (processes)")
+    one.add_argument(
+        "--server-bin", type=Program, metavar="FILE", help="a real server's binary (processes)"
+    )
     one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
     one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: the pod's own")
     one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")

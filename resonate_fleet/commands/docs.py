@@ -10,7 +10,7 @@ import msgspec
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.contract import exits, instruments, journal
 from resonate_fleet.contract.options import Parser
-from resonate_fleet.contract.settings import table
+from resonate_fleet.contract.settings import Mistake, table
 from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
 from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.report import findings
@@ -102,6 +102,8 @@ def parser(prog: str) -> Parser:
 
 
 def run(given: Namespace) -> int:
+    if not (given.root / "docs").is_dir():
+        raise Mistake(f"--root is {str(given.root)!r}; accepted: the folder of the checkout")
     differing = stale(given.root)
     for path, text in differing:
         if given.write:

@@ -20,6 +20,7 @@ from resonate_fleet.contract.journal import Claimed, Confirmed, Line, read_folde
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.report import pictures
 from resonate_fleet.report.__main__ import main as report
 
@@ -45,6 +46,8 @@ def run(given: Namespace) -> int:
     Returns the exit code: that of the run, 4 where a browser is missing.
     """
     if given.folder is not None:
+        if not RunFolder(given.folder).plan.is_file():
+            raise Mistake(f"{given.folder} is no folder of a run; accepted: such as runs/demo-7")
         return _make(RunFolder(given.folder), given.out)
     return _from_a_run(given.out)
 

@@ -18,7 +18,7 @@ from resonate_fleet.commands.ports import add_ports, ports
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
-from resonate_fleet.contract.settings import integer, name, seconds, url
+from resonate_fleet.contract.settings import Mistake, integer, name, seconds, url
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, SERVER_PORT, STEWARD_PORT
@@ -73,7 +73,13 @@ def run(asked: Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
             root = asked.runs or Path(temporary)
             return asyncio.run(_keep_up(LocalFleet(shape, root, ports=ports(asked)), Registered()))
-    except (StartFailed, Unreachable) as failed:
+    except StartFailed as failed:
+        head, *rest = str(failed).splitlines()
+        if head.endswith("ended with 2:") and rest:  # it said what the user got wrong
+            raise Mistake(rest[-1]) from None
+        sys.stderr.write(f"fleet up: {failed}\n")
+        return exits.FAILED
+    except Unreachable as failed:
         sys.stderr.write(f"fleet up: {failed}\n")
         return exits.FAILED
 

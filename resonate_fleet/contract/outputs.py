@@ -1,19 +1,28 @@
-"""Files and folders that a command is told to write: refused before anything runs."""
+"""Files and folders that a command is told to write or run: refused before anything runs."""
 
+import os
 from pathlib import Path
 
 from resonate_fleet.contract.settings import Mistake
 
 
 class Output(Path):
-    """A path that the command line names for writing."""
+    """A path that the command line names, which is tried before anything runs."""
 
     def check(self, option: str) -> None:
-        """Try whether it can be written.
+        """Try whether it is of use.
 
         Raises:
             Mistake: it cannot.
         """
+
+
+class Program(Output):
+    """A program that is to be run."""
+
+    def check(self, option: str) -> None:
+        if not (self.is_file() and os.access(self, os.X_OK)):
+            raise Mistake(f"{option} is {str(self)!r}; accepted: a program that can be run")
 
 
 class OutputFile(Output):

@@ -1,6 +1,7 @@
 """Settings: each declared once, read once, refused early and all at once."""
 
 import dataclasses
+import errno
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -173,6 +174,19 @@ def effective(values: Any) -> dict[str, Any]:
             value = masked(value)
         shown[one.env] = value if isinstance(value, str | int | float | bool | None) else str(value)
     return shown
+
+
+def taken_port(values: Any, error: OSError) -> str:
+    """Return a line that names the setting whose port is taken, where `error` is of that kind.
+
+    Any other error is returned in its own words.
+    """
+    numbers = re.findall(r"\d+", str(error)) if error.errno == errno.EADDRINUSE else []
+    for name, one in declared(type(values)):
+        value = getattr(values, name)
+        if one.env.endswith("_PORT") and value and str(value) in numbers:
+            return f"{one.env} is {value}, which is taken; accepted: a port that is free"
+    return str(error)
 
 
 def table(cls: type[Any]) -> str:

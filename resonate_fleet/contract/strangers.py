@@ -28,12 +28,12 @@ def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
 def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     """Return the variables that begin as those of `known` do, are none of them nor close to one.
 
-    Names that begin with `RESONATE_` are left out: the SDK and the server have their own.
+    Names that begin with `RESONATE_` or `FLEET_` are left out: others have their own.
     """
     return sorted(
         name
         for name, value in _strangers(known, env)
-        if not name.startswith("RESONATE_")
+        if not name.startswith(("RESONATE_", "FLEET_"))
         and not _is_link(name, value)
         and not _nearest(name, known)
     )

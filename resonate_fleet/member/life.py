@@ -10,7 +10,7 @@ import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.settings import Mistake, effective, unknown
+from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to
 from resonate_fleet.member import registry, sdk, tracing
 from resonate_fleet.member.about import name_of
@@ -51,7 +51,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
     except NotOpened as bad:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except OSError as error:
-        sys.stderr.write(f"worker: {error}\n")
+        sys.stderr.write(f"worker: {taken_port(settings, error)}\n")
         return exits.FAILED
     except Exception:  # a defect: Python's own exit code, 1, means a broken promise here
         log.exception("defect")

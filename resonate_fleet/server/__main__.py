@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 
 from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
+from resonate_fleet.contract.outputs import OutputFile
 from resonate_fleet.contract.settings import BadSettings
 from resonate_fleet.contract.start import import_structlog, leave_when_told
 from resonate_fleet.server.settings import DevServerSettings, foreign
@@ -44,6 +45,8 @@ def _settings(asked: Namespace) -> DevServerSettings:
         raise BadSettings(*lines, *bad.lines) from None
     if lines:
         raise BadSettings(*lines)
+    if settings.store != ":memory:":
+        OutputFile(settings.store).check("RESONATE_STORAGE__SQLITE__PATH")
     return settings
 
 

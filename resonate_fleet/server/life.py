@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import sqlite3
+import sys
 
 import structlog
 
 from resonate_fleet.contract import exits, logs
-from resonate_fleet.contract.settings import unknown
+from resonate_fleet.contract.settings import taken_port, unknown
 from resonate_fleet.server.server import Server
 from resonate_fleet.server.settings import DevServerSettings, foreign
 
@@ -30,7 +31,10 @@ async def _serve(settings: DevServerSettings) -> int:
     try:
         async with Server(settings):
             await stop.wait()
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
+        sys.stderr.write(f"server: {taken_port(settings, error)}\n")
+        return exits.FAILED
+    except sqlite3.Error as error:
         # One line for the user, who wants no traceback.
         log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400
         return exits.FAILED

@@ -24,7 +24,7 @@ from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
-from resonate_fleet.contract.settings import effective, unknown
+from resonate_fleet.contract.settings import effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
@@ -250,7 +250,7 @@ async def run(settings: StewardSettings) -> int:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, steward.reread)
             await steward.serve(stop)
     except OSError as error:  # a port is taken, say
-        sys.stderr.write(f"the steward cannot go on: {error}\n")
+        sys.stderr.write(f"steward: {taken_port(settings, error)}\n")
         return exits.FAILED
     finally:
         file.close()

@@ -13,6 +13,7 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
+from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import Mistake, effective
 from resonate_fleet.contract.shown import clean
@@ -60,7 +61,7 @@ def submit(order: Order, command: str) -> int:
         raise Mistake(str(error)) from None
     log_ = log.make(settings.log_format, who)
     log_.log(20, "settings", **effective(settings))
-    journal = Journal(who, settings.journal, log_)
+    journal = _journal(settings, who, log_)
     shown = not (order.bulk and sys.stdout.isatty())
     out = Output(settings.group, json=order.json, ids=shown)
     recorder = Recorder(out, journal, lambda line: tell(command, line))
@@ -73,6 +74,12 @@ def submit(order: Order, command: str) -> int:
         unconfirmed = order.count - recorder.count
         journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
     return code
+
+
+def _journal(settings: SubmitSettings, who: str, log_: Log) -> Journal:
+    if settings.journal is not None:
+        OutputFolder(settings.journal).check("CLIENT_JOURNAL")
+    return Journal(who, settings.journal, log_)
 
 
 def _guarded(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,46 @@ def test_a_command_imports_no_more_than_it_needs(name: str) -> None:
     slow = {"aiohttp", "asyncio", "structlog", "rich", "prometheus_client", "resonate"}
     slow |= {"argcomplete", "difflib", "msgspec"}
     assert not slow & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "option", "setting"),
+    [
+        (("steward", "--presence-port", "0"), "--port", "STEWARD_PORT"),
+        (("steward", "--port", "0"), "--presence-port", "STEWARD_PRESENCE_PORT"),
+        (("server", "--metrics-port", "0"), "--port", "RESONATE_SERVER__PORT"),
+        (("server", "--port", "0"), "--metrics-port", "RESONATE_OBSERVABILITY__METRICS_PORT"),
+    ],
+)
+def test_a_taken_port_is_one_line_that_names_the_setting(
+    typed: tuple[str, ...], option: str, setting: str
+) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - where they listen
+        port = str(taken.getsockname()[1])
+        done = run_room("fleet", *typed, option, port)
+    assert done.returncode == 4
+    says = f"{typed[0]}: {setting} is {port}, which is taken; accepted: a port that is free"
+    assert done.stderr.splitlines()[-1] == says
+
+
+@pytest.mark.parametrize(
+    ("typed", "env", "says"),
+    [
+        (("submit", "f"), {"CLIENT_JOURNAL": "/proc/x"}, "CLIENT_JOURNAL is '/proc/x'"),
+        (("worker", "--port", "0"), {"WORKER_JOURNAL": "/proc/x"}, "WORKER_JOURNAL is '/proc/x'"),
+        (("server", "--store", "/"), {}, "is '/': Is a directory"),
+        (("pictures", "/proc"), {}, "/proc is no folder of a run"),
+        (("docs", "--root", "/proc"), {}, "--root is '/proc'"),
+        (("bench", "idle", "--server-bin", "/nowhere"), {}, "--server-bin is '/nowhere'"),
+        (("chaos", "plan", "one-kill"), {"RESONATE_SERVER_BIN": "/etc"}, "is '/etc'; accepted: a"),
+        (("up", "--workers", "1", "--functions", "no_such"), {}, "WORKER_FUNCTIONS is 'no_such'"),
+        (("ps",), {"FLEET_STEWARD_URL": "nowhere"}, "FLEET_STEWARD_URL is 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_exit_2(
+    typed: tuple[str, ...], env: dict[str, str], says: str
+) -> None:
+    done = run_room("fleet", *typed, env=env, timeout=60)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert says in done.stderr.splitlines()[-1]
