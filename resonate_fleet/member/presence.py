@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,8 +21,11 @@ from resonate_fleet.member.link import Link
 #: Seconds before a lost connection is made again (the steward's grace is not much longer), and
 #: between two tries to connect: first and longest.
 AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
-#: Longest wait for a connection, and pause between two looks at what names stand for, in seconds.
-CONNECT_SECONDS, RESOLVE_SECONDS = 5.0, 5.0
+#: Longest wait for a connection, and pause between two looks at what names stand for, in seconds:
+#: with a steward, and without any.
+CONNECT_SECONDS, RESOLVE_SECONDS, RESOLVE_AGAIN_SECONDS = 5.0, 5.0, 1.0
+#: Longest wait for the loop to say goodbye, in seconds.
+BYE_SECONDS = 0.5
 #: Seconds without any steward after which the member looks for work by itself.
 FALL_BACK_SECONDS = 0.5
 #: Pause between two looks whether the steward that is served still speaks, in seconds.
@@ -101,6 +105,7 @@ class Presence:
         #: The last steward said that this group waits where there is none.
         self._waits = False
         self._left = False
+        self._said_bye = threading.Event()
         #: Why there is no connection, and since when there has been none.
         self._why: dict[str, str] = {}
         self._none_since: float | None = None
@@ -178,7 +183,7 @@ class Presence:
                 found = await self._resolve()
                 for address in found - kept.keys():
                     kept[address] = asyncio.create_task(self._keep(address))
-                await self._watch(RESOLVE_SECONDS if self._links else FIRST_PAUSE)
+                await self._watch(RESOLVE_SECONDS if self._links else RESOLVE_AGAIN_SECONDS)
                 held = {link.address for link in self._links}
                 for address in kept.keys() - found - held if found else ():
                     kept.pop(address).cancel()
@@ -237,16 +242,28 @@ class Presence:
                 pause = AT_ONCE
 
     def leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Say goodbye and close: this member holds nothing any more. From any thread."""
-        if not self._left:
-            self._left = True
-            with suppress(RuntimeError):  # the loop has closed, and the connections with it
-                loop.call_soon_threadsafe(self._bye)
+        """Say goodbye and close: this member holds nothing any more. From a thread of its own."""
+        if self._left:
+            return
+        self._left = True
+        with suppress(RuntimeError):  # the loop has closed, and the connections with it
+            loop.call_soon_threadsafe(self._bye)
+            if not self._said_bye.wait(BYE_SECONDS):
+                self._bye_beside_the_loop()
 
     def _bye(self) -> None:
         for link in list(self._links):
             link.say(wire.Bye())
             link.close()
+        self._said_bye.set()
+
+    def _bye_beside_the_loop(self) -> None:
+        """User code blocks the loop: without a goodbye the end would look like a death."""
+        for link in list(self._links):
+            descriptor = link.descriptor()
+            if descriptor is not None:
+                with suppress(OSError):
+                    os.write(descriptor, wire.line(wire.Bye()))
 
     def _drop(self) -> None:
         """Close a forked child's copies: they would keep the connections open beyond our death."""

@@ -13,6 +13,7 @@ from resonate_fleet.contract.hints import Hint, is_child
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.live import LiveAttempt, LiveParked
 from resonate_fleet.contract.presence import (
+    Cancel,
     FromMember,
     Held,
     Hello,
@@ -104,6 +105,19 @@ class Dispatch:
         """Whether the server's hints are heard for every group that has members."""
         present = [group for group in self.groups.values() if group.present]
         return self._surveyed and bool(present) and all(group.hears for group in present)
+
+    def cancel(self, task: str) -> str | None:
+        """Tell whoever runs `task` to stop its body; return that member, None where nobody does.
+
+        The job itself must have been ended on the server before.
+        """
+        attempt = self._tools.work.running.get(task)
+        holder = self.group(attempt.group).present.get(attempt.member) if attempt else None
+        if attempt is None or holder is None:
+            return None
+        holder.say(Cancel([task]))
+        self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
+        return attempt.member
 
     # The doors of groups.
 

@@ -245,7 +245,9 @@ async def run(settings: StewardSettings) -> int:
     losses.listeners.append(lambda loss: meters.lost_line(loss.what, over=loss.over))
     try:
         async with Wire(settings.url, settings.token) as wire:
-            tools = Tools(wire, journal, meters, memory, file, now=steady_clock())
+            tools = Tools(
+                wire, journal, meters, memory, file, now=steady_clock(), grace=settings.grace
+            )
             steward = Steward(settings, tools, policies)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, steward.reread)
             await steward.serve(stop)
