@@ -13,6 +13,10 @@ from resonate_fleet.member.threads import Run
 ENOUGH = 3
 
 
+def _now() -> float:
+    return time.monotonic()
+
+
 @dataclass(eq=False)
 class Attempt:
     """A lease that this member holds and what runs under it.
@@ -25,7 +29,7 @@ class Attempt:
     task: str
     version: int
     function: str
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=_now)
     #: The function's name, with the version past the first.
     label: str = ""
     #: The function is registered here.
@@ -34,8 +38,8 @@ class Attempt:
     lacks: str = ""
     #: The function's body has been entered at least once: its arguments fitted.
     entered: bool = False
-    #: When the lease was last known to stand (a beat was sent that the server confirmed).
-    stood: float = field(default_factory=time.monotonic)
+    #: When the claim, or the last beat that the server confirmed, was sent: the lease stood then.
+    stood: float = field(default_factory=_now)
     #: Tags of the job's promise, for tracing.
     tags: dict[str, str] = field(default_factory=dict)
     #: Tasks of the event loop and threads in which the attempt runs.

@@ -78,11 +78,12 @@ class Claims:
         """Send a claim and return the reply."""
         self._follow(request)
         self.pending += 1
+        sent = time.monotonic()
         try:
             answer = await self._channel.exchange(request, body)
             if answer.reply.status != 200:
                 await self._refused(request, answer)
-            elif not await self._granted(request, answer.reply):
+            elif not await self._granted(request, answer.reply, sent):
                 return request.reply(409, "given back")
         finally:
             self.pending -= 1
@@ -104,7 +105,7 @@ class Claims:
 
         running.add_done_callback(over)
 
-    async def _granted(self, request: Request, reply: Reply) -> bool:
+    async def _granted(self, request: Request, reply: Reply, sent: float) -> bool:
         """Note a lease; False where it went back at once and nothing may run."""
         task, version = request.data.id, request.data.version + 1
         promise = msgspec.convert(reply.data, _Grant).promise
@@ -113,6 +114,7 @@ class Claims:
             await self._channel.ask("task.release", task, version=version)
             return True
         attempt = self._attempt(task, version, promise)
+        attempt.stood = sent
         running = asyncio.current_task()
         if running is not None:
             attempt.tasks.add(running)

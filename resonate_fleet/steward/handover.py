@@ -14,6 +14,7 @@ from resonate_fleet.contract.journal import Died, HandedOver
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.tools import Tools, first_within, set_within
+from resonate_fleet.steward.work import Latest
 
 #: Pauses between the looks at what was assigned to a dead member, in seconds: its claim may have
 #: been on the wire when it died.
@@ -56,11 +57,13 @@ class Handover:
         self._parking = parking
         self._grace = grace
         self._gate = asyncio.Semaphore(ABREAST)
+        self._deaths: Latest[Death] = Latest()
         #: By the task on trial: the leases that wait for its outcome.
         self._held_back: dict[str, list[Task]] = {}
 
     async def run(self, death: Death) -> None:
         """Hand over what `death.member` held, unless it comes back before."""
+        self._deaths.note(death.member, death)
         if await set_within(death.back, self._grace):
             return
         await first_within(STANDBY_SECONDS, death.serving, death.back)
@@ -79,6 +82,7 @@ class Handover:
 
         Nobody saw it end, so there is no grace left to give, and its leases must be searched for.
         """
+        self._deaths.note(death.member, death)
 
         async def ask() -> list[Task]:
             acquired = self._tools.wire.all_tasks("acquired")
@@ -172,7 +176,10 @@ class Handover:
 
     async def release_late(self, task: Task, ended_at: float) -> None:
         """Release a lease that turned up under the name of one that is gone."""
-        await self._release_all(Death(task.pid or "", ended_at, (), asyncio.Event()), [task])
+        member = task.pid or ""
+        # A death that was none is told of this one too.
+        death = self._deaths.get(member) or Death(member, ended_at, (), asyncio.Event())
+        await self._release_all(death, [task])
 
     async def pardon(self, member: str) -> None:
         """`member` lives: its jobs are not to blame, and what was held back is its own again."""
