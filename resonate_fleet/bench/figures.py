@@ -8,6 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.shown import markdown as markdown_words
+
 type Side = Literal["<=", ">="]
 type Of = Literal["median", "p50", "p99", "worst", "least"]
 
@@ -115,8 +118,8 @@ def markdown(report: Report) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in sorted(report.versions.items()))
     loads = f"load {report.load:.1f} before and {report.load_after:.1f} after"
     lines = [
-        f"`{report.command}`:",
-        f"{report.server}, {report.machine}, {versions},",
+        f"`{clean(report.command)}`:",
+        f"{markdown_words(report.server)}, {report.machine}, {versions},",
         f"{report.at}, {report.took:.0f} s, {loads}.",
         "",
         "| measure | worker | median (least to most) | p99 | n | load | goal | |",

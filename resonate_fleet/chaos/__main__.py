@@ -26,6 +26,7 @@ from resonate_fleet.chaos.stay import Stay
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Judges a run folder, says so on the terminal, and returns the exit code of the verdict.
@@ -178,7 +179,7 @@ def _log(format: str) -> None:
 
 
 def _say(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{clean(line)}\n" for text in lines for line in text.split("\n")))
     sys.stdout.flush()
 
 

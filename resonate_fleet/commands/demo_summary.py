@@ -7,7 +7,7 @@ from rich.text import Text
 
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import Options
-from resonate_fleet.commands.tables import natural
+from resonate_fleet.commands.tables import natural, plain
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
@@ -76,8 +76,8 @@ def _row(share: Share) -> list[str]:
 def _sentences(facts: Facts, verdict: Verdict) -> list[Text]:
     figures = verdict.figures
     lines = [Text(_makespan(verdict))]
-    lines += [Text(_recovered(one)) for one in recoveries(facts) if one.strike is not None]
-    lines += [Text(f"{one.name}: {one.says}", style="bold red") for one in verdict.findings[:10]]
+    lines += [plain(_recovered(one)) for one in recoveries(facts) if one.strike is not None]
+    lines += [plain(f"{one.name}: {one.says}", "bold red") for one in verdict.findings[:10]]
     judgement = (
         f"{verdict.verdict}: {figures.jobs_done} of {figures.jobs_planned} jobs ended with their "
         f"result, {figures.lost} lost, {figures.doubled} doubled, {figures.redone_jobs} done again"

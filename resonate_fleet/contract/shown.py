@@ -1,6 +1,7 @@
 """Foreign text as it may be shown: ids, errors, names that somebody else chose."""
 
 import re
+from html import escape
 from typing import Final
 
 #: What moves a cursor, hides or turns text: control characters, line and paragraph separators,
@@ -18,6 +19,15 @@ def clean(text: object) -> str:
     'a\\x1b[2Jb'
     """
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def html(text: object) -> str:
+    """Return `text` as plain words in HTML, an attribute's value included.
+
+    >>> html("<b>")
+    '&lt;b&gt;'
+    """
+    return escape(clean(text))
 
 
 def markdown(text: object) -> str:

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.report.findings import CATALOGUE, Finding
 from resonate_fleet.report.verdict import Verdict
 
@@ -28,14 +29,14 @@ def junit(verdict: Verdict) -> bytes:
         case = ET.SubElement(suite, "testcase", classname=f"run.{verdict.scenario}", name=name)
         if found:
             tag = "failure" if name in broken else "error"
-            result = ET.SubElement(case, tag, message=found[0].says, type=name)
+            result = ET.SubElement(case, tag, message=clean(found[0].says), type=name)
             result.text = _text(found)
     document: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document
 
 
 def _text(found: list[Finding]) -> str:
-    lines = [f"{one.says} ({', '.join(one.evidence)})" for one in found[:SHOWN]]
+    lines = [clean(f"{one.says} ({', '.join(one.evidence)})") for one in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN} more")
     return "\n".join(lines)

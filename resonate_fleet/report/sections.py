@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from html import escape
 
+from resonate_fleet.contract.shown import html as escape
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding
 from resonate_fleet.report.guarantees import Guarantee

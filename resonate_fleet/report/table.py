@@ -4,6 +4,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.report.guarantees import Guarantee
 from resonate_fleet.report.verdict import Verdict
 
@@ -64,7 +65,7 @@ def _strikes(verdict: Verdict) -> Table:
         shown.add_row(
             f"{one.at:.1f}",
             one.fault,
-            one.target,
+            plain(one.target),
             str(one.held),
             _number(one.seconds),
             predicted,
@@ -79,7 +80,13 @@ def _findings(verdict: Verdict) -> Table:
         shown.add_column(name, overflow="fold")
     for one in verdict.findings[:SHOWN]:
         style = "bold red" if one.level == "broken" else "bold yellow"
-        shown.add_row(Text(one.name, style=style), one.says, ", ".join(one.evidence[:2]))
+        where = plain(", ".join(one.evidence[:2]))
+        shown.add_row(Text(one.name, style=style), plain(one.says), where)
     if len(verdict.findings) > SHOWN:
         shown.add_row("", f"and {len(verdict.findings) - SHOWN} more in verdict.json", "")
     return shown
+
+
+def plain(text: str) -> Text:
+    """Return foreign text as what it is."""
+    return Text(clean(text))

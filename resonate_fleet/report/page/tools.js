@@ -16,8 +16,12 @@ const LOOKS = {
 };
 const WAYS = { "handed-over": "handed over by the steward", released: "handed back", lapsed: "lease lapsed" };
 
+// What moves or turns text is shown as its number (contract/shown.py has the same).
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
+
 function escaped(text) {
-  return String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  const cleaned = String(text).replace(UNSAFE, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  return cleaned.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 }
 
 function tag(name, attributes, inside = "") {
