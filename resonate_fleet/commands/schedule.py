@@ -13,6 +13,7 @@ from resonate_fleet.commands.tables import console, table
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Value, Wire, encode_value
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
@@ -199,7 +200,7 @@ async def _show(asked: Namespace, wire: Wire) -> None:
         "last run": clock(one.last_run_at) or "none yet",
         "next run": _next(one),
     }
-    sys.stdout.writelines(f"{name:<11}{text}\n" for name, text in lines.items())
+    sys.stdout.writelines(f"{name:<11}{clean(text)}\n" for name, text in lines.items())
     sys.stdout.writelines(f"{'':<11}{clock(at)}\n" for at in _later(one))
 
 
