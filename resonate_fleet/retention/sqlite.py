@@ -1,6 +1,5 @@
 """A store in an SQLite file, which a server may have open at the same time."""
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,7 +67,7 @@ class SqliteFile(Database):
         page = value(self, "PRAGMA page_size")
         free = value(self, "PRAGMA freelist_count")
         return Size(
-            sum(os.stat(file).st_size for file in files if file.exists()),  # noqa: PTH116 - a size
+            sum(file.stat().st_size for file in files if file.exists()),
             page * free,
             "the file keeps its length and new jobs fill what is free; `sqlite3 FILE VACUUM` "
             "shortens it while no server runs",
@@ -94,7 +93,7 @@ class SqliteFile(Database):
             f" (SELECT {self.family} FROM promises WHERE rowid > :last)",
             last=self._last,
         )
-        # Numbers of deleted rows at the end are given again.
+        # SQLite uses the numbers of deleted rows at the end again.
         self._last = value(self, "SELECT COALESCE(max(rowid), 0) FROM promises")
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ It is for laptops, demonstrations and tests: `python -m resonate_fleet.server`, 
 `resonate_fleet.server.server.Server` inside a test. It answers as the real server does, request
 for request, and leaves the real one's adversities in: a hint goes to a random member of its
 group, is dropped when nobody listens or the listener's buffer is full, waits for the message loop
-and leaves in batches; a task that nobody claims is offered again only after the retry timeout;
+and leaves in batches; a task that nobody claims is hinted at again only after the retry timeout;
 lapsed leases are noticed by a scan.
 
 It is not for production. One process and one thread; no authentication, no Postgres or MySQL, no

@@ -36,6 +36,6 @@ async def _serve(settings: DevServerSettings) -> int:
         return exits.FAILED
     except sqlite3.Error as error:
         # One line for the user, who wants no traceback.
-        log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400
+        log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400 - one line, no traceback
         return exits.FAILED
     return exits.OK

@@ -50,7 +50,7 @@ def add(tables: Tables, now: int, asked: NewPromise, created: int) -> None:
     if insert(tables, now, asked, created) and target is not None:
         add_task(tables, asked.id, target, "fulfilled" if now >= asked.timeout_at else "pending")
         if now < asked.timeout_at:
-            tables.offer(asked.id, created)
+            tables.enqueue(asked.id, created)
 
 
 def insert(tables: Tables, now: int, asked: NewPromise, created: int) -> bool:
@@ -100,7 +100,7 @@ def register_callback(tables: Tables, now: int, asked: RegisterCallback) -> Repl
             _await(tables, asked, ready=False)
     elif state in ("suspended", "pending", "acquired"):
         if state == "suspended":
-            tables.offer(asked.awaiter, now)
+            tables.enqueue(asked.awaiter, now)
         _await(tables, asked, ready=True)
     return Reply(200, {"promise": awaited})
 

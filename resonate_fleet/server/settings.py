@@ -66,7 +66,7 @@ class DevServerSettings:
         "RESONATE_TASKS__RETRY_TIMEOUT",
         "30000",
         _milliseconds(),
-        "after this an unclaimed task is offered again",
+        "after this an unclaimed task is hinted at again",
     )
     lease_timeout: int = setting(
         "RESONATE_TASKS__LEASE_TIMEOUT",

@@ -1,7 +1,7 @@
-"""What follows when a promise settles or runs out of time, and how a task is offered to members.
+"""What follows when a promise settles or runs out of time, and how a task becomes claimable.
 
 The order of effects is the real server's (v0.9.8, `persistence_sqlite.rs`): the promise's own
-task is fulfilled, tasks that waited for the promise are offered again, listeners are told.
+task is fulfilled, tasks that waited for the promise become claimable, listeners are notified.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Tables:
         self.store = store
         self.retry = retry
 
-    def offer(self, id: str, now: int) -> None:
+    def enqueue(self, id: str, now: int) -> None:
         """Make the task pending, queue its hint, and have it queued again after `retry`."""
         self.store.run(
             "UPDATE tasks SET state = 'pending', pid = NULL, ttl = NULL, due = ? WHERE id = ?",
@@ -82,7 +82,7 @@ class Tables:
             self.fulfil(promise)
         for promise in ids:
             self._wake_awaiters(promise, now)
-            self._tell_listeners(promise)
+            self._notify_listeners(promise)
 
     def fulfil(self, id: str) -> None:
         """End the task of a settled promise; it waits for nothing any more."""
@@ -102,9 +102,9 @@ class Tables:
             " WHERE c.awaited = ? AND t.state = 'suspended'",
             id,
         ):
-            self.offer(row["id"], now)
+            self.enqueue(row["id"], now)
 
-    def _tell_listeners(self, id: str) -> None:
+    def _notify_listeners(self, id: str) -> None:
         self.store.run(
             "INSERT OR IGNORE INTO unblocks SELECT * FROM listeners WHERE promise = ?", id
         )

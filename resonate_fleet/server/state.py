@@ -44,7 +44,7 @@ class Message(NamedTuple):
 class State:
     """All promises and tasks. Times are Unix milliseconds and come with each call.
 
-    `retry` is the time after which an unclaimed task is offered again, in milliseconds;
+    `retry` is the time after which an unclaimed task is hinted at again, in milliseconds;
     `one_origin` makes heartbeats as strict as the server's main branch.
     """
 
@@ -88,7 +88,7 @@ class State:
                 for row in self._store.all(
                     "SELECT id FROM tasks WHERE state = ? AND due <= ?", state, now
                 ):
-                    self._tables.offer(row["id"], now)
+                    self._tables.enqueue(row["id"], now)
             return schedules.run_due(self._tables, now)
 
     def outgoing(self, limit: int) -> list[Message]:

@@ -12,7 +12,7 @@ Row = sqlite3.Row
 #: Marks a file as ours (SQLite's `application_id`).
 _OWNER = 0x64657673
 
-#: `due` is when a pending task is offered again, or when the lease of an acquired one lapses;
+#: `due` is when a pending task is hinted at again, or when the lease of an acquired one lapses;
 #: it, `pid` and `ttl` are empty in the other states. All times are Unix milliseconds.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS promises (

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from resonate_fleet.server.addresses import Poll
 
 
-class AtCapacity(Exception):  # noqa: N818 - the state of the house
+class AtCapacity(Exception):  # noqa: N818 - a state, not a defect
     """As many streams are open as may be."""
 
 
@@ -21,7 +21,7 @@ class Listener:
         self._buffer = buffer
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-    def offer(self, payload: bytes) -> bool:
+    def put(self, payload: bytes) -> bool:
         """Buffer a message; False when it is dropped because the buffer is full."""
         if self._waiting.qsize() >= self._buffer:
             return False
@@ -76,7 +76,7 @@ class Streams:
         named = next((one for one in group if one.id == address.id), None)
         if named is None and address.cast == "uni":
             return False
-        return (named or self._random.choice(group)).offer(payload)
+        return (named or self._random.choice(group)).put(payload)
 
     def close(self) -> None:
         """End every stream, and admit no more."""

@@ -94,7 +94,7 @@ def _claimed(tables: Tables, id: str, others: list[Record]) -> Reply:
 def release(tables: Tables, now: int, asked: Held) -> Reply:
     tables.expire(now, asked.id)
     _held(tables, asked.id, asked.version)
-    tables.offer(asked.id, now)
+    tables.enqueue(asked.id, now)
     return Reply(200, {})
 
 
@@ -177,11 +177,11 @@ def halt(tables: Tables, now: int, asked: Named) -> Reply:
 
 
 def resume(tables: Tables, now: int, asked: Named) -> Reply:
-    """`task.continue`: offer a halted task again."""
+    """`task.continue`: make a halted task claimable."""
     tables.expire(now, asked.id)
     if _found(tables, asked.id)["state"] != "halted":
         raise Refused(409, "The task is not halted")
-    tables.offer(asked.id, now)
+    tables.enqueue(asked.id, now)
     return Reply(200, {})
 
 
