@@ -9,8 +9,8 @@ SERVER_ENV: Final[dict[str, str]] = {
     # A hint waits half of this on average before it leaves: 50 ms at the default of 100.
     "RESONATE_MESSAGES__POLL_INTERVAL": "5",
     "RESONATE_MESSAGES__BATCH_SIZE": "100",
-    # Hints that nobody heard are sent again after this; pulling makes it matter little.
-    "RESONATE_TASKS__RETRY_TIMEOUT": "5000",
+    # The hint of a job that waits is sent again after this, a write for each: dear with a backlog.
+    "RESONATE_TASKS__RETRY_TIMEOUT": "60000",
     # Lapsed leases and due timers are looked for this often.
     "RESONATE_TIMEOUTS__POLL_INTERVAL": "200",
 }
