@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
@@ -26,24 +27,8 @@ WORKER_IMAGE: Final = "resonate-fleet/worker:0.1.0"
 READY_SECONDS: Final = 60.0
 #: What Compose and we wait for a member's drain before it is killed, in seconds.
 STOP_SECONDS: Final = 45
-
-#: Runs inside a member's container and fills its memory, after telling the kernel to take the
-#: member's processes first. Anybody may make a process of their own user more likely to go.
-HOG: Final = """
-import mmap, os, sys
-limit = int(sys.argv[1])
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    if int(pid) not in (1, os.getpid()):
-        try:
-            open(f"/proc/{pid}/oom_score_adj", "w").write("1000")
-        except OSError:
-            pass
-# Touched by the kernel as it maps them: the job must not end before its member does.
-flags, held = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE, []
-for _ in range(2 * limit >> 24):
-    held.append(mmap.mmap(-1, 16 << 20, flags=flags))
-sys.exit("twice the limit was taken and nobody was killed")
-"""
+#: Strikes for which a process waits inside each member.
+ARMED: Final = ("kill", "out-of-memory")
 
 
 def open_place(options: ChaosOptions) -> "ComposePlace":
@@ -59,6 +44,8 @@ class ComposePlace:
         self._docker = Docker(project, {})
         self._ours = False
         self._known: dict[str, Container] = {}
+        self._armed: dict[str, Armed] = {}
+        self._arms = False
         self._later: set[asyncio.Task[None]] = set()
         self.url = f"http://127.0.0.1:{self._port}"
         self.token: str | None = None
@@ -82,6 +69,7 @@ class ComposePlace:
                     f"`docker compose -p {self._project} down -v` removes it"
                 )
         self.token = await self._chosen_token()
+        self._arms = any(strike.fault in ARMED for strike in plan.strikes)
         self._ours = True
         scale = f"worker={plan.members}"
         await self._docker.compose("up", "--detach", "--wait", "--scale", scale)
@@ -105,9 +93,16 @@ class ComposePlace:
             for one in await self._docker.containers("worker"):
                 named = member.startswith(f"{one.replica}-")
                 if named and member in await self._docker.log_since(one):
-                    self._known[member] = one
+                    await self._found(member, one)
         known = self._known.get(member)
         return Candidate(member, known.id, known.allowed) if known else None
+
+    async def _found(self, member: str, one: Container) -> None:
+        if member in self._known:  # found twice at once
+            return
+        self._known[member] = one
+        if self._arms and one.allowed:
+            self._armed[member] = await Armed.start(one)
 
     def addresses(self) -> dict[str, str]:
         port = self._docker.env["STEWARD_HOST_PORT"]
@@ -119,10 +114,9 @@ class ComposePlace:
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
         one = await self._look_again(member)
-        if fault == "kill":
-            return await self._kill(one)
-        if fault == "out-of-memory":
-            return await self._fill(one)
+        if fault in ARMED:
+            armed = self._armed.pop(member.member, None) or await Armed.start(one)
+            return await (armed.kill() if fault == "kill" else armed.fill())
         if fault == "terminate":
             self._do_later(self._stop_and_start(one))
             return f"docker stop {one.name}"
@@ -192,6 +186,8 @@ class ComposePlace:
         self._ours = False
         for task in self._later:
             task.cancel()
+        for armed in self._armed.values():
+            await armed.close()
         await self._docker.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
     # One container.
@@ -240,18 +236,6 @@ class ComposePlace:
                 await asyncio.sleep(patience)
             else:
                 return
-
-    async def _fill(self, one: Container) -> str:
-        if not one.memory:
-            raise PlaceFailed(f"{one.name} has no memory limit")
-        told = ""
-        try:
-            await self._docker.run("exec", one.id, "python", "-IS", "-c", HOG, str(one.memory))
-        except PlaceFailed as failed:
-            told = str(failed)
-        if ": exit code 1:" in told:  # its own end; killed, it ends with 137
-            raise PlaceFailed(f"{one.name}: its memory limit is not enforced")
-        return f"memory of {one.name} filled to its limit of {one.memory >> 20} MB"
 
     async def _stop_and_start(self, one: Container) -> None:
         await self._docker.run("stop", "--time", str(STOP_SECONDS), one.id)
