@@ -19,6 +19,7 @@ from resonate_fleet.member.attempts import Attempt, current
 from resonate_fleet.member.failures import (
     EscapedError,
     carriable,
+    forget_frames,
     line_of,
     text_of,
     traceback_of,
@@ -243,6 +244,7 @@ def _failed(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
                 exception=attempt.traceback,
             )
         attempt.raised = text_of(error)
+    forget_frames(raised)
     return carriable(error)
 
 

@@ -67,6 +67,17 @@ def carriable(error: Exception) -> Exception:
     return error if len(value.data or "") <= ROOM else ApplicationError(text_of(error))
 
 
+def forget_frames(error: BaseException) -> None:
+    """Let go of what the frames of an error hold: each has ended, and the error may live on.
+
+    The SDK keeps it in a cycle, which the garbage collector finds much later.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        traceback.clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
+
+
 def _own(frames: Iterable[traceback.FrameSummary]) -> Iterable[traceback.FrameSummary]:
     return (frame for frame in frames if not _is_machinery(frame))
 
