@@ -94,7 +94,7 @@ def fields(node: ast.ClassDef) -> set[str]:
 
 def unreasoned(files: list[Source]) -> list[str]:
     """Return where a `noqa` or a `type: ignore` says no reason."""
-    bare = re.compile(r"#\s*(noqa\b(?::[ A-Z0-9,]*)?|type:\s*ignore(\[[\w, -]*\])?)\s*(#|$)")
+    bare = re.compile(r"#\s*(noqa\b(?::[ A-Z0-9,]*)?|type:\s*ignore(\[[\w, -]*\])?)\s*$")
     return [
         f"{one.path}:{number}"
         for one in files

@@ -1,8 +1,6 @@
 """A stream of messages from the server: server-sent events, reconnected within a second."""
 
 import asyncio
-import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -10,8 +8,12 @@ import aiohttp
 
 from resonate_fleet.contract import forks
 from resonate_fleet.contract import token as tokens
+from resonate_fleet.contract.backoff import Backoff
+from resonate_fleet.contract.keepalive import keep_alive
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+#: A server that says nothing for so long, in seconds, is gone.
+GONE_SECONDS = 20.0
 
 
 class Stream:
@@ -43,7 +45,7 @@ class Stream:
     async def run(self, message: Callable[[str], None]) -> None:
         """Read and reconnect until cancelled."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0)
-        since, pause = None, FIRST_PAUSE
+        since, pauses = None, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 why = "closed by the server"
@@ -51,7 +53,8 @@ class Stream:
                     async with session.get(self._url, headers=self._headers()) as response:
                         if response.status == 200:
                             self._open(response, since)
-                            since, pause = None, FIRST_PAUSE
+                            since = None
+                            pauses.reset()
                             async for text in events(response.content.iter_any()):
                                 message(text)
                         else:
@@ -64,8 +67,7 @@ class Stream:
                 if since is None:
                     since = time.monotonic()
                     self._lost(why)
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await asyncio.sleep(pauses.next())
 
     def _headers(self) -> dict[str, str]:
         token = tokens.current(self._token)
@@ -79,7 +81,7 @@ class Stream:
         connection = response.connection
         if connection is not None and connection.transport is not None:
             sock = connection.transport.get_extra_info("socket")
-            keep_alive(sock)
+            keep_alive(sock, GONE_SECONDS)
             # A child that a job forks would go on taking the messages beyond our own end.
             self._descriptor = sock.fileno()
             forks.keep_from_children(self._descriptors)
@@ -99,13 +101,3 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
             lines = [line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:")]
             if lines:
                 yield b"\n".join(lines).decode("utf-8", "replace")
-
-
-def keep_alive(sock: socket.socket | None) -> None:
-    """Let the kernel notice within 20 seconds that the other side of `sock` is gone."""
-    if sock is None:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2)):
-        if hasattr(socket, option):  # not on every system
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,7 +1,6 @@
 """Requests that are tried until they are answered."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ import structlog
 from resonate.error import ConnectorError
 
 from resonate_fleet.contract import token as tokens
+from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.wire import (
     TOO_LARGE,
@@ -77,7 +77,8 @@ class Channel:
         """
         if (refused := too_large(body)) is not None:
             return _foreign(request, TOO_LARGE, refused.body.decode(), repeated=False)
-        began, pause, repeated = time.monotonic(), FIRST_PAUSE, False
+        began, repeated = time.monotonic(), False
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._closed and wanted():
             answer = await self._try(request, body, repeated=repeated)
             if not isinstance(answer, Answer):
@@ -89,10 +90,9 @@ class Channel:
                 patience = PATIENCE if answer.reply.status >= 500 else refused_patience
             if time.monotonic() - began >= patience and isinstance(answer, Answer):
                 return answer
-            log.debug("request.retried", kind=request.kind, why=why, pause=pause)
+            log.debug("request.retried", kind=request.kind, why=why)
             repeated = True
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(pauses.next())
         raise ConnectorError(RuntimeError("no longer wanted: the lease is gone or the member ends"))
 
     async def _try(self, request: Request, body: str, *, repeated: bool) -> Answer | str:
@@ -128,13 +128,12 @@ class Channel:
 
     async def ask(self, kind: str, id: str, **more: Any) -> Reply | None:
         """Send a request of the member's own; None when the channel is closed first."""
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._closed:
             try:
                 return await self._wire.call(kind, {"id": id, **more}, accept=(404, 409))
             except Unreachable:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await asyncio.sleep(pauses.next())
             except Refused as refused:
                 return refused.reply
         return None

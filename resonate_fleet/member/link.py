@@ -7,9 +7,11 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
-from resonate_fleet.contract.stream import keep_alive
 
+#: A steward that says nothing for so long, in seconds, is gone.
+GONE_SECONDS = 20.0
 log = structlog.get_logger()
 
 
@@ -70,7 +72,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # It is a stream; uvloop's are no instances of asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
-        keep_alive(self._transport.get_extra_info("socket"))
+        keep_alive(self._transport.get_extra_info("socket"), GONE_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = asyncio.get_running_loop().time()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.hints import Hint, is_child, read_hint
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
@@ -132,13 +133,15 @@ class Plain:
         """Look whenever nothing is known, less and less often while that finds nothing."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
-        pause = 0.0
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self.claim()
             await self._starved.wait()
             began = time.monotonic()
             found = await self._look_safely()
-            pause = 0.0 if found else min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+            if found:
+                pauses.reset()
+            pause = 0.0 if found else pauses.next()
             pause = pause if self.may_search else FORBIDDEN_PAUSE
             self.claim()
             rest = max(pause, REST * (time.monotonic() - began))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.member.attempts import Attempt, current
 from resonate_fleet.member.values import UnwritableError
 
@@ -30,7 +31,7 @@ class Retries:
             return None
         if not running.entered or isinstance(error, UnwritableError):
             return None
-        delay: float = min(self._delay * 2.0 ** (attempt - 1), max(LONGEST, self._delay))
+        delay = doubled(self._delay, attempt - 1, max(LONGEST, self._delay))
         self._retrying(running, error, delay)
         # The SDK's annotation says int; it hands the value on to a sleeper that takes any number.
-        return delay  # type: ignore[return-value]
+        return delay  # type: ignore[return-value]  # see above

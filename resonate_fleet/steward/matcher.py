@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.steward.claimant import Claimant
 from resonate_fleet.steward.waiting import FirstCome, Limits, NoLimits, Queue, Waiting
 
@@ -350,7 +351,7 @@ class Matcher:
         if note is None or not note.times:
             self._queue.add(waiting)
             return
-        pause = min(FIRST_PAUSE * 2 ** (note.times - 1), LONGEST_PAUSE)
+        pause = doubled(FIRST_PAUSE, note.times - 1, LONGEST_PAUSE)
         waiting.queue = None
         heapq.heappush(self._paused, (now + pause, id(waiting), waiting))
 

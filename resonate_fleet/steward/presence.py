@@ -6,7 +6,6 @@ node ends, nobody does: TCP keepalive finds that out.
 
 import asyncio
 import secrets
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import structlog
 
 from resonate_fleet.contract import presence as wire
 from resonate_fleet.contract.descriptors import raise_limit
+from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
 #: Longest wait for the first line, in seconds, and most connections that wait for theirs.
@@ -259,22 +259,3 @@ class _Deaf:
     def heard(self, connection: Connection, message: FromMember) -> None: ...
     def left(self, connection: Connection) -> None: ...
     def ended(self, connection: Connection) -> None: ...
-
-
-def keep_alive(connection: socket.socket, seconds: float) -> None:
-    """Have the kernel end `connection` after about `seconds` without a sign of the other side.
-
-    Half of them pass in silence, then five probes go out. Where a platform lacks one of the
-    knobs its own default stays.
-    """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    probes = 5
-    knobs = {
-        "TCP_KEEPIDLE": max(1, round(seconds / 2)),
-        "TCP_KEEPINTVL": max(1, round(seconds / 2 / probes)),
-        "TCP_KEEPCNT": probes,
-        "TCP_USER_TIMEOUT": round(seconds * 1000),
-    }
-    for knob, value in knobs.items():
-        if hasattr(socket, knob):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, knob), value)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from resonate_fleet.contract import words
+from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable
@@ -147,7 +148,7 @@ class Submission:
     def _one(self, wire: BlockingWire, index: int, job: Job) -> None:
         with self._lock:
             self._observer.submitted(job)
-        pause = FIRST_PAUSE
+        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         began = time.monotonic()
         while not self._stop.is_set():
             cause = self._attempt(wire, index, job, began)
@@ -158,8 +159,7 @@ class Submission:
                 return
             with self._lock:
                 self._observer.retried(job, cause)
-            self._stop.wait(min(pause, max(self._left(), 0)))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            self._stop.wait(min(pauses.next(), max(self._left(), 0)))
 
     def _attempt(self, wire: BlockingWire, index: int, job: Job, began: float) -> str:
         """Try once; return why it is worth another try, or nothing when it is over."""

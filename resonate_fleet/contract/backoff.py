@@ -1,0 +1,31 @@
+"""Pauses between tries, each twice as long as the one before."""
+
+import random
+
+
+def doubled(first: float, turn: int, longest: float) -> float:
+    """Return the pause after try number `turn`, from 0, in seconds.
+
+    >>> [doubled(0.5, turn, 3.0) for turn in range(4)]
+    [0.5, 1.0, 2.0, 3.0]
+    """
+    return float(min(first * 2.0 ** min(turn, 1000), longest))
+
+
+class Backoff:
+    """Pauses in seconds. Each is up to a half shorter at random, so that not all come at once."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first = first
+        self._longest = longest
+        self._turn = 0
+
+    def next(self) -> float:
+        """Return the next pause."""
+        pause = doubled(self._first, self._turn, self._longest)
+        self._turn += 1
+        return pause * random.uniform(0.5, 1)
+
+    def reset(self) -> None:
+        """Begin anew: the last try went well."""
+        self._turn = 0
