@@ -1,0 +1,186 @@
+"""The stewards and members of a simulated fleet: the product's own, without sockets and threads."""
+
+import asyncio
+import queue
+import time
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Protocol
+from unittest.mock import patch
+
+import msgspec
+from resonate.context import Context
+
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.journal import Line
+from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.settings import load
+from resonate_fleet.contract.stream import Stream
+from resonate_fleet.member import drain, member
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.registry import Registry
+from resonate_fleet.member.settings import Settings
+from resonate_fleet.steward import life
+from resonate_fleet.steward.metrics import Meters
+from resonate_fleet.steward.presence import Presence
+from resonate_fleet.steward.settings import StewardSettings
+from resonate_fleet.steward.tools import Tools
+from tests.support.simulated_server import BlockingSimWire, Server, SimStream, SimWire
+from tests.support.virtual import Process, VirtualLoop, running
+
+#: Lease that members ask for, in seconds, and how often the server looks for lapsed ones.
+LEASE, SCAN = 6.0, 0.2
+PORTS = (1, 2)
+
+
+class World(Protocol):
+    """What a process sees of its fleet."""
+
+    loop: VirtualLoop
+    server: Server
+    findings: list[str]
+
+
+class Lines:
+    """A log that drops what it is given."""
+
+    def log(self, *_: Any, **__: Any) -> None:
+        """Drop the line."""
+
+
+class Kept(Journal):
+    """A journal that keeps its lines."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(who, log=Lines())
+        self.lines: list[Line] = []
+
+    def write(self, line: Line, level: int = 20) -> None:  # noqa: ARG002 - as in the base
+        self.lines.append(msgspec.structs.replace(line, at=time.time()))
+
+    def of[L: Line](self, kind: type[L]) -> list[L]:
+        return [line for line in self.lines if isinstance(line, kind)]
+
+
+class SimSteward(life.Steward):
+    """A steward without pages."""
+
+    def __init__(self, fleet: "World", port: int, name: str) -> None:
+        self.process = Process(name)
+        self.port = port
+        self.journal = Kept(name)
+        self._fleet = fleet
+        env = {"STEWARD_NAME": name, "STEWARD_MAX_CRASHES": "1", "STEWARD_RECONNECT": "1"}
+        settings = load(StewardSettings, env)
+        tools = Tools(SimWire(fleet.server, self.process), self.journal, Meters(), now=time.time)
+        super().__init__(settings, tools, {})
+        fleet.loop.spawn(self.process, self._run())
+
+    async def _run(self) -> None:
+        async with Presence(("steward", self.port), 10, self._membership, self._me) as presence:
+            await self._work_until(asyncio.Event(), presence.beat())
+
+    def _stream(self, group: str, _again: Callable[[], None]) -> Stream:
+        return SimStream(self._fleet.server, self.process, group)
+
+
+class SimMember(member.Member):
+    """A member without pages and threads: its heart beats, and its drain runs, on the loop."""
+
+    def __init__(self, fleet: "World", name: str, slots: int) -> None:
+        self.process = Process(name)
+        self.journal = Kept(name)
+        #: When bodies began.
+        self.begun: list[float] = []
+        self._fleet = fleet
+        self._loop = fleet.loop
+        registry = Registry()
+
+        async def work(_: Context, cost: float) -> float:
+            self.begun.append(fleet.loop.seconds)
+            await asyncio.sleep(cost)
+            return cost
+
+        registry.register(work)
+        addresses = ",".join(f"steward:{port}" for port in PORTS)
+        env = {"WORKER_SLOTS": str(slots), "WORKER_LEASE": f"{LEASE:g}", "WORKER_DRAIN": "1",
+               "WORKER_STEWARD": addresses}  # fmt: skip
+        own: Any = SimpleNamespace(signals=SimpleNamespace(came=_Signals(fleet.loop)))
+        with patch.object(member, "Wire", lambda *_: SimWire(fleet.server, self.process)):
+            super().__init__(load(Settings, env), name, registry, self.journal, own)
+        fleet.loop.spawn(self.process, self._live())
+
+    def attempts(self) -> list[Attempt]:
+        return self._table.held()
+
+    async def _live(self) -> None:
+        presence = asyncio.create_task(self._presence.run())
+        self._resonate.start()
+        while not presence.done():
+            await asyncio.sleep(self._heart.interval)
+            self.beat()
+
+    def beat(self) -> None:
+        """Beat for all leases; no body runs any more whose lease has run out on the server."""
+        if self._heart.beat():
+            return
+        self._fleet.server.tick()
+        held = {(one.task, one.version) for one in self.attempts() if not one.writing}
+        if kept := held & self._fleet.server.lapsed:
+            why = "a lease is let go no later than on the server"
+            self._fleet.findings.append(f"{why}: {self._name}, {kept}")
+
+    def drain(self) -> None:
+        """Stop in order. To be called outside of the loop, which runs on meanwhile."""
+        with patch.object(drain, "time", _Clock(self._fleet.loop)):
+            self._drain.run()
+        self._fleet.loop.run_for(member.LAST_PATIENCE)
+        self.process.kill()
+
+    def _new_heart(self) -> Heart:
+        with patch.object(member, "Heart", partial(Heart, now=self._fleet.loop.time)):
+            return super()._new_heart()
+
+    def _new_wire(self) -> BlockingWire:
+        return BlockingSimWire(self._fleet.server, self.process, self._fleet.loop)
+
+    def _new_stream(self, group: str, *_: Any) -> Stream:
+        return SimStream(self._fleet.server, self.process, group)
+
+    def _close_intake(self) -> None:
+        token = running.set(self.process)
+        self._intake.close()
+        running.reset(token)
+
+    def _close(self) -> None:
+        """Say goodbye: `leave` waits for the loop, from a thread."""
+        self._presence._said_bye.set()  # noqa: SLF001 - or it would wait for ever
+        self._presence.leave(self._loop)
+
+
+class _Signals(queue.SimpleQueue[str]):
+    """The first signal is there, no second one comes; waiting for it lets the loop run."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._come = False
+
+    def get(self, *_: Any, timeout: float | None = None) -> str:
+        if not self._come:
+            self._come = True
+            return "SIGTERM"
+        self._loop.run_for(timeout or 0.0)
+        raise queue.Empty
+
+
+class _Clock:
+    """`time` for a thread: sleeping lets the loop run."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.monotonic = loop.time
+
+    def sleep(self, seconds: float) -> None:
+        self._loop.run_for(seconds)

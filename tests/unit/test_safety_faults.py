@@ -1,0 +1,190 @@
+"""Faults put into the product: each is caught by the promise that it breaks.
+
+Each comes with what must happen for it to matter; the product itself keeps the promise then.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.member.claims import Claims
+from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.member import Member
+from resonate_fleet.member.writes import Writes
+from resonate_fleet.steward.handover import Handover
+from resonate_fleet.steward.parking import Parking
+from tests.support.simulated import Broken, Fleet
+from tests.support.simulated_processes import PORTS, SimMember
+
+pytestmark = pytest.mark.usefixtures("no_logs")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A line of the product changed: `old` of a method for `new`.
+
+    `promise` is what it breaks where `happens`.
+    """
+
+    promise: str
+    owner: type
+    method: str
+    old: str
+    new: str
+    happens: Callable[[Fleet], None]
+
+    def put_in(self) -> Any:
+        """Return a patch that puts the fault into the product while it is active."""
+        function = getattr(self.owner, self.method)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(self.old) == 1, f"{self.method} has changed: say the fault anew"
+        scope: dict[str, Any] = dict(vars(inspect.getmodule(function))) | {"now": release_now}
+        exec(source.replace(self.old, self.new), scope)  # noqa: S102 - the product's own source
+        return patch.object(self.owner, self.method, scope[self.method])
+
+
+async def release_now(wire: Wire, id: str) -> bool:
+    """Release a task whatever its version is."""
+    task = await wire.task(id)
+    return task is not None and await wire.release(id, task.version)
+
+
+def job_held(fleet: Fleet, members: int, cost: float) -> tuple[str, SimMember]:
+    """Two stewards, some members with one slot, and a job that one of them has."""
+    for port in PORTS:
+        fleet.add_steward(port)
+    for _ in range(members):
+        fleet.add_member()
+    fleet.pass_time(0.5)
+    job = fleet.submit(cost)
+    fleet.pass_time(0.5)
+    return job, fleet.holder(job)
+
+
+def two_stewards_hand_over_one_death(fleet: Fleet) -> None:
+    """The slow one's request arrives when another member has the job already."""
+    _, holder = job_held(fleet, 2, 30.0)
+    fleet.stewards[0].process.lag = 1.4
+    fleet.kill_member(holder)
+    fleet.pass_time(4)
+
+
+def two_stewards_see_a_second_crash(fleet: Fleet) -> None:
+    """One of them parks the job, slowly, while the other hands it over."""
+    job, holder = job_held(fleet, 3, 30.0)
+    fleet.kill_member(holder)
+    fleet.pass_time(1)
+    fleet.stewards[0].process.lag = 1.4
+    fleet.kill_member(fleet.holder(job))
+    fleet.pass_time(4)
+
+
+def beats_are_slow_and_then_lost(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 1, 30.0)
+    holder.process.lag = 1.0
+    while holder.attempts()[0].stood < fleet.loop.seconds - 2.5 or fleet.loop.seconds < 4:
+        fleet.pass_time(0.1)
+    holder.process.deaf = True
+    fleet.pass_time(12)
+
+
+def a_member_is_missed_for_a_moment(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 2, 30.0)
+    fleet.pass_time(1.05)  # it has just beaten
+    for port in PORTS:
+        fleet.cut(holder, port, late=0.0, for_long=True)
+    fleet.pass_time(0.3)
+    fleet.heal()
+    fleet.pass_time(1.2)
+    fleet.check_rest()
+
+
+def a_drain_begins_with_a_claim_on_its_way(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 1, 1.0)
+    fleet.pass_time(1.5)
+    holder.process.lag = 3.0
+    fleet.submit(1.0)
+    fleet.pass_time(0.1)
+    fleet.drain(holder)
+
+
+def an_outcome_is_repeated_when_the_lease_is_gone(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 2, 1.0)
+    holder.process.deaf = True
+    fleet.pass_time(9)
+    fleet.heal()
+    fleet.pass_time(3)
+
+
+FAULTS = {
+    "the steward releases whatever version stands now": Fault(
+        "a member that was never away loses no lease to a steward",
+        Handover,
+        "_release",
+        "self._tools.wire.release(task.id, task.version)",
+        "now(self._tools.wire, task.id)",
+        two_stewards_hand_over_one_death,
+    ),
+    "a lease's age is counted from the answer": Fault(
+        "a lease is let go no later than on the server",
+        Heart,
+        "_check",
+        "attempt.stood = sent",
+        "attempt.stood = self._now()",
+        beats_are_slow_and_then_lost,
+    ),
+    "a member ignores Released": Fault(
+        "a member stops what it is told it has lost",
+        Member,
+        "released",
+        "in tasks",
+        "in ()",
+        a_member_is_missed_for_a_moment,
+    ),
+    "parking without the second look": Fault(
+        "a member that was never away loses no lease to a steward",
+        Parking,
+        "park",
+        '("acquired", task.version)',
+        "(current.state, current.version)",
+        two_stewards_see_a_second_crash,
+    ),
+    "the drain does not refuse late claims": Fault(
+        "a drained member begins nothing",
+        Claims,
+        "close",
+        "self._closed = True",
+        "pass",
+        a_drain_begins_with_a_claim_on_its_way,
+    ),
+    "any 409 after a repeat is taken for success": Fault(
+        "what a member calls done the server has accepted",
+        Writes,
+        "_refused",
+        "and is_done(request, found)",
+        "",
+        an_outcome_is_repeated_when_the_lease_is_gone,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_the_product_is_caught_by_the_promise_that_it_breaks(name: str) -> None:
+    fault = FAULTS[name]
+    with closing(Fleet()) as fleet:
+        fault.happens(fleet)
+        fleet.end_well()
+        fleet.check()
+    with (
+        fault.put_in(),
+        closing(Fleet()) as fleet,
+        pytest.raises(Broken, match=f"^{fault.promise}"),
+    ):
+        fault.happens(fleet)
