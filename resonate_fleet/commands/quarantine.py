@@ -11,7 +11,8 @@ import aiohttp
 import msgspec
 
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
-from resonate_fleet.commands.tables import ago, console, table
+from resonate_fleet.commands.live import by_the_steward
+from resonate_fleet.commands.tables import ago, console, plain, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
@@ -60,19 +61,33 @@ def run(asked: Namespace) -> int:
 async def _do(asked: Namespace, where: Addresses) -> int:
     async with Wire(where.server, where.token, timeout=5.0) as wire:
         if asked.action == "list":
-            _list(await desk.parked(wire, await _records(where)), as_json=asked.json)
+            known, source = _known(where)
+            found = await desk.parked(wire, await _records(where), known)
+            _list(found, source, as_json=asked.json)
             return exits.OK
         for job in asked.jobs:
-            if asked.action == "show":
-                found = await desk.show(wire, job, await _records(where))
-                _show(found, as_json=asked.json)
-            elif asked.action == "redrive":
-                await desk.redrive(wire, job)
-                sys.stdout.write(f"{clean(job)} is back in its group\n")
-            else:
-                promise = await desk.reject(wire, job, asked.why)
-                sys.stdout.write(f"{clean(job)} is {promise.state}\n")
+            await _do_one(wire, asked, where, job)
     return exits.OK
+
+
+async def _do_one(wire: Wire, asked: Namespace, where: Addresses, job: str) -> None:
+    if asked.action == "show":
+        _show(await desk.show(wire, job, await _records(where)), as_json=asked.json)
+    elif asked.action == "redrive":
+        await desk.redrive(wire, job)
+        sys.stdout.write(f"{clean(job)} is back in its group\n")
+    else:
+        promise = await desk.reject(wire, job, asked.why)
+        sys.stdout.write(f"{clean(job)} is {promise.state}\n")
+
+
+def _known(where: Addresses) -> tuple[list[str] | None, str]:
+    """Return the parked tasks that the steward has seen, None without one, and who says so."""
+    state = by_the_steward(where.steward_url) if where.steward_url else None
+    if state is None or not state.searched:
+        return None, "by the server alone: nobody remembers crashes"
+    source = f"{state.steward}, {ago(state.at - state.searched)} after its last search"
+    return [one.task for one in state.parked], source
 
 
 async def _records(where: Addresses) -> dict[str, Record]:
@@ -83,12 +98,14 @@ async def _records(where: Addresses) -> dict[str, Record]:
     return {}
 
 
-def _list(found: list[ParkedJob], *, as_json: bool) -> None:
+def _list(found: list[ParkedJob], source: str, *, as_json: bool) -> None:
     if as_json:
         _print_json(found)
         return
+    screen = console()
+    screen.print(plain(source, "dim"))
     if not found:
-        sys.stdout.write("the quarantine is empty\n")
+        screen.print("the quarantine is empty")
         return
     rows = [
         (
@@ -102,7 +119,6 @@ def _list(found: list[ParkedJob], *, as_json: bool) -> None:
         for one in found
     ]
     names = ("parked", "function~", "group?", "claims>", "crashes>", "created>?")
-    screen = console()
     screen.print(table(names, rows, screen.width))
 
 

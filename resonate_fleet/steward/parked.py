@@ -4,7 +4,7 @@ Works on the server alone, with or without a steward. What happened to a job bef
 is known to the steward only: `records_from_page` and `records_from_file` ask it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -47,13 +47,23 @@ class NotParked(Exception):  # noqa: N818 - the user's mistake, in one line
         self.state = state
 
 
-async def parked(wire: Wire, records: Mapping[str, Record] | None = None) -> list[ParkedJob]:
-    """Return every parked task, in id order.
+async def parked(
+    wire: Wire,
+    records: Mapping[str, Record] | None = None,
+    known: Iterable[str] | None = None,
+) -> list[ParkedJob]:
+    """Return every parked task, in id order; of `known`, those that still are.
+
+    Without `known` the server searches its store.
 
     Raises:
         Unreachable, Refused: as the wire does.
     """
-    tasks = [task async for task in wire.all_tasks("halted")]
+    if known is None:
+        tasks = [task async for task in wire.all_tasks("halted")]
+    else:
+        found = [await wire.task(name) for name in sorted(set(known))]
+        tasks = [task for task in found if task is not None and task.state == "halted"]
     return [await _describe(wire, task, records or {}) for task in tasks]
 
 

@@ -261,6 +261,21 @@ def test_quarantine_lists_shows_redrives_and_rejects(fleet: Fleet, server: Serve
     assert (failed["job"], failed["error"]) == ("poison-2", "it never ends")
 
 
+def test_quarantine_with_a_steward_says_how_old_its_list_is(fleet: Fleet, server: Server) -> None:
+    parked_job(server, "poison")
+    assert "by the server alone" in fleet_command(server, "quarantine", "list")
+    steward = fleet.steward()
+    pages = f"http://127.0.0.1:{steward.line('steward.started')['port']}"
+
+    def listed() -> str:
+        shown = fleet_command(server, "quarantine", "list", "--steward", pages)
+        return shown if "after its last search" in shown else ""
+
+    shown = wait_until(listed, 30, "the steward has searched")
+    assert re.search(r", \d+\.\d s after its last search\n", shown)
+    assert "poison" in shown
+
+
 def test_what_is_not_parked_is_the_users_mistake(server: Server) -> None:
     for action in ("show", "redrive", "reject"):
         done = run_room("fleet", "quarantine", action, "nothing", "--server", server.url)
