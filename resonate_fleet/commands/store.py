@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from resonate_fleet.commands.tables import console, table
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser
-from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import Mistake, length
 from resonate_fleet.retention.database import Database, Size, StoreError
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
@@ -23,7 +23,6 @@ from resonate_fleet.retention.sqlite import SqliteFile
 from resonate_fleet.retention.survey import Survey, survey
 
 PROG: Final = "fleet store"
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LOST: Final = (
     "With a job its result goes, and its id's protection: a job that is submitted again under the "
     "same id runs again."
@@ -42,17 +41,9 @@ def parser(prog: str = PROG) -> Parser:
         one.add_argument("store", metavar="FILE|URL", help="the file, or postgres://...")
     show.add_argument("--json", action="store_true")
     age = "least age, by the end of the family's last promise: 30d, 12h, 90m or 45s"
-    prune.add_argument("--older-than", type=_age, required=True, metavar="AGE", help=age)
+    prune.add_argument("--older-than", type=typed(length()), required=True, metavar="AGE", help=age)
     prune.add_argument("--yes", action="store_true", help="do it; without, only say what would go")
     return made
-
-
-def _age(text: str) -> float:
-    """Read `30d` as seconds."""
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdecimal():
-        raise Mistake(f"--older-than is {text!r}; accepted: a whole number with s, m, h or d")
-    return int(number) * _UNITS[unit]
 
 
 def run(asked: Namespace) -> int:

@@ -32,6 +32,8 @@ GROUPS: Final = (
         (
             _own("ps", "who holds what, which attempt, and what waits"),
             _own("top", "the same as a live view"),
+            _own("jobs", "list jobs by state, function, group or member"),
+            _own("job", "one job: arguments, attempts, children, result or error, why it waits"),
         ),
     ),
     Group(
@@ -45,6 +47,8 @@ GROUPS: Final = (
         "Operate",
         (
             _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
+            _own("cancel", "end jobs: one that waits never starts, one that runs is stopped"),
+            _own("rerun", "run jobs again, each as a new job of the same call"),
             _own("kill", "kill a member of a fleet that `fleet up` keeps on this machine"),
             _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
             _own("store", "what the server's store holds; old jobs leave it: show, prune"),

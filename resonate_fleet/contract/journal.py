@@ -238,6 +238,14 @@ class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
     why: str
 
 
+class Acted(Line, frozen=True, tag="jobs.acted"):
+    """Somebody did something to jobs on the steward's page: `by` is where the request came from."""
+
+    act: str
+    jobs: list[str]
+    by: str
+
+
 # Chaos.
 
 
@@ -301,6 +309,7 @@ AnyLine = (
     | StepEnded | ClaimRefused | LeaseLost | Retried | ServerLost | ServerBack
     | ClientStarted | Confirmed | ClientEnded
     | StewardStarted | Joined | Left | Died | HandedOver | FalseAlarm | Parked | Redriven | Rejected
+    | Acted
     | RunStarted | StrikeDone | StrikeMissed | StrikeHealed | RunEnded
 )  # fmt: skip
 

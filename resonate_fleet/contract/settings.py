@@ -251,6 +251,18 @@ def seconds(low: float, high: float) -> Kind[float]:
     return number(low, high, "seconds")
 
 
+def length() -> Kind[float]:
+    """Return the kind of a length of time as people write it, in seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+    def read(raw: str) -> float:
+        if raw[-1:] not in units or not raw[:-1].isdecimal():
+            raise ValueError
+        return int(raw[:-1]) * units[raw[-1]]
+
+    return Kind(read, "a whole number with s, m, h or d")
+
+
 def port() -> Kind[int]:
     """A TCP port; 0 lets the system choose."""
     return integer(0, 65_535)

@@ -24,6 +24,8 @@ TAG_ORIGIN: Final = "resonate:origin"
 TAG_PRIORITY: Final = "fleet:priority"
 TAG_KEY: Final = "fleet:key"
 TAG_NOT_BEFORE: Final = "fleet:not-before"
+#: The job that this one runs again.
+TAG_REPEATS: Final = "fleet:repeats"
 
 #: Tags of our own, written by the client: who asked, in which run and under which trace.
 TAG_CLIENT: Final = "fleet:client"

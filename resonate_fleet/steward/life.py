@@ -32,6 +32,7 @@ from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.feed import Feed
+from resonate_fleet.steward.hand import Hand
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.live import live_state
 from resonate_fleet.steward.membership import Membership
@@ -113,7 +114,21 @@ class Steward:
             settings.console_token, settings.console_hosts, settings.console_peers
         )
         told = {"acts": bool(options.token), "kill": False, "peers": options.peers}
-        doors = Doors(Feed(state, told), handlers, {}, {})
+        hand = Hand(
+            self._tools, self._dispatch, self._membership, payloads=settings.console_payloads
+        )
+        doors = Doors(
+            feed=Feed(state, told),
+            pages=handlers,
+            asks={"jobs": hand.listing, "job/{id:.+}": hand.page, "schedules": hand.schedules},
+            acts={
+                "cancel": hand.cancel,
+                "rerun": hand.rerun,
+                "redrive": hand.redrive,
+                "reject": hand.reject,
+            },
+            open_acts={"settled": hand.settled},
+        )
         return Console((settings.host, settings.port), options, doors)
 
     async def _work_until(self, stop: asyncio.Event, beat: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,58 @@
+"""`fleet rerun`: an id keeps its one result for ever, so a rerun is a new job of the same call."""
+
+import sys
+from argparse import Namespace
+from functools import partial
+from typing import Final
+
+from resonate_fleet.commands import hand, jobs
+from resonate_fleet.commands.addresses import add_addresses, addresses, ask
+from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.steward.jobs import NoSuchJob, rerun
+
+_ENDING: Final = """\
+The new job has the tag `fleet:repeats`; `fleet job` of either shows the other.
+exit codes: 0 all run again; 2 wrong option, or there is no such job; 4 no answer from the server.
+"""
+
+
+def parser(prog: str) -> Parser:
+    usage = f"{prog} ID... | --failed [--since TIME] [--function NAME] [options]"
+    made = Parser(prog=prog, usage=usage, description="Run jobs again.", epilog=_ENDING)
+    made.add_argument("ids", nargs="*", metavar="ID")
+    made.add_argument("--failed", action="store_true", help="those that ended with an error")
+    jobs.add_filters(made)
+    made.add_argument("--store", action="store_true", help="search the server's store for them")
+    add_addresses(made)
+    return made
+
+
+def run(asked: Namespace) -> int:
+    """Run them again, print the new ids; return the exit code.
+
+    Raises:
+        Mistake: what was typed cannot be meant, or there is no such job.
+    """
+    if bool(asked.ids) == asked.failed:
+        raise Mistake("give ids, or --failed")
+    return ask(asked, "fleet rerun", partial(_rerun, _ids(asked)))
+
+
+def _ids(asked: Namespace) -> list[str]:
+    if asked.ids:
+        return hand.without_repeats(asked.ids)
+    asked.state = "failed"
+    found, _ = jobs.chosen(asked, addresses(asked))
+    return [one.id for one in found.jobs]
+
+
+async def _rerun(ids: list[str], wire: Wire) -> None:
+    for one in ids:
+        try:
+            new = await rerun(wire, one)
+        except NoSuchJob as none:
+            raise Mistake(str(none)) from None
+        sys.stdout.write(f"{clean(new)} repeats {clean(one)}\n")

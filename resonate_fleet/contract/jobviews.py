@@ -1,0 +1,133 @@
+"""Jobs as people look at them: a line of a list, and a page. Times are Unix seconds."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from resonate_fleet.contract.jobs import call_of
+from resonate_fleet.contract.wire import Promise, Task
+from resonate_fleet.contract.words import TAG_TARGET, group_of
+
+JobState = Literal[
+    "waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"
+]
+STATES: Final[tuple[JobState, ...]] = (
+    "waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked",
+)  # fmt: skip
+_OVER: Final[dict[str, JobState]] = {
+    "resolved": "done",
+    "rejected": "failed",
+    "rejected_canceled": "cancelled",
+    "rejected_timedout": "timed-out",
+}
+_LIVE: Final[dict[str, JobState]] = {
+    "pending": "waiting",
+    "acquired": "running",
+    "suspended": "sleeping",
+    "halted": "parked",
+}
+
+
+class JobLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in a list. `reason`: what it waits for besides a slot."""
+
+    id: str
+    state: JobState
+    function: str = ""
+    group: str = ""
+    member: str = ""
+    attempt: int = 0
+    created: float | None = None
+    ended: float | None = None
+    reason: str = ""
+
+
+class JobList(msgspec.Struct, frozen=True, kw_only=True):
+    """`more`: there are more than these."""
+
+    jobs: list[JobLine]
+    more: bool = False
+
+
+class AttemptLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as the steward knows it."""
+
+    attempt: int
+    member: str
+    since: float
+    ended: float | None = None
+    outcome: str | None = None
+
+
+class ChildLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A step or a call of a job, with its own."""
+
+    id: str
+    state: JobState
+    function: str = ""
+    children: list["ChildLine"] = []
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a job. `claims`: how often it was claimed, by the server.
+
+    `repeats`: the job that this one runs again; `repeated`: those that run this one again.
+    `hidden`: arguments and results are not shown here.
+    """
+
+    id: str
+    state: JobState
+    function: str = ""
+    version: int = 1
+    group: str = ""
+    created: float | None = None
+    ended: float | None = None
+    timeout: float | None = None
+    claims: int = 0
+    tags: dict[str, str] = {}
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    result: Any = None
+    error: str = ""
+    reason: str = ""
+    attempts: list[AttemptLine] = []
+    children: list[ChildLine] = []
+    repeats: str = ""
+    repeated: list[str] = []
+    hidden: bool = False
+
+
+def state_of(promise: Promise, task: Task | None = None) -> JobState:
+    """Return the state of a job; without its task a job that is not over counts as running."""
+    if promise.state in _OVER:
+        return _OVER[promise.state]
+    return _LIVE.get(task.state, "running") if task else "running"
+
+
+def line_of(promise: Promise, task: Task | None = None) -> JobLine:
+    """Return a job's line by the server alone."""
+    call = call_of(promise)
+    return JobLine(
+        id=promise.id,
+        state=state_of(promise, task),
+        function=call.func if call else "",
+        group=group_of(promise.tags.get(TAG_TARGET, "")) or "",
+        member=(task.pid or "") if task else "",
+        attempt=task.version if task else 0,
+        created=promise.created_at / 1000,
+        ended=promise.settled_at / 1000 if promise.settled_at else None,
+    )
+
+
+def error_of(promise: Promise) -> str:
+    """Return why a job ended without a result: message and traceback, "" where it did not."""
+    if promise.state not in _OVER or promise.state == "resolved":
+        return ""
+    try:
+        value = promise.value.decoded()
+    except ValueError:
+        return "an error that cannot be read"
+    if not isinstance(value, dict):
+        return str(value) if value else promise.state
+    parts = (str(value.get(key) or "") for key in ("message", "traceback"))
+    return "\n".join(part for part in parts if part) or promise.state

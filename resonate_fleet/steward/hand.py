@@ -1,0 +1,253 @@
+"""Jobs in hand, by what the steward knows: lists, pages, and who has to hear of an end."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
+from resonate_fleet.contract.journal import Acted
+from resonate_fleet.contract.live import LiveAttempt
+from resonate_fleet.contract.presence import Cancel
+from resonate_fleet.contract.wire import Refused, Unreachable, Value
+from resonate_fleet.steward import jobs, parked
+from resonate_fleet.steward.console import Refusal
+from resonate_fleet.steward.dispatch import Dispatch
+from resonate_fleet.steward.membership import Membership
+from resonate_fleet.steward.parked import NotParked
+from resonate_fleet.steward.tools import Tools
+
+#: Lines of a list, where nothing is said, and at most.
+USUAL, MOST = 200, 5000
+#: Ids of one question or act.
+MOST_ASKED = 1000
+
+_ENDED: dict[str, JobState] = {"resolved": "done", "rejected": "failed", "cancelled": "cancelled"}
+
+
+class Hand:
+    """Everything is to be called on the event loop. `payloads`: show arguments and results."""
+
+    def __init__(
+        self, tools: Tools, dispatch: Dispatch, membership: Membership, *, payloads: bool
+    ) -> None:
+        self._tools = tools
+        self._dispatch = dispatch
+        self._membership = membership
+        self._payloads = payloads
+
+    # Lists.
+
+    async def listing(self, given: Mapping[str, str]) -> JobList:
+        """Return the jobs that match, those that ended last first; nothing is searched for it."""
+        limit = _number(given.get("limit", ""), USUAL, MOST)
+        since = _number(given.get("since", ""), 0, 1 << 31)
+        found = [one for one in self._lines() if _matches(one, given, self._tools.now() - since)]
+        found.sort(key=_newest)
+        return JobList(jobs=found[:limit], more=len(found) > limit)
+
+    def _lines(self) -> Iterable[JobLine]:
+        work, now = self._tools.work, self._tools.now()
+        shown: dict[str, JobLine] = {}
+        for ended in work.ended:
+            if ended.outcome in _ENDED and ended.task == ended.job:
+                shown[ended.job] = _line(ended, _ENDED[ended.outcome])
+        for name, group in self._dispatch.groups.items():
+            for one in group.matcher.waiting():
+                why = group.matcher.why(now, one.task)
+                shown[one.task] = JobLine(
+                    id=one.task, state="waiting", group=name, created=one.since, reason=why
+                )
+        for task, (name, since) in work.suspended.items():
+            shown[task] = JobLine(id=task, state="sleeping", group=name, created=since)
+        for stopped in work.parked.values():
+            shown[stopped.task] = JobLine(
+                id=stopped.task, state="parked", group=stopped.group, attempt=stopped.attempt
+            )
+        for running in work.running.values():
+            shown[running.task] = _line(running, "running")
+        return [line for line in shown.values() if root_of(line.id) == line.id]
+
+    # A page.
+
+    async def page(self, given: Mapping[str, str]) -> JobPage:
+        job = given["id"]
+        try:
+            found = await jobs.page(self._tools.wire, job, payloads=self._payloads)
+        except jobs.NoSuchJob as none:
+            raise Refusal(404, str(none)) from None
+        except (Unreachable, Refused) as failed:
+            raise Refusal(502, str(failed)) from None
+        work = self._tools.work
+        known = [one for one in [*work.ended, *work.running.values()] if one.task == job]
+        attempts = [
+            AttemptLine(
+                attempt=one.attempt,
+                member=one.member,
+                since=one.since,
+                ended=one.ended,
+                outcome=one.outcome,
+            )
+            for one in known
+        ]
+        group = self._dispatch.groups.get(found.group)
+        why = group.matcher.why(self._tools.now(), job) if group else ""
+        if not why and found.state == "waiting":
+            why = _why_waiting(group is not None and bool(group.present))
+        return msgspec.structs.replace(found, attempts=attempts, reason=why)
+
+    async def schedules(self, _given: Mapping[str, str]) -> Any:
+        """Return the server's schedules, as the page shows them."""
+        try:
+            reply = await self._tools.wire.call("schedule.search", {"limit": MOST_ASKED})
+        except (Unreachable, Refused) as failed:
+            raise Refusal(502, str(failed)) from None
+        return {"schedules": [_schedule(one) for one in reply.data["schedules"]]}
+
+    # Acts. Each is journalled with who asked.
+
+    async def cancel(self, ids: list[str], who: str) -> Any:
+        ended, unchanged = [], {}
+        for one in _few(ids):
+            try:
+                ended += await jobs.cancel(self._tools.wire, one, f"cancelled by {who}")
+            except (jobs.NoSuchJob, jobs.OverAlready) as same:
+                unchanged[one] = str(same)
+            except (Unreachable, Refused) as failed:
+                raise Refusal(502, str(failed)) from None
+        self._stop(ended)
+        self._journal("cancel", ids, who)
+        return {"cancelled": ended, "unchanged": unchanged}
+
+    async def rerun(self, ids: list[str], who: str) -> Any:
+        made, unchanged = {}, {}
+        for one in _few(ids):
+            try:
+                made[one] = await jobs.rerun(self._tools.wire, one)
+            except jobs.NoSuchJob as none:
+                unchanged[one] = str(none)
+            except (Unreachable, Refused) as failed:
+                raise Refusal(502, str(failed)) from None
+        self._journal("rerun", ids, who)
+        return {"rerun": made, "unchanged": unchanged}
+
+    async def redrive(self, ids: list[str], who: str) -> Any:
+        for one in _few(ids):
+            await self._of_parked(parked.redrive(self._tools.wire, one))
+            self._tools.work.redriven(self._tools.now(), one)
+        self._journal("redrive", ids, who)
+        return {"redriven": ids}
+
+    async def reject(self, ids: list[str], who: str) -> Any:
+        for one in _few(ids):
+            await self._of_parked(parked.reject(self._tools.wire, one, f"rejected by {who}"))
+            self._tools.work.parked.pop(one, None)
+        self._journal("reject", ids, who)
+        return {"rejected": ids}
+
+    async def _of_parked(self, act: Any) -> None:
+        try:
+            await act
+        except NotParked as mistake:
+            raise Refusal(409, str(mistake)) from None
+        except (Unreachable, Refused) as failed:
+            raise Refusal(502, str(failed)) from None
+
+    # The ear: who has cancelled by the server alone says so, and the steward looks for itself.
+
+    async def settled(self, ids: list[str], _who: str) -> Any:
+        """Stop bodies whose jobs the server has as ended. It is asked first, so nobody can lie."""
+        wanted = set(_few(ids))
+        tasks = [task for task in self._tools.work.running if root_of(task) in wanted]
+        over = await asyncio.gather(*(self._is_over(task) for task in tasks))
+        stopped = [task for task, ended in zip(tasks, over, strict=True) if ended]
+        self._stop([*stopped, *ids])
+        return {"stopped": stopped}
+
+    async def _is_over(self, task: str) -> bool:
+        try:
+            promise = await self._tools.wire.promise(task)
+        except (Unreachable, Refused):
+            return False
+        return promise is None or promise.state != "pending"
+
+    def _stop(self, ended: Iterable[str]) -> None:
+        """Tell the members that hold what has ended; forget what waited."""
+        by_member: dict[str, list[str]] = {}
+        for task in dict.fromkeys(ended):
+            running = self._tools.work.running.get(task)
+            if running is not None:
+                by_member.setdefault(running.member, []).append(task)
+                self._tools.work.mark(self._tools.now(), "cancelled", running.member, task)
+        for member, tasks in by_member.items():
+            connection = self._membership.present.get(member)
+            if connection is not None:
+                connection.say(Cancel(tasks))
+
+    def _journal(self, act: str, ids: list[str], who: str) -> None:
+        self._tools.journal.write(Acted(act=act, jobs=ids, by=who))
+
+
+def _schedule(one: dict[str, Any]) -> dict[str, Any]:
+    value = msgspec.convert(one.get("promiseParam") or {}, Value)
+    try:
+        call = value.decoded()
+    except ValueError:
+        call = None
+    return {
+        "id": one["id"],
+        "cron": one["cron"],
+        "function": call.get("func", "") if isinstance(call, dict) else "",
+        "next": one["nextRunAt"] / 1000 if one.get("nextRunAt") else None,
+        "last": one["lastRunAt"] / 1000 if one.get("lastRunAt") else None,
+    }
+
+
+def _few(ids: list[str]) -> list[str]:
+    if len(ids) > MOST_ASKED:
+        raise Refusal(400, f"{len(ids)} jobs at once; accepted: {MOST_ASKED} at most")
+    return ids
+
+
+def _number(raw: str, usual: int, most: int) -> int:
+    if not raw:
+        return usual
+    if not raw.isdecimal() or int(raw) > most:
+        raise Refusal(400, f"{raw[:50]!r} is no number; accepted: 0 to {most}")
+    return int(raw)
+
+
+def _line(one: LiveAttempt, state: JobState) -> JobLine:
+    return JobLine(
+        id=one.job,
+        state=state,
+        function=one.function,
+        group=one.group,
+        member=one.member,
+        attempt=one.attempt,
+        created=one.created or one.since,
+        ended=one.ended,
+    )
+
+
+def _matches(one: JobLine, given: Mapping[str, str], after: float) -> bool:
+    for name, value in (
+        ("state", one.state), ("function", one.function), ("group", one.group),
+        ("member", one.member),
+    ):  # fmt: skip
+        if given.get(name, value) != value:
+            return False
+    if given.get("since") and (one.ended or one.created or after) < after:
+        return False
+    return given.get("search", "") in one.id
+
+
+def _newest(one: JobLine) -> tuple[bool, float]:
+    """Live ones first, then those that ended last."""
+    return one.ended is not None, -(one.ended or one.created or 0.0)
+
+
+def _why_waiting(members: bool) -> str:  # noqa: FBT001 - one of two sentences
+    return "all slots are taken" if members else "no member of its group is present"

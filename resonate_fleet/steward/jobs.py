@@ -1,0 +1,225 @@
+"""Jobs in hand: what becomes of one, by the server; cancel it, run it again.
+
+All of it works on the server alone. A steward adds what it knows: attempts, members, reasons.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from resonate_fleet.contract.jobs import call_of
+from resonate_fleet.contract.jobviews import (
+    ChildLine,
+    JobLine,
+    JobPage,
+    error_of,
+    line_of,
+    state_of,
+)
+from resonate_fleet.contract.wire import Promise, Wire, encode_value
+from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
+
+#: Children that are looked up for one page, or cancelled with their job, at most.
+MOST_CHILDREN = 500
+#: Repeats of one job that are looked for.
+MOST_REPEATS = 1000
+#: Tags that name the job itself (SDK 0.8.1).
+_OWN = (TAG_ORIGIN, "resonate:branch", "resonate:parent")
+
+
+class NoSuchJob(Exception):  # noqa: N818 - the user's mistake, in one line
+    """The server has no job of this id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no job {id!r}")
+        self.id = id
+
+
+class OverAlready(Exception):  # noqa: N818 - a state of the world, in one line
+    """The job has ended; `state` is how."""
+
+    def __init__(self, line: JobLine) -> None:
+        super().__init__(f"{line.id!r} is {line.state} already")
+        self.line = line
+
+
+async def _found(wire: Wire, id: str) -> Promise:
+    promise = await wire.promise(id)
+    if promise is None:
+        raise NoSuchJob(id)
+    return promise
+
+
+# Look.
+
+
+async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
+    """Return a job with its children, by the server alone: a few requests, and no search.
+
+    Raises:
+        NoSuchJob, Unreachable, Refused.
+    """
+    promise, task = await _found(wire, id), await wire.task(id)
+    call = call_of(promise)
+    line = line_of(promise, task)
+    budget = [MOST_CHILDREN]
+    shown = JobPage(
+        id=id,
+        state=line.state,
+        function=line.function,
+        version=call.version if call else 1,
+        group=line.group,
+        created=line.created,
+        ended=line.ended,
+        timeout=promise.timeout_at / 1000,
+        claims=line.attempt,
+        tags=promise.tags,
+        error=error_of(promise),
+        children=await _children(wire, id, budget),
+        repeats=promise.tags.get(TAG_REPEATS, ""),
+        repeated=await _repeated(wire, id),
+        hidden=not payloads,
+    )
+    if not payloads:
+        return msgspec.structs.replace(shown, error=shown.error.partition("\n")[0])
+    return msgspec.structs.replace(
+        shown,
+        args=call.args if call else [],
+        kwargs=call.kwargs if call else {},
+        result=_result(promise),
+    )
+
+
+def _result(promise: Promise) -> object:
+    try:
+        return promise.value.decoded() if promise.state == "resolved" else None
+    except ValueError:
+        return "a result that is no JSON"
+
+
+async def _children(wire: Wire, id: str, budget: list[int]) -> list[ChildLine]:
+    """Children have numbers: `job:1`, `job:2`, and below them `job:1.1` (SDK 0.8.1, `ids`)."""
+    found: list[ChildLine] = []
+    async for child in _numbered(wire, id, budget):
+        call = call_of(child)
+        name = call.func if call else child.tags.get("resonate:timer") and "sleep"
+        below = await _children(wire, child.id, budget)
+        line = ChildLine(id=child.id, state=state_of(child), function=name or "", children=below)
+        found.append(line)
+    return found
+
+
+async def _numbered(wire: Wire, id: str, budget: list[int]) -> AsyncIterator[Promise]:
+    separator = "." if ":" in id else ":"
+    number = 1
+    while budget[0] > 0:
+        child = await wire.promise(f"{id}{separator}{number}")
+        if child is None:
+            return
+        budget[0] -= 1
+        number += 1
+        yield child
+
+
+# Cancel.
+
+
+async def cancel(wire: Wire, id: str, why: str) -> list[str]:
+    """End a job as cancelled, and its children that are not over; return all that were ended.
+
+    A body that runs is not stopped by this: its member has to hear of it.
+
+    Raises:
+        NoSuchJob, OverAlready, Unreachable, Refused.
+    """
+    promise = await _found(wire, id)
+    if promise.state == "pending":
+        promise = await _settle(wire, id, why)
+    if promise.state != "rejected_canceled" or not _is_for(promise, why):
+        raise OverAlready(line_of(promise))
+    ended = [id]
+    budget = [MOST_CHILDREN]
+    waiting = [id]
+    while waiting:
+        async for child in _numbered(wire, waiting.pop(), budget):
+            waiting.append(child.id)
+            if child.state == "pending":
+                await _settle(wire, child.id, why)
+                ended.append(child.id)
+    return ended
+
+
+async def _settle(wire: Wire, id: str, why: str) -> Promise:
+    value = encode_value({"__type": "error", "message": why})
+    data = {"id": id, "state": "rejected_canceled", "value": value}
+    reply = await wire.call("promise.settle", data)
+    return msgspec.convert(reply.data["promise"], Promise)
+
+
+def _is_for(promise: Promise, why: str) -> bool:
+    """Tell our own cancellation from somebody's before: one outcome, and one who brought it."""
+    return error_of(promise) == why
+
+
+# Run again.
+
+
+async def rerun(wire: Wire, id: str, now: Callable[[], float] = time.time) -> str:
+    """Create a new job of the same call, tagged with what it repeats; return its id.
+
+    Raises:
+        NoSuchJob, Unreachable, Refused.
+    """
+    promise = await _found(wire, id)
+    repeated = await _repeated(wire, id)
+    new = _repeat_id(id, len(repeated) + 1)
+    own = {tag: new for tag in _OWN if tag in promise.tags}
+    tags = {**promise.tags, **own, TAG_REPEATS: id}
+    lasts = promise.timeout_at - promise.created_at
+    data = {
+        "id": new,
+        "timeoutAt": int(now() * 1000) + lasts,
+        "param": msgspec.to_builtins(promise.param),
+        "tags": tags,
+    }
+    await wire.call("promise.create", data)
+    return new
+
+
+def _repeat_id(id: str, number: int) -> str:
+    return f"{id}-rerun-{number}"
+
+
+async def _repeated(wire: Wire, id: str) -> list[str]:
+    found: list[str] = []
+    while len(found) < MOST_REPEATS:
+        new = _repeat_id(id, len(found) + 1)
+        if await wire.promise(new) is None:
+            break
+        found.append(new)
+    return found
+
+
+# Search the store.
+
+
+async def search(
+    wire: Wire, states: tuple[str | None, ...], progress: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[Promise]:
+    """Yield jobs (no children) whose promise is in one of `states`, page by page, in id order.
+
+    Each page walks through all that has ever finished. `progress` is told how many were read.
+    """
+    read = 0
+    for state in states:
+        cursor: str | None = None
+        while True:
+            found, cursor = await wire.search_promises(state, cursor=cursor)
+            read += len(found)
+            progress(read)
+            for promise in found:
+                if ":" not in promise.id and group_of(promise.tags.get(TAG_TARGET, "")):
+                    yield promise
+            if cursor is None:
+                break
