@@ -120,7 +120,10 @@ def line_of(promise: Promise, task: Task | None = None) -> JobLine:
 
 
 def error_of(promise: Promise) -> str:
-    """Return why a job ended without a result: message and traceback, "" where it did not."""
+    """Return why a job ended without a result: message and traceback, "" where it did not.
+
+    The SDK keeps the first as `message` (0.8.1, `resonate.codec`), members the other as `stack`.
+    """
     if promise.state not in _OVER or promise.state == "resolved":
         return ""
     try:
@@ -129,5 +132,5 @@ def error_of(promise: Promise) -> str:
         return "an error that cannot be read"
     if not isinstance(value, dict):
         return str(value) if value else promise.state
-    parts = (str(value.get(key) or "") for key in ("message", "traceback"))
+    parts = (str(value.get(key) or "") for key in ("message", "stack"))
     return "\n".join(part for part in parts if part) or promise.state
