@@ -16,6 +16,7 @@ from resonate_fleet.bench import (
     prune,
     recovery,
     searches,
+    simulated,
     throughput,
 )
 from resonate_fleet.bench.figures import Figure
@@ -87,11 +88,11 @@ async def _makespan(on: Scene) -> list[Figure]:
 
 
 async def _order(on: Scene) -> list[Figure]:
-    return await makespan.both(on.place, on.wire, on.seeds, on.kinds, users_ids=True)
+    return await makespan.both(on.place, on.wire, on.seeds, ["ours"], users_ids=True)
 
 
 async def _latency(on: Scene) -> list[Figure]:
-    seeds = on.times(10)
+    seeds = max(5, on.times(10))
     figures = await latency.idle_to_start(on.place, on.wire, seeds, on.kinds)
     figures += await latency.beside_busy(on.place, on.wire, seeds, on.kinds)
     figures += await latency.burst(on.place, on.wire, 2 * seeds, on.kinds)
@@ -138,6 +139,10 @@ async def _prune(on: Scene) -> list[Figure]:
     )
 
 
+async def _simulated(on: Scene) -> list[Figure]:
+    return simulated.simulated(on.seeds)
+
+
 async def _searches(on: Scene) -> list[Figure]:
     return await searches.searches(on.place, on.wire, on.times(40))
 
@@ -161,6 +166,7 @@ MEASURES: dict[str, Measure] = {
     "fanout": Measure(_fanout),
     "recovery": Measure(_recovery, on_file=True),
     "history": Measure(_history, on_file=True, on_history=True),
+    "simulated": Measure(_simulated),
     "searches": Measure(_searches, on_file=True, on_history=True),
     "prune": Measure(_prune, on_file=True, on_history=True),
 }
