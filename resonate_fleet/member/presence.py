@@ -198,8 +198,8 @@ class Presence:
             try:
                 infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
-            except OSError as error:
-                self._note(host, error.strerror or str(error))
+            except (OSError, UnicodeError) as error:  # no such name, or none that could be
+                self._note(host, getattr(error, "strerror", None) or str(error))
         return found
 
     def _note(self, address: object, why: str) -> None:

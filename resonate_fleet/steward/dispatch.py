@@ -247,10 +247,12 @@ class Dispatch:
             for one in survey.halted.values()
         ]
         work.found_parked(survey.at, {one.task: one for one in parked})
-        for group in list(self.groups.values()):
+        for name, group in list(self.groups.items()):
             group.matcher.keep(survey.pending, survey.at)
             if group.opened_at is not None and group.opened_at <= survey.at:
                 group.start_matching()
+            if not group.present and not len(group.matcher) and name not in self._policies:
+                del self.groups[name]  # anybody can make up more
 
 
 def _attempt(one: Holding, group: str, member: str) -> LiveAttempt:

@@ -298,5 +298,5 @@ class Truth(RuleBasedStateMachine):
         assert not known, f"{known} would wait for ever"
 
 
-Truth.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+Truth.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestTruth = Truth.TestCase
