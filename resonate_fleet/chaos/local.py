@@ -6,9 +6,10 @@ import time
 from typing import Self
 
 from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.member import LocalMember
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.ports import HOST
-from resonate_fleet.chaos.processes import LocalFleet, LocalMember
+from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.shape import OPT_IN, Shape
 from resonate_fleet.contract.run import Fault, Plan, RunFolder

@@ -3,6 +3,7 @@
 import random
 import socket
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 HOST: Final = "127.0.0.1"
@@ -26,3 +27,13 @@ def free_port() -> int:
                 probe.bind((HOST, port))
                 held.detach()
                 return port
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where a fleet's own processes listen; free ports where nobody says."""
+
+    server: int = field(default_factory=free_port)
+    server_metrics: int = field(default_factory=free_port)
+    steward: int = field(default_factory=free_port)
+    presence: int = field(default_factory=free_port)

@@ -7,7 +7,6 @@ Knows nothing of strikes: it starts, scales, restarts and ends. `chaos.local` st
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -15,7 +14,8 @@ from urllib.parse import urlsplit
 from resonate_fleet.chaos import targets
 from resonate_fleet.chaos.child import Child, StartFailed, room_command
 from resonate_fleet.chaos.gate import Gate
-from resonate_fleet.chaos.ports import HOST, free_port
+from resonate_fleet.chaos.member import LocalMember
+from resonate_fleet.chaos.ports import HOST, Ports, free_port
 from resonate_fleet.chaos.shape import (
     OPT_IN,
     Shape,
@@ -31,33 +31,6 @@ from resonate_fleet.contract.wire import Unreachable, Wire
 READY_SECONDS: Final = 30.0
 #: A member that ended by itself is started again after this, as container platforms do.
 RESTART_SECONDS: Final = 0.1
-
-
-@dataclass
-class LocalMember:
-    """One place in the fleet. `member` is the name of the process that fills it just now.
-
-    The place keeps its `name` over restarts; the member's name on the server is new each time.
-    """
-
-    name: str
-    port: int
-    child: Child | None = None
-    member: str = ""
-    gates: list[Gate] = field(default_factory=list)
-    #: False once the fleet itself wants it gone.
-    wanted: bool = True
-    starts: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """Where a fleet's own processes listen; free ports where nobody says."""
-
-    server: int = field(default_factory=free_port)
-    server_metrics: int = field(default_factory=free_port)
-    steward: int = field(default_factory=free_port)
-    presence: int = field(default_factory=free_port)
 
 
 class LocalFleet:

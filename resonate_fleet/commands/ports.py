@@ -4,8 +4,7 @@ import socket
 from argparse import Namespace
 from contextlib import suppress
 
-from resonate_fleet.chaos.ports import HOST, free_port
-from resonate_fleet.chaos.processes import Ports
+from resonate_fleet.chaos.ports import HOST, Ports, free_port
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer
 from resonate_fleet.contract.words import PRESENCE_PORT, SERVER_PORT, STEWARD_PORT

@@ -35,7 +35,8 @@ def at_least(low: float) -> tuple[Any, str]:
 
 def pair(low: float, high: float) -> tuple[Any, str]:
     one = _number(low, high)
-    return tuple[one, one], f"two numbers from {low:g} to {high:g}, as in [0.3, 1.0]"  # type: ignore[valid-type]
+    words = f"two numbers from {low:g} to {high:g}, as in [0.3, 1.0]"
+    return tuple[one, one], words  # type: ignore[valid-type]  # `one` is made at run time
 
 
 def one_of(words: Iterable[str]) -> tuple[Any, str]:

@@ -212,7 +212,7 @@ class Wire:
         """
         # Imported here: asyncio takes a good part of what a whole one-shot client may, which needs
         # only the types of this module.
-        from resonate_fleet.contract.http import Poster  # noqa: PLC0415
+        from resonate_fleet.contract.http import Poster  # noqa: PLC0415 - see above
 
         if self._poster is None:
             self._poster = Poster(self.url, self._timeout, min(self._timeout, 5.0))

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import result_of
 from resonate_fleet.contract.journal import (
     Claimed,
     Confirmed,
@@ -20,24 +19,21 @@ from resonate_fleet.contract.journal import (
     MemberStarted,
     MemberStopped,
     Parked,
-    Rejected,
     StepBegan,
     StepEnded,
     StrikeDone,
     StrikeHealed,
 )
 from resonate_fleet.contract.run import PlannedJob, Record
-from resonate_fleet.contract.wire import Promise
+from resonate_fleet.report.accepted import accepted, with_results
 from resonate_fleet.report.coverage import coverage_of
 from resonate_fleet.report.entries import JournalEntry
 from resonate_fleet.report.evidence import Evidence
 from resonate_fleet.report.facts import (
     CUT,
     DEADLY,
-    FINAL,
     FREEZING,
     OPEN,
-    UNSURE,
     AttemptFacts,
     Facts,
     JobFacts,
@@ -60,7 +56,7 @@ def facts_of(evidence: Evidence) -> Facts:
     strikes = _strikes(evidence)
     members = _members(evidence, strikes)
     records = evidence.records.records if evidence.records else []
-    members = _with_results(members, _accepted(evidence, records))
+    members = with_results(members, accepted(evidence, records))
     tasks = _tasks(members.values())
     jobs = _jobs(evidence, records, tasks)
     settled = [job.settled for job in jobs.values() if job.settled is not None]
@@ -88,35 +84,6 @@ def facts_of(evidence: Evidence) -> Facts:
         ],
     )
     return replace(facts, coverage=coverage_of(facts))
-
-
-def _accepted(evidence: Evidence, records: list[Record]) -> dict[tuple[str, int], Promise]:
-    """Return the settled promise of each task's last claim, but for those rejected by hand."""
-    by_hand = {entry.line.job for entry in evidence.of(Rejected)}
-    return {
-        (one.promise.id, one.task.version): one.promise
-        for one in records
-        if one.task and one.promise.state in FINAL and one.promise.id not in by_hand
-    }
-
-
-def _with_results(
-    members: dict[str, MemberFacts], accepted: dict[tuple[str, int], Promise]
-) -> dict[str, MemberFacts]:
-    """Correct attempts that stand as lost although the server accepted what they wrote."""
-
-    def corrected(one: AttemptFacts) -> AttemptFacts:
-        promise = accepted.get((one.task, one.number))
-        if promise is None or one.outcome not in UNSURE:
-            return one
-        result = result_of(promise)
-        by = result.member if result else one.member
-        return replace(one, outcome=promise.state) if by == one.member else one
-
-    return {
-        name: replace(member, attempts=[corrected(one) for one in member.attempts])
-        for name, member in members.items()
-    }
 
 
 def _strikes(evidence: Evidence) -> list[StrikeFacts]:

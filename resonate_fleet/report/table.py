@@ -61,7 +61,7 @@ def _strikes(verdict: Verdict) -> Table:
     for name in ("at, s", "fault", "target", "held", "recovered, s", "predicted, s", ""):
         shown.add_column(name, overflow="fold", no_wrap=name in ("at, s", "held", "predicted, s"))
     for one in verdict.figures.strike_figures:
-        predicted = f"{one.predicted_low:g} to {one.predicted_high:g}" if one.way else "–"  # noqa: RUF001
+        predicted = f"{one.predicted_low:g} to {one.predicted_high:g}" if one.way else _number(None)
         shown.add_row(
             f"{one.at:.1f}",
             one.fault,

@@ -253,7 +253,7 @@ class Presence:
 class _Deaf:
     """Hears of nothing any more."""
 
-    async def came(self, connection: Connection) -> list[FromSteward]:  # noqa: ARG002
+    async def came(self, connection: Connection) -> list[FromSteward]:  # noqa: ARG002 - as in the protocol
         raise ValueError("the steward ends")
 
     def heard(self, connection: Connection, message: FromMember) -> None: ...

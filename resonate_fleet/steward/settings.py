@@ -48,7 +48,13 @@ class StewardSettings:
         _NAME,
         "its name, another one for each; without it the replica's on Compose, else the host's",
     )
-    host: str = setting("STEWARD_HOST", "0.0.0.0", listening_host(), "where it listens")  # noqa: S104
+    #: In a container it is reached from outside.
+    host: str = setting(
+        "STEWARD_HOST",
+        "0.0.0.0",  # noqa: S104 - see above
+        listening_host(),
+        "where it listens",
+    )
     port: int = setting(
         "STEWARD_PORT",
         str(STEWARD_PORT),

@@ -37,7 +37,7 @@ class NoLog:
 def make(format: str, who: str) -> Log:
     """Return the log that the setting asks for; it goes to standard error."""
     if format == "text":
-        import structlog  # noqa: PLC0415
+        import structlog  # noqa: PLC0415 - a one-shot client need not wait
 
         from resonate_fleet.contract import logs  # noqa: PLC0415 - slow to import, rarely asked for
 
