@@ -36,7 +36,7 @@ from tests.support.servers import Server, decoded, kinds
 MEMBERS, SLOTS, COST = 3, 4, 0.25
 #: One job in so many fails.
 FAIL_EVERY = 10
-#: Growth of memory, in parts, and of descriptors, from a fifth of the run to its end.
+#: Growth of the most memory, in parts, and of descriptors, from the run's middle to its end.
 MOST_GROWTH, MOST_DESCRIPTORS = 0.15, 8
 
 
@@ -191,12 +191,14 @@ class Soak:
         """Return the members that do not end in order, or grew."""
         found = []
         for number, member in enumerate(self.members):
-            own = [one for one in self.samples if one["member"] == number and one["part"] > 0.2]
-            first, last = own[0], own[-1]
-            if last["mb"] > first["mb"] * (1 + MOST_GROWTH):
-                found.append(f"member {number} grew from {first['mb']:.0f} to {last['mb']:.0f} MB")
-            if last["descriptors"] > first["descriptors"] + MOST_DESCRIPTORS:
-                found.append(f"member {number} has {last['descriptors']} descriptors")
+            own = [one for one in self.samples if one["member"] == number]
+            first = [one for one in own if 0.2 < one["part"] <= 0.6]
+            last = [one for one in own if one["part"] > 0.6]
+            # The most of both: a large result takes memory for a while, a leak takes it for good.
+            for what, room in (("mb", 1 + MOST_GROWTH), ("descriptors", 1.0)):
+                before, after = (max(one[what] for one in part) for part in (first, last))
+                if after > before * room + (MOST_DESCRIPTORS if what == "descriptors" else 0):
+                    found.append(f"member {number}: {what} from {before:.0f} to {after:.0f}")
             member.terminate()
         for number, member in enumerate(self.members):
             if member.wait(40) != 0:

@@ -97,8 +97,11 @@ class Bodies:
             except BaseException as error:
                 if attempt.stopping and not isinstance(error, Exception):
                     raise  # cancelled: the lease is gone or handed back
-                raise _failed(attempt, ctx, error) from error
-            return result
+                failure = _failed(attempt, ctx, error)
+            else:
+                return result
+            # Not while the first is handled: it would be kept with the one that takes its place.
+            raise failure
 
         body.__dict__["__signature__"] = _signature(fn)
         return body

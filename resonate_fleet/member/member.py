@@ -1,6 +1,7 @@
 """A member put together: the SDK, what stands around it, and the life of the whole."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -151,6 +152,8 @@ class Member:
                 self._presence.run(),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
+            # What stands now stays: looks for garbage pass it over, and so come sooner.
+            gc.freeze()
             self._resonate.start()
             self._drain.start()
             await self._stopped.wait()

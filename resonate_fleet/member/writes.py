@@ -67,7 +67,7 @@ class Writes:
             return request.reply(409, "the lease is gone")
         if request.kind == "task.release":
             self._given_up(attempt.task, attempt.lacks)
-            if attempt.is_hopeless and await self._reject(attempt, attempt.trouble):
+            if attempt.is_hopeless and await self._reject(attempt, attempt.trouble) is not None:
                 return request.reply(200, {})
         if attempt.traceback and request.data.action.data.get("state") == "rejected":
             body = with_traceback(body, attempt.traceback)
@@ -86,16 +86,22 @@ class Writes:
         attempt.trouble = f"{request.kind}: {reply.status} {reply.data}"
         if reply.status == TOO_LARGE:
             attempt.trouble = _too_large(request, size, reply)
-            if await self._reject(attempt, attempt.trouble):
-                return request.reply(409, attempt.trouble)
+            rejected = await self._reject(attempt, attempt.trouble)
+            if rejected is not None:
+                # The SDK is content with what stands now; an error of its own would keep the body.
+                done = request.kind == "task.fulfill"
+                return request.reply(*((200, rejected) if done else (409, attempt.trouble)))
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
             attempt.hopeless = True
             self._ledger.unfit(attempt, attempt.trouble)
         attempt.writing = False
         return answer.body
 
-    async def _reject(self, attempt: Attempt, why: str) -> bool:
-        """End a job with an error, in the SDK's place; False where that was not taken."""
+    async def _reject(self, attempt: Attempt, why: str) -> Any | None:
+        """End a job with an error, in the SDK's place.
+
+        Return the data of the reply, None where it was not taken.
+        """
         attempt.writing = True
         for words, stack in ((why, attempt.traceback), (why[:SHORT], "")):
             data = rejection(attempt.task, attempt.version, words, stack)
@@ -104,9 +110,9 @@ class Writes:
                 break
         if reply is None or not reply.ok:
             attempt.writing = False
-            return False
+            return None
         self._end(attempt, "rejected", why)
-        return True
+        return reply.data
 
     async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
         # While a write is on its way the heart does not judge by what it sees on the server:
@@ -189,7 +195,7 @@ class Writes:
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
         self._given_up(attempt.task, "")
-        if attempt.version >= ENOUGH and await self._reject(attempt, why):
+        if attempt.version >= ENOUGH and await self._reject(attempt, why) is not None:
             return
         attempt.writing = True
         await self._channel.ask("task.release", attempt.task, version=attempt.version)
