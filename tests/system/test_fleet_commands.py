@@ -180,6 +180,30 @@ def test_q_ends_top_on_a_terminal(server: Server, term: str) -> None:
     os.close(ours)
 
 
+def test_up_starts_a_steward_again_and_says_so(processes: Processes, tmp_path: Path) -> None:
+    runs = tmp_path / "up"
+    more = ("--workers", "1", "--stewards", "2", "--runs", str(runs))
+    process, _, _ = start_up(processes, *more)
+    log = runs / "logs" / "steward-1.log"
+
+    def starts() -> list[int]:
+        return [
+            n for n, line in enumerate(log.read_text().splitlines()) if "steward.started" in line
+        ]
+
+    pids = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "resonate_fleet.steward"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first = min(int(one) for one in pids.stdout.split())
+    os.kill(first, signal.SIGKILL)
+    says = "steward-1 ended with -9 and is started again"
+    wait_until(lambda: says in process.out.read_text(), 20, "it says so")
+    wait_until(lambda: len(starts()) == 2, 30, "it is there again")
+    process.send(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
 def test_up_on_a_taken_port_says_why_and_fails(processes: Processes, server: Server) -> None:
     port = server.url.rpartition(":")[2]
     process = processes.room("fleet", "up", {}, "up", "--port", port, "--workers", "1")
