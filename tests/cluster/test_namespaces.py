@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import ClusterFleet, removed_after
-from tests.support.waiting import wait_until
+from tests.cluster.reach import reached, submitted
+from tests.support.waiting import wait_until, wait_until_async
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
 
@@ -44,10 +45,17 @@ def test_rights_end_at_the_namespace(pair: tuple[ClusterFleet, ClusterFleet]) ->
             assert other.kubectl("auth", "can-i", verb, "pods", who, check=False).strip() == "no"
 
 
-def test_each_steward_writes_what_its_own_pods_cost(
+def costs(fleet: ClusterFleet) -> list[int]:
+    notes = [pod["metadata"].get("annotations", {}) for pod in fleet.pods("worker")]
+    return [int(note.get(COST, "0")) for note in notes]
+
+
+async def test_each_steward_writes_what_its_own_pods_cost(
     pair: tuple[ClusterFleet, ClusterFleet],
 ) -> None:
-    """The annotation is written once a pod became busy, and taken back when it is idle."""
-    for one in pair:
-        noted = [pod["metadata"].get("annotations", {}).get(COST) for pod in one.pods("worker")]
-        assert any(cost is not None for cost in noted), noted
+    one, other = pair
+    async with reached(one) as (_, url):
+        assert await submitted(url, "--count", "5", "--cost", "30", "--id-prefix", "fleet-x") == 0
+        await wait_until_async(lambda: sum(costs(one)) == 5, 60, "five leases to cost something")
+        assert sum(costs(other)) == 0
+        await wait_until_async(lambda: sum(costs(one)) == 0, 120, "idle pods to cost nothing")
