@@ -23,7 +23,7 @@ from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
-from resonate_fleet.commands.demo_plan import JOBS_A_KILL, Options, wrong
+from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.screen import Screen, screen_for
 from resonate_fleet.commands.story import Story
 from resonate_fleet.commands.tail import Tail
@@ -45,7 +45,7 @@ ANSWER_SECONDS = 5.0
 class DemoPlace(LocalPlace):
     """Processes of this machine. Who is killed stays away, which makes the story plain."""
 
-    def __init__(self, options: Options, group: str) -> None:
+    def __init__(self, options: DemoOptions, group: str) -> None:
         super().__init__(drain=DRAIN_SECONDS)
         self._options = options
         self._group = group
@@ -85,7 +85,7 @@ class DemoPlace(LocalPlace):
 
 
 def parser(prog: str) -> Parser:
-    known = Options()
+    known = DemoOptions()
     low, high = known.costs
     about = "The whole story on real processes: work spreads, a worker dies, nothing is lost."
     made = Parser(prog=prog, description=about)
@@ -126,14 +126,14 @@ def run(asked: Namespace) -> int:
     given = vars(asked)
     if given["kill"] is None:
         given["kill"] = 1 if asked.workers > 1 and asked.jobs >= JOBS_A_KILL else 0
-    options = Options(**given, token=addresses(asked).token)
+    options = DemoOptions(**given, token=addresses(asked).token)
     mistake = wrong(options)
     if mistake:
         raise Mistake(mistake)
     return _run(options)
 
 
-def _run(options: Options) -> int:
+def _run(options: DemoOptions) -> int:
     _quiet()
     tag = f"-{os.urandom(3).hex()}" if options.server else ""
     folder = RunFolder(_new_folder(options))
@@ -153,7 +153,7 @@ def _run(options: Options) -> int:
 
 
 async def _play(
-    options: Options, script: Script, folder: RunFolder, tag: str, console: Console
+    options: DemoOptions, script: Script, folder: RunFolder, tag: str, console: Console
 ) -> None:
     task = asyncio.current_task()
     if task is not None:  # either way everything is ended before the demo is
@@ -191,7 +191,7 @@ async def _shown(screen: Screen, folder: RunFolder, jobs: int) -> AsyncIterator[
             screen.update(story, story.apply(tail.new()))
 
 
-def _new_folder(options: Options) -> Path:
+def _new_folder(options: DemoOptions) -> Path:
     """Return a folder of this run's own that is not there yet."""
     name = f"{demo_plan.NAME}-{options.seed}-{time.strftime('%m%d-%H%M%S')}"
     names = (name, *(f"{name}-{turn}" for turn in range(2, 1000)))

@@ -22,7 +22,7 @@ JOBS_A_KILL: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class DemoOptions:
     """What was asked for. `server` None: the embedded one is started."""
 
     workers: int = 3
@@ -40,7 +40,7 @@ class Options:
         return (round(COSTS[0] * self.scale, 3), round(COSTS[1] * self.scale, 3))
 
 
-def wrong(options: Options) -> str | None:
+def wrong(options: DemoOptions) -> str | None:
     """Return why these options cannot be played together, or None."""
     if options.kill >= options.workers:
         most = options.workers - 1
@@ -51,12 +51,12 @@ def wrong(options: Options) -> str | None:
     return None
 
 
-def group_for(options: Options, tag: str) -> str:
+def group_for(options: DemoOptions, tag: str) -> str:
     """On a server that others use too the demo keeps to a group of its own."""
     return f"{NAME}{tag}" if options.server else DEFAULT_GROUP
 
 
-def plan(options: Options, tag: str) -> Script:
+def plan(options: DemoOptions, tag: str) -> Script:
     """Return plan, strikes and the client's options. `tag` keeps its ids apart from others'."""
     made = script(_scenario(options), options.seed, "processes", tag)
     group = group_for(options, tag)
@@ -68,7 +68,7 @@ def plan(options: Options, tag: str) -> Script:
     )
 
 
-def _scenario(options: Options) -> Scenario:
+def _scenario(options: DemoOptions) -> Scenario:
     work = options.jobs * options.costs[1]
     return Scenario(
         name=NAME,

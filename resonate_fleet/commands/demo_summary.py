@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resonate_fleet.chaos.plan import Script
-from resonate_fleet.commands.demo_plan import Options
+from resonate_fleet.commands.demo_plan import DemoOptions
 from resonate_fleet.commands.tables import natural, plain
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.report.assembly import facts_of
@@ -20,7 +20,7 @@ from resonate_fleet.report.verdict import Verdict, judge
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
 
-def opening(options: Options, script: Script) -> str:
+def opening(options: DemoOptions, script: Script) -> str:
     """Return what is going to happen, in a few words."""
     low, high = options.costs
     server = options.server or "an embedded server"
@@ -31,7 +31,7 @@ def opening(options: Options, script: Script) -> str:
     return "\n".join([text, *strikes])
 
 
-def closing(options: Options, folder: RunFolder, console: Console) -> int:
+def closing(options: DemoOptions, folder: RunFolder, console: Console) -> int:
     """Judge the run, print the table and the judgement; return the exit code of the verdict."""
     facts = facts_of(read_evidence(folder))
     verdict = judge(facts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, Protocol
 
-from resonate_fleet.commands.table import GROUPS, Command, listing
+from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Handler, Parser, tell
 from resonate_fleet.contract.settings import Mistake
@@ -17,7 +17,7 @@ from resonate_fleet.contract.start import let_in, plain_streams
 _COMPLETING: Final = "_ARGCOMPLETE"
 
 
-class Room(Protocol):
+class CommandModule(Protocol):
     """What a subcommand's module offers."""
 
     run: Handler
@@ -63,18 +63,18 @@ def _run(typed: list[str]) -> int:
 
 
 def _command(name: str) -> Command | None:
-    return next((one for group in GROUPS for one in group.commands if one.name == name), None)
+    return next((one for group in PURPOSES for one in group.commands if one.name == name), None)
 
 
-def _module(command: Command) -> Room:
-    found: Room = import_module(command.module)
+def _module(command: Command) -> CommandModule:
+    found: CommandModule = import_module(command.module)
     return found
 
 
 def _meant(name: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-    names = [one.name for group in GROUPS for one in group.commands]
+    names = [one.name for group in PURPOSES for one in group.commands]
     found = get_close_matches(name, names, 1)
     return f"; did you mean `fleet {found[0]}`?" if found else ""
 
@@ -94,7 +94,7 @@ def _complete() -> int:
 
     parser = Parser(prog="fleet")
     commands = parser.add_subparsers(parser_class=made)  # type: ignore[call-overload] # any callable does
-    for group in GROUPS:
+    for group in PURPOSES:
         for one in (command for command in group.commands if " " not in command.name):
             commands.add_parser(one.name, prog=f"fleet {one.name}", help=one.about)
     argcomplete.autocomplete(parser)

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from resonate_fleet.commands.story import Event, Member, Running, Story
+from resonate_fleet.commands.story import Event, MemberStory, Running, Story
 from resonate_fleet.commands.tables import natural, plain, shortened, table
 
 #: Events that the live view shows, the newest last.
@@ -115,7 +115,7 @@ def draw(
     )
 
 
-def _row(member: Member, now: float) -> list[object]:
+def _row(member: MemberStory, now: float) -> list[object]:
     running = min(member.running.values(), key=lambda one: one.since, default=None)
     busy = member.busy + sum(now - one.since for one in member.running.values())
     return [

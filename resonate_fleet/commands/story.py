@@ -33,7 +33,7 @@ class Running:
 
 
 @dataclass
-class Member:
+class MemberStory:
     """What is known of one member. `state`: starting, up, killed, stopped."""
 
     name: str
@@ -68,7 +68,7 @@ class Story:
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, MemberStory] = {}
         self.costs: dict[str, float | None] = {}
         self.ended: set[str] = set()
         self.events: list[Event] = []
@@ -108,8 +108,8 @@ class Story:
             case HandedOver():
                 self._handed_over(line)
 
-    def _member(self, name: str) -> Member:
-        return self.members.setdefault(name, Member(name))
+    def _member(self, name: str) -> MemberStory:
+        return self.members.setdefault(name, MemberStory(name))
 
     def _tell(self, at: float, kind: str, text: str) -> None:
         self.events.append(Event(at, kind, text))

@@ -11,7 +11,7 @@ class Command(NamedTuple):
     module: str
 
 
-class Group(NamedTuple):
+class Purpose(NamedTuple):
     """Commands for one purpose."""
 
     title: str
@@ -26,8 +26,8 @@ def _room(name: str, about: str, room: str) -> Command:
     return Command(name, about, f"resonate_fleet.{room}.__main__")
 
 
-GROUPS: Final = (
-    Group(
+PURPOSES: Final = (
+    Purpose(
         "See",
         (
             _own("ps", "who holds what, which attempt, and what waits"),
@@ -36,14 +36,14 @@ GROUPS: Final = (
             _own("job", "one job: arguments, attempts, children, result or error, why it waits"),
         ),
     ),
-    Group(
+    Purpose(
         "Submit",
         (
             _own("submit", "hand a call, or a file of calls, to any member of a group"),
             _own("result", "how jobs ended; reads and never creates"),
         ),
     ),
-    Group(
+    Purpose(
         "Operate",
         (
             _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
@@ -58,7 +58,7 @@ GROUPS: Final = (
             _room("server", "the embedded server, for laptops and tests", "server"),
         ),
     ),
-    Group(
+    Purpose(
         "Prove",
         (
             _own(
@@ -72,14 +72,14 @@ GROUPS: Final = (
             ),
         ),
     ),
-    Group(
+    Purpose(
         "Work on the fleet itself",
         (
             _own("docs", "write the tables that documents take from the code"),
             _own("pictures", "make the pictures of the README from real runs"),
         ),
     ),
-    Group(
+    Purpose(
         "More",
         (
             _own("completion", "print what makes a shell complete `fleet`"),
@@ -104,7 +104,7 @@ proved; 4 the command itself failed; 130 Ctrl-C; 141 nobody reads the output.
 def listing() -> str:
     """Return the list of all commands."""
     parts = [_ABOUT]
-    for group in GROUPS:
+    for group in PURPOSES:
         lines = [f"  fleet {one.name:<13}{one.about}" for one in group.commands]
         parts.append("\n".join([f"{group.title}:", *lines, ""]))
     return "\n".join([*parts, _ENDING])

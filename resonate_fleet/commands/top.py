@@ -32,7 +32,7 @@ SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class TopOptions:
     """`looks` 0: until Ctrl-C or `q`."""
 
     where: Addresses
@@ -73,7 +73,7 @@ class View:
 
 def run(asked: Namespace) -> int:
     """Look until told to stop; return the exit code."""
-    options = Options(where=addresses(asked), interval=asked.interval, looks=asked.looks)
+    options = TopOptions(where=addresses(asked), interval=asked.interval, looks=asked.looks)
     view, screen = View(options.where.server), console()
     try:
         if screen.is_terminal and not screen.is_dumb_terminal:
@@ -89,7 +89,7 @@ def run(asked: Namespace) -> int:
     return exits.OK
 
 
-def _look_on(view: View, options: Options, show: Callable[[], None]) -> None:
+def _look_on(view: View, options: TopOptions, show: Callable[[], None]) -> None:
     looks = 0
     with Keys() as keys:
         while True:
@@ -102,7 +102,7 @@ def _look_on(view: View, options: Options, show: Callable[[], None]) -> None:
                 return
 
 
-def _take(view: View, options: Options) -> None:
+def _take(view: View, options: TopOptions) -> None:
     try:
         view.take(look(options.where))
     except (Unreachable, Refused) as failed:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.outputs import Output
+from resonate_fleet.contract.outputs import NamedPath
 from resonate_fleet.contract.settings import (
     Kind,
     Mistake,
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
         """
         given = super().parse_args(args, namespace)
         for name, value in vars(given).items():
-            if isinstance(value, Output):
+            if isinstance(value, NamedPath):
                 value.check(f"--{name.replace('_', '-')}")
         return given
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from resonate_fleet.contract.settings import Mistake
 
 
-class Output(Path):
+class NamedPath(Path):
     """A path that the command line names, which is tried before anything runs."""
 
     def check(self, option: str) -> None:
@@ -17,7 +17,7 @@ class Output(Path):
         """
 
 
-class Program(Output):
+class Program(NamedPath):
     """A program that is to be run."""
 
     def check(self, option: str) -> None:
@@ -25,7 +25,7 @@ class Program(Output):
             raise Mistake(f"{option} is {str(self)!r}; accepted: a program that can be run")
 
 
-class OutputFile(Output):
+class OutputFile(NamedPath):
     """A file: it need not be there, its folder must."""
 
     def check(self, option: str) -> None:
@@ -41,7 +41,7 @@ class OutputFile(Output):
             ) from None
 
 
-class OutputFolder(Output):
+class OutputFolder(NamedPath):
     """A folder: what writes into it makes it where it is not there."""
 
     def check(self, option: str) -> None:

@@ -3,29 +3,68 @@
 import dataclasses
 import errno
 import re
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, dataclass_transform
-from urllib.parse import urlsplit
 
 from resonate_fleet.contract import strangers
+from resonate_fleet.contract.kinds import (
+    Kind,
+    addresses,
+    choice,
+    flag,
+    integer,
+    length,
+    listening_host,
+    name,
+    number,
+    optional,
+    path,
+    port,
+    seconds,
+    text,
+    url,
+)
 from resonate_fleet.contract.token import Token
+
+#: Settings and the kinds of their values are imported from here.
+__all__ = [
+    "BadSettings",
+    "Kind",
+    "Mistake",
+    "Setting",
+    "addresses",
+    "choice",
+    "declared",
+    "effective",
+    "flag",
+    "integer",
+    "length",
+    "listening_host",
+    "load",
+    "masked",
+    "name",
+    "number",
+    "optional",
+    "path",
+    "port",
+    "seconds",
+    "sentence",
+    "setting",
+    "settings",
+    "table",
+    "taken_port",
+    "text",
+    "unknown",
+    "url",
+]
 
 #: Said of a value that Kubernetes or Docker put into the environment, not the user.
 _LINK = (
     "; this is the address of a Service or a linked container of that name: "
     "set enableServiceLinks: false in the pod, or drop the link"
 )
-
-
-@dataclass(frozen=True)
-class Kind[T]:
-    """How the text of a setting is read, and the words that say what is accepted."""
-
-    read: Callable[[str], T]
-    accepts: str
 
 
 #: The command-line option of a setting that does not follow the rule of `Setting.option`.
@@ -113,9 +152,9 @@ def load[C](
     """
     values: dict[str, Any] = {}
     wrong = strangers.misspelt([one.env for _, one in declared(cls)], env)
-    for name, one in declared(cls):
+    for field_name, one in declared(cls):
         try:
-            values[name] = _value(one, env, (given or {}).get(name))
+            values[field_name] = _value(one, env, (given or {}).get(field_name))
         except ValueError as error:
             wrong.append(str(error))
     if wrong:
@@ -166,8 +205,8 @@ def masked(text: str) -> str:
 def effective(values: Any) -> dict[str, Any]:
     """Return the settings in force by environment name, secrets hidden."""
     shown: dict[str, Any] = {}
-    for name, one in declared(type(values)):
-        value = getattr(values, name)
+    for field_name, one in declared(type(values)):
+        value = getattr(values, field_name)
         if one.secret and value:
             value = "(hidden)"
         elif isinstance(value, str):
@@ -182,8 +221,8 @@ def taken_port(values: Any, error: OSError) -> str:
     Any other error is returned in its own words.
     """
     numbers = re.findall(r"\d+", str(error)) if error.errno == errno.EADDRINUSE else []
-    for name, one in declared(type(values)):
-        value = getattr(values, name)
+    for field_name, one in declared(type(values)):
+        value = getattr(values, field_name)
         if one.env.endswith("_PORT") and value and str(value) in numbers:
             return f"{one.env} is {value}, which is taken; accepted: a port that is free"
     return str(error)
@@ -205,145 +244,3 @@ def table(cls: type[Any]) -> str:
 def sentence(words: str) -> str:
     """Return `words` with a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:].removesuffix('.')}."
-
-
-# How values are read.
-
-
-def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
-    def read(raw: str) -> str:
-        if pattern is not None and not re.fullmatch(pattern, raw):
-            raise ValueError
-        return raw
-
-    return Kind(read, accepts)
-
-
-def name(what: str = "name") -> Kind[str]:
-    """A word that may stand in a URL path, a label and a file name."""
-    return text(
-        f"a {what}: 1 to 63 of a-z, 0-9, - (not first or last)",
-        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
-    )
-
-
-def integer(low: int, high: int) -> Kind[int]:
-    def read(raw: str) -> int:
-        value = int(raw)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    return Kind(read, f"a whole number from {low} to {high}")
-
-
-def number(low: float, high: float, unit: str = "") -> Kind[float]:
-    def read(raw: str) -> float:
-        value = float(raw)
-        if not low <= value <= high:  # refuses nan too
-            raise ValueError
-        return value
-
-    return Kind(read, f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}")
-
-
-def seconds(low: float, high: float) -> Kind[float]:
-    return number(low, high, "seconds")
-
-
-def length() -> Kind[float]:
-    """Return the kind of a length of time as people write it, in seconds."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-
-    def read(raw: str) -> float:
-        if raw[-1:] not in units or not raw[:-1].isdecimal():
-            raise ValueError
-        return int(raw[:-1]) * units[raw[-1]]
-
-    return Kind(read, "a whole number with s, m, h or d")
-
-
-def port() -> Kind[int]:
-    """A TCP port; 0 lets the system choose."""
-    return integer(0, 65_535)
-
-
-def listening_host() -> Kind[str]:
-    """An address or a name that a socket of this machine can be bound to."""
-
-    def read(raw: str) -> str:
-        try:
-            family, kind, *_, place = socket.getaddrinfo(raw, 0, type=socket.SOCK_DGRAM)[0]
-            with socket.socket(family, kind) as one:
-                one.bind(place)
-        except (OSError, UnicodeError):
-            raise ValueError from None
-        return raw
-
-    return Kind(read, "an address of this machine")
-
-
-def choice(*words: str) -> Kind[str]:
-    def read(raw: str) -> str:
-        if raw not in words:
-            raise ValueError
-        return raw
-
-    return Kind(read, ", ".join(f"`{word}`" for word in words))
-
-
-def flag() -> Kind[bool]:
-    def read(raw: str) -> bool:
-        return {"true": True, "false": False}[raw] if raw in ("true", "false") else _refuse()
-
-    return Kind(read, "`true`, `false`")
-
-
-def url() -> Kind[str]:
-    """An address of HTTP: scheme, host, port, path. What else a URL can hold is refused."""
-
-    def read(raw: str) -> str:
-        parts = urlsplit(raw)
-        host = parts.hostname
-        if parts.scheme not in ("http", "https") or not host or parts.port == 0:
-            raise ValueError
-        if "@" in parts.netloc or "?" in raw or "#" in raw or not re.fullmatch(r"[!-~]+", raw):
-            raise ValueError
-        return raw.rstrip("/")
-
-    return Kind(
-        read, "an address such as `http://localhost:8001`, without user, password, query, fragment"
-    )
-
-
-def addresses() -> Kind[tuple[tuple[str, int], ...]]:
-    """Any number of `host:port`; a host that holds colons stands in brackets."""
-
-    def one(raw: str) -> tuple[str, int]:
-        host, _, digits = raw.strip().rpartition(":")
-        bracketed = host.startswith("[") and host.endswith("]")
-        host = host.removeprefix("[").removesuffix("]") if bracketed else host
-        wrong = not re.fullmatch(r"[!-~]+", host) or "/" in host or (":" in host) != bracketed
-        if wrong or not 0 < int(digits) < 65_536:
-            raise ValueError
-        return host, int(digits)
-
-    def read(raw: str) -> tuple[tuple[str, int], ...]:
-        return tuple(one(word) for word in raw.split(",")) if raw else ()
-
-    return Kind(
-        read, "`host:port`, `[IPv6 address]:port`, several with a comma between, or nothing"
-    )
-
-
-def path() -> Kind[Path | None]:
-    """A file or folder, or nothing."""
-    return Kind(lambda raw: Path(raw) if raw else None, "a path, or nothing")
-
-
-def optional(accepts: str) -> Kind[str | None]:
-    return Kind(lambda raw: raw or None, f"{accepts}, or nothing")
-
-
-def _refuse() -> bool:
-    raise ValueError

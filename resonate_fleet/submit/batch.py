@@ -20,7 +20,7 @@ from resonate_fleet.submit.settings import FUNCTION, LONGEST
 TOLD: Final = 10
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BatchLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A job as the file has it."""
 
     id: str | None = None
@@ -31,7 +31,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     version: int = 1
 
 
-ACCEPTED: Final = f"one JSON object a line with {', '.join(Line.__struct_fields__)}"
+ACCEPTED: Final = f"one JSON object a line with {', '.join(BatchLine.__struct_fields__)}"
 _KINDS: Final[dict[str, Kind[Any]]] = {
     "id": ID,
     "function": FUNCTION,
@@ -52,7 +52,7 @@ class Batch:
     def __iter__(self) -> Iterator[Job]:
         self.file.seek(0)
         for number, raw in _lines(self.file):
-            yield _job(msgspec.json.decode(raw, type=Line), self, _id(raw, number, self))
+            yield _job(msgspec.json.decode(raw, type=BatchLine), self, _id(raw, number, self))
 
 
 def opened(path: str, function: str | None, prefix: str | None) -> Batch:
@@ -105,7 +105,7 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def _wrong(raw: bytes, function: str | None) -> str:
     """Return what is wrong with a line, or nothing."""
     try:
-        line = msgspec.json.decode(raw, type=Line)
+        line = msgspec.json.decode(raw, type=BatchLine)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return f"{error}; accepted: {ACCEPTED}"
     if line.function is None and function is None:
@@ -127,6 +127,6 @@ def _id(raw: bytes, number: int, batch: Batch) -> str:
     return f"batch-{blake2b(what, digest_size=12).hexdigest()}"
 
 
-def _job(line: Line, batch: Batch, id: str) -> Job:
+def _job(line: BatchLine, batch: Batch, id: str) -> Job:
     call = of(line.function or batch.function or "", line.args, line.version)
     return Job(line.id or id, call, group=line.group, timeout=line.timeout)

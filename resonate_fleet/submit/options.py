@@ -30,7 +30,7 @@ examples:
 
 
 @dataclass(frozen=True)
-class Options:
+class LoadOptions:
     """What one call of the client was asked to do."""
 
     settings: ClientSettings
@@ -40,7 +40,7 @@ class Options:
     json: bool
 
 
-def parse(asked: argparse.Namespace, env: Mapping[str, str]) -> Options:
+def parse(asked: argparse.Namespace, env: Mapping[str, str]) -> LoadOptions:
     """Read what was typed, and the environment.
 
     Raises:
@@ -56,7 +56,7 @@ def parse(asked: argparse.Namespace, env: Mapping[str, str]) -> Options:
         raise BadSettings(*error.lines, *wrong) from None
     if wrong:
         raise BadSettings(*wrong)
-    return Options(settings, asked.id, args, asked.wait, asked.json)
+    return LoadOptions(settings, asked.id, args, asked.wait, asked.json)
 
 
 def parser(prog: str) -> Parser:

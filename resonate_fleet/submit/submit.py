@@ -54,6 +54,28 @@ class GaveUp(Exception):  # noqa: N818 - the server's silence, not a failure of 
         self.cause = cause
 
 
+class _Turns:
+    """Jobs in their order: each is taken once, and is under way until it is done."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._left = enumerate(jobs)
+        self._under_way: dict[int, Job] = {}
+
+    def take(self) -> tuple[int, Job] | None:
+        turn = next(self._left, None)
+        if turn is not None:
+            self._under_way[turn[0]] = turn[1]
+        return turn
+
+    def done(self, index: int) -> None:
+        del self._under_way[index]
+
+    def rest(self) -> Iterator[Job]:
+        """Yield what is not done, in order; once."""
+        begun = (job for _, job in sorted(self._under_way.items(), key=lambda one: one[0]))
+        return chain(begun, (job for _, job in self._left))
+
+
 class Submission:
     """Sends `jobs`, in order, over as many connections as the settings allow.
 
@@ -77,11 +99,10 @@ class Submission:
         self._who = who
         self._observer = observer
         self._traceparent = traceparent
-        self._turns = enumerate(jobs)
+        self._turns = _Turns(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._cause = ""
-        self._under_way: dict[int, Job] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._started = self._heard = time.monotonic()
         self._clock = clock or ServerClock()
@@ -103,8 +124,7 @@ class Submission:
 
     def unconfirmed(self) -> Iterator[Job]:
         """Yield what was not confirmed, in order; once."""
-        begun = (job for _, job in sorted(self._under_way.items(), key=lambda one: one[0]))
-        return chain(begun, (job for _, job in self._turns))
+        return self._turns.rest()
 
     def _work_in_threads(self, count: int) -> None:
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -129,10 +149,9 @@ class Submission:
     def _take(self) -> Iterator[tuple[int, Job]]:
         while not self._stop.is_set():
             with self._lock:
-                turn = next(self._turns, None)
-                if turn is None:
-                    return
-                self._under_way[turn[0]] = turn[1]
+                turn = self._turns.take()
+            if turn is None:
+                return
             yield turn
 
     def _wait_turn(self, index: int) -> bool:
@@ -194,7 +213,7 @@ class Submission:
     def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:
         with self._lock:
             self._heard = time.monotonic()
-            del self._under_way[index]
+            self._turns.done(index)
             new = promise.tags.get(words.TAG_CLIENT) == self._who and job.id not in self._seen
             self._remember(job.id)
             differs = not new and _call(promise) != msgspec.to_builtins(job.call)

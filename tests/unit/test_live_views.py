@@ -8,7 +8,7 @@ from rich.console import Console
 from resonate_fleet.commands import ps, screen, tables, top
 from resonate_fleet.commands.alone import Failed
 from resonate_fleet.commands.live import Seen
-from resonate_fleet.commands.story import Event, Member, Running, Story
+from resonate_fleet.commands.story import Event, MemberStory, Running, Story
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.shown import clean, markdown
@@ -55,7 +55,7 @@ def test_the_demo_shows_done_and_busy_at_any_width(width: int) -> None:
     for n in range(1, 4):
         running = {"x": Running(f"demo-7-0000{n}", 1, 5.0, 2.0)}
         name = f"worker-{n}-abc123"
-        story.members[name] = Member(name, state="up", running=running, done=n, busy=3.0)
+        story.members[name] = MemberStory(name, state="up", running=running, done=n, busy=3.0)
     story.events = [Event(1.0, "note", "something that is told at some length" * 4)]
     lines = printed(screen.draw(story, 0.0, 6.0, width, 24), width)
     assert max(map(len, lines)) <= width
@@ -66,7 +66,7 @@ def test_the_demo_shows_done_and_busy_at_any_width(width: int) -> None:
 
 def test_who_was_killed_reads_killed() -> None:
     story = Story(1)
-    story.members["a"] = Member("a", state="killed")
+    story.members["a"] = MemberStory("a", state="killed")
     text = "\n".join(printed(screen.draw(story, 0.0, 1.0)))
     assert "killed" in text
     assert "idle" not in text
@@ -90,7 +90,7 @@ def test_what_has_no_room_is_counted() -> None:
     shown = sum("worker-" in line for line in lines)
     assert f"and {100 - shown} more" in "\n".join(lines)
     story = Story(1)
-    story.members = {f"w-{n}": Member(f"w-{n}", state="up") for n in range(50)}
+    story.members = {f"w-{n}": MemberStory(f"w-{n}", state="up") for n in range(50)}
     assert "and 35 more" in "\n".join(printed(screen.draw(story, 0.0, 1.0, 80, 20), 80))
 
 

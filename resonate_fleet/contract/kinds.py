@@ -1,0 +1,155 @@
+"""Kinds of values: how a text is read, and the words that say what is accepted."""
+
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Kind[T]:
+    """How the text of a setting is read, and the words that say what is accepted."""
+
+    read: Callable[[str], T]
+    accepts: str
+
+
+def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
+    def read(raw: str) -> str:
+        if pattern is not None and not re.fullmatch(pattern, raw):
+            raise ValueError
+        return raw
+
+    return Kind(read, accepts)
+
+
+def name(what: str = "name") -> Kind[str]:
+    """A word that may stand in a URL path, a label and a file name."""
+    return text(
+        f"a {what}: 1 to 63 of a-z, 0-9, - (not first or last)",
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    )
+
+
+def integer(low: int, high: int) -> Kind[int]:
+    def read(raw: str) -> int:
+        value = int(raw)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(read, f"a whole number from {low} to {high}")
+
+
+def number(low: float, high: float, unit: str = "") -> Kind[float]:
+    def read(raw: str) -> float:
+        value = float(raw)
+        if not low <= value <= high:  # refuses nan too
+            raise ValueError
+        return value
+
+    return Kind(read, f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}")
+
+
+def seconds(low: float, high: float) -> Kind[float]:
+    return number(low, high, "seconds")
+
+
+def length() -> Kind[float]:
+    """Return the kind of a length of time as people write it, in seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+    def read(raw: str) -> float:
+        if raw[-1:] not in units or not raw[:-1].isdecimal():
+            raise ValueError
+        return int(raw[:-1]) * units[raw[-1]]
+
+    return Kind(read, "a whole number with s, m, h or d")
+
+
+def port() -> Kind[int]:
+    """A TCP port; 0 lets the system choose."""
+    return integer(0, 65_535)
+
+
+def listening_host() -> Kind[str]:
+    """An address or a name that a socket of this machine can be bound to."""
+
+    def read(raw: str) -> str:
+        try:
+            family, kind, *_, place = socket.getaddrinfo(raw, 0, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind) as one:
+                one.bind(place)
+        except (OSError, UnicodeError):
+            raise ValueError from None
+        return raw
+
+    return Kind(read, "an address of this machine")
+
+
+def choice(*words: str) -> Kind[str]:
+    def read(raw: str) -> str:
+        if raw not in words:
+            raise ValueError
+        return raw
+
+    return Kind(read, ", ".join(f"`{word}`" for word in words))
+
+
+def flag() -> Kind[bool]:
+    def read(raw: str) -> bool:
+        return {"true": True, "false": False}[raw] if raw in ("true", "false") else _refuse()
+
+    return Kind(read, "`true`, `false`")
+
+
+def url() -> Kind[str]:
+    """An address of HTTP: scheme, host, port, path. What else a URL can hold is refused."""
+
+    def read(raw: str) -> str:
+        parts = urlsplit(raw)
+        host = parts.hostname
+        if parts.scheme not in ("http", "https") or not host or parts.port == 0:
+            raise ValueError
+        if "@" in parts.netloc or "?" in raw or "#" in raw or not re.fullmatch(r"[!-~]+", raw):
+            raise ValueError
+        return raw.rstrip("/")
+
+    return Kind(
+        read, "an address such as `http://localhost:8001`, without user, password, query, fragment"
+    )
+
+
+def addresses() -> Kind[tuple[tuple[str, int], ...]]:
+    """Any number of `host:port`; a host that holds colons stands in brackets."""
+
+    def one(raw: str) -> tuple[str, int]:
+        host, _, digits = raw.strip().rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        host = host.removeprefix("[").removesuffix("]") if bracketed else host
+        wrong = not re.fullmatch(r"[!-~]+", host) or "/" in host or (":" in host) != bracketed
+        if wrong or not 0 < int(digits) < 65_536:
+            raise ValueError
+        return host, int(digits)
+
+    def read(raw: str) -> tuple[tuple[str, int], ...]:
+        return tuple(one(word) for word in raw.split(",")) if raw else ()
+
+    return Kind(
+        read, "`host:port`, `[IPv6 address]:port`, several with a comma between, or nothing"
+    )
+
+
+def path() -> Kind[Path | None]:
+    """A file or folder, or nothing."""
+    return Kind(lambda raw: Path(raw) if raw else None, "a path, or nothing")
+
+
+def optional(accepts: str) -> Kind[str | None]:
+    return Kind(lambda raw: raw or None, f"{accepts}, or nothing")
+
+
+def _refuse() -> bool:
+    raise ValueError
