@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 
 import structlog
 from resonate.error import ConnectorError
+from resonate.resonate import Resonate
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
@@ -90,29 +91,7 @@ class Member:
         self._ledger.on_ended = self._ended
         self._health = Health(lambda status: self._metrics.count("requests_refused", status))
         self._channel = Channel(self._wire, self._health, settings.token, self._ledger.clock)
-        writes = Writes(
-            self._channel, self._table, self._ledger, self._intake.avoid, self._intake.ending
-        )
-        self._claims = Claims(
-            self._channel,
-            name,
-            self._table,
-            self._ledger,
-            registry,
-            self._limits,
-            writes,
-            self._intake,
-        )
-        network = Network(self._channel, self._claims, writes)
-        bodies = Bodies(self._ledger.step_began, self._intake.ending, name)
-        self._resonate = build(
-            settings,
-            name,
-            network,
-            self._intake,
-            lambda resonate: registry.install(resonate, bodies),
-            self._ledger,
-        )
+        self._resonate = self._new_sdk()
         self._backup = Backup(self._table, settings.url, settings.token, name, settings.lease)
         self._heart = self._new_heart()
         self._pulse = Pulse()
@@ -175,6 +154,28 @@ class Member:
         return True
 
     # The parts that need more than a line.
+
+    def _new_sdk(self) -> Resonate:
+        """The SDK, with what stands between it and the server."""
+        intake, ledger = self._intake, self._ledger
+        writes = Writes(self._channel, self._table, ledger, intake.avoid, intake.ending)
+        self._claims = Claims(
+            self._channel,
+            self._name,
+            self._table,
+            ledger,
+            self._registry,
+            self._limits,
+            writes,
+            intake,
+        )
+        network = Network(self._channel, self._claims, writes)
+        bodies = Bodies(ledger.step_began, intake.ending, self._name)
+
+        def install(resonate: Resonate) -> None:
+            self._registry.install(resonate, bodies)
+
+        return build(self._settings, self._name, network, intake, install, ledger)
 
     def _new_wire(self) -> BlockingWire:
         """A connection for one thread; an answer that is late for a beat is none."""
