@@ -26,6 +26,8 @@ class Parking:
         self._tools = tools
         self._records = tools.memory.records
         self._limit = max_crashes
+        #: Tasks that the last survey did not show.
+        self._missing: set[str] = set()
 
     def judge(self, member: str, held: Sequence[Task]) -> Judgement:
         """Count the crash of `member`, for good, before anything else happens to its tasks."""
@@ -97,8 +99,15 @@ class Parking:
             self._tools.work.redriven(self._tools.now(), task)
 
     def follow_up(self, state: Callable[[str], str | None], at: float) -> None:
-        """Drop the records that a survey begun at `at` (Unix seconds) shows to be over."""
+        """Drop the records that a survey begun at `at` (Unix seconds) shows to be over.
+
+        A survey asks for one state after the other: a task that is claimed in between is in none
+        of them. So one that is not parked is over when two surveys in a row do not show it.
+        """
         over = [t for t, record in self._records.items() if outlived(record, state(t), at)]
+        missing = {task for task in over if self._records[task].parked_at is None}
+        over = [task for task in over if task not in missing or task in self._missing]
+        self._missing = missing
         for task in over:
             del self._records[task]
         if over:

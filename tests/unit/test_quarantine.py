@@ -1,10 +1,12 @@
 """Who is blamed for a crash, and who is parked."""
 
 import random
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.quarantine import (
     Crash,
     Judgement,
@@ -15,6 +17,8 @@ from resonate_fleet.steward.quarantine import (
     with_crash,
     without_member,
 )
+from resonate_fleet.steward.state import Memory
+from resonate_fleet.steward.tools import Tools
 
 LIMIT = 3
 
@@ -145,3 +149,27 @@ def test_a_parked_job_that_is_halted_no_more_was_redriven() -> None:
     assert not outlived(record, "halted", at=7.0)
     assert not outlived(record, "acquired", at=5.5), "the look is older than the parking"
     assert outlived(record, "acquired", at=7.0)
+
+
+class Kept:
+    """The part of the steward's tools that following up needs."""
+
+    def __init__(self, *records: Record) -> None:
+        self.memory = Memory(records={one.task: one for one in records})
+
+    def save(self) -> None: ...
+
+
+def test_a_job_that_one_survey_misses_keeps_its_crashes() -> None:
+    """It was claimed while the survey asked for one state after the other."""
+    kept = Kept(Record("poison", (crash("m1"), crash("m2"))))
+    parking = Parking(cast("Tools", kept), LIMIT)
+    surveys: list[tuple[dict[str, str], int]] = [
+        ({}, 1),
+        ({"poison": "acquired"}, 1),
+        ({}, 1),
+        ({}, 0),
+    ]
+    for states, left in surveys:
+        parking.follow_up(states.get, at=100.0)
+        assert len(kept.memory.records) == left
