@@ -28,6 +28,9 @@ class Database(ABC):
 
     #: SQL for the family of a promise: its origin, else its id up to the first separator.
     family: str
+    #: Seconds that one transaction shall take, and the share of the time that all may take.
+    transaction_seconds: float
+    share: float
 
     @abstractmethod
     def rows(self, sql: str, **values: Any) -> list[Row]:

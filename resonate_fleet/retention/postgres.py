@@ -20,6 +20,8 @@ class Postgres(Database):
     """
 
     family = "COALESCE(origin, split_part(split_part(id, ':', 1), '.', 1))"
+    transaction_seconds = 0.25
+    share = 0.5
 
     def __init__(self, url: str) -> None:
         try:

@@ -12,11 +12,9 @@ from typing import Any, Final
 
 from resonate_fleet.retention.database import Database, Row
 
-#: Seconds that one transaction shall take, and the share of the time that all may take.
-TRANSACTION: Final = 0.015
-SHARE: Final = 0.15
-#: Families in the first transaction, and in one at most.
-FIRST, MOST = 20, 5_000
+#: Families in one transaction: at least, and in the first one, and at most.
+LEAST: Final = 20
+MOST: Final = 5_000
 
 #: A promise `m` that must stay. Every table is asked by an index.
 _STAYS: Final = """
@@ -76,11 +74,12 @@ class Prune:
         self._run("ANALYZE members")
         self._run("ANALYZE families")
         self._keep_what_stays("true")
-        return Count(*self._run("SELECT count(*), COALESCE(sum(promises), 0) FROM families")[0])
+        counts = self._run("SELECT count(*), COALESCE(sum(promises), 0) FROM families")[0]
+        return Count(*map(int, counts))
 
     def run(self) -> Iterator[Count]:
         """Delete what was planned; yield what each transaction deleted."""
-        size = FIRST
+        size, share = LEAST, self._database.share
         while True:
             with self._database.transaction():
                 began = self._clock()
@@ -89,8 +88,9 @@ class Prune:
             yield done
             if not more:
                 return
-            size = max(1, min(MOST, 2 * size, int(size * TRANSACTION / took)))
-            self._sleep(took * (1 / SHARE - 1))
+            fitting = int(size * self._database.transaction_seconds / took)
+            size = max(LEAST, min(MOST, 2 * size, fitting))
+            self._sleep(took * (1 / share - 1))
 
     def _delete(self, size: int) -> tuple[Count, bool]:
         """Delete the next families that may still go; tell whether there are more."""

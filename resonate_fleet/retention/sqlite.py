@@ -23,6 +23,8 @@ class SqliteFile(Database):
     """
 
     family = "COALESCE(origin, root(id))"
+    transaction_seconds = 0.015
+    share = 0.15
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -171,17 +172,18 @@ def test_a_family_that_gets_a_promise_meanwhile_stays(database: Database) -> Non
     assert store.left() == {"job1", "job1:1", "new"}
 
 
-def test_transactions_are_small_and_leave_most_of_the_time_to_others(database: Database) -> None:
-    Filled(database, [Member(n, True, "resolved", OLD, "nothing") for n in range(60)])
-    slept: list[float] = []
-    time = iter(range(1_000_000))
+def test_transactions_grow_to_what_fits_and_leave_time_to_others(database: Database) -> None:
+    Filled(database, [Member(n, True, "resolved", OLD, "nothing") for n in range(200)])
+    took, slept = database.transaction_seconds, list[float]()
+    times = chain([0, took / 8, 1, 1 + took, 2, 2 + 9 * took], repeat(3))
     planned(database)
-    prune = Prune(database, CUTOFF, sleep=slept.append, clock=lambda: next(time) / 1000 * 30)
+    prune = Prune(database, CUTOFF, sleep=slept.append, clock=lambda: next(times))
     prune.plan()
     sizes = [done.families for done in prune.run()]
-    assert sizes[0] == 20
-    assert sizes[1] == 10, "a transaction of 30 ms is followed by one of half as much"
-    assert slept[0] == pytest.approx(0.03 * (1 / 0.15 - 1))
+    assert sizes[:3] == [20, 40, 40], "doubled at most, then as many as fit"
+    assert sizes[3] == 20, "never fewer than the first"
+    assert sum(sizes) == 200
+    assert slept[1] == pytest.approx(took * (1 / database.share - 1))
 
 
 def test_a_schedule_names_its_last_and_its_next_run() -> None:
