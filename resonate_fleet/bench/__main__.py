@@ -50,9 +50,6 @@ def run(asked: argparse.Namespace) -> int:
     """
     try:
         return _run(asked, shlex.join(["fleet", *sys.argv[1:]]))
-    except (NotReady, Unreachable, Refused, jobs.Unfinished) as failure:
-        sys.stderr.write(f"fleet bench: {failure}\n")
-        return exits.FAILED
     except KeyboardInterrupt:
         return exits.INTERRUPTED
 
@@ -93,35 +90,61 @@ def _names(asked: argparse.Namespace) -> list[str]:
 
 
 def _run(typed: argparse.Namespace, command: str) -> int:
-    given = {name: getattr(typed, name) for name in Asked.__dataclass_fields__}
-    if typed.server_bin is not None:
-        given["server_bin"] = str(typed.server_bin.absolute())
-    asked = msgspec.convert(given, Asked)
-    load, began, what, figures = os.getloadavg()[0], time.monotonic(), "", list[Figure]()
+    asked = msgspec.convert(
+        {name: getattr(typed, name) for name in Asked.__dataclass_fields__}, Asked
+    )
+    run = _Run(typed, command)
     for name in _names(typed):
         sys.stderr.write(f"measuring {name}\n")
-        before = os.getloadavg()[0]
-        what, found = asyncio.run(measured(name, asked))
-        figures += [msgspec.structs.replace(one, load=round(before, 2)) for one in found]
-    report = Report(
-        command=command,
-        server=what + (f" {_version(asked.server_bin)}" if asked.server_bin else ""),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        versions={name: version(name) for name in ("resonate-sdk", "aiohttp", "msgspec")}
-        | {"python": platform.python_version()},
-        at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        took=round(time.monotonic() - began, 1),
-        load=load,
-        load_after=os.getloadavg()[0],
-        figures=figures,
-    )
-    if typed.markdown:
-        sys.stdout.write(markdown(report))
-    else:
-        show(report, Console(width=160))
-    if typed.json:
-        typed.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    return exits.OK
+        load = os.getloadavg()[0]
+        try:
+            what, found = asyncio.run(measured(name, asked))
+        except (NotReady, Unreachable, Refused, jobs.Unfinished) as failure:
+            sys.stderr.write(f"fleet bench: {name}: {failure}\n")
+            run.failed = True
+        else:
+            run.add(what, [msgspec.structs.replace(one, load=round(load, 2)) for one in found])
+    return run.end()
+
+
+class _Run:
+    """Collects what was measured. What is there is kept even if the run is broken off."""
+
+    def __init__(self, typed: argparse.Namespace, command: str) -> None:
+        self.failed = False
+        self._typed, self._command = typed, command
+        self._load, self._began = os.getloadavg()[0], time.monotonic()
+        self._what, self._figures = "", list[Figure]()
+
+    def add(self, what: str, figures: list[Figure]) -> None:
+        self._what = what
+        self._figures += figures
+        if self._typed.json:
+            written = msgspec.json.format(msgspec.json.encode(self._report()))
+            self._typed.json.write_bytes(written + b"\n")
+
+    def end(self) -> int:
+        """Show the figures; return the exit code."""
+        if self._figures and self._typed.markdown:
+            sys.stdout.write(markdown(self._report()))
+        elif self._figures:
+            show(self._report(), Console(width=160))
+        return exits.FAILED if self.failed else exits.OK
+
+    def _report(self) -> Report:
+        binary = self._typed.server_bin
+        return Report(
+            command=self._command,
+            server=self._what + (f" {_version(binary)}" if binary else ""),
+            machine=f"{platform.machine()}, {os.cpu_count()} cores",
+            versions={name: version(name) for name in ("resonate-sdk", "aiohttp", "msgspec")}
+            | {"python": platform.python_version()},
+            at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            took=round(time.monotonic() - self._began, 1),
+            load=self._load,
+            load_after=os.getloadavg()[0],
+            figures=self._figures,
+        )
 
 
 def _version(binary: str) -> str:

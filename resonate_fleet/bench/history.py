@@ -56,7 +56,7 @@ async def _idle_server(place: Place) -> float:
     await asyncio.sleep(IDLE_SECONDS / 2)
     shares.append(alone.share())
     with place.with_stewards(2), place.members("ours", place.new_group("idle"), 3, 4):
-        await asyncio.sleep(3)  # the first searches
+        await asyncio.sleep(10)  # the first surveys
         idle = Spent([place.server])
         await asyncio.sleep(IDLE_SECONDS)
         shares.append(idle.share())
