@@ -161,7 +161,7 @@ export class Model {
       if (bar.lane >= 0) bars.push(bar);
     }
     const lanes = shown.map(({ member, rows }) => ({
-      name: member.member, note: `${member.group}, ${member.done} done`, rows: Math.max(member.slots, rows.length, 1),
+      name: member.member, note: this.groups.size > 1 && !group ? member.group : `${member.done} done`, rows: Math.max(member.slots, rows.length, 1),
       from: member.since, until: member.until, dead: member.state !== "present",
     }));
     const marks = this.marks.filter((one) => place.has(one.member)).map((one) => ({ ...one, lane: place.get(one.member) }));
