@@ -86,7 +86,11 @@ def test_what_cannot_be_meant_is_one_line(file: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database, " * 100)
     url = f"postgres://fleet@127.0.0.1:{free_port()}/x"
     for args, code, says in [
-        (("prune", str(file), "--older-than", "soon"), 2, "--older-than is 'soon'; accepted"),
+        (
+            ("prune", str(file), "--older-than", "soon"),
+            2,
+            "'soon'; accepted: a whole number with s, m, h or d",
+        ),
         (("prune", str(file)), 2, "--older-than"),
         (("show", "mysql://x"), 2, "accepted: a file, or postgres://"),
         (("show", str(tmp_path / "none.db")), 4, "unable to open"),
