@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.compose import ROOT, Stack, build_images, docker, need_containers
-from tests.support.docs_blocks import Block, Command, blocks, missing, run_by
+from tests.support.docs_blocks import Block, Command, missing, run_by
 
 pytestmark = [
     pytest.mark.containers,
@@ -51,7 +51,7 @@ class Reader:
                 self._copy(ROOT / name, self.folder / name)
         finally:
             os.umask(before)
-        (module,) = [one for one in blocks(FUNCTIONS) if one.language == "python"]
+        (module,) = run_by("test_docs_compose", FUNCTIONS)
         (self.folder / "my-functions").mkdir()
         (self.folder / "my-functions" / "thumbnails.py").write_text(module.text, encoding="utf-8")
 
