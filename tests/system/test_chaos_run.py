@@ -162,7 +162,14 @@ def check_witnesses(folder: RunFolder, job: str) -> None:
 def test_a_place_that_does_not_start_is_one_line_and_exit_4(
     kill_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["run", str(kill_file), "--runs", str(tmp_path / "runs"), "--server-bin", "/no/such"]
+    command = [
+        "run",
+        str(kill_file),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--server-bin",
+        "/bin/false",
+    ]
     assert main(command) == exits.FAILED
     assert "server" in capsys.readouterr().err
     assert processes_of(tmp_path / "runs") == []
