@@ -7,6 +7,7 @@ from typing import Any, TextIO
 import msgspec
 
 from resonate_fleet.contract.recorder import Log
+from resonate_fleet.contract.sink import lines_to
 
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error"}
 
@@ -46,4 +47,4 @@ def make(format: str, who: str) -> Log:
         return log
     if format == "off" or (format == "auto" and sys.stderr.isatty()):
         return NoLog()
-    return JsonLog(who, sys.stderr)
+    return JsonLog(who, lines_to(sys.stderr, "log"))

@@ -26,6 +26,8 @@ class Output:
         self._json = json
         self._ids = ids
         self._out = out if out is not None else sys.stdout
+        #: Why lines could not be written, a full disk say; empty where they could.
+        self.lost = ""
 
     def confirmed(self, one: Confirmation) -> None:
         if not self._json:
@@ -63,7 +65,9 @@ class Output:
         try:
             self._out.write(text + "\n")
             self._out.flush()
-        except BrokenPipeError:  # whoever read it has gone: the jobs are sent all the same
+        except OSError as error:  # the jobs are sent all the same
+            if not isinstance(error, BrokenPipeError):  # else whoever read it has gone
+                self.lost = error.strerror or str(error)
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -73,7 +73,9 @@ def submit(order: Order, command: str) -> int:
         code = _guarded(order, submission, recorder, out, command)
         unconfirmed = order.count - recorder.count
         journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
-    return code
+    if out.lost:
+        tell(command, f"standard output cannot be written: {out.lost}; the jobs are sent")
+    return code or (exits.FAILED if out.lost else exits.OK)
 
 
 def _journal(settings: SubmitSettings, who: str, log_: Log) -> Journal:
@@ -173,4 +175,5 @@ def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
 
 def tell(command: str, line: str) -> None:
     """Write a line for people to standard error."""
-    sys.stderr.write(f"{command}: {line}\n")
+    with suppress(OSError):  # whoever read it has gone
+        sys.stderr.write(f"{command}: {line}\n")
