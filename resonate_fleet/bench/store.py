@@ -25,14 +25,15 @@ from resonate_fleet.contract.settings import Mistake, integer
 GROUP = "bench-history"
 DAY_MS = 86_400_000
 _COLUMNS = "state, param_headers, param_data, value_headers, value_data"
-#: `made` gives each copy its number and its age; an id is a UUIDv7 of the time of creation.
+#: `made` gives each copy its number and its age; an id is a UUIDv7 of the time of creation. Without
+#: MATERIALIZED SQLite draws `random` anew wherever it is named.
 _SQLITE = f"""
 INSERT INTO promises (id, {_COLUMNS}, tags, timeout_at, created_at, settled_at)
 WITH RECURSIVE made (number, age) AS (
   VALUES (1, {{day}})
   UNION ALL SELECT number + 1, {{day}} - number * {{day}} / {{count}} FROM made
   WHERE number < {{count}}
-), named AS (
+), named AS MATERIALIZED (
   SELECT *, printf('%012x', created_at - age) AS time, lower(hex(randomblob(8))) AS random
   FROM made, promises WHERE id = '{{job}}'
 ), identified AS (

@@ -1,0 +1,42 @@
+"""A store that is prepared is like one that the real server has written."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from resonate_fleet.bench.store import GROUP, parser, run
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.words import anycast
+from tests.support.processes import SERVER_BIN, Processes
+from tests.support.servers import Server
+
+pytestmark = [pytest.mark.system, pytest.mark.real]
+FINISHED = 50
+
+
+async def test_every_row_is_like_the_one_that_server_and_member_wrote(
+    processes: Processes, tmp_path: Path
+) -> None:
+    file = tmp_path / "store.db"
+    binary = os.environ[SERVER_BIN]
+    asked = ["--server-bin", binary, "--finished", str(FINISHED), str(file)]
+    # It has an event loop of its own.
+    assert await asyncio.to_thread(run, parser("store").parse_args(asked)) == 0
+    with closing(sqlite3.connect(file)) as store:
+        rows = store.execute("SELECT id, created_at, * FROM promises ORDER BY id").fetchall()
+        tags = dict(store.execute("SELECT id, tags FROM promises").fetchall())
+        tasks = store.execute("SELECT state, version, count(*) FROM tasks GROUP BY 1, 2").fetchall()
+    assert len({tuple(type(value) for value in row) for row in rows}) == 1
+    assert [row[1] for row in rows] == sorted(row[1] for row in rows), "ids are time-ordered"
+    assert all(json.loads(text)["resonate:origin"] == job for job, text in tags.items())
+    assert tasks == [("fulfilled", 1, FINISHED)]
+    server = Server("real", processes, store=file)
+    async with Wire(server.url) as wire:
+        found, _ = await wire.search_tasks("fulfilled")
+        promises, _ = await wire.search_promises("resolved", {"resonate:target": anycast(GROUP)})
+    assert len(found) == len(promises) == FINISHED
