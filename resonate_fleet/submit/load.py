@@ -1,8 +1,8 @@
 """From settings and a seed to jobs. Pure: the same input makes the same load."""
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from resonate_fleet.contract import words
@@ -23,6 +23,7 @@ class Job:
     cost: float | None = None
     group: str | None = None
     timeout: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def make(

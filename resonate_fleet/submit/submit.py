@@ -207,7 +207,7 @@ class Submission:
     def _tags(self, job: Job) -> dict[str, str]:
         with self._lock:
             trace = self._traceparent(job)
-        made = tags(job.id, job.group or self._settings.group, self._who)
+        made = {**job.tags, **tags(job.id, job.group or self._settings.group, self._who)}
         return made | {words.TAG_TRACE: trace} if trace else made
 
     def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:

@@ -15,7 +15,7 @@ from resonate_fleet.contract.journal import Claimed, Ended
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
-from tests.support.processes import Process
+from tests.support.processes import Process, run_room
 from tests.support.waiting import wait_until
 
 POLICY = """
@@ -150,3 +150,14 @@ def test_a_steward_with_a_bad_policy_says_all_and_does_not_start(
     assert refused.wait(20) == 2
     said = refused.err.read_text()
     assert Counter(f"policy.toml:{line}:" in said for line in (2, 3)) == {True: 2}
+
+
+def test_submit_says_where_a_job_stands(fleet: Fleet) -> None:
+    asked = ("submit", "compute_something", "--id", "urgent", "--priority", "1", "--key", "acme")
+    done = run_room("fleet", *asked, "--not-before", "1h", "--url", fleet.server.url)
+    assert done.returncode == 0, done.stderr
+    tags = (fleet.server.promise("urgent") or {})["tags"]
+    assert (tags[TAG_PRIORITY], tags[TAG_KEY]) == ("1", "acme")
+    assert float(tags[TAG_NOT_BEFORE]) > time.time() + 3500
+    refused = run_room("fleet", *asked[:4], "--priority", "6", "--url", fleet.server.url)
+    assert refused.returncode == 2
