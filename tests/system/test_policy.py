@@ -154,10 +154,10 @@ def test_a_steward_with_a_bad_policy_says_all_and_does_not_start(
 
 def test_submit_says_where_a_job_stands(fleet: Fleet) -> None:
     asked = ("submit", "compute_something", "--id", "urgent", "--priority", "1", "--key", "acme")
-    done = run_room("fleet", *asked, "--not-before", "1h", "--url", fleet.server.url)
+    done = run_room("fleet", *asked, "--not-before", "1h", "--server", fleet.server.url)
     assert done.returncode == 0, done.stderr
     tags = (fleet.server.promise("urgent") or {})["tags"]
     assert (tags[TAG_PRIORITY], tags[TAG_KEY]) == ("1", "acme")
     assert float(tags[TAG_NOT_BEFORE]) > time.time() + 3500
-    refused = run_room("fleet", *asked[:4], "--priority", "6", "--url", fleet.server.url)
+    refused = run_room("fleet", *asked[:4], "--priority", "6", "--server", fleet.server.url)
     assert refused.returncode == 2
