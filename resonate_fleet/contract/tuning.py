@@ -11,6 +11,8 @@ SERVER_ENV: Final[dict[str, str]] = {
     "RESONATE_MESSAGES__BATCH_SIZE": "100",
     # The hint of a job that waits is sent again after this, a write for each: dear with a backlog.
     "RESONATE_TASKS__RETRY_TIMEOUT": "60000",
+    # The steward alone hears a group's hints: all that leave before it has read are kept for it.
+    "RESONATE_TRANSPORTS__HTTP_POLL__BUFFER_SIZE": "10000",
     # Lapsed leases and due timers are looked for this often.
     "RESONATE_TIMEOUTS__POLL_INTERVAL": "200",
 }

@@ -106,6 +106,11 @@ class Dispatch:
         present = [group for group in self.groups.values() if group.present]
         return self._surveyed and bool(present) and all(group.hears for group in present)
 
+    @property
+    def neglects(self) -> bool:
+        """Whether tasks wait of which no hint would be heard."""
+        return any(len(one.matcher) and not one.hears for one in self.groups.values())
+
     def cancel(self, task: str) -> str | None:
         """Tell whoever runs `task` to stop its body; return that member, None where nobody does.
 

@@ -73,7 +73,9 @@ class Steward:
         surveyor = Surveyor(tools.wire, tools.now, policies.keys())
         self._dispatch = Dispatch(tools, surveyor, self._stream, policies)
         self._membership = Membership(tools, self._handover, self._dispatch)
-        self._watch = Watch(tools, surveyor, settings.interval, self._dispatch.found, self._follow)
+        self._watch = Watch(
+            tools, surveyor, settings.interval, self._dispatch.found, self._follow, self._calm
+        )
         self._dispatch.wanted = self._watch.want
         self._dispatch.over = self._over
         self._background: set[asyncio.Task[None]] = set()
@@ -214,6 +216,11 @@ class Steward:
         await self._membership.sweep(survey.acquired.values())
         await self._handover.follow_up(survey.state)
         self._parking.follow_up(survey.state, survey.at)
+
+    def _calm(self, at: float) -> bool:
+        """Say whether all that may have happened since `at` is told by hints and members."""
+        told = self._dispatch.hears and not self._dispatch.neglects
+        return told and not self._membership.gone_since(at) and not self._tools.work.parked
 
     def _over(self, task: str) -> None:
         if self._handover.is_trial(task):

@@ -49,6 +49,10 @@ class Membership:
         self._shown: Latest[LiveMember] = Latest()
         self._dirty = asyncio.Event()
 
+    def gone_since(self, at: float) -> bool:
+        """Say whether a member has gone since `at`, Unix seconds."""
+        return bool(self._gone) and next(reversed(self._gone.values())) >= at
+
     def all(self) -> list[LiveMember]:
         """Return the members as they stand, those included that went some minutes ago."""
         now = self._tools.now()

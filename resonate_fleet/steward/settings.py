@@ -86,7 +86,8 @@ class StewardSettings:
         "STEWARD_INTERVAL",
         "2",
         seconds(0.05, 600),
-        "least pause between two surveys of the server, which are far rarer on a slow one",
+        "least pause between two surveys of the server; they are far rarer while hints are heard "
+        "and on a slow server",
     )
     groups: tuple[str, ...] = setting(
         "STEWARD_GROUPS",

@@ -77,7 +77,7 @@ class Surveyor:
             Unreachable, Refused: as the wire does.
         """
         at = self._now()
-        pending = await self._pending(found)
+        pending = await self.claimable(found)
         others = [await self._tasks(state) for state in ("acquired", "suspended", "halted")]
         acquired, suspended, halted = others
         for task in (*acquired, *suspended, *halted):
@@ -112,7 +112,12 @@ class Surveyor:
             self.entries.pop(task, None)
         await self._learn(tasks)
 
-    async def _pending(self, found: Found) -> dict[str, int]:
+    async def claimable(self, found: Found) -> dict[str, int]:
+        """Return the version of every claimable task.
+
+        Raises:
+            Unreachable, Refused: as the wire does.
+        """
         versions: dict[str, int] = {}
         cursor: str | None = None
         while True:

@@ -20,6 +20,9 @@ from resonate_fleet.steward.tools import Tools, set_within
 REST, CHEAP, WANTED_REST = 400.0, 0.02, 3.0
 #: A survey takes what the fastest of so many took: a busy moment is no reason to rest for long.
 LAST = 4
+#: While hints are heard and nobody goes: pause between two looks for a lost hint, and between two
+#: surveys, as multiples of the interval.
+CALM, LONG = 8.0, 150.0
 #: A steward that has just started waits so long for members to come, in seconds.
 FIRST_WAIT = 0.3
 
@@ -32,7 +35,8 @@ def pause(interval: float, times: Iterable[float]) -> float:
 class Watch:
     """`interval` is the least pause between two surveys that nothing calls for, in seconds.
 
-    `found` gets each page of claimable tasks as it comes, `follow` the whole of a survey.
+    `found` gets each page of claimable tasks as it comes, `follow` the whole of a survey. `calm`
+    says whether nothing has happened since a time (Unix seconds) that calls for the next one.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class Watch:
         interval: float,
         found: Callable[[Iterable[Task]], None],
         follow: Callable[[Survey], Awaitable[None]],
+        calm: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self._tools = tools
         self._surveyor = surveyor
         self._interval = interval
         self._found = found
         self._follow = follow
+        self._calm = calm
         self._wanted = asyncio.Event()
         #: When the last survey that succeeded began, Unix seconds.
         self.at: float | None = None
@@ -65,6 +71,29 @@ class Watch:
             rest = WANTED_REST * times[-1]
             await asyncio.sleep(rest)
             await set_within(self._wanted, pause(self._interval, times) - rest)
+            await self._stay_calm()
+
+    async def _stay_calm(self) -> None:
+        """While hints are heard only a lost one can be missed: look at what is claimable alone."""
+        began = due = time.monotonic()
+        due += CALM * self._interval
+        while self.at is not None and self._calm(self.at) and not self._wanted.is_set():
+            await set_within(self._wanted, self._interval)
+            now = time.monotonic()
+            if now - began > LONG * self._interval:
+                return
+            if now >= due:
+                spent = await self._look_at_claimable()
+                due = time.monotonic() + pause(CALM * self._interval, [spent])
+
+    async def _look_at_claimable(self) -> float:
+        """Return how long it took, in seconds."""
+        began = time.monotonic()
+        try:
+            await self._surveyor.claimable(self._found)
+        except (Unreachable, Refused, msgspec.ValidationError) as error:
+            self._tools.failed("survey", error)
+        return time.monotonic() - began
 
     async def once(self) -> float:
         """Survey once; return how long it took, in seconds, 0 for one that failed.

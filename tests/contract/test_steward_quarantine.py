@@ -145,7 +145,7 @@ async def test_redrive_gives_it_back_with_a_clean_record(
     (line,) = read_folder(tmp_path / "desk")
     assert isinstance(line, Redriven)
     pages = f"http://127.0.0.1:{started(steward, 'port')}"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await desk.records_from_page(pages):  # noqa: ASYNC110 - until the steward has seen it too
             await asyncio.sleep(0.05)
 

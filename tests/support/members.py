@@ -59,7 +59,7 @@ async def is_pending(wire: Wire, job: str) -> bool:
     return task is not None and task.state == "pending"
 
 
-async def freed(wire: Wire, job: str, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+async def freed(wire: Wire, job: str, timeout: float = 20.0) -> None:  # noqa: ASYNC109
     """Wait until `job` is pending, `timeout` seconds at most."""
     end = time.monotonic() + timeout
     while not await is_pending(wire, job):
