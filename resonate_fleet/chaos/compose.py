@@ -166,7 +166,7 @@ class ComposePlace:
         )
         return f"{len(await self._docker.containers('worker'))} replicas are up"
 
-    async def settle(self) -> None:
+    async def end_members(self) -> None:
         """A container that has only just been started may miss the signal to stop: it is let in."""
         await self._finish_later()
         for one in await self._docker.containers("worker"):
@@ -175,8 +175,8 @@ class ComposePlace:
         await self._docker.compose("stop", "worker")
 
     async def collect(self, folder: RunFolder) -> None:
-        (keeper, *_) = await self._docker.containers("steward", all=True)
-        await self._docker.run("cp", f"{keeper.id}:/journal/.", str(folder.journal))
+        (steward, *_) = await self._docker.containers("steward", all=True)
+        await self._docker.run("cp", f"{steward.id}:/journal/.", str(folder.journal))
         folder.logs.mkdir(parents=True, exist_ok=True)
         _write(folder.logs / "compose.log", await self._docker.logs())
 
@@ -250,7 +250,7 @@ class ComposePlace:
             await asyncio.sleep(0.1)
 
     def _do_later(self, what: Coroutine[Any, Any, None]) -> None:
-        """Begin what takes its time; `settle` waits for it."""
+        """Begin what takes its time; `end_members` waits for it."""
         self._later.add(asyncio.create_task(what))
 
     async def _finish_later(self) -> None:

@@ -214,7 +214,7 @@ class KubernetesPlace:
         )
         return f"{members} replicas are ready"
 
-    async def settle(self) -> None:
+    async def end_members(self) -> None:
         """The fleet is lent: its members stay up."""
 
     async def collect(self, folder: RunFolder) -> None:

@@ -157,7 +157,7 @@ class LocalPlace:
             raise PlaceFailed(str(failed)) from None
         return f"from {before} to {members} members"
 
-    async def settle(self) -> None:
+    async def end_members(self) -> None:
         await self.fleet.scale(0)
 
     async def collect(self, folder: RunFolder) -> None:

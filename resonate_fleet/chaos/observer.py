@@ -26,7 +26,7 @@ class RunObserver:
         self._now = now
         self._jobs = {job.id: job for job in plan.jobs}
         self._open = dict.fromkeys(self._jobs)
-        self._seen: dict[tuple[str, int], float] = {}
+        self._first_seen: dict[tuple[str, int], float] = {}
         self._steps: dict[str, int] = {}
         self._began = self._last = now()
         self.parked: set[str] = set()
@@ -47,15 +47,15 @@ class RunObserver:
             Unreachable: the server does not answer.
         """
         held = await self.held()
-        seen = self._now()
+        now = self._now()
         working = {root_of(task.id) for task in held}
         await self._note_ended(working)
         leases = {(task.id, task.version) for task in held}
-        self._seen = {key: at for key, at in self._seen.items() if key in leases}
-        holds = [await self._hold(task, seen) for task in held if task.pid]
-        self._last = seen
+        self._first_seen = {key: at for key, at in self._first_seen.items() if key in leases}
+        holds = [await self._hold(task, now) for task in held if task.pid]
+        self._last = now
         return Snapshot(
-            elapsed=seen - self._began,
+            elapsed=now - self._began,
             total=len(self._jobs),
             holds=tuple(holds),
             ended=frozenset(self._jobs.keys() - self._open.keys()),
@@ -63,7 +63,7 @@ class RunObserver:
 
     async def _note_ended(self, working: set[str]) -> None:
         """Take off the list what has ended: what was held at the last look first, then in turn."""
-        before = {root_of(key[0]) for key in self._seen}
+        before = {root_of(key[0]) for key in self._first_seen}
         asked = [job for job in before - working if job in self._open]
         idle = [job for job in self._open if job not in working and job not in before]
         for job in [*asked, *idle[:SWEEP]]:
@@ -83,10 +83,10 @@ class RunObserver:
             return True
         return False
 
-    async def _hold(self, task: Task, seen: float) -> HeldLease:
-        since = self._seen.setdefault((task.id, task.version), self._last)
+    async def _hold(self, task: Task, now: float) -> HeldLease:
+        since = self._first_seen.setdefault((task.id, task.version), self._last)
         job = self._jobs[root_of(task.id)]
-        part = await self._part(job, seen - since)
+        part = await self._part(job, now - since)
         return HeldLease(task=task.id, version=task.version, member=task.pid or "", part=part)
 
     async def _part(self, job: PlannedJob, age: float) -> float:

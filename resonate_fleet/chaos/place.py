@@ -102,7 +102,7 @@ class Adapter(Protocol):
 
     async def scale(self, members: int) -> str: ...
 
-    async def settle(self) -> None:
+    async def end_members(self) -> None:
         """After the run: end the members in order where the fleet is the run's own.
 
         What they still do while they end is then in the records; a fleet that only lent itself

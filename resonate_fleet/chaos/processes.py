@@ -56,7 +56,7 @@ class LocalFleet:
         first = LocalSteward("steward-1", self.ports.steward, self.ports.presence)
         self.stewards = Stewards(shape, self.folder, first)
         self._failures: list[str] = []
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._restarters: dict[str, asyncio.Task[None]] = {}
         self._gates = AsyncExitStack()
 
     @property
@@ -180,7 +180,7 @@ class LocalFleet:
             if place.child is not None:
                 await place.child.kill()
             raise
-        self._keepers[name] = asyncio.create_task(self._keep(place))
+        self._restarters[name] = asyncio.create_task(self._restart_always(place))
         self._changed()
         return place
 
@@ -236,7 +236,7 @@ class LocalFleet:
         presence = ",".join(f"{HOST}:{port}" for port in ports)
         return {"RESONATE_URL": url, "WORKER_STEWARD": presence}
 
-    async def _keep(self, place: LocalMember) -> None:
+    async def _restart_always(self, place: LocalMember) -> None:
         """Start the member again whenever it has ended and is still wanted."""
         while place.child is not None:
             code = await place.child.wait()
@@ -255,10 +255,10 @@ class LocalFleet:
             self._changed()
 
     async def _forget(self, name: str) -> None:
-        keeper = self._keepers.pop(name, None)
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+        restarter = self._restarters.pop(name, None)
+        if restarter is not None:
+            restarter.cancel()
+            await asyncio.gather(restarter, return_exceptions=True)
 
     # The client.
 
@@ -277,7 +277,7 @@ class LocalFleet:
             place.wanted = False
             for gate in place.gates:
                 gate.open_door()
-        for name in list(self._keepers):
+        for name in list(self._restarters):
             await self._forget(name)
         children = [place.child for place in places if place.child is not None]
         await asyncio.gather(*(child.stop(self.shape.drain + 5) for child in children))

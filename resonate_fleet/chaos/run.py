@@ -128,7 +128,7 @@ class Runner:
         self._tell(f"{time.monotonic() - self._began:7.2f} s  {what:<15} {words}")
 
     async def _collect(self, wire: Wire) -> None:
-        await self._adapter.settle()
+        await self._adapter.end_members()
         await wire.wait_ready(RECORDS_SECONDS)
         found = await records(wire, self._plan, self._adapter.url)
         self._folder.server.write_bytes(msgspec.json.encode(found) + b"\n")

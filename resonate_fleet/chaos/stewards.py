@@ -43,7 +43,7 @@ class Stewards:
         self._folder = folder
         others = [LocalSteward(f"steward-{n}") for n in range(2, shape.stewards + 1)]
         self.all = [first, *others] if shape.stewards else []
-        self._keepers: list[asyncio.Task[None]] = []
+        self._restarters: list[asyncio.Task[None]] = []
 
     async def start(self, server: str) -> None:
         """Start all of them, the first one first: it is the longest-standing.
@@ -53,7 +53,7 @@ class Stewards:
         """
         for one in self.all:
             await self._start(one, server)
-            self._keepers.append(asyncio.create_task(self._keep(one, server)))
+            self._restarters.append(asyncio.create_task(self._restart_always(one, server)))
 
     async def _start(self, one: LocalSteward, server: str) -> None:
         env = steward_env(self._shape, server, one.name, one.port, one.presence, self._folder.root)
@@ -62,7 +62,7 @@ class Stewards:
         started = await one.child.line("steward.started", READY_SECONDS)
         one.since = float(started["at"])
 
-    async def _keep(self, one: LocalSteward, server: str) -> None:
+    async def _restart_always(self, one: LocalSteward, server: str) -> None:
         while one.child is not None:
             code = await one.child.wait()
             self.ended(f"{one.name} ended with {code} and is started again")
@@ -88,10 +88,10 @@ class Stewards:
         return True
 
     async def stop(self) -> None:
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        self._keepers.clear()
+        for restarter in self._restarters:
+            restarter.cancel()
+        await asyncio.gather(*self._restarters, return_exceptions=True)
+        self._restarters.clear()
         for one in self.all:
             if one.child is not None:
                 await one.child.stop(10)

@@ -37,7 +37,7 @@ class Striker:
         self._under_way: set[asyncio.Task[None]] = set()
         # Two scalings at once would undo each other.
         self._all_at_once = asyncio.Lock()
-        self._struck: set[str] = set()
+        self._targets: set[str] = set()
         self._found: set[str] = set()
 
     @property
@@ -56,7 +56,7 @@ class Striker:
         """Begin what is due in `snapshot`; write off what has become hopeless."""
         self._find_new(snapshot, group)
         for order in list(self._open):
-            one = due(order, snapshot, frozenset(self._struck))
+            one = due(order, snapshot, frozenset(self._targets))
             if one is not None:
                 self._open.remove(order)
                 self._begin(one, snapshot, LeaseHolders(observer, wire), group)
@@ -89,7 +89,7 @@ class Striker:
         self, one: Due, snapshot: Snapshot, holders: "LeaseHolders", group: asyncio.TaskGroup
     ) -> None:
         if one.hold is not None:
-            self._struck.add(one.hold.member)
+            self._targets.add(one.hold.member)
         task = group.create_task(self._strike(one, snapshot, holders))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -109,7 +109,7 @@ class Striker:
             self._open.append(order)
         # What was killed or drains is struck no second time: its name does not come back.
         if hold is not None and (not done or order.fault in LASTING):
-            self._struck.discard(hold.member)
+            self._targets.discard(hold.member)
 
     async def _strike_member(
         self, order: StrikeOrder, hold: HeldLease, snapshot: Snapshot, holders: "LeaseHolders"
@@ -123,7 +123,7 @@ class Striker:
         held = await holders.held_by(hold.member)
         if (hold.task, hold.version) not in {(task.id, task.version) for task in held}:
             return False
-        struck = StrikeDone(
+        line = StrikeDone(
             strike=order.strike,
             fault=order.fault,
             target=hold.member,
@@ -134,9 +134,9 @@ class Striker:
         )
         answer = await self._adapter.strike(order.fault, member)
         try:
-            struck = msgspec.structs.replace(struck, at=_now(), answer=answer)
+            line = msgspec.structs.replace(line, at=_now(), answer=answer)
             proof = await holders.proof(order, hold.member, held)
-            self._journal.write(msgspec.structs.replace(struck, held=proof))
+            self._journal.write(msgspec.structs.replace(line, held=proof))
             what = ", ".join(task for task, _ in proof) or "nothing"
             self._say(
                 order.fault, f"{hold.member} at {hold.part:.0%} of {hold.job}; it held {what}"

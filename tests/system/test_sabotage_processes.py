@@ -82,8 +82,8 @@ class Cheating(Place):
     async def strike(self, fault: Fault, member: Candidate) -> str:  # noqa: ARG002 - does nothing
         return "SIGKILL to process 4711: exit code 137"
 
-    async def settle(self) -> None:
-        await super().settle()
+    async def end_members(self) -> None:
+        await super().end_members()
         server = self.fleet.server
         assert server is not None
         await server.kill()
