@@ -1,6 +1,8 @@
-# Stands in for postgres:17: the same data folder, user and POSTGRES_* settings.
+# Stands in for postgres:17: the same data folder, user (999) and POSTGRES_* settings.
 FROM ci.local/python:3.13
-RUN apt-get -qq update \
+RUN groupadd --gid 999 postgres \
+ && useradd --uid 999 --gid postgres --home-dir /var/lib/postgresql --shell /bin/bash postgres \
+ && apt-get -qq update \
  && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql-17 >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/17 \
  && install -d -o postgres -g postgres /var/lib/postgresql/data \

@@ -96,9 +96,10 @@ class ClusterFleet:
             self.kubectl("rollout", "status", name, f"--timeout={ROLLOUT_SECONDS}s")
 
     def completed(self, job: str, seconds: int = ROLLOUT_SECONDS) -> str:
-        """Wait for a Job to complete; return its log."""
+        """Wait for a Job to complete; return what its pods logged."""
         self.kubectl("wait", "--for=condition=complete", f"job/{job}", f"--timeout={seconds}s")
-        return self.kubectl("logs", f"job/{job}")
+        selector = f"batch.kubernetes.io/job-name={job}"
+        return self.kubectl("logs", "-l", selector, "--tail=-1")
 
     def remove(self) -> None:
         self.kubectl("delete", "namespace", self.namespace, "--wait=true", check=False)

@@ -228,7 +228,9 @@ def test_no_service_of_ours_injects_a_setting(objects: list[Object]) -> None:
 
 
 def test_members_find_every_steward_and_share_a_secret_with_it(base: list[Object]) -> None:
-    assert find(base, "Service", "steward")["spec"]["clusterIP"] == "None"
+    service = find(base, "Service", "steward")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
     assert find(base, "Deployment", "steward")["spec"]["replicas"] == 2
     assert find(base, "PodDisruptionBudget", "steward")["spec"]["maxUnavailable"] == 1
     for name in ("steward", "worker"):
