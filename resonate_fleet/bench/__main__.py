@@ -90,9 +90,10 @@ def _names(asked: argparse.Namespace) -> list[str]:
 
 
 def _run(typed: argparse.Namespace, command: str) -> int:
-    asked = msgspec.convert(
-        {name: getattr(typed, name) for name in Asked.__dataclass_fields__}, Asked
-    )
+    given = {name: getattr(typed, name) for name in Asked.__dataclass_fields__}
+    if typed.server_bin:
+        given["server_bin"] = str(typed.server_bin.absolute())
+    asked = msgspec.convert(given, Asked)
     run = _Run(typed, command)
     for name in _names(typed):
         sys.stderr.write(f"measuring {name}\n")
