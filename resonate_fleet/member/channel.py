@@ -112,11 +112,14 @@ class Channel:
             if foreign.status != TOO_LARGE:
                 self._health.refused(foreign.status, str(foreign))
             return _foreign(request, foreign.status, foreign.text, repeated=repeated)
-        if reply.status in SENDER:
+        # A token for some ids only may not read others: the server knows this member.
+        of_others = reply.status == 403 and reply.kind == "promise.get"
+        refused = reply.status in SENDER and not of_others
+        if refused:
             self._health.refused(reply.status, f"{reply.kind}: {reply.status} {reply.data}")
         else:
             self._health.answered()
-        final = reply.status < 500 and reply.status not in SENDER
+        final = reply.status < 500 and not refused
         return Answer(reply, raw.body.decode(), repeated, final)
 
     def _signed(self, body: str) -> str:
