@@ -300,3 +300,41 @@ class Truth(RuleBasedStateMachine):
 
 Truth.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestTruth = Truth.TestCase
+
+
+def test_withdrawn_credits_count_no_more_and_can_be_offered_again() -> None:
+    matcher = ready("a", credits=2)
+    matcher.withdraw("a")
+    matcher.offer(0.0, "t", 0, since=0.0)
+    assert (handed(matcher), matcher.free("a")) == ([], 0)
+    matcher.credit("a", 1)
+    assert (matcher.free("a"), handed(matcher), matcher.free("a")) == (1, [("a", "t")], 0)
+
+
+def test_nobody_unknown_has_free_slots() -> None:
+    assert Matcher().free("nobody") == 0
+
+
+def test_a_survey_leaves_what_was_heard_of_when_it_began() -> None:
+    matcher = ready("a", credits=2)
+    matcher.offer(4.9, "before", 0, since=0.0)
+    matcher.offer(5.0, "then", 0, since=0.0)
+    matcher.keep({}, at=5.0)
+    assert handed(matcher, 6.0) == [("a", "then")]
+
+
+def test_a_returned_task_was_heard_of_when_it_came_back() -> None:
+    matcher = ready("a")
+    matcher.offer(0.0, "t", 0, since=0.0)
+    handed(matcher)
+    matcher.returned(7.0, "a", "t")
+    matcher.keep({}, at=6.0)  # a survey that began while it was assigned shows it or not
+    assert len(matcher) == 1
+
+
+def test_a_task_that_is_over_is_not_handed_out_from_a_queue_of_many() -> None:
+    matcher = ready("a", credits=3)
+    for number in range(3):
+        matcher.offer(0.0, f"t{number}", 0, since=float(number))
+    matcher.drop("t1")
+    assert (len(matcher), handed(matcher)) == (2, [("a", "t0"), ("a", "t2")])
