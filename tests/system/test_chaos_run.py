@@ -204,7 +204,7 @@ def start_paused(processes: Processes, tmp_path: Path) -> tuple[Process, Path]:
 
     def frozen() -> bool:
         assert process.running, process.tail()
-        return runs.exists() and bool(lines_of(the_run(runs), StrikeDone))
+        return any(runs.glob("*/journal")) and bool(lines_of(the_run(runs), StrikeDone))
 
     wait_until(frozen, 40, "a member is frozen")
     return process, runs
