@@ -168,8 +168,10 @@ class Soak:
             while sent < now * self.rate:
                 self.submit()
                 sent += 1
-            if self.members[0].stdout is not None and not self.members[0].stdout.closed:
-                self.members[0].stdout.read1(1 << 20)
+            out = self.members[0].stdout
+            if out is not None and not out.closed:
+                os.set_blocking(out.fileno(), False)  # a member that says nothing holds nobody up
+                out.read(1 << 20)
             time.sleep(0.01)
 
     def wrong(self) -> list[str]:
