@@ -1,11 +1,13 @@
 """The overlay `production`, unmodified: PostgreSQL, tokens, enforced policies, monitoring."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from resonate_fleet.contract.wire import envelope
 from tests.cluster.chaos import passes
 from tests.cluster.conftest import ClusterFleet, kubectl, removed_after
 from tests.support.waiting import wait_until
@@ -85,7 +87,7 @@ def test_jobs_are_done_and_kept_in_postgres(production: ClusterFleet) -> None:
 
 
 def test_without_a_token_the_server_refuses(production: ClusterFleet) -> None:
-    body = '{"kind":"promise.get","head":{},"data":{"id":"fleet-first-00001"}}'
+    body = json.dumps(envelope("promise.get", {"id": "fleet-first-00001"}))
     ask = (
         "import sys,urllib.request as r,urllib.error as e\n"
         "q=r.Request('http://server:8001/',sys.argv[1].encode(),{'Content-Type':'application/json'})\n"
