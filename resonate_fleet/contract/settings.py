@@ -180,7 +180,8 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
     if given is not None:
         return given, one.option
     if env.get(one.env):
-        return env[one.env], one.env
+        # A Secret that Kubernetes puts into the environment keeps the newline of its file.
+        return (env[one.env].strip() if one.secret else env[one.env]), one.env
     file = env.get(f"{one.env}_FILE")
     if not file:
         return one.default, one.env

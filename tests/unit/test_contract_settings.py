@@ -89,6 +89,10 @@ def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
     assert effective(got)["SAMPLE_SLOTS"] == 4
 
 
+def test_a_secret_from_the_environment_loses_the_newline_of_its_file() -> None:
+    assert load(Sample, {"SAMPLE_TOKEN": "a.b.c\n"}).token == "a.b.c"
+
+
 def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"SAMPLE_TOKEN_FILE is .*: No such file"):
         load(Sample, {"SAMPLE_TOKEN_FILE": str(tmp_path / "none")})
