@@ -27,6 +27,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.steward.feed import Feed
 
@@ -75,12 +76,14 @@ class _Jobs(msgspec.Struct):
 class ConsoleOptions:
     """`hosts`: further names under which it may be reached. `peers`: addresses of other consoles.
 
-    Without a `token` nothing can be done from the page.
+    Without a `token` nothing can be done from the page. `failed` is told, once a minute, why no
+    connection can be accepted.
     """
 
     token: str | None = None
     hosts: Sequence[str] = ()
     peers: Sequence[str] = ()
+    failed: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,9 @@ class Console:
 
     async def _serve(self, opened: "Future[int]") -> None:
         self._loop = asyncio.get_running_loop()
+        say_once(self._loop, self._options.failed)
+        # The first use of threads imports a module, for which there may be no descriptor later.
+        await asyncio.to_thread(lambda: None)
         self._stop = asyncio.Event()
         runner = web.AppRunner(
             self._app(),

@@ -113,7 +113,10 @@ class Steward:
     def _console(self, state: Callable[[], LiveState], handlers: Mapping[str, Handler]) -> Console:
         settings = self._settings
         options = ConsoleOptions(
-            settings.console_token, settings.console_hosts, settings.console_peers
+            settings.console_token,
+            settings.console_hosts,
+            settings.console_peers,
+            self._tools.no_room,
         )
         told = {"acts": bool(options.token), "kill": False, "peers": options.peers}
         hand = Hand(

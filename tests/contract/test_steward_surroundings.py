@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 @pytest.mark.parametrize("setting", ["STEWARD_STATE", "STEWARD_JOURNAL"])
 def test_a_path_that_names_something_else_is_one_line(tmp_path: Path, setting: str) -> None:
     (tmp_path / "file").write_text("x")
-    path = tmp_path if setting == "STEWARD_STATE" else tmp_path / "file"
+    path = tmp_path / "file" / "below" if setting == "STEWARD_STATE" else tmp_path / "file"
     done = run_room("steward", env={setting: str(path)})
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]

@@ -150,8 +150,8 @@ def test_jobs_add_no_series(watched: WatchedFleet) -> None:
     first = fleet.submit("--count", "50", "--cost", "0")
     wait_until(lambda: all_done(fleet, first), 20, "50 jobs to end")
     fleet.submit("--function", "stranger-0", "--args", "[]")
-    again = 'sum(fleet_worker_reclaims_total{function="unknown"})'
-    wait_until(lambda: prometheus.value(again) > 0, 20, "the stranger's job to be tried twice")
+    tried = 'sum(fleet_worker_attempts_ended_total{outcome="unknown-function"})'
+    wait_until(lambda: prometheus.value(tried) > 0, 20, "the stranger's job to be tried")
     wait_until(lambda: prometheus.value(DONE) == 50, 10, "Prometheus to know")
     before = series()
     more = fleet.submit("--count", str(JOBS), "--cost", "0")

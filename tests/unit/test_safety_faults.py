@@ -176,8 +176,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_in_the_product_is_caught_by_the_promise_that_it_breaks(name: str) -> None:
+def test_a_fault_in_the_product_is_caught_by_the_promise_that_it_breaks(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fault = FAULTS[name]
+    # Both stewards act on a death only when the one that serves is slow for long: here it is soon.
+    monkeypatch.setattr("resonate_fleet.steward.handover.STANDBY_SECONDS", 0.5)
     with closing(Fleet()) as fleet:
         fault.happens(fleet)
         fleet.end_well()
