@@ -63,7 +63,7 @@ def holder(stack: Stack, jobs: list[str]) -> tuple[Replica, str]:
                 return replicas[replica], job
         return None
 
-    return wait_until(look, 10, "a replica holds a job")
+    return wait_until(look, 40, "a replica holds a job")
 
 
 def active(stack: Stack) -> list[dict[str, Any]]:
