@@ -10,12 +10,10 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
 from resonate_fleet.contract.journal import Acted
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.contract.presence import Cancel
 from resonate_fleet.contract.wire import Refused, Unreachable, Value
 from resonate_fleet.steward import jobs, parked
 from resonate_fleet.steward.console import Refusal
 from resonate_fleet.steward.dispatch import Dispatch
-from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.parked import NotParked
 from resonate_fleet.steward.tools import Tools
 
@@ -30,12 +28,9 @@ _ENDED: dict[str, JobState] = {"resolved": "done", "rejected": "failed", "cancel
 class Hand:
     """Everything is to be called on the event loop. `payloads`: show arguments and results."""
 
-    def __init__(
-        self, tools: Tools, dispatch: Dispatch, membership: Membership, *, payloads: bool
-    ) -> None:
+    def __init__(self, tools: Tools, dispatch: Dispatch, *, payloads: bool) -> None:
         self._tools = tools
         self._dispatch = dispatch
-        self._membership = membership
         self._payloads = payloads
 
     # Lists.
@@ -163,7 +158,7 @@ class Hand:
         tasks = [task for task in self._tools.work.running if root_of(task) in wanted]
         over = await asyncio.gather(*(self._is_over(task) for task in tasks))
         stopped = [task for task, ended in zip(tasks, over, strict=True) if ended]
-        self._stop([*stopped, *ids])
+        self._stop(stopped)
         return {"stopped": stopped}
 
     async def _is_over(self, task: str) -> bool:
@@ -174,17 +169,9 @@ class Hand:
         return promise is None or promise.state != "pending"
 
     def _stop(self, ended: Iterable[str]) -> None:
-        """Tell the members that hold what has ended; forget what waited."""
-        by_member: dict[str, list[str]] = {}
+        """Tell the members that hold what the server has as ended."""
         for task in dict.fromkeys(ended):
-            running = self._tools.work.running.get(task)
-            if running is not None:
-                by_member.setdefault(running.member, []).append(task)
-                self._tools.work.mark(self._tools.now(), "cancelled", running.member, task)
-        for member, tasks in by_member.items():
-            connection = self._membership.present.get(member)
-            if connection is not None:
-                connection.say(Cancel(tasks))
+            self._dispatch.cancel(task)
 
     def _journal(self, act: str, ids: list[str], who: str) -> None:
         self._tools.journal.write(Acted(act=act, jobs=ids, by=who))

@@ -119,9 +119,7 @@ class Steward:
             self._tools.no_room,
         )
         told = {"acts": bool(options.token), "kill": False, "peers": options.peers}
-        hand = Hand(
-            self._tools, self._dispatch, self._membership, payloads=settings.console_payloads
-        )
+        hand = Hand(self._tools, self._dispatch, payloads=settings.console_payloads)
         doors = Doors(
             feed=Feed(state, told),
             pages=handlers,

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -163,6 +164,17 @@ def test_all_of_a_function_are_cancelled_and_others_are_not(scene: Scene) -> Non
     assert scene.run("cancel", "--all", "--function", "waits").returncode == 0
     assert {scene.state(job) for job in mine} == {"cancelled"}
     assert scene.state(other) == "running"
+
+
+def test_nobody_stops_a_body_by_saying_that_its_job_is_over(scene: Scene) -> None:
+    job = post_job(scene.fleet.server, "waits", 120.0)
+    scene.running(1)
+    body = json.dumps({"jobs": [job]}).encode()
+    request = Request(f"{scene.pages}/settled", data=body)  # noqa: S310 - this test's steward
+    with urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
+        assert json.loads(answer.read()) == {"stopped": []}
+    assert scene.state(job) == "running"
+    assert scene.outcomes(job) == []
 
 
 def test_what_is_over_stays_as_it_is(scene: Scene) -> None:
