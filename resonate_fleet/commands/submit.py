@@ -3,17 +3,15 @@
 import math
 import os
 import signal
-import time
 from argparse import Namespace
 from typing import Final
 
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, seconds
-from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 from resonate_fleet.submit.batch import ACCEPTED, opened
 from resonate_fleet.submit.calls import ARGUMENTS, call
-from resonate_fleet.submit.load import ID, Job
+from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
 from resonate_fleet.submit.session import Order, submit
 from resonate_fleet.submit.settings import FUNCTION, SubmitSettings
 
@@ -43,7 +41,7 @@ def parser(prog: str) -> Parser:
     add("--version", type=typed(integer(1, 2**31)), metavar="N", help="of the function; default: 1")
     add("--id", type=typed(ID), metavar="ID", help="of the job; with --jobs: ID-00001 and so on")
     add("--jobs", metavar="FILE", help=f"{ACCEPTED}; - for stdin")
-    add("--priority", type=typed(integer(1, 5)), metavar="N", help="1 first; default: 3")
+    add("--priority", type=typed(PRIORITY), metavar="N", help="1 first; default: 3")
     add("--key", metavar="KEY", help="whose share and limits it counts for, a tenant, say")
     add("--not-before", type=typed(length()), metavar="TIME", help="from now, such as 90s or 2h")
     add_wait(made)
@@ -79,15 +77,9 @@ def _one(asked: Namespace, settings: SubmitSettings) -> Order:
     if asked.function is None:
         raise Mistake("FUNCTION is missing; accepted: a function's name, or --jobs FILE")
     made = call(asked.function, asked.args, asked.version or 1)
-    job = Job(asked.id or new_id(), made, tags=_policy_tags(asked))
+    tags = policy_tags(asked.priority, asked.key, asked.not_before)
+    job = Job(asked.id or new_id(), made, tags=tags)
     return Order(settings=settings, jobs=[job], count=1, wait=asked.wait, json=asked.json)
-
-
-def _policy_tags(asked: Namespace) -> dict[str, str]:
-    """Return what tells a group with a policy where the job stands (docs/policy.md)."""
-    at = None if asked.not_before is None else f"{time.time() + asked.not_before:.3f}"
-    given = {TAG_PRIORITY: asked.priority, TAG_KEY: asked.key, TAG_NOT_BEFORE: at}
-    return {tag: str(value) for tag, value in given.items() if value is not None}
 
 
 def _many(asked: Namespace, settings: SubmitSettings) -> Order:

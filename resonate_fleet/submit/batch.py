@@ -11,17 +11,19 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from resonate_fleet.contract.settings import Kind, Mistake, name, seconds
+from resonate_fleet.contract.settings import Kind, Mistake, length, name, seconds
 from resonate_fleet.submit.calls import of
-from resonate_fleet.submit.load import ID, Job
+from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
 #: Mistakes that are told; a file that is wrong throughout would fill the screen.
 TOLD: Final = 10
 
 
-class BatchLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A job as the file has it."""
+class BatchLine(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
+):
+    """A job as the file has it. `not_before`: how long from its submission, such as "2h"."""
 
     id: str | None = None
     function: str | None = None
@@ -29,14 +31,19 @@ class BatchLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     group: str | None = None
     timeout: float | None = None
     version: int = 1
+    priority: int | None = None
+    key: str | None = None
+    not_before: str | None = None
 
 
-ACCEPTED: Final = f"one JSON object a line with {', '.join(BatchLine.__struct_fields__)}"
+ACCEPTED: Final = f"one JSON object a line with {', '.join(BatchLine.__struct_encode_fields__)}"
 _KINDS: Final[dict[str, Kind[Any]]] = {
     "id": ID,
     "function": FUNCTION,
     "group": name("group"),
     "timeout": seconds(0.001, LONGEST),
+    "priority": PRIORITY,
+    "not_before": length(),
 }
 
 
@@ -116,7 +123,7 @@ def _wrong(raw: bytes, function: str | None) -> str:
             if value is not None:
                 kind.read(str(value))
         except ValueError:
-            return f"{field} is {value!r}; accepted: {kind.accepts}"
+            return f"{field.replace('_', '-')} is {value!r}; accepted: {kind.accepts}"
     return ""
 
 
@@ -129,4 +136,6 @@ def _id(raw: bytes, number: int, batch: Batch) -> str:
 
 def _job(line: BatchLine, batch: Batch, id: str) -> Job:
     call = of(line.function or batch.function or "", line.args, line.version)
-    return Job(line.id or id, call, group=line.group, timeout=line.timeout)
+    later = None if line.not_before is None else length().read(line.not_before)
+    tags = policy_tags(line.priority, line.key, later)
+    return Job(line.id or id, call, group=line.group, timeout=line.timeout, tags=tags)

@@ -1,13 +1,14 @@
 """From settings and a seed to jobs. Pure: the same input makes the same load."""
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from resonate_fleet.contract import words
 from resonate_fleet.contract.jobs import Call
-from resonate_fleet.contract.settings import Kind
+from resonate_fleet.contract.settings import Kind, integer
 from resonate_fleet.submit.settings import ClientSettings
 
 
@@ -24,6 +25,21 @@ class Job:
     group: str | None = None
     timeout: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+PRIORITY: Final = integer(1, 5)
+
+
+def policy_tags(
+    priority: int | None, key: str | None, later: float | None, now: Callable[[], float] = time.time
+) -> dict[str, str]:
+    """Return what tells a group with a policy where a job stands (docs/policy.md).
+
+    `later`: the job is not before so many seconds from now.
+    """
+    at = None if later is None else f"{now() + later:.3f}"
+    given = {words.TAG_PRIORITY: priority, words.TAG_KEY: key, words.TAG_NOT_BEFORE: at}
+    return {tag: str(value) for tag, value in given.items() if value is not None}
 
 
 def make(

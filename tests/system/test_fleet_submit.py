@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from resonate_fleet.contract.ids import created_ms
+from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 from tests.support.fleet import Fleet
 from tests.support.processes import ROOT, Processes, clean_env, room_command, run_room
 from tests.support.servers import Server, decoded
@@ -119,8 +121,9 @@ def test_a_batch_is_created_once_however_often_it_is_sent(server: Server, tmp_pa
     lines = [
         {"function": "resize", "args": ["a.png", 10]},
         {"function": "resize", "args": ["a.png", 10]},  # the same again is another job
-        {"id": "mine", "args": {"width": 1}, "group": "fast", "timeout": 30, "version": 3},
-    ]
+        {"id": "mine", "args": {"width": 1}, "group": "fast", "timeout": 30, "version": 3,
+         "priority": 1, "key": "acme", "not-before": "2h"},
+    ]  # fmt: skip
     file = write(tmp_path / "jobs.jsonl", *lines)
     first = submit(server, "--jobs", file, "usual", "--json")
     assert first.returncode == 0, first.stderr
@@ -131,6 +134,9 @@ def test_a_batch_is_created_once_however_often_it_is_sent(server: Server, tmp_pa
     assert {one["group"] for one in told} == {"worker-group", "fast"}
     call = {"func": "usual", "args": [], "kwargs": {"width": 1}, "version": 3}
     assert call_of(server, "mine") == call
+    tags = (server.promise("mine") or {})["tags"]
+    assert (tags[TAG_PRIORITY], tags[TAG_KEY]) == ("1", "acme")
+    assert float(tags[TAG_NOT_BEFORE]) == pytest.approx(time.time() + 7200, abs=60)
     second = submit(server, "--jobs", file, "usual")
     assert second.returncode == 0
     assert "3 of 3 jobs are confirmed, 3 of them were there before" in second.stderr
@@ -201,6 +207,8 @@ def test_the_memory_of_a_batch_does_not_grow_with_its_lines(server: Server, tmp_
         ('{"function": "f", "id": "a:b"}', "id is 'a:b'"),
         ('{"function": "f", "timeout": 0}', "timeout is 0.0"),
         ('{"function": "f", "group": "No Group"}', "group is 'No Group'"),
+        ('{"function": "f", "priority": 6}', "priority is 6"),
+        ('{"function": "f", "not-before": "soon"}', "not-before is 'soon'"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_sent(
