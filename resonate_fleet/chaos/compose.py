@@ -7,7 +7,7 @@ after which it does. `kill -1` reaches every process of the user but the caller 
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,11 @@ WORKER_IMAGE: Final = "resonate-fleet/worker:0.1.0"
 READY_SECONDS: Final = 60.0
 #: What Compose and we wait for a member's drain before it is killed, in seconds.
 STOP_SECONDS: Final = 45
+#: Runs inside a steward.
+SERVES: Final = """
+import json, urllib.request
+print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"])
+"""
 #: Strikes for which a process waits inside each member.
 ARMED: Final = ("kill", "out-of-memory")
 
@@ -71,8 +76,8 @@ class ComposePlace:
         self.token = await self._chosen_token()
         self._arms = any(strike.fault in ARMED for strike in plan.strikes)
         self._ours = True
-        scale = f"worker={plan.members}"
-        await self._docker.compose("up", "--detach", "--wait", "--scale", scale)
+        scales = (f"--scale=worker={plan.members}", f"--scale=steward={plan.stewards}")
+        await self._docker.compose("up", "--detach", "--wait", *scales)
         if not plan.steward:
             await self._docker.compose("stop", "steward")
         folder.journal.mkdir(parents=True, exist_ok=True)
@@ -148,7 +153,15 @@ class ComposePlace:
         return answer
 
     async def kill_steward(self) -> str:
-        raise PlaceFailed("stewards are not struck here")
+        for one in await self._docker.containers("steward"):
+            if await self._docker.run("exec", one.id, "python", "-Ic", SERVES) == "True":
+                break
+        else:
+            raise PlaceFailed("no steward serves")
+        self._check(one)
+        answer = await self._kill(one)
+        await self._started_again(one)
+        return answer
 
     async def rolling_restart(self) -> str:
         """As a deployment does it: stop in order, start, wait for health, then the next."""
@@ -242,11 +255,19 @@ class ComposePlace:
         await self._docker.run("start", one.id)
 
     async def _healthy(self, one: Container) -> None:
+        await self._becomes(one, lambda now: now.health == "healthy", "healthy")
+
+    async def _started_again(self, one: Container) -> None:
+        def again(now: Container) -> bool:
+            return now.started != one.started and now.health == "healthy"
+
+        await self._becomes(one, again, "healthy again")
+
+    async def _becomes(self, one: Container, true: Callable[[Container], bool], what: str) -> None:
         end = asyncio.get_running_loop().time() + READY_SECONDS
-        asked = ("inspect", "--format", "{{json .State.Health.Status}}", one.id)
-        while json.loads(await self._docker.run(*asked)) != "healthy":
+        while not true(*await self._docker.inspect(one.id)):
             if asyncio.get_running_loop().time() >= end:
-                raise PlaceFailed(f"{one.name} is not healthy after {READY_SECONDS:g} s")
+                raise PlaceFailed(f"{one.name} is not {what} after {READY_SECONDS:g} s")
             await asyncio.sleep(0.1)
 
     def _do_later(self, what: Coroutine[Any, Any, None]) -> None:

@@ -20,12 +20,16 @@ OPT_IN: Final = ("fleet.chaos", "allowed")
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """A container as `docker inspect` shows it. `memory` is its limit in bytes, 0 for none."""
+    """A container as `docker inspect` shows it. `memory` is its limit in bytes, 0 for none.
+
+    `health` is empty where nothing checks it.
+    """
 
     id: str
     name: str
     status: str
     started: str
+    health: str
     memory: int
     labels: dict[str, str]
 
@@ -114,6 +118,7 @@ def _container(raw: dict[str, Any]) -> Container:
         name=raw["Name"].lstrip("/"),
         status=raw["State"]["Status"],
         started=raw["State"]["StartedAt"],
+        health=raw["State"].get("Health", {}).get("Status", ""),
         memory=raw["HostConfig"]["Memory"],
         labels=raw["Config"]["Labels"] or {},
     )

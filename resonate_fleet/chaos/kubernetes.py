@@ -200,7 +200,20 @@ class KubernetesPlace:
         return f"pod {server.name} deleted with a grace of 0"
 
     async def kill_steward(self) -> str:
-        raise PlaceFailed("stewards are not struck here")
+        """The one that has stood the longest serves; the Deployment makes another in its place."""
+        stewards = [pod for pod in self.pods.of("steward") if pod.name in self.pods.stewards]
+        if not stewards:
+            raise PlaceFailed("no steward has said that it started")
+        serving = min(stewards, key=lambda pod: self.pods.stewards[pod.name])
+        self._check(serving)
+        await PodStrikes(self._cluster, self.pods).delete(serving, grace=0)
+
+        def replaced(pods: Pods) -> bool:
+            others = [pod for pod in pods.of("steward") if pod.uid != serving.uid and pod.ready]
+            return len(others) == len(stewards)
+
+        await self.pods.until(replaced, READY_SECONDS, "a new steward")
+        return f"pod {serving.name} deleted with a grace of 0"
 
     async def rolling_restart(self) -> str:
         return f"deployment worker restarted at {await self._deployments.restart('worker')}"

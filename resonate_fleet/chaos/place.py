@@ -6,15 +6,11 @@ from typing import Final, Protocol, get_args
 from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
 
 #: Faults that the processes of this machine alone know how to do.
-ON_A_STEWARD: Final[frozenset[Fault]] = frozenset({"steward-kill", "kill-with-steward"})
-
 #: What each place can do. A scenario that asks for more is refused when it is planned.
 CAN: Final[dict[Place, frozenset[Fault]]] = {
     "processes": frozenset(get_args(Fault)),
-    "compose": frozenset(get_args(Fault)) - ON_A_STEWARD,
-    "kubernetes": frozenset(
-        {"kill", "terminate", "server-restart", "rolling-restart", "scale", "out-of-memory"}
-    ),
+    "compose": frozenset(get_args(Fault)) - {"kill-with-steward"},
+    "kubernetes": frozenset(get_args(Fault)) - {"kill-with-steward", "pause", "partition"},
 }
 
 #: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment

@@ -63,6 +63,8 @@ class Pods:
         self._pods: dict[str, Pod] = {}
         #: Name of the member that runs in a pod now, by pod.
         self.members: dict[str, str] = {}
+        #: When the steward in a pod started, in Unix seconds, by pod.
+        self.stewards: dict[str, float] = {}
         #: What a pod said it runs with, by pod.
         self.settings: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -186,4 +188,6 @@ class Pods:
         if fields.get("action") == "member.started":
             self.members[pod] = str(fields.get("who"))
             self._changed.set()
+        if fields.get("action") == "steward.started":
+            self.stewards[pod] = float(fields["at"])
         return float(fields["at"])

@@ -25,7 +25,15 @@ def test_no_pod_takes_settings_from_a_service(fleet: ClusterFleet) -> None:
 
 @pytest.mark.parametrize(
     "scenario",
-    ["one-kill", "drain", "scale", "rolling-restart", "server-restart", "out-of-memory"],
+    [
+        "one-kill",
+        "drain",
+        "scale",
+        "rolling-restart",
+        "server-restart",
+        "out-of-memory",
+        "steward-kill",
+    ],
 )
 def test_a_scenario_passes(fleet: ClusterFleet, scenario: str, tmp_path: Path) -> None:
     passes(fleet, scenario, tmp_path)

@@ -335,3 +335,17 @@ async def test_the_server_pod_is_replaced_before_the_server_is_asked(
         with pytest.raises(PlaceFailed, match="did not come back"):
             await scene.place.restart_server(0.0)  # nothing listens at the address of this scene
         assert api.of("server") != [old]
+
+
+async def test_the_steward_that_stands_the_longest_is_killed(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    api.deploy("steward", 2)
+    first, second = api.of("steward")
+    api.say(first, at=2.0, action="steward.started", who=first)
+    api.say(second, at=1.0, action="steward.started", who=second)
+    async with on(api, tmp_path) as scene:
+        await wait_until(lambda: len(scene.place.pods.stewards) == 2, 5, "both to have spoken")
+        assert second in await scene.place.kill_steward()
+        assert second not in api.pods
+        assert first in api.pods

@@ -34,6 +34,7 @@ BARS: dict[str, float | None] = {
     "partition": LAPSE,
     "drain": None,
     "server-restart": None,
+    "steward-kill": None,
     "rolling-restart": None,
     "tests/system/scale-3-5-2.toml": None,
 }
