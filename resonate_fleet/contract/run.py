@@ -122,6 +122,5 @@ class RunFolder:
         self.verdict = root / "verdict.json"
         self.junit = root / "junit.xml"
         self.report = root / "report.html"
-        self.trace = root / "trace.json"
         self.logs = root / "logs"
         self.targets = root / "targets"

@@ -18,7 +18,6 @@ from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.html import page
 from resonate_fleet.report.junit import junit
 from resonate_fleet.report.table import table
-from resonate_fleet.report.trace import trace
 from resonate_fleet.report.verdict import Verdict, judge, schema_text
 
 
@@ -51,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
     facts = facts_of(read_evidence(folder))
     verdict = judge(facts)
     try:
-        _write(folder, facts, verdict, with_trace=given.trace)
+        _write(folder, facts, verdict)
     except OSError as error:
         print(f"{error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return exits.FAILED
@@ -63,18 +62,15 @@ def parser(prog: str) -> Parser:
     made = Parser(prog=prog, description="Judge a run from its files.")
     add = made.add_argument
     add("folder", type=Path, nargs="?", metavar="RUNFOLDER", help="such as runs/one-kill")
-    add("--trace", action="store_true", help="also write trace.json (Perfetto)")
     add("--json", action="store_true", help="print verdict.json, not the table")
     add("--schema", action="store_true", help="print verdict.json's JSON Schema")
     return made
 
 
-def _write(folder: RunFolder, facts: Facts, verdict: Verdict, *, with_trace: bool) -> None:
+def _write(folder: RunFolder, facts: Facts, verdict: Verdict) -> None:
     folder.verdict.write_bytes(_document(verdict) + b"\n")
     folder.junit.write_bytes(junit(verdict))
     folder.report.write_text(page(facts, verdict), encoding="utf-8")
-    if with_trace:
-        folder.trace.write_bytes(trace(facts))
 
 
 def _document(verdict: Verdict) -> bytes:

@@ -1,12 +1,12 @@
 """Turns evidence into facts. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
 from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.jobs import result_of
 from resonate_fleet.contract.journal import (
     Claimed,
     Confirmed,
@@ -18,100 +18,129 @@ from resonate_fleet.contract.journal import (
     MemberReady,
     MemberStarted,
     MemberStopped,
-    Parked,
+    Rejected,
     StepBegan,
     StepEnded,
     StrikeDone,
     StrikeHealed,
 )
 from resonate_fleet.contract.run import PlannedJob, Record
-from resonate_fleet.report.accepted import accepted, with_results
+from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.coverage import coverage_of
-from resonate_fleet.report.entries import JournalEntry
-from resonate_fleet.report.evidence import Evidence
+from resonate_fleet.report.evidence import Evidence, JournalEntry
 from resonate_fleet.report.facts import (
     CUT,
     DEADLY,
+    FINAL,
     FREEZING,
     OPEN,
     AttemptFacts,
     Facts,
     JobFacts,
     MemberFacts,
-    ParkingFacts,
     StepFacts,
     StrikeFacts,
-    job_of,
     shows_on,
-    span,
-    strike_of,
 )
+from resonate_fleet.report.scope import of_this_run
 
 #: Lines that only a member writes.
 BY_A_MEMBER = (MemberStarted, MemberReady, MemberStopped, DrainStep, Claimed, Ended, LeaseLost)
+#: Outcomes by which a member means that nothing was written; only the server knows.
+UNSURE = ("lost", "refused")
 
 
-def facts_of(evidence: Evidence) -> Facts:
-    """Return everything that the sources say, ordered by member, task and job."""
-    strikes = _strikes(evidence)
-    members = _members(evidence, strikes)
+def facts_of(everything: Evidence) -> Facts:
+    """Return everything that the sources say of the run, ordered by member, task and job."""
+    evidence = of_this_run(everything)
     records = evidence.records.records if evidence.records else []
-    members = with_results(members, accepted(evidence, records))
-    tasks = _tasks(members.values())
+    strikes = _strikes(evidence)
+    members = _members(evidence, strikes, _written(evidence, records))
+    tasks: defaultdict[str, list[AttemptFacts]] = defaultdict(list)
+    for attempt in (one for member in members.values() for one in member.attempts):
+        tasks[attempt.task].append(attempt)
+    for attempts in tasks.values():
+        attempts.sort(key=lambda one: (one.number, one.began))
     jobs = _jobs(evidence, records, tasks)
-    settled = [job.settled for job in jobs.values() if job.settled is not None]
-    began, ended = span(evidence, settled)
-    handed = {(one.line.task, one.line.attempt): one for one in evidence.of(HandedOver)}
+    began, ended = _span(evidence, jobs)
     facts = Facts(
         evidence=evidence,
         members=members,
         strikes=strikes,
         jobs=jobs,
         children={one.promise.id: one for one in records if one.promise.id not in jobs},
-        tasks=tasks,
-        handed_over=handed,
+        tasks=dict(tasks),
+        handed_over={(one.line.task, one.line.attempt): one for one in evidence.of(HandedOver)},
         began=began,
         ended=ended,
-        parkings=[
-            ParkingFacts(
-                job=one.line.job,
-                at=one.line.at,
-                crashes=one.line.crashes,
-                members=one.line.members,
-                where=one.where,
-            )
-            for one in evidence.of(Parked)
-        ],
     )
     return replace(facts, coverage=coverage_of(facts))
 
 
+def _span(evidence: Evidence, jobs: dict[str, JobFacts]) -> tuple[float, float]:
+    """Return when the load began and when the last job ended (or the last line was written)."""
+    lines = [entry.line.at for entry in evidence.lines] or [0.0]
+    first = min((entry.line.at for entry in evidence.of(Confirmed)), default=min(lines))
+    settled = [job.settled for job in jobs.values() if job.settled is not None]
+    return first, max(first, max(settled, default=max(lines)))
+
+
 def _strikes(evidence: Evidence) -> list[StrikeFacts]:
-    healings = evidence.of(StrikeHealed)
-    taken: set[int] = set()
+    """Return each strike with the healing that followed it first."""
+    healings = [entry.line for entry in evidence.of(StrikeHealed)]
     strikes: list[StrikeFacts] = []
     for entry in evidence.of(StrikeDone):
-        healing = None
-        for index, heal in enumerate(healings):
-            same = (heal.line.strike, heal.line.fault) == (entry.line.strike, entry.line.fault)
-            if same and index not in taken and heal.line.at >= entry.line.at:
-                taken.add(index)
-                healing = heal.line
+        line, heal = entry.line, None
+        for one in healings:
+            if (one.strike, one.fault) == (line.strike, line.fault) and one.at >= line.at:
+                healings.remove(heal := one)
                 break
-        strikes.append(strike_of(entry, healing))
+        strike = StrikeFacts(
+            number=line.strike,
+            fault=line.fault,
+            target=line.target,
+            job=line.job,
+            part=line.part,
+            asked=line.asked or line.at,
+            at=line.at,
+            healing=(heal.asked or heal.at) if heal else None,
+            healed=heal.at if heal else None,
+            held=line.held,
+            where=entry.where,
+        )
+        strikes.append(strike)
     return strikes
 
 
-def _members(evidence: Evidence, strikes: list[StrikeFacts]) -> dict[str, MemberFacts]:
+#: The settled promise of each task and claim that brought it, by the server.
+Written = dict[tuple[str, int], Promise]
+
+
+def _written(evidence: Evidence, records: list[Record]) -> Written:
+    """Return the settled promise of each task's last claim, but for those rejected by hand."""
+    by_hand = {entry.line.job for entry in evidence.of(Rejected)}
+    return {
+        (one.promise.id, one.task.version): one.promise
+        for one in records
+        if one.task and one.promise.state in FINAL and one.promise.id not in by_hand
+    }
+
+
+def _members(
+    evidence: Evidence, strikes: list[StrikeFacts], written: Written
+) -> dict[str, MemberFacts]:
     by_writer: defaultdict[str, list[JournalEntry[Any]]] = defaultdict(list)
     for entry in evidence.lines:
         by_writer[entry.line.who].append(entry)
     deaths = _deaths(evidence)
-    return {
-        who: _member(who, lines, [one for one in strikes if one.target == who], deaths, evidence)
-        for who, lines in by_writer.items()
-        if any(isinstance(entry.line, BY_A_MEMBER) for entry in lines)
-    }
+    members: dict[str, MemberFacts] = {}
+    for who, lines in by_writer.items():
+        if any(isinstance(entry.line, BY_A_MEMBER) for entry in lines):
+            mine = [one for one in strikes if one.target == who]
+            died = _died(evidence, lines, mine, deaths.get(who))
+            attempts = _attempts(who, lines, died, written)
+            members[who] = _member(evidence, lines, mine, died, attempts)
+    return members
 
 
 def _deaths(evidence: Evidence) -> dict[str, float]:
@@ -124,104 +153,105 @@ def _deaths(evidence: Evidence) -> dict[str, float]:
 
 
 def _member(
-    who: str,
+    evidence: Evidence,
     lines: list[JournalEntry[Any]],
     strikes: list[StrikeFacts],
-    deaths: dict[str, float],
-    evidence: Evidence,
+    died: float | None,
+    attempts: list[AttemptFacts],
 ) -> MemberFacts:
-    first = _first(lines, MemberStarted)
+    first, last, plan = _first(lines, MemberStarted), lines[-1].line.at, evidence.plan
     ready, stopped = _first(lines, MemberReady), _first(lines, MemberStopped)
-    last = lines[-1].line.at
-    plan = evidence.plan
-    died = _died(strikes, deaths.get(who), last, shows_on(plan))
-    if stopped is not None and not any(one.fault in DEADLY for one in strikes):
-        died = None
     return MemberFacts(
-        name=who,
-        group=first.line.group if first else "",
-        slots=first.line.slots if first else plan.slots if plan else 1,
+        name=lines[0].line.who,
+        slots=first.slots if first else plan.slots if plan else 1,
         started=lines[0].line.at,
-        ready=ready.line.at if ready else None,
-        stopped=stopped.line.at if stopped else None,
+        ready=ready.at if ready else None,
+        stopped=stopped.at if stopped else None,
         died=died,
-        last=last,
-        attempts=_attempts(who, lines, died),
-        lines=[(entry.line.at, entry.where) for entry in lines],
+        attempts=attempts,
+        lines=lines,
         frozen=[(one.at, one.healed or last) for one in strikes if one.fault in FREEZING],
-        announced=first is not None,
     )
 
 
 def _died(
-    strikes: list[StrikeFacts], presence: float | None, last: float, shows_on: float
+    evidence: Evidence,
+    lines: list[JournalEntry[Any]],
+    strikes: list[StrikeFacts],
+    presence: float | None,
 ) -> float | None:
     """Return when the member died: as its presence ended, or else when a strike had killed it.
 
     A presence that ended long before the last line is that of a member which lived on.
     """
+    last, slack = lines[-1].line.at, shows_on(evidence.plan)
     killed = [one for one in strikes if one.fault in DEADLY]
     if not killed:
-        lived_on = presence is None or last > presence + shows_on
+        lived_on = presence is None or last > presence + slack or _first(lines, MemberStopped)
         return None if lived_on or presence is None else max(presence, last)
     first = min(killed, key=lambda one: one.at)
-    entry = presence is not None and first.asked <= presence <= first.at
-    died = presence if entry and presence is not None else first.at
-    return max(died, last) if last <= first.at + shows_on else died
+    died = first.at
+    if presence is not None and first.asked <= presence <= first.at:
+        died = presence
+    return max(died, last) if last <= first.at + slack else died
 
 
-def _first(lines: list[JournalEntry[Any]], kind: type) -> JournalEntry[Any] | None:
-    return next((entry for entry in lines if type(entry.line) is kind), None)
+def _first(lines: list[JournalEntry[Any]], kind: type) -> Any:
+    """Return the first line of a kind, or None."""
+    return next((entry.line for entry in lines if type(entry.line) is kind), None)
 
 
-def _attempts(who: str, lines: list[JournalEntry[Any]], died: float | None) -> list[AttemptFacts]:
+def _attempts(
+    who: str, lines: list[JournalEntry[Any]], died: float | None, written: Written
+) -> list[AttemptFacts]:
     ends: dict[tuple[str, int], JournalEntry[Ended]] = {}
-    steps = _steps(lines)
     for entry in lines:
         if type(entry.line) is Ended:
             ends.setdefault((entry.line.task, entry.line.attempt), entry)
-    last = lines[-1].line.at
+    steps, last = _steps(lines), lines[-1].line.at
     found: list[AttemptFacts] = []
     for entry in lines:
-        if type(entry.line) is Claimed:
-            key = (entry.line.task, entry.line.attempt)
-            found.append(_attempt(who, entry, ends.get(key), died, last))
-    return [_with_steps(one, steps.get((one.job, one.number), [])) for one in found]
+        if type(entry.line) is not Claimed:
+            continue
+        line, end = entry.line, ends.get((entry.line.task, entry.line.attempt))
+        until = end.line.at if end else max(died or last, line.at)
+        own = line.task == line.job
+        attempt = AttemptFacts(
+            job=line.job,
+            task=line.task,
+            number=line.attempt,
+            member=who,
+            function=line.function,
+            began=line.at,
+            until=until,
+            outcome=end.line.outcome if end else OPEN if died is None else CUT,
+            seconds=end.line.seconds if end else until - line.at,
+            where=entry.where,
+            end_where=end.where if end else None,
+            error=end.line.error if end else "",
+            steps=steps[line.job, line.attempt] if own else [],
+        )
+        found.append(_as_written(attempt, written))
+    return found
 
 
-def _attempt(
-    who: str,
-    claim: JournalEntry[Claimed],
-    end: JournalEntry[Ended] | None,
-    died: float | None,
-    last: float,
-) -> AttemptFacts:
-    line = claim.line
-    until = end.line.at if end else max(died or last, line.at)
-    return AttemptFacts(
-        job=line.job,
-        task=line.task,
-        number=line.attempt,
-        member=who,
-        function=line.function,
-        began=line.at,
-        until=until,
-        outcome=end.line.outcome if end else OPEN if died is None else CUT,
-        seconds=end.line.seconds if end else until - line.at,
-        where=claim.where,
-        end_where=end.where if end else None,
-        waited=line.waited,
-        error=end.line.error if end else "",
-    )
+def _as_written(one: AttemptFacts, written: Written) -> AttemptFacts:
+    """Correct an attempt that stands as lost although the server accepted what it wrote."""
+    promise = written.get((one.task, one.number))
+    if promise is None or one.outcome not in UNSURE:
+        return one
+    result = result_of(promise)
+    mine = result is None or result.member == one.member
+    return replace(one, outcome=promise.state) if mine else one
 
 
-def _steps(lines: list[JournalEntry[Any]]) -> dict[tuple[str, int], list[StepFacts]]:
+def _steps(lines: list[JournalEntry[Any]]) -> defaultdict[tuple[str, int], list[StepFacts]]:
+    steps: defaultdict[tuple[str, int], list[StepFacts]] = defaultdict(list)
     ended = {
         (entry.line.promise, entry.line.attempt): entry.line.at
         for entry in lines
         if type(entry.line) is StepEnded
     }
-    steps: defaultdict[tuple[str, int], list[StepFacts]] = defaultdict(list)
     for entry in lines:
         if type(entry.line) is StepBegan:
             line = entry.line
@@ -229,22 +259,6 @@ def _steps(lines: list[JournalEntry[Any]]) -> dict[tuple[str, int], list[StepFac
             step = StepFacts(promise=line.promise, began=line.at, ended=end, where=entry.where)
             steps[line.job, line.attempt].append(step)
     return steps
-
-
-def _with_steps(attempt: AttemptFacts, steps: list[StepFacts]) -> AttemptFacts:
-    if attempt.task != attempt.job or not steps:
-        return attempt
-    return replace(attempt, steps=steps)
-
-
-def _tasks(members: Iterable[MemberFacts]) -> dict[str, list[AttemptFacts]]:
-    tasks: defaultdict[str, list[AttemptFacts]] = defaultdict(list)
-    for member in members:
-        for attempt in member.attempts:
-            tasks[attempt.task].append(attempt)
-    for attempts in tasks.values():
-        attempts.sort(key=lambda one: (one.number, one.began))
-    return dict(tasks)
 
 
 def _jobs(
@@ -257,12 +271,16 @@ def _jobs(
     for entry in evidence.of(Confirmed):
         confirmed[entry.line.job].append(entry)
     known = {one.promise.id: one for one in records}
-    roots = (one for one in known if root_of(one) == one)
-    claimed = (root_of(task) for task in tasks)
-    ids = dict.fromkeys([*planned, *confirmed, *roots, *claimed])
+    roots = [one for one in known if root_of(one) == one]
+    ids = dict.fromkeys([*planned, *confirmed, *roots, *map(root_of, tasks)])
     return {
-        job: job_of(
-            job, planned.get(job), confirmed.get(job, []), known.get(job), tasks.get(job, [])
+        job: JobFacts(
+            id=job,
+            planned=planned.get(job),
+            confirmed=confirmed.get(job, []),
+            record=known.get(job),
+            result=result_of(known[job].promise) if job in known else None,
+            attempts=tasks.get(job, []),
         )
         for job in ids
     }

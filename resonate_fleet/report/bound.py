@@ -115,11 +115,9 @@ def waiting(facts: Facts) -> list[Window]:
 
 def idle(facts: Facts) -> float:
     """Return the slot-seconds in which a slot was free while a job waited for one."""
-    events = _events(facts)
     total, free, waits, last = 0.0, 0, 0, 0.0
-    for at, slots, jobs in events:
-        if free > 0 and waits > 0:
-            total += (at - last) * min(free, waits)
+    for at, slots, jobs in _events(facts):
+        total += (at - last) * max(0, min(free, waits))
         free, waits, last = free + slots, waits + jobs, at
     return total
 
@@ -130,9 +128,10 @@ def _events(facts: Facts) -> list[tuple[float, int, int]]:
     for begin, end in waiting(facts):
         events += [(begin, 0, 1), (end, 0, -1)]
     for member in facts.members.values():
-        for begin, end in windows([member]):
+        slots = windows([member])
+        for begin, end in slots:
             events += [(begin, 1, 0), (end, -1, 0)]
-        open_to = sorted(set(windows([member])))
+        open_to = sorted(set(slots))
         for attempt in member.attempts:
             for begin, end in open_to:
                 taken, given = max(begin, attempt.began), min(end, attempt.until)

@@ -4,11 +4,11 @@ import math
 from collections import defaultdict
 
 from resonate_fleet.contract.journal import Ended, RunEnded
-from resonate_fleet.report.entries import JournalEntry
+from resonate_fleet.report.evidence import JournalEntry
 from resonate_fleet.report.facts import FINAL, Facts
 
 
-def gave_up(facts: Facts) -> bool:
+def _gave_up(facts: Facts) -> bool:
     """Say whether chaos ended the run at its deadline with jobs unfinished."""
     return any(not entry.line.finished for entry in facts.evidence.of(RunEnded))
 
@@ -26,12 +26,12 @@ def lost(facts: Facts) -> list[str]:
     """Return confirmed jobs without an end: unknown to the server, or pending for good."""
     if facts.evidence.records is None:
         return []
-    over = [] if gave_up(facts) else ["pending"]
+    ended = ("unknown",) if _gave_up(facts) else ("unknown", "pending")
     aside = parked(facts)
     return [
         job.id
         for job in facts.jobs.values()
-        if job.confirmed and job.id not in aside and job.state in ["unknown", *over]
+        if job.confirmed and job.id not in aside and job.state in ended
     ]
 
 
@@ -40,16 +40,13 @@ def late(facts: Facts) -> list[str]:
     plan = facts.evidence.plan
     if facts.evidence.records is None:
         return []
-    end = facts.began + plan.deadline if plan else math.inf
-    aside, unfinished = parked(facts), gave_up(facts)
+    end = facts.began + plan.deadline + 1 if plan else math.inf
+    aside, gave_up = parked(facts), _gave_up(facts)
+    jobs = [job for job in facts.jobs.values() if job.id not in aside]
     return [
         job.id
-        for job in facts.jobs.values()
-        if job.id not in aside
-        and (
-            (job.settled or 0) > end + 1
-            or (unfinished and bool(job.confirmed) and job.state == "pending")
-        )
+        for job in jobs
+        if (job.settled or 0) > end or (gave_up and job.confirmed and job.state == "pending")
     ]
 
 

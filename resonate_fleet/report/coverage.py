@@ -8,6 +8,7 @@ from resonate_fleet.contract.journal import (
     HandedOver,
     Joined,
     Left,
+    MemberStarted,
     RunEnded,
     RunStarted,
     StewardStarted,
@@ -48,33 +49,32 @@ def _absent_members(facts: Facts) -> dict[str, list[str]]:
 
 
 def _absent_roles(facts: Facts) -> dict[str, list[str]]:
-    plan = facts.evidence.plan
-    roles: dict[str, tuple[bool, tuple[type, ...]]] = {
-        "the client": (True, (ClientStarted, Confirmed)),
-        "the steward": (bool(plan and plan.steward), (StewardStarted,)),
-        "chaos": (bool(plan and plan.strikes), (RunStarted,)),
-    }
-    there = {type(entry.line) for entry in facts.evidence.lines}
-    return {
-        f"the journal of {role}": ["plan.json"]
-        for role, (needed, kinds) in roles.items()
-        if needed and not there & set(kinds)
-    }
+    plan, evidence = facts.evidence.plan, facts.evidence
+    absent = []
+    if not evidence.of(ClientStarted) and not evidence.of(Confirmed):
+        absent.append("the client")
+    if plan and plan.steward and not evidence.of(StewardStarted):
+        absent.append("the steward")
+    if plan and plan.strikes and not evidence.of(RunStarted):
+        absent.append("chaos")
+    return {f"the journal of {role}": ["plan.json"] for role in absent}
 
 
 def _cut(facts: Facts) -> dict[str, list[str]]:
     """Return journals with broken lines or without their process's last word."""
     cut: dict[str, list[str]] = {}
+    writers = {entry.file: entry.line.who for entry in reversed(facts.evidence.lines)}
     for torn in facts.evidence.torn:
-        writer = _writer(facts, torn.file)
+        writer = writers.get(torn.file, torn.file.removesuffix(".jsonl"))
         member = facts.members.get(writer)
         if member is None or member.died is None or not torn.last:
             cut.setdefault(writer, []).append(torn.where)
+    started = {entry.line.who for entry in facts.evidence.of(MemberStarted)}
     for member in facts.members.values():
-        if not member.announced:
-            cut.setdefault(member.name, []).append(member.lines[0][1])
+        if member.name not in started:
+            cut.setdefault(member.name, []).append(member.lines[0].where)
         if member.stopped is None and member.died is None and not _may_live_on(facts, member):
-            cut.setdefault(member.name, []).append(member.lines[-1][1])
+            cut.setdefault(member.name, []).append(member.lines[-1].where)
     for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
         ended = {entry.line.who for entry in facts.evidence.of(last)}
         for entry in facts.evidence.of(first):
@@ -93,14 +93,6 @@ def _may_live_on(facts: Facts, member: MemberFacts) -> bool:
     if plan is None or plan.place != "kubernetes":
         return False
     brought = {one.job for one in member.attempts if one.outcome in FINAL}
-    results = (job for job in facts.jobs.values() if job.result)
-    named = {job.id for job in results if job.result and job.result.member == member.name}
+    results = [job.result for job in facts.jobs.values() if job.result]
+    named = {one.id for one in results if one.member == member.name}
     return named <= brought and not any(one.outcome == OPEN for one in member.attempts)
-
-
-def _writer(facts: Facts, file: str) -> str:
-    """Return who wrote a file: by its lines, or else by its name."""
-    for entry in facts.evidence.lines:
-        if entry.where.rpartition(":")[0] == file:
-            return str(entry.line.who)
-    return file.removesuffix(".jsonl")

@@ -5,10 +5,20 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.journal import AnyLine, BadLine, Line, read
+from resonate_fleet.contract.journal import BadLine, Line, read
 from resonate_fleet.contract.run import Plan, Records, RunFolder
-from resonate_fleet.report.entries import JournalEntry
-from resonate_fleet.report.scope import of_this_run
+
+
+class JournalEntry[L: Line](msgspec.Struct, frozen=True):
+    """A journal line and where it stands: what evidence points at."""
+
+    file: str
+    number: int
+    line: L
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.number}"
 
 
 class Torn(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +26,6 @@ class Torn(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     where: str
-    text: str
     last: bool
 
 
@@ -49,38 +58,25 @@ def read_evidence(folder: RunFolder) -> Evidence:
     lines: list[JournalEntry[Any]] = []
     torn: list[Torn] = []
     for path in sorted(folder.journal.glob("*.jsonl")):
-        good, bad = journal(path.name, path.read_bytes())
-        lines += good
-        torn += bad
+        _read_journal(path.name, path.read_bytes(), lines, torn)
     lines.sort(key=lambda entry: entry.line.at)
-    lines = of_this_run(lines, plan, records)
     return Evidence(plan=plan, records=records, lines=lines, torn=torn, unread=unread)
 
 
-def journal(name: str, content: bytes) -> tuple[list[JournalEntry[Any]], list[Torn]]:
-    """Return the lines of one journal, and those that cannot be read.
+def _read_journal(
+    name: str, content: bytes, lines: list[JournalEntry[Any]], torn: list[Torn]
+) -> None:
+    """Add the lines of one journal, and those that cannot be read.
 
     A journal may be a container's whole log: text that was never a journal line is passed over.
     """
-    good: list[JournalEntry[Any]] = []
-    torn: list[Torn] = []
-    raws = content.split(b"\n")
-    total = len(raws) if raws[-1] else len(raws) - 1
+    raws = content.rstrip(b"\n").split(b"\n")
     for number, raw in enumerate(raws, start=1):
-        where = f"{name}:{number}"
-        for one in _read_one(raw, name):
-            if isinstance(one, BadLine):
-                if one.text.startswith("{") or '"action"' in one.text:
-                    torn.append(
-                        Torn(file=name, where=where, text=one.text[:200], last=number == total)
-                    )
-            else:
-                good.append(JournalEntry(where, one))
-    return good, torn
-
-
-def _read_one(raw: bytes, name: str) -> list[AnyLine | BadLine]:
-    return list(read([raw], name))
+        for one in read([raw], name):
+            if not isinstance(one, BadLine):
+                lines.append(JournalEntry(name, number, one))
+            elif one.text.startswith("{") or '"action"' in one.text:
+                torn.append(Torn(file=name, where=f"{name}:{number}", last=number == len(raws)))
 
 
 def _load[T](path: Path, kind: type[T], unread: dict[str, str]) -> T | None:
@@ -88,6 +84,6 @@ def _load[T](path: Path, kind: type[T], unread: dict[str, str]) -> T | None:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         unread[path.name] = error.strerror or str(error)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except msgspec.DecodeError as error:
         unread[path.name] = str(error)
     return None

@@ -3,22 +3,24 @@
 Nothing is judged here. Times are Unix seconds throughout.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.contract.jobs import Result, result_of
-from resonate_fleet.contract.journal import Confirmed, HandedOver, StrikeDone, StrikeHealed
+from resonate_fleet.contract.jobs import Result
+from resonate_fleet.contract.journal import Confirmed, HandedOver, Parked
 from resonate_fleet.contract.run import Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
-from resonate_fleet.report.entries import JournalEntry
-from resonate_fleet.report.evidence import Evidence
+from resonate_fleet.report.evidence import Evidence, JournalEntry
 
 #: Faults that end or stop one member; the others are aimed at the server or at the whole fleet.
 DEADLY = ("kill", "kill-with-steward", "out-of-memory")
 FREEZING = ("pause", "partition")
 AT_A_MEMBER = (*DEADLY, *FREEZING, "terminate")
 
+#: Members renew their leases three times in a lease (`member`'s heartbeat).
+RENEWALS = 3
 #: What was under way when a strike took hold may show for so many seconds: an answer that had
 #: passed the network already and, on Kubernetes, the clocks of several machines.
 SHOWS_ON: Final = {"processes": 0.5, "compose": 0.5, "kubernetes": 2.0}
@@ -27,8 +29,6 @@ SHOWS_ON: Final = {"processes": 0.5, "compose": 0.5, "kubernetes": 2.0}
 CUT, OPEN = "cut", "open"
 #: Outcomes after which the job has its result.
 FINAL = ("resolved", "rejected")
-#: Outcomes by which a member means that nothing was written; only the server knows.
-UNSURE = ("lost", "refused")
 
 
 class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +58,7 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     seconds: float
     where: str
-    end_where: str | None
-    waited: float = 0.0
+    end_where: str | None = None
     error: str = ""
     steps: list[StepFacts] = []
 
@@ -68,51 +67,51 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
         """The work was not brought to an end here and was, or would have to be, taken up again."""
         return self.outcome not in (*FINAL, "suspended")
 
+    @property
+    def result(self) -> bool:
+        """It brought the result of its job."""
+        return self.outcome == "resolved" and self.task == self.job
+
 
 class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One process start. `died` is when it ended without `member.stopped`, where that is known."""
 
     name: str
-    group: str
     slots: int
     started: float
     ready: float | None
     stopped: float | None
     died: float | None
-    last: float
     attempts: list[AttemptFacts]
-    #: Times of all its lines, in order, with where they stand.
-    lines: list[tuple[float, str]]
+    #: All that it wrote, in order.
+    lines: list[JournalEntry[Any]]
     #: From and to, for each pause and partition that struck it.
     frozen: list[tuple[float, float]]
-    announced: bool
 
     @property
     def until(self) -> float:
         """When its life ended, as far as it can be known."""
         ends = [end for end in (self.died, self.stopped) if end is not None]
-        return min(ends) if ends else self.last
+        return min(ends, default=self.lines[-1].line.at)
 
 
 class StrikeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A fault that was done, by chaos's own word.
 
     It took hold between `asked` and `at`, and was over between `healing` and `healed`; both None
-    where it was not undone.
+    where it was not undone. `part`, 0 to 1: how far the job was when its trigger was seen.
     """
 
     number: int
     fault: str
     target: str
     job: str
-    #: How far the job was, 0 to 1, when its trigger was seen.
     part: float
     asked: float
     at: float
     healing: float | None
     healed: float | None
     held: list[tuple[str, int]]
-    answer: str
     where: str
 
 
@@ -142,15 +141,12 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
         at = self.record.promise.settled_at if self.record else None
         return at / 1000 if at is not None else None
 
-
-class ParkingFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that was set aside, by the steward's word; `where` it stands in the journal."""
-
-    job: str
-    at: float
-    crashes: int
-    members: list[str]
-    where: str
+    @property
+    def waited(self) -> float | None:
+        """Seconds from creation to first claim; None where either is not known."""
+        if self.created is None or not self.attempts:
+            return None
+        return max(0.0, self.attempts[0].began - self.created)
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,13 +178,22 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     #: Start and end of the run: first and last thing that any source dates within it.
     began: float
     ended: float
-    parkings: list[ParkingFacts] = []
     coverage: Coverage = Coverage()
 
     @property
     def shows_on(self) -> float:
         """Seconds for which what was under way at a strike may still show."""
         return shows_on(self.evidence.plan)
+
+    @property
+    def parkings(self) -> list[JournalEntry[Parked]]:
+        """The jobs that were set aside, by the steward's word."""
+        return self.evidence.of(Parked)
+
+    def attempts(self) -> Iterator[AttemptFacts]:
+        """Return every attempt, task by task, in claim order."""
+        for attempts in self.tasks.values():
+            yield from attempts
 
     def next_claim(self, task: str, number: int) -> AttemptFacts | None:
         """Return the first claim in a journal of `task` after claim `number`."""
@@ -209,48 +214,3 @@ def is_timer(record: Record | None) -> bool:
 
 def shows_on(plan: Plan | None) -> float:
     return SHOWS_ON[plan.place] if plan else max(SHOWS_ON.values())
-
-
-def strike_of(entry: JournalEntry[StrikeDone], heal: StrikeHealed | None) -> StrikeFacts:
-    line = entry.line
-    return StrikeFacts(
-        number=line.strike,
-        fault=line.fault,
-        target=line.target,
-        job=line.job,
-        part=line.part,
-        asked=line.asked or line.at,
-        at=line.at,
-        healing=(heal.asked or heal.at) if heal else None,
-        healed=heal.at if heal else None,
-        held=line.held,
-        answer=line.answer,
-        where=entry.where,
-    )
-
-
-def job_of(
-    id: str,
-    planned: PlannedJob | None,
-    confirmed: list[JournalEntry[Confirmed]],
-    record: Record | None,
-    attempts: list[AttemptFacts],
-) -> JobFacts:
-    """Put together what each source has on a job."""
-    return JobFacts(
-        id=id,
-        planned=planned,
-        confirmed=confirmed,
-        record=record,
-        result=result_of(record.promise) if record else None,
-        attempts=attempts,
-    )
-
-
-def span(evidence: Evidence, settled: list[float]) -> tuple[float, float]:
-    """Return when the load began and when the last job ended (or the last line was written)."""
-    starts = [entry.line.at for entry in evidence.of(Confirmed)]
-    lines: list[JournalEntry[Any]] = evidence.lines
-    first = min(starts) if starts else lines[0].line.at if lines else 0.0
-    last = max(settled) if settled else lines[-1].line.at if lines else first
-    return first, max(first, last)

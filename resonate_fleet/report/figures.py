@@ -1,12 +1,13 @@
 """The figures of a run, computed from facts. Pure. Seconds and counts."""
 
 import math
+from collections.abc import Iterable
 
 import msgspec
 
 from resonate_fleet.report.bound import bound, idle
 from resonate_fleet.report.counts import doubled, late, lost, parked, redone_steps
-from resonate_fleet.report.facts import Facts, MemberFacts
+from resonate_fleet.report.facts import Facts, JobFacts, MemberFacts
 from resonate_fleet.report.recoveries import Recovery, recoveries
 from resonate_fleet.report.strikes import StrikeFigure, strike_figures
 
@@ -67,16 +68,16 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     wasted_share: float | None
 
 
-def spread(values: list[float]) -> Spread:
-    """Return quantiles by nearest rank."""
+def spread(found: Iterable[float | None]) -> Spread:
+    """Return quantiles by nearest rank of the values that are known."""
+    values = sorted(value for value in found if value is not None)
     if not values:
         return Spread(count=0)
-    ordered = sorted(values)
 
     def rank(part: float) -> float:
-        return round(ordered[max(0, math.ceil(part * len(ordered)) - 1)], 4)
+        return round(values[max(0, math.ceil(part * len(values)) - 1)], 4)
 
-    return Spread(count=len(ordered), p50=rank(0.5), p95=rank(0.95), p99=rank(0.99), max=rank(1.0))
+    return Spread(count=len(values), p50=rank(0.5), p95=rank(0.95), p99=rank(0.99), max=rank(1.0))
 
 
 def figures_of(facts: Facts) -> Figures:
@@ -87,9 +88,10 @@ def figures_of(facts: Facts) -> Figures:
     makespan, greedy = facts.ended - facts.began, bound(facts)
     shares = _shares(facts)
     member_seconds = sum(share.alive_seconds for share in shares)
+    slot_seconds = sum(share.alive_seconds * share.slots for share in shares)
     done = sum(job.state == "resolved" for job in jobs)
     wasted, idled = _redone_seconds(facts, redone), idle(facts)
-    slot_seconds = sum(share.alive_seconds * share.slots for share in shares)
+    took = [job.settled - job.created for job in jobs if job.settled and job.created]
     return Figures(
         jobs_planned=sum(job.planned is not None for job in jobs),
         jobs_confirmed=sum(bool(job.confirmed) for job in jobs),
@@ -107,17 +109,15 @@ def figures_of(facts: Facts) -> Figures:
         strikes=len(facts.strikes),
         hand_overs=len(facts.handed_over),
         lapses=sum(one.way == "lapsed" for one in found),
-        hand_over=spread([one.line.seconds for one in facts.handed_over.values()]),
-        recovery=spread([one.seconds for one in found if one.seconds is not None]),
+        hand_over=spread(one.line.seconds for one in facts.handed_over.values()),
+        recovery=spread(one.seconds for one in found),
         strike_figures=strike_figures(facts, found),
         makespan=round(makespan, 3),
         bound=None if greedy is None else round(greedy, 3),
         makespan_over_bound=round(makespan / greedy, 3) if greedy else None,
         idle_seconds=round(idled, 3),
-        queue_wait=spread(_queue_waits(facts)),
-        job_seconds=spread(
-            [job.settled - job.created for job in jobs if job.settled and job.created]
-        ),
+        queue_wait=spread(job.waited for job in jobs if _first_claim_is_known(job)),
+        job_seconds=spread(took),
         shares=shares,
         member_seconds=round(member_seconds, 3),
         worker_seconds_per_thousand_jobs=round(member_seconds / done * 1000, 1) if done else None,
@@ -125,29 +125,26 @@ def figures_of(facts: Facts) -> Figures:
     )
 
 
+def _first_claim_is_known(job: JobFacts) -> bool:
+    return bool(job.attempts) and job.attempts[0].number == 1
+
+
 def _redone_seconds(facts: Facts, redone: list[Recovery]) -> float:
     """Return the seconds of interrupted attempts that no stored step saved."""
     cut = {(one.task, one.number) for one in redone}
     total = 0.0
-    for attempts in facts.tasks.values():
-        for one in attempts:
-            if (one.task, one.number) in cut:
-                saved = sum(step.ended - step.began for step in one.steps if step.ended is not None)
-                total += max(0.0, one.until - one.began - saved)
+    for one in facts.attempts():
+        if (one.task, one.number) in cut:
+            saved = sum(step.ended - step.began for step in one.steps if step.ended is not None)
+            total += max(0.0, one.until - one.began - saved)
     return total
 
 
-def _queue_waits(facts: Facts) -> list[float]:
-    return [
-        max(0.0, job.attempts[0].began - job.created)
-        for job in facts.jobs.values()
-        if job.attempts and job.created is not None and job.attempts[0].number == 1
-    ]
-
-
 def _shares(facts: Facts) -> list[Share]:
-    results = {name: _results(member) for name, member in facts.members.items()}
-    total = sum(results.values())
+    results = {
+        name: sum(one.result for one in member.attempts) for name, member in facts.members.items()
+    }
+    total = sum(results.values()) or 1
     return [
         Share(
             member=name,
@@ -156,14 +153,10 @@ def _shares(facts: Facts) -> list[Share]:
             busy_seconds=round(sum(one.until - one.began for one in member.attempts), 3),
             attempts=len(member.attempts),
             results=results[name],
-            share=round(results[name] / total, 4) if total else 0.0,
+            share=round(results[name] / total, 4),
         )
         for name, member in facts.members.items()
     ]
-
-
-def _results(member: MemberFacts) -> int:
-    return sum(one.outcome == "resolved" and one.task == one.job for one in member.attempts)
 
 
 def _alive(member: MemberFacts, facts: Facts) -> float:

@@ -17,8 +17,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     level: Level
     says: str
-    job: str = ""
-    member: str = ""
     evidence: list[str] = []
 
 
@@ -71,28 +69,13 @@ CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
 }
 
 
-def found(
-    name: str,
-    says: str,
-    *,
-    evidence: list[str] | None = None,
-    job: str = "",
-    member: str = "",
-    incomplete: bool = False,
-) -> Finding:
+def found(name: str, says: str, *evidence: str | None, incomplete: bool = False) -> Finding:
     """Make a finding of the catalogue.
 
     `incomplete`: a source that could have explained it is missing, so that it proves nothing.
     """
     level: Level = "unproved" if incomplete else CATALOGUE[name][0]
-    return Finding(
-        name=name,
-        level=level,
-        says=says,
-        job=job,
-        member=member,
-        evidence=[place for place in evidence or [] if place],
-    )
+    return Finding(name=name, level=level, says=says, evidence=[one for one in evidence if one])
 
 
 def table() -> str:

@@ -1,5 +1,7 @@
 """What the scenario guarantees, beside what was found."""
 
+from operator import attrgetter
+
 import msgspec
 
 from resonate_fleet.contract.run import Guarantees
@@ -16,53 +18,33 @@ class Guarantee(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool
 
 
-#: Field of `Guarantees`, the finding that breaking it makes (None: others name each case), words.
+#: Field of `Guarantees`, its figure, words, and the finding that breaking it makes ("": other
+#: checks name each case).
 JUDGED = (
-    ("lost", None, "jobs lost"),
-    ("doubled", None, "results doubled"),
-    ("parked", None, "jobs parked"),
-    ("redone", "redone-too-often", "jobs done again"),
-    ("redone_steps", "steps-redone", "steps done again"),
-    ("recovery_seconds", "recovery-too-slow", "slowest recovery, s"),
-    ("makespan_over_bound", "makespan-too-long", "makespan over bound"),
+    ("lost", "lost", "jobs lost", ""),
+    ("doubled", "doubled", "results doubled", ""),
+    ("parked", "parked", "jobs parked", ""),
+    ("redone", "redone_jobs", "jobs done again", "redone-too-often"),
+    ("redone_steps", "redone_steps", "steps done again", "steps-redone"),
+    ("recovery_seconds", "recovery.max", "slowest recovery, s", "recovery-too-slow"),
+    ("makespan_over_bound", "makespan_over_bound", "makespan over bound", "makespan-too-long"),
 )
 
 
 def kept(guarantees: Guarantees, figures: Figures) -> list[Guarantee]:
     """Return each guarantee beside its figure."""
-    figure: dict[str, float | None] = {
-        "lost": figures.lost,
-        "doubled": figures.doubled,
-        "parked": figures.parked,
-        "redone": figures.redone_jobs,
-        "redone_steps": figures.redone_steps,
-        "recovery_seconds": figures.recovery.max,
-        "makespan_over_bound": figures.makespan_over_bound,
-    }
-    return [
-        Guarantee(
-            guarantee=words,
-            limit=getattr(guarantees, name),
-            found=figure[name],
-            kept=_within(getattr(guarantees, name), figure[name]),
-        )
-        for name, _, words in JUDGED
-    ]
+    judged: list[Guarantee] = []
+    for field, figure, words, _ in JUDGED:
+        limit, value = getattr(guarantees, field), attrgetter(figure)(figures)
+        within = limit is None or value is None or value <= limit
+        judged.append(Guarantee(guarantee=words, limit=limit, found=value, kept=within))
+    return judged
 
 
 def broken(guarantees: list[Guarantee]) -> list[Finding]:
     """Return a finding for each guarantee that is broken and that no other check names."""
-    names = {words: name for _, name, words in JUDGED}
     return [
-        found(
-            names[one.guarantee] or "",
-            f"{one.guarantee}: {one.found:g}, limit were at most {one.limit:g}",
-            evidence=["plan.json"],
-        )
-        for one in guarantees
-        if not one.kept and names[one.guarantee] and one.found is not None and one.limit is not None
+        found(finding, f"{one.guarantee}: {one.found:g}, at most {one.limit:g}", "plan.json")
+        for one, (*_, finding) in zip(guarantees, JUDGED, strict=True)
+        if finding and not one.kept
     ]
-
-
-def _within(limit: float | None, figure: float | None) -> bool:
-    return limit is None or figure is None or figure <= limit

@@ -9,6 +9,7 @@ from resonate_fleet.report.facts import (
     CUT,
     DEADLY,
     FREEZING,
+    RENEWALS,
     AttemptFacts,
     Facts,
     MemberFacts,
@@ -19,9 +20,7 @@ from resonate_fleet.report.facts import (
 LOOK = 0.5
 #: On Kubernetes a dead member's connections are closed by the kubelet only after its own two.
 KUBELET = 2.5
-#: Members renew their leases three times in a lease (`worker`'s heartbeat).
-RENEWALS = 3
-#: Members look for a server that went away at least this often, in seconds (`worker`).
+#: Members look for a server that went away at least this often, in seconds (`member`).
 RECONNECT = 1.0
 #: The server looks for lapsed leases this often, in seconds.
 SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
@@ -58,21 +57,16 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 def recoveries(facts: Facts) -> list[Recovery]:
     """Return what became of each interrupted claim that stands in a journal, in time order."""
-    found = [
-        _recovery(facts, attempt)
-        for attempts in facts.tasks.values()
-        for attempt in attempts
-        if attempt.interrupted and _to_recover(facts, attempt)
-    ]
-    return sorted(found, key=lambda one: one.at)
+    interrupted = [one for one in facts.attempts() if one.interrupted and _to_recover(facts, one)]
+    return sorted((_recovery(facts, one) for one in interrupted), key=lambda one: one.at)
 
 
 def _to_recover(facts: Facts, attempt: AttemptFacts) -> bool:
     """Say whether the job still wanted somebody: not if it was settled at this very claim."""
     record = facts.record_of(attempt.task)
-    final = record is not None and record.promise.state != "pending"
-    version = record.task.version if record and record.task else attempt.number
-    return not (final and version <= attempt.number)
+    if record is None or record.promise.state == "pending":
+        return True
+    return record.task is not None and record.task.version > attempt.number
 
 
 def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
@@ -86,10 +80,11 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
     elif attempt.outcome in ("released", "unknown-function"):
         way, free, at = "released", attempt.until, attempt.until
     low, high = predicted(facts.evidence.plan, way)
-    high += slot_wait(facts, free if free is not None else at + low)
-    high = max(high, server_back(facts, at, at + high) - at)
+    high += _slot_wait(facts, free if free is not None else at + low)
+    high = max(high, _server_back(facts, at, at + high) - at)
+    causes = {"released": "drain", CUT: "crash"}
     return Recovery(
-        cause=strike.fault if strike else _cause(attempt),
+        cause=strike.fault if strike else causes.get(attempt.outcome, "lapse"),
         strike=strike.number if strike else None,
         job=attempt.job,
         task=attempt.task,
@@ -103,10 +98,6 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
         low=low,
         high=high,
     )
-
-
-def _cause(attempt: AttemptFacts) -> str:
-    return {"released": "drain", CUT: "crash"}.get(attempt.outcome, "lapse")
 
 
 def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
@@ -144,32 +135,26 @@ def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
     return plan.lease * (1 - 1 / RENEWALS), plan.lease + SCAN + LOOK
 
 
-def server_back(facts: Facts, begin: float, end: float) -> float:
-    """Return when the work of `begin` to `end` could go on, if the server was away in between.
-
-    Members look for it again once a second at the least.
-    """
-    gone = [one for one in facts.strikes if one.fault == "server-restart" and one.healed]
-    backs = [one.healed for one in gone if one.healed and one.at <= end and one.healed >= begin]
+def _server_back(facts: Facts, begin: float, end: float) -> float:
+    """Return when the work of `begin` to `end` could go on, if the server was away in between."""
+    backs = [
+        one.healed
+        for one in facts.strikes
+        if one.fault == "server-restart" and one.healed and one.at <= end and one.healed >= begin
+    ]
     return max(backs) + RECONNECT + LOOK if backs else begin
 
 
-def slot_wait(facts: Facts, at: float) -> float:
+def _slot_wait(facts: Facts, at: float) -> float:
     """Return the seconds from `at` until a living member had a free slot."""
-    if _any_free(facts, at):
-        return 0.0
-    later = (moment for moment in _moments(facts, at) if _any_free(facts, moment))
-    return next(later, at) - at
-
-
-def _any_free(facts: Facts, at: float) -> bool:
-    return any(_free(member, at) for member in facts.members.values())
-
-
-def _moments(facts: Facts, after: float) -> list[float]:
-    ready = [one.ready for one in facts.members.values() if one.ready is not None]
-    ends = [one.until for member in facts.members.values() for one in member.attempts]
-    return sorted(moment for moment in [*ready, *ends] if moment > after)
+    members = facts.members.values()
+    ready = [one.ready for one in members if one.ready is not None]
+    ends = [one.until for one in facts.attempts()]
+    later = sorted(moment for moment in [*ready, *ends] if moment > at)
+    for moment in (at, *later):
+        if any(_free(member, moment) for member in members):
+            return moment - at
+    return 0.0
 
 
 def _free(member: MemberFacts, at: float) -> bool:

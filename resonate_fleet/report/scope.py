@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from resonate_fleet.contract.journal import (
     Claimed,
     Confirmed,
@@ -17,8 +19,7 @@ from resonate_fleet.contract.journal import (
     StepEnded,
     StewardStarted,
 )
-from resonate_fleet.contract.run import Plan, Records
-from resonate_fleet.report.entries import JournalEntry
+from resonate_fleet.report.evidence import Evidence, JournalEntry
 
 #: Clocks of one run may differ by this much, in seconds.
 SLACK = 1.0
@@ -28,63 +29,56 @@ STANDING = (MemberStarted, MemberReady, StewardStarted)
 OF_A_JOB = (Claimed, Ended, StepBegan, StepEnded, LeaseLost, Retried, HandedOver)
 
 
-def of_this_run(
-    lines: list[JournalEntry[Any]], plan: Plan | None, records: Records | None
-) -> list[JournalEntry[Any]]:
-    """Return the lines of the run: from its start on, about its jobs, and who was there then."""
-    starts = [entry.line.at for entry in lines if isinstance(entry.line, RunStarted)]
-    first = _first_lines(lines, min(starts) - SLACK if starts else float("-inf"))
-    earlier = [entry for entry in lines if _number(entry) < first[_file(entry)]]
-    there, jobs = _there(earlier), _jobs(lines, plan, records)
+def of_this_run(evidence: Evidence) -> Evidence:
+    """Keep the lines of the run: from its start on, about its jobs, and who was there then."""
+    first = _first_lines(evidence)
+    earlier = [entry for entry in evidence.lines if entry.number < first[entry.file]]
+    present, jobs = _present(earlier), _jobs(evidence)
     kept = [
-        entry for entry in earlier if isinstance(entry.line, STANDING) and entry.line.who in there
+        entry for entry in earlier if isinstance(entry.line, STANDING) and entry.line.who in present
     ]
-    return kept + [
+    kept += [
         entry
-        for entry in lines
-        if _number(entry) >= first[_file(entry)]
+        for entry in evidence.lines
+        if entry.number >= first[entry.file]
         and not (jobs and isinstance(entry.line, OF_A_JOB) and entry.line.job not in jobs)
     ]
+    return replace(evidence, lines=kept)
 
 
-def _file(entry: JournalEntry[Any]) -> str:
-    return entry.where.rpartition(":")[0]
-
-
-def _number(entry: JournalEntry[Any]) -> int:
-    return int(entry.where.rpartition(":")[2])
-
-
-def _first_lines(lines: list[JournalEntry[Any]], begin: float) -> dict[str, float]:
+def _first_lines(evidence: Evidence) -> dict[str, float]:
     """Return the number of each file's first line of the run.
 
     What stands after it is of the run whatever its date says: a clock may be wrong.
     """
-    first: dict[str, float] = {_file(entry): float("inf") for entry in lines}
-    for entry in lines:
-        if entry.line.at >= begin:
-            first[_file(entry)] = min(first[_file(entry)], _number(entry))
+    starts = [entry.line.at - SLACK for entry in evidence.of(RunStarted)]
+    begin = min(starts, default=float("-inf"))
+    first: dict[str, float] = {}
+    for entry in evidence.lines:
+        number = entry.number if entry.line.at >= begin else float("inf")
+        first[entry.file] = min(first.get(entry.file, number), number)
     return first
 
 
-def _there(earlier: list[JournalEntry[Any]]) -> set[str]:
+def _present(earlier: list[JournalEntry[Any]]) -> set[str]:
     """Return who wrote before the run and was still there when it began.
 
     A container that was started again writes on in the same file under another name.
     """
     last = {
-        _file(entry): entry.line.who
+        entry.file: entry.line.who
         for entry in earlier
         if isinstance(entry.line, MemberStarted | StewardStarted)
     }
-    gone = {entry.line.who for entry in earlier if isinstance(entry.line, MemberStopped)}
-    return set(last.values()) - gone
+    stopped = {entry.line.who for entry in earlier if isinstance(entry.line, MemberStopped)}
+    return set(last.values()) - stopped
 
 
-def _jobs(lines: list[JournalEntry[Any]], plan: Plan | None, records: Records | None) -> set[str]:
-    """Return the jobs that any source counts to this run; nothing where that cannot be told."""
+def _jobs(evidence: Evidence) -> set[str]:
+    """Return the jobs that any source counts to this run; nothing where that cannot be known."""
+    plan, records = evidence.plan, evidence.records
     if plan is None or records is None:
         return set()
     planned = {job.id for job in plan.jobs}
     kept = {record.promise.id for record in records.records}
-    return planned | kept | {entry.line.job for entry in lines if isinstance(entry.line, Confirmed)}
+    return planned | kept | {entry.line.job for entry in evidence.of(Confirmed)}

@@ -159,7 +159,7 @@ def _parked(facts: Facts) -> str:
             str(one.crashes),
             ", ".join(f"<code>{escape(member)}</code>" for member in one.members),
         ]
-        for one in facts.parkings
+        for one in (entry.line for entry in facts.parkings)
     ]
     table = _table(("job", "at", "crashes", "of members"), rows)
     says = "<p class='hint'>Set aside by the steward; fleet quarantine shows and redrives them.</p>"

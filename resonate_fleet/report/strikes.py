@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from resonate_fleet.report.facts import Facts
+from resonate_fleet.report.facts import Facts, StrikeFacts
 from resonate_fleet.report.recoveries import Recovery
 
 Against = Literal["sooner", "as predicted", "later"]
@@ -36,25 +36,22 @@ class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 def strike_figures(facts: Facts, found: list[Recovery]) -> list[StrikeFigure]:
     """Return a figure for each strike that was done, in time order."""
-    shown: list[StrikeFigure] = []
-    for strike in facts.strikes:
-        mine = [one for one in found if (one.strike, one.cause) == (strike.number, strike.fault)]
-        if strike.target in facts.members:
-            mine = [one for one in mine if one.member == strike.target]
-        slowest = max(mine, key=lambda one: one.seconds or 0.0, default=None)
-        figure = StrikeFigure(
-            strike=strike.number,
-            fault=strike.fault,
-            target=strike.target,
-            at=round(strike.at - facts.began, 3),
-            held=len(strike.held),
-            interrupted=len(mine),
-        )
-        shown.append(_with_recovery(figure, slowest))
-    return shown
+    return [_figure(facts, strike, found) for strike in facts.strikes]
 
 
-def _with_recovery(figure: StrikeFigure, slowest: Recovery | None) -> StrikeFigure:
+def _figure(facts: Facts, strike: StrikeFacts, found: list[Recovery]) -> StrikeFigure:
+    mine = [one for one in found if (one.strike, one.cause) == (strike.number, strike.fault)]
+    if strike.target in facts.members:
+        mine = [one for one in mine if one.member == strike.target]
+    figure = StrikeFigure(
+        strike=strike.number,
+        fault=strike.fault,
+        target=strike.target,
+        at=round(strike.at - facts.began, 3),
+        held=len(strike.held),
+        interrupted=len(mine),
+    )
+    slowest = max(mine, key=lambda one: one.seconds or 0.0, default=None)
     if slowest is None or slowest.seconds is None:
         return figure
     return msgspec.structs.replace(

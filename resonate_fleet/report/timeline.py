@@ -54,9 +54,7 @@ def _lane(facts: Facts, lane: Lane) -> dict[str, Any]:
         "until": _ms(facts, member.until),
         "died": member.died is not None,
         "frozen": [[_ms(facts, a), _ms(facts, b)] for a, b in member.frozen],
-        "results": sum(
-            one.outcome == "resolved" and one.task == one.job for one in member.attempts
-        ),
+        "results": sum(one.result for one in member.attempts),
     }
 
 
@@ -134,12 +132,12 @@ def _parked(
 ) -> list[dict[str, Any]]:
     """Return where each parking is drawn: at the end of the job's last attempt."""
     found: list[dict[str, Any]] = []
-    for one in facts.parkings:
-        attempts = facts.tasks.get(one.job, [])
-        bars = [index_of[last.task, last.number] for last in attempts if last.began <= one.at]
+    for line in (entry.line for entry in facts.parkings):
+        attempts = facts.tasks.get(line.job, [])
+        bars = [index_of[one.task, one.number] for one in attempts if one.began <= line.at]
         if bars:
-            place = {"job": numbers[one.job], "bar": bars[-1], "at": _ms(facts, one.at)}
-            found.append({**place, "crashes": one.crashes})
+            place = {"job": numbers[line.job], "bar": bars[-1], "at": _ms(facts, line.at)}
+            found.append({**place, "crashes": line.crashes})
     return found
 
 
@@ -196,11 +194,7 @@ def _thinned(points: list[list[int]]) -> list[list[int]]:
 
 def _histogram(facts: Facts) -> list[list[float]]:
     """Return [from, to, jobs] a bin of the wait from creation to first claim, in seconds."""
-    waits = [
-        max(0.0, job.attempts[0].began - job.created)
-        for job in facts.jobs.values()
-        if job.attempts and job.created is not None
-    ]
+    waits = [job.waited for job in facts.jobs.values() if job.waited is not None]
     bins = [[low, high, sum(low <= one < high for one in waits)] for low, high in pairwise(EDGES)]
     bins.append([EDGES[-1], float("inf"), sum(one >= EDGES[-1] for one in waits)])
     filled = [index for index, one in enumerate(bins) if one[2]]

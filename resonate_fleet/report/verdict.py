@@ -15,7 +15,7 @@ from resonate_fleet.report.guarantees import Guarantee
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 #: Raised whenever a reader of an older verdict.json could misread a newer one.
-VERSION: Final = 2
+VERSION: Final = 3
 
 EXITS: Final[dict[Word, int]] = {
     "PASS": exits.OK,

@@ -1,5 +1,6 @@
 """The judge is judged on real fleets: whoever cheats is found out, member, server or chaos."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -113,7 +114,9 @@ def names(verdict: Verdict) -> set[str]:
 
 async def test_cheats_of_every_kind_in_one_run(tmp_path: Path) -> None:
     verdict = await judged(tmp_path, Cheating())
-    found = {(one.name, one.job[-5:]) for one in verdict.findings}
+    found = {
+        (one.name, number) for one in verdict.findings for number in re.findall(r"\d{5}", one.says)
+    }
     assert ("dropped-result", "00001") in found
     assert ("unrecorded-claim", "00002") in found
     assert ("double-result", "00004") in found

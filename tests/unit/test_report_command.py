@@ -1,7 +1,6 @@
 """`python -m report`: what it writes, prints and answers."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -30,7 +29,6 @@ def test_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert folder.verdict.exists()
     assert folder.report.exists()
     assert folder.junit.exists()
-    assert not folder.trace.exists()
 
 
 def test_fail_names_the_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,19 +77,6 @@ def test_junit_has_a_case_a_check(tmp_path: Path) -> None:
     [failed] = [case.get("name") for case in suite if case.find("failure") is not None]
     assert failed == "missing-promise"
     assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
-
-
-def test_the_trace_has_every_attempt_and_strike(tmp_path: Path) -> None:
-    run = play([Blow("kill", 6)], jobs=20)
-    folder = run.write(tmp_path)
-    main([str(tmp_path), "--trace"])
-    events = json.loads(folder.trace.read_text())["traceEvents"]
-    kinds = Counter(one["ph"] for one in events)
-    attempts = [one for one in events if one["ph"] == "X" and one["cat"] != "step"]
-    assert len(attempts) == 21
-    assert kinds["i"] == 1
-    assert kinds["s"] == kinds["f"] == 1
-    assert all(one["dur"] >= 0 for one in events if one["ph"] == "X")
 
 
 def test_text_from_outside_cannot_leave_its_place_in_the_page(tmp_path: Path) -> None:

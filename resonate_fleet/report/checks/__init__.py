@@ -4,10 +4,17 @@ from resonate_fleet.report.checks import claims, jobs, leases, results, sources,
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding
 
-CHECKS = (*sources.CHECKS, *jobs.CHECKS, *results.CHECKS, *claims.CHECKS, *leases.CHECKS)
+CHECKS = (
+    *sources.CHECKS,
+    *jobs.CHECKS,
+    *results.CHECKS,
+    *claims.CHECKS,
+    *leases.CHECKS,
+    *strikes.CHECKS,
+)
 
 
 def run(facts: Facts) -> list[Finding]:
     """Run every check; broken promises come first, each kind in the order of the checks."""
-    found = [one for check in (*CHECKS, *strikes.CHECKS) for one in check(facts)]
+    found = [one for check in CHECKS for one in check(facts)]
     return sorted(found, key=lambda one: one.level != "broken")

@@ -14,12 +14,12 @@ granted to a member that was closing and gave it back at once.
 """
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
-from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, DrainStep, Ended
 from resonate_fleet.contract.run import Record
-from resonate_fleet.report.checks.outages import unsure
+from resonate_fleet.report.checks.outages import outages
 from resonate_fleet.report.facts import FINAL, OPEN, AttemptFacts, Facts, MemberFacts, is_timer
 from resonate_fleet.report.findings import Finding, found
 
@@ -31,68 +31,50 @@ LINE_DUE = 0.3
 ON_ITS_WAY = 1.0
 
 
-def counted(facts: Facts) -> list[Finding]:
+def counted(facts: Facts) -> Iterator[Finding]:
     """Reconcile the number of claims of each task with the journals."""
-    findings: list[Finding] = []
     for task in dict.fromkeys([*facts.tasks, *facts.jobs, *facts.children]):
         record = facts.record_of(task)
-        if record is None or record.task is None:
-            continue
-        findings += _one_task(facts, record, facts.tasks.get(task, []))
-    return findings
+        if record is not None and record.task is not None:
+            yield from _one_task(facts, record, record.task.version)
 
 
-def _one_task(facts: Facts, record: Record, attempts: list[AttemptFacts]) -> list[Finding]:
-    task, version = record.promise.id, record.task.version if record.task else 0
-    findings = [
-        found(
-            "claim-count-disagrees",
-            f"{one.member} wrote down claim {one.number} of {task}; the server counts {version}",
-            job=one.job,
-            member=one.member,
-            evidence=[one.where, f"server.json#{task}"],
-        )
-        for one in attempts
-        if one.number > version
-    ]
-    if is_timer(record):
-        return findings  # the server's own alarm: members look at it, and may claim it, in passing
-    told = {one.number for one in attempts}
-    untold = [number for number in range(1, version + 1) if number not in told]
-    return findings + [
-        _unrecorded(facts, record, attempts, number)
-        for number in untold
-        if not _excused(facts, record, attempts, number)
-    ]
-
-
-def _unrecorded(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> Finding:
+def _one_task(facts: Facts, record: Record, version: int) -> Iterator[Finding]:
     task = record.promise.id
-    return found(
-        "unrecorded-claim",
-        f"no member wrote down claim {number} of {task}",
-        job=root_of(task),
-        evidence=[f"server.json#{task}", *[one.where for one in attempts][-3:]],
-        incomplete=facts.coverage.incomplete(),
-    )
+    attempts, place = facts.tasks.get(task, []), f"server.json#{task}"
+    for one in attempts:
+        if one.number > version:
+            says = f"{one.member} wrote down claim {one.number} of {task}; the server counts "
+            yield found("claim-count-disagrees", f"{says}{version}", one.where, place)
+    if is_timer(record):
+        return  # the server's own alarm: members look at it, and may claim it, in passing
+    for number in set(range(1, version + 1)) - {one.number for one in attempts}:
+        if not _excused(facts, record, attempts, number):
+            says = f"no member wrote down claim {number} of {task}"
+            near = [one.where for one in attempts][-3:]
+            cut = facts.coverage.incomplete()
+            yield found("unrecorded-claim", says, place, *near, incomplete=cut)
 
 
 def _excused(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> bool:
     """Say whether claim `number` may have been made and not written down."""
+    promise = record.promise
+    if promise.state in FINAL and record.task and number == record.task.version:
+        return False  # somebody lived long enough to bring the result under this very claim
     before = [one for one in attempts if one.number < number]
     after = [one for one in attempts if one.number > number]
-    settled = record.promise.settled_at
-    if record.promise.state in FINAL and record.task and number == record.task.version:
-        return False  # somebody lived long enough to bring the result under this very claim
-    low = max([record.promise.created_at / 1000, *[one.began for one in before]])
+    low = max([promise.created_at / 1000, *[one.began for one in before]])
     if before and before[-1].outcome != OPEN:
         low = max(low, before[-1].until)
-    high = after[0].began if after else settled / 1000 if settled else math.inf
-    if unsure(facts, low, high) or _given_back_closing(facts, low, high):
-        return True
-    return any(
-        _died_claiming(facts, member, (record.promise.id, number), low, high)
-        for member in facts.members.values()
+    settled = promise.settled_at / 1000 if promise.settled_at else math.inf
+    high = after[0].began if after else settled
+    return (
+        any(start <= high and low <= stop for start, stop in outages(facts))
+        or _given_back_closing(facts, low, high)
+        or any(
+            _died_claiming(facts, member, (promise.id, number), low, high)
+            for member in facts.members.values()
+        )
     )
 
 
@@ -110,19 +92,15 @@ def _died_claiming(
     died = member.died
     if died is None or not low - INSTANT <= died <= high + INSTANT:
         return False
-    freed = [
-        over
-        for one in member.attempts
-        if (over := min(one.until, _body_over(facts, one))) < died and one.began <= died
-    ]
-    running = [one for one in member.attempts if one.began <= died <= _body_over(facts, one)]
-    running = [one for one in running if died <= one.until]
-    since = max([low, member.ready or member.started, *freed])
-    if len(running) >= member.slots or died - since > INSTANT:
+    begun = [one for one in member.attempts if one.began <= died]
+    over = [min(one.until, _body_over(facts, one)) for one in begun]
+    running = sum(end >= died for end in over)
+    since = max([low, member.ready or member.started, *(end for end in over if end < died)])
+    if running >= member.slots or died - since > INSTANT:
         return False
-    plan = facts.evidence.plan
     if _seen_at_work(facts, member, claim):
         return False
+    plan = facts.evidence.plan
     return claim in _named(facts, member.name) or not (plan and plan.steward)
 
 
@@ -158,51 +136,30 @@ def _named(facts: Facts, member: str) -> set[tuple[str, int]]:
     return named | {key for key, one in facts.handed_over.items() if one.line.member == member}
 
 
-def granted_twice(facts: Facts) -> list[Finding]:
+def granted_twice(facts: Facts) -> Iterator[Finding]:
     """Claims that two journals, or one twice, say were granted."""
-    findings: list[Finding] = []
     for task, attempts in facts.tasks.items():
         for first, second in pairwise(attempts):
             if first.number == second.number:
                 says = f"claim {first.number} of {task}: {first.member} and {second.member}"
-                places = [first.where, second.where]
-                findings.append(found("claimed-twice", says, job=root_of(task), evidence=places))
-    return findings
+                yield found("claimed-twice", says, first.where, second.where)
 
 
-def loose_ends(facts: Facts) -> list[Finding]:
+def loose_ends(facts: Facts) -> Iterator[Finding]:
     """Attempts without an end under a living member, and ends without an attempt."""
-    findings = [
-        found(
-            "attempt-without-end",
-            f"{one.member} says nothing of how claim {one.number} of {one.task} ended",
-            job=one.job,
-            member=one.member,
-            evidence=[one.where],
-            incomplete=facts.coverage.incomplete(one.member),
-        )
-        for attempts in facts.tasks.values()
-        for one in attempts
-        if one.outcome == OPEN
-    ]
-    claimed = {
-        (one.member, task, one.number) for task, attempts in facts.tasks.items() for one in attempts
-    }
+    coverage = facts.coverage
+    for one in facts.attempts():
+        if one.outcome == OPEN:
+            says = f"{one.member} says nothing of how claim {one.number} of {one.task} ended"
+            cut = coverage.incomplete(one.member)
+            yield found("attempt-without-end", says, one.where, incomplete=cut)
+    claimed = {(one.member, one.task, one.number) for one in facts.attempts()}
     for entry in facts.evidence.of(Ended):
         line = entry.line
         if (line.who, line.task, line.attempt) not in claimed:
             says = f"{line.who} ended claim {line.attempt} of {line.task} and never claimed it"
-            findings.append(
-                found(
-                    "end-without-claim",
-                    says,
-                    job=line.job,
-                    member=line.who,
-                    evidence=[entry.where],
-                    incomplete=facts.coverage.incomplete(line.who),
-                )
-            )
-    return findings
+            cut = coverage.incomplete(line.who)
+            yield found("end-without-claim", says, entry.where, incomplete=cut)
 
 
 CHECKS = (counted, granted_twice, loose_ends)

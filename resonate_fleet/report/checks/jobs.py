@@ -1,5 +1,7 @@
 """Does every job that was asked for have an end, and was every job that has one asked for?"""
 
+from collections.abc import Iterator
+
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import ClientEnded, Parked, Rejected
 from resonate_fleet.report.counts import late, lost, parked
@@ -7,115 +9,80 @@ from resonate_fleet.report.facts import Facts, JobFacts
 from resonate_fleet.report.findings import Finding, found
 
 
-def places(job: JobFacts) -> list[str]:
-    """Return where the client and the server speak of the job, and its claims."""
-    told = [entry.where for entry in job.confirmed]
-    return [
-        *told[:2],
-        *([f"server.json#{job.id}"] if job.record else []),
-        *[one.where for one in job.attempts][-3:],
-    ]
+def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) -> Finding:
+    """Return a finding whose evidence is where client and server speak of the job, its claims."""
+    confirmed = [entry.where for entry in job.confirmed][:2]
+    record = [f"server.json#{job.id}"] if job.record else []
+    claims = [one.where for one in job.attempts][-3:]
+    sentence = f"job {job.id} {says}"
+    return found(name, sentence, *confirmed, *record, *claims, incomplete=incomplete)
 
 
-def lost_jobs(facts: Facts) -> list[Finding]:
+def lost_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs whose client has the server's word, and which have no end."""
-    findings: list[Finding] = []
     for job in (facts.jobs[name] for name in lost(facts)):
         if job.record is None:
-            name, says = "missing-promise", "was confirmed, and the server does not know it"
+            yield about_job("missing-promise", job, "was confirmed, the server does not know it")
         else:
-            name, says = "lost-job", "was confirmed and has no result"
-        findings.append(found(name, f"job {job.id} {says}", job=job.id, evidence=places(job)))
-    return findings
+            yield about_job("lost-job", job, "was confirmed and has no result")
 
 
-def late_jobs(facts: Facts) -> list[Finding]:
+def late_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs that did not end before the run was given up."""
-    return [
-        found(
-            "late-job",
-            f"job {name} had not ended at the deadline",
-            job=name,
-            evidence=places(facts.jobs[name]),
-        )
-        for name in late(facts)
-    ]
+    for name in late(facts):
+        yield about_job("late-job", facts.jobs[name], "had not ended at the deadline")
 
 
-def bad_ends(facts: Facts) -> list[Finding]:
+def bad_ends(facts: Facts) -> Iterator[Finding]:
     """Jobs that ended otherwise than with a result, but for those rejected by hand."""
     by_hand = {entry.line.job for entry in facts.evidence.of(Rejected)}
-    findings: list[Finding] = []
     for job in facts.jobs.values():
         if job.state in ("rejected", "rejected_canceled") and job.id not in by_hand:
             error = next((one.error for one in reversed(job.attempts) if one.error), "")
-            says = f"job {job.id} ended with an error{': ' + error if error else ''}"
-            findings.append(found("rejected-job", says, job=job.id, evidence=places(job)))
+            says = f"ended with an error{': ' + error if error else ''}"
+            yield about_job("rejected-job", job, says)
         if job.state == "rejected_timedout":
-            says = f"the promise of job {job.id} ran out of time"
-            findings.append(found("timed-out-job", says, job=job.id, evidence=places(job)))
-    return findings
+            yield about_job("timed-out-job", job, "ran out of time: its promise timed out")
 
 
-def parked_jobs(facts: Facts) -> list[Finding]:
+def parked_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs that stand parked, or were parked at any time, where the scenario expects fewer."""
     plan = facts.evidence.plan
-    told = {entry.line.job: entry.where for entry in facts.evidence.of(Parked)}
-    names = sorted(parked(facts) | set(told))
+    written = {entry.line.job: entry.where for entry in facts.evidence.of(Parked)}
+    names = sorted(parked(facts) | set(written))
     if len(names) <= (plan.guarantees.parked if plan else 0):
-        return []
-    return [
-        found(
-            "parked-unexpectedly",
-            f"job {name} was parked",
-            job=name,
-            evidence=[
-                told.get(name, ""),
-                *(places(facts.jobs[name]) if name in facts.jobs else []),
-            ],
-        )
-        for name in names
-    ]
+        return
+    for name in names:
+        record = f"server.json#{name}" if name in facts.jobs else None
+        yield found("parked-unexpectedly", f"job {name} was parked", written.get(name), record)
 
 
-def client_counts(facts: Facts) -> list[Finding]:
+def client_counts(facts: Facts) -> Iterator[Finding]:
     """Jobs that the server has and the client did not confirm, and counts that do not agree."""
-    findings = [
-        found(
-            "forgotten-by-client",
-            f"the server has job {job.id}, its client never confirmed it",
-            job=job.id,
-            evidence=places(job),
-            incomplete=facts.coverage.clients,
-        )
-        for job in facts.jobs.values()
-        if job.record and job.planned and not job.confirmed
-    ]
+    cut = facts.coverage.clients
+    for job in facts.jobs.values():
+        if job.record and job.planned and not job.confirmed:
+            says = "is on the server, its client never confirmed it"
+            yield about_job("forgotten-by-client", job, says, incomplete=cut)
     lines = sum(len(job.confirmed) for job in facts.jobs.values())
     ends = facts.evidence.of(ClientEnded)
     said = sum(entry.line.confirmed for entry in ends)
     if ends and said != lines:
         says = f"clients say they confirmed {said} jobs and wrote down {lines}"
-        where = [entry.where for entry in ends]
-        findings.append(
-            found("forgotten-by-client", says, evidence=where, incomplete=facts.coverage.clients)
-        )
-    return findings
+        places = [entry.where for entry in ends]
+        yield found("forgotten-by-client", says, *places, incomplete=cut)
 
 
-def unplanned_jobs(facts: Facts) -> list[Finding]:
+def unplanned_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs that were planned and never sent, and the other way round."""
     if facts.evidence.plan is None:
-        return []
-    findings: list[Finding] = []
+        return
     for job in facts.jobs.values():
-        if job.planned and not job.record and not job.confirmed:
-            says = f"job {job.id} was planned and never sent"
-            findings.append(found("unsent-job", says, job=job.id, evidence=["plan.json"]))
-        if not job.planned and root_of(job.id) == job.id and (job.record or job.confirmed):
-            says = f"nobody planned job {job.id}"
-            findings.append(found("unplanned-job", says, job=job.id, evidence=places(job)))
-    return findings
+        sent = job.record or job.confirmed
+        if job.planned and not sent:
+            yield found("unsent-job", f"job {job.id} was planned and never sent", "plan.json")
+        if sent and not job.planned and root_of(job.id) == job.id:
+            yield about_job("unplanned-job", job, "is in no plan")
 
 
 CHECKS = (lost_jobs, late_jobs, bad_ends, parked_jobs, client_counts, unplanned_jobs)

@@ -1,13 +1,22 @@
 """Do members keep to their leases, and do leases and members end only for a reason?"""
 
-from resonate_fleet.contract.journal import Died, FalseAlarm
-from resonate_fleet.contract.run import Plan
-from resonate_fleet.report.checks.outages import outages
-from resonate_fleet.report.facts import AT_A_MEMBER, CUT, DEADLY, AttemptFacts, Facts, StrikeFacts
-from resonate_fleet.report.findings import Finding, found
-from resonate_fleet.report.recoveries import RENEWALS, strike_behind
+from collections.abc import Iterator
 
-#: A stopped body needs this long to be gone, in seconds, on a busy machine.
+from resonate_fleet.contract.journal import Died, FalseAlarm
+from resonate_fleet.report.checks.outages import outages
+from resonate_fleet.report.facts import (
+    AT_A_MEMBER,
+    CUT,
+    DEADLY,
+    RENEWALS,
+    AttemptFacts,
+    Facts,
+    StrikeFacts,
+)
+from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.recoveries import strike_behind
+
+#: A stopped body needs this long to end, in seconds, on a busy machine.
 TO_STOP = 2.0
 #: After an outage a member needs this long at most, in seconds, to renew what it still holds.
 TO_RENEW = 3.0
@@ -17,7 +26,14 @@ FLEET_WIDE = ("scale", "rolling-restart")
 DRAIN = 120.0
 
 
-def ignored(facts: Facts) -> list[Finding]:
+def followed(facts: Facts) -> Iterator[tuple[AttemptFacts, AttemptFacts]]:
+    """Return each attempt that another claim of its task followed, with that one."""
+    for one in facts.attempts():
+        if follower := facts.next_claim(one.task, one.number):
+            yield one, follower
+
+
+def ignored(facts: Facts) -> Iterator[Finding]:
     """Attempts that went on although the job had been claimed by somebody else.
 
     A member learns of it at its next heartbeat at the latest; frozen or cut off, some time after
@@ -25,63 +41,31 @@ def ignored(facts: Facts) -> list[Finding]:
     """
     plan = facts.evidence.plan
     if plan is None:
-        return []
-    findings: list[Finding] = []
-    for task, attempts in facts.tasks.items():
-        for one in attempts:
-            follower = facts.next_claim(task, one.number)
-            if follower is None or one.outcome == CUT:
-                continue
-            over = one.until - _may_go_on(facts, plan, one, follower)
-            if over > 0:
-                findings.append(_ignored(one, follower, over))
-    return findings
-
-
-def _may_go_on(facts: Facts, plan: Plan, one: AttemptFacts, follower: AttemptFacts) -> float:
-    ends = [end for begin, end in outages(facts) if begin <= one.until and end >= one.began]
-    return max([follower.began, *ends]) + plan.lease / RENEWALS + TO_STOP
-
-
-def _ignored(one: AttemptFacts, follower: AttemptFacts, over: float) -> Finding:
-    return found(
-        "lease-ignored",
-        f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s after it "
-        f"should have stopped; {follower.member} had claimed it",
-        job=one.job,
-        member=one.member,
-        evidence=[one.where, follower.where, one.end_where or ""],
-    )
-
-
-def lapsed(facts: Facts) -> list[Finding]:
-    """Claims that were followed by another although nobody gave the task back or was struck."""
-    findings: list[Finding] = []
-    for task, attempts in facts.tasks.items():
-        for one in attempts:
-            follower = facts.next_claim(task, one.number)
-            if follower is None or not _held_on(one) or _explained(facts, one):
-                continue
-            findings.append(
-                found(
-                    "unexplained-lapse",
-                    f"{one.member} lost claim {one.number} of {task}, and nothing had struck it",
-                    job=one.job,
-                    member=one.member,
-                    evidence=[one.where, one.end_where or "", follower.where],
-                    incomplete=facts.coverage.incomplete(one.member),
-                )
+        return
+    for one, follower in followed(facts):
+        away = [end for begin, end in outages(facts) if begin <= one.until and end >= one.began]
+        over = one.until - max([follower.began, *away]) - plan.lease / RENEWALS - TO_STOP
+        if over > 0 and one.outcome != CUT:
+            says = (
+                f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s "
+                f"after it should have stopped; {follower.member} had claimed it"
             )
-    return findings
+            yield found("lease-ignored", says, one.where, follower.where, one.end_where)
 
 
-def _held_on(one: AttemptFacts) -> bool:
-    return one.outcome not in ("suspended", "released", "unknown-function")
+def lapsed(facts: Facts) -> Iterator[Finding]:
+    """Claims that were followed by another although nobody gave the task back or was struck."""
+    for one, follower in followed(facts):
+        given_back = one.outcome in ("suspended", "released", "unknown-function", CUT)
+        if given_back or (one.task, one.number) in facts.handed_over or _explained(facts, one):
+            continue
+        says = f"{one.member} lost claim {one.number} of {one.task}, and nothing had struck it"
+        places = one.where, one.end_where, follower.where
+        cut = facts.coverage.incomplete(one.member)
+        yield found("unexplained-lapse", says, *places, incomplete=cut)
 
 
 def _explained(facts: Facts, one: AttemptFacts) -> bool:
-    if (one.task, one.number) in facts.handed_over or one.outcome == CUT:
-        return True
     strike = strike_behind(facts, one)
     if strike is not None and strike.fault in FLEET_WIDE:
         return True
@@ -94,40 +78,32 @@ def _explained(facts: Facts, one: AttemptFacts) -> bool:
     )
 
 
-def deaths(facts: Facts) -> list[Finding]:
+def deaths(facts: Facts) -> Iterator[Finding]:
     """Deaths and false alarms that no strike explains.
 
     A scenario that promises parked jobs has poison in its load; its members die of it.
     """
     plan = facts.evidence.plan
     if plan is not None and plan.guarantees.parked > 0:
-        return []
-    findings: list[Finding] = []
+        return
     for entry in facts.evidence.lines:
         line = entry.line
-        if isinstance(line, Died | FalseAlarm) and not _was_struck(facts, line.member, line.at):
+        if not isinstance(line, Died | FalseAlarm):
+            continue
+        if not any(_explains(strike, line.member, line.at) for strike in facts.strikes):
             verb = "died" if isinstance(line, Died) else "was taken for dead"
             says = f"{line.member} {verb} and nothing had struck it"
-            findings.append(
-                found("unexplained-death", says, member=line.member, evidence=[entry.where])
-            )
-    return findings
+            yield found("unexplained-death", says, entry.where)
 
 
-def _was_struck(facts: Facts, member: str, at: float) -> bool:
-    return any(
-        strike.asked <= at + 1
-        and (
-            (strike.fault in AT_A_MEMBER and strike.target == member and _lasts(strike, at))
-            or (strike.fault in FLEET_WIDE and at <= (strike.healed or strike.at) + DRAIN)
-        )
-        for strike in facts.strikes
-    )
-
-
-def _lasts(strike: StrikeFacts, at: float) -> bool:
+def _explains(strike: StrikeFacts, member: str, at: float) -> bool:
     """Say whether a strike explains a death at `at`: a thawed member has no reason to die."""
-    return strike.fault in DEADLY or at <= (strike.healed or strike.at) + DRAIN
+    if strike.asked > at + 1:
+        return False
+    soon = at <= (strike.healed or strike.at) + DRAIN
+    if strike.fault in AT_A_MEMBER:
+        return strike.target == member and (soon or strike.fault in DEADLY)
+    return strike.fault in FLEET_WIDE and soon
 
 
 CHECKS = (ignored, lapsed, deaths)

@@ -19,8 +19,3 @@ def outages(facts: Facts) -> list[tuple[float, float]]:
         back = [at for who, at in backs if who == entry.line.who and at >= entry.line.at]
         times.append((entry.line.at - UNDER_WAY, min(back, default=entry.line.at) + UNDER_WAY))
     return times
-
-
-def unsure(facts: Facts, begin: float, end: float) -> bool:
-    """Say whether an answer may have been lost between `begin` and `end`."""
-    return any(start <= end and begin <= stop for start, stop in outages(facts))

@@ -1,11 +1,11 @@
 """Does each result come once, from the member that held the claim, and is it the one asked for?"""
 
 import math
+from collections.abc import Iterator
 
-from resonate_fleet.contract.ids import root_of
-from resonate_fleet.report.checks.jobs import places
+from resonate_fleet.report.checks.jobs import about_job
 from resonate_fleet.report.counts import doubled
-from resonate_fleet.report.facts import CUT, FINAL, AttemptFacts, Facts, JobFacts
+from resonate_fleet.report.facts import CUT, FINAL, Facts, JobFacts
 from resonate_fleet.report.findings import Finding, found
 
 #: Clocks and rounding; a sleep may end this share of its length early.
@@ -14,109 +14,73 @@ EARLY = 0.95
 SLACK = 1.0
 
 
-def double_results(facts: Facts) -> list[Finding]:
+def double_results(facts: Facts) -> Iterator[Finding]:
     """Tasks that were brought to an end more than once."""
-    return [
-        found(
-            "double-result",
-            f"{task} was ended {len(ends)} times: "
-            + ", ".join(f"by {one.line.who} at claim {one.line.attempt}" for one in ends),
-            job=root_of(task),
-            member=ends[-1].line.who,
-            evidence=[one.where for one in ends],
-        )
-        for task, ends in doubled(facts).items()
-    ]
+    for task, ends in doubled(facts).items():
+        by = ", ".join(f"by {one.line.who} at claim {one.line.attempt}" for one in ends)
+        says = f"{task} was ended {len(ends)} times: {by}"
+        yield found("double-result", says, *[one.where for one in ends])
 
 
-def dropped_results(facts: Facts) -> list[Finding]:
+def dropped_results(facts: Facts) -> Iterator[Finding]:
     """Ends that a member wrote down and that the server knows nothing of."""
-    findings: list[Finding] = []
-    for task, attempts in facts.tasks.items():
-        record = facts.record_of(task)
-        if record is None or record.task is None:
+    for one in facts.attempts():
+        record = facts.record_of(one.task)
+        if record is None or record.task is None or one.outcome not in FINAL:
             continue
-        for one in attempts:
-            taken = record.promise.state != "pending" and record.task.version == one.number
-            if one.outcome in FINAL and not taken:
-                findings.append(_dropped(task, one, record.promise.state, record.task.version))
-    return findings
+        state, version = record.promise.state, record.task.version
+        if state == "pending" or version != one.number:
+            says = (
+                f"{one.member} says that claim {one.number} of {one.task} ended {one.outcome}; "
+                f"the server has it {state} at claim {version}"
+            )
+            places = one.end_where or one.where, f"server.json#{one.task}"
+            yield found("dropped-result", says, *places)
 
 
-def _dropped(task: str, one: AttemptFacts, state: str, version: int) -> Finding:
-    return found(
-        "dropped-result",
-        f"{one.member} says that claim {one.number} of {task} ended {one.outcome}; "
-        f"the server has it {state} at claim {version}",
-        job=one.job,
-        member=one.member,
-        evidence=[one.end_where or one.where, f"server.json#{task}"],
-    )
-
-
-def result_contents(facts: Facts) -> list[Finding]:
+def result_contents(facts: Facts) -> Iterator[Finding]:
     """Results beside the job that was asked for and the claim that brought them."""
-    return [
-        found("result-disagrees", f"job {job.id}: {says}", job=job.id, evidence=places(job))
-        for job in facts.jobs.values()
-        for says in _differences(job)
-    ]
+    for job in facts.jobs.values():
+        for says in _differences(job):
+            yield about_job("result-disagrees", job, says)
 
 
-def _differences(job: JobFacts) -> list[str]:
-    differences: list[str] = []
+def _differences(job: JobFacts) -> Iterator[str]:
     final = next((one for one in reversed(job.attempts) if one.outcome in FINAL), None)
-    states = {"resolved": "resolved", "rejected": "rejected"}
-    if final and job.state in states and final.outcome != job.state:
-        differences.append(f"{final.member} says {final.outcome}, the server {job.state}")
+    if final and job.state in FINAL and final.outcome != job.state:
+        yield f"is {final.outcome} by {final.member}, {job.state} by the server"
     result = job.result
     if result is None or job.record is None or job.record.task is None:
-        return differences
+        return
     if result.id != job.id:
-        differences.append(f"the result is that of {result.id}")
-    if result.attempt != job.record.task.version:
-        claims = job.record.task.version
-        differences.append(f"brought by claim {result.attempt}, the server counts {claims}")
+        yield f"has the result of {result.id}"
+    claims = job.record.task.version
+    if result.attempt != claims:
+        yield f"has the result of claim {result.attempt}, the server counts {claims}"
     if job.planned and abs(result.cost - job.planned.cost) > 1e-6:
-        differences.append(f"cost {result.cost:g} s, asked for were {job.planned.cost:g} s")
+        yield f"cost {result.cost:g} s, asked for were {job.planned.cost:g} s"
     if final and final.number == result.attempt and final.member != result.member:
-        differences.append(f"by {result.member}, and {final.member} says it brought it")
-    return differences
+        yield f"has a result by {result.member}, and {final.member} says it brought it"
 
 
-def without_claim(facts: Facts) -> list[Finding]:
+def without_claim(facts: Facts) -> Iterator[Finding]:
     """Results signed by a member that claimed nothing of the kind."""
-    findings: list[Finding] = []
     for job in facts.jobs.values():
         result = job.result
         if result is None or any(one.member == result.member for one in job.attempts):
             continue
-        incomplete = facts.coverage.incomplete(result.member) or result.member not in facts.members
-        says = f"job {job.id} has a result by {result.member}, which never claimed it"
-        findings.append(
-            found(
-                "result-without-claim",
-                says,
-                job=job.id,
-                member=result.member,
-                evidence=places(job),
-                incomplete=incomplete or _died_with_it(facts, result.member, job),
-            )
-        )
-    return findings
+        member = facts.members.get(result.member)
+        died = member and member.died and job.settled and member.died < job.settled + 1
+        incomplete = member is None or bool(died) or facts.coverage.incomplete(result.member)
+        says = f"has a result by {result.member}, which never claimed it"
+        yield about_job("result-without-claim", job, says, incomplete=incomplete)
 
 
-def _died_with_it(facts: Facts, name: str, job: JobFacts) -> bool:
-    member = facts.members.get(name)
-    return bool(member and member.died and job.settled and member.died < job.settled + 1)
-
-
-def unrecorded(facts: Facts) -> list[Finding]:
+def unrecorded(facts: Facts) -> Iterator[Finding]:
     """Jobs with a result that no member says it brought.
 
     A member killed between the server's answer and its own line may be the one: its claim is cut.
     """
-    findings: list[Finding] = []
     for job in facts.jobs.values():
         if job.state not in FINAL or not (job.record and job.record.task):
             continue
@@ -124,48 +88,31 @@ def unrecorded(facts: Facts) -> list[Finding]:
         if any(one.outcome in FINAL for one in job.attempts) or (claim and claim.outcome == CUT):
             continue
         who = claim.member if claim else job.result.member if job.result else ""
-        says = f"job {job.id} has a result that no member says it brought"
-        incomplete = facts.coverage.incomplete(who) if who else facts.coverage.incomplete()
-        findings.append(
-            found(
-                "unrecorded-result", says, job=job.id, evidence=places(job), incomplete=incomplete
-            )
-        )
-    return findings
+        incomplete = facts.coverage.incomplete(who)
+        says = "has a result that no member says it brought"
+        yield about_job("unrecorded-result", job, says, incomplete=incomplete)
 
 
-def steps_twice(facts: Facts) -> list[Finding]:
+def steps_twice(facts: Facts) -> Iterator[Finding]:
     """Steps that ran again although their result was stored."""
-    findings: list[Finding] = []
     for job in facts.jobs.values():
         stored: dict[str, str] = {}
-        for one in job.attempts:
-            for step in one.steps:
-                if step.promise in stored:
-                    says = f"step {step.promise} had been stored and ran again"
-                    where = [stored[step.promise], step.where]
-                    findings.append(
-                        found("step-checkpointed-twice", says, job=job.id, evidence=where)
-                    )
-                elif step.ended is not None:
-                    stored[step.promise] = step.where
-    return findings
+        for step in (step for one in job.attempts for step in one.steps):
+            if step.promise in stored:
+                says = f"step {step.promise} had been stored and ran again"
+                yield found("step-checkpointed-twice", says, stored[step.promise], step.where)
+            elif step.ended is not None:
+                stored[step.promise] = step.where
 
 
-def skipped_work(facts: Facts) -> list[Finding]:
+def skipped_work(facts: Facts) -> Iterator[Finding]:
     """Results of a first claim that came sooner than the work can be done."""
-    findings: list[Finding] = []
     for job in facts.jobs.values():
         if job.state != "resolved" or len(job.attempts) != 1 or job.attempts[0].number != 1:
             continue
         took = _least_seconds(job)
         if job.planned and took < job.planned.cost * EARLY - 0.05:
-            says = f"job {job.id} costs {job.planned.cost:g} s and took {took:.2f} s"
-            who = job.attempts[0].member
-            findings.append(
-                found("work-skipped", says, job=job.id, member=who, evidence=places(job))
-            )
-    return findings
+            yield about_job("work-skipped", job, f"costs {job.planned.cost:g} s, took {took:.2f} s")
 
 
 def _least_seconds(job: JobFacts) -> float:

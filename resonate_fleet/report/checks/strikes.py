@@ -1,6 +1,7 @@
 """Was every planned strike done, did it hit a lease, and did the struck notice?"""
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from resonate_fleet.contract.journal import (
     Claimed,
@@ -13,8 +14,7 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.report.entries import JournalEntry
-from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, StrikeFacts
+from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
@@ -26,81 +26,57 @@ SIGNS: Final[dict[str, tuple[type[Line], ...]]] = {
 }
 
 
-def done(facts: Facts) -> list[Finding]:
+def done(facts: Facts) -> Iterator[Finding]:
     """Compare the strikes that were done with those planned."""
     plan = facts.evidence.plan
     planned = {one.strike: one for one in plan.strikes} if plan else {}
-    missed = facts.evidence.of(StrikeMissed)
-    findings = [
-        found(
-            "strike-missed",
-            f"strike {one.line.strike} ({one.line.fault}) could not be done: {one.line.why}",
-            evidence=[one.where],
-        )
-        for one in missed
-    ]
-    spoken = {one.number for one in facts.strikes} | {one.line.strike for one in missed}
+    spoken = {one.number for one in facts.strikes}
+    for entry in facts.evidence.of(StrikeMissed):
+        line = entry.line
+        spoken.add(line.strike)
+        says = f"strike {line.strike} ({line.fault}) could not be done: {line.why}"
+        yield found("strike-missed", says, entry.where)
     for number, one in planned.items():
         if number not in spoken:
             says = f"nothing is said of strike {number}: {one.fault}, {one.trigger}"
-            findings.append(found("strike-not-done", says, evidence=["plan.json"]))
+            yield found("strike-not-done", says, "plan.json")
     for strike in facts.strikes:
         same = planned.get(strike.number)
         if plan and (same is None or same.fault != strike.fault):
             says = f"strike {strike.number} ({strike.fault}) is not in the plan"
-            findings.append(found("strike-unplanned", says, evidence=[strike.where]))
-    return findings
+            yield found("strike-unplanned", says, strike.where)
 
 
-def hit(facts: Facts) -> list[Finding]:
+def hit(facts: Facts) -> Iterator[Finding]:
     """Name strikes at a member that held nothing, and at all while nobody worked."""
     plan = facts.evidence.plan
     if plan is not None and not plan.guarantees.strikes_hit:
-        return []
-    return [
-        found(
-            "strike-hit-nothing",
-            f"strike {strike.number} ({strike.fault} of {strike.target}) hit no held lease",
-            member=strike.target if strike.target in facts.members else "",
-            evidence=[strike.where],
-        )
-        for strike in facts.strikes
-        if not (strike.held if strike.fault in AT_A_MEMBER else _anybody_worked(facts, strike))
-    ]
+        return
+    for strike in facts.strikes:
+        if not (
+            strike.held or (strike.fault not in AT_A_MEMBER and _anybody_worked(facts, strike))
+        ):
+            says = f"strike {strike.number} ({strike.fault} of {strike.target}) hit no held lease"
+            yield found("strike-hit-nothing", says, strike.where)
 
 
 def _anybody_worked(facts: Facts, strike: StrikeFacts) -> bool:
-    return bool(strike.held) or any(
-        one.began <= strike.at and strike.asked <= one.until
-        for attempts in facts.tasks.values()
-        for one in attempts
-    )
+    return any(one.began <= strike.at and strike.asked <= one.until for one in facts.attempts())
 
 
-def proof(facts: Facts) -> list[Finding]:
+def proof(facts: Facts) -> Iterator[Finding]:
     """Compare what chaos says the target held with the target's own journal."""
-    findings: list[Finding] = []
     for strike in facts.strikes:
-        member = facts.members.get(strike.target)
         if strike.fault not in AT_A_MEMBER:
             continue
-        if member is None:
+        if strike.target not in facts.members:
             says = f"strike {strike.number} says it hit {strike.target}, which nobody knows"
-            findings.append(found("strike-proof-disagrees", says, evidence=[strike.where]))
+            yield found("strike-proof-disagrees", says, strike.where)
             continue
+        cut = facts.coverage.incomplete(strike.target)
         for task, version in strike.held:
-            says = _contradiction(facts, strike, task, version)
-            if says:
-                findings.append(
-                    found(
-                        "strike-proof-disagrees",
-                        says,
-                        member=strike.target,
-                        evidence=[strike.where],
-                        incomplete=facts.coverage.incomplete(strike.target),
-                    )
-                )
-    return findings
+            if says := _contradiction(facts, strike, task, version):
+                yield found("strike-proof-disagrees", says, strike.where, incomplete=cut)
 
 
 def _contradiction(facts: Facts, strike: StrikeFacts, task: str, version: int) -> str:
@@ -119,42 +95,40 @@ def _contradiction(facts: Facts, strike: StrikeFacts, task: str, version: int) -
     return ""
 
 
-def effect(facts: Facts) -> list[Finding]:
+def effect(facts: Facts) -> Iterator[Finding]:
     """Look for what a strike must have brought about."""
-    findings: list[Finding] = []
     for strike in facts.strikes:
-        places = _went_on(facts, strike)
-        if places is not None:
-            findings.append(
-                found(
-                    "strike-without-effect",
-                    f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere",
-                    member=strike.target if strike.target in facts.members else "",
-                    evidence=[strike.where, *places[:3]],
-                    # That a member did not end can be seen only in a journal that goes to its end.
-                    incomplete=strike.fault == "terminate"
-                    and facts.coverage.incomplete(strike.target),
-                )
-            )
-    return findings
+        member = facts.members.get(strike.target)
+        if strike.fault not in AT_A_MEMBER:
+            went_on = [] if _shows(facts, strike) else [strike.where]
+        else:  # one that nobody knows is named by another check
+            went_on = _went_on(facts, strike, member) if member else []
+        if went_on:
+            says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
+            # That a member did not end can be seen only in a journal that goes to its end.
+            cut = strike.fault == "terminate" and facts.coverage.incomplete(strike.target)
+            places = dict.fromkeys([strike.where, *went_on[:3]])
+            yield found("strike-without-effect", says, *places, incomplete=cut)
 
 
-def _went_on(facts: Facts, strike: StrikeFacts) -> list[str] | None:
-    """Return where it shows that the struck went on as before, or None where it did not."""
-    member = facts.members.get(strike.target)
-    if strike.fault in AT_A_MEMBER and member is None:
-        return None  # told by another check
+def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str]:
+    """Return where it shows that the struck member went on as before."""
     after = strike.at + facts.shows_on
-    if member and strike.fault in DEADLY:
-        goodbye = member.stopped is not None and member.stopped > strike.at
-        places = [where for at, where in member.lines if at > (strike.at if goodbye else after)]
-        return places or _late_results(facts, strike) or None
-    if member and strike.fault == "terminate":
+    if strike.fault == "terminate":
         leaves = member.stopped is not None and member.stopped >= strike.asked
-        return None if leaves or member.died else [member.lines[-1][1]]
-    if strike.fault in ("pause", "partition"):
-        return _work_while_frozen(facts, strike) or None
-    return _went_on_fleet_wide(facts, strike)
+        return [] if leaves or member.died else [member.lines[-1].where]
+    if strike.fault in DEADLY:
+        goodbye = member.stopped is not None and member.stopped > strike.at
+        after = strike.at if goodbye else after
+        return [one.where for one in member.lines if one.line.at > after] or _late_results(
+            facts, strike
+        )
+    until = strike.healing or facts.ended
+    return [
+        one.where
+        for one in member.lines
+        if after < one.line.at < until and (strike.fault == "pause" or _needs_the_server(one.line))
+    ]
 
 
 def _late_results(facts: Facts, strike: StrikeFacts) -> list[str]:
@@ -162,27 +136,11 @@ def _late_results(facts: Facts, strike: StrikeFacts) -> list[str]:
 
     When the server took a result says nothing: it may have been on its way.
     """
+    results = [job.result for job in facts.jobs.values() if job.result]
     return [
-        f"server.json#{job.id}"
-        for job in facts.jobs.values()
-        if job.result
-        and job.result.member == strike.target
-        and job.result.ended > strike.at + facts.shows_on
-    ]
-
-
-def _work_while_frozen(facts: Facts, strike: StrikeFacts) -> list[str]:
-    """Return lines that a frozen member, or one without the server, cannot have written."""
-    begin, until = strike.at + facts.shows_on, strike.healing or facts.ended
-    member = facts.members[strike.target]
-    if strike.fault == "pause":
-        return [where for at, where in member.lines if begin < at < until]
-    return [
-        entry.where
-        for entry in facts.evidence.lines
-        if entry.line.who == strike.target
-        and begin < entry.line.at < until
-        and _needs_the_server(entry.line)
+        f"server.json#{one.id}"
+        for one in results
+        if one.member == strike.target and one.ended > strike.at + facts.shows_on
     ]
 
 
@@ -192,18 +150,15 @@ def _needs_the_server(line: object) -> bool:
     return isinstance(line, Claimed | StepEnded)
 
 
-def _went_on_fleet_wide(facts: Facts, strike: StrikeFacts) -> list[str] | None:
-    """Return nothing but the fact where what the strike brings about shows nowhere."""
-    over = (strike.healed or strike.at) + SHOWS_WITHIN
-    signs: list[JournalEntry[Any]] = []
-    for kind in SIGNS.get(strike.fault, (MemberStarted, Joined)):
-        signs += facts.evidence.of(kind)
-    shown = any(strike.at - 1 <= entry.line.at <= over for entry in signs)
-    left = strike.fault not in SIGNS and any(
-        strike.at - 1 <= one.until <= over and (one.stopped or one.died)
-        for one in facts.members.values()
-    )
-    return None if shown or left else []
+def _shows(facts: Facts, strike: StrikeFacts) -> bool:
+    """Say whether what a strike on the server or the whole fleet brings about shows anywhere."""
+    begin, over = strike.at - 1, (strike.healed or strike.at) + SHOWS_WITHIN
+    kinds = SIGNS.get(strike.fault, (MemberStarted, Joined))
+    if any(begin <= entry.line.at <= over for kind in kinds for entry in facts.evidence.of(kind)):
+        return True
+    members = facts.members.values()
+    ended = [one.until for one in members if one.stopped or one.died]
+    return strike.fault not in SIGNS and any(begin <= at <= over for at in ended)
 
 
 CHECKS = (done, hit, proof, effect)
