@@ -1,3 +1,5 @@
+import ast
+import re
 from pathlib import Path
 
 import msgspec
@@ -43,3 +45,24 @@ def test_every_line_of_the_journal_says_what_it_means() -> None:
     for kind in journal.AnyLine.__args__:
         assert kind.__dict__.get("__doc__"), kind
         assert msgspec.structs.fields(kind)
+
+
+def written_actions() -> set[str]:
+    """Return the action of every line that the code logs besides the journal's."""
+    levels = {"log", "debug", "info", "warning", "error", "exception"}
+    calls = (
+        call
+        for file in (ROOT / "resonate_fleet").rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if call.func.attr in levels
+    )
+    words = (one.value for call in calls for one in call.args if isinstance(one, ast.Constant))
+    return {one for one in words if isinstance(one, str)}
+
+
+def test_every_other_line_stands_in_the_page_of_logs() -> None:
+    page = (ROOT / "docs/logs.md").read_text().partition("## Other lines")[2]
+    listed = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == written_actions()
