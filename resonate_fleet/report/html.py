@@ -1,5 +1,6 @@
 """The report as one HTML file: no network, no framework; style, scripts and data inside."""
 
+import re
 from importlib.resources import files
 
 import msgspec
@@ -9,8 +10,9 @@ from resonate_fleet.report.sections import sections
 from resonate_fleet.report.timeline import timeline
 from resonate_fleet.report.verdict import Verdict
 
-#: In the order in which they are read.
-SCRIPTS = ("tools.js", "timeline.js", "overlay.js", "charts.js", "stories.js", "page.js")
+#: The console's modules that draw lanes, then the report's own, each after those that it imports.
+SHARED = ("dom.js", "outcomes.js", "lanes.js", "pointing.js", "legend.js", "theme.js")
+OWN = ("charts.js", "page.js")
 
 
 def page(facts: Facts, verdict: Verdict) -> str:
@@ -22,18 +24,27 @@ def page(facts: Facts, verdict: Verdict) -> str:
         "wait": verdict.figures.queue_wait,
     }
     filled = {
-        "style": _file("page.css"),
-        "scripts": "\n".join(_file(name) for name in SCRIPTS),
+        "style": "\n".join([_web("theme.css"), _web("console.css"), _own("page.css")]),
+        "scripts": _one_script([*map(_web, SHARED), *map(_own, OWN)]),
         "data": _inside_a_script(msgspec.json.encode(data).decode()),
         **sections(facts, verdict),
     }
-    text = _file("page.html")
+    text = _own("page.html")
     for name, value in filled.items():
         text = text.replace(f"<!--{name}-->", value, 1)
     return text
 
 
-def _file(name: str) -> str:
+def _one_script(modules: list[str]) -> str:
+    """Return modules as one script: a file that is opened without a server can import nothing."""
+    return re.sub(r"^import .*\n|^export ", "", "\n".join(modules), flags=re.MULTILINE)
+
+
+def _web(name: str) -> str:
+    return files("resonate_fleet.web").joinpath(name).read_text(encoding="utf-8")
+
+
+def _own(name: str) -> str:
     return files("resonate_fleet.report").joinpath("page", name).read_text(encoding="utf-8")
 
 

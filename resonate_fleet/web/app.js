@@ -4,6 +4,7 @@ import { byId, say, span } from "./dom.js";
 import { JobPage, Jobs, Lists } from "./jobs.js";
 import { Now } from "./now.js";
 import { Model, Stream } from "./stream.js";
+import { themes } from "./theme.js";
 
 const VIEWS = ["now", "jobs", "job", "quarantine", "schedules"];
 const TELLS = {
@@ -52,20 +53,7 @@ function changed() {
   if (!byId("view-quarantine").hidden) lists.quarantine();
 }
 
-function themes() {
-  const root = document.documentElement;
-  const set = (dark) => {
-    root.dataset.theme = dark ? "dark" : "light";
-    say(byId("theme"), dark ? "Light" : "Dark");
-    now.theme();
-  };
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", () => set(scheme.matches));
-  byId("theme").addEventListener("click", () => set(root.dataset.theme !== "dark"));
-  set(scheme.matches);
-}
-
-themes();
+themes(byId("theme"), (paper) => now.theme(paper));
 tell("loading");
 addEventListener("hashchange", route);
 route();

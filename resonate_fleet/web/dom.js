@@ -14,15 +14,24 @@ function fill(element, attributes, children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((one) => one !== null && one !== undefined));
+  const shown = children.flat(Infinity).filter((one) => one !== null && one !== undefined);
+  element.append(...shown.map((one) => (one instanceof Node ? one : clean(one))));
   return element;
+}
+
+// What moves, hides or turns text is shown as its number (contract/shown.py has the same).
+const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
+
+export function clean(text) {
+  return String(text).replace(UNSAFE, (one) => "\\u" + one.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 
 export const byId = (id) => document.getElementById(id);
 
 // Sets the text only where it differs: screen readers hear what changed, nothing else.
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = clean(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 // What is said aloud to who cannot see the picture.
@@ -36,6 +45,9 @@ export const count = (n) => NUMBER.format(n);
 export function rate(n) {
   return n >= 100 ? count(Math.round(n)) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
 }
+
+// Three digits that matter.
+export const short = (value) => Number(value.toPrecision(3)).toString();
 
 // A length of time in the two units that matter: 0.42 s, 4.2 s, 42 s, 4 min 12 s, 3 h 5 min, 2 d 4 h.
 export function span(seconds) {
@@ -70,9 +82,15 @@ export const natural = (a, b) => ORDER.compare(a, b);
 // About `wanted` round numbers from `low` to `high`.
 export function ticks(low, high, wanted) {
   const raw = (high - low) / wanted || 1;
-  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+  const steps = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
   const step = steps.find((one) => one >= raw) || raw;
   const found = [];
   for (let at = Math.ceil(low / step) * step; at <= high; at += step) found.push(at);
   return found;
+}
+
+// A bar for a part of the whole, from 0 to 1.
+export function shareBar(part) {
+  return s("svg", { class: "share", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+    s("rect", { class: "rest", width: 100, height: 8 }), s("rect", { class: "part", width: (100 * part).toFixed(2), height: 8 }));
 }

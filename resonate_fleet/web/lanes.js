@@ -1,21 +1,24 @@
 // Lanes on a canvas: a lane for each member, a row for each slot, a bar for each attempt.
 // Only what is in sight is drawn, so that a thousand members and ten thousand attempts stay smooth.
 
-import { ticks } from "./dom.js";
-import { OUTCOMES } from "./outcomes.js";
+import { clean, ticks } from "./dom.js";
+import { FAULTS, MARKS, OUTCOMES, WAYS } from "./outcomes.js";
 
 const LABEL = 150; // pixels for names, on a wide screen
-const NARROW = 84;
+const NARROW = 104;
 const AXIS = 22;
 const GAP = 10;
+const TALLEST = 8000; // pixels of a picture on paper
+
+// Deaths and faults come last: they lie on top.
+const rank = (mark) => (mark.kind in FAULTS ? 2 : mark.kind === "died" ? 1 : 0);
 
 export class Lanes {
-  // `box` scrolls; `words(bar)` describes a bar; `label(time)` writes a time on the axis.
-  constructor(box, { words, pick, label }) {
+  // `box` scrolls; `label(time)` writes a time on the axis. `paper`: the width of a printed page.
+  constructor(box, label) {
     this.box = box;
-    this.words = words;
-    this.pick = pick;
     this.label = label;
+    this.paper = null;
     this.canvas = box.querySelector("canvas");
     this.spacer = box.querySelector(".spacer");
     this.model = { lanes: [], bars: [], marks: [], links: [] };
@@ -27,16 +30,17 @@ export class Lanes {
     this.colours = {};
     this.patterns = {};
     this.readTheme();
-    this.listen();
   }
 
-  // lanes: {name, note, rows, from, until, dead, frozen}; bars: {lane, row, begin, end, outcome, id};
-  // marks: {lane, at, kind}; links: {fromBar, toBar}. `end` null: still running.
+  // lanes: {name, note, rows, from, until, dead, frozen: [[from, until]]};
+  // bars: {lane, row, begin, end, outcome, task, steps: [times]}, `end` null: still running;
+  // marks: {lane, row, at, until, kind}, `lane` null: of all, `row` null: of the lane;
+  // links: {fromBar, toBar, way, at}: from an attempt that was cut off to the next of its task.
   set(model) {
-    this.model = model;
+    this.model = { ...model, marks: [...model.marks].sort((a, b) => rank(a) - rank(b)) };
     const rows = model.lanes.reduce((sum, lane) => sum + lane.rows, 0);
     this.row = rows > 120 ? 7 : rows > 45 ? 10 : rows > 20 ? 13 : 17;
-    let top = AXIS + 6;
+    let top = AXIS + 12;
     this.tops = model.lanes.map((lane) => {
       const here = top;
       top += Math.max(lane.rows * this.row, 15) + GAP;
@@ -44,7 +48,7 @@ export class Lanes {
     });
     this.height = top;
     this.spacer.style.height = `${top}px`;
-    this.box.style.height = `min(${top + 6}px, 56vh)`;
+    this.box.style.height = `${top + 6}px`;
   }
 
   readTheme() {
@@ -52,6 +56,7 @@ export class Lanes {
     for (const name of ["--ink", "--soft", "--line", "--lane", "--card", "--blue", "--sky", "--green", "--orange", "--red", "--purple", "--gap"]) {
       this.colours[name] = style.getPropertyValue(name).trim();
     }
+    this.patterns.frozen = this.pattern(null, "rising");
     for (const [outcome, { colour, pattern }] of Object.entries(OUTCOMES)) {
       this.patterns[outcome] = pattern ? this.pattern(this.colours[colour], pattern) : this.colours[colour];
     }
@@ -61,9 +66,11 @@ export class Lanes {
     const tile = document.createElement("canvas");
     tile.width = tile.height = 6;
     const pen = tile.getContext("2d");
-    pen.fillStyle = colour;
-    pen.fillRect(0, 0, 6, 6);
-    pen.strokeStyle = pen.fillStyle = this.colours["--card"];
+    if (colour) {
+      pen.fillStyle = colour;
+      pen.fillRect(0, 0, 6, 6);
+    }
+    pen.strokeStyle = pen.fillStyle = this.colours[colour ? "--card" : "--ink"];
     const line = (a, b, c, d) => { pen.beginPath(); pen.moveTo(a, b); pen.lineTo(c, d); pen.stroke(); };
     if (kind === "falling" || kind === "crossed") line(0, 0, 6, 6);
     if (kind === "rising" || kind === "crossed") line(0, 6, 6, 0);
@@ -80,6 +87,11 @@ export class Lanes {
     return this.left + ((time - this.from) / (this.to - this.from)) * (this.width - this.left - 8);
   }
 
+  time(x) {
+    const part = (x - this.left) / (this.width - this.left - 8);
+    return this.from + Math.min(Math.max(part, 0), 1) * (this.to - this.from);
+  }
+
   // Draws the window of time [from, to]; `now` is where growing bars end.
   draw(from, to, now) {
     Object.assign(this, { from, to, now });
@@ -87,21 +99,26 @@ export class Lanes {
     this.drawAxis(pen);
     pen.save();
     pen.beginPath();
-    pen.rect(0, AXIS, this.width, this.tall - AXIS);
+    pen.rect(0, AXIS - 2, this.width, this.tall);
     pen.clip();
-    pen.translate(0, -this.box.scrollTop);
+    pen.translate(0, -this.scrolled);
     const [first, last] = this.inSight();
     for (let i = first; i <= last; i++) this.drawLane(pen, i);
+    pen.beginPath();
+    pen.rect(this.left - 8, 0, this.width, this.height);
+    pen.clip();
     this.drawBars(pen, first, last);
+    for (let i = first; i <= last; i++) this.drawFrozen(pen, i);
     this.drawLinks(pen, first, last);
     this.drawMarks(pen, first, last);
     pen.restore();
   }
 
   prepare() {
-    this.width = this.box.clientWidth;
-    this.tall = this.box.clientHeight;
-    const scale = Math.min(window.devicePixelRatio || 1, 2);
+    this.width = this.paper ?? this.box.clientWidth;
+    this.tall = this.paper ? Math.min(this.height, TALLEST) : this.box.clientHeight;
+    this.scrolled = this.paper ? 0 : this.box.scrollTop;
+    const scale = this.paper ? 2 : Math.min(window.devicePixelRatio || 1, 2);
     const [wide, high] = [Math.round(this.width * scale), Math.round(this.tall * scale)];
     if (this.canvas.width !== wide || this.canvas.height !== high) {
       this.canvas.width = wide;
@@ -122,7 +139,7 @@ export class Lanes {
     pen.fillStyle = this.colours["--soft"];
     pen.textAlign = "center";
     pen.lineWidth = 1;
-    for (const at of ticks(this.from, this.to, this.width > 700 ? 8 : 3)) {
+    for (const at of ticks(this.from, this.to, this.width > 700 ? 8 : 4)) {
       const x = Math.round(this.x(at)) + 0.5;
       pen.beginPath();
       pen.moveTo(x, AXIS);
@@ -134,7 +151,7 @@ export class Lanes {
 
   // The first and last lane that the scrolled window shows.
   inSight() {
-    const [low, high] = [this.box.scrollTop - 40, this.box.scrollTop + this.tall];
+    const [low, high] = [this.scrolled - 40, this.scrolled + this.tall];
     let first = 0;
     while (first < this.tops.length - 1 && this.tops[first + 1] < low) first++;
     let last = first;
@@ -148,18 +165,20 @@ export class Lanes {
     const [from, until] = [Math.max(this.x(lane.from), this.left), Math.min(this.x(lane.until ?? this.now), this.width)];
     pen.fillStyle = this.colours["--lane"];
     if (until > from) pen.fillRect(from, y - 2, until - from, height + 4);
+    const beside = height < 28 && lane.note && this.left === LABEL;
+    pen.textAlign = "right";
+    pen.fillStyle = this.colours["--soft"];
+    if (beside) pen.fillText(lane.note, this.left - 12, y + height / 2);
+    const room = this.left - 12 - (beside ? pen.measureText(lane.note).width + 8 : 0);
     pen.textAlign = "left";
+    if (height >= 28 && lane.note) pen.fillText(this.fitted(pen, lane.note, room), 0, y + 22);
     pen.fillStyle = lane.dead ? this.colours["--soft"] : this.colours["--ink"];
-    pen.fillText(this.fitted(pen, lane.name, this.left - 10), 0, y + Math.min(height, 16) / 2);
-    if (lane.rows * this.row >= 28 && lane.note) {
-      pen.fillStyle = this.colours["--soft"];
-      pen.fillText(this.fitted(pen, lane.note, this.left - 10), 0, y + 22);
-    }
+    pen.fillText(this.fitted(pen, lane.name, room), 0, y + Math.min(height, 16) / 2);
   }
 
   fitted(pen, text, room) {
-    if (pen.measureText(text).width <= room) return text;
-    let kept = text;
+    let kept = clean(text);
+    if (pen.measureText(kept).width <= room) return kept;
     while (kept.length > 3 && pen.measureText(kept + "…").width > room) kept = kept.slice(0, -1);
     return kept + "…";
   }
@@ -171,12 +190,28 @@ export class Lanes {
       const [x, y, wide, high] = this.place(bar, end);
       pen.fillStyle = this.patterns[bar.outcome];
       pen.fillRect(x, y, wide, high);
+      if (bar.steps) this.drawSteps(pen, bar, y + high);
       if (bar.end === null) this.drawEdge(pen, x, y, wide, high);
-      if (bar === this.chosen) {
+      if (this.chosen && bar.task === this.chosen.task) {
         pen.strokeStyle = this.colours["--ink"];
-        pen.lineWidth = 2;
+        pen.lineWidth = bar === this.chosen ? 2.5 : 1.2;
         pen.strokeRect(x, y, wide, high);
       }
+    }
+  }
+
+  drawSteps(pen, bar, y) {
+    pen.fillStyle = this.colours["--card"];
+    for (const at of bar.steps) if (at >= this.from && at <= this.to) pen.fillRect(this.x(at), y - this.row * 0.4, 1.3, this.row * 0.4);
+  }
+
+  // What stood still is seen through it.
+  drawFrozen(pen, i) {
+    pen.fillStyle = this.patterns.frozen;
+    for (const [from, until] of this.model.lanes[i].frozen || []) {
+      const x = Math.max(this.x(from), this.left);
+      const wide = Math.min(this.x(until), this.width) - x;
+      if (wide > 0) pen.fillRect(x, this.tops[i] - 2, wide, this.model.lanes[i].rows * this.row + 4);
     }
   }
 
@@ -196,105 +231,73 @@ export class Lanes {
   // From where an attempt was cut off to where its job runs again.
   drawLinks(pen, first, last) {
     pen.lineWidth = 1.6;
-    pen.strokeStyle = this.colours["--green"];
-    for (const { fromBar, toBar } of this.model.links) {
+    for (const { fromBar, toBar, way, at } of this.model.links) {
       if (toBar.begin < this.from || Math.max(fromBar.lane, toBar.lane) < first || Math.min(fromBar.lane, toBar.lane) > last) continue;
-      const [x1, y1] = [this.x(fromBar.end ?? toBar.begin), this.middle(fromBar)];
+      const [x1, y1] = [this.x(at ?? fromBar.end ?? toBar.begin), this.middle(fromBar)];
       const [x2, y2] = [this.x(toBar.begin), this.middle(toBar)];
+      const bend = Math.max(14, (x2 - x1) / 2);
+      pen.strokeStyle = this.colours[WAYS[way].colour];
+      pen.setLineDash(WAYS[way].dash);
       pen.beginPath();
       pen.moveTo(x1, y1);
-      pen.bezierCurveTo(x1 + 14, y1, x2 - 14, y2, x2, y2);
+      pen.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2, y2);
       pen.stroke();
     }
+    pen.setLineDash([]);
   }
 
   middle(bar) {
     return this.tops[bar.lane] + (bar.row + 0.5) * this.row;
   }
 
-  // Deaths come last: they lie on top.
   drawMarks(pen, first, last) {
-    const deaths = (kind) => this.model.marks.filter((mark) => (mark.kind === "died") === kind);
-    for (const mark of [...deaths(false), ...deaths(true)]) {
-      if (mark.lane < first || mark.lane > last || mark.at < this.from || mark.at > this.to) continue;
-      const lane = this.model.lanes[mark.lane];
-      const beside = mark.kind === "handed-over" ? 11 : 0;
-      this.drawMark(pen, mark.kind, this.x(mark.at) + beside, this.tops[mark.lane] + (lane.rows * this.row) / 2);
+    for (const mark of this.model.marks) {
+      const everywhere = mark.lane === null;
+      if (!everywhere && (mark.lane < first || mark.lane > last)) continue;
+      if (Math.max(mark.at, mark.until ?? 0) < this.from || mark.at > this.to) continue;
+      if (mark.kind in FAULTS) this.drawFault(pen, mark, everywhere);
+      else this.drawMark(pen, mark.kind, this.x(mark.at) + (mark.kind === "handed-over" ? 11 : 0), this.heightOf(mark));
     }
+  }
+
+  heightOf({ lane, row }) {
+    return row === undefined || row === null ? this.tops[lane] + (this.model.lanes[lane].rows * this.row) / 2 : this.middle({ lane, row });
   }
 
   drawMark(pen, kind, x, y) {
-    const path = (colour, width, points) => {
-      pen.strokeStyle = this.colours[colour];
-      pen.lineWidth = width;
-      pen.beginPath();
-      for (const [a, b, c, d] of points) { pen.moveTo(x + a, y + b); pen.lineTo(x + c, y + d); }
-      pen.stroke();
-    };
-    if (kind === "died") path("--red", 2.4, [[-5, -5, 5, 5], [-5, 5, 5, -5]]);
-    else if (kind === "handed-over") path("--green", 2, [[-5, 0, 0, -5], [0, -5, 5, 0], [5, 0, 0, 5], [0, 5, -5, 0]]);
-    else if (kind === "lapsed") path("--purple", 2, [[0, -7, 0, -2], [0, 2, 0, 7]]);
-    else if (kind === "draining") path("--orange", 2, [[-4, -5, 4, -5], [4, -5, 0, 4], [0, 4, -4, -5]]);
-    else if (kind === "left") path("--soft", 2, [[0, -6, 0, 6], [0, 0, -6, 0]]);
-    else if (kind === "parked") path("--ink", 2, [[-3, -5, -3, 5], [3, -5, 3, 5]]);
-    else if (kind === "cancelled") path("--ink", 2, [[-5, 0, 5, 0]]);
-    else path("--soft", 1.4, [[0, -6, 0, 6]]);
+    const { colour, path } = MARKS[kind] ?? MARKS.joined;
+    pen.save();
+    pen.translate(x, y);
+    pen.strokeStyle = this.colours[colour];
+    pen.lineWidth = 2;
+    pen.stroke(new Path2D(path));
+    pen.restore();
   }
 
-  // The bar at a point of the window, or null.
-  at(clientX, clientY) {
-    const box = this.canvas.getBoundingClientRect();
-    const [px, py] = [clientX - box.left, clientY - box.top + this.box.scrollTop];
-    let found = null;
-    for (const bar of this.model.bars) {
-      if (bar.lane >= this.tops.length) continue;
-      const [x, y, wide, high] = this.place(bar);
-      if (px >= x - 2 && px <= x + wide + 2 && py >= y - 1 && py <= y + high + 1) found = bar;
+  // A disc with the fault's sign, and a line down the lane; what lasted is shaded.
+  drawFault(pen, { kind, lane, at, until }, everywhere) {
+    const [top, bottom] = everywhere ? [AXIS + 6, this.height] : [this.tops[lane] - 5, this.tops[lane] + this.model.lanes[lane].rows * this.row + 2];
+    const x = this.x(at);
+    if (everywhere && until) {
+      pen.fillStyle = this.colours["--shade"];
+      pen.fillRect(x, top, this.x(until) - x, bottom - top);
     }
-    return found;
+    pen.strokeStyle = this.colours["--ink"];
+    pen.lineWidth = 1.2;
+    pen.setLineDash([2, 2]);
+    pen.stroke(new Path2D(`M${x} ${top}V${bottom}`));
+    pen.setLineDash([]);
+    this.drawSign(pen, kind, x, top);
   }
 
-  listen() {
-    this.canvas.addEventListener("pointermove", (event) => this.choose(this.at(event.clientX, event.clientY)));
-    this.canvas.addEventListener("pointerleave", () => this.choose(null));
-    this.canvas.addEventListener("click", (event) => {
-      const bar = this.at(event.clientX, event.clientY);
-      if (bar) this.pick(bar);
-    });
-    this.canvas.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  choose(bar) {
-    this.chosen = bar;
-    this.words(bar);
-  }
-
-  // Left and right go along a lane's bars, up and down to the next lane; Enter opens the job.
-  key(event) {
-    const bars = this.model.bars.filter((bar) => (bar.end ?? this.now) >= this.from);
-    if (!bars.length) return;
-    if (event.key === "Enter" && this.chosen) this.pick(this.chosen);
-    const along = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    const across = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (!along && !across) return;
-    event.preventDefault();
-    this.choose(along ? this.next(bars, along) : this.nextLane(bars, across));
-  }
-
-  next(bars, step) {
-    const lane = this.chosen ? this.chosen.lane : 0;
-    const mine = bars.filter((bar) => bar.lane === lane).sort((a, b) => a.begin - b.begin);
-    const here = mine.indexOf(this.chosen);
-    const wanted = here < 0 ? mine.length - 1 : Math.min(Math.max(here + step, 0), mine.length - 1);
-    return mine[wanted] ?? this.nextLane(bars, 1);
-  }
-
-  nextLane(bars, step) {
-    const here = this.chosen ? this.chosen.lane : step > 0 ? -1 : this.tops.length;
-    const lanes = [...new Set(bars.map((bar) => bar.lane))].sort((a, b) => (a - b) * step);
-    const lane = lanes.find((one) => (one - here) * step > 0) ?? here;
-    const mine = bars.filter((bar) => bar.lane === lane);
-    if (mine.length) this.box.scrollTop = Math.max(0, this.tops[lane] - this.tall / 2);
-    return mine[mine.length - 1] ?? this.chosen;
+  drawSign(pen, kind, x, y) {
+    pen.save();
+    pen.translate(x, y);
+    pen.fillStyle = this.colours["--ink"];
+    pen.fill(new Path2D("M-7.5 0A7.5 7.5 0 1 1 7.5 0A7.5 7.5 0 1 1 -7.5 0"));
+    pen.strokeStyle = this.colours["--card"];
+    pen.lineWidth = 1.7;
+    pen.stroke(new Path2D(FAULTS[kind]));
+    pen.restore();
   }
 }

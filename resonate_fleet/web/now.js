@@ -1,8 +1,10 @@
 // The view of what happens now: figures with their curves, the lanes, and how the work is distributed.
 
-import { announce, byId, clock, count, h, moment, natural, rate, s, say, span } from "./dom.js";
+import { announce, byId, clock, count, h, moment, natural, rate, say, shareBar, span } from "./dom.js";
 import { Lanes } from "./lanes.js";
-import { MARKS, OUTCOMES } from "./outcomes.js";
+import { legend } from "./legend.js";
+import { OUTCOMES } from "./outcomes.js";
+import { Pointing } from "./pointing.js";
 
 const FRAME = 1000 / 30;
 
@@ -12,21 +14,20 @@ export class Now {
     this.window = 60;
     this.group = "";
     this.skew = 0;
-    this.lanes = new Lanes(byId("lanes"), {
-      words: (bar) => this.words(bar),
-      pick: (bar) => open(bar.job),
-      label: (at) => clock(at),
-    });
+    this.lanes = new Lanes(byId("lanes"), clock);
+    new Pointing(this.lanes, { words: (bar) => this.words(bar), pick: (bar) => open(bar.job) });
     byId("window").addEventListener("change", (event) => { this.window = Number(event.target.value); });
     byId("group").addEventListener("change", (event) => { this.group = event.target.value; this.changed(); });
-    this.drawLegend();
     this.last = 0;
     requestAnimationFrame((t) => this.frame(t));
   }
 
-  theme() {
+  theme(paper) {
     this.lanes.readTheme();
-    this.drawLegend();
+    this.lanes.paper = paper;
+    const shown = Object.keys(OUTCOMES).filter((one) => one !== "resolved" && one !== "open");
+    byId("legend").replaceChildren(...legend(this.lanes, shown, ["died", "handed-over", "lapsed", "draining", "left"]));
+    if (paper) this.draw();
   }
 
   changed() {
@@ -43,10 +44,14 @@ export class Now {
     if (!document.hidden && !byId("view-now").hidden && time - this.last >= FRAME - 2) {
       this.last = time;
       if (this.stale) this.refresh();
-      const now = this.live ? this.now : this.model.at;
-      this.lanes.draw(now - this.window, now, now);
+      this.draw();
     }
     requestAnimationFrame((t) => this.frame(t));
+  }
+
+  draw() {
+    const now = this.live ? this.now : this.model.at;
+    this.lanes.draw(now - this.window, now, now);
   }
 
   refresh() {
@@ -102,13 +107,11 @@ export class Now {
     const jobs = one.done + one.failed;
     const alive = Math.max(0.001, (one.until ?? this.model.at) - one.since);
     const used = Math.min(1, one.busy / (alive * one.slots));
-    const bar = s("svg", { class: "share", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
-      s("rect", { class: "rest", width: 100, height: 8 }), s("rect", { class: "part", width: ((100 * jobs) / most).toFixed(2), height: 8 }));
     return h("tr", { class: one.state === "present" ? null : "gone" },
       h("th", { scope: "row" }, one.member), h("td", {}, one.group),
       h("td", {}, one.state === "present" ? "present" : h("span", {}, `${one.state} `, one.until ? moment(one.until) : "")),
       h("td", { class: "number" }, `${one.slots - one.free} / ${one.slots}`),
-      h("td", { class: "number" }, count(jobs)), h("td", { class: "wide" }, bar),
+      h("td", { class: "number" }, count(jobs)), h("td", { class: "wide" }, shareBar(jobs / most)),
       h("td", { class: "number" }, span(one.busy)), h("td", { class: "number" }, `${Math.round(used * 100)} %`));
   }
 
@@ -130,23 +133,6 @@ export class Now {
     const text = `${bar.task}: ${bar.function || "a function"}, attempt ${bar.attempt} on ${bar.member}, since ${clock(bar.begin)}, ${lasts}${ended}`;
     say(box, text);
     announce(text);
-  }
-
-  drawLegend() {
-    const chip = (outcome) => {
-      const tile = h("canvas", { width: 18, height: 10, "aria-hidden": "true" });
-      const pen = tile.getContext("2d");
-      pen.fillStyle = this.lanes.patterns[outcome];
-      pen.fillRect(0, 0, 18, 10);
-      return h("span", {}, tile, outcome === "running" ? "running (open edge)" : OUTCOMES[outcome].words);
-    };
-    const sign = (kind) => {
-      const tile = h("canvas", { width: 16, height: 16, "aria-hidden": "true" });
-      this.lanes.drawMark(tile.getContext("2d"), kind, 8, 8);
-      return h("span", {}, tile, MARKS[kind]);
-    };
-    byId("legend").replaceChildren(...Object.keys(OUTCOMES).filter((one) => one !== "resolved").map(chip),
-      ...["died", "handed-over", "lapsed", "draining", "left"].map(sign));
   }
 }
 

@@ -1,6 +1,6 @@
 // The live state: one event stream from the steward; its changes go into one model.
 
-import { INTERRUPTED, outcomeOf } from "./outcomes.js";
+import { INTERRUPTED, outcomeOf, wayOf } from "./outcomes.js";
 import { natural } from "./dom.js";
 
 export const KEPT_SECONDS = 15 * 60;
@@ -87,7 +87,7 @@ export class Model {
     if (!INTERRUPTED.has(before.outcome)) return;
     bar.again = true;
     bar.outcome = "again";
-    this.links.push({ fromBar: before, toBar: bar });
+    this.links.push({ fromBar: before, toBar: bar, way: wayOf(before.outcome) });
   }
 
   end(bar, one) {

@@ -1,0 +1,19 @@
+// What the bars and signs of the lanes mean.
+
+import { h } from "./dom.js";
+import { FAULTS, MARKS, OUTCOMES } from "./outcomes.js";
+
+// Entries for these outcomes, marks and faults, drawn as the lanes draw them.
+export function legend(lanes, outcomes, signs) {
+  const entry = (width, height, draw, words) => {
+    const tile = h("canvas", { width, height, "aria-hidden": "true" });
+    draw(tile.getContext("2d"));
+    return h("span", {}, tile, words);
+  };
+  const bar = (outcome) => entry(18, 10, (pen) => {
+    pen.fillStyle = lanes.patterns[outcome];
+    pen.fillRect(0, 0, 18, 10);
+  }, outcome === "frozen" ? "frozen or cut off" : OUTCOMES[outcome].words);
+  const sign = (kind) => entry(16, 16, (pen) => (kind in FAULTS ? lanes.drawSign(pen, kind, 8, 8) : lanes.drawMark(pen, kind, 8, 8)), MARKS[kind]?.words ?? kind);
+  return [...outcomes.map(bar), ...signs.map(sign)];
+}
