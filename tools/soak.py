@@ -33,7 +33,11 @@ from tests.support.jobs import post_job
 from tests.support.processes import ROOT, Processes, clean_env, free_port, room_command
 from tests.support.servers import Server, decoded, kinds
 
-MEMBERS, SLOTS, COST = 3, 4, 0.25
+MEMBERS, SLOTS = 3, 4
+#: Mean seconds of a good job. Bodies sleep: the load of a run is that of slots, not of processors.
+COST = 4.0
+#: Samples of memory and descriptors in a run.
+SAMPLES = 240
 #: One job in so many fails.
 FAIL_EVERY = 10
 #: Growth of the most memory, in parts, and of descriptors, from the run's middle to its end.
@@ -68,7 +72,7 @@ class Soak:
         self.gate.answer = self.guard
         self.token = folder / "token"
         self.token.write_text(self.guard.token)
-        self.rate = load * MEMBERS * SLOTS / COST
+        self.rate = load * MEMBERS * SLOTS / (COST * (1 - 1 / FAIL_EVERY))
         self.members: list[subprocess.Popen[bytes]] = []
         self.expected: dict[str, str] = {}
         self.samples: list[dict[str, Any]] = []
@@ -162,7 +166,7 @@ class Soak:
         sampled, sent = 0.0, 0
         while (now := time.monotonic() - began) < seconds:
             self.strike(now / seconds)
-            if now - sampled >= seconds / 100:
+            if now - sampled >= seconds / SAMPLES:
                 sampled = now
                 self.sample(now / seconds)
             while sent < now * self.rate:
@@ -173,6 +177,21 @@ class Soak:
                 os.set_blocking(out.fileno(), False)  # a member that says nothing holds nobody up
                 out.read(1 << 20)
             time.sleep(0.01)
+
+    def series(self, what: str) -> dict[str, list[float]]:
+        """Return the least and the most of each tenth of the run, member by member."""
+        found: dict[str, list[float]] = {}
+        for member in range(MEMBERS):
+            for tenth in range(10):
+                own = [
+                    one[what]
+                    for one in self.samples
+                    if one["member"] == member and int(one["part"] * 10) == tenth
+                ]
+                if own:
+                    found.setdefault(f"w{member} least", []).append(round(min(own), 1))
+                    found.setdefault(f"w{member} most", []).append(round(max(own), 1))
+        return found
 
     def wrong(self) -> list[str]:
         """Wait for the rest; return what did not end as it should."""
@@ -224,8 +243,7 @@ def main() -> int:
     figures = {
         "minutes": asked.minutes, "load": asked.load, "server": kinds()[-1], "jobs": dict(shares),
         "events": soak.events, "wrong": found,
-        "first": [one for one in soak.samples if one["part"] > 0.2][:MEMBERS],
-        "last": soak.samples[-MEMBERS:],
+        "memory": soak.series("mb"), "descriptors": soak.series("descriptors"),
     }  # fmt: skip
     print(json.dumps(figures, indent=1))
     if asked.out:

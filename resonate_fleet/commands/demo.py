@@ -24,6 +24,7 @@ from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
+from resonate_fleet.commands.keys import Keys
 from resonate_fleet.commands.screen import Screen, screen_for
 from resonate_fleet.commands.story import Story
 from resonate_fleet.commands.tail import Tail
@@ -156,13 +157,14 @@ async def _play(
     options: DemoOptions, script: Script, folder: RunFolder, tag: str, console: Console
 ) -> None:
     task = asyncio.current_task()
-    if task is not None:  # either way everything is ended before the demo is
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, task.cancel)
     place = DemoPlace(options, demo_plan.group_for(options, tag))
     screen = screen_for(console)
     try:
-        async with _shown(screen, folder, len(script.plan.jobs)):
+        async with _shown(screen, folder, len(script.plan.jobs)) as keys:
+            keys.on_quit(task.cancel)
             await Runner(script, place, folder, lambda _: None).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
@@ -172,7 +174,7 @@ async def _play(
 
 
 @contextlib.asynccontextmanager
-async def _shown(screen: Screen, folder: RunFolder, jobs: int) -> AsyncIterator[None]:
+async def _shown(screen: Screen, folder: RunFolder, jobs: int) -> AsyncIterator[Keys]:
     """Keep `screen` up to date with the journals meanwhile."""
     story, tail = Story(jobs), Tail(folder.journal)
 
@@ -181,10 +183,10 @@ async def _shown(screen: Screen, folder: RunFolder, jobs: int) -> AsyncIterator[
             screen.update(story, story.apply(tail.new()))
             await asyncio.sleep(LOOK_SECONDS)
 
-    with screen:
+    with Keys() as keys, screen:
         following = asyncio.create_task(follow())
         try:
-            yield
+            yield keys
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

@@ -89,7 +89,8 @@ def _lines(page: JobPage, *, steward: bool) -> Iterator[str]:
 def _attempts(page: JobPage, *, steward: bool) -> Iterator[str]:
     for one in page.attempts:
         end = f", {one.outcome} at {_clock(one.ended)}" if one.ended else ", runs"
-        yield f"attempt    {one.attempt} on {one.member}, claimed at {_clock(one.since)}{end}"
+        number = "-" if one.outcome == "unknown-function" else one.attempt
+        yield f"attempt    {number} on {one.member}, claimed at {_clock(one.since)}{end}"
     if not steward and page.claims:
         yield "attempt    not known: no steward answered that remembers them"
 

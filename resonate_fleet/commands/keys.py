@@ -1,8 +1,10 @@
 """Keys that are pressed while a live view is up."""
 
+import asyncio
 import os
 import select
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +17,7 @@ class Keys:
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
-        self._is_terminal = sys.stdin is not None and sys.stdin.isatty()
+        self._is_terminal = sys.stdin is not None and sys.stdin.isatty() and _in_foreground()
 
     def __enter__(self) -> Self:
         if self._is_terminal:
@@ -37,6 +39,20 @@ class Keys:
 
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
+    def on_quit(self, call: Callable[[], object]) -> None:
+        """Call `call` on the running loop when q is pressed."""
+
+        def pressed() -> None:
+            found = os.read(sys.stdin.fileno(), 16)
+            if b"q" in found or not found:
+                loop.remove_reader(sys.stdin)
+            if b"q" in found:
+                call()
+
+        loop = asyncio.get_running_loop()
+        if self._is_terminal:
+            loop.add_reader(sys.stdin, pressed)
+
     def wait(self, seconds: float) -> str:
         """Return what is pressed within `seconds`, or nothing.
 
@@ -53,3 +69,11 @@ class Keys:
             if file == sys.stdin.fileno() and event & select.POLLIN:
                 return os.read(file, 16).decode(errors="replace")
         return ""
+
+
+def _in_foreground() -> bool:
+    """Whether the terminal is ours: one in the background that sets it up is stopped."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # a terminal without jobs to choose from
+        return True

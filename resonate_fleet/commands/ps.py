@@ -140,7 +140,7 @@ def _idle(member: LiveMember, now: float) -> Text:
 
 
 def _job(one: LiveAttempt, now: float) -> list[object]:
-    attempt = Text(str(one.attempt), style="bold green" if one.attempt > 1 else "")
+    attempt = Text(str(one.shown), style="bold green" if one.shown > 1 else "")
     return [one.task, attempt, ago(now - one.since) if one.since else "", one.function]
 
 

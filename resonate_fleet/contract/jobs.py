@@ -15,6 +15,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
     version: int = 1
 
+    @property
+    def label(self) -> str:
+        return label(self.func, self.version)
+
 
 msgspec.convert({"func": ""}, Call)  # see `contract.wire`
 
@@ -34,6 +38,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ended: float = 0.0
     cost: float = 0.0
     steps: int = 0
+
+
+def label(name: str, version: int) -> str:
+    """Return how a function is named in words: `name`, or past version 1 `name@version`."""
+    return name if version == 1 else f"{name}@{version}"
 
 
 def call_of(promise: Promise) -> Call | None:

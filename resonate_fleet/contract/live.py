@@ -20,7 +20,9 @@ MarkKind = Literal[
 class LiveAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """A claim of a job. `outcome` is that of the journal's line `job.ended`, None while it runs.
 
-    `created` is when the job became claimable, None where nobody has said so.
+    `attempt` numbers the claims. `number` leaves out those that began nothing, because a member
+    lacked the function; 0 where there were none that the steward heard of. `created` is when the
+    job became claimable, None where nobody has said so.
     """
 
     task: str
@@ -33,6 +35,11 @@ class LiveAttempt(msgspec.Struct, frozen=True, kw_only=True):
     created: float | None = None
     ended: float | None = None
     outcome: str | None = None
+    number: int = 0
+
+    @property
+    def shown(self) -> int:
+        return self.number or self.attempt
 
 
 class LiveMember(msgspec.Struct, frozen=True, kw_only=True):

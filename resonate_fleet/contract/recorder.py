@@ -15,12 +15,15 @@ from typing import Any, Protocol
 import msgspec
 
 from resonate_fleet.contract.journal import Line
+from resonate_fleet.contract.journal_files import hold, make_room
 from resonate_fleet.contract.sink import Loss, Sink, losses
 
 #: Bytes of a journal's file. When it is full it becomes the older half, and the half before goes.
 FILE_BYTES = 64 * 1024 * 1024
 #: What a disk says that has no room now and may have some later.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+#: Seconds between two looks whether the file is still there.
+CHECK_SECONDS = 1.0
 INFO, ERROR = 20, 40
 
 
@@ -51,9 +54,10 @@ class Journal:
         self.who = who
         self._log = log if log is not None else _default_log()
         self._now = now
-        self._file_bytes = file_bytes
-        self._file = _File(folder / f"{who}.jsonl") if folder is not None else None
+        self._file = _File(folder / f"{who}.jsonl", file_bytes) if folder is not None else None
         losses.listeners.append(self._say)
+        if folder is not None:
+            self._make_room(folder)
 
     def write(self, line: Line, level: int = INFO) -> None:
         """Stamp `line` with time and writer, append it, log it at `level` (logging's numbers)."""
@@ -72,9 +76,16 @@ class Journal:
     def _append(self, fields: Mapping[str, Any]) -> None:
         if self._file is None:
             return
-        dropped = self._file.write(msgspec.json.encode(fields) + b"\n", self._file_bytes)
-        if dropped:
-            self._log.log(INFO, "journal.turned", dropped_bytes=dropped, file=str(self._file.path))
+        news = self._file.write(msgspec.json.encode(fields) + b"\n")
+        for action, more in news.items():
+            self._log.log(INFO, action, file=str(self._file.path), **more)
+        if news:
+            self._make_room(self._file.path.parent)
+
+    def _make_room(self, folder: Path) -> None:
+        dropped = make_room(folder)
+        if dropped.files:
+            self._log.log(INFO, "journal.dropped", folder=str(folder), **dropped._asdict())
 
     def _say(self, loss: Loss) -> None:
         """Say once on what still works that the other does not, and when it works again."""
@@ -95,13 +106,15 @@ class Journal:
 
 
 class _File:
-    """A file that is replaced when it is full, and opened later where its disk is full now."""
+    """A file that is replaced when it is full, and opened again where it is not there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limit: int) -> None:
         self.path = path
+        self._limit = limit
         self._lock = threading.Lock()
         self._sink: Sink | None = None
         self._size = self._lost = 0
+        self._checked = time.monotonic()
         try:
             self._open()
         except OSError as error:
@@ -112,17 +125,21 @@ class _File:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
         self._sink = Sink("journal", os.open(self.path, flags, 0o644))
+        hold(self._sink.fd)
         self._size = os.fstat(self._sink.fd).st_size
 
-    def write(self, line: bytes, limit: int) -> int:
-        """Append a line; return the bytes of older lines that were dropped to make room."""
-        dropped = 0
+    def write(self, line: bytes) -> dict[str, dict[str, int]]:
+        """Append a line; return what is to be said of the file, with its figures."""
+        news: dict[str, dict[str, int]] = {}
         with self._lock:
             try:
+                if self._is_deleted():
+                    news["journal.deleted"] = {}
+                    self.close()
                 if self._sink is None:
                     self._open()
-                elif self._size + len(line) > limit:
-                    dropped = self._turn(self._sink)
+                elif self._size + len(line) > self._limit:
+                    news["journal.turned"] = {"dropped_bytes": self._turn(self._sink)}
             except OSError as error:
                 if self._sink is None:
                     self._lost += 1
@@ -130,7 +147,15 @@ class _File:
             if self._sink is not None:
                 self._size += len(line)
                 self._sink.write(line)
-        return dropped
+        return news
+
+    def _is_deleted(self) -> bool:
+        """Look now and then whether somebody has deleted the file that is written to."""
+        now = time.monotonic()
+        if self._sink is None or now - self._checked < CHECK_SECONDS:
+            return False
+        self._checked = now
+        return os.fstat(self._sink.fd).st_nlink == 0
 
     def _turn(self, old: Sink) -> int:
         before = self.path.with_suffix(".1.jsonl")
@@ -142,7 +167,8 @@ class _File:
 
     def close(self) -> None:
         if self._sink is not None:
-            os.close(self._sink.fd)
+            old, self._sink = self._sink, None
+            os.close(old.fd)
 
 
 def _default_log() -> Log:

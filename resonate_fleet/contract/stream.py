@@ -14,6 +14,8 @@ from resonate_fleet.contract.keepalive import keep_alive
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 #: A server that says nothing for so long, in seconds, is gone.
 GONE_SECONDS = 20.0
+#: Bytes of an answer that are told where the server refuses the stream.
+TOLD_BYTES = 200
 
 
 class Stream:
@@ -58,7 +60,7 @@ class Stream:
                             async for text in events(response.content.iter_any()):
                                 message(text)
                         else:
-                            why = f"status {response.status}"
+                            why = await _answer(response)
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
                     why = str(error) or repr(error)
                 finally:
@@ -90,6 +92,13 @@ class Stream:
             first = not self.opened.is_set()
             self._back(None if first or since is None else time.monotonic() - since)
         self.opened.set()
+
+
+async def _answer(response: aiohttp.ClientResponse) -> str:
+    """Say what came instead of a stream."""
+    told = await response.content.read(TOLD_BYTES)
+    words = " ".join(told.decode("utf-8", "replace").split())
+    return f"HTTP {response.status}" + (f": {words}" if words else "")
 
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:

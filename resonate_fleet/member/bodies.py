@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ from resonate_fleet.member.failures import (
     text_of,
     traceback_of,
 )
-from resonate_fleet.member.threads import Run, Stopped, Threads
+from resonate_fleet.member.threads import Run, Stopped, Threads, end_child
 from resonate_fleet.member.values import UnwritableError, check_writable
 
 Function = Callable[..., Any]
@@ -81,7 +82,7 @@ class Bodies:
                 result = fn(ctx, *args, **kwargs)
                 return await result if inspect.isawaitable(result) else result
             self._enter(attempt, ctx)
-            began = time.time()
+            began, process = time.time(), os.getpid()
             call = functools.partial(fn, MemberContext.of(ctx, self), *args, **kwargs)
             try:
                 result = call() if on_loop else await self._on_thread(attempt, _contained(call))
@@ -100,6 +101,8 @@ class Bodies:
                 failure = _failed(attempt, ctx, error)
             else:
                 return result
+            finally:
+                end_child(process)
             # Not while the first is handled: it would be kept with the one that takes its place.
             raise failure
 
@@ -149,25 +152,35 @@ class MemberContext(Context):
     """The SDK's context, whose steps are wrapped as the functions themselves are."""
 
     bodies: Bodies
+    loop: asyncio.AbstractEventLoop
 
     @classmethod
     def of(cls, ctx: Context, bodies: Bodies) -> "MemberContext":
         new = cls.__new__(cls)
         new.__dict__.update(ctx.__dict__)
         new.bodies = bodies
+        new.loop = asyncio.get_running_loop()
         return new
+
+    def _check_loop(self) -> None:
+        """Refuse a call on another event loop, which would wait for ever for this one."""
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("the context belongs to the event loop that runs the function")
 
     def run(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a step; `fn` is a function or the name of a registered one."""
+        self._check_loop()
         return super().run(fn if isinstance(fn, str) else self.bodies.wrap(fn), *args, **kwargs)
 
     def rpc(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Dispatch to a group; `fn` is a registered function or a name."""
+        self._check_loop()
         check_writable([args, kwargs], "the call of another function was given")
         return super().rpc(fn if isinstance(fn, str) else self.bodies.wrap(fn), *args, **kwargs)
 
     def detached(self, fn: str, *args: Any, **kwargs: Any) -> Any:
         """Dispatch to a group and do not wait for it."""
+        self._check_loop()
         check_writable([args, kwargs], "the call of another function was given")
         return super().detached(fn, *args, **kwargs)
 

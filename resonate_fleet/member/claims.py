@@ -153,15 +153,14 @@ class Claims:
                 hopeless=True, tags=promise.tags,
             )  # fmt: skip
         known = self._functions.knows(call.func, call.version)
-        label = call.func if call.version == 1 else f"{call.func}@{call.version}"
         return Attempt(
             job=root_of(task),
             task=task,
             version=version,
             function=call.func,
-            label=label,
+            label=call.label,
             known=known,
-            lacks="" if known else label,
+            lacks="" if known else call.label,
             suspends=self._functions.can_suspend(call.func, call.version),
             tags=promise.tags,
         )

@@ -1,7 +1,7 @@
 """Errors of users' code: in one line, with their traceback, and in a form that the wire takes."""
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
@@ -44,12 +44,10 @@ def line_of(error: BaseException) -> str:
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of an error, from the user's first frame on."""
     whole = traceback.TracebackException.from_exception(error, compact=True)
-    found: traceback.TracebackException | None = whole
-    while found is not None:
+    for found in _chain(whole):
         machinery = sum(1 for _ in takewhile(_is_machinery, found.stack))
         if machinery < len(found.stack):
             found.stack = traceback.StackSummary.from_list(found.stack[machinery:])
-        found = found.__cause__ or found.__context__
     return _cut(_printable("".join(whole.format())), TRACEBACK)
 
 
@@ -72,10 +70,17 @@ def forget_frames(error: BaseException) -> None:
 
     The SDK keeps it in a cycle, which the garbage collector finds much later.
     """
-    found: BaseException | None = error
-    while found is not None:
+    for found in _chain(error):
         traceback.clear_frames(found.__traceback__)
-        found = found.__cause__ or found.__context__
+
+
+def _chain[Link: BaseException | traceback.TracebackException](first: Link) -> Iterator[Link]:
+    """Yield an error and what led to it, each once: causes may go in a circle."""
+    found, passed = first, set[int]()
+    while found is not None and id(found) not in passed:
+        passed.add(id(found))
+        yield found
+        found = found.__cause__ or found.__context__  # type: ignore[assignment]  # of the same kind
 
 
 def _own(frames: Iterable[traceback.FrameSummary]) -> Iterable[traceback.FrameSummary]:

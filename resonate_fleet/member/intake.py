@@ -35,7 +35,7 @@ class Plain(Protocol):
 
     def turn(self, *, on: bool) -> None: ...
     def claim(self) -> None: ...
-    def avoid(self, task: str, seconds: float) -> None: ...
+    def avoid(self, task: str, seconds: float, *, lacks: bool) -> None: ...
 
 
 class Intake:
@@ -183,7 +183,8 @@ class Intake:
     def avoid(self, task: str, lacks: str) -> None:
         """The job is given up here: it lacks a function, or has another reason ("")."""
         self._steward.declined(task, lacks)
-        self._plain.avoid(task, AVOID_SECONDS if lacks else AGAIN_SECONDS)
+        seconds = AVOID_SECONDS if lacks else AGAIN_SECONDS
+        self._plain.avoid(task, seconds, lacks=bool(lacks))
 
     def _freed(self) -> None:
         self._plain.claim()

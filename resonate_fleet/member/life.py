@@ -1,8 +1,10 @@
 """From the settings to an exit code."""
 
 import asyncio
+import errno
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
         own = Own(signals, restore)
         own.keep()
         journal = _journal(name, settings.journal)
-        asyncio.run(_run(settings, name, functions, journal, own))
+        _to_the_end(_run(settings, name, functions, journal, own))
     except Mistake:
         raise
     except (registry.BadFunctions, tracing.NotInstalled) as bad:
@@ -52,6 +54,9 @@ def live(settings: Settings, signals: StopSignals) -> int:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except OSError as error:
         sys.stderr.write(f"worker: {taken_port(settings, error)}\n")
+        return exits.FAILED
+    except asyncio.CancelledError:
+        log.error("loop.cancelled", why="a function cancelled the member's own tasks")  # noqa: TRY400 - one line
         return exits.FAILED
     except Exception:  # a defect: Python's own exit code, 1, means a broken promise here
         log.exception("defect")
@@ -66,6 +71,21 @@ def _journal(name: str, folder: Path | None) -> Journal:
         raise Mistake(
             f"WORKER_JOURNAL is {str(folder)!r}: {error.strerror}; accepted: a folder to write to"
         ) from None
+
+
+def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run the member, whatever a function does to its loop: stops it, or raises in a callback."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        running = loop.create_task(work)
+        while not running.done() and not loop.is_closed():
+            try:
+                loop.run_until_complete(running)
+            except BaseException as error:
+                # Without its descriptors no loop can go on.
+                if running.done() or getattr(error, "errno", None) == errno.EBADF:
+                    raise
+                structlog.get_logger().error("loop.stopped", why=repr(error), then="it goes on")
 
 
 async def _run(settings: Settings, name: str, *rest: Any) -> None:

@@ -209,7 +209,9 @@ class Member:
         group = self._settings.group
         # The member's own stream tells of the server's outages.
         stream = self._new_stream(group, lambda _: None, lambda _: None)
-        return Plain(self._wire, stream, group, self._intake, self._metrics.count)
+        plain = Plain(self._wire, stream, group, self._intake, self._metrics.count)
+        plain.runs = self._registry.runs
+        return plain
 
     def _new_presence(self) -> Presence:
         hello = Hello(

@@ -62,6 +62,10 @@ class Plain:
         self._avoided: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starved = asyncio.Event()
+        #: Says whether this member can run what a promise calls.
+        self.runs: Callable[[Promise], bool] = lambda _: True
+        #: This member was given a task that it cannot run: from then on it looks first.
+        self._wary = False
         self.may_search = True
 
     @property
@@ -78,8 +82,9 @@ class Plain:
             for task in self._tasks:
                 task.cancel()
 
-    def avoid(self, task: str, seconds: float) -> None:
-        """Leave a task alone for a while."""
+    def avoid(self, task: str, seconds: float, *, lacks: bool) -> None:
+        """Leave a task alone for a while. `lacks`: this member cannot run it."""
+        self._wary = self._wary or lacks
         self._known.pop(task, None)
         self._avoided[task] = self._now() + seconds
         if len(self._avoided) > MOST_KNOWN:
@@ -113,7 +118,7 @@ class Plain:
             if hint is None:
                 return
             self._counts("hints_received")
-            if is_child(hint.id):
+            if is_child(hint.id) or self._wary:
                 self._spawn(self._peek(hint))
             else:
                 self._learn(hint.id, hint.version, self._now())
@@ -123,7 +128,7 @@ class Plain:
         """A child may be a durable sleep, which is nobody's to run. The next hint asks again."""
         with suppress(Unreachable, Refused):
             promise = await self._wire.promise(hint.id)
-            if promise is not None and not _is_timer(promise):
+            if promise is not None and self._is_ours(promise):
                 self._learn(hint.id, hint.version, self._now())
                 self.claim()
 
@@ -169,7 +174,7 @@ class Plain:
         tags, cursor = {TAG_TARGET: anycast(self._group)}, None
         while True:
             page, cursor = await self._wire.search_promises("pending", tags, cursor=cursor)
-            ours = {one.id: one.created_at / 1000 for one in page if not _is_timer(one)}
+            ours = {one.id: one.created_at / 1000 for one in page if self._is_ours(one)}
             for task, version in (await self._claimable(sorted(ours))).items():
                 self._learn(task, version, ours[task])
             if self._known or cursor is None:
@@ -187,12 +192,11 @@ class Plain:
                 break
         return {one: found[one] for one in ids if one in found}
 
+    def _is_ours(self, promise: Promise) -> bool:
+        """Tell work for this member from a durable sleep, whose task the server ends itself."""
+        return promise.tags.get(TAG_TIMER) != "true" and self.runs(promise)
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _is_timer(promise: Promise) -> bool:
-    """Tell a durable sleep, whose task the server ends itself, from work."""
-    return promise.tags.get(TAG_TIMER) == "true"

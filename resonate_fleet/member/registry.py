@@ -5,15 +5,22 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Concatenate, overload
 
+import structlog
 from resonate.context import Context
 from resonate.error import ResonateError
 from resonate.resonate import Resonate
 from resonate.retry import RetryPolicy
 from resonate.types import DurableRegistry
 
+from resonate_fleet.contract.jobs import call_of, label
+from resonate_fleet.contract.wire import Promise
 from resonate_fleet.member.bodies import Bodies, Function, is_async
 from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.lifespan import Lifespan, Manager
+
+#: Functions that are missing here and said to be.
+MOST_MISSED = 100
+log = structlog.get_logger()
 
 
 class BadFunctions(Exception):  # noqa: N818 - the user's mistake, told in one line
@@ -28,6 +35,7 @@ class Registry:
         self._limits: dict[str, int] = {}
         self._dependencies: list[Any] = []
         self._managers: list[Manager] = []
+        self._missed: set[str] = set()
 
     @overload
     def register[**P, T](
@@ -78,7 +86,7 @@ class Registry:
                 raise BadFunctions(
                     f"function {key[0]!r} has the limit {limit!r}; accepted: a whole number from 1"
                 )
-            self._limits[_label(*key)] = limit
+            self._limits[label(*key)] = limit
         return fn
 
     def dependency(self, value: Any) -> None:
@@ -98,7 +106,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return what is registered as `name` or, past version 1, `name@version`."""
-        return [_label(name, version) for name, version in self._keys]
+        return [label(name, version) for name, version in self._keys]
 
     def limits(self) -> dict[str, int]:
         """Return the limits by `name` or `name@version`."""
@@ -110,6 +118,18 @@ class Registry:
 
     def knows(self, name: str, version: int) -> bool:
         return (name, version) in self._keys
+
+    def runs(self, promise: Promise) -> bool:
+        """Tell whether what a promise calls is registered; so counts what cannot be read."""
+        call = call_of(promise)
+        if call is None or self.knows(call.func, call.version):
+            return True
+        if call.label not in self._missed and len(self._missed) < MOST_MISSED:
+            self._missed.add(call.label)
+            log.warning(
+                "function.unknown", function=call.label, job=promise.id, then="left to others"
+            )
+        return False
 
     def can_suspend(self, name: str, version: int) -> bool:
         """Tell whether the function could wait durably: plain ones cannot."""
@@ -129,10 +149,6 @@ class Registry:
                 resonate.register(bodies.keep(fn), name=name, version=version, retry_policy=policy)
             except (ResonateError, ValueError, TypeError) as error:
                 raise BadFunctions(f"function {name!r}: {error}") from None
-
-
-def _label(name: str, version: int) -> str:
-    return name if version == 1 else f"{name}@{version}"
 
 
 def load(module: str, registry: Registry) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import ctypes
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -46,11 +47,13 @@ class Run:
                 return
             self._thread = threading.get_ident()
         value, error = None, None
+        process = os.getpid()
         try:
             value = self._call()
         except BaseException as raised:  # noqa: BLE001 - any outcome belongs to the awaiter
             error = raised
         finally:
+            end_child(process)
             with self._lock:
                 _raise_in(threading.get_ident(), None)
                 self._thread = None
@@ -100,6 +103,12 @@ class Threads:
             self._queue.get().execute()
             with self._lock:
                 self._idle += 1
+
+
+def end_child(process: int) -> None:
+    """End a child that a body forked in `process` and that would return: the job is not its."""
+    if os.getpid() != process:
+        os._exit(0)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

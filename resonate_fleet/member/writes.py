@@ -143,7 +143,7 @@ class Writes:
             case "task.release" if attempt.known:
                 self._end(attempt, "released", attempt.trouble)
             case "task.release":
-                why = f"{attempt.function!r} is not registered here"
+                why = f"{attempt.label!r} is not registered here"
                 self._end(attempt, "unknown-function", why)
             case _:
                 self._stepped(attempt, request, reply)

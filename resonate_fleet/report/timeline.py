@@ -69,10 +69,17 @@ def _bars(
             index_of[one.task, one.number] = len(bars)
             begin, end = _ms(facts, one.began), _ms(facts, one.until)
             child = "" if one.task == one.job else one.task.removeprefix(one.job)
+            shown = one.number - _vain(facts, one)
             bars.append(
-                [number, row, begin, end, _look(facts, one), numbers[one.job], one.number, child]
+                [number, row, begin, end, _look(facts, one), numbers[one.job], shown, child]
             )
     return bars, index_of
+
+
+def _vain(facts: Facts, one: AttemptFacts) -> int:
+    """Return how many claims before this one began nothing."""
+    earlier = (before for before in facts.tasks.get(one.task, []) if before.number < one.number)
+    return sum(before.outcome == "unknown-function" for before in earlier)
 
 
 def _look(facts: Facts, one: AttemptFacts) -> str:

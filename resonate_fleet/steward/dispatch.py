@@ -60,8 +60,11 @@ class Dispatch:
         self._policies = policies
         tools.work.began = lambda one: self.group(one.group).matcher.holds(one.task)
         tools.work.left = self._left
+        surveyor.reads = self._reads
         self._surveyed = False
         self._peeks: dict[str, asyncio.Task[None]] = {}
+        #: Groups of which it is known what their waiting tasks call, as far as they are mixed.
+        self._read: set[str] = set()
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
@@ -74,7 +77,6 @@ class Dispatch:
         for name, group in list(self.groups.items()):
             if policies.get(name) == before.get(name):
                 continue
-            self._surveyor.policed = policies.keys()
             await self._surveyor.learn_anew([one.task for one in group.matcher.waiting()])
             queue, limits = self._queue(name)
             for one in self._tools.work.running.values():
@@ -136,8 +138,9 @@ class Dispatch:
         """Take a hint of the server. Whether a child is work, only its promise tells."""
         if self._tools.work.is_stale(hint.id, hint.version):
             return
-        known = hint.id in self._surveyor.entries
-        if known or not (is_child(hint.id) or group.name in self._policies):
+        entry, reads = self._surveyor.entries.get(hint.id), self._reads(group.name)
+        known = entry is not None and (bool(entry.function) or not reads)
+        if known or not (is_child(hint.id) or reads):
             self._offer(group, hint.id, hint.version)
         elif hint.id not in self._peeks:
             task = asyncio.get_running_loop().create_task(self._peek(group, hint))
@@ -160,12 +163,38 @@ class Dispatch:
             return
         now = self._tools.now()
         begun = entry.created if entry and version == 0 else now
-        group.offer(task, version, self._tools.work.place(task, begun))
+        needs = entry.function if entry else ""
+        group.offer(task, version, self._tools.work.place(task, begun), needs)
+
+    # Groups whose members do not all have the same functions.
+
+    def _reads(self, group: str) -> bool:
+        """Whether it matters what a group's tasks call: then each costs a look at its promise."""
+        found = self.groups.get(group)
+        return group in self._policies or (found is not None and found.matcher.is_mixed)
+
+    def _mind_functions(self, group: Group) -> None:
+        """Learn what waits already where a group's members differ from now on."""
+        if not self._reads(group.name):
+            self._read.discard(group.name)
+        elif group.name not in self._read:
+            self._read.add(group.name)
+            key = f"group {group.name}"
+            self._peeks[key] = asyncio.get_running_loop().create_task(self._learn(group))
+            self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))
+
+    async def _learn(self, group: Group) -> None:
+        tasks = [one.task for one in group.matcher.waiting() if not one.needs]
+        await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "peek")
+        for one in list(group.matcher.waiting()):
+            self._offer(group, one.task, one.version)
 
     # Members.
 
     def joined(self, connection: Connection, hello: Hello) -> None:
-        self.group(hello.group).join(connection, hello)
+        group = self.group(hello.group)
+        group.join(connection, hello)
+        self._mind_functions(group)
 
     def gone(self, hello: Hello) -> list[str]:
         """Return the tasks whose claim the member has not answered for."""
@@ -178,6 +207,8 @@ class Dispatch:
                 self._report(group, hello.member, message)
                 if message.free:
                     group.credit(connection, message.free)
+                if message.declined:
+                    self._mind_functions(group)
                 group.match_soon()
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
@@ -204,6 +235,8 @@ class Dispatch:
             matcher.returned(now, member, task)
         for task, lacks in said.declined:
             matcher.declined(task, lacks)
+            if lacks:
+                self._tools.work.began_nothing(task)
         for task, attempt, outcome in said.ended:
             if self._tools.work.over(now, task, attempt, outcome) and outcome == "lost":
                 self._tools.work.mark(now, "lapsed", member, task)
@@ -225,7 +258,7 @@ class Dispatch:
             own = task.version == 0 or not self._surveyed
             begun = entry.created if own else self._tools.now()
             place = self._tools.work.place(task.id, begun)
-            self.group(entry.group).offer(task.id, task.version, place)
+            self.group(entry.group).offer(task.id, task.version, place, entry.function)
 
     def surveyed(self, survey: Survey, told: set[str]) -> None:
         """Take the whole of a survey; `told` are the members that tell themselves what they do."""

@@ -129,11 +129,11 @@ class Group:
             self._tools.meters.hints.inc()
             self._doors.hint(self, hint)
 
-    def offer(self, task: str, version: int, since: float) -> None:
+    def offer(self, task: str, version: int, since: float, needs: str = "") -> None:
         if len(self.matcher) >= MOST_WAITING and task not in self.matcher:
             self._overfull = True
             return
-        self.matcher.offer(self._tools.now(), task, version, since)
+        self.matcher.offer(self._tools.now(), task, version, since, needs)
         self.match_soon()
 
     # Matching, once for all that happens in one turn of the loop.

@@ -79,7 +79,7 @@ class Hand:
         known = [one for one in [*work.ended, *work.running.values()] if one.task == job]
         attempts = [
             AttemptLine(
-                attempt=one.attempt,
+                attempt=one.shown,
                 member=one.member,
                 since=one.since,
                 ended=one.ended,
@@ -213,7 +213,7 @@ def _line(one: LiveAttempt, state: JobState) -> JobLine:
         function=one.function,
         group=one.group,
         member=one.member,
-        attempt=one.attempt,
+        attempt=one.shown,
         created=one.created or one.since,
         ended=one.ended,
     )

@@ -70,7 +70,7 @@ class Steward:
         self._me = Identity(settings.name, tools.now(), settings.secret, self._waits)
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
-        surveyor = Surveyor(tools.wire, tools.now, policies.keys())
+        surveyor = Surveyor(tools.wire, tools.now)
         self._dispatch = Dispatch(tools, surveyor, self._stream, policies)
         self._membership = Membership(tools, self._handover, self._dispatch)
         self._watch = Watch(

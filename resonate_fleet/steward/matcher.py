@@ -59,6 +59,7 @@ class Matcher:
         #: Members with credits, whoever's turn it is first.
         self._ready: OrderedDict[str, Claimant] = OrderedDict()
         self._declined: OrderedDict[str, _Declined] = OrderedDict()
+        self._mixed = False
 
     # What is to be seen from outside.
 
@@ -72,6 +73,11 @@ class Matcher:
     def free(self, member: str) -> int:
         found = self._members.get(member)
         return found.credits if found else 0
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some member lacks a function that another has, or that a task needs."""
+        return self._mixed or bool(self._lacking)
 
     def oldest(self) -> float | None:
         """Return since when the first of the queue waits."""
@@ -130,17 +136,21 @@ class Matcher:
 
     # What is heard of tasks.
 
-    def offer(self, now: float, task: str, version: int, since: float) -> None:
-        """Take a task that is claimable at `version`; its turn counts from `since`."""
+    def offer(self, now: float, task: str, version: int, since: float, needs: str = "") -> None:
+        """Take a task that is claimable at `version`; its turn counts from `since`.
+
+        It `needs` a function, where that is known.
+        """
         if (assigned := self._assigned.get(task)) is not None:
             if version > assigned.waiting.version:
-                assigned.newer = Waiting(task, version, since, now)
+                assigned.newer = Waiting(task, version, since, now, needs)
             return
         if (known := self._waiting.get(task)) is not None:
             known.heard = now
             known.version = max(known.version, version)
+            known.needs = needs or known.needs
             return
-        self._wait(now, Waiting(task, version, since, now))
+        self._wait(now, Waiting(task, version, since, now, needs))
 
     def holds(self, task: str) -> None:
         """A task runs, whoever handed it out."""
@@ -166,6 +176,10 @@ class Matcher:
 
     def join(self, member: str, slots: int, functions: Iterable[str] = ()) -> None:
         self._members[member] = Claimant(member, slots, frozenset(functions))
+        self._compare()
+
+    def _compare(self) -> None:
+        self._mixed = len({one.functions for one in self._members.values()}) > 1
 
     def credit(self, member: str, count: int) -> None:
         """Note `count` more free slots; nobody has more of them than slots."""
@@ -190,6 +204,7 @@ class Matcher:
         one = self._members.pop(member, None)
         if one is None:
             return []
+        self._compare()
         self._ready.pop(member, None)
         unanswered = [*one.assigned, *one.owed]
         for task in list(one.assigned):
@@ -347,7 +362,7 @@ class Matcher:
     def _wait(self, now: float, waiting: Waiting) -> None:
         self._waiting[waiting.task] = waiting
         note = self._declined.get(waiting.task)
-        waiting.needs = note.lacks if note else ""
+        waiting.needs = (note.lacks if note else "") or waiting.needs
         if note is None or not note.times:
             self._queue.add(waiting)
             return

@@ -9,7 +9,7 @@ seldom: what lives is known from hints and from members.
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -30,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
     """What a task's promise says for as long as it lives. `created` in Unix seconds.
 
     `anyone`: any member of the group may run it. A timer, or a task for one alone, is nobody's.
+    `function` (as `name` or `name@version`) and `labels` only where the group's calls are read.
     """
 
     group: str
@@ -37,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True):
     timer: bool
     anyone: bool = True
     labels: Labels = Labels()
+    function: str = ""
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -61,13 +63,11 @@ Found = Callable[[Iterable[Task]], None]
 class Surveyor:
     """Surveys one server. `entries` holds what is known of live tasks."""
 
-    def __init__(
-        self, wire: Wire, now: Callable[[], float] = time.time, policed: Container[str] = ()
-    ) -> None:
+    def __init__(self, wire: Wire, now: Callable[[], float] = time.time) -> None:
         self._wire = wire
         self._now = now
-        #: Groups whose tasks' labels are read.
-        self.policed = policed
+        #: Says of a group whether it is of interest what its tasks call.
+        self.reads: Callable[[str], bool] = lambda _: False
         self.entries: dict[str, Entry] = {}
 
     async def survey(self, found: Found = lambda _: None) -> Survey:
@@ -96,11 +96,11 @@ class Surveyor:
 
     def _entry(self, promise: Promise) -> Entry:
         entry = entry_of(promise)
-        if entry.group not in self.policed:
+        call = call_of(promise) if self.reads(entry.group) else None
+        if call is None:
             return entry
-        call = call_of(promise)
-        found = labels(promise.tags, call.func if call else "")
-        return msgspec.structs.replace(entry, labels=found)
+        found = labels(promise.tags, call.func)
+        return msgspec.structs.replace(entry, labels=found, function=call.label)
 
     async def learn_anew(self, tasks: list[str]) -> None:
         """Look again at promises that are known.

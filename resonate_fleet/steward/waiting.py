@@ -12,8 +12,8 @@ from typing import Optional, Protocol
 class Waiting:
     """A claimable task. Times in Unix seconds.
 
-    Its turn counts from `since`; `heard` is when it was last heard of. `needs` names the function
-    that some member lacks. `queue` is where it stands, None while it is paused. `gone`: it waits
+    Its turn counts from `since`; `heard` is when it was last heard of. `needs` names its function
+    where that is known. `queue` is where it stands, None while it is paused. `gone`: it waits
     no more, and a queue that holds it is to pass it over.
     """
 

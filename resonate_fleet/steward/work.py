@@ -63,6 +63,8 @@ class Work:
         self._held: dict[str, set[str]] = {}
         #: The latest attempt known of a task, running or over.
         self._attempts: Latest[int] = Latest()
+        #: Claims of a task that began nothing.
+        self._vain: Latest[int] = Latest()
         #: Since when the turn of an interrupted task counts: it keeps its place.
         self._places: Latest[float] = Latest()
 
@@ -107,12 +109,19 @@ class Work:
         if interrupted is not None:
             attempt = msgspec.structs.replace(attempt, created=attempt.created or interrupted)
             self._totals(attempt.group).redone += 1
+        if task in self._vain:
+            number = attempt.attempt - self._vain[task]
+            attempt = msgspec.structs.replace(attempt, number=number)
         self.suspended.pop(task, None)
         self.parked.pop(task, None)
         self.running[task] = attempt
         self._held.setdefault(attempt.member, set()).add(task)
         self._attempts.note(task, attempt.attempt)
         self.began(attempt)
+
+    def began_nothing(self, task: str) -> None:
+        """A member gave a task back that it could not begin."""
+        self._vain.note(task, self._vain.get(task, 0) + 1)
 
     def over(self, now: float, task: str, attempt: int, outcome: str) -> LiveAttempt | None:
         """An attempt has ended; return it if it was known to run."""

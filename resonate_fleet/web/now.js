@@ -130,7 +130,7 @@ export class Now {
     }
     const ended = bar.end === null ? "" : `, ${OUTCOMES[bar.outcome].words} at ${clock(bar.end)}`;
     const lasts = span((bar.end ?? this.now) - bar.begin);
-    const text = `${bar.task}: ${bar.function || "a function"}, attempt ${bar.attempt} on ${bar.member}, since ${clock(bar.begin)}, ${lasts}${ended}`;
+    const text = `${bar.task}: ${bar.function || "a function"}, attempt ${bar.number || bar.attempt} on ${bar.member}, since ${clock(bar.begin)}, ${lasts}${ended}`;
     say(box, text);
     announce(text);
   }

@@ -11,6 +11,7 @@ from tests.support.fleet import Fleet
 from tests.support.pages import metrics
 from tests.support.place import AWKWARD, Place
 from tests.support.processes import Process, run_room
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -93,15 +94,37 @@ def test_a_function_cannot_take_its_member_along(
     assert worker.running
 
 
-@pytest.mark.usefixtures("worker")
-def test_a_job_that_cannot_run_here_is_not_tried_in_a_loop(place: Place) -> None:
-    job = place.job("nobody_has_this")
+def test_jobs_that_cannot_run_here_are_left_to_others(place: Place, worker: Process) -> None:
+    first = place.job("nobody_has_this")
+    assert place.ended(first).outcome == "unknown-function"
+    second = place.job("nor_this")
+    assert worker.line("function.unknown", 20)["function"] in {"nobody_has_this", "nor_this"}
     fine = place.job("add", 1, 1)
-    place.claimed(job, 2)
-    first, second, *_ = place.lines(Claimed, job)
-    assert second.at - first.at >= 0.9
-    assert place.ended(job).error
     assert place.server.wait_results([fine], 30)[fine] == 2
+    assert len(place.lines(Claimed, first)) == 1
+    assert not place.lines(Claimed, second)
+
+
+@pytest.mark.parametrize("function", ["stops_the_loop", "exits_in_a_callback"])
+def test_a_function_that_stops_the_loop_does_not_stop_its_member(
+    place: Place, worker: Process, function: str
+) -> None:
+    job = place.job(function)
+    assert place.server.wait_results([job], 30)[job] == job
+    assert worker.line("loop.stopped")["then"] == "it goes on"
+    assert worker.running
+
+
+@pytest.mark.parametrize("function", ["forks", "forks_on_the_loop"])
+def test_a_forked_child_that_returns_ends(place: Place, worker: Process, function: str) -> None:
+    def children() -> list[str]:
+        found = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        return [one for one in found if "State:\tZ" not in Path(f"/proc/{one}/status").read_text()]
+
+    before = children()
+    job = place.job(function)
+    assert place.server.wait_results([job], 30)[job] == job
+    wait_until(lambda: children() == before, 10, "the child has ended")
 
 
 def test_a_module_that_is_not_ours(shared_fleet: Fleet) -> None:
@@ -116,10 +139,14 @@ def test_a_module_that_is_not_ours(shared_fleet: Fleet) -> None:
 def test_versions_run_side_by_side(place: Place, worker: Process) -> None:
     one = place.job("versioned")
     two = place.job("versioned", version=2)
-    three = place.job("versioned", version=3)
+    place.job("versioned", version=3)
     assert place.server.wait_results([one, two], 30) == {one: "one", two: "two"}
-    assert place.ended(three).outcome == "unknown-function"
-    assert worker.running
+    said = ("function.unknown", "job.ended")
+    wait_until(
+        lambda: any("versioned@3" in str(line) for one in said for line in worker.lines(one)),
+        20,
+        "it says what it lacks",
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import logging
+import os
 import sys
 import time
 from datetime import timedelta
@@ -68,6 +69,27 @@ def hold_interpreter(_: Context, id: str, seconds: float) -> str:
     return id
 
 
+async def stops_the_loop(_: Context, id: str) -> str:
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.05)
+    return id
+
+
+async def exits_in_a_callback(_: Context, id: str) -> str:
+    asyncio.get_running_loop().call_soon(sys.exit, 5)
+    await asyncio.sleep(0.05)
+    return id
+
+
+def forks(_: Context, id: str) -> str:
+    """Return in both processes, as a fork without an end does."""
+    return id if os.fork() else "the child's"
+
+
+async def forks_on_the_loop(_: Context, id: str) -> str:
+    return id if os.fork() else "the child's"
+
+
 def unwritable(_: Context, id: str) -> object:
     return object()
 
@@ -110,7 +132,8 @@ def _note(file: str, text: str) -> None:
 def register(registry: DurableRegistry) -> None:
     functions: list[Any] = [
         add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
-        cancel_itself, two_steps, chat, hold_interpreter,
+        cancel_itself, two_steps, chat, hold_interpreter, stops_the_loop, exits_in_a_callback,
+        forks, forks_on_the_loop,
     ]  # fmt: skip
     for one in functions:
         registry.register(one)

@@ -110,6 +110,24 @@ async def own_base_in_a_step(ctx: Context, id: str) -> None:
     await ctx.run(own_base, id)
 
 
+def circle(_: Context, id: str) -> NoReturn:
+    """Raise an error that is the cause of its cause."""
+    first, second = ValueError("the first"), ValueError("the second")
+    first.__cause__, second.__cause__ = second, first
+    raise first
+
+
+def groups(_: Context, id: str) -> NoReturn:
+    raise BaseExceptionGroup("two", [SystemExit(3), ValueError("inner")])
+
+
+async def on_another_loop(ctx: Context, id: str) -> Any:
+    async def step() -> Any:
+        return await ctx.run(child_id, id)
+
+    return await asyncio.to_thread(lambda: asyncio.run(step()))
+
+
 def nan(_: Context, id: str) -> float:
     return float("nan")
 
@@ -201,6 +219,9 @@ FAILURES = {
     cancels_its_task: "CancelledError",
     fails_in_a_group: "unhandled errors in a TaskGroup",
     own_base_in_a_step: "OwnBaseError: mine",
+    circle: "the first",
+    groups: "BaseExceptionGroup: two",
+    on_another_loop: "belongs to the event loop",
     nan: "nan returned what JSON cannot hold: nan",
     deep_infinity: "what JSON cannot hold: -inf",
     cyclic: "maximum recursion depth",

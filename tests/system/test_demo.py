@@ -1,5 +1,6 @@
 """`fleet demo` as a newcomer meets it: what it shows, how it ends, what it leaves."""
 
+import contextlib
 import json
 import os
 import pty
@@ -65,9 +66,9 @@ def test_it_kills_a_worker_loses_nothing_and_says_so(tmp_path: Path) -> None:
     assert left_over(tmp_path) == []
 
 
-def test_on_a_terminal_it_draws_a_live_view(tmp_path: Path) -> None:
-    command = [*room_command("fleet"), "demo", *SHORT, "--workers", "2"]
-    command += ["--runs", str(tmp_path)]
+def on_a_terminal(folder: Path, *args: str, keys: bytes = b"") -> tuple[int, str]:
+    """Play a demo on a terminal, press `keys` once it runs; return its code and picture."""
+    command = [*room_command("fleet"), "demo", *args, "--runs", str(folder)]
     ours, theirs = pty.openpty()
     env = clean_env({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"})
     process = subprocess.Popen(
@@ -76,24 +77,33 @@ def test_on_a_terminal_it_draws_a_live_view(tmp_path: Path) -> None:
     os.close(theirs)
     shown = b""
     try:
-        while True:
-            try:
-                chunk = os.read(ours, 65_536)
-            except OSError:  # how a terminal says that the other side has gone
-                break
-            if not chunk:
-                break
-            shown += chunk
-        assert process.wait(10) == 0, shown.decode()[-3000:]
+        with contextlib.suppress(OSError):  # how a terminal says that the other side has gone
+            while chunk := os.read(ours, 65_536):
+                shown += chunk
+                if keys and b"24 confirmed" in shown:
+                    os.write(ours, keys)
+                    keys = b""
+        return process.wait(30), shown.decode()
     finally:
         process.kill()
         process.wait()
         os.close(ours)
-    text = shown.decode()
+
+
+def test_on_a_terminal_it_draws_a_live_view(tmp_path: Path) -> None:
+    code, text = on_a_terminal(tmp_path, *SHORT, "--workers", "2")
+    assert code == 0, text[-3000:]
     assert "\x1b[" in text
     assert "of 9 done" in text
     assert "killed" in text
     assert "PASS: 9 of 9 jobs" in text
+    assert left_over(tmp_path) == []
+
+
+def test_q_breaks_it_off(tmp_path: Path) -> None:
+    code, text = on_a_terminal(tmp_path, *LONG, keys=b"xq")
+    assert code == 130
+    assert "broken off; all its processes have ended" in text
     assert left_over(tmp_path) == []
 
 

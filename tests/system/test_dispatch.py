@@ -166,3 +166,9 @@ def test_one_that_lacks_a_function_leaves_the_job_to_one_that_has_it(fleet: Flee
     assert state(steward).groups[0].blocked == {}
     tried = [line for line in claims(fleet, job) if line.task == job]
     assert [line.who.partition("-")[0] for line in tried][:2] == ["old", "new"]
+    # Where members differ, the steward looks at what a job calls before it hands it out.
+    more = [post_job(fleet.server, "parent", 1) for _ in range(4)]
+    fleet.server.wait_results(more, 20)
+    assert {line.who.partition("-")[0] for job in more for line in claims(fleet, job)} == {"new"}
+    shown = {one.job: one.shown for one in state(steward).ended if one.attempt == 2}
+    assert shown[job] == 1

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from resonate_fleet.contract import recorder
 from resonate_fleet.contract.journal import MemberReady
+from resonate_fleet.contract.journal_files import Dropped, make_room
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import LineStream, Loss, Sink, losses
 
@@ -134,3 +137,39 @@ def test_a_journal_is_bounded_and_says_what_it_drops(tmp_path: Path) -> None:
     assert set(sizes) == {"w.jsonl", "w.1.jsonl"}
     assert max(sizes.values()) <= 1000
     assert lines.kept.count("journal.turned") >= 2
+
+
+def test_a_journal_that_somebody_deletes_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "CHECK_SECONDS", 0.0)
+    lines, folder = Lines(), tmp_path / "journal"
+    book = Journal("w", folder, lines)
+    book.write(MemberReady())
+    shutil.rmtree(folder)
+    book.write(MemberReady())
+    book.close()
+    assert lines.kept.count("journal.deleted") == 1
+    assert b"member.ready" in (folder / "w.jsonl").read_bytes()
+
+
+def test_journals_of_earlier_starts_go_when_the_folder_is_full(tmp_path: Path) -> None:
+    held = Journal("held", tmp_path, Lines())
+    held.write(MemberReady())
+    for number, name in enumerate(["oldest", "older", "newest"]):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"x" * 1000)
+        os.utime(tmp_path / f"{name}.jsonl", (number, number))
+    os.utime(tmp_path / "held.jsonl", (0, 0))
+    assert make_room(tmp_path, 2500) == Dropped(1, 1000)
+    assert make_room(tmp_path, 0) == Dropped(2, 2000)
+    assert [file.name for file in tmp_path.iterdir()] == ["held.jsonl"]
+    held.close()
+
+
+def test_a_start_says_which_journals_it_drops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "make_room", lambda _: Dropped(3, 300))
+    lines = Lines()
+    Journal("w", tmp_path, lines).close()
+    assert lines.kept == ["journal.dropped"]

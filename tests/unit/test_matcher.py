@@ -49,6 +49,22 @@ def test_jobs_are_spread_over_members_with_slots_to_spare() -> None:
     assert handed(matcher) == [("a", "t0"), ("b", "t1"), ("c", "t2")]
 
 
+def test_a_task_whose_function_is_known_is_never_given_to_one_that_lacks_it() -> None:
+    matcher = ready("old", functions=("f",), credits=3)
+    before = matcher.is_mixed
+    matcher.join("new", 3, ("f", "g"))
+    assert (before, matcher.is_mixed) == (False, True)
+    matcher.offer(0.0, "t0", 0, since=0.0, needs="g")
+    matcher.offer(0.0, "t1", 0, since=1.0, needs="f")
+    assert handed(matcher) == [("old", "t1")]
+    matcher.credit("new", 1)
+    assert handed(matcher) == [("new", "t0")]
+    matcher.leave(0.0, "new")
+    assert handed(matcher) == []
+    assert dict(matcher.blocked(0.0)) == {"nobody has the function g": 1}
+    assert matcher.is_mixed
+
+
 def test_whoever_has_been_free_for_longest_is_served_first() -> None:
     matcher = ready("a", "b")
     matcher.offer(0.0, "t0", 0, since=0.0)
