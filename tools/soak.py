@@ -93,6 +93,7 @@ class Soak:
             "WORKER_PORT": "0",
             "WORKER_LOG_FORMAT": "json",
             "WORKER_JOURNAL": str(self.folder / "journal"),
+            "PYTHONDONTWRITEBYTECODE": "1",  # Python leaves half a file on a full disk
         }
         Fleet(self.server, self.processes, self.folder).steward(
             RESONATE_URL=self.gate.url,
