@@ -8,7 +8,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -16,8 +15,9 @@ import msgspec
 from rich.console import Console
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import Figure, Report, markdown, show
-from resonate_fleet.bench.measures import MEASURES, Asked, measured
+from resonate_fleet.bench.figures import BenchReport, Figure, markdown, show
+from resonate_fleet.bench.measures import MEASURES, measured
+from resonate_fleet.bench.place import Asked
 from resonate_fleet.bench.processes import NotReady
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded, typed
@@ -90,67 +90,63 @@ def _names(asked: argparse.Namespace) -> list[str]:
 
 
 def _run(typed: argparse.Namespace, command: str) -> int:
+    """Measure, and show the figures. What is there is kept even if the run is broken off."""
     given = {name: getattr(typed, name) for name in Asked.__dataclass_fields__}
     if typed.server_bin:
         given["server_bin"] = str(typed.server_bin.absolute())
     asked = msgspec.convert(given, Asked)
-    run = _Run(typed, command)
+    report, failed = _empty_report(command), False
     for name in _names(typed):
         sys.stderr.write(f"measuring {name}\n")
         load = os.getloadavg()[0]
         try:
-            what, found = asyncio.run(measured(name, asked))
+            server, found = asyncio.run(measured(name, asked))
         except (NotReady, Unreachable, Refused, jobs.Unfinished) as failure:
             sys.stderr.write(f"fleet bench: {name}: {failure}\n")
-            run.failed = True
+            failed = True
         else:
-            run.add(what, [msgspec.structs.replace(one, load=round(load, 2)) for one in found])
-    return run.end()
+            new = [msgspec.structs.replace(one, load=round(load, 2)) for one in found]
+            report = _extended(report, f"{server}{_version(asked.server_bin)}", new)
+        if typed.json:
+            typed.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if report.figures and typed.markdown:
+        sys.stdout.write(markdown(report))
+    elif report.figures:
+        show(report, Console(width=160))
+    return exits.FAILED if failed else exits.OK
 
 
-class _Run:
-    """Collects what was measured. What is there is kept even if the run is broken off."""
-
-    def __init__(self, typed: argparse.Namespace, command: str) -> None:
-        self.failed = False
-        self._typed, self._command = typed, command
-        self._load, self._began = os.getloadavg()[0], time.monotonic()
-        self._what, self._figures = "", list[Figure]()
-
-    def add(self, what: str, figures: list[Figure]) -> None:
-        self._what = what
-        self._figures += figures
-        if self._typed.json:
-            written = msgspec.json.format(msgspec.json.encode(self._report()))
-            self._typed.json.write_bytes(written + b"\n")
-
-    def end(self) -> int:
-        """Show the figures; return the exit code."""
-        if self._figures and self._typed.markdown:
-            sys.stdout.write(markdown(self._report()))
-        elif self._figures:
-            show(self._report(), Console(width=160))
-        return exits.FAILED if self.failed else exits.OK
-
-    def _report(self) -> Report:
-        binary = self._typed.server_bin
-        return Report(
-            command=self._command,
-            server=self._what + (f" {_version(binary)}" if binary else ""),
-            machine=f"{platform.machine()}, {os.cpu_count()} cores",
-            versions={name: version(name) for name in ("resonate-sdk", "aiohttp", "msgspec")}
-            | {"python": platform.python_version()},
-            at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            took=round(time.monotonic() - self._began, 1),
-            load=self._load,
-            load_after=os.getloadavg()[0],
-            figures=self._figures,
-        )
+def _empty_report(command: str) -> BenchReport:
+    return BenchReport(
+        command=command,
+        server="",
+        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        versions={name: version(name) for name in ("resonate-sdk", "aiohttp", "msgspec")}
+        | {"python": platform.python_version()},
+        at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        took=0.0,
+        load=os.getloadavg()[0],
+        load_after=0.0,
+        figures=[],
+    )
 
 
-def _version(binary: str) -> str:
+def _extended(report: BenchReport, server: str, figures: list[Figure]) -> BenchReport:
+    took = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(report.at)
+    return msgspec.structs.replace(
+        report,
+        server=server,
+        took=took.total_seconds(),
+        load_after=os.getloadavg()[0],
+        figures=report.figures + figures,
+    )
+
+
+def _version(binary: str | None) -> str:
+    if binary is None:
+        return ""
     shown = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True)  # noqa: S603 - what the user names
-    return shown.stdout.strip()
+    return f" {shown.stdout.strip()}"
 
 
 if __name__ == "__main__":

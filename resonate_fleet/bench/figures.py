@@ -11,7 +11,6 @@ from rich.table import Table
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.shown import markdown as markdown_words
 
-type Side = Literal["<=", ">="]
 type Of = Literal["median", "p50", "p99", "worst", "least"]
 
 
@@ -19,7 +18,7 @@ class Goal(msgspec.Struct, frozen=True):
     """A bound that was set on the median, say, of a figure's values."""
 
     of: Of
-    side: Side
+    side: Literal["<=", ">="]
     bound: float
 
     def met(self, values: Sequence[float]) -> bool:
@@ -28,6 +27,9 @@ class Goal(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.of} {self.side} {self.bound:g}"
+
+
+type Goals = tuple[Goal, ...]
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +47,6 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     load: float = 0.0
 
     @property
-    def median(self) -> float:
-        return statistics.median(self.values)
-
-    @property
     def verdict(self) -> str:
         """Return whether the goals were met; nothing where there is none."""
         if not self.goals:
@@ -60,28 +58,43 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(map(str, self.goals))
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run: what ran where, and the figures."""
+class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run: what ran where, and the figures.
+
+    `took` in seconds; `load` and `load_after` are the machine's (1 minute) before the first and
+    after the last measure.
+    """
 
     command: str
     server: str
     machine: str
     versions: dict[str, str]
     at: str
-    #: Seconds.
     took: float
-    #: The machine's load (1 minute) before the first and after the last measure.
     load: float
     load_after: float
     figures: list[Figure]
 
 
-def at_most(**bounds: float) -> tuple[Goal, ...]:
+def figure(
+    measure: str,
+    what: str,
+    values: list[float],
+    unit: str = "",
+    goals: Goals = (),
+    worker: str = "ours",
+) -> Figure:
+    """Return a figure; goals are set for our own worker alone."""
+    goals = goals if worker == "ours" else ()
+    return Figure(measure=measure, what=what, worker=worker, unit=unit, values=values, goals=goals)
+
+
+def at_most(**bounds: float) -> Goals:
     """Return goals such as `at_most(median=1.006, worst=1.012)`."""
     return tuple(Goal(msgspec.convert(of, Of), "<=", bound) for of, bound in bounds.items())
 
 
-def at_least(**bounds: float) -> tuple[Goal, ...]:
+def at_least(**bounds: float) -> Goals:
     return tuple(Goal(msgspec.convert(of, Of), ">=", bound) for of, bound in bounds.items())
 
 
@@ -99,21 +112,20 @@ _OF: dict[Of, Callable[[Sequence[float]], float]] = {
     "least": min,
 }
 
+_COLUMNS = ("measure", "worker", "median (least to most)", "p99", "n", "load", "goal", "")
 
-def show(report: Report, console: Console) -> None:
+
+def show(report: BenchReport, console: Console) -> None:
     """Print the figures as a table."""
     table = Table(title=f"{report.server}, {report.machine}, load {report.load:.1f}")
-    for heading in ("measure", "what", "worker", "median", "min", "max", "n", "goal"):
-        table.add_column(heading, justify="left" if heading in _WORDS else "right")
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right" if heading in ("p99", "n", "load") else "left")
     for one in report.figures:
-        numbers = [f"{value:.5g}" for value in (one.median, min(one.values), max(one.values))]
-        numbers[0] += f" {one.unit}" if one.unit else ""
-        goal = f"{one.goal} {one.verdict}"
-        table.add_row(one.measure, one.what, one.worker, *numbers, str(len(one.values)), goal)
+        table.add_row(*_cells(one))
     console.print(table)
 
 
-def markdown(report: Report) -> str:
+def markdown(report: BenchReport) -> str:
     """Return the figures as a Markdown table, below what ran where."""
     versions = ", ".join(f"{name} {number}" for name, number in sorted(report.versions.items()))
     loads = f"load {report.load:.1f} before and {report.load_after:.1f} after"
@@ -122,20 +134,18 @@ def markdown(report: Report) -> str:
         f"{markdown_words(report.server)}, {report.machine}, {versions},",
         f"{report.at}, {report.took:.0f} s, {loads}.",
         "",
-        "| measure | worker | median (least to most) | p99 | n | load | goal | |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{'---|' * len(_COLUMNS)}",
+        *(f"| {' | '.join(_cells(one))} |" for one in report.figures),
     ]
-    return "\n".join([*lines, *map(_row, report.figures)]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def _row(one: Figure) -> str:
-    shown = f"{one.median:.4g}"
+def _cells(one: Figure) -> list[str]:
+    shown = f"{statistics.median(one.values):.4g}"
     if len(one.values) > 1:
         shown += f" ({min(one.values):.4g} to {max(one.values):.4g})"
     p99 = f"{percentile(one.values, 0.99):.4g}" if len(one.values) >= 50 else ""
-    unit = f", {one.unit}" if one.unit else ""
-    cells = [f"{one.measure}: {one.what}{unit}", one.worker, shown, p99, str(len(one.values))]
-    return "| " + " | ".join([*cells, f"{one.load:.1f}", one.goal, one.verdict]) + " |"
-
-
-_WORDS = ("measure", "what", "worker", "goal")
+    what = f"{one.measure}: {one.what}{', ' if one.unit else ''}{one.unit}"
+    count, load = str(len(one.values)), f"{one.load:.1f}"
+    return [what, one.worker, shown, p99, count, load, one.goal, one.verdict]

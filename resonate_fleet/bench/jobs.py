@@ -135,14 +135,20 @@ def waits(done: Sequence[Done]) -> list[float]:
     return [1000 * (one.began - one.created) for one in done]
 
 
-def unfairness(done: Sequence[Done]) -> float:
+def turns_missed(jobs: Sequence[tuple[float, float]]) -> float:
     """Return the most that a job waited, in multiples of what it would have waited in its turn.
 
-    In its turn the first job created begins with the first beginning that there was, and so on.
+    `jobs` are (created, began), in order of creation. In its turn the first job created begins
+    with the first beginning that there was, and so on.
     """
-    in_order = sorted(done, key=lambda one: (one.created, one.id))
-    turns = sorted(one.began for one in done)
+    turns = sorted(began for _, began in jobs)
     return max(
-        (one.began - one.created) / (max(0.0, turn - one.created) + SERVES)
-        for one, turn in zip(in_order, turns, strict=True)
+        (began - created) / (max(0.0, turn - created) + SERVES)
+        for (created, began), turn in zip(jobs, turns, strict=True)
     )
+
+
+def unfairness(done: Sequence[Done]) -> float:
+    """Return `turns_missed` of finished jobs."""
+    in_order = sorted(done, key=lambda one: (one.created, one.id))
+    return turns_missed([(one.created, one.began) for one in in_order])

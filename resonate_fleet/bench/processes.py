@@ -5,16 +5,22 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
+from urllib.request import urlopen
+
+import msgspec
 
 from resonate_fleet.chaos.child import BlockingChild
-from resonate_fleet.chaos.ports import free_port
+from resonate_fleet.chaos.ports import HOST
+from resonate_fleet.contract.journal import AnyLine, BadLine, MemberReady, read_folder
+from resonate_fleet.contract.live import LiveState
 
-__all__ = ["NotReady", "Process", "Processes", "free_port", "wait_for"]
-
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+#: Whose worker serves a group.
+Kind = Literal["ours", "plain"]
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class NotReady(Exception):  # noqa: N818 - a state of a process
@@ -32,18 +38,19 @@ class Process(BlockingChild):
 
     def cpu_seconds(self) -> float:
         """Processor time used so far, user and system; 0 where the kernel does not tell."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        fields = self._kernel("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
 
     def memory_bytes(self) -> int:
         """Resident memory; 0 where the kernel does not tell."""
+        fields = self._kernel("statm").split()
+        return int(fields[1]) * _PAGE if fields else 0
+
+    def _kernel(self, what: str) -> str:
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+            return Path(f"/proc/{self.pid}/{what}").read_text()
         except OSError:
-            return 0
+            return ""
 
 
 class Processes:
@@ -72,6 +79,66 @@ class Processes:
         return self.start(name, [sys.executable, "-m", module, *more], env)
 
 
+@dataclass
+class WorkerProcess:
+    """A worker process. `journal` is the folder of its journal (ours only)."""
+
+    kind: Kind
+    name: str
+    process: Process
+    journal: Path
+
+    def lines(self) -> list[AnyLine]:
+        """Return the lines that this member has written so far."""
+        return [line for line in read_folder(self.journal) if not isinstance(line, BadLine)]
+
+    def ready_at(self) -> float:
+        """Return when it was ready for jobs, in Unix seconds."""
+        return next(line.at for line in self.lines() if isinstance(line, MemberReady))
+
+    def wait_ready(self) -> None:
+        """Wait until the member takes jobs."""
+
+        def ready() -> bool:
+            if self.kind == "plain":
+                return "SSE connection established" in self.process.log.read_text()
+            return any(isinstance(line, MemberReady) for line in self.lines())
+
+        wait_for(self.name, ready, self.process)
+
+
+@dataclass
+class StewardProcess:
+    """A steward process; `port` serves its pages, `presence` its members."""
+
+    process: Process
+    port: int
+    presence: int
+
+    def state(self) -> LiveState | None:
+        """Return its live state, or None where it does not answer."""
+        shown = page(f"http://{HOST}:{self.port}/state")
+        return msgspec.json.decode(shown, type=LiveState) if shown else None
+
+
+class Spent:
+    """Processor seconds that processes take from here on."""
+
+    def __init__(self, processes: Sequence[Process]) -> None:
+        self._processes, self._began = processes, time.monotonic()
+        self._before = self._sum()
+
+    def _sum(self) -> float:
+        return sum(one.cpu_seconds() for one in self._processes)
+
+    def seconds(self) -> float:
+        return self._sum() - self._before
+
+    def share(self) -> float:
+        """Return the share of one core."""
+        return self.seconds() / (time.monotonic() - self._began)
+
+
 def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 120) -> None:
     """Wait until `ready()`.
 
@@ -83,3 +150,12 @@ def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: fl
         if not process.running or time.monotonic() > end:
             raise NotReady(f"{what} did not get ready:\n{process.tail()}")
         time.sleep(0.02)
+
+
+def page(url: str | None) -> str | None:
+    """Return what a page says, or None where there is no answer."""
+    try:
+        with urlopen(url or "", timeout=5) as answer:  # noqa: S310 - our own processes
+            return str(answer.read().decode())
+    except (OSError, ValueError):
+        return None

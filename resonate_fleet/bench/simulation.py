@@ -1,28 +1,27 @@
 """The steward's own matcher in virtual time, against a model of the server.
 
-    python -m resonate_fleet.bench.simulation --members 100 --slots 1 --jobs 10000
-
 Shows what one machine cannot: thousands of members, a million jobs, several servers. Groups that
-live on servers of their own do not meet, so `--servers N` simulates one of N equal parts.
+live on servers of their own do not meet, so one of N equal parts stands for N servers.
 """
 
-import argparse
-import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from random import Random
+from dataclasses import dataclass
 
 import msgspec
 
-from resonate_fleet.bench.bound import makespan
-from resonate_fleet.bench.model import Clock, Costs, Counts, Server, Tuning
+from resonate_fleet.bench.figures import Figure, Goals, at_most, figure
+from resonate_fleet.bench.jobs import turns_missed
+from resonate_fleet.bench.loads import greedy_bound, heavy_tailed, uniform
+from resonate_fleet.bench.model import ModelServer, VirtualClock
+from resonate_fleet.bench.place import Asked, BenchPlace
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.watch import pause
 
 #: Seconds that a message takes from one process to the other.
 WAY = 0.0004
-GROUP = "group"
+#: What a member's process computes for one job (its jobs share one interpreter), and the steward's
+#: for one message, in seconds.
+MEMBER_WORK, STEWARD_WORK = 0.001, 0.00008
 #: Tasks of one page of a search, and least pause between two surveys in seconds.
 PAGE, INTERVAL = 1000, 2.0
 
@@ -32,77 +31,65 @@ class Case:
     """What is simulated. Times in seconds.
 
     `rate` None: all jobs wait when the members come; else so many are submitted a second, from
-    `begins` on: the members are idle until then.
-    `work` is what a member's process computes for one job: its jobs share one interpreter;
-    `steward_work` is what the steward's process computes for one message.
-    `strangers` jobs of another group wait from the beginning, older than all of ours; `finished`
-    ones are over. Members `join` evenly over so many seconds.
+    `begins` on: the members are idle until then. `finished` jobs are over from the beginning.
     """
 
-    members: int = 3
-    slots: int = 1
-    costs: Sequence[float] = ()
+    members: int
+    slots: int
+    costs: Sequence[float]
     rate: float | None = None
     begins: float = 0.0
-    seed: int = 0
-    strangers: int = 0
     finished: int = 0
-    join: float = 0.0
-    work: float = 0.001
-    steward_work: float = 0.00008
-    tuning: Tuning = field(default_factory=Tuning)
-    server: Costs = field(default_factory=Costs)
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """What came of it. Times in seconds; `refused` is the refused share of all claims.
 
-    `unfair` is the most that a job waited, in multiples of what first come, first served would
-    have made it wait (plus a fifth of a second, for as long as a page may serve).
+    `unfair` is the most that a job waited, in multiples of its turn (`jobs.turns_missed`).
     """
 
-    jobs: int
-    members: int
     makespan: float
     ratio: float
     refused: float
     requests_a_job: float
-    requests_a_second: float
     server_busy: float
     steward_busy: float
-    hints: int
     unfair: float
     start_p50: float
     start_p99: float
 
 
-class Steward:
+def simulate(case: Case) -> Outcome:
+    """Simulate until every job has ended."""
+    return Simulation(case).outcome()
+
+
+class SimulatedSteward:
     """The real `Matcher`; hints, messages and surveys come from the model."""
 
-    def __init__(self, clock: Clock, server: Server, work: float, strangers: int) -> None:
-        self._strangers = strangers  # they come first in the store
+    def __init__(self, clock: VirtualClock, server: ModelServer) -> None:
         self._clock = clock
         self._server = server
-        self._work = work
         self._matcher = Matcher()
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, SimulatedMember] = {}
         self._computes_until = 0.0
         self._surveyed_at = 0.0
         self.busy = 0.0
-
-    def start(self) -> None:
-        self._server.connect(GROUP, lambda *hint: self._compute(self._hint, *hint))
-        self._survey()
+        server.listener = lambda *hint: self._compute(self._hint, *hint)
 
     def _compute(self, call: Callable[..., None], *args: object) -> None:
         """Do `call` when the process has come to it."""
-        self.busy += self._work
-        self._computes_until = max(self._computes_until, self._clock.now) + self._work
+        self.busy += STEWARD_WORK
+        self._computes_until = max(self._computes_until, self._clock.now) + STEWARD_WORK
         self._clock.at(self._computes_until, call, *args)
 
     # What members say.
 
-    def join(self, member: "Member", slots: int) -> None:
+    def hear(self, call: Callable[..., None], *args: object) -> None:
+        """Hear a message that a member sends now."""
+        self._clock.later(WAY, self._compute, call, *args)
+
+    def join(self, member: "SimulatedMember", slots: int) -> None:
         self._members[member.name] = member
         self._matcher.join(member.name, slots)
         self._matcher.credit(member.name, slots)
@@ -119,30 +106,26 @@ class Steward:
         self._matcher.credit(member, 1)
         self._match()
 
-    def told(self, call: Callable[..., None], *args: object) -> None:
-        """Hear a message that a member sends now."""
-        self._clock.at(self._clock.now + WAY, self._compute, call, *args)
-
     # What the server says.
 
     def _hint(self, id: str, version: int) -> None:
         self._matcher.offer(self._clock.now, id, version, self._clock.now)
         self._match()
 
-    def _survey(self) -> None:
+    def survey(self) -> None:
         self._surveyed_at = self._clock.now
         self._server.search(None, PAGE, self._page)
 
     def _page(self, tasks: list[tuple[str, int]], more: bool) -> None:  # noqa: FBT001 - the model's word
         for task, version in tasks:
-            if int(task) >= self._strangers:
-                self._matcher.offer(self._clock.now, task, version, self._server.created(task))
+            created = self._server.jobs.created[int(task)]
+            self._matcher.offer(self._clock.now, task, version, created)
         self._match()
         if more:
             self._server.search(tasks[-1][0], PAGE, self._page)
-            return
-        rest = pause(INTERVAL, [self._clock.now - self._surveyed_at])
-        self._clock.at(self._clock.now + rest, self._survey)
+        else:
+            rest = pause(INTERVAL, [self._clock.now - self._surveyed_at])
+            self._clock.later(rest, self.survey)
 
     def _match(self) -> None:
         for member, tasks in self._matcher.match(self._clock.now).items():
@@ -150,20 +133,17 @@ class Steward:
 
     def _assign(self, member: str, tasks: list[tuple[str, int]]) -> None:
         for task in tasks:
-            self._clock.at(self._clock.now + WAY, self._members[member].assigned, *task)
+            self._clock.later(WAY, self._members[member].assigned, *task)
 
 
-class Member:
-    """A member: claims what it is assigned, and tells of each slot that becomes free."""
+class SimulatedMember:
+    """A member: claims what it is assigned, and says when a slot becomes free."""
 
-    def __init__(self, run: "Run", number: int) -> None:
+    def __init__(self, run: "Simulation", number: int) -> None:
         self.name = f"member-{number}"
         self._run = run
         self._clock = run.clock
         self._computes_until = 0.0
-
-    def join(self) -> None:
-        self._run.steward.told(self._run.steward.join, self, self._run.case.slots)
 
     def assigned(self, id: str, version: int) -> None:
         self._run.server.acquire(id, version, lambda granted: self._answered(id, version, granted))
@@ -171,156 +151,115 @@ class Member:
     def _answered(self, id: str, version: int, granted: bool) -> None:  # noqa: FBT001 - the model's word
         steward = self._run.steward
         if granted:
-            steward.told(steward.claimed, self.name, id, version + 1)
+            steward.hear(steward.claimed, self.name, id, version + 1)
             self._clock.at(self._compute(), self._begin, id)
         else:
-            steward.told(steward.refused, self.name, id, version)
+            steward.hear(steward.refused, self.name, id, version)
 
     def _compute(self) -> float:
         """Return when the process has done its share of one half of a job."""
-        work = self._run.case.work / 2
-        self._computes_until = max(self._computes_until, self._clock.now) + work
+        self._computes_until = max(self._computes_until, self._clock.now) + MEMBER_WORK / 2
         return self._computes_until
 
     def _begin(self, id: str) -> None:
-        self._clock.at(self._clock.now + self._run.begin(id), self._end)
+        self._clock.later(self._run.begin(id), self._end)
 
     def _end(self) -> None:
         # The slot is free from here on, beside the rest of the job.
-        self._run.steward.told(self._run.steward.freed, self.name)
-        self._clock.at(self._compute(), self._fulfil)
-
-    def _fulfil(self) -> None:
-        self._run.server.fulfil(self._run.end)
+        self._run.steward.hear(self._run.steward.freed, self.name)
+        self._clock.at(self._compute(), self._run.server.fulfil, self._run.end)
 
 
-class Run:
+class Simulation:
     """One run of a case."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.clock = Clock()
-        self.server = Server(self.clock, Random(case.seed), case.server, case.tuning)
-        self.steward = Steward(
-            self.clock, self.server, case.steward_work, case.finished + case.strangers
-        )
-        self.created = [0.0] * len(case.costs)
+        self.clock = VirtualClock()
+        self.server = ModelServer(self.clock)
+        self.steward = SimulatedSteward(self.clock, self.server)
         self.began = [-1.0] * len(case.costs)
         self.ended = 0
-        self.last = 0.0
 
     def outcome(self) -> Outcome:
-        """Simulate until every job has ended."""
-        case = self.case
+        case, jobs = self.case, self.server.jobs
         for _ in range(case.finished):
-            self.server.preload(GROUP, finished=True)
-        for _ in range(case.strangers):
-            self.server.preload("strangers")
+            jobs.add(0.0, finished=True)
         if case.rate is None:
             for _ in case.costs:
-                self.server.preload(GROUP)
+                jobs.add(0.0)
         else:
-            self.clock.at(case.begins, self._submit, 0)
-        self.steward.start()
+            for number in range(len(case.costs)):
+                self.clock.at(case.begins + number / case.rate, self.server.create)
+        self.steward.survey()
         for number in range(case.members):
-            member = Member(self, number)
-            self.clock.at(case.join * number / case.members, member.join)
+            self.steward.hear(self.steward.join, SimulatedMember(self, number), case.slots)
         self.clock.run(lambda: self.ended == len(case.costs))
-        return self._summary(self.server.counts)
+        return self._summary()
 
     def begin(self, id: str) -> float:
         """Note that a job begins; return how long it takes."""
-        job = int(id) - self.case.strangers - self.case.finished
+        job = int(id) - self.case.finished
         self.began[job] = self.clock.now
         return self.case.costs[job]
 
     def end(self) -> None:
         self.ended += 1
-        self.last = self.clock.now
 
-    def _submit(self, job: int) -> None:
-        self.created[job] = self.clock.now
-        self.server.create(GROUP, lambda _: None)
-        if job + 1 < len(self.case.costs):
-            self.clock.at(self.clock.now + 1 / (self.case.rate or 1), self._submit, job + 1)
-
-    def _summary(self, counts: Counts) -> Outcome:
-        case = self.case
-        took = self.last - case.begins
-        waits = sorted(b - c for b, c in zip(self.began, self.created, strict=True))
+    def _summary(self) -> Outcome:
+        case, counts, last = self.case, self.server.counts, self.clock.now
+        created = self.server.jobs.created[case.finished :]
+        waits = sorted(b - c for b, c in zip(self.began, created, strict=True))
+        least = greedy_bound(case.costs, case.members * case.slots)
         return Outcome(
-            jobs=len(case.costs),
-            members=case.members,
-            makespan=took,
-            ratio=took / max(1e-9, makespan(case.costs, case.members * case.slots)),
+            makespan=last - case.begins,
+            ratio=(last - case.begins) / max(1e-9, least),
             refused=counts.refused / max(1, counts.refused + counts.granted),
             requests_a_job=counts.requests / len(case.costs),
-            requests_a_second=counts.requests / self.last,
-            server_busy=counts.busy / self.last,
-            steward_busy=self.steward.busy / self.last,
-            hints=counts.hints,
-            unfair=self._unfair(),
+            server_busy=counts.busy / last,
+            steward_busy=self.steward.busy / last,
+            unfair=turns_missed(list(zip(created, self.began, strict=True))),
             start_p50=waits[len(waits) // 2],
             start_p99=waits[int(len(waits) * 0.99)],
         )
 
-    def _unfair(self) -> float:
-        in_order = sorted(self.began)
-        return max(
-            (began - created) / (fair - created + 0.2)
-            for began, created, fair in zip(self.began, self.created, in_order, strict=True)
-        )
+
+# The cases whose outcome has a goal.
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Simulate one case and print what came of it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m resonate_fleet.bench.simulation", description=__doc__
-    )
-    add = parser.add_argument
-    add("--members", type=int, default=3, metavar="N", help="of one group; default: 3")
-    add("--slots", type=int, default=1, metavar="N", help="of each member; default: 1")
-    add("--jobs", type=int, default=1000, metavar="N", help="default: 1000")
-    add("--cost", default="0.1..1", metavar="A..B", help="seconds; default: 0.1..1")
-    add("--rate", type=float, metavar="R", help="jobs submitted a second; default: all wait")
-    add("--work", type=float, default=0.001, help="a member's own seconds a job; default: 0.001")
-    add("--retry", type=float, default=30.0, help="the server's retry timeout; default: 30 s")
-    add("--servers", type=int, default=1, metavar="N", help="each with a part; default: 1")
-    add("--join", type=float, default=0.0, metavar="S", help="seconds until all have come")
-    add("--strangers", type=int, default=0, metavar="N", help="waiting jobs of another group")
-    add("--finished", type=int, default=0, metavar="N", help="jobs that are over already")
-    add("--seed", type=int, default=0)
-    asked = parser.parse_args(argv)
-    began = time.perf_counter()
-    outcome = Run(_case(asked)).outcome()
-    shown = {name: _short(value) for name, value in msgspec.structs.asdict(outcome).items()}
-    shown["simulated_in"] = _short(time.perf_counter() - began)
-    sys.stdout.write("  ".join(f"{name}={value}" for name, value in shown.items()) + "\n")
-    return 0
+async def simulated(_: BenchPlace, asked: Asked) -> list[Figure]:
+    """Makespans of single slots, and what many members cost one server."""
+    seeds = asked.times(20)
+    even = [Case(3, 1, uniform(seed, 24), 1000, 2) for seed in range(seeds)]
+    tailed = [Case(10, 1, heavy_tailed(seed, 200), 1000, 2) for seed in range(seeds)]
+    many = Case(100, 4, uniform(0, 9_000, 0.5, 1.5), 300)
+    past = Case(100, 4, many.costs, 300, finished=1_000_000)
+    part = Case(100, 4, uniform(0, 50_000, 0.5, 1.5), 300)
+    no_ops = Case(10, 16, [0.0] * 5000)
+    return [
+        *_ratios("3 x 1", even, at_most(median=1.006, worst=1.012)),
+        *_ratios("Pareto 10 x 1", tailed, at_most(median=1.009, worst=1.016)),
+        *_server("100 x 4 at 300 jobs/s", many),
+        *_server("the same after a million finished", past),
+        *_server("2,000 members on 20 servers at 6,000 jobs/s", part),
+        figure("simulated", "5,000 no-ops, 10 x 16", [simulate(no_ops).makespan], "s",
+               at_most(worst=3.8)),
+    ]  # fmt: skip
 
 
-def _case(asked: argparse.Namespace) -> Case:
-    low, _, high = asked.cost.partition("..")
-    random = Random(asked.seed)
-    bounds = float(low), float(high or low)
-    share = asked.servers
-    return Case(
-        members=asked.members // share,
-        slots=asked.slots,
-        costs=[random.uniform(*bounds) for _ in range(asked.jobs // share)],
-        rate=asked.rate / share if asked.rate else None,
-        seed=asked.seed,
-        work=asked.work,
-        strangers=asked.strangers,
-        finished=asked.finished,
-        join=asked.join,
-        tuning=Tuning(retry_timeout=asked.retry),
-    )
+def _ratios(what: str, cases: list[Case], goals: Goals) -> list[Figure]:
+    ratios = [simulate(case).ratio for case in cases]
+    return [figure("simulated", f"makespan / bound, {what}", ratios, goals=goals)]
 
 
-def _short(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _server(what: str, case: Case) -> list[Figure]:
+    found = simulate(case)
+    return [
+        figure("simulated", f"{what}: server busy", [found.server_busy], "share",
+               at_most(worst=0.35)),
+        figure("simulated", f"{what}: refused claims", [found.refused], "share",
+               at_most(worst=0.005)),
+        figure("simulated", f"{what}: requests a job", [found.requests_a_job],
+               goals=at_most(worst=3.05)),
+        figure("simulated", f"{what}: start p50", [found.start_p50], "s"),
+    ]  # fmt: skip

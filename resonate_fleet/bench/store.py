@@ -100,10 +100,10 @@ async def _one_done(binary: str, store: str) -> str:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="store-")))
         place = open_place(stack, folder, None, binary, store)
-        with place.members("ours", GROUP, 1, 1):
-            async with place.wire() as wire:
-                (job,) = await jobs.submit(wire, GROUP, [0.0])
-                await jobs.all_done(wire, [job])
+        with place.fleet("ours", 1, 1, stewards=0, group=GROUP):
+            async with place.wire:
+                (job,) = await jobs.submit(place.wire, GROUP, [0.0])
+                await jobs.all_done(place.wire, [job])
     return job
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from resonate.resonate import Resonate
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import Figure, Goal, at_least, at_most
-from resonate_fleet.bench.jobs import CountedWire
-from resonate_fleet.bench.place import Kind, Member, Place, Requests, Spent
-from resonate_fleet.bench.processes import Process
+from resonate_fleet.bench.figures import Figure, at_least, at_most, figure
+from resonate_fleet.bench.place import Asked, BenchPlace, Requests
+from resonate_fleet.bench.processes import Kind, Process, Spent, WorkerProcess
 from resonate_fleet.contract.words import COMPUTE_SOMETHING
 
 #: Requests of a client that are on their way at once.
@@ -20,11 +19,13 @@ AT_ONCE = 32
 #: What the SDK takes on at once unless told otherwise.
 SDK_TASKS = 64
 SLOTS = 16
+#: Jobs of a run.
+COUNT = 2000
 
 
 @dataclass
 class _Side:
-    """Members of one kind that do no-ops. `parts` are the processes whose time is told."""
+    """Members of one kind that do no-ops. `parts` are the processes whose time is measured."""
 
     kind: Kind
     group: str
@@ -33,73 +34,68 @@ class _Side:
     #: Of the last run.
     costs: list[Figure] = field(default_factory=list)
 
-    async def run(self, place: Place, wire: CountedWire, count: int) -> None:
+    async def run(self, place: BenchPlace) -> None:
         spent = {name: Spent(some) for name, some in self.parts.items()}
-        requests, client = Requests(place, wire), time.process_time()
-        if self.kind == "ours":
-            rate = await ours(wire, self.group, count)
-        else:
-            rate = await _plain(place, self.group, count)
+        requests, client = Requests(place), time.process_time()
+        rate = ours if self.kind == "ours" else _plain
+        self.rates.append(await rate(place, self.group, COUNT))
         used = {name: one.seconds() for name, one in spent.items()}
         used["client"] = time.process_time() - client
-        self.rates.append(rate)
         self.costs = [
-            self._figure(f"processor time of the {name}, a job", "ms", 1000 * seconds / count)
+            figure("throughput", f"processor time of the {name}, a job", [1000 * seconds / COUNT],
+                   "ms", worker=self.kind)
             for name, seconds in used.items()
-        ]
+        ]  # fmt: skip
         if self.kind == "ours":
-            asked = requests.total() / count
+            total, refused = requests.total() / COUNT, requests.refused_claims()
             self.costs += [
-                self._figure("requests a job", "", asked, *at_most(worst=3.05)),
-                self._figure("refused claims", "share", requests.refused_claims(),
-                             *at_most(worst=0.005)),
-            ]  # fmt: skip
-
-    def _figure(self, what: str, unit: str, value: float, *goals: Goal) -> Figure:
-        return Figure(measure="throughput", what=what, worker=self.kind, unit=unit,
-                      values=[value], goals=goals)  # fmt: skip
+                figure("throughput", "requests a job", [total], goals=at_most(worst=3.05)),
+                figure("throughput", "refused claims", [refused], "share", at_most(worst=0.005)),
+            ]
 
     def rate(self) -> Figure:
         what = "no-op jobs, 2 members"
-        return Figure(measure="throughput", what=what, worker=self.kind, unit="a second",
-                      values=self.rates)  # fmt: skip
+        return figure("throughput", what, self.rates, "a second", worker=self.kind)
 
 
-async def steady(
-    place: Place, wire: CountedWire, seeds: int, kinds: Sequence[Kind], count: int = 2000
-) -> list[Figure]:
+async def throughput(place: BenchPlace, asked: Asked) -> list[Figure]:
+    return await steady(place, min(asked.times(20), 5), asked.kinds)
+
+
+async def steady(place: BenchPlace, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
     """2 members; jobs that do nothing, submitted as fast as it goes; in turn with the plain SDK."""
     with ExitStack() as stack:
         stewards = stack.enter_context(place.with_stewards())
         sides = []
         for kind in kinds:
-            group, slots = place.new_group("throughput"), SLOTS if kind == "ours" else SDK_TASKS
-            members = stack.enter_context(place.members(kind, group, 2, slots))
-            parts = {"members": [one.process for one in members]}
+            slots = SLOTS if kind == "ours" else SDK_TASKS
+            fleet = stack.enter_context(place.fleet(kind, 2, slots, stewards=0))
+            parts = {"members": [one.process for one in fleet.members]}
             parts |= {"server": [place.server]} if place.server else {}
             parts |= {"steward": [one.process for one in stewards]} if kind == "ours" else {}
-            sides.append(_Side(kind, group, parts))
+            sides.append(_Side(kind, fleet.group, parts))
         for _ in range(1 + seeds):
             for side in sides:
-                await side.run(place, wire, count)
+                await side.run(place)
     for side in sides:
         del side.rates[0]  # which warms
     figures = [side.rate() for side in sides]
     if len(sides) == len(("ours", "plain")):
         ratios = [mine / theirs for mine, theirs in zip(*(s.rates for s in sides), strict=True)]
-        figures.append(Figure(measure="throughput", what="ours / plain, same run", values=ratios,
-                              goals=at_least(least=1.4)))  # fmt: skip
+        goals = at_least(least=1.4)
+        figures.append(figure("throughput", "ours / plain, same run", ratios, goals=goals))
     return figures + [one for side in sides for one in side.costs]
 
 
-async def ours(wire: CountedWire, group: str, count: int) -> float:
+async def ours(place: BenchPlace, group: str, count: int) -> float:
     """Return the rate of no-op jobs that are submitted as fast as it goes."""
-    ids = await jobs.submit(wire, group, [0.0] * count, AT_ONCE)
-    await jobs.all_done(wire, [ids[0], *ids[-200:]], 0.05)
-    return count / jobs.makespan(await jobs.read(wire, [ids[0], *ids[-200:]]))
+    ids = await jobs.submit(place.wire, group, [0.0] * count, AT_ONCE)
+    some = [ids[0], *ids[-200:]]
+    await jobs.all_done(place.wire, some, 0.05)
+    return count / jobs.makespan(await jobs.read(place.wire, some))
 
 
-async def _plain(place: Place, group: str, count: int) -> float:
+async def _plain(place: BenchPlace, group: str, count: int) -> float:
     """The client of the published examples: a handle a job, whose result is awaited."""
     client = Resonate(url=place.url, group=f"{group}-client")
     run, many = place.new_group("run"), asyncio.Semaphore(AT_ONCE)
@@ -117,40 +113,35 @@ async def _plain(place: Place, group: str, count: int) -> float:
     return count / took
 
 
-async def drain(place: Place, wire: CountedWire, count: int) -> list[Figure]:
+async def drain(place: BenchPlace, asked: Asked) -> list[Figure]:
     """A backlog of no-op jobs for 3 members with 16 slots: rate, refused claims, memory."""
-    group, memory = place.new_group("drain"), list[list[int]]()
+    count, wire, group = asked.jobs or 10_000, place.wire, place.new_group("drain")
+    memory: list[list[int]] = []
     ids = await jobs.submit(wire, group, [0.0] * count, AT_ONCE)
-    requests = Requests(place, wire)
-    with place.with_stewards() as stewards, place.members("ours", group, 3, SLOTS) as members:
-        watch = asyncio.create_task(_watch(members, memory))
+    requests = Requests(place)
+    with place.fleet("ours", 3, SLOTS, group=group) as fleet:
+        watch = asyncio.create_task(_watch(fleet.members, memory))
         await jobs.all_done(wire, ids)
         watch.cancel()
         refused = requests.refused_claims()
         done = await jobs.read(wire, ids)
         rate = count / (max(one.settled for one in done) - min(one.began for one in done))
-        steady_rate = await ours(wire, group, max(500, count // 10))
-        steward = stewards[0].process.memory_bytes() / 1e6
-
-    def figure(what: str, unit: str, value: float, *goals: Goal) -> Figure:
-        return Figure(measure="drain", what=what, unit=unit, values=[value], goals=goals)
-
+        steady_rate = await ours(place, group, max(500, count // 10))
+        steward = fleet.stewards[0].process.memory_bytes() / 1e6
+    early, late = memory[len(memory) // 4], memory[-1]
+    growth = max(after / before for before, after in zip(early, late, strict=True))
+    what = f"backlog of {count} no-op jobs, 3 x {SLOTS} slots"
     return [
-        figure(f"backlog of {count} no-op jobs, 3 x {SLOTS} slots", "a second", rate),
-        figure("drain / steady rate", "", rate / steady_rate, *at_least(least=0.9)),
-        figure("refused claims", "share", refused, *at_most(worst=0.005)),
-        figure("members' memory at the end / after a quarter", "", _growth(memory),
-               *at_most(worst=1.1)),
-        figure("steward's memory at the end", "MB", steward, *at_most(worst=200)),
+        figure("drain", what, [rate], "a second"),
+        figure("drain", "drain / steady rate", [rate / steady_rate], goals=at_least(least=0.9)),
+        figure("drain", "refused claims", [refused], "share", at_most(worst=0.005)),
+        figure("drain", "members' memory at the end / after a quarter", [growth],
+               goals=at_most(worst=1.1)),
+        figure("drain", "steward's memory at the end", [steward], "MB", at_most(worst=200)),
     ]  # fmt: skip
 
 
-def _growth(memory: list[list[int]]) -> float:
-    quarter = max(1, len(memory) // 4)
-    return max(late / early for early, late in zip(memory[quarter], memory[-1], strict=True))
-
-
-async def _watch(members: Sequence[Member], memory: list[list[int]]) -> None:
+async def _watch(members: Sequence[WorkerProcess], memory: list[list[int]]) -> None:
     while True:
         memory.append([one.process.memory_bytes() for one in members])
         await asyncio.sleep(0.5)

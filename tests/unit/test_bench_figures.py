@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from resonate_fleet.bench.figures import Figure, Report, at_least, at_most, markdown
+from resonate_fleet.bench.figures import BenchReport, Figure, at_least, at_most, markdown
 from resonate_fleet.bench.jobs import Done, unfairness
 
 
@@ -35,7 +35,7 @@ def test_the_table_in_markdown_has_spread_goal_load_and_versions() -> None:
         load=0.5,
         goals=at_most(p50=60, worst=99),
     )
-    report = Report(
+    report = BenchReport(
         command="fleet bench all",
         server="embedded server",
         machine="x, 2 cores",

@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from resonate_fleet.bench import loads
-from resonate_fleet.bench.simulation import Case, Outcome, Run
+from resonate_fleet.bench.simulation import Case, Outcome, simulate
 
 
 def outcomes(
     members: int, cost: Callable[[int, int], Sequence[float]], count: int
 ) -> list[Outcome]:
     return [
-        Run(Case(members, 1, cost(seed, count), rate=1000, begins=2, seed=seed)).outcome()
-        for seed in range(20)
+        simulate(Case(members, 1, cost(seed, count), rate=1000, begins=2)) for seed in range(20)
     ]
 
 
@@ -35,7 +34,7 @@ def test_ten_members_with_heavy_tails_work_at_the_bound() -> None:
 @pytest.mark.parametrize("finished", [0, 1_000_000])
 def test_four_hundred_slots_leave_the_server_two_thirds_of_its_time(finished: int) -> None:
     costs = loads.uniform(0, 3000, 0.5, 1.5)
-    found = Run(Case(100, 4, costs, rate=300, finished=finished)).outcome()
+    found = simulate(Case(100, 4, costs, rate=300, finished=finished))
     assert found.server_busy <= 0.35
     assert found.requests_a_job <= 3.05
     assert found.refused <= 0.005
@@ -43,6 +42,6 @@ def test_four_hundred_slots_leave_the_server_two_thirds_of_its_time(finished: in
 
 
 def test_no_ops_are_bound_by_the_server_alone() -> None:
-    found = Run(Case(10, 16, [0.0] * 5000)).outcome()
+    found = simulate(Case(10, 16, [0.0] * 5000))
     assert found.makespan <= 3.8
     assert found.refused <= 0.005
