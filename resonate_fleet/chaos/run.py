@@ -10,11 +10,12 @@ import msgspec
 
 from resonate_fleet.chaos.observer import RunObserver, records
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
-from resonate_fleet.chaos.plan import Script
+from resonate_fleet.chaos.plan import Script, StrikeOrder
+from resonate_fleet.chaos.scenario import When
 from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.journal import RunEnded, RunStarted
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.run import Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
 #: Seconds between two looks at the server: a few hundredths of a job's usual cost.
@@ -77,6 +78,27 @@ class Runner:
             await self._adapter.stop()
             self._journal.close()
         return finished
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, with the kills that were added."""
+        return self._plan
+
+    def kill(self, job: str) -> None:
+        """Kill the member that holds `job`, as one more strike of the plan."""
+        plan, number = self._plan, len(self._plan.strikes)
+        order = StrikeOrder(strike=number, fault="kill", when=When(part=0.0), job=job)
+        strike = PlannedStrike(
+            strike=number, fault="kill", trigger="when asked for", target=f"the member of {job}"
+        )
+        most = plan.guarantees.redone
+        limits = msgspec.structs.replace(
+            plan.guarantees, redone=None if most is None else most + plan.slots
+        )
+        self._plan = msgspec.structs.replace(
+            plan, strikes=[*plan.strikes, strike], guarantees=limits
+        )
+        self._striker.add(order)
 
     async def _must_be_new(self, wire: Wire) -> None:
         """Refuse jobs that the server has from an earlier run: they would not be done again."""

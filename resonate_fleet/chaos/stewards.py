@@ -57,6 +57,8 @@ class Stewards:
 
     async def _start(self, one: LocalSteward, server: str) -> None:
         env = steward_env(self._shape, server, one.name, one.port, one.presence, self._folder.root)
+        if peers := [other.url for other in self.all if other is not one]:
+            env["STEWARD_CONSOLE_PEERS"] = ",".join(peers)
         log = self._folder.logs / f"{one.name}.log"
         one.child = Child(one.name, room_command("steward"), env, log)
         started = await one.child.line("steward.started", READY_SECONDS)

@@ -50,6 +50,9 @@ class Striker:
         """Every order has been done and healed, or missed."""
         return not self._open and not self._under_way
 
+    def add(self, order: StrikeOrder) -> None:
+        self._open.append(order)
+
     def consider(
         self, snapshot: Snapshot, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
     ) -> None:

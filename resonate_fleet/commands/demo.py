@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import structlog
@@ -18,6 +18,7 @@ from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
+from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import Shape
@@ -25,9 +26,11 @@ from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.keys import Keys
+from resonate_fleet.commands.ports import STEWARD, usual_port
 from resonate_fleet.commands.screen import Screen, screen_for
 from resonate_fleet.commands.story import Story
 from resonate_fleet.commands.tail import Tail
+from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
@@ -39,16 +42,24 @@ from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 LOOK_SECONDS = 0.1
 #: When the demo is broken off, members hand back what they hold instead of finishing it.
 DRAIN_SECONDS = 0.5
+#: With a page: time to open it before the first job, in seconds.
+LEAD_SECONDS = 4.0
 #: Longest wait for a given server to answer, in seconds.
 ANSWER_SECONDS = 5.0
 
 
 class DemoPlace(LocalPlace):
-    """Processes of this machine. Who is killed stays away, which makes the story plain."""
+    """Processes of this machine. Who is killed stays away, which makes the story plain.
+
+    With a page the killed come back, as more can be killed there, and the steward stays until
+    `end`.
+    """
 
     def __init__(self, options: DemoOptions, group: str) -> None:
         super().__init__(drain=DRAIN_SECONDS)
         self._options = options
+        self._ports = Ports(steward=usual_port(STEWARD)) if options.web else Ports()
+        self._console = console_env(chaos=True) if options.web else {}
         self._group = group
         self.token = options.token
 
@@ -59,11 +70,12 @@ class DemoPlace(LocalPlace):
             lease=plan.lease,
             drain=self._drain,
             group=self._group,
-            restart=False,
+            restart=self._options.web,
+            steward_env=self._console,
             server=self._options.server,
             token=self._options.token,
         )
-        fleet = LocalFleet(shape, folder.root)
+        fleet = LocalFleet(shape, folder.root, ports=self._ports)
         try:
             if self._options.server:
                 async with Wire(self._options.server, self._options.token) as wire:
@@ -73,6 +85,18 @@ class DemoPlace(LocalPlace):
             raise PlaceFailed(str(failed)) from None
         self._fleet = fleet
         self.url = fleet.url
+
+    @property
+    def page(self) -> str:
+        """Where the page is going to be."""
+        return console_line(f"http://{HOST}:{self._ports.steward}", self._console)
+
+    async def stop(self) -> None:
+        if not self._options.web:
+            await self.end()
+
+    async def end(self) -> None:
+        await super().stop()
 
     async def submit(self, options: list[str]) -> int:
         code = await super().submit(options)
@@ -111,6 +135,8 @@ def parser(prog: str) -> Parser:
     killed = "workers to kill in the middle of a job; default: 1, where there are others and jobs"
     add("--kill", type=typed(integer(0, 49)), metavar="N", help=killed)
     add("--server", type=typed(url()), metavar="URL", help="a server that runs; default: embedded")
+    web = "print the address of the steward's page, and keep it up until Ctrl-C"
+    add("--web", action="store_true", help=web)
     add("--json", type=OutputFile, metavar="FILE", help="write the verdict with all figures there")
     add(
         "--runs",
@@ -143,44 +169,64 @@ def _run(options: DemoOptions) -> int:
     console = Console()
     console.print(demo_summary.opening(options, script), highlight=False, soft_wrap=True)
     try:
-        asyncio.run(_play(options, script, folder, tag, console))
+        return asyncio.run(_play(options, script, folder, tag, console))
     except (PlaceFailed, Refused, Unreachable) as failed:
         sys.stderr.write(f"fleet demo: {failed}\n")
         return exits.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("fleet demo: broken off; all its processes have ended\n")
         return exits.INTERRUPTED
-    return demo_summary.closing(options, folder, console)
 
 
 async def _play(
     options: DemoOptions, script: Script, folder: RunFolder, tag: str, console: Console
-) -> None:
+) -> int:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
-    for one in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(one, task.cancel)
+    _on_signals(task.cancel)
     place = DemoPlace(options, demo_plan.group_for(options, tag))
-    screen = screen_for(console)
+    lead = LEAD_SECONDS if options.web else 0.0
+    runner = Runner(script, place, folder, lambda _: None, lead)
+    if options.web:
+        console.print(place.page, highlight=False, soft_wrap=True)
     try:
-        async with _shown(screen, folder, len(script.plan.jobs)) as keys:
+        async with _shown(screen_for(console), folder, runner) as keys:
             keys.on_quit(task.cancel)
-            await Runner(script, place, folder, lambda _: None).drive()
+            await runner.drive()
+        code = demo_summary.closing(options, folder, console)
+        if options.web:
+            console.print(f"{place.page}\nCtrl-C ends it.", highlight=False, soft_wrap=True)
+            over = asyncio.Event()
+            _on_signals(over.set)
+            await over.wait()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     except ExceptionGroup as group:  # the tasks of a run fail together; the first says why
         failed = group.exceptions[0]
         raise failed if isinstance(failed, PlaceFailed) else group from None
+    finally:
+        await place.end()
+    return code
+
+
+def _on_signals(do: Callable[[], object]) -> None:
+    """Call `do` instead of ending, when Ctrl-C or a SIGTERM comes."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, do)
 
 
 @contextlib.asynccontextmanager
-async def _shown(screen: Screen, folder: RunFolder, jobs: int) -> AsyncIterator[Keys]:
-    """Keep `screen` up to date with the journals meanwhile."""
-    story, tail = Story(jobs), Tail(folder.journal)
+async def _shown(screen: Screen, folder: RunFolder, runner: Runner) -> AsyncIterator[Keys]:
+    """Keep `screen` up to date with the journals meanwhile, and kill whom the page asks for."""
+    story, tail = Story(len(runner.plan.jobs)), Tail(folder.journal)
 
     async def follow() -> None:
         while True:
-            screen.update(story, story.apply(tail.new()))
+            lines = tail.new()
+            screen.update(story, story.apply(lines))
+            for _, job in kills(lines):
+                runner.kill(job)
+                write_plan(folder, runner.plan)
             await asyncio.sleep(LOOK_SECONDS)
 
     with Keys() as keys, screen:

@@ -34,6 +34,7 @@ class DemoOptions:
     token: str | None = None
     json: Path | None = None
     runs: Path = Path("runs")
+    web: bool = False
 
     @property
     def costs(self) -> tuple[float, float]:

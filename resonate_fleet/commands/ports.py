@@ -9,11 +9,12 @@ from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer
 from resonate_fleet.contract.words import PRESENCE_PORT, SERVER_PORT, STEWARD_PORT
 
+STEWARD = "--steward-port"
 #: Option and usual port of each; without a usual one any free port does.
 _USUAL = {
     "--port": SERVER_PORT,
     "--metrics-port": None,
-    "--steward-port": STEWARD_PORT,
+    STEWARD: STEWARD_PORT,
     "--presence-port": PRESENCE_PORT,
 }
 _ABOUT = {
@@ -50,6 +51,11 @@ def _port(asked: int | None, option: str) -> int:
         if not _free(asked):
             raise Mistake(f"{option} is {asked}, which is taken; accepted: a port that is free")
         return asked
+    return usual_port(option)
+
+
+def usual_port(option: str) -> int:
+    """Return the usual port, or a free one where that is taken."""
     usual = _USUAL[option]
     return usual if usual is not None and _free(usual) else free_port()
 

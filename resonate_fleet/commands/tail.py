@@ -6,16 +6,17 @@ from resonate_fleet.contract.journal import AnyLine, BadLine, Line, read
 
 
 class Tail:
-    """Reads what is new in `folder`, whole lines only, each line once."""
+    """Reads what is new in `folder`, whole lines only, each line once; of `files` alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: str = "*.jsonl") -> None:
         self._folder = folder
+        self._files = files
         self._offsets: dict[Path, int] = {}
 
     def new(self) -> list[AnyLine | BadLine]:
         """Return the lines since the last call, by time."""
         found: list[AnyLine | BadLine] = []
-        for path in sorted(self._folder.glob("*.jsonl")):
+        for path in sorted(self._folder.glob(self._files)):
             found += self._new_in(path)
         return sorted(found, key=lambda line: line.at if isinstance(line, Line) else 0.0)
 

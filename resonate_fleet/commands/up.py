@@ -5,20 +5,26 @@ import signal
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.here import Registered
 from resonate_fleet.commands.ports import add_ports, ports
+from resonate_fleet.commands.tail import Tail
+from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds, url
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, SERVER_PORT, STEWARD_PORT
@@ -40,6 +46,8 @@ def parser(prog: str) -> Parser:
     functions = "with `register(registry)`; default: the examples'"
     add("--functions", type=typed(MODULE), metavar="MODULE", help=functions)
     group = f"default: {DEFAULT_GROUP}"
+    chaos = "offer on the steward's page to kill a job's member, and print the page's token"
+    add("--chaos", action="store_true", help=chaos)
     add("--group", type=typed(name("group")), default=DEFAULT_GROUP, metavar="NAME", help=group)
     for option, low, default in (("--lease", 0.3, LEASE_SECONDS), ("--drain", 0, DRAIN_SECONDS)):
         kind, says = typed(seconds(low, 86_400)), f"default: {default:g}"
@@ -67,6 +75,7 @@ def run(asked: Namespace) -> int:
         server=asked.server,
         store=asked.store,
         token=addresses(asked).token,
+        steward_env=console_env(chaos=asked.chaos),
         worker_env={"WORKER_FUNCTIONS": asked.functions} if asked.functions else {},
     )
     try:
@@ -96,9 +105,12 @@ async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
         fleet.on_change()
         fleet.stewards.ended = _say
         _introduce(fleet)
+        place, tail = LocalPlace.over(fleet), Tail(fleet.folder.journal, "steward-*.jsonl")
         try:
             while not stop.is_set():
                 _look_after(fleet)
+                if fleet.shape.steward_env:
+                    await _kill(place, kills(tail.new()))
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             fleet.on_change = lambda: None
@@ -111,6 +123,8 @@ def _introduce(fleet: LocalFleet) -> None:
     _say(f"server   {fleet.url}")
     for one in fleet.stewards.all:
         _say(f"steward  {one.url}  presence {HOST}:{one.presence}")
+    for one in fleet.stewards.all[:1]:
+        _say(console_line(one.url, fleet.shape.steward_env))
     for place in fleet.members.values():
         process = "" if place.child is None else f"  process {place.child.pid}"
         _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics{process}")
@@ -118,6 +132,17 @@ def _introduce(fleet: LocalFleet) -> None:
     if (fleet.url, fleet.ports.steward) != (f"http://{HOST}:{SERVER_PORT}", STEWARD_PORT):
         _say(f"export   RESONATE_URL={fleet.url} FLEET_STEWARD_URL={fleet.steward_url}")
     _say("Ctrl-C ends it.")
+
+
+async def _kill(place: LocalPlace, asked: Iterable[tuple[str, str]]) -> None:
+    """Kill members that the page asks for, if they are this fleet's own."""
+    for member, job in asked:
+        try:
+            found = await place.find(member)
+            done = await place.strike("kill", found) if found else "it is gone"
+        except PlaceFailed as failed:
+            done = str(failed)
+        _say(f"{clean(member)}, which held {clean(job)}, is killed as the page asked: {done}")
 
 
 def _look_after(fleet: LocalFleet) -> None:

@@ -18,11 +18,12 @@ MarkKind = Literal[
 
 
 class LiveAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim of a job. `outcome` is that of the journal's line `job.ended`, None while it runs.
+    """A claim of a job.
 
-    `attempt` numbers the claims. `number` leaves out those that began nothing, because a member
-    lacked the function; 0 where there were none that the steward heard of. `created` is when the
-    job became claimable, None where nobody has said so.
+    `outcome` is that of the journal's line `job.ended`, None while it runs; `died` where its member
+    did, `unknown` where nobody has told how it ended. `attempt` numbers the claims; `number` leaves
+    out those that began nothing, because a member lacked the function; 0 where there were none
+    that the steward heard of. `created` is when the job became claimable, None where nobody said.
     """
 
     task: str

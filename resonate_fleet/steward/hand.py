@@ -12,7 +12,7 @@ from resonate_fleet.contract.journal import Acted
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import Refused, Unreachable, Value
 from resonate_fleet.steward import jobs, parked
-from resonate_fleet.steward.console import Refusal
+from resonate_fleet.steward.console import Act, Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.parked import NotParked
 from resonate_fleet.steward.tools import Tools
@@ -32,6 +32,13 @@ class Hand:
         self._tools = tools
         self._dispatch = dispatch
         self._payloads = payloads
+
+    def asks(self) -> dict[str, Ask]:
+        return {"jobs": self.listing, "job/{id:.+}": self.page, "schedules": self.schedules}
+
+    def acts(self, *, kill: bool) -> dict[str, Act]:
+        all_ = (self.cancel, self.rerun, self.redrive, self.reject, *((self.kill,) if kill else ()))
+        return {one.__name__: one for one in all_}
 
     # Lists.
 
@@ -128,6 +135,16 @@ class Hand:
         self._journal("rerun", ids, who)
         return {"rerun": made, "unchanged": unchanged}
 
+    async def kill(self, ids: list[str], who: str) -> Any:
+        """Ask for the members that hold these jobs; whoever started them reads the journal."""
+        wanted = set(_few(ids))
+        running = self._tools.work.running.values()
+        held = {root_of(one.task): one.member for one in running if root_of(one.task) in wanted}
+        if not held:
+            raise Refusal(409, "no member holds it just now")
+        self._journal("kill", list(held), who, list(held.values()))
+        return {"asked": held}
+
     async def redrive(self, ids: list[str], who: str) -> Any:
         for one in _few(ids):
             await self._of_parked(parked.redrive(self._tools.wire, one))
@@ -173,8 +190,8 @@ class Hand:
         for task in dict.fromkeys(ended):
             self._dispatch.cancel(task)
 
-    def _journal(self, act: str, ids: list[str], who: str) -> None:
-        self._tools.journal.write(Acted(act=act, jobs=ids, by=who))
+    def _journal(self, act: str, ids: list[str], who: str, members: Iterable[str] = ()) -> None:
+        self._tools.journal.write(Acted(act=act, jobs=ids, by=who, members=list(members)))
 
 
 def _schedule(one: dict[str, Any]) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class Handover:
             # Listed whatever the answer: after any answer the member does not hold it so any more.
             death.taken.append((task.id, task.version))
             # Before the server's hint can come: the job keeps its place among those that wait.
-            self._tools.work.over(self._tools.now(), task.id, task.version, "lost")
+            self._tools.work.over(self._tools.now(), task.id, task.version, "died")
             released = await self._tools.insist(
                 lambda: self._tools.wire.release(task.id, task.version), "hand-over", death.back
             )

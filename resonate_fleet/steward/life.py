@@ -118,18 +118,13 @@ class Steward:
             settings.console_peers,
             self._tools.no_room,
         )
-        told = {"acts": bool(options.token), "kill": False, "peers": options.peers}
+        told = {"acts": bool(options.token), "kill": settings.console_kill, "peers": options.peers}
         hand = Hand(self._tools, self._dispatch, payloads=settings.console_payloads)
         doors = Doors(
             feed=Feed(state, told),
             pages=handlers,
-            asks={"jobs": hand.listing, "job/{id:.+}": hand.page, "schedules": hand.schedules},
-            acts={
-                "cancel": hand.cancel,
-                "rerun": hand.rerun,
-                "redrive": hand.redrive,
-                "reject": hand.reject,
-            },
+            asks=hand.asks(),
+            acts=hand.acts(kill=settings.console_kill),
             open_acts={"settled": hand.settled},
         )
         return Console((settings.host, settings.port), options, doors)

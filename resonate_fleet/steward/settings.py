@@ -127,6 +127,12 @@ class StewardSettings:
         "who gives it may cancel, rerun, redrive and reject on the page; without it nobody may",
         secret=True,
     )
+    console_kill: bool = setting(
+        "STEWARD_CONSOLE_KILL",
+        "false",
+        flag(),
+        "for demonstrations: the page may ask whoever started the members to kill one",
+    )
     console_hosts: tuple[str, ...] = setting(
         "STEWARD_CONSOLE_HOSTS",
         "",

@@ -23,6 +23,7 @@ const SAME = {
   failed: "rejected",
   done: "resolved",
   "unknown-function": "released",
+  unknown: "open",
 };
 
 export function outcomeOf(word) {

@@ -84,6 +84,7 @@ export class Model {
     this.lastOf.set(bar.task, bar);
     if (!before || before.attempt >= bar.attempt) return;
     if (before.end === null) this.end(before, { ended: bar.begin, outcome: "cut" });
+    if (before.outcome === "open") before.outcome = "lost"; // or nobody would have taken it up
     if (!INTERRUPTED.has(before.outcome)) return;
     bar.again = true;
     bar.outcome = "again";

@@ -36,7 +36,10 @@ def chromium() -> str:
 
 
 class Page:
-    """An open page. `errors` are its exceptions and console errors; `asked` what it requested."""
+    """An open page. `errors` are its exceptions and console errors; `asked` what it requested.
+
+    `failed`: requests that got no answer, or one of an error.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -45,6 +48,7 @@ class Page:
         self._loaded = asyncio.Event()
         self.errors: list[str] = []
         self.asked: list[str] = []
+        self.failed: list[str] = []
 
     async def listen(self) -> None:
         """Sort what the browser says; runs for as long as the page is open."""
@@ -60,6 +64,10 @@ class Page:
             self._loaded.set()
         elif method == "Network.requestWillBeSent":
             self.asked.append(about["request"]["url"])
+        elif method == "Network.loadingFailed":
+            self.failed.append(about["errorText"])
+        elif method == "Network.responseReceived" and about["response"]["status"] >= 400:
+            self.failed.append(about["response"]["url"])
         elif method == "Runtime.exceptionThrown":
             self.errors.append(str(about["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning"):

@@ -1,5 +1,7 @@
 """The lines that stewards write, and who acts in their stead."""
 
+import msgspec
+
 from resonate_fleet.contract.journal.base import Line
 
 
@@ -73,8 +75,12 @@ class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
 
 
 class Acted(Line, frozen=True, tag="jobs.acted"):
-    """Somebody did something to jobs on the steward's page: `by` is where the request came from."""
+    """Somebody did something to jobs on the steward's page: `by` is where the request came from.
+
+    `members`: those to kill, one for each job; whoever started them does it.
+    """
 
     act: str
     jobs: list[str]
     by: str
+    members: list[str] = msgspec.field(default_factory=list)
