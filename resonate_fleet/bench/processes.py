@@ -14,7 +14,7 @@ import msgspec
 
 from resonate_fleet.chaos.child import BlockingChild
 from resonate_fleet.chaos.ports import HOST
-from resonate_fleet.contract.journal import AnyLine, BadLine, MemberReady, read_folder
+from resonate_fleet.contract.journal import BadLine, Line, MemberReady, read_folder
 from resonate_fleet.contract.live import LiveState
 
 #: Whose worker serves a group.
@@ -88,7 +88,7 @@ class WorkerProcess:
     process: Process
     journal: Path
 
-    def lines(self) -> list[AnyLine]:
+    def lines(self) -> list[Line]:
         """Return the lines that this member has written so far."""
         return [line for line in read_folder(self.journal) if not isinstance(line, BadLine)]
 

@@ -53,7 +53,7 @@ def metrics_text(level: str = "##") -> str:
 def lines_text() -> str:
     """Return the journal's lines as a Markdown table: action, fields, what it says."""
     rows = ["| action | fields | what it says |", "|---|---|---|"]
-    for kind in journal.AnyLine.__args__:
+    for kind in journal.KINDS:
         own = [f for f in msgspec.structs.fields(kind) if f.name not in ("at", "who")]
         fields = ", ".join(f"`{f.name}`" for f in own)
         says = " ".join((kind.__dict__.get("__doc__") or "").split())

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from resonate_fleet.contract.journal import (
-    AnyLine,
     BadLine,
     Claimed,
     Confirmed,
@@ -77,7 +76,7 @@ class Story:
         self._cuts: list[_Cut] = []
         self._quarters = 0
 
-    def apply(self, lines: Iterable[AnyLine | BadLine]) -> list[Event]:
+    def apply(self, lines: Iterable[Line | BadLine]) -> list[Event]:
         """Take in new lines, in the order of their times; return the events that they made."""
         told = len(self.events)
         for line in lines:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resonate_fleet.contract.journal import AnyLine, BadLine, Line, read
+from resonate_fleet.contract.journal import BadLine, Line, read
 
 
 class Tail:
@@ -13,14 +13,14 @@ class Tail:
         self._files = files
         self._offsets: dict[Path, int] = {}
 
-    def new(self) -> list[AnyLine | BadLine]:
+    def new(self) -> list[Line | BadLine]:
         """Return the lines since the last call, by time."""
-        found: list[AnyLine | BadLine] = []
+        found: list[Line | BadLine] = []
         for path in sorted(self._folder.glob(self._files)):
             found += self._new_in(path)
         return sorted(found, key=lambda line: line.at if isinstance(line, Line) else 0.0)
 
-    def _new_in(self, path: Path) -> list[AnyLine | BadLine]:
+    def _new_in(self, path: Path) -> list[Line | BadLine]:
         with path.open("rb") as file:
             file.seek(self._offsets.get(path, 0))
             chunk = file.read()

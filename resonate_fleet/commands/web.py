@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from resonate_fleet.contract.journal import Acted, AnyLine, BadLine
+from resonate_fleet.contract.journal import Acted, BadLine, Line
 
 _TOKEN: Final = "STEWARD_CONSOLE_TOKEN"  # noqa: S105 - the setting's name
 
@@ -23,7 +23,7 @@ def console_line(url: str, env: Mapping[str, str]) -> str:
     return f"console  {url}/" + (f"  token {env[_TOKEN]}" if own else "")
 
 
-def kills(lines: Iterable[AnyLine | BadLine]) -> Iterator[tuple[str, str]]:
+def kills(lines: Iterable[Line | BadLine]) -> Iterator[tuple[str, str]]:
     """Yield member and job of each kill that was asked for on the page."""
     for line in lines:
         if isinstance(line, Acted) and line.act == "kill":

@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.journal import AnyLine, BadLine, Ended, read
+from resonate_fleet.contract.journal import BadLine, Ended, Line, read
 from resonate_fleet.contract.wire import Promise, Task
 from tests.support.processes import clean_env, free_port
 from tests.support.prometheus import Asked
@@ -195,7 +195,7 @@ class Stack:
 
     # Witnesses.
 
-    def journal(self) -> list[AnyLine | BadLine]:
+    def journal(self) -> list[Line | BadLine]:
         """Return every line that any process of the fleet has written, by time."""
         text = self.compose("exec", "--no-TTY", "steward", "sh", "-c", "cat /journal/*.jsonl")
         lines = list(read(text.splitlines(), "journal"))

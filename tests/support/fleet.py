@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from resonate_fleet.contract.journal import AnyLine, BadLine, read_folder
+from resonate_fleet.contract.journal import BadLine, Line, read_folder
 from tests.support.processes import Process, Processes, run_room
 from tests.support.servers import Server
 
@@ -84,7 +84,7 @@ class Fleet:
         lines = [json.loads(line) for line in done.stdout.splitlines() if line]
         return [line["id"] for line in lines if line["action"] == "confirmed"]
 
-    def journal(self) -> list[AnyLine | BadLine]:
+    def journal(self) -> list[Line | BadLine]:
         """Return every journal line so far, by time."""
         return read_folder(self.journal_folder) if self.journal_folder.exists() else []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resonate_fleet.commands.docs import METRICS, SETTINGS
-from resonate_fleet.contract.journal import AnyLine
+from resonate_fleet.contract.journal import KINDS
 from resonate_fleet.contract.settings import declared
 from tests.support.queries import DASHBOARDS, panels, rules
 
@@ -16,7 +16,7 @@ CODE = "\n".join(path.read_text() for path in (ROOT / "resonate_fleet").rglob("*
 
 
 def log_lines() -> set[str]:
-    journal = {str(kind.__struct_config__.tag) for kind in AnyLine.__args__}
+    journal = {str(kind.__struct_config__.tag) for kind in KINDS}
     return journal | set(re.findall(r'\blog\.\w+\(\s*"([a-z]+\.[a-z-]+)"', CODE))
 
 

@@ -10,90 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from resonate_fleet.contract.journal.base import Line
-from resonate_fleet.contract.journal.chaos import (
-    RunEnded,
-    RunStarted,
-    StrikeDone,
-    StrikeHealed,
-    StrikeMissed,
-)
-from resonate_fleet.contract.journal.client import ClientEnded, ClientStarted, Confirmed
-from resonate_fleet.contract.journal.member import (
-    Claimed,
-    ClaimRefused,
-    DrainStep,
-    Ended,
-    LeaseLost,
-    MemberReady,
-    MemberStarted,
-    MemberStopped,
-    Retried,
-    ServerBack,
-    ServerLost,
-    StepBegan,
-    StepEnded,
-)
-from resonate_fleet.contract.journal.steward import (
-    Acted,
-    Died,
-    FalseAlarm,
-    HandedOver,
-    Joined,
-    Left,
-    Parked,
-    Redriven,
-    Rejected,
-    StewardStarted,
-)
+from resonate_fleet.contract.journal.lines import *  # noqa: F403 - every line is imported from here
+from resonate_fleet.contract.journal.lines import Line
 
-__all__ = [
-    "Acted",
-    "AnyLine",
-    "BadLine",
-    "ClaimRefused",
-    "Claimed",
-    "ClientEnded",
-    "ClientStarted",
-    "Confirmed",
-    "Died",
-    "DrainStep",
-    "Ended",
-    "FalseAlarm",
-    "HandedOver",
-    "Joined",
-    "LeaseLost",
-    "Left",
-    "Line",
-    "MemberReady",
-    "MemberStarted",
-    "MemberStopped",
-    "Parked",
-    "Redriven",
-    "Rejected",
-    "Retried",
-    "RunEnded",
-    "RunStarted",
-    "ServerBack",
-    "ServerLost",
-    "StepBegan",
-    "StepEnded",
-    "StewardStarted",
-    "StrikeDone",
-    "StrikeHealed",
-    "StrikeMissed",
-    "read",
-    "read_folder",
-]
-
-AnyLine = (
-    MemberStarted | MemberReady | MemberStopped | DrainStep | Claimed | Ended | StepBegan
-    | StepEnded | ClaimRefused | LeaseLost | Retried | ServerLost | ServerBack
-    | ClientStarted | Confirmed | ClientEnded
-    | StewardStarted | Joined | Left | Died | HandedOver | FalseAlarm | Parked | Redriven | Rejected
-    | Acted
-    | RunStarted | StrikeDone | StrikeMissed | StrikeHealed | RunEnded
-)  # fmt: skip
+#: The class of each action, in the order of the documentation.
+KINDS: tuple[type[Line], ...] = tuple(Line.__subclasses__())
 
 
 class BadLine(msgspec.Struct, frozen=True):
@@ -103,10 +24,10 @@ class BadLine(msgspec.Struct, frozen=True):
     text: str
 
 
-_actions = {t.__struct_config__.tag: t for t in AnyLine.__args__}
+_actions = {kind.__struct_config__.tag: kind for kind in KINDS}
 
 
-def read(lines: Iterable[bytes | str], where: str) -> Iterator[AnyLine | BadLine]:
+def read(lines: Iterable[bytes | str], where: str) -> Iterator[Line | BadLine]:
     """Yield the journal lines among `lines`; other log lines are passed over, broken ones named."""
     for number, raw in enumerate(lines, start=1):
         text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
@@ -126,9 +47,9 @@ def read(lines: Iterable[bytes | str], where: str) -> Iterator[AnyLine | BadLine
             yield BadLine(f"{where}:{number}", text.rstrip("\n"))
 
 
-def read_folder(folder: Path) -> list[AnyLine | BadLine]:
+def read_folder(folder: Path) -> list[Line | BadLine]:
     """Return all lines of all journals in `folder`, in the order of their times."""
-    found: list[AnyLine | BadLine] = []
+    found: list[Line | BadLine] = []
     for path in sorted(folder.glob("*.jsonl")):
         with path.open("rb") as file:
             found.extend(read(file, path.name))
