@@ -2,21 +2,25 @@
 
 import asyncio
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
+from http.client import HTTPException
 from typing import Final
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
-from resonate_fleet.contract import common, exits
+import msgspec
+
+from resonate_fleet.contract import common
 from resonate_fleet.contract.options import Parser, add_settings, read_settings
-from resonate_fleet.contract.settings import Kind, setting, settings, url
-from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+from resonate_fleet.contract.settings import Kind, Mistake, setting, settings, url
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 
-#: Longest wait for one answer, in seconds.
+#: Longest wait for one answer of the server, and of the steward, in seconds.
 PATIENCE: Final = 5.0
-
+STEWARD_SECONDS: Final = 3.0
 
 _STEWARD: Final = Kind(lambda raw: url().read(raw) if raw else None, f"{url().accepts}, or nothing")
 
@@ -60,20 +64,44 @@ def addresses(asked: Namespace) -> Addresses:
     return read_settings(Addresses, asked, os.environ)
 
 
-def ask(asked: Namespace, prog: str, act: Callable[[Wire], Awaitable[None]]) -> int:
-    """Do `act` with the server that is meant; return the exit code.
+def ask[T](where: Addresses, act: Callable[[Wire], Awaitable[T]], patience: float = PATIENCE) -> T:
+    """Return what `act` makes of the server that is meant. `patience` bounds each answer.
 
     Raises:
-        Mistake: the server's address or the token is none.
+        Unreachable, Refused: as the wire does; `fleet` tells of both.
     """
+
+    async def asked() -> T:
+        async with Wire(where.server, where.token, patience) as wire:
+            return await act(wire)
+
+    return asyncio.run(asked())
+
+
+def from_steward(url: str | None, path: str, body: object = None) -> bytes | None:
+    """Return what the steward at `url` answers to GET, or to POST of `body`; None without one.
+
+    Raises:
+        Mistake: it refuses what was asked, in its own words.
+    """
+    if url is None:
+        return None
+    data = None if body is None else msgspec.json.encode(body)
+    request = Request(f"{url}/{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - http or https: the setting's kind
     try:
-        asyncio.run(_act(addresses(asked), act))
-    except (Unreachable, Refused) as failed:
-        sys.stderr.write(f"{prog}: {failed}\n")
-        return exits.FAILED
-    return exits.OK
+        with urlopen(request, timeout=STEWARD_SECONDS) as answer:  # noqa: S310 - the same
+            return bytes(answer.read())
+    except HTTPError as refused:
+        if refused.code in {400, 404} and (why := _why(refused.read())):
+            raise Mistake(why) from None
+    except (OSError, HTTPException):
+        pass
+    return None
 
 
-async def _act(where: Addresses, act: Callable[[Wire], Awaitable[None]]) -> None:
-    async with Wire(where.server, where.token, PATIENCE) as wire:
-        await act(wire)
+def _why(body: bytes) -> str:
+    """Return the steward's own words; nothing where the answer is another program's."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, str])["error"]
+    except (ValueError, KeyError):
+        return ""

@@ -1,8 +1,23 @@
 """What happened between two looks at a fleet. Pure."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from resonate_fleet.contract.live import LiveAttempt, LiveState
+from resonate_fleet.contract.live import LiveAttempt, LiveMark, LiveState, MarkKind
+
+#: How a mark of the steward is shown: the kind of the change, and its text.
+_TEXTS: Final[dict[MarkKind, tuple[str, str]]] = {
+    "joined": ("note", "{member} joined"),
+    "left": ("note", "{member} left"),
+    "died": ("strike", "{member} died"),
+    "false-alarm": ("note", "{member} is back, a false alarm"),
+    "handed-over": ("recovery", "{job} is handed over from {member}"),
+    "lapsed": ("trouble", "the lease of {job} on {member} lapsed"),
+    "draining": ("note", "{member} drains"),
+    "parked": ("trouble", "{job} is parked in quarantine"),
+    "redriven": ("note", "{job} is redriven"),
+    "cancelled": ("note", "{job} is cancelled on {member}"),
+}
 
 
 @dataclass(frozen=True)
@@ -15,59 +30,45 @@ class Change:
 
 
 class Changes:
-    """Remembers looks and says what is new in each. A recovery's time is as exact as the looks."""
+    """Remembers looks and says what is new in each: by a steward's marks, and by comparing."""
 
     def __init__(self) -> None:
         #: When each held task and version was first seen, Unix seconds.
         self.since: dict[tuple[str, int], float] = {}
         self._last: dict[str, tuple[LiveAttempt, float]] = {}
-        self._present: set[str] | None = None
-        self._parked = 0
+        self._marked: float | None = None
 
-    def take(self, seen: LiveState, *, steward: bool) -> list[Change]:
-        """Return what changed since the last look; only a steward tells who is present."""
-        found = [*self._recoveries(seen), *self._members(seen, steward), *self._quarantine(seen)]
+    def take(self, state: LiveState) -> list[Change]:
+        """Return what changed since the last look."""
+        found = sorted([*self._recoveries(state), *self._marks(state)], key=lambda one: one.at)
         self.since = {
-            (one.task, one.attempt): one.since or self.since.get((one.task, one.attempt), seen.at)
-            for one in seen.running
+            (one.task, one.attempt): one.since or self.since.get((one.task, one.attempt), state.at)
+            for one in state.running
         }
-        running = {one.task: (one, seen.at) for one in seen.running}
-        waiting = any(group.waiting for group in seen.groups)
+        running = {one.task: (one, state.at) for one in state.running}
+        waiting = any(group.waiting for group in state.groups)
         # A job that was cut off waits for a while before it is held again: remember it.
         self._last = (self._last if waiting else {}) | running
         return found
 
-    def _recoveries(self, seen: LiveState) -> list[Change]:
+    def _recoveries(self, state: LiveState) -> list[Change]:
         found = []
-        for one in seen.running:
-            before = self._last.get(one.task)
-            if before is None or before[0].attempt == one.attempt:
-                continue
-            last, at = before
-            text = (
-                f"{one.job} went from {last.member} to {one.member}, attempt {one.attempt}, "
-                f"within {seen.at - at:.1f} s"
-            )
-            found.append(Change(seen.at, "recovery", text))
+        for one in state.running:
+            last, at = self._last.get(one.task, (one, 0.0))
+            if last.attempt != one.attempt:
+                text = (
+                    f"{one.job} went from {last.member} to {one.member}, attempt {one.attempt}, "
+                    f"within {state.at - at:.1f} s"
+                )
+                found.append(Change(state.at, "recovery", text))
         return found
 
-    def _members(self, seen: LiveState, steward: bool) -> list[Change]:  # noqa: FBT001 - as in `take`
-        if not steward:
-            return []
-        now = {one.member for one in seen.members if one.state == "present"}
-        before, self._present = self._present, now
-        if before is None:
-            return []
-        holding = {one.member for one, _ in self._last.values()}
-        left = [
-            Change(seen.at, "strike" if member in holding else "note", f"{member} has gone")
-            for member in sorted(before - now)
-        ]
-        return left + [Change(seen.at, "note", f"{one} has come") for one in sorted(now - before)]
+    def _marks(self, state: LiveState) -> list[Change]:
+        """Return what the steward has marked since the last look; what it marked before is old."""
+        after, self._marked = self._marked, max([state.at, *(one.at for one in state.marks)])
+        return [_change(one) for one in state.marks if after is not None and one.at > after]
 
-    def _quarantine(self, seen: LiveState) -> list[Change]:
-        parked = sum(group.parked for group in seen.groups)
-        before, self._parked = self._parked, parked
-        if parked <= before:
-            return []
-        return [Change(seen.at, "trouble", f"{parked - before} more in quarantine")]
+
+def _change(mark: LiveMark) -> Change:
+    kind, text = _TEXTS[mark.kind]
+    return Change(mark.at, kind, text.format(member=mark.member, job=mark.job))

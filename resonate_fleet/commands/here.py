@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.contract.settings import Mistake
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,5 +112,5 @@ def _folder() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = folder.lstat()
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077 or folder.is_symlink():
-        raise PermissionError(f"{folder} is open to others")
+        raise Mistake(f"{folder} is open to others; accepted: a folder of this user alone")
     return folder

@@ -1,22 +1,18 @@
 """`fleet job ID`: all that is known of one job."""
 
-import asyncio
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
+from urllib.parse import quote
 
 import msgspec
 
-from resonate_fleet.commands import hand
-from resonate_fleet.commands.addresses import PATIENCE, Addresses, add_addresses, addresses
-from resonate_fleet.commands.tables import ago
+from resonate_fleet.commands.addresses import add_addresses, addresses, ask, from_steward
+from resonate_fleet.commands.tables import ago, moment, print_fields, print_json
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.jobviews import ChildLine, JobPage
+from resonate_fleet.contract.jobviews import AttemptLine, ChildLine, JobPage
 from resonate_fleet.contract.options import Parser
-from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.steward import jobs
 
 
@@ -36,68 +32,50 @@ def run(asked: Namespace) -> int:
         Mistake: there is no such job.
     """
     where = addresses(asked)
-    try:
-        page = hand.page_of(where, asked.id)
-        steward = page is not None
-        page = page or asyncio.run(_alone(where, asked.id))
-    except (Unreachable, Refused) as failed:
-        sys.stderr.write(f"fleet job: {failed}\n")
-        return exits.FAILED
+    answer = from_steward(where.steward_url, f"job/{quote(asked.id, safe='')}")
+    if answer is not None:
+        page = msgspec.json.decode(answer, type=JobPage)
+    else:
+        page = ask(where, partial(jobs.page, id=asked.id))
     if asked.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(page), indent=2).decode() + "\n")
-        return exits.OK
-    for line in _lines(page, steward=steward):
-        sys.stdout.write(f"{clean(line)}\n")
+        print_json(page)
+    else:
+        print_fields(_fields(page, steward=answer is not None))
     return exits.OK
 
 
-async def _alone(where: Addresses, id: str) -> JobPage:
-    async with Wire(where.server, where.token, PATIENCE) as wire:
-        try:
-            return await jobs.page(wire, id)
-        except jobs.NoSuchJob as none:
-            raise Mistake(str(none)) from None
-
-
-def _lines(page: JobPage, *, steward: bool) -> Iterator[str]:
+def _fields(page: JobPage, *, steward: bool) -> Iterator[tuple[str, object]]:
     version = f" version {page.version}" if page.version > 1 else ""
-    yield f"job        {page.id}"
-    yield f"state      {page.state}" + (f": {page.reason}" if page.reason else "")
-    yield f"function   {page.function or '-'}{version}"
-    yield f"group      {page.group or '-'}"
-    yield f"created    {_moment(page.created)}"
-    yield f"ended      {_moment(page.ended)}"
-    yield f"claims     {page.claims}"
-    if page.repeats:
-        yield f"repeats    {page.repeats}"
-    for one in page.repeated:
-        yield f"repeated   {one}"
-    if page.hidden:
-        yield "arguments  hidden (STEWARD_CONSOLE_PAYLOADS)"
-    else:
-        yield f"arguments  {_json(page.kwargs or page.args)}"
-    for key, value in sorted(page.tags.items()):
-        yield f"tag        {key}={value}"
-    yield from _attempts(page, steward=steward)
-    yield from _children(page.children, "")
-    if page.state == "done" and not page.hidden:
-        yield f"result     {_json(page.result)}"
-    for number, line in enumerate(page.error.splitlines()):
-        yield f"error      {line}" if number == 0 else f"           {line}"
-
-
-def _attempts(page: JobPage, *, steward: bool) -> Iterator[str]:
-    for one in page.attempts:
-        end = f", {one.outcome} at {_clock(one.ended)}" if one.ended else ", runs"
-        number = "-" if one.outcome == "unknown-function" else one.attempt
-        yield f"attempt    {number} on {one.member}, claimed at {_clock(one.since)}{end}"
+    yield "job", page.id
+    yield "state", page.state + (f": {page.reason}" if page.reason else "")
+    yield "function", f"{page.function or '-'}{version}"
+    yield "group", page.group or "-"
+    yield "created", _age(page.created)
+    yield "ended", _age(page.ended)
+    yield "claims", page.claims
+    yield "repeats", [page.repeats] if page.repeats else []
+    yield "repeated", page.repeated
+    hidden = "hidden (STEWARD_CONSOLE_PAYLOADS)"
+    yield "arguments", hidden if page.hidden else _json(page.kwargs or page.args)
+    yield "tag", [f"{key}={value}" for key, value in sorted(page.tags.items())]
+    yield "attempt", [_attempt(one) for one in page.attempts]
     if not steward and page.claims:
-        yield "attempt    not known: no steward answered that remembers them"
+        yield "attempt", "not known: no steward answered that remembers them"
+    yield "child", list(_children(page.children, ""))
+    if page.state == "done" and not page.hidden:
+        yield "result", _json(page.result)
+    yield "error", page.error.splitlines()
+
+
+def _attempt(one: AttemptLine) -> str:
+    end = f", {one.outcome} at {moment(one.ended)}" if one.ended else ", runs"
+    number = "-" if one.outcome == "unknown-function" else one.attempt
+    return f"{number} on {one.member}, claimed at {moment(one.since)}{end}"
 
 
 def _children(children: list[ChildLine], indent: str) -> Iterator[str]:
     for one in children:
-        yield f"child      {indent}{one.id} {one.function} {one.state}"
+        yield f"{indent}{one.id} {one.function} {one.state}"
         yield from _children(one.children, indent + "  ")
 
 
@@ -105,9 +83,5 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _moment(at: float | None) -> str:
-    return f"{_clock(at)}, {ago(time.time() - at)} ago" if at else "-"
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+def _age(at: float | None) -> str:
+    return f"{moment(at)}, {ago(time.time() - at)} ago" if at else "-"

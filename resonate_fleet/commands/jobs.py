@@ -1,21 +1,30 @@
 """`fleet jobs`: lists jobs, from the steward's live state or by a search of the store."""
 
-import asyncio
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 
-from resonate_fleet.commands import hand
-from resonate_fleet.commands.addresses import PATIENCE, Addresses, add_addresses, addresses
+from resonate_fleet.commands.addresses import (
+    PATIENCE,
+    Addresses,
+    add_addresses,
+    addresses,
+    ask,
+    from_steward,
+)
 from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.jobviews import STATES, JobLine, JobList
+from resonate_fleet.contract.jobviews import STATES, JobLine, JobList, line_of
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import choice, integer, length
-from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+from resonate_fleet.contract.wire import Wire
+from resonate_fleet.steward.jobs import search
 
 _ENDING: Final = """\
 The steward knows what lives and the attempts that ended last; `--store` searches the server's
@@ -24,6 +33,15 @@ exit codes: 0 listed; 2 wrong option; 4 no answer from the server.
 """
 #: Options that the steward and the search take alike.
 FILTERS: Final = ("state", "function", "group", "member", "search")
+#: Jobs that one list holds at most.
+MOST: Final = 5000
+#: States of promises by the states of jobs; those that live are all `pending`.
+_SEARCHED: Final = {
+    "done": "resolved",
+    "failed": "rejected",
+    "cancelled": "rejected_canceled",
+    "timed-out": "rejected_timedout",
+}
 
 
 def parser(prog: str) -> Parser:
@@ -31,7 +49,7 @@ def parser(prog: str) -> Parser:
     add_filters(made)
     add = made.add_argument
     add("--search", metavar="TEXT", help="a part of the id")
-    add("--limit", type=typed(integer(1, 5000)), default=100, metavar="N", help="default: 100")
+    add("--limit", type=typed(integer(1, MOST)), default=100, metavar="N", help="default: 100")
     add("--store", action="store_true", help="search the server's store")
     add("--json", action="store_true", help="print one JSON object a line")
     add_addresses(made)
@@ -54,17 +72,17 @@ def run(asked: Namespace) -> int:
     Raises:
         Mistake: what was typed cannot be meant.
     """
-    where = addresses(asked)
-    try:
-        found, source = chosen(asked, where)
-    except (Unreachable, Refused) as failed:
-        sys.stderr.write(f"fleet jobs: {failed}\n")
-        return exits.FAILED
+    found, source = chosen(asked, addresses(asked))
     if asked.json:
         for one in found.jobs:
             sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
         return exits.OK
-    _print(found, source)
+    if found.jobs:
+        names = ("job", "state", "function~", "group?", "member", "attempt>?", "age>", "why~?")
+        screen, now = console(), time.time()
+        screen.print(table(names, [_row(one, now) for one in found.jobs], screen.width))
+    count = f"{len(found.jobs)} jobs" if len(found.jobs) != 1 else "1 job"
+    sys.stdout.write(f"{count}{', and more (--limit)' if found.more else ''}, {source}\n")
     return exits.OK
 
 
@@ -75,30 +93,49 @@ def chosen(asked: Namespace, where: Addresses) -> tuple[JobList, str]:
         Unreachable, Refused, Mistake.
     """
     given = {name: value for name in FILTERS if (value := getattr(asked, name, None))}
-    given["limit"] = str(getattr(asked, "limit", 5000))
-    since = {"since": str(round(asked.since))} if asked.since else {}
-    found = None if getattr(asked, "store", False) else hand.listed(where, given | since)
-    if found is not None:
-        return found, "from the steward's live state"
+    limit = getattr(asked, "limit", MOST)
+    if not getattr(asked, "store", False):
+        since = {"since": round(asked.since)} if asked.since else {}
+        query = urlencode({**given, "limit": limit, **since})
+        answer = from_steward(where.steward_url, f"jobs?{query}")
+        if answer is not None:
+            return msgspec.json.decode(answer, type=JobList), "from the steward's live state"
     after = time.time() - asked.since if asked.since else 0.0
-    return asyncio.run(_search(where, given, after)), "by a search of the store"
+    search_for = partial(_searched, given, after, limit)
+    return ask(where, search_for, 6 * PATIENCE), "by a search of the store"
 
 
-async def _search(where: Addresses, given: dict[str, str], after: float) -> JobList:
-    async with Wire(where.server, where.token, 6 * PATIENCE) as wire:
-        return await hand.searched(wire, given, after)
+async def _searched(given: Mapping[str, str], since: float, limit: int, wire: Wire) -> JobList:
+    """Return jobs by searching the store; `since` is Unix seconds. Progress goes to stderr."""
+    state = given.get("state")
+    states = (_SEARCHED.get(state, "pending"),) if state else (None,)
+    found: list[JobLine] = []
+    async for promise in search(wire, states, _progress):
+        line = line_of(promise)
+        if not _fits(line, given, since):
+            continue
+        if line.ended is None:
+            line = line_of(promise, await wire.task(promise.id))
+            if state and line.state != state:
+                continue
+        found.append(line)
+        if len(found) > limit:
+            break
+    sys.stderr.write("\n" if sys.stderr.isatty() else "")
+    return JobList(jobs=found[:limit], more=len(found) > limit)
 
 
-def _print(found: JobList, source: str) -> None:
-    now = time.time()
-    screen = console()
-    names = ("job", "state", "function~", "group?", "member", "attempt>?", "age>", "why~?")
-    if found.jobs:
-        rows = [_row(one, now) for one in found.jobs]
-        screen.print(table(names, rows, screen.width))
-    count = f"{len(found.jobs)} jobs" if len(found.jobs) != 1 else "1 job"
-    more = ", and more (--limit)" if found.more else ""
-    sys.stdout.write(f"{count}{more}, {source}\n")
+def _progress(read: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rsearching the store: {read} promises read")
+        sys.stderr.flush()
+
+
+def _fits(line: JobLine, given: Mapping[str, str], since: float) -> bool:
+    wanted = {name: given[name] for name in ("function", "group", "member") if name in given}
+    if any(getattr(line, name) != value for name, value in wanted.items()):
+        return False
+    return (line.ended or line.created or 0.0) >= since and given.get("search", "") in line.id
 
 
 def _row(one: JobLine, now: float) -> tuple[object, ...]:

@@ -33,11 +33,7 @@ def run(asked: Namespace) -> int:
     Raises:
         Mistake: there is no such member, or no fleet.
     """
-    try:
-        found = [(fleet, one) for fleet in fleets() for one in fleet.members]
-    except OSError as error:
-        sys.stderr.write(f"fleet kill: {error}\n")
-        return exits.FAILED
+    found = [(fleet, one) for fleet in fleets() for one in fleet.members]
     if not found:
         raise Mistake("`fleet up` keeps no fleet on this machine")
     fleet, member = _named(asked.member, found) if asked.member else _busy(found)
@@ -64,7 +60,7 @@ def _busy(found: list[Victim]) -> Victim:
 
 
 def _held(fleet: FleetRecord) -> dict[str, str]:
-    state = by_the_steward(fleet.steward) if fleet.steward else None
+    state = by_the_steward(fleet.steward)
     return {one.member: one.task for one in state.running} if state else {}
 
 

@@ -1,32 +1,25 @@
 """`fleet ps`: who holds what, which attempt, and what waits."""
 
-import asyncio
-import sys
-import time
 from argparse import Namespace
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from resonate_fleet.commands.addresses import PATIENCE, Addresses, add_addresses, addresses
-from resonate_fleet.commands.alone import Failed, failed_lately, failures
+from resonate_fleet.commands.addresses import add_addresses, addresses, ask
+from resonate_fleet.commands.alone import failed_lately
 from resonate_fleet.commands.live import Seen, look
-from resonate_fleet.commands.tables import ago, console, natural, plain, table
+from resonate_fleet.commands.tables import ago, console, natural, plain, print_json, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.jobviews import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
-from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import seconds
-from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+from resonate_fleet.contract.options import Parser
 
-#: Failures shown; `--json` has more of them.
+#: Failures shown, of those that the steward has seen.
 SHOWN: Final = 10
-#: Failures that are asked for, of those that a steward has seen.
-MOST: Final = 50
-#: How far back failures are searched for where no steward has seen them, in seconds.
-SINCE: Final = 3600.0
 
 
 def parser(prog: str) -> Parser:
@@ -34,11 +27,6 @@ def parser(prog: str) -> Parser:
 Who holds what, which attempt, and how many jobs wait: by the steward, else by the server alone.
 """
     made = Parser(prog=prog, usage=f"{prog} [options]", description=about)
-    back = (
-        "search the store for failures so far back; default: those that the steward has seen "
-        f"lately, else {SINCE:g}"
-    )
-    made.add_argument("--since", type=typed(seconds(0, 10**9)), metavar="S", help=back)
     made.add_argument("--json", action="store_true", help="print it as JSON")
     add_addresses(made)
     return made
@@ -46,32 +34,18 @@ Who holds what, which attempt, and how many jobs wait: by the steward, else by t
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    try:
-        seen = look(where)
-        failed = asyncio.run(_failed(where, seen, asked.since))
-    except (Unreachable, Refused) as error:
-        sys.stderr.write(f"fleet ps: {error}\n")
-        return exits.FAILED
+    seen = look(where)
+    failed = ask(where, partial(failed_lately, seen.state, SHOWN))
     if asked.json:
-        shown = msgspec.to_builtins(seen.state) | {
-            "source": seen.source,
-            "failed": msgspec.to_builtins(failed),
-        }
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
+        more = {"source": seen.source, "failed": msgspec.to_builtins(failed)}
+        print_json(msgspec.to_builtins(seen.state) | more)
     else:
         screen = console()
         screen.print(drawn(seen, failed, screen.width))
     return exits.OK
 
 
-async def _failed(where: Addresses, seen: Seen, since: float | None) -> list[Failed]:
-    async with Wire(where.server, where.token, timeout=PATIENCE) as wire:
-        if since is None and seen.steward:
-            return await failed_lately(wire, seen.state, MOST)
-        return await failures(wire, time.time() - (SINCE if since is None else since))
-
-
-def drawn(seen: Seen, failed: list[Failed], width: int) -> RenderableType:
+def drawn(seen: Seen, failed: list[JobLine], width: int) -> RenderableType:
     """Return what was seen as tables."""
     state = seen.state
     parts: list[RenderableType] = [plain(seen.source, "dim"), Text(), groups(state, width)]
@@ -151,13 +125,9 @@ def members(state: LiveState, rows: list[list[object]], width: int) -> Renderabl
     return table(("member", "slots>", "runs", "attempt>", "for>", "function~?"), rows, width)
 
 
-def _failures(failed: list[Failed], now: float, width: int) -> RenderableType:
-    newest = sorted(failed, key=lambda one: -one.at)
+def _failures(failed: list[JobLine], now: float, width: int) -> RenderableType:
     rows = [
-        [one.job, one.state, f"{ago(now - one.at)} ago", one.function, one.error]
-        for one in newest[:SHOWN]
+        [one.id, one.state, f"{ago(now - (one.ended or now))} ago", one.function, one.reason]
+        for one in failed
     ]
-    drawn = table(("failed", "state?", "ended>?", "function?", "error~"), rows, width)
-    if len(failed) > SHOWN:
-        drawn.add_row(f"and {len(failed) - SHOWN} more; --json has them")
-    return drawn
+    return table(("failed", "state?", "ended>?", "function?", "error~"), rows, width)

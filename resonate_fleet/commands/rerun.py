@@ -5,13 +5,14 @@ from argparse import Namespace
 from functools import partial
 from typing import Final
 
-from resonate_fleet.commands import hand, jobs
-from resonate_fleet.commands.addresses import add_addresses, addresses, ask
+from resonate_fleet.commands import jobs
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask
+from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.jobs import NoSuchJob, rerun
+from resonate_fleet.steward.jobs import rerun
 
 _ENDING: Final = """\
 The new job has the tag `fleet:repeats`; `fleet job` of either shows the other.
@@ -36,23 +37,22 @@ def run(asked: Namespace) -> int:
     Raises:
         Mistake: what was typed cannot be meant, or there is no such job.
     """
+    where = addresses(asked)
+    ask(where, partial(_rerun, _ids(asked, where)))
+    return exits.OK
+
+
+def _ids(asked: Namespace, where: Addresses) -> list[str]:
     if bool(asked.ids) == asked.failed:
         raise Mistake("give ids, or --failed")
-    return ask(asked, "fleet rerun", partial(_rerun, _ids(asked)))
-
-
-def _ids(asked: Namespace) -> list[str]:
     if asked.ids:
-        return hand.without_repeats(asked.ids)
+        return list(dict.fromkeys(asked.ids))
     asked.state = "failed"
-    found, _ = jobs.chosen(asked, addresses(asked))
+    found, _ = jobs.chosen(asked, where)
     return [one.id for one in found.jobs]
 
 
 async def _rerun(ids: list[str], wire: Wire) -> None:
     for one in ids:
-        try:
-            new = await rerun(wire, one)
-        except NoSuchJob as none:
-            raise Mistake(str(none)) from None
+        new = await rerun(wire, one)
         sys.stdout.write(f"{clean(new)} repeats {clean(one)}\n")

@@ -1,15 +1,12 @@
 """`fleet result`: how jobs ended; it reads and never creates."""
 
 import os
-import sys
 from argparse import Namespace
 from typing import Final
 
 from resonate_fleet.commands.submit import add_wait
-from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
 from resonate_fleet.contract.settings import declared
-from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit.load import ID
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.session import await_results
@@ -42,8 +39,4 @@ def run(asked: Namespace) -> int:
     """
     settings = read_settings(SubmitSettings, asked, os.environ)
     out = Output(settings.group, json=asked.json)
-    try:
-        return await_results(settings, asked.ids, asked.wait or 0.0, out)
-    except (Unreachable, Refused) as failed:
-        sys.stderr.write(f"fleet result: {failed}\n")
-        return exits.FAILED
+    return await_results(settings, asked.ids, asked.wait or 0.0, out)

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.commands.addresses import add_addresses, ask
-from resonate_fleet.commands.tables import console, table
+from resonate_fleet.commands.addresses import add_addresses, addresses, ask
+from resonate_fleet.commands.tables import console, print_fields, print_json, table
+from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds
-from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Value, Wire, encode_value
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
@@ -105,7 +105,8 @@ def run(asked: Namespace) -> int:
         Mistake: what was typed cannot be meant.
     """
     acts = {"add": _add, "list": _list, "show": _show, "remove": _remove}
-    return ask(asked, PROG, partial(acts[asked.action], asked))
+    ask(addresses(asked), partial(acts[asked.action], asked))
+    return exits.OK
 
 
 async def _add(asked: Namespace, wire: Wire) -> None:
@@ -153,7 +154,7 @@ def _check_cron(expression: str) -> None:
 async def _list(asked: Namespace, wire: Wire) -> None:
     found = await _all(wire)
     if asked.json:
-        _print_json([_plain(one) for one in found])
+        print_json([_plain(one) for one in found])
         return
     if not found:
         sys.stdout.write("there are no schedules\n")
@@ -184,7 +185,7 @@ async def _show(asked: Namespace, wire: Wire) -> None:
         raise Mistake(f"there is no schedule {asked.id!r}")
     one = msgspec.convert(reply.data["schedule"], Schedule)
     if asked.json:
-        _print_json(_plain(one))
+        print_json(_plain(one))
         return
     made = one.call()
     given = made.kwargs or made.args
@@ -199,9 +200,9 @@ async def _show(asked: Namespace, wire: Wire) -> None:
         "created": clock(one.created_at),
         "last run": clock(one.last_run_at) or "none yet",
         "next run": _next(one),
+        "": [clock(at) for at in _later(one)],
     }
-    sys.stdout.writelines(f"{name:<11}{clean(text)}\n" for name, text in lines.items())
-    sys.stdout.writelines(f"{'':<11}{clock(at)}\n" for at in _later(one))
+    print_fields(lines.items())
 
 
 def _later(one: Schedule) -> list[int]:
@@ -241,10 +242,6 @@ def _plain(one: Schedule) -> dict[str, Any]:
         "next": one.next_run_at / 1000,
         "last": None if one.last_run_at is None else one.last_run_at / 1000,
     }
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
 def _now() -> int:

@@ -1,9 +1,12 @@
 """Tables for a terminal: foreign text is cleaned, ids stay whole, what has no room is left out."""
 
 import re
+import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +29,23 @@ def console() -> Console:
 def plain(text: object, style: str = "") -> Text:
     """Return foreign text as what it is: no markup, nothing that a terminal acts on."""
     return Text(clean(text), style=style)
+
+
+def print_json(value: object) -> None:
+    """Print a value for programs."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def print_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """Print names with their values, foreign text cleaned; a list has a line for each value."""
+    for name, value in fields:
+        for one in value if isinstance(value, list) else [value]:
+            sys.stdout.write(f"{name:<11}{clean(one)}\n")
+
+
+def moment(at: float | None) -> str:
+    """Return a time, Unix seconds, as this machine's clock shows it; nothing for None."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else ""
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) -> Table:

@@ -62,7 +62,7 @@ class View:
         self.trouble = ""
 
     def take(self, seen: Seen) -> None:
-        self.news += self.changes.take(seen.state, steward=seen.steward)
+        self.news += self.changes.take(seen.state)
         running = [
             msgspec.structs.replace(one, since=self.changes.since[one.task, one.attempt])
             for one in seen.state.running

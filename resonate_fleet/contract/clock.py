@@ -5,13 +5,12 @@ sleep. A clock that is behind sets them too early; a job may have timed out befo
 answer of the server carries its time, to the second (HTTP's `Date`).
 """
 
-import calendar
 import time
 from collections.abc import Callable
+from email.utils import mktime_tz, parsedate_tz
 
 #: Seconds beyond which a difference is said and taken into account.
 TOLERATED = 1.0
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class ServerClock:
@@ -69,11 +68,6 @@ class ServerClock:
 
 
 def seconds_of(date: str) -> int | None:
-    """Return the Unix time of a `Date` header (RFC 9110, section 5.6.7), None where it is none."""
-    try:
-        _, day, month, year, clock, _ = date.split()
-        hour, minute, second = clock.split(":")
-        fields = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute))
-        return calendar.timegm((*fields, int(second)))
-    except ValueError:
-        return None
+    """Return the Unix time of a `Date` header, None where it is none."""
+    read = parsedate_tz(date)
+    return None if read is None else int(mktime_tz(read))

@@ -47,15 +47,6 @@ class Ids:
 new_id = Ids().new
 
 
-def created_ms(job: str) -> int | None:
-    """Return the Unix time in milliseconds that a UUIDv7 carries, or None for any other id."""
-    try:
-        uuid = UUID(job)
-    except ValueError:
-        return None
-    return uuid.int >> 80 if uuid.version == 7 else None
-
-
 def root_of(task: str) -> str:
     """Return the job that a task belongs to.
 

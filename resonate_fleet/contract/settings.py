@@ -9,56 +9,9 @@ from pathlib import Path
 from typing import Any, Final, dataclass_transform
 
 from resonate_fleet.contract import strangers
-from resonate_fleet.contract.kinds import (
-    Kind,
-    addresses,
-    choice,
-    flag,
-    integer,
-    length,
-    listening_host,
-    name,
-    number,
-    optional,
-    path,
-    port,
-    seconds,
-    text,
-    url,
-)
+from resonate_fleet.contract.kinds import *  # noqa: F403 - kinds are imported from here
+from resonate_fleet.contract.kinds import Kind
 from resonate_fleet.contract.token import Token
-
-#: Settings and the kinds of their values are imported from here.
-__all__ = [
-    "BadSettings",
-    "Kind",
-    "Mistake",
-    "Setting",
-    "addresses",
-    "choice",
-    "declared",
-    "effective",
-    "flag",
-    "integer",
-    "length",
-    "listening_host",
-    "load",
-    "masked",
-    "name",
-    "number",
-    "optional",
-    "path",
-    "port",
-    "seconds",
-    "sentence",
-    "setting",
-    "settings",
-    "table",
-    "taken_port",
-    "text",
-    "unknown",
-    "url",
-]
 
 #: Said of a value that Kubernetes or Docker put into the environment, not the user.
 _LINK = (

@@ -17,6 +17,7 @@ from resonate_fleet.contract.jobviews import (
     line_of,
     state_of,
 )
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Wire, encode_value
 from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
 
@@ -28,7 +29,7 @@ MOST_REPEATS = 1000
 _OWN = (TAG_ORIGIN, "resonate:branch", "resonate:parent")
 
 
-class NoSuchJob(Exception):  # noqa: N818 - the user's mistake, in one line
+class NoSuchJob(Mistake):
     """The server has no job of this id."""
 
     def __init__(self, id: str) -> None:

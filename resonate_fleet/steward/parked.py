@@ -1,23 +1,21 @@
 """What an operator does about parked jobs: list, show, redrive, reject.
 
 Works on the server alone, with or without a steward. What happened to a job before it was parked
-is known to the steward only: `records_from_page` and `records_from_file` ask it.
+is known to the steward only (`Records`).
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-import aiohttp
 import msgspec
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.journal import Redriven, Rejected
 from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Task, Wire, encode_value
 from resonate_fleet.contract.words import TAG_TARGET, group_of
 from resonate_fleet.steward.quarantine import Record
-from resonate_fleet.steward.state import Memory
 
 #: What the SDK makes an exception of at whoever awaits the promise (SDK 0.8.1, `resonate.codec`).
 ERROR_TYPE = "error"
@@ -38,7 +36,7 @@ class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None = None
 
 
-class NotParked(Exception):  # noqa: N818 - the user's mistake, in one line
+class NotParked(Mistake):
     """There is no such task, or it is not in quarantine. `state` is what it is in, if anything."""
 
     def __init__(self, task: str, state: str | None) -> None:
@@ -107,31 +105,9 @@ async def reject(wire: Wire, id: str, why: str, journal: Journal | None = None) 
     return msgspec.convert(reply.data["promise"], Promise)
 
 
-async def records_from_page(address: str) -> dict[str, Record]:
-    """Return the records of the steward whose pages are at `address`, by task.
+class Records(msgspec.Struct):
+    """The page `GET /quarantine` of a steward."""
 
-    Raises:
-        OSError, aiohttp.ClientError, ValueError: there is none, or it makes no sense.
-    """
-    limit = aiohttp.ClientTimeout(total=5)
-    async with (
-        aiohttp.ClientSession(timeout=limit) as session,
-        session.get(f"{address.rstrip('/')}/quarantine") as answer,
-    ):
-        page = msgspec.json.decode(await answer.read(), type=_Page)
-    return {record.task: record for record in page.records}
-
-
-def records_from_file(path: Path) -> dict[str, Record]:
-    """Return the records in a steward's state file, by task.
-
-    Raises:
-        OSError, ValueError: there is none, or it makes no sense.
-    """
-    return msgspec.json.decode(path.read_bytes(), type=Memory).records
-
-
-class _Page(msgspec.Struct):
     records: list[Record]
 
 

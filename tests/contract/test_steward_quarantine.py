@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from resonate_fleet.commands.addresses import from_steward
 from resonate_fleet.contract.journal import Parked, Redriven, Rejected, read_folder
 from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward import parked as desk
+from resonate_fleet.steward import parked
+from resonate_fleet.steward.quarantine import Record
+from resonate_fleet.steward.state import Memory
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, submit
 from tests.support.processes import Process
@@ -30,6 +34,14 @@ async def wire(fleet: Fleet) -> AsyncIterator[Wire]:
 
 def started(steward: Process, field: str = "presence_port") -> int:
     return int(steward.line("steward.started")[field])
+
+
+async def remembered(steward: Process) -> dict[str, Record]:
+    """Return what the steward remembers of crashes, by task."""
+    url = f"http://127.0.0.1:{started(steward, 'port')}"
+    answer = await asyncio.to_thread(from_steward, url, "quarantine")
+    assert answer is not None
+    return {one.task: one for one in msgspec.json.decode(answer, type=parked.Records).records}
 
 
 def state_of(fleet: Fleet, job: str) -> str:
@@ -64,8 +76,8 @@ async def test_a_job_is_parked_after_more_crashes_than_allowed_and_its_company_i
     line = fleet.journal_of(Parked)[0]
     assert (line.job, line.crashes, line.members) == ("poison", 3, ["m-1", "m-2", "m-3"])
     assert {state_of(fleet, f"other-{n}") for n in (1, 2, 3)} == {"pending"}
-    records = await desk.records_from_page(f"http://127.0.0.1:{started(steward, 'port')}")
-    (shown,) = await desk.parked(wire, records)
+    records = await remembered(steward)
+    (shown,) = await parked.parked(wire, records)
     assert (shown.task, shown.function, shown.claims) == ("poison", "by_hand", 3)
     assert shown.record is not None
     assert [one.attempt for one in shown.record.crashes] == [1, 2, 3]
@@ -83,7 +95,8 @@ async def test_counts_survive_a_restart_of_the_steward(
         await crash(fleet, wire, steward, f"m-{number}", "poison")
         steward.kill()
     assert state_of(fleet, "poison") == "halted"
-    assert desk.records_from_file(state)["poison"].members == ["m-1", "m-2"]
+    kept = msgspec.json.decode(state.read_bytes(), type=Memory)
+    assert kept.records["poison"].members == ["m-1", "m-2"]
 
 
 async def test_drains_do_not_count(fleet: Fleet, wire: Wire) -> None:
@@ -140,13 +153,12 @@ async def test_redrive_gives_it_back_with_a_clean_record(
     fleet: Fleet, wire: Wire, tmp_path: Path
 ) -> None:
     steward = await park(fleet, wire, "job-1")
-    await desk.redrive(wire, "job-1", Journal("desk", tmp_path / "desk"))
+    await parked.redrive(wire, "job-1", Journal("operator", tmp_path / "op"))
     assert state_of(fleet, "job-1") == "pending"
-    (line,) = read_folder(tmp_path / "desk")
+    (line,) = read_folder(tmp_path / "op")
     assert isinstance(line, Redriven)
-    pages = f"http://127.0.0.1:{started(steward, 'port')}"
     async with asyncio.timeout(20):
-        while await desk.records_from_page(pages):  # noqa: ASYNC110 - until the steward has seen it too
+        while await remembered(steward):  # noqa: ASYNC110 - until the steward has seen it too
             await asyncio.sleep(0.05)
 
 
@@ -154,12 +166,12 @@ async def test_reject_ends_the_job_with_the_reason(
     fleet: Fleet, wire: Wire, tmp_path: Path
 ) -> None:
     await park(fleet, wire, "job-1")
-    promise = await desk.reject(wire, "job-1", "no good", Journal("desk", tmp_path / "desk"))
+    promise = await parked.reject(wire, "job-1", "no good", Journal("operator", tmp_path / "op"))
     assert promise.state == "rejected"
     assert promise.value.decoded() == {"__type": "error", "message": "no good"}
     assert state_of(fleet, "job-1") == "fulfilled"
-    assert await desk.parked(wire) == []
-    (line,) = read_folder(tmp_path / "desk")
+    assert await parked.parked(wire) == []
+    (line,) = read_folder(tmp_path / "op")
     assert isinstance(line, Rejected)
     assert (line.job, line.why) == ("job-1", "no good")
 
@@ -168,10 +180,10 @@ async def test_only_what_is_parked_can_be_shown_redriven_or_rejected(
     fleet: Fleet, wire: Wire
 ) -> None:
     await submit(wire, "job-1")
-    with pytest.raises(desk.NotParked, match="job-1 is pending, not parked"):
-        await desk.redrive(wire, "job-1")
-    with pytest.raises(desk.NotParked, match="job-1 is pending, not parked"):
-        await desk.reject(wire, "job-1", "no good")
-    with pytest.raises(desk.NotParked, match="there is no task nobody"):
-        await desk.show(wire, "nobody")
+    with pytest.raises(parked.NotParked, match="job-1 is pending, not parked"):
+        await parked.redrive(wire, "job-1")
+    with pytest.raises(parked.NotParked, match="job-1 is pending, not parked"):
+        await parked.reject(wire, "job-1", "no good")
+    with pytest.raises(parked.NotParked, match="there is no task nobody"):
+        await parked.show(wire, "nobody")
     assert state_of(fleet, "job-1") == "pending"

@@ -229,13 +229,20 @@ def test_ps_shows_who_holds_what_and_what_waits(fleet: Fleet, server: Server) ->
 
 
 def test_ps_shows_the_error_of_a_failed_job(fleet: Fleet, server: Server) -> None:
-    fleet.worker("w")
+    started = fleet.steward().line("steward.started")
+    fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{started['presence_port']}")
     asked = ("--id", "misfit", "--args", '["only one"]', "--wait")
     assert fleet.client(*asked).returncode == 1
-    (failed,) = json.loads(fleet_command(server, "ps", "--json"))["failed"]
-    assert (failed["job"], failed["state"]) == ("misfit", "rejected")
-    assert "compute_cost" in failed["error"]
-    assert "compute_cost" in fleet_command(server, "ps")
+    look = ("ps", "--steward", f"http://127.0.0.1:{started['port']}")
+
+    def shown() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(fleet_command(server, *look, "--json"))["failed"]
+        return found
+
+    (failed,) = wait_until(shown, 20, "the steward has heard of it")
+    assert (failed["id"], failed["state"]) == ("misfit", "failed")
+    assert "compute_cost" in failed["reason"]
+    assert "compute_cost" in fleet_command(server, *look)
 
 
 def test_top_tells_of_a_recovery(fleet: Fleet, server: Server, processes: Processes) -> None:
@@ -281,8 +288,8 @@ def test_quarantine_lists_shows_redrives_and_rejects(fleet: Fleet, server: Serve
     assert promise is not None
     assert promise["state"] == "rejected"
     assert server.result("poison-2")["message"] == "it never ends"
-    (failed,) = json.loads(fleet_command(server, "ps", "--json"))["failed"]
-    assert (failed["job"], failed["error"]) == ("poison-2", "it never ends")
+    failed = json.loads(fleet_command(server, "job", "poison-2", "--json"))
+    assert (failed["state"], failed["error"]) == ("failed", "it never ends")
 
 
 def test_quarantine_with_a_steward_says_how_old_its_list_is(fleet: Fleet, server: Server) -> None:

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from resonate_fleet.contract.ids import created_ms
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 from tests.support.fleet import Fleet
 from tests.support.processes import ROOT, Processes, clean_env, room_command, run_room
@@ -47,7 +47,7 @@ def test_without_arguments_a_function_gets_none(server: Server) -> None:
     done = submit(server, "tidy_up")
     assert (done.returncode, done.stderr) == (0, "")
     id_ = done.stdout.strip()
-    assert created_ms(id_) is not None
+    assert UUID(id_).version == 7
     assert call_of(server, id_) == {"func": "tidy_up", "args": [], "kwargs": {}, "version": 1}
 
 

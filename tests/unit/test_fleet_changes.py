@@ -1,7 +1,10 @@
 """What a live view finds between two looks."""
 
+from collections.abc import Sequence
+from typing import get_args
+
 from resonate_fleet.commands.changes import Change, Changes
-from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
+from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMark, LiveState, MarkKind
 
 
 def held(member: str, attempt: int, since: float = 0.0) -> LiveAttempt:
@@ -15,18 +18,14 @@ def look(
     at: float,
     *holds: LiveAttempt,
     waiting: int = 0,
-    parked: int = 0,
-    present: str | None = None,
+    marks: Sequence[LiveMark] = (),
 ) -> list[Change]:
-    """Take a look; `present` names members by a letter each, None: there is no steward."""
-    members = [
-        LiveMember(member=name, group="g", slots=1, free=1, since=0.0) for name in present or ""
-    ]
-    group = LiveGroup(group="g", waiting=waiting, running=len(holds), parked=parked)
-    state = LiveState(
-        at=at, steward="s", since=0.0, running=list(holds), groups=[group], members=members
+    group = LiveGroup(group="g", waiting=waiting, running=len(holds))
+    return changes.take(
+        LiveState(
+            at=at, steward="s", since=0.0, running=list(holds), groups=[group], marks=list(marks)
+        )
     )
-    return changes.take(state, steward=present is not None)
 
 
 def test_a_job_that_changes_hands_is_a_recovery_however_long_it_waited() -> None:
@@ -49,26 +48,26 @@ def test_since_is_when_a_claim_was_made_or_else_first_seen() -> None:
     assert changes.since == {("x", 2): 5.5}
 
 
-def test_who_goes_with_work_in_hand_stands_out() -> None:
+def test_what_the_steward_marks_is_told_once() -> None:
     changes = Changes()
-    assert look(changes, 1.0, held("a", 1), present="ab") == []
-    gone = look(changes, 2.0, present="c")
-    assert [(one.kind, one.text) for one in gone] == [
-        ("strike", "a has gone"),
-        ("note", "b has gone"),
-        ("note", "c has come"),
+    marks = [LiveMark(at=0.5, kind="joined", member="a")]
+    assert look(changes, 1.0, marks=marks) == []
+    marks += [
+        LiveMark(at=1.5, kind="died", member="a"),
+        LiveMark(at=1.6, kind="handed-over", member="a", job="x"),
     ]
+    found = look(changes, 2.0, marks=marks)
+    assert [(one.at, one.kind, one.text) for one in found] == [
+        (1.5, "strike", "a died"),
+        (1.6, "recovery", "x is handed over from a"),
+    ]
+    assert look(changes, 3.0, marks=marks) == []
 
 
-def test_a_steward_that_does_not_answer_is_no_death() -> None:
+def test_every_kind_of_mark_has_its_text() -> None:
     changes = Changes()
-    look(changes, 1.0, present="a")
-    assert look(changes, 2.0) == []
-    assert look(changes, 3.0, present="a") == []
-
-
-def test_more_in_quarantine_is_trouble_and_less_is_not() -> None:
-    changes = Changes()
-    (change,) = look(changes, 1.0, parked=2)
-    assert (change.kind, change.text) == ("trouble", "2 more in quarantine")
-    assert look(changes, 2.0, parked=1) == []
+    look(changes, 1.0)
+    for number, kind in enumerate(get_args(MarkKind), 2):
+        mark = LiveMark(at=float(number), kind=kind, member="a", job="x")
+        (change,) = look(changes, float(number), marks=[mark])
+        assert "None" not in change.text

@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from resonate_fleet.commands import ps, screen, tables, top
-from resonate_fleet.commands.alone import Failed
 from resonate_fleet.commands.live import Seen
 from resonate_fleet.commands.story import Event, MemberStory, Running, Story
 from resonate_fleet.contract.ids import new_id
+from resonate_fleet.contract.jobviews import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.shown import clean, markdown
 
@@ -105,7 +105,7 @@ def test_a_job_that_nobody_can_do_is_named_with_the_reason() -> None:
     "foreign", ["[/nope]", "[bold]x", "a\x1b[2Jb", "\u202eabc", "x\ny", "\x9b2J"]
 )
 def test_foreign_text_is_no_markup_and_moves_nothing(foreign: str) -> None:
-    one = Failed(job=foreign, function=foreign, state="rejected", error=foreign, at=99.0)
+    one = JobLine(id=foreign, function=foreign, state="failed", reason=foreign, ended=99.0)
     running = [attempt(foreign, foreign, foreign)]
     group = LiveGroup(group=foreign, blocked={foreign: 1}, stuck={foreign: foreign})
     seen = Seen(state(running=running, groups=[group]), foreign, steward=True)
