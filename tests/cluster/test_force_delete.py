@@ -21,7 +21,8 @@ COST = "120"
 
 
 def claims(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(raw) for file in folder.glob("*.jsonl") for raw in file.open()]
+    logs = [file.read_text().splitlines() for file in folder.glob("*.jsonl")]
+    lines = [json.loads(raw) for log in logs for raw in log]
     return sorted(
         (line for line in lines if line.get("action") == "job.claimed"), key=lambda line: line["at"]
     )
