@@ -29,16 +29,17 @@ class Shell:
         self._log = log
         self._number = 0
         env = {**os.environ, "UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": str(ROOT / ".venv")}
-        self._process = subprocess.Popen(
-            ["bash", "-uo", "pipefail"],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with log.open("wb") as printed:
+            self._process = subprocess.Popen(
+                ["bash", "-uo", "pipefail"],
+                cwd=folder,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
 
     def does(self, command: Command) -> None:
         self._number += 1
@@ -49,10 +50,10 @@ class Shell:
 
         def ended() -> str | None:
             printed = self._log.read_bytes()[begin:].decode(errors="replace")
-            return printed if mark in printed else None
+            return printed if re.search(f"{mark} \\d+\n", printed) else None
 
         printed = wait_until(ended, COMMAND_SECONDS, f"the end of {command.line}")
-        assert printed.rstrip().endswith(f"{mark} 0"), f"{command.line}\n{printed[-3000:]}"
+        assert f"{mark} 0\n" in printed, f"{command.line}\n{printed[-3000:]}"
         lacking = missing(command.prints, printed)
         assert lacking is None, f"{lacking!r} was not printed by {command.line}\n{printed[-3000:]}"
         forwarded = re.search(r"port-forward \S+ (\d+) &$", command.line)
@@ -62,7 +63,7 @@ class Shell:
     def close(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait()
+        self._process.communicate()
 
 
 def _listens(port: int) -> bool:
