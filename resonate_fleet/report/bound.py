@@ -41,16 +41,16 @@ def greedy(jobs: list[tuple[float, float]], slots: list[Window]) -> float | None
     ready: list[tuple[int, float]] = []
     free = list(slots)
     heapq.heapify(free)
-    ended = 0.0
+    ended = clock = 0.0
     while (ready or future) and free:
         now, until = heapq.heappop(free)
-        if not ready:
-            now = max(now, future[0][0])
+        now = max(now, clock if ready else future[0][0])
+        if now >= until:
+            continue
+        clock = now
         while future and future[0][0] <= now:
             _, index, cost = heapq.heappop(future)
             heapq.heappush(ready, (index, cost))
-        if now >= until:
-            continue
         index, cost = heapq.heappop(ready)
         if now + cost > until:
             heapq.heappush(future, (until, index, cost))

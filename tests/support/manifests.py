@@ -43,11 +43,16 @@ class Tree:
         assert done.returncode == 0, f"{path}: {done.stderr}"
         return [one for one in yaml.safe_load_all(done.stdout) if one]
 
+    def overlay(self, name: str, kustomization: str) -> list[Object]:
+        """Render an overlay of a user's; its folder may have other files already."""
+        folder = self.folder / "k8s" / "overlays" / name
+        folder.mkdir(exist_ok=True)
+        (folder / "kustomization.yaml").write_text(kustomization, encoding="utf-8")
+        return self.render(f"k8s/overlays/{name}")
+
     def with_components(self, *names: str, namespace: str = "") -> list[Object]:
         """Return the base with these components added, as an overlay of a user's would."""
-        path = "k8s/overlays/" + "-and-".join((*names, namespace) if namespace else names)
-        folder = self.folder / path
-        folder.mkdir(exist_ok=True)
+        name = "-and-".join((*names, namespace) if namespace else names)
         lines = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
@@ -55,8 +60,7 @@ class Tree:
             "components": [f"../../components/{name}" for name in names],
             **({"namespace": namespace} if namespace else {}),
         }
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(lines))
-        return self.render(path)
+        return self.overlay(name, yaml.safe_dump(lines))
 
 
 def pod_specs(objects: list[Object]) -> list[tuple[str, Object]]:

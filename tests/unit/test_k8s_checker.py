@@ -22,8 +22,8 @@ REASONS: dict[str, tuple[str, set[str]]] = {
     "CKV_K8S_15": ("tags name versions that never change; local images are loaded by hand", {"*"}),
     "CKV_K8S_43": ("an overlay pins digests of the registry that it pulls from", {"*"}),
     "CKV_K8S_35": (
-        "passwords are read from the environment alone; the token of chaos is optional there",
-        {"Deployment.server", "StatefulSet.postgres", "Job.chaos"},
+        "passwords are read from the environment alone; two tokens are optional there",
+        {"Deployment.server", "Deployment.steward", "StatefulSet.postgres", "Job.chaos"},
     ),
     "CKV_K8S_38": (
         "scale-in writes to pods, chaos looks at and deletes pods, the Job makes a Secret",

@@ -18,11 +18,7 @@ SETTING = "WORKER_FUNCTIONS"
 def test_kubernetes_runs_the_image_that_an_overlay_names(tmp_path: Path) -> None:
     """The overlay that docs/kubernetes.md shows; kubernetes.md is read here."""
     (block,) = run_by("test_own_functions", ROOT / "docs" / "kubernetes.md")
-    tree = Tree(tmp_path)
-    folder = tmp_path / "k8s" / "overlays" / "functions"
-    folder.mkdir()
-    (folder / "kustomization.yaml").write_text(block.text, encoding="utf-8")
-    objects = tree.render("k8s/overlays/functions")
+    objects = Tree(tmp_path).overlay("functions", block.text)
     (container,) = find(objects, "Deployment", "worker")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "my-fleet/worker:1"
     assert SETTING not in {one["name"] for one in container["env"]}

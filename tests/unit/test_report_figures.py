@@ -48,6 +48,12 @@ def test_no_slots_no_bound() -> None:
     assert greedy([(0, 3.0)], [(0.0, 2.0)]) is None
 
 
+def test_no_job_begins_before_it_came_whatever_slots_were_there_before() -> None:
+    assert greedy([(10, 1.0)], [(0.0, 5.0), FOREVER]) == 11.0
+    assert greedy([(10, 1.0), (10, 2.0)], [FOREVER, FOREVER]) == 12.0
+    assert greedy([(10, 4.0), (10, 2.0)], [FOREVER, FOREVER]) == 14.0
+
+
 @given(
     costs=st.lists(st.integers(1, 50), min_size=1, max_size=40),
     slots=st.integers(1, 6),
