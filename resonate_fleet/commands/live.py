@@ -26,10 +26,18 @@ def look(where: Addresses) -> Seen:
     Raises:
         Unreachable, Refused: neither answers.
     """
-    url = where.steward_url
-    state = by_the_steward(url)
+    return seen(where, by_the_steward(where.steward_url))
+
+
+def seen(where: Addresses, state: LiveState | None) -> Seen:
+    """Return what a steward has told; where none has, ask the server.
+
+    Raises:
+        Unreachable, Refused: it does not answer.
+    """
     if state is not None:
         return Seen(state, _source(state), steward=True)
+    url = where.steward_url
     state, more = ask(where, by_the_server)
     says = f"no steward at {url}" if url else "no steward is named (--steward)"
     says += ": by the server alone, which knows no idle members"

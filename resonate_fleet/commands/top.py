@@ -16,9 +16,10 @@ from rich.text import Text
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.keys import Keys
-from resonate_fleet.commands.live import Seen, look
+from resonate_fleet.commands.live import Seen, seen
 from resonate_fleet.commands.ps import blocked, groups, member_rows, members
 from resonate_fleet.commands.screen import STYLES
+from resonate_fleet.commands.stream import StateStream
 from resonate_fleet.commands.tables import console, plain, shortened
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
@@ -61,14 +62,14 @@ class View:
         self.news: list[Change] = []
         self.trouble = ""
 
-    def take(self, seen: Seen) -> None:
-        self.news += self.changes.take(seen.state)
+    def take(self, look: Seen) -> None:
+        self.news += self.changes.take(look.state)
         running = [
             msgspec.structs.replace(one, since=self.changes.since[one.task, one.attempt])
-            for one in seen.state.running
+            for one in look.state.running
         ]
-        state = msgspec.structs.replace(seen.state, running=running)
-        self.seen, self.trouble = Seen(state, seen.source, seen.steward), ""
+        state = msgspec.structs.replace(look.state, running=running)
+        self.seen, self.trouble = Seen(state, look.source, look.steward), ""
 
 
 def run(asked: Namespace) -> int:
@@ -91,10 +92,10 @@ def run(asked: Namespace) -> int:
 
 def _look_on(view: View, options: TopOptions, show: Callable[[], None]) -> None:
     looks = 0
-    with Keys() as keys:
+    with Keys() as keys, StateStream(options.where.steward_url) as stream:
         while True:
             began = time.monotonic()
-            _take(view, options)
+            _take(view, options, stream)
             pause = max(options.interval, (time.monotonic() - began) / SHARE)
             looks += 1
             show()
@@ -102,9 +103,9 @@ def _look_on(view: View, options: TopOptions, show: Callable[[], None]) -> None:
                 return
 
 
-def _take(view: View, options: TopOptions) -> None:
+def _take(view: View, options: TopOptions, stream: StateStream) -> None:
     try:
-        view.take(look(options.where))
+        view.take(seen(options.where, stream.state()))
     except (Unreachable, Refused) as failed:
         view.trouble = str(failed)
 

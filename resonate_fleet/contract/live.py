@@ -132,6 +132,7 @@ class LiveChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float
     serving: bool
     complete: bool
+    as_of: float = 0.0
     groups: list[LiveGroup] = []
     members: list[LiveMember] = []
     running: list[LiveAttempt] = []

@@ -37,6 +37,7 @@ def news(before: LiveState, now: LiveState) -> LiveChange:
         at=now.at,
         serving=now.serving,
         complete=now.complete,
+        as_of=now.as_of,
         groups=_changed(before.groups, now.groups, lambda one: one.group),
         members=_changed(before.members, now.members, lambda one: one.member),
         running=_changed(before.running, now.running, lambda one: one.task),

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from resonate_fleet.commands.stream import StateStream
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.steward.console import (
     LARGEST,
@@ -120,6 +121,25 @@ async def test_a_stream_begins_with_the_whole_and_goes_on_with_what_is_new(scene
     ended = {(one.task, one.attempt) for one in scene.fleet.ended}
     assert set(fresh) <= ended | {(one.task, one.attempt) for one in scene.fleet.running.values()}
     assert len(known | set(fresh)) > len(known)
+
+
+async def test_top_knows_what_the_steward_knows_by_the_stream(scene: Scene) -> None:
+    with StateStream(scene.url) as stream:
+        for _ in range(8):
+            scene.fleet.step(0.4)
+            await asyncio.sleep(0.1)
+        scene.fleet.kill("worker-2")
+        wanted = scene.fleet.state()
+
+        def same() -> bool:
+            state = stream.state()
+            return state is not None and state.members == wanted.members
+
+        await asyncio.to_thread(wait_until, same, 10, "the last state has come")
+        state = stream.state()
+        assert state is not None
+        assert sorted(state.running, key=str) == sorted(wanted.running, key=str)
+        assert state.groups == wanted.groups
 
 
 async def test_a_page_may_do_nothing_that_its_policy_does_not_name(scene: Scene) -> None:
