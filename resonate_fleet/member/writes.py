@@ -168,12 +168,21 @@ class Writes:
             done = Reply(kind=request.kind, status=200, data={})
             self._wrote(request, attempt, done)
             return request.reply(200, await self._promise_of(request))
-        if self._table.finish(attempt):
-            self._ledger.lost(attempt, why_lost(found, attempt))
-            if request.kind == "task.fulfill":
-                self._ledger.late()
-            self._ledger.ended(attempt, "refused")
+        if not self._table.finish(attempt):
+            return answer.body
+        if await self._is_cancelled(attempt.task):
+            self._ledger.ended(attempt, "cancelled")
+            return answer.body
+        self._ledger.lost(attempt, why_lost(found, attempt))
+        if request.kind == "task.fulfill":
+            self._ledger.late()
+        self._ledger.ended(attempt, "refused")
         return answer.body
+
+    async def _is_cancelled(self, task: str) -> bool:
+        reply = await self._channel.ask("promise.get", task)
+        found = reply.data if reply is not None and reply.ok else {}
+        return bool(found.get("promise", {}).get("state") == "rejected_canceled")
 
     async def _promise_of(self, request: Request) -> Any:
         """Return the data of the reply that was lost."""
