@@ -104,7 +104,7 @@ class BlockingWire:
             Refused: any other status.
         """
         raw = self.post(msgspec.json.encode(envelope(kind, data, self._token)))
-        return accepted(self.url, raw, accept)
+        return accepted(self.url, raw, kind, accept)
 
     def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""

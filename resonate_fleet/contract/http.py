@@ -14,6 +14,8 @@ from resonate_fleet.contract.wire import Raw
 
 #: Seconds after which an unused connection is not used again: servers close idle ones.
 KEPT = 30.0
+#: Most bytes of an answer's head.
+HEAD_BYTES = 65_536
 
 
 class Broken(OSError):  # noqa: N818 - a state of the world
@@ -68,6 +70,8 @@ class _Connection(asyncio.Protocol):
         if self._head is None:
             end = self._buffer.find(b"\r\n\r\n")
             if end < 0:
+                if len(self._buffer) > HEAD_BYTES:
+                    raise ValueError("its head does not end")
                 return
             self._head = _Head(bytes(self._buffer[:end]))
             del self._buffer[: end + 4]

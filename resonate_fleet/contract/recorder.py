@@ -76,11 +76,12 @@ class Journal:
     def _append(self, fields: Mapping[str, Any]) -> None:
         if self._file is None:
             return
-        news = self._file.write(msgspec.json.encode(fields) + b"\n")
-        for action, more in news.items():
-            self._log.log(INFO, action, file=str(self._file.path), **more)
-        if news:
-            self._make_room(self._file.path.parent)
+        file, (dropped, deleted) = self._file, self._file.write(msgspec.json.encode(fields) + b"\n")
+        if deleted:
+            self._log.log(INFO, "journal.deleted", file=str(file.path), then="begun anew")
+        if dropped is not None:
+            self._log.log(INFO, "journal.turned", dropped_bytes=dropped, file=str(file.path))
+            self._make_room(file.path.parent)
 
     def _make_room(self, folder: Path) -> None:
         dropped = make_room(folder)
@@ -128,18 +129,20 @@ class _File:
         hold(self._sink.fd)
         self._size = os.fstat(self._sink.fd).st_size
 
-    def write(self, line: bytes) -> dict[str, dict[str, int]]:
-        """Append a line; return what is to be said of the file, with its figures."""
-        news: dict[str, dict[str, int]] = {}
+    def write(self, line: bytes) -> tuple[int | None, bool]:
+        """Append a line.
+
+        Return the bytes that went where the file was full, and whether somebody had deleted it.
+        """
+        dropped, deleted = None, False
         with self._lock:
             try:
-                if self._is_deleted():
-                    news["journal.deleted"] = {}
+                if deleted := self._is_deleted():
                     self.close()
                 if self._sink is None:
                     self._open()
                 elif self._size + len(line) > self._limit:
-                    news["journal.turned"] = {"dropped_bytes": self._turn(self._sink)}
+                    dropped = self._turn(self._sink)
             except OSError as error:
                 if self._sink is None:
                     self._lost += 1
@@ -147,7 +150,7 @@ class _File:
             if self._sink is not None:
                 self._size += len(line)
                 self._sink.write(line)
-        return news
+        return dropped, deleted
 
     def _is_deleted(self) -> bool:
         """Look now and then whether somebody has deleted the file that is written to."""

@@ -5,6 +5,7 @@ shape, the outcome in `head.status`; the HTTP status repeats it (server v0.9.8, 
 """
 
 import base64
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import msgspec
 
 from resonate_fleet.contract import token as tokens
+from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.words import PROTOCOL, REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -149,28 +151,31 @@ def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> di
     return {"kind": kind, "head": head, "data": dict(data)}
 
 
-def parse(raw: Raw) -> Reply:
-    """Read a reply.
+def parse(raw: Raw, kind: str) -> Reply:
+    """Read a reply to a request of this kind.
 
     Raises:
-        Foreign: the body is not a reply of this protocol.
+        Foreign: the body is none of this protocol.
     """
     try:
         read = msgspec.json.decode(raw.body)
-        return Reply(kind=read["kind"], status=read["head"]["status"], data=read["data"])
+        reply = Reply(kind=read["kind"], status=read["head"]["status"], data=read["data"])
+        if reply.kind == kind or not reply.ok:
+            return reply
     except (msgspec.DecodeError, KeyError, TypeError):
-        raise Foreign(raw.status, raw.body.decode("utf-8", "replace")) from None
+        pass
+    raise Foreign(raw.status, raw.body.decode("utf-8", "replace"))
 
 
-def accepted(url: str, raw: Raw, accept: tuple[int, ...]) -> Reply:
-    """Return the reply in `raw` where its status is below 400 or in `accept`.
+def accepted(url: str, raw: Raw, kind: str, accept: tuple[int, ...]) -> Reply:
+    """Return the reply in `raw` to a request of `kind`: its status is below 400 or in `accept`.
 
     Raises:
         Unreachable: it is not of this protocol, and asking again makes sense.
         Refused: any other status.
     """
     try:
-        reply = parse(raw)
+        reply = parse(raw, kind)
     except Foreign as foreign:
         if foreign.passing:
             raise Unreachable(url, str(foreign)) from None
@@ -189,6 +194,8 @@ class Wire:
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
         self.url = url.rstrip("/")
+        #: The server's, as answers to `call` tell of it.
+        self.clock = ServerClock()
         self._token = token
         self._timeout = timeout
         self._poster: Poster | None = None
@@ -232,8 +239,10 @@ class Wire:
             Unreachable: there was no answer, or none of this protocol.
             Refused: any other status.
         """
+        sent = time.time()
         raw = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
-        return accepted(self.url, raw, accept)
+        self.clock.heard(raw.date, sent)
+        return accepted(self.url, raw, kind, accept)
 
     # One method a request that more than one room makes.
 

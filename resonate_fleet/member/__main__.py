@@ -40,7 +40,10 @@ def run(asked: Namespace) -> int:
 
 def _look_here_for_modules() -> None:
     """Do as `python -m` does: a command that pip installs finds nothing of the current folder."""
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except OSError:  # somebody has deleted it
+        return
     if here not in sys.path:
         sys.path.insert(0, here)
 

@@ -97,13 +97,13 @@ class Channel:
 
     async def _try(self, request: Request, body: str, *, repeated: bool) -> Answer | str:
         """Return an answer, or why there was none."""
-        sent = time.time()
+        sent, began = time.time(), time.monotonic()
         try:
             raw = await self._wire.post(self._signed(body))
             self._clock.heard(raw.date, sent)
-            reply = parse(raw)
+            reply = parse(raw, request.kind)
         except Unreachable as error:
-            self._health.silent(error.cause)
+            self._health.silent(error.cause, time.monotonic() - began)
             return error.cause
         except Foreign as foreign:
             if foreign.passing:

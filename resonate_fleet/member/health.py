@@ -13,16 +13,20 @@ log = structlog.get_logger()
 class Health:
     """Hears of each answer. Safe to use from any thread.
 
-    `count` is told of each answer that refuses a request for a reason that is not the job's.
+    `count` is told of each answer that refuses a request for a reason that is not the job's, by
+    its status, and of each request without an answer ("none"). `connected`: whether the stream is
+    open; where it is not, that has been said.
     """
 
     def __init__(
         self,
         count: Callable[[str], None] = lambda _: None,
         now: Callable[[], float] = time.monotonic,
+        connected: Callable[[], bool] = lambda: True,
     ) -> None:
         self._count = count
         self._now = now
+        self._connected = connected
         self._since: float | None = None
         self._why = ""
         self._said = False
@@ -36,18 +40,28 @@ class Health:
         self._since, self._said = None, False
         self.answered_at = self._now()
 
-    def silent(self, why: str) -> None:
-        """There was no answer. The stream says so in the log."""
-        self._since = self._now() if self._since is None else self._since
-        self._why = why
+    def silent(self, why: str, after: float = 0.0) -> None:
+        """There was no answer of the server, `after` so many seconds."""
+        self._count("none")
+        self._fails(why, after)
+        if self._connected():
+            self._say()
 
     def refused(self, status: int, why: str) -> None:
         """The answer refuses whatever is asked: a wrong token, a proxy's own word."""
         self._count(str(status))
-        self.silent(why)
+        self._fails(why)
+        self._say()
+
+    def _fails(self, why: str, after: float = 0.0) -> None:
+        self._since = self._now() - after if self._since is None else self._since
+        self._why = why
+
+    def _say(self) -> None:
         if self.failing and not self._said:
             self._said = True
-            log.error("requests.refused", why=why, then="asked again; this member is not ready")
+            then = "asked again; this member is not ready"
+            log.error("requests.refused", why=self._why, then=then)
 
     @property
     def failing(self) -> str:

@@ -21,6 +21,8 @@ from resonate_fleet.member.member import Member
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.signals import Own, StopSignals
 
+log = structlog.get_logger()
+
 
 def live(settings: Settings, signals: StopSignals) -> int:
     """Run the member until it has drained; return the exit code.
@@ -34,7 +36,6 @@ def live(settings: Settings, signals: StopSignals) -> int:
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     restore = logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
     sdk.listen()
-    log = structlog.get_logger()
     log.info("settings", **effective(settings))
     if names := unknown(Settings, os.environ):
         log.warning("settings.unused", names=names)
@@ -85,7 +86,7 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
                 # Without its descriptors no loop can go on.
                 if running.done() or getattr(error, "errno", None) == errno.EBADF:
                     raise
-                structlog.get_logger().error("loop.stopped", why=repr(error), then="it goes on")
+                log.error("loop.stopped", why=repr(error), then="it goes on")  # noqa: TRY400 - one line
 
 
 async def _run(settings: Settings, name: str, *rest: Any) -> None:

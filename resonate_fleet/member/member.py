@@ -89,7 +89,10 @@ class Member:
         self._intake.join(self._presence, self._plain)
         self._ledger.on_claimed = self._claimed
         self._ledger.on_ended = self._ended
-        self._health = Health(lambda status: self._metrics.count("requests_refused", status))
+        self._health = Health(
+            lambda status: self._metrics.count("requests_refused", status),
+            connected=lambda: self._stream.connected,
+        )
         self._channel = Channel(self._wire, self._health, settings.token, self._ledger.clock)
         self._resonate = self._new_sdk()
         self._backup = Backup(self._table, settings.url, settings.token, name, settings.lease)

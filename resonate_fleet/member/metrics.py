@@ -105,7 +105,8 @@ INSTRUMENTS = (
     Instrument(
         _W + "requests_refused",
         "counter",
-        "Answers that refuse the sender, or are none of the server's protocol, by HTTP status.",
+        "Answers that refuse the sender, or are none of the server's protocol, by HTTP status; "
+        "`none` where there was no answer.",
         ("status",),
     ),
     Instrument(

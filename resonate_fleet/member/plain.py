@@ -165,6 +165,10 @@ class Plain:
                 log.warning("search.forbidden", why=str(refused), then="it lives on hints")
             self.may_search = self.may_search and not forbidden
             return False
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
+            log.warning("search.unreadable", why=repr(error))  # and no reason to search no more
+            self._counts("pulls", "failed")
+            return False
         self.may_search = True
         self._counts("pulls", "found" if found else "empty")
         return found

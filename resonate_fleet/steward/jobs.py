@@ -3,7 +3,6 @@
 All of it works on the server alone. A steward adds what it knows: attempts, members, reasons.
 """
 
-import time
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -166,7 +165,7 @@ def _is_for(promise: Promise, why: str) -> bool:
 # Run again.
 
 
-async def rerun(wire: Wire, id: str, now: Callable[[], float] = time.time) -> str:
+async def rerun(wire: Wire, id: str) -> str:
     """Create a new job of the same call, tagged with what it repeats; return its id.
 
     Raises:
@@ -180,7 +179,7 @@ async def rerun(wire: Wire, id: str, now: Callable[[], float] = time.time) -> st
     lasts = promise.timeout_at - promise.created_at
     data = {
         "id": new,
-        "timeoutAt": int(now() * 1000) + lasts,
+        "timeoutAt": wire.clock.now_ms() + lasts,
         "param": msgspec.to_builtins(promise.param),
         "tags": tags,
     }

@@ -151,3 +151,10 @@ async def test_nobody_listening_is_an_error() -> None:
     async with poster(url) as it:
         with pytest.raises(OSError):  # noqa: PT011 - any of its kind
             await it.post(b"abc")
+
+
+async def test_a_head_without_an_end_is_an_error() -> None:
+    endless = b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000
+    async with server(lambda _: ([endless], False)) as (url, _), poster(url) as it:
+        with pytest.raises(OSError, match="its head does not end"):
+            await it.post(b"abc")

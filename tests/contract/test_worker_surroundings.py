@@ -114,6 +114,11 @@ def test_a_member_without_standard_streams_works_and_ends(place: Place) -> None:
     works_and_ends(place, started(place, ["bash", "-c", command]))
 
 
+def test_a_member_whose_folder_is_gone_works_and_ends(place: Place) -> None:
+    command = f"cd $(mktemp -d); rmdir $PWD; exec {' '.join(room_command('worker'))}"
+    works_and_ends(place, started(place, ["bash", "-c", command], PYTHONPATH=str(ROOT)))
+
+
 def test_a_journal_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run_room("worker", env={"WORKER_JOURNAL": str(tmp_path / "file")})
@@ -272,6 +277,18 @@ def test_a_client_whose_clock_is_behind_makes_no_job_that_is_over(place: Place, 
     assert done.returncode == 0, done.stderr
     assert "resolved" in done.stdout
     assert "this machine's clock is 17280" in done.stderr
+
+
+def test_a_rerun_by_a_clock_that_is_behind_makes_no_job_that_is_over(
+    place: Place, slow: str
+) -> None:
+    place.worker()
+    job = place.job("compute_something", 0.05)
+    place.server.wait_results([job], 30)
+    where = ("--server", place.server.url)
+    done = run_room("fleet", "rerun", job, *where, env={"PYTHONPATH": slow, "SLOW": "172800"})
+    assert done.returncode == 0, done.stderr
+    assert place.server.wait_results([f"{job}-rerun-1"], 30)
 
 
 def test_a_job_too_large_for_the_server_is_refused_with_the_reason(place: Place) -> None:

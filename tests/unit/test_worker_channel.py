@@ -3,8 +3,9 @@
 import json
 
 import pytest
+import structlog
 
-from resonate_fleet.contract.wire import Raw, Wire
+from resonate_fleet.contract.wire import Raw, Unreachable, Wire
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.requests import nobody
@@ -30,3 +31,26 @@ async def test_a_token_for_some_ids_only_is_a_token(status: int, *, taken: bool)
     answer = await channel.exchange(*nobody(), refused_patience=0.0)
     assert answer.reply.status == status
     assert health.takes(1.0) is taken
+
+
+async def test_an_answer_to_something_else_is_none() -> None:
+    """What answers every request with the same page is no server, whatever the page says."""
+    wire = Answering("promise.get", 200)
+    with pytest.raises(Unreachable, match="not the protocol"):
+        await wire.call("task.search", {})
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_requests_without_an_answer_are_said_once_unless_the_stream_says_it(
+    *, connected: bool
+) -> None:
+    counted, clock = list[str](), [100.0]
+    health = Health(counted.append, lambda: clock[0], lambda: connected)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(5):
+            health.silent("no answer in time", after=10.0)
+            clock[0] += 1
+        health.answered()
+    said = [one["event"] for one in lines]
+    assert said == (["requests.refused", "requests.accepted"] if connected else [])
+    assert counted == ["none"] * 5
