@@ -3,13 +3,14 @@
 import asyncio
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from resonate_fleet.chaos.child import StartFailed
-from resonate_fleet.chaos.member import LocalMember
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
-from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.shape import OPT_IN, Shape
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
@@ -23,6 +24,14 @@ SIGNALS = {
 }
 
 
+@contextmanager
+def _as_place_failed() -> Iterator[None]:
+    try:
+        yield
+    except StartFailed as failed:
+        raise PlaceFailed(str(failed)) from None
+
+
 class LocalPlace:
     """Runs a plan on processes. `server_bin` is a real server's binary, else the embedded one."""
 
@@ -31,7 +40,7 @@ class LocalPlace:
         self._drain = drain
         self._fleet: LocalFleet | None = None
         #: Places under a lasting fault, by handle: they may leave the fleet before it is healed.
-        self._frozen: dict[str, LocalMember] = {}
+        self._frozen: dict[str, LocalProcess] = {}
         self.url = ""
         self.token: str | None = None
 
@@ -59,19 +68,16 @@ class LocalPlace:
             server_bin=self._server_bin,
         )
         fleet = LocalFleet(shape, folder.root)
-        try:
+        with _as_place_failed():
             await fleet.__aenter__()
-        except StartFailed as failed:
-            raise PlaceFailed(str(failed)) from None
-        self._fleet = fleet
-        self.url = fleet.url
+        self._fleet, self.url = fleet, fleet.url
 
     def addresses(self) -> dict[str, str]:
-        ports = [one.port for one in self.fleet.members.values()]
+        members = self.fleet.members.values()
         return {
             "RESONATE_URL": self.url,
-            "FLEET_STEWARD_URL": f"http://{HOST}:{self.fleet.ports.steward}",
-            "FLEET_WORKER_METRICS": " ".join(f"http://{HOST}:{port}/metrics" for port in ports),
+            "FLEET_STEWARD_URL": self.fleet.steward_url or "",
+            "FLEET_WORKER_METRICS": " ".join(f"{one.url}/metrics" for one in members),
         }
 
     async def find(self, member: str) -> Candidate | None:
@@ -89,36 +95,34 @@ class LocalPlace:
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
         place = self._place(member)
-        child = place.child
         if fault in LASTING:
             self._frozen[member.handle] = place
         if fault == "partition":
             for gate in place.gates:
                 gate.close_door()
             return f"{len(place.gates)} gates of {place.name} are shut"
-        number = SIGNALS[fault]
+        number, child = SIGNALS[fault], place.child
         if child is None or not child.send(number):
             raise PlaceFailed(f"{member.member} had ended by itself")
-        told = self._kill_serving_steward() if fault == "kill-with-steward" else ""
+        also = f", with {self._kill_serving_steward()}" if fault == "kill-with-steward" else ""
         if number != signal.SIGKILL:
             return f"{number.name} to process {child.pid}"
         code = await child.wait()
-        return f"{number.name} to process {child.pid}: exit code {128 - code}{told}"
+        return f"{number.name} to process {child.pid}: exit code {128 - code}{also}"
 
     def _kill_serving_steward(self) -> str:
-        """Kill the longest-standing steward, which is the one that serves."""
-        serving = self.fleet.stewards.serving()
+        """Kill the longest-standing steward, which is the one that serves; return its name."""
+        serving = self.fleet.serving()
         if serving is None or serving.child is None:
             raise PlaceFailed("no steward runs")
         serving.child.send(signal.SIGKILL)
-        return f", with {serving.name}"
+        return serving.name
 
     async def kill_steward(self) -> str:
-        since = time.time()
-        told = self._kill_serving_steward().removeprefix(", with ")
-        if not await self.fleet.stewards.wait_started(since):
-            raise PlaceFailed(f"{told} did not come back")
-        return f"{told} was killed and runs again"
+        since, name = time.time(), self._kill_serving_steward()
+        with _as_place_failed():
+            await self.fleet.wait_since(self.fleet.stewards, since)
+        return f"{name} was killed and runs again"
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
         place = self._frozen.pop(member.handle, None)
@@ -132,29 +136,23 @@ class LocalPlace:
         return f"SIGCONT to process {place.child.pid}"
 
     async def restart_server(self, away: float) -> str:
-        try:
+        with _as_place_failed():
             return await self.fleet.restart_server(away)
-        except StartFailed as failed:
-            raise PlaceFailed(str(failed)) from None
 
     async def rolling_restart(self) -> str:
         before = list(self.fleet.members.values())
-        try:
-            for place in before:
-                old = place.member
-                if place.child is not None:
-                    place.child.send(signal.SIGTERM)
-                await self.fleet.wait_replaced(place.name, old)
-        except StartFailed as failed:
-            raise PlaceFailed(str(failed)) from None
+        for place in before:
+            since = time.time()
+            if place.child is not None:
+                place.child.send(signal.SIGTERM)
+            with _as_place_failed():
+                await self.fleet.wait_since([place], since)
         return f"{len(before)} members ended and were started again, one at a time"
 
     async def scale(self, members: int) -> str:
         before = len(self.fleet.members)
-        try:
+        with _as_place_failed():
             await self.fleet.scale(members)
-        except StartFailed as failed:
-            raise PlaceFailed(str(failed)) from None
         return f"from {before} to {members} members"
 
     async def end_members(self) -> None:
@@ -168,7 +166,7 @@ class LocalPlace:
             fleet, self._fleet = self._fleet, None
             await asyncio.shield(fleet.stop())
 
-    def _place(self, member: Candidate) -> LocalMember:
+    def _place(self, member: Candidate) -> LocalProcess:
         """Return what is to be struck, looked at once more: ours, up, and still the same."""
         place = self.fleet.members.get(member.handle)
         if place is None or place.member != member.member:
@@ -178,10 +176,9 @@ class LocalPlace:
         return place
 
 
-def _opted_in(place: LocalMember) -> bool:
+def _opted_in(place: LocalProcess) -> bool:
     """A child of this very process that runs and whose own environment holds the opt-in."""
-    child = place.child
-    if child is None or not child.running:
+    if place.child is None or not place.child.running:
         return False
-    env = child.environment()
+    env = place.child.environment()
     return all(env.get(key) == value for key, value in OPT_IN.items())

@@ -6,16 +6,19 @@ from typing import Final
 
 import msgspec
 
-#: Address, and the labels that are its identity: members export none of their own.
-Target = tuple[str, dict[str, str]]
+from resonate_fleet.chaos.ports import HOST
+
 #: A file for each, as scrape jobs differ: `observability/prometheus/prometheus.yml`.
 JOBS: Final = ("worker", "steward", "server")
 
 
-def write(folder: Path, job: str, targets: Iterable[Target]) -> None:
-    """Replace the file of `job`, whole: it is read while it is written."""
+def write(folder: Path, job: str, targets: Iterable[tuple[int, dict[str, str]]]) -> None:
+    """Replace the file of `job`, whole: it is read while it is written.
+
+    `targets`: ports, and the labels that are their identity: members export none of their own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    groups = [{"targets": [address], "labels": labels} for address, labels in targets]
+    groups = [{"targets": [f"{HOST}:{port}"], "labels": labels} for port, labels in targets]
     new = folder / f"{job}.json.new"
     new.write_bytes(msgspec.json.encode(groups) + b"\n")
     new.rename(folder / f"{job}.json")

@@ -103,7 +103,7 @@ async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
     async with fleet:
         fleet.on_change = lambda: registered.write(fleet)
         fleet.on_change()
-        fleet.stewards.ended = _say
+        fleet.restarts.say = _say
         _introduce(fleet)
         place, tail = LocalPlace.over(fleet), Tail(fleet.folder.journal, "steward-*.jsonl")
         try:
@@ -121,7 +121,7 @@ async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
 
 def _introduce(fleet: LocalFleet) -> None:
     _say(f"server   {fleet.url}")
-    for one in fleet.stewards.all:
+    for one in fleet.stewards:
         _say(f"steward  {one.url}  presence {HOST}:{one.presence}")
     for one in fleet.stewards.all[:1]:
         _say(console_line(one.url, fleet.shape.steward_env))
@@ -150,8 +150,8 @@ def _look_after(fleet: LocalFleet) -> None:
     server = fleet.server
     if server is not None and not server.running:
         raise StartFailed(f"the server ended with {server.exit_code}:\n{server.tail()}")
-    if fleet.failures:
-        raise StartFailed(fleet.failures[0])
+    if fleet.restarts.failures:
+        raise StartFailed(fleet.restarts.failures[0])
 
 
 def _say(line: str) -> None:

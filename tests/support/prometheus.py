@@ -158,13 +158,13 @@ class WatchedFleet:
     def __init__(self, fleet: Fleet, folder: Path, override: Override = AS_SHIPPED) -> None:
         self.fleet = fleet
         self._found = folder / "targets"
-        self._workers: dict[str, targets.Target] = {}
+        self._workers: dict[str, tuple[int, dict[str, str]]] = {}
         port = free_port()
         self.steward = fleet.steward(STEWARD_PORT=str(port), STEWARD_INTERVAL="0.3")
         self.presence = f"127.0.0.1:{self.steward.line('steward.started')['presence_port']}"
-        metrics = fleet.server.metrics_url.removeprefix("http://").removesuffix("/metrics")
+        metrics = urllib.parse.urlsplit(fleet.server.metrics_url).port or 0
         targets.write(self._found, "server", [(metrics, {})])
-        targets.write(self._found, "steward", [(f"127.0.0.1:{port}", {})])
+        targets.write(self._found, "steward", [(port, {})])
         targets.write(self._found, "worker", [])
         self.prometheus = Prometheus(fleet.processes, folder / "prometheus", self._found, override)
 
@@ -172,7 +172,7 @@ class WatchedFleet:
         port = free_port()
         settings = {"WORKER_PORT": str(port), "WORKER_STEWARD": self.presence} | env
         process = self.fleet.worker(name, ready=True, **settings)
-        self._workers[name] = (f"127.0.0.1:{port}", {"pod": name, "group": "worker-group"})
+        self._workers[name] = (port, {"pod": name, "group": "worker-group"})
         targets.write(self._found, "worker", self._workers.values())
         return process
 
