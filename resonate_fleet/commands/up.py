@@ -123,7 +123,7 @@ def _introduce(fleet: LocalFleet) -> None:
     _say(f"server   {fleet.url}")
     for one in fleet.stewards:
         _say(f"steward  {one.url}  presence {HOST}:{one.presence}")
-    for one in fleet.stewards.all[:1]:
+    for one in fleet.stewards[:1]:
         _say(console_line(one.url, fleet.shape.steward_env))
     for place in fleet.members.values():
         process = "" if place.child is None else f"  process {place.child.pid}"
