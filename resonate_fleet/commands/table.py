@@ -74,10 +74,7 @@ PURPOSES: Final = (
     ),
     Purpose(
         "Work on the fleet itself",
-        (
-            _own("docs", "write the tables that documents take from the code"),
-            _own("pictures", "make the pictures of the README from real runs"),
-        ),
+        (_own("docs", "write the tables that documents take from the code"),),
     ),
     Purpose(
         "More",

@@ -120,7 +120,6 @@ class RunFolder:
         self.plan = root / "plan.json"
         self.server = root / "server.json"
         self.verdict = root / "verdict.json"
-        self.junit = root / "junit.xml"
         self.report = root / "report.html"
         self.logs = root / "logs"
         self.targets = root / "targets"

@@ -16,7 +16,6 @@ from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.html import page
-from resonate_fleet.report.junit import junit
 from resonate_fleet.report.table import table
 from resonate_fleet.report.verdict import Verdict, judge, schema_text
 
@@ -32,7 +31,7 @@ def judge_folder(folder: Path) -> int:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Judge the run in a folder and write verdict.json, junit.xml and report.html into it.
+    """Judge the run in a folder and write verdict.json and report.html into it.
 
     Returns 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE and 4 where its files cannot be written.
 
@@ -69,7 +68,6 @@ def parser(prog: str) -> Parser:
 
 def _write(folder: RunFolder, facts: Facts, verdict: Verdict) -> None:
     folder.verdict.write_bytes(_document(verdict) + b"\n")
-    folder.junit.write_bytes(junit(verdict))
     folder.report.write_text(page(facts, verdict), encoding="utf-8")
 
 

@@ -2,13 +2,11 @@
 
 import json
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
 from resonate_fleet.contract import exits
 from resonate_fleet.report.__main__ import main
-from resonate_fleet.report.findings import CATALOGUE
 from tests.support.runs import Blow, play
 from tests.support.sabotage import SABOTAGES
 
@@ -28,7 +26,6 @@ def test_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "jobs lost" in printed
     assert folder.verdict.exists()
     assert folder.report.exists()
-    assert folder.junit.exists()
 
 
 def test_fail_names_the_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,15 +65,6 @@ def test_what_cannot_be_written_is_one_line(
     folder.verdict.mkdir()
     assert main([str(tmp_path)]) == exits.FAILED
     assert "verdict.json cannot be written" in capsys.readouterr().err
-
-
-def test_junit_has_a_case_a_check(tmp_path: Path) -> None:
-    main([spoiled("server_forgets_a_promise", tmp_path)])
-    suite = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - written by ourselves
-    assert {case.get("name") for case in suite} == set(CATALOGUE)
-    [failed] = [case.get("name") for case in suite if case.find("failure") is not None]
-    assert failed == "missing-promise"
-    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
 
 
 def test_text_from_outside_cannot_leave_its_place_in_the_page(tmp_path: Path) -> None:

@@ -6,12 +6,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from resonate_fleet.commands.main import main as fleet
-from resonate_fleet.commands.pictures import live_view
-from resonate_fleet.contract import exits
-from resonate_fleet.report.pictures import main
+from resonate_fleet.report.__main__ import judge_folder
 from tests.support.browser import chromium
 from tests.support.runs import Blow, play
+from tools.run_pictures import live_view, make
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 #: What a README can afford, in bytes.
@@ -23,7 +21,8 @@ def test_pictures_of_a_run(tmp_path: Path) -> None:
     chromium()
     folder = play([Blow("kill", 6)], jobs=20).write(tmp_path / "run")
     out = tmp_path / "pictures"
-    assert fleet(["pictures", str(folder.root), "--out", str(out)]) == exits.OK
+    judge_folder(folder.root)
+    make(folder, out)
     png = (out / "report.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert int.from_bytes(png[16:20]) == 1320
@@ -40,13 +39,6 @@ def test_the_live_view_shows_the_recovery(tmp_path: Path) -> None:
     assert "attempt 2" in re.sub(r"\s+", " ", text)
     assert "https://" not in svg
     assert "@font-face" not in svg
-
-
-def test_a_run_without_a_report_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(tmp_path)]) == exits.USAGE
-    assert "judge the run first" in capsys.readouterr().err
 
 
 def test_the_published_pictures_are_small() -> None:
