@@ -11,7 +11,7 @@ from rich.table import Table
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.shown import markdown as markdown_words
 
-type Of = Literal["median", "p50", "p99", "worst", "least"]
+type Of = Literal["median", "p50", "p95", "p99", "worst", "least"]
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -107,6 +107,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 _OF: dict[Of, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
     "p50": statistics.median,
+    "p95": lambda values: percentile(values, 0.95),
     "p99": lambda values: percentile(values, 0.99),
     "worst": max,
     "least": min,

@@ -1,10 +1,13 @@
 """Functions of the worker image and those that only a bench needs.
 
-`end_process` ends its process; `parent` calls children and waits for all of them.
+`end_process` ends its process; `parent` calls children and waits for all of them. The rest is what
+a cancel may find at work.
 """
 
+import asyncio
 import os
 import time
+from datetime import timedelta
 from typing import Any
 
 from resonate.context import Context
@@ -29,10 +32,34 @@ def child(_: Context, number: int) -> int:
     return number
 
 
+def busy_in_thread(_: Context, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+
+
+async def waits_on_loop(_: Context, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def busy_in_step(ctx: Context, seconds: float) -> None:
+    await ctx.run(busy_in_thread, seconds)
+
+
+async def sleeps(ctx: Context, seconds: float) -> None:
+    await ctx.sleep(timedelta(seconds=seconds))
+
+
+async def awaits_busy(ctx: Context, seconds: float) -> None:
+    await ctx.rpc(busy_in_thread, seconds)
+
+
 def register(registry: DurableRegistry) -> None:
     example.register(registry)
     register_family(registry)
     registry.register(end_process)
+    for one in (busy_in_thread, waits_on_loop, busy_in_step, sleeps, awaits_busy):
+        registry.register(one)
 
 
 def register_family(registry: Any) -> None:

@@ -54,25 +54,35 @@ async def submit(
     Ids are time-ordered, or `<named>-0`, `<named>-1` and so on.
     """
     ids = [f"{named}-{number}" if named else new_id() for number in range(len(costs))]
-    pairs = iter(zip(ids, costs, strict=True))
-    await asyncio.gather(*(_submit_some(wire, group, pairs) for _ in range(at_once)))
+    await submit_all(wire, group, zip(ids, costs, strict=True), at_once)
     return ids
 
 
-async def _submit_some(wire: Wire, group: str, pairs: Iterable[tuple[str, float]]) -> None:
-    for job, cost in pairs:
-        await submit_one(wire, group, cost, job)
+async def submit_all(
+    wire: Wire, group: str, jobs: Iterable[tuple[str, float]], at_once: int = 1, **tags: str
+) -> None:
+    """Create jobs of these ids and costs; `tags` have no prefix: `key` is `fleet:key`."""
+    given = {f"fleet:{name}": value for name, value in tags.items()}
+    rest = iter(jobs)
+
+    async def some() -> None:
+        for job, cost in rest:
+            await submit_call(wire, group, job, COMPUTE_SOMETHING, job, cost, tags=given)
+
+    await asyncio.gather(*(some() for _ in range(at_once)))
 
 
 async def submit_one(wire: Wire, group: str, cost: float, id: str) -> None:
     await submit_call(wire, group, id, COMPUTE_SOMETHING, id, cost)
 
 
-async def submit_call(wire: Wire, group: str, id: str, func: str, *args: Any) -> None:
+async def submit_call(
+    wire: Wire, group: str, id: str, func: str, *args: Any, tags: Mapping[str, str] | None = None
+) -> None:
     call = {"func": func, "args": args, "kwargs": {}, "version": 1}
-    tags = {TAG_TARGET: anycast(group)}
-    tags |= {f"resonate:{key}": id for key in ("origin", "branch", "parent")}
-    await wire.create_promise(id, int((time.time() + 3600) * 1000), call, tags)
+    own = {TAG_TARGET: anycast(group)}
+    own |= {f"resonate:{key}": id for key in ("origin", "branch", "parent")}
+    await wire.create_promise(id, int((time.time() + 3600) * 1000), call, {**own, **(tags or {})})
 
 
 async def submit_steadily(wire: Wire, group: str, costs: Sequence[float], rate: float) -> list[str]:

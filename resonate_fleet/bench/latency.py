@@ -44,12 +44,14 @@ async def latency(place: BenchPlace, asked: Asked) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def starts(place: BenchPlace, kind: Kind, count: int) -> list[float]:
+async def starts(
+    place: BenchPlace, kind: Kind, count: int, group: str | None = None
+) -> list[float]:
     """Return how long single jobs wait in an idle fleet with a steward, in milliseconds.
 
     From the client's sending to the body's beginning.
     """
-    with place.fleet(kind, 3, 4) as fleet:
+    with place.fleet(kind, 3, 4, group=group) as fleet:
         waits = []
         for number in range(5 + count):
             waits.append(await one_start(place, fleet.group))

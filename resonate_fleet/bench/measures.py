@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resonate_fleet.bench.backlog import waiting
+from resonate_fleet.bench.cancel import cancel
 from resonate_fleet.bench.fanout import fanout
 from resonate_fleet.bench.figures import Figure
 from resonate_fleet.bench.history import history
 from resonate_fleet.bench.latency import latency
 from resonate_fleet.bench.makespan import makespan, order
 from resonate_fleet.bench.place import Asked, BenchPlace, open_place
+from resonate_fleet.bench.policy import policy
 from resonate_fleet.bench.prune import prune
 from resonate_fleet.bench.recovery import recovery
 from resonate_fleet.bench.searches import searches
@@ -40,6 +42,8 @@ MEASURES: dict[str, Measure] = {
     "fanout": Measure(fanout),
     "recovery": Measure(recovery, on_file=True),
     "history": Measure(history, on_file=True, on_history=True),
+    "cancel": Measure(cancel, on_file=True),
+    "policy": Measure(policy),
     "simulated": Measure(simulated),
     "searches": Measure(searches, on_file=True, on_history=True),
     "prune": Measure(prune, on_file=True, on_history=True),

@@ -90,6 +90,8 @@ class BenchPlace:
     serve: Callable[[], Process] | None = None
     server: Process | None = None
     shape: Shape = field(default_factory=Shape)
+    #: Settings of stewards that start from now on.
+    steward_env: dict[str, str] = field(default_factory=dict)
     stewards: list[StewardProcess] = field(default_factory=list)
     wire: CountedWire = field(init=False)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -173,6 +175,7 @@ class BenchPlace:
             "STEWARD_PRESENCE_PORT": str(presence),
             "STEWARD_LOG_FORMAT": "json",
             "FLEET_PRESENCE_SECRET": self.shape.secret,
+            **self.steward_env,
         }
         process = self.processes.python("steward", "resonate_fleet.steward", env)
         wait_for("the steward", lambda: bool(process.lines("steward.started")), process)

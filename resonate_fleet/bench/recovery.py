@@ -58,7 +58,7 @@ async def kills(
     with place.fleet("ours", 3, 1, stewards=stewards, **env) as fleet:
         found = []
         for _ in range(count):
-            await _until("the fleet is whole", fleet.whole)
+            await until("the fleet is whole", fleet.whole)
             found.append(await _kill(place, fleet, steward_too=steward_too))
     return found
 
@@ -101,7 +101,7 @@ async def _steward_killed(place: BenchPlace, times: int) -> list[Figure]:
     """Kill the steward that serves, under 100 jobs a second; another one stands by."""
     every = 4.0
     with place.fleet("ours", 3, 8, stewards=2) as fleet:
-        await _until("the fleet is whole", fleet.whole)
+        await until("the fleet is whole", fleet.whole)
         load = [0.02] * int(100 * every * (times + 0.5))
         submitting = asyncio.create_task(
             jobs.submit_steadily(place.wire, fleet.group, load, rate=100)
@@ -111,7 +111,7 @@ async def _steward_killed(place: BenchPlace, times: int) -> list[Figure]:
             fleet.stewards[0].process.strike()
             await asyncio.sleep(every / 2)
             await asyncio.to_thread(place.restart, fleet.stewards[0])
-            await _until("the fleet is whole", fleet.whole)
+            await until("the fleet is whole", fleet.whole)
         done = await jobs.finish(place.wire, await submitting)
     what = f"the serving steward killed {times} times under 100 jobs/s"
     waits, goals = jobs.waits(done), at_most(worst=150)
@@ -126,7 +126,7 @@ async def _stewards_away(place: BenchPlace) -> list[Figure]:
     slots = 12
     costs = uniform(1, int(1.5 * AWAY * slots), 0.5, 1.5)
     with place.fleet("ours", 3, 4, stewards=2) as fleet:
-        await _until("the fleet is whole", fleet.whole)
+        await until("the fleet is whole", fleet.whole)
         ids = await jobs.submit(place.wire, fleet.group, costs, 8)
         await asyncio.sleep(AWAY / 6)
         for steward in fleet.stewards:
@@ -135,7 +135,7 @@ async def _stewards_away(place: BenchPlace) -> list[Figure]:
         for steward in list(fleet.stewards):
             await asyncio.to_thread(place.restart, steward)
         returned = time.monotonic()
-        await _until("it serves again", fleet.whole)
+        await until("it serves again", fleet.whole)
         back = time.monotonic() - returned
         done = await jobs.finish(place.wire, ids)
     what = f"all stewards away for {AWAY:g} s under load"
@@ -184,11 +184,11 @@ async def _claim(fleet: BenchFleet, job: str, attempt: int) -> tuple[WorkerProce
         )
         return bool(found)
 
-    await _until(f"{job} is claimed the {attempt}. time", claimed)
+    await until(f"{job} is claimed the {attempt}. time", claimed)
     return found[0]
 
 
-async def _until(what: str, condition: Callable[[], bool]) -> None:
+async def until(what: str, condition: Callable[[], bool]) -> None:
     end = time.monotonic() + GIVE_UP_SECONDS
     while not await asyncio.to_thread(condition):
         if time.monotonic() > end:

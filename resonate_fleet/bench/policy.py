@@ -1,0 +1,86 @@
+"""What a policy costs groups with one and without, and what a flood of one tenant costs others."""
+
+import statistics
+import time
+
+from resonate_fleet.bench import jobs
+from resonate_fleet.bench.figures import Figure, at_most, figure
+from resonate_fleet.bench.latency import starts
+from resonate_fleet.bench.place import Asked, BenchPlace, Requests
+from resonate_fleet.bench.processes import Spent
+from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
+from resonate_fleet.contract.ids import new_id
+
+#: Jobs of the flood, what each takes, and how often ten of another tenant come meanwhile.
+FLOOD, COST, TENS = 10_000, 0.05, 5
+
+
+async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
+    file = place.processes.folder / "policy.toml"
+    group = place.new_group("policy")
+    file.write_text(f"[groups.{group}.each-key]\nweight = 1\n")
+    rates, spent = await _elsewhere(place, str(file), asked.times(5))
+    place.steward_env = {"STEWARD_POLICY": str(file)}
+    waits = await starts(place, "ours", asked.times(100), group)
+    requests = await _requests(place, group)
+    idle, flooded = await _tenants(place, group, asked.jobs or FLOOD)
+    later = [one / statistics.median(idle) for one in flooded]
+    return [
+        figure("policy", "throughput, policy of another group / none", rates),
+        figure("policy", "steward's processor time, policy of another group / none", spent,
+               goals=at_most(median=1.02)),
+        figure("policy", "idle to start, with a policy", waits, "ms", at_most(p50=12)),
+        figure("policy", "requests a job, with a policy", [requests], goals=at_most(worst=4.1)),
+        figure("policy", "idle to start of a tenant", idle, "ms"),
+        figure("policy", f"the same behind {asked.jobs or FLOOD} jobs of another", flooded, "ms"),
+        figure("policy", "the same / idle p50", later, goals=at_most(p95=2)),
+    ]  # fmt: skip
+
+
+async def _elsewhere(place: BenchPlace, file: str, times: int) -> tuple[list[float], list[float]]:
+    """Run no-op jobs in turn with a policy of another group and without any; return both ratios."""
+    rates, spent = list[float](), list[float]()
+    for _ in range(times):
+        with_policy = await _no_ops(place, {"STEWARD_POLICY": file})
+        without = await _no_ops(place, {})
+        rates.append(with_policy[0] / without[0])
+        spent.append(with_policy[1] / without[1])
+    return rates, spent
+
+
+async def _no_ops(place: BenchPlace, steward_env: dict[str, str]) -> tuple[float, float]:
+    """Return jobs a second, and the steward's processor seconds."""
+    place.steward_env = steward_env
+    with place.fleet("ours", 2, SLOTS) as fleet:
+        await ours(place, fleet.group, 500)
+        spent = Spent([one.process for one in fleet.stewards])
+        return await ours(place, fleet.group, 3000), spent.seconds()
+
+
+async def _requests(place: BenchPlace, group: str) -> float:
+    with place.fleet("ours", 2, SLOTS, group=group):
+        await ours(place, group, 200)
+        requests = Requests(place)
+        await ours(place, group, 2000)
+        return requests.total() / 2000
+
+
+async def _tenants(place: BenchPlace, group: str, flood: int) -> tuple[list[float], list[float]]:
+    """Return the waits of one tenant's jobs, idle and behind the flood of another."""
+    with place.fleet("ours", 3, 4, group=group):
+        idle = [await _start(place, group) for _ in range(50)]
+        ids = [new_id() for _ in range(flood)]
+        flood_jobs = [(job, COST) for job in ids]
+        await jobs.submit_all(place.wire, group, flood_jobs, AT_ONCE, key="flood")
+        flooded = [await _start(place, group) for _ in range(10 * TENS)]
+        last = await place.wire.promise(ids[-1])
+        if last is None or last.state != "pending":
+            raise jobs.Unfinished("the flood was over before the others had come")
+        return idle, flooded
+
+
+async def _start(place: BenchPlace, group: str) -> float:
+    job, sent = new_id(), time.time()
+    await jobs.submit_all(place.wire, group, [(job, 0.0)], key="other")
+    (done,) = await jobs.finish(place.wire, [job], 0.02)
+    return 1000 * (done.began - sent)
