@@ -16,6 +16,8 @@ from resonate_fleet.contract.wire import Raw
 KEPT = 30.0
 #: Most bytes of an answer's head.
 HEAD_BYTES = 65_536
+#: Looks for late answers in the time that one may take.
+SWEEPS = 16
 
 
 class Broken(OSError):  # noqa: N818 - a state of the world
@@ -58,8 +60,14 @@ class _Connection(asyncio.Protocol):
         """Send a whole request; the future gets its answer."""
         assert self._transport is not None  # noqa: S101 - connected before use
         self._answer = asyncio.get_running_loop().create_future()
+        self.last_used = time.monotonic()
         self._transport.write(request)
         return self._answer
+
+    def expire(self, late: float) -> None:
+        """Give up on an answer to what was sent before `late`, by the monotonic clock."""
+        if self._answer is not None and self.last_used <= late:
+            self._fail(TimeoutError())
 
     def close(self) -> None:
         self.usable = False
@@ -106,15 +114,16 @@ class _Head:
     """
 
     def __init__(self, raw: bytes) -> None:
-        first, *lines = raw.split(b"\r\n")
+        first, _, rest = raw.partition(b"\r\n")
         version, status = first.split(b" ", 2)[:2]
         self.status = int(status)
-        fields = dict(_field(line) for line in lines)
-        length = fields.get(b"content-length")
+        names = rest.lower()
+        length = _field(names, names, b"content-length:")
         self.length = int(length) if length is not None else None
-        self.chunked = b"chunked" in fields.get(b"transfer-encoding", b"").lower()
-        self.date = fields.get(b"date", b"").strip().decode("latin-1")
-        self.closes = version == b"HTTP/1.0" or b"close" in fields.get(b"connection", b"").lower()
+        self.chunked = b"chunked" in (_field(names, names, b"transfer-encoding:") or b"")
+        self.date = (_field(rest, names, b"date:") or b"").decode("latin-1")
+        closes = b"close" in (_field(names, names, b"connection:") or b"")
+        self.closes = version == b"HTTP/1.0" or closes
 
     def body(self, buffer: bytearray) -> bytes | None:
         """Return the body if all of it is in `buffer`."""
@@ -125,9 +134,13 @@ class _Head:
         return bytes(buffer[: self.length])
 
 
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, value = line.split(b":", 1)
-    return name.lower(), value
+def _field(lines: bytes, names: bytes, name: bytes) -> bytes | None:
+    """Return the value of a field in `lines`, of which `names` is the same in lower case."""
+    at = 0 if names.startswith(name) else names.find(b"\r\n" + name) + 2
+    if at < 2 and not names.startswith(name):
+        return None
+    end = lines.find(b"\r\n", at)
+    return lines[at + len(name) : end if end >= 0 else len(lines)].strip()
 
 
 def _dechunked(buffer: bytearray) -> bytes | None:
@@ -168,12 +181,16 @@ class Poster:
         ).encode()
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         for connection in self._all:
             connection.close()
         self._idle.clear()
         self._all.clear()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
 
     async def post(self, body: bytes) -> Raw:
         """Return the answer, whatever its status.
@@ -185,21 +202,33 @@ class Poster:
         connection = self._kept() or await self._new()
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         answer = connection.send(request)
-        limit = asyncio.get_running_loop().call_later(self._timeout, _expire, answer)
+        if self._sweep is None:
+            self._sweep_later()
         try:
             reply = await answer
         except BaseException:
             connection.close()  # its answer may still come: it is of no use to the next request
             self._all.discard(connection)
             raise
-        finally:
-            limit.cancel()
         connection.last_used = time.monotonic()
         if connection.usable:
             self._idle.append(connection)
         else:
             self._all.discard(connection)
         return reply
+
+    def _sweep_later(self) -> None:
+        """Look for late answers now and then: a timer for each request costs more."""
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(self._timeout / SWEEPS, self._expire)
+
+    def _expire(self) -> None:
+        self._sweep = None
+        late = time.monotonic() - self._timeout
+        for connection in list(self._all):
+            connection.expire(late)
+        if len(self._all) > len(self._idle):
+            self._sweep_later()
 
     def _kept(self) -> _Connection | None:
         """Return the connection that was used last, if it can still be used."""
@@ -219,8 +248,3 @@ class Poster:
             )
         self._all.add(connection)
         return connection
-
-
-def _expire(answer: asyncio.Future[Raw]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())

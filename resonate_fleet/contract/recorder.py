@@ -17,6 +17,7 @@ import msgspec
 from resonate_fleet.contract.journal import Line
 from resonate_fleet.contract.journal_files import hold, make_room
 from resonate_fleet.contract.sink import Loss, Sink, losses
+from resonate_fleet.contract.turn import Turn
 
 #: Bytes of a journal's file. When it is full it becomes the older half, and the half before goes.
 FILE_BYTES = 64 * 1024 * 1024
@@ -37,7 +38,7 @@ class Journal:
     """Where one process writes its lines. Safe to call from any thread.
 
     `folder` None means that the log is the only journal. The file is `<who>.jsonl`, and
-    `<who>.1.jsonl` the one before it.
+    `<who>.1.jsonl` the one before it. `threshold` is the least level that the log shows.
 
     Raises:
         OSError: the folder cannot be had.
@@ -50,10 +51,14 @@ class Journal:
         log: Log | None = None,
         now: Callable[[], float] = time.time,
         file_bytes: int = FILE_BYTES,
+        threshold: int = 0,
     ) -> None:
         self.who = who
         self._log = log if log is not None else _default_log()
+        self._threshold = threshold
         self._now = now
+        #: A line is in the file when `write` returns, until somebody lets it collect.
+        self.turn = Turn(self._put)
         self._file = _File(folder / f"{who}.jsonl", file_bytes) if folder is not None else None
         losses.listeners.append(self._say)
         if folder is not None:
@@ -62,21 +67,27 @@ class Journal:
     def write(self, line: Line, level: int = INFO) -> None:
         """Stamp `line` with time and writer, append it, log it at `level` (logging's numbers)."""
         stamped = msgspec.structs.replace(line, at=line.at or round(self._now(), 6), who=self.who)
-        fields = msgspec.to_builtins(stamped)
-        self._append(fields)
-        self._log.log(level, fields.pop("action"), **fields)
+        self._append(stamped)
+        if level >= self._threshold:
+            fields = msgspec.to_builtins(stamped)
+            self._log.log(level, fields.pop("action"), **fields)
 
     def close(self) -> None:
+        self.turn.flush()
         if self._say in losses.listeners:
             losses.listeners.remove(self._say)
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
 
-    def _append(self, fields: Mapping[str, Any]) -> None:
+    def _append(self, fields: Line | Mapping[str, Any]) -> None:
+        if self._file is not None:
+            self.turn.add(msgspec.json.encode(fields) + b"\n")
+
+    def _put(self, lines: bytes) -> None:
         if self._file is None:
             return
-        file, (dropped, deleted) = self._file, self._file.write(msgspec.json.encode(fields) + b"\n")
+        file, (dropped, deleted) = self._file, self._file.write(lines)
         if deleted:
             self._log.log(INFO, "journal.deleted", file=str(file.path), then="begun anew")
         if dropped is not None:
@@ -90,7 +101,7 @@ class Journal:
 
     def _say(self, loss: Loss) -> None:
         """Say once on what still works that the other does not, and when it works again."""
-        if not loss.over and loss.lines > 1:
+        if not loss.over and loss.lines > loss.fresh:
             return
         level = INFO if loss.over else ERROR
         if loss.what == "journal":

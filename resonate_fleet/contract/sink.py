@@ -30,6 +30,8 @@ class Loss(NamedTuple):
     why: str
     lines: int
     over: bool = False
+    #: How many of them this time.
+    fresh: int = 1
 
 
 class Losses:
@@ -71,11 +73,12 @@ class Sink:
         self._may_block = not stat.S_ISREG(os.fstat(fd).st_mode)
 
     def write(self, line: bytes) -> None:
-        """Write a line with its end, or lose it."""
+        """Write lines with their ends, or lose them."""
         why = self._try(line)
         if why is not None:
-            self._lost += 1
-            self._noted.tell(Loss(self._what, why, self._lost))
+            fresh = line.count(b"\n")
+            self._lost += fresh
+            self._noted.tell(Loss(self._what, why, self._lost, fresh=fresh))
         elif self._lost:
             lost, self._lost = self._lost, 0
             self._noted.tell(Loss(self._what, "", lost, over=True))

@@ -1,6 +1,5 @@
 """The member's side of the process that keeps its leases while it cannot (`beater`)."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,11 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import structlog
 
 from resonate_fleet.contract import forks
 from resonate_fleet.contract.ids import origin_of
 from resonate_fleet.contract.token import Token
+from resonate_fleet.contract.turn import Turn
 from resonate_fleet.member.attempts import Attempt, Table
 
 #: Bytes that the pipe holds, where the system lets it.
@@ -38,11 +39,14 @@ class Backup:
         self._held: dict[str, dict[str, object]] = {}
         file = str(token.file) if isinstance(token, Token) else ""
         self._hello = {
-            "url": url, "member": member, "lease": lease, "token": token, "token_file": file,
+            "url": url, "member": member, "lease": lease, "token": str(token or ""),
+            "token_file": file,
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._ended = False
+        #: What the process is to be told.
+        self.turn = Turn(self._tell)
         table.watch = self._changed
 
     def __enter__(self) -> Self:
@@ -75,8 +79,7 @@ class Backup:
     def beaten(self) -> None:
         """The member's own heartbeats have been sent."""
         self.keep_running()
-        with self._lock:
-            self._write({"beaten": 1})
+        self.turn.add(_line({"beaten": 1}))
 
     def _start(self) -> None:
         script = str(Path(__file__).with_name("beater.py"))
@@ -93,9 +96,7 @@ class Backup:
             import fcntl  # noqa: PLC0415 - not on every system
 
             fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
-        self._write(self._hello)
-        for lease in self._held.values():
-            self._write(lease)
+        self._write(b"".join(_line(one) for one in (self._hello, *self._held.values())))
 
     def _changed(self, attempt: Attempt, held: bool) -> None:  # noqa: FBT001 - as the table tells it
         task = attempt.task
@@ -105,13 +106,16 @@ class Backup:
                 self._held[task] = lease
             else:
                 self._held.pop(task, None)
-            self._write(lease if held else {"drop": task})
+        self.turn.add(_line(lease if held else {"drop": task}))
 
-    def _write(self, message: dict[str, object]) -> None:
-        """Write a whole line. A pipe that is full or broken: the process begins anew later."""
-        line = json.dumps(message).encode() + b"\n"
+    def _tell(self, lines: bytes) -> None:
+        with self._lock:
+            self._write(lines)
+
+    def _write(self, lines: bytes) -> None:
+        """Write whole lines. A pipe that is full or broken: the process begins anew later."""
         try:
-            if self._process is None or os.write(self._descriptors()[0], line) == len(line):
+            if self._process is None or os.write(self._descriptors()[0], lines) == len(lines):
                 return
         except OSError:
             pass
@@ -129,3 +133,7 @@ class Backup:
     def _descriptors(self) -> list[int]:
         process = self._process
         return [process.stdin.fileno()] if process is not None and process.stdin is not None else []
+
+
+def _line(message: dict[str, object]) -> bytes:
+    return msgspec.json.encode(message) + b"\n"

@@ -32,7 +32,7 @@ Function = Callable[..., Any]
 #: Told that a step (a child run by `ctx.run`) begins in an attempt.
 StepBegan = Callable[[Attempt, str], None]
 #: Told that nothing of an attempt runs any more: its outcome is all that is left to do.
-Over = Callable[[str], None]
+Over = Callable[[str], object]
 log = structlog.get_logger()
 
 

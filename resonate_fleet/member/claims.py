@@ -126,6 +126,8 @@ class Claims:
         self._slots.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
         if not (self._closed or why):
+            # What was noted is written, at the end of this turn, before the body begins.
+            await asyncio.sleep(0)
             return True
         await (self._decline(attempt, why) if why else self._hand_back(attempt))
         return False

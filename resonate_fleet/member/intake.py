@@ -165,11 +165,13 @@ class Intake:
             self._unanswered.discard(task)
             self._steward.refused(task, self._taken.get(task, 0))
 
-    def ending(self, task: str) -> None:
-        """A body is over and its outcome is about to be written."""
-        if task in self._taken:
-            self._ending.add(task)
-            self._freed()
+    def ending(self, task: str) -> bool:
+        """A body is over and its outcome is about to be written; False where that is known."""
+        if task not in self._taken or task in self._ending:
+            return False
+        self._ending.add(task)
+        self._freed()
+        return True
 
     def done(self, task: str) -> None:
         """What a hint led to is over."""

@@ -128,6 +128,7 @@ class Ledger:
     def step_began(self, attempt: Attempt, promise: str) -> None:
         attempt.steps[promise] = time.monotonic()
         self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
+        self.journal.turn.flush()  # before the step begins
 
     def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
         self.traces.step_ended(attempt, promise, seconds)

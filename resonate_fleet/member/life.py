@@ -2,10 +2,10 @@
 
 import asyncio
 import errno
+import logging
 import os
 import sys
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -45,7 +45,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
         signals.install()
         own = Own(signals, restore)
         own.keep()
-        journal = _journal(name, settings.journal)
+        journal = _journal(name, settings)
         _to_the_end(_run(settings, name, functions, journal, own))
     except Mistake:
         raise
@@ -65,9 +65,10 @@ def live(settings: Settings, signals: StopSignals) -> int:
     return exits.OK
 
 
-def _journal(name: str, folder: Path | None) -> Journal:
+def _journal(name: str, settings: Settings) -> Journal:
+    folder, level = settings.journal, getattr(logging, settings.log_level.upper())
     try:
-        return Journal(name, folder)
+        return Journal(name, folder, threshold=level)
     except OSError as error:
         raise Mistake(
             f"WORKER_JOURNAL is {str(folder)!r}: {error.strerror}; accepted: a folder to write to"
@@ -89,8 +90,11 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
                 log.error("loop.stopped", why=repr(error), then="it goes on")  # noqa: TRY400 - one line
 
 
-async def _run(settings: Settings, name: str, *rest: Any) -> None:
-    await Member(settings, name, *rest).run()
+async def _run(
+    settings: Settings, name: str, functions: registry.Registry, journal: Journal, own: Own
+) -> None:
+    await Member(settings, name, functions, journal, own).run()
+    journal.close()
     # Bodies that were handed back may still block their threads: the process ends without them.
     sys.stderr.flush()
     sys.stdout.flush()

@@ -118,6 +118,8 @@ class Member:
             OSError: the port for metrics and probes cannot be had.
         """
         self._loop = asyncio.get_running_loop()
+        for turn in (self._journal.turn, self._backup.turn):
+            turn.collect(self._loop.call_soon)
         pages = self._probes.pages(self._metrics.page, about(self._settings, self._name))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._wire)
@@ -311,7 +313,7 @@ class Member:
 
     def _count_loss(self, loss: Loss) -> None:
         if not loss.over:
-            self._metrics.count("lines_lost", loss.what)
+            self._metrics.count("lines_lost", loss.what, by=loss.fresh)
 
     def _ready(self) -> None:
         """Say once that work can be done."""
@@ -358,6 +360,7 @@ class Member:
     def _cut(self) -> None:
         if self._lifespan:
             log.error("shutdown.cut", why="the module's shutdown took longer than the drain may")
+        self._journal.turn.flush()
         os._exit(exits.OK)
 
     def _on_loop(self, call: Callable[[], object]) -> None:

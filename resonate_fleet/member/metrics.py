@@ -1,5 +1,7 @@
 """The member's instruments: one table, from which code and documentation are made."""
 
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -136,6 +138,8 @@ INSTRUMENTS = (
 _CLASSES: dict[str, Any] = {"counter": Counter, "gauge": Gauge}
 #: OpenMetrics allows this many characters of names and values in an exemplar.
 _EXEMPLAR_ROOM = 128
+#: Seconds for which an exemplar stands at least.
+_EXEMPLAR_SECONDS = 1.0
 
 
 class Metrics:
@@ -148,6 +152,9 @@ class Metrics:
     def __init__(self, known: Callable[[str], bool], slots: int, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing
         self._known = known
+        #: Label sets that were used, and when a bucket may show another job (monotonic).
+        self._children: dict[tuple[str, ...], Any] = {}
+        self._shown: dict[tuple[str, str, int], float] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._made = {one.name.removeprefix(_W): self._make(one) for one in INSTRUMENTS}
         self._made["slots"].set(slots)
@@ -183,8 +190,7 @@ class Metrics:
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter. `name` without the prefix `fleet_worker_`."""
-        made = self._made[name]
-        (made.labels(*labels) if labels else made).inc(by)
+        self._child(name, *labels).inc(by)
 
     def set(self, name: str, value: float) -> None:
         """Set a gauge. `name` without the prefix `fleet_worker_`."""
@@ -200,7 +206,7 @@ class Metrics:
             return  # nothing begins here: it goes back to members that have the function
         self.count("attempts_started", function)
         if attempt.version == 1:
-            self._made["queue_wait_seconds"].labels(function).observe(waited, _exemplar(attempt))
+            self._observe("queue_wait_seconds", function, waited, attempt)
         elif not attempt.suspends:
             self.count("reclaims", function)
 
@@ -208,14 +214,14 @@ class Metrics:
         function = self._function(attempt)
         self.count("attempts_ended", function, outcome)
         self.count("busy_seconds", by=seconds)
-        self._made["attempt_duration_seconds"].labels(function).observe(seconds, _exemplar(attempt))
+        self._observe("attempt_duration_seconds", function, seconds, attempt)
         # Of a function that waits durably each settled wait explains one claim before this one.
         if attempt.suspends and attempt.version - 1 > attempt.waits:
             self.count("reclaims", function)
 
     def written(self, attempt: Attempt, size: int) -> None:
         """Note the size of the request that ended a job."""
-        self._made["result_bytes"].labels(self._function(attempt)).observe(size)
+        self._child("result_bytes", self._function(attempt)).observe(size)
 
     def lost(self, why: str) -> None:
         self.count("leases_lost", why)
@@ -230,6 +236,23 @@ class Metrics:
         """Return the scrape: OpenMetrics, with exemplars, for whoever accepts it."""
         encode, content_type = choose_encoder(accept)
         return Page(encode(self._registry), content_type=content_type)
+
+    def _child(self, *key: str) -> Any:
+        """Return an instrument with its labels, which the library looks up slowly."""
+        child = self._children.get(key)
+        if child is None:
+            name, *labels = key
+            made = self._made[name]
+            child = self._children[key] = made.labels(*labels) if labels else made
+        return child
+
+    def _observe(self, name: str, function: str, seconds: float, attempt: Attempt) -> None:
+        """Observe a time; its bucket shows another job now and then."""
+        place, now = (name, function, bisect_left(_SECONDS, seconds)), time.monotonic()
+        exemplar = None
+        if now >= self._shown.get(place, 0.0):
+            self._shown[place], exemplar = now + _EXEMPLAR_SECONDS, _exemplar(attempt)
+        self._child(name, function).observe(seconds, exemplar)
 
     def _function(self, attempt: Attempt) -> str:
         return attempt.function if self._known(attempt.function) else "unknown"

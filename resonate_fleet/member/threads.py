@@ -1,12 +1,15 @@
 """Threads for blocking bodies: none is joined at exit, and each can be told to stop."""
 
 import asyncio
+import contextlib
 import contextvars
 import ctypes
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -17,13 +20,15 @@ class Stopped(BaseException):
 class Run:
     """One call in a thread. `stop` may be called from any thread, at any time."""
 
-    def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, call: Callable[[], Any], future: asyncio.Future[Any], settle: "Settle"
+    ) -> None:
         self._call = call
-        self._loop = loop
+        self._settle = settle
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._stopped = False
-        self.future: asyncio.Future[Any] = loop.create_future()
+        self.future = future
 
     def stop(self) -> None:
         """Raise `Stopped` in the thread at its next step of Python code."""
@@ -38,12 +43,12 @@ class Run:
             self._execute()
         except Stopped:  # it came between the call and the clearing
             self._thread = None
-            self._settle(None, Stopped())
+            self._settle(self, None, Stopped())
 
     def _execute(self) -> None:
         with self._lock:
             if self._stopped:
-                self._settle(None, Stopped())
+                self._settle(self, None, Stopped())
                 return
             self._thread = threading.get_ident()
         value, error = None, None
@@ -54,24 +59,18 @@ class Run:
             error = raised
         finally:
             end_child(process)
-            with self._lock:
+            self._leave()
+        self._settle(self, value, error)
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._stopped:
                 _raise_in(threading.get_ident(), None)
-                self._thread = None
-        self._settle(value, error)
+            self._thread = None
 
-    def _settle(self, value: Any, error: BaseException | None) -> None:
-        def settle() -> None:
-            if self.future.done():
-                return
-            if error is None:
-                self.future.set_result(value)
-            elif isinstance(error, Stopped):  # it looks like any other cancelled body
-                self.future.cancel()
-            else:
-                self.future.set_exception(error)
 
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(settle)
+#: Takes the outcome of a run: its value, or what it raised.
+type Settle = Callable[[Run, Any, BaseException | None], None]
 
 
 class Threads:
@@ -79,30 +78,88 @@ class Threads:
 
     The standard library's pool joins its threads when the interpreter ends; here a handed-back
     body that still blocks must not keep the process alive.
+
+    Waking a thread, or the loop, costs more than a short body. So one thread at a time is woken;
+    it wakes the next before it runs a body, if more wait. The loop is woken once for all outcomes
+    that it has not seen.
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Run] = queue.SimpleQueue()
-        self._idle = 0
+        self._runs: deque[Run] = deque()
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._idle = self._all = 0
+        #: A thread has been woken and has not come round yet.
+        self._waking = False
+        self._outcomes: deque[tuple[Run, Any, BaseException | None]] = deque()
+        self._loop_knows = False
 
     def start(self, call: Callable[[], Any]) -> Run:
         """Start `call`, in a copy of the caller's context; await `.future` for its outcome."""
+        self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        run = Run(lambda: context.run(call), asyncio.get_running_loop())
+        run = Run(partial(context.run, call), self._loop.create_future(), self._ended)
+        self._runs.append(run)
         with self._lock:
-            enough = self._idle > 0
-            self._idle -= 1 if enough else 0
-        self._queue.put(run)
-        if not enough:
-            threading.Thread(target=self._work, name="body", daemon=True).start()
+            self._wake()
         return run
 
+    def _wake(self) -> None:
+        if self._waking:
+            return
+        self._waking = True
+        if self._idle:
+            self._idle -= 1
+            self._wakes.put(None)
+            return
+        try:
+            threading.Thread(target=self._work, name="body", daemon=True).start()
+            self._all += 1
+        except RuntimeError:  # the system has no more: those that there are go on
+            self._waking = False
+            if not self._all:
+                raise
+
     def _work(self) -> None:
+        woken = True
         while True:
-            self._queue.get().execute()
-            with self._lock:
+            run = self._next(woken=woken)
+            woken = run is None
+            if run is None:
+                self._wakes.get()
+            else:
+                run.execute()
+
+    def _next(self, *, woken: bool) -> Run | None:
+        with self._lock:
+            self._waking = self._waking and not woken
+            if not self._runs:
                 self._idle += 1
+                return None
+            run = self._runs.popleft()
+            if self._runs:
+                self._wake()
+            return run
+
+    def _ended(self, run: Run, value: Any, error: BaseException | None) -> None:
+        self._outcomes.append((run, value, error))
+        if not self._loop_knows:
+            self._loop_knows = True
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._loop_knows = False
+        while self._outcomes:
+            run, value, error = self._outcomes.popleft()
+            if run.future.done():
+                continue
+            if error is None:
+                run.future.set_result(value)
+            elif isinstance(error, Stopped):  # it looks like any other cancelled body
+                run.future.cancel()
+            else:
+                run.future.set_exception(error)
 
 
 def end_child(process: int) -> None:

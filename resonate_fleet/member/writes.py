@@ -42,7 +42,7 @@ class Writes:
         table: Table,
         ledger: Ledger,
         given_up: Callable[[str, str], None],
-        ending: Callable[[str], None] = lambda _: None,
+        ending: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._channel = channel
         self._table = table
@@ -57,8 +57,7 @@ class Writes:
         Raises:
             ConnectorError: the lease went while the server did not answer.
         """
-        if request.kind == "task.fulfill":
-            self._ending(request.data.id)
+        if request.kind == "task.fulfill" and self._ending(request.data.id):
             await asyncio.sleep(0)  # what that set off goes out first: nobody waits for this write
         attempt = self._table.find(request.data.id, request.data.version)
         if attempt is None:

@@ -66,10 +66,12 @@ class HandIntake:
     def avoid(self, task: str, lacks: str) -> None:  # noqa: ARG002 - the test asks what, not why
         self.told.append(("avoid", task))
 
-    def ending(self, task: str) -> None:
-        if ("ending", task) not in self.told:
-            self.told.append(("ending", task))
-            self.at_ending()
+    def ending(self, task: str) -> bool:
+        if ("ending", task) in self.told:
+            return False
+        self.told.append(("ending", task))
+        self.at_ending()
+        return True
 
 
 class Lines:
