@@ -13,7 +13,6 @@ from resonate_fleet.contract.options import Handler, Parser, tell
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.start import let_in, plain_streams
-from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Set by the shell that asks for completions (argcomplete).
 _COMPLETING: Final = "_ARGCOMPLETE"
@@ -62,7 +61,7 @@ def _run(typed: list[str]) -> int:
     except Mistake as mistake:
         tell(prog, mistake)
         return exits.USAGE
-    except (Unreachable, Refused) as failed:
+    except exits.CommandFailed as failed:
         sys.stderr.write(f"{prog}: {clean(failed)}\n")
         return exits.FAILED
 

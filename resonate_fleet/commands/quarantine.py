@@ -32,8 +32,8 @@ from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import parked
-from resonate_fleet.steward.parked import ParkedJob, Records
-from resonate_fleet.steward.quarantine import Record
+from resonate_fleet.steward.parked import CrashRecords, ParkedJob
+from resonate_fleet.steward.quarantine import CrashRecord
 
 ACTIONS: Final = {
     "list": "all that is parked",
@@ -96,11 +96,11 @@ def _known(where: Addresses) -> tuple[list[str] | None, str]:
     return [one.task for one in state.parked], source
 
 
-def _records(where: Addresses) -> dict[str, Record]:
+def _records(where: Addresses) -> dict[str, CrashRecord]:
     """Return what the steward remembers, by task; nothing where it does not answer."""
     with suppress(msgspec.DecodeError):
         if (answer := from_steward(where.steward_url, "quarantine")) is not None:
-            page = msgspec.json.decode(answer, type=Records)
+            page = msgspec.json.decode(answer, type=CrashRecords)
             return {record.task: record for record in page.records}
     return {}
 

@@ -8,11 +8,10 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Final
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from resonate_fleet.commands.tables import console, table
+from resonate_fleet.commands.tables import console, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, length
@@ -20,7 +19,7 @@ from resonate_fleet.retention.database import Database, Size, StoreError
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
 from resonate_fleet.retention.sqlite import SqliteFile
-from resonate_fleet.retention.survey import Survey, survey
+from resonate_fleet.retention.survey import StoreSurvey, survey
 
 PROG: Final = "fleet store"
 _LOST: Final = (
@@ -53,16 +52,12 @@ def run(asked: Namespace) -> int:
         Mistake: the store is none that is known.
     """
     act: Callable[[Namespace, Database], None] = _show if asked.action == "show" else _prune
-    try:
-        with closing(_open(asked.store)) as database:
-            try:
-                check(database)
-            except StoreError as unknown:
-                raise Mistake(f"{asked.store}: {unknown}") from None
-            act(asked, database)
-    except StoreError as failed:
-        sys.stderr.write(f"{PROG}: {failed}\n")
-        return exits.FAILED
+    with closing(_open(asked.store)) as database:
+        try:
+            check(database)
+        except StoreError as unknown:
+            raise Mistake(f"{asked.store}: {unknown}") from None
+        act(asked, database)
     return exits.OK
 
 
@@ -81,8 +76,7 @@ def _open(store: str) -> Database:
 def _show(asked: Namespace, database: Database) -> None:
     seen = survey(database, _now())
     if asked.json:
-        text = msgspec.json.format(msgspec.json.encode(asdict(seen)), indent=2)
-        sys.stdout.write(f"{text.decode()}\n")
+        print_json(asdict(seen))
         return
     sys.stdout.write(f"{_size(seen.size)}\n{_states(seen)}\n")
     states = sorted({state for row in seen.ages.values() for state in row})
@@ -95,7 +89,7 @@ def _size(size: Size) -> str:
     return f"{size.total / 1e6:.1f} MB, of them {size.free / 1e6:.1f} MB free: {size.advice}"
 
 
-def _states(seen: Survey) -> str:
+def _states(seen: StoreSurvey) -> str:
     tasks = ", ".join(f"{count} {state}" for state, count in sorted(seen.tasks.items()))
     pending = seen.promises.get("pending", 0)
     return (

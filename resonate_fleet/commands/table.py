@@ -73,10 +73,6 @@ PURPOSES: Final = (
         ),
     ),
     Purpose(
-        "Work on the fleet itself",
-        (_own("docs", "write the tables that documents take from the code"),),
-    ),
-    Purpose(
         "More",
         (
             _own("completion", "print what makes a shell complete `fleet`"),

@@ -2,6 +2,11 @@
 
 from typing import Final
 
+
+class CommandFailed(Exception):  # noqa: N818 - a state of the world, told in one line
+    """What was asked for cannot be done now; the text is for the user. `fleet` ends with FAILED."""
+
+
 #: All went as promised.
 OK: Final = 0
 #: A promise was found broken: a job lost, doubled, or ended without its result.

@@ -14,6 +14,7 @@ import msgspec
 
 from resonate_fleet.contract import token as tokens
 from resonate_fleet.contract.clock import ServerClock
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.words import PROTOCOL, REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def too_large(body: bytes | str) -> Raw | None:
     return Raw(TOO_LARGE, f"more than {REQUEST_BYTES // 1024**2} MiB".encode())
 
 
-class Unreachable(Exception):  # noqa: N818 - a state of the world that callers ride out
+class Unreachable(CommandFailed):
     """No answer: refused, reset, or not in time. Whether the request took effect is unknown."""
 
     def __init__(self, url: str, cause: str) -> None:
@@ -111,7 +112,7 @@ class Unreachable(Exception):  # noqa: N818 - a state of the world that callers 
         self.cause = cause
 
 
-class Refused(Exception):  # noqa: N818 - the server's considered answer
+class Refused(CommandFailed):
     """The server answered with a status that the caller did not ask to see."""
 
     def __init__(self, reply: Reply) -> None:

@@ -14,7 +14,7 @@ from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to
-from resonate_fleet.member import registry, sdk, tracing
+from resonate_fleet.member import registry, sdk
 from resonate_fleet.member.about import name_of
 from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
@@ -49,7 +49,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
         _to_the_end(_run(settings, name, functions, journal, own))
     except Mistake:
         raise
-    except (registry.BadFunctions, tracing.NotInstalled) as bad:
+    except registry.BadFunctions as bad:
         raise Mistake(str(bad)) from None
     except NotOpened as bad:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None

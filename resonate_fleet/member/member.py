@@ -58,7 +58,7 @@ class Member:
 
     Raises:
         BadFunctions: the SDK refuses a function.
-        NotInstalled: traces are asked for, and the extra is missing.
+        Mistake: traces are asked for, and the extra is missing.
         NotOpened: the functions module's start-up failed.
     """
 

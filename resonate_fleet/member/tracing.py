@@ -1,10 +1,7 @@
 """Traces of attempts, where somebody asks for them."""
 
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Attempt
-
-
-class NotInstalled(Exception):  # noqa: N818 - the user's mistake, told in one line
-    """Traces are asked for, and the extra that makes them is not installed."""
 
 
 class Traces:
@@ -30,14 +27,14 @@ def traces(kind: str, member: str, group: str) -> Traces:
     """Return traces as `WORKER_TRACES` says: `off` or `otlp`.
 
     Raises:
-        NotInstalled: the extra `otel` is missing.
+        Mistake: the extra `otel` is missing.
     """
     if kind == "off":
         return Traces()
     try:
         from resonate_fleet.member.otel import otlp  # noqa: PLC0415 - an extra that is seldom there
     except ImportError as error:
-        raise NotInstalled(
+        raise Mistake(
             f"WORKER_TRACES is {kind!r}, which needs the extra `otel` ({error}); accepted: `off`"
         ) from None
     return otlp(member, group)

@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from resonate_fleet.contract.exits import CommandFailed
+
 #: A row of an answer.
 type Row = tuple[Any, ...]
 
 
-class StoreError(Exception):
+class StoreError(CommandFailed):
     """The store cannot be used, or not now; the text is one line for the user."""
 
 

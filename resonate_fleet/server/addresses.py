@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from resonate_fleet.server.protocol import Refused
+from resonate_fleet.server.protocol import RefusedRequest
 
 _POLL = re.compile(
     r"(?i:poll)://(?P<cast>any|uni)(:[^@/]*)?@(?P<group>[^\s/?#@:<>^|\\\[\]]+)(:\d{1,5})?"
@@ -30,11 +30,11 @@ def check(address: str) -> str:
     """Return `address` if the real server would take it as a place to deliver to.
 
     Raises:
-        Refused: 400.
+        RefusedRequest: 400.
     """
     if poll_address(address) or _elsewhere(address):
         return address
-    raise Refused(400, f"Not an address that messages can be delivered to: {address!r}")
+    raise RefusedRequest(400, f"Not an address that messages can be delivered to: {address!r}")
 
 
 def _elsewhere(address: str) -> bool:

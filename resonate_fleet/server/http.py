@@ -10,8 +10,8 @@ import structlog
 from aiohttp import web
 
 from resonate_fleet.contract.words import PROTOCOL
-from resonate_fleet.server.metrics import Metrics
-from resonate_fleet.server.protocol import Reply
+from resonate_fleet.server.metrics import ServerMetrics
+from resonate_fleet.server.protocol import ServerReply
 from resonate_fleet.server.state import State
 from resonate_fleet.server.streams import AtCapacity, Streams
 
@@ -23,7 +23,7 @@ _SEARCHES = ("promise.search", "task.search", "schedule.search")
 log = structlog.get_logger()
 
 
-class Head(msgspec.Struct, kw_only=True):
+class RequestHead(msgspec.Struct, kw_only=True):
     corr_id: str = msgspec.field(name="corrId")
     version: str
     auth: str | None = None
@@ -32,18 +32,18 @@ class Head(msgspec.Struct, kw_only=True):
 
 class Envelope(msgspec.Struct, kw_only=True):
     kind: Annotated[str, msgspec.Meta(min_length=1)]
-    head: Head
+    head: RequestHead
     data: dict[str, Any]
 
 
-class Pages:
+class ServerPages:
     """Handlers over one state. `now` returns Unix milliseconds."""
 
     def __init__(
         self,
         state: State,
         streams: Streams,
-        metrics: Metrics,
+        metrics: ServerMetrics,
         now: Callable[[], int],
         *,
         forbid_search: bool,
@@ -72,10 +72,10 @@ class Pages:
         try:
             envelope = msgspec.json.decode(body, type=Envelope)
         except (ValueError, RecursionError) as error:
-            return _respond(*_context(body), Reply(400, f"Invalid request envelope: {error}"))
+            return _respond(*_context(body), ServerReply(400, f"Invalid request envelope: {error}"))
         kind, head = envelope.kind, envelope.head
         if head.version != PROTOCOL:
-            reply = Reply(400, f"Protocol version {head.version!r}; accepted: {PROTOCOL}")
+            reply = ServerReply(400, f"Protocol version {head.version!r}; accepted: {PROTOCOL}")
             return _respond(kind, head.corr_id, reply)
         reply = self._answer(envelope)
         self._metrics.requests.labels(kind, str(reply.status)).inc()
@@ -83,16 +83,16 @@ class Pages:
         log.debug("request", kind=kind, status=reply.status, corr_id=head.corr_id)
         return _respond(kind, head.corr_id, reply)
 
-    def _answer(self, envelope: Envelope) -> Reply:
+    def _answer(self, envelope: Envelope) -> ServerReply:
         if envelope.kind in self._forbidden:
-            return Reply(403, "Forbidden")
+            return ServerReply(403, "Forbidden")
         try:
             return self._state.apply(
                 self._now(), envelope.kind, envelope.data, envelope.head.corr_id
             )
         except sqlite3.Error as error:
             log.exception("store.failed", kind=envelope.kind)
-            return Reply(500, f"The store failed: {error}")
+            return ServerReply(500, f"The store failed: {error}")
 
     async def _poll(self, request: web.Request) -> web.StreamResponse:
         """Messages for one member of a group as server-sent events, without keep-alive lines."""
@@ -141,7 +141,7 @@ def _context(body: bytes) -> tuple[str, str]:
     )
 
 
-def _respond(kind: str, corr_id: str, reply: Reply) -> web.Response:
+def _respond(kind: str, corr_id: str, reply: ServerReply) -> web.Response:
     head = {"corrId": corr_id, "status": reply.status, "version": PROTOCOL}
     body = msgspec.json.encode({"kind": kind, "head": head, "data": reply.data})
     return web.Response(body=body, status=reply.status, content_type="application/json")

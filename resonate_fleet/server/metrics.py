@@ -31,7 +31,7 @@ SCHEDULED: Final = Instrument("resonate_schedule_promises", "counter", "Runs of 
 INSTRUMENTS: Final = (REQUESTS, DURATION, MESSAGES, DELIVERIES, SCHEDULED)
 
 
-class Metrics:
+class ServerMetrics:
     """The families of one server, in a registry of its own."""
 
     content_type = CONTENT_TYPE_LATEST

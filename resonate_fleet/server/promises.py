@@ -14,10 +14,10 @@ from resonate_fleet.server.protocol import (
     PromiseCreate,
     PromiseSearch,
     PromiseSettle,
-    Refused,
+    RefusedRequest,
     RegisterCallback,
     RegisterListener,
-    Reply,
+    ServerReply,
 )
 from resonate_fleet.server.settlement import Tables
 from resonate_fleet.server.store import Row, to_text
@@ -25,13 +25,13 @@ from resonate_fleet.server.store import Row, to_text
 Record = dict[str, Any]
 
 
-def get(tables: Tables, now: int, asked: Named) -> Reply:
+def get(tables: Tables, now: int, asked: Named) -> ServerReply:
     tables.expire(now, asked.id)
-    return Reply(200, {"promise": found(tables, asked.id)})
+    return ServerReply(200, {"promise": found(tables, asked.id)})
 
 
-def create(tables: Tables, now: int, asked: PromiseCreate) -> Reply:
-    return Reply(200, {"promise": create_once(tables, now, asked)})
+def create(tables: Tables, now: int, asked: PromiseCreate) -> ServerReply:
+    return ServerReply(200, {"promise": create_once(tables, now, asked)})
 
 
 def create_once(tables: Tables, now: int, asked: PromiseCreate) -> Record:
@@ -80,19 +80,19 @@ def add_task(tables: Tables, id: str, target: str, state: str) -> None:
     )
 
 
-def settle(tables: Tables, now: int, asked: PromiseSettle) -> Reply:
+def settle(tables: Tables, now: int, asked: PromiseSettle) -> ServerReply:
     tables.expire(now, asked.id)
     tables.settle(asked, now)
-    return Reply(200, {"promise": found(tables, asked.id)})
+    return ServerReply(200, {"promise": found(tables, asked.id)})
 
 
-def register_callback(tables: Tables, now: int, asked: RegisterCallback) -> Reply:
+def register_callback(tables: Tables, now: int, asked: RegisterCallback) -> ServerReply:
     """Have a task woken when another promise settles; at once if that has happened."""
     tables.expire(now, asked.awaited, asked.awaiter)
     awaited = found(tables, asked.awaited)
     awaiter = find(tables, asked.awaiter)
     if awaiter is None or TARGET not in awaiter["tags"]:
-        raise Refused(422, "The awaiter is no promise with a task")
+        raise RefusedRequest(422, "The awaiter is no promise with a task")
     task = tables.store.one("SELECT state FROM tasks WHERE id = ?", asked.awaiter)
     state = task["state"] if task else "fulfilled"
     if awaited["state"] == "pending":
@@ -102,7 +102,7 @@ def register_callback(tables: Tables, now: int, asked: RegisterCallback) -> Repl
         if state == "suspended":
             tables.enqueue(asked.awaiter, now)
         _await(tables, asked, ready=True)
-    return Reply(200, {"promise": awaited})
+    return ServerReply(200, {"promise": awaited})
 
 
 def _await(tables: Tables, asked: RegisterCallback, *, ready: bool) -> None:
@@ -111,16 +111,16 @@ def _await(tables: Tables, asked: RegisterCallback, *, ready: bool) -> None:
     )
 
 
-def register_listener(tables: Tables, now: int, asked: RegisterListener) -> Reply:
+def register_listener(tables: Tables, now: int, asked: RegisterListener) -> ServerReply:
     address = addresses.check(asked.address)
     tables.expire(now, asked.awaited)
     promise = found(tables, asked.awaited)
     if promise["state"] == "pending":
         tables.store.run("INSERT OR IGNORE INTO listeners VALUES (?, ?)", asked.awaited, address)
-    return Reply(200, {"promise": promise})
+    return ServerReply(200, {"promise": promise})
 
 
-def search(tables: Tables, _now: int, asked: PromiseSearch) -> Reply:
+def search(tables: Tables, _now: int, asked: PromiseSearch) -> ServerReply:
     """One page in id order. Promises whose time is up may still show as pending, as there."""
     limit = asked.limit or 100
     where = {
@@ -129,7 +129,7 @@ def search(tables: Tables, _now: int, asked: PromiseSearch) -> Reply:
         "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
     }
     rows = tables.store.page("SELECT * FROM promises", where, limit + 1)
-    return Reply(200, page("promises", [record(row) for row in rows], limit))
+    return ServerReply(200, page("promises", [record(row) for row in rows], limit))
 
 
 def page(name: str, records: list[Record], limit: int) -> Record:
@@ -144,11 +144,11 @@ def found(tables: Tables, id: str) -> Record:
     """Return the promise.
 
     Raises:
-        Refused: 404, there is none.
+        RefusedRequest: 404, there is none.
     """
     promise = find(tables, id)
     if promise is None:
-        raise Refused(404, "Promise not found")
+        raise RefusedRequest(404, "Promise not found")
     return promise
 
 

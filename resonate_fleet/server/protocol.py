@@ -26,43 +26,43 @@ TIMER = "resonate:timer"
 
 
 @dataclass(frozen=True)
-class Reply:
+class ServerReply:
     """The answer to a request: `status` as in the head, `data` as in the body."""
 
     status: int
     data: Any
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure
+class RefusedRequest(Exception):  # noqa: N818 - an answer, not a failure
     """The request is answered with `status` and a sentence; what was done so far stands."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.reply = Reply(status, text)
+        self.reply = ServerReply(status, text)
 
 
-class Request(msgspec.Struct, kw_only=True, rename="camel"):
+class RequestData(msgspec.Struct, kw_only=True, rename="camel"):
     """Data of any request."""
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: Tags | None = None
     data: str | None = None
 
 
-class Named(Request):
+class Named(RequestData):
     """All that `promise.get`, `task.get`, `task.halt` and `task.continue` say."""
 
     id: Id
 
 
-class Held(Named):
+class TaskAtVersion(Named):
     """A task at the version under which it is or was held: all that `task.release` says."""
 
     version: Count
 
 
-class Page(Request):
+class SearchPage(RequestData):
     """A part of a search: at most `limit` records with ids after `cursor`."""
 
     limit: Limit | None = None
@@ -73,7 +73,7 @@ class NewPromise(Named):
     """`timeout_at` in Unix milliseconds."""
 
     timeout_at: Count
-    param: Value = Value()
+    param: Payload = Payload()
     tags: Tags = {}
 
 
@@ -87,10 +87,10 @@ class PromiseCreate(NewPromise):
 
 class PromiseSettle(Named):
     state: Verdict
-    value: Value = Value()
+    value: Payload = Payload()
 
 
-class RegisterCallback(Request):
+class RegisterCallback(RequestData):
     awaited: Id
     awaiter: Id
 
@@ -99,17 +99,17 @@ class RegisterCallback(Request):
             raise ValueError("a promise cannot await itself")
 
 
-class RegisterListener(Request):
+class RegisterListener(RequestData):
     awaited: Id
     address: Id
 
 
-class PromiseSearch(Page):
+class PromiseSearch(SearchPage):
     state: Literal["pending", "rejected_timedout"] | Verdict | None = None
     tags: Tags | None = None
 
 
-class Action[D](Request):
+class NestedRequest[D](RequestData):
     """A request inside another one. Its `kind` and `head` must be there and mean nothing."""
 
     kind: str
@@ -117,40 +117,40 @@ class Action[D](Request):
     data: D
 
 
-class TaskCreate(Request):
+class TaskCreate(RequestData):
     """`ttl`, here and below, is the length of the lease in milliseconds."""
 
     pid: Id
     ttl: Positive
-    action: Action[PromiseCreate]
+    action: NestedRequest[PromiseCreate]
 
     def __post_init__(self) -> None:
         if TARGET not in self.action.data.tags:
             raise ValueError(f"a task needs the tag {TARGET}")
 
 
-class TaskAcquire(Held):
+class TaskAcquire(TaskAtVersion):
     pid: Id
     ttl: Positive
 
 
-class TaskFulfill(Held):
-    action: Action[PromiseSettle]
+class TaskFulfill(TaskAtVersion):
+    action: NestedRequest[PromiseSettle]
 
     def __post_init__(self) -> None:
         if self.action.data.id != self.id:
             raise ValueError("a task settles its own promise and no other")
 
 
-class TaskSuspend(Held):
-    actions: Annotated[list[Action[RegisterCallback]], msgspec.Meta(min_length=1)]
+class TaskSuspend(TaskAtVersion):
+    actions: Annotated[list[NestedRequest[RegisterCallback]], msgspec.Meta(min_length=1)]
 
     def __post_init__(self) -> None:
         if any(action.data.awaiter != self.id for action in self.actions):
             raise ValueError("the task itself must be the awaiter of each action")
 
 
-class FenceAction(Request):
+class FenceAction(RequestData):
     kind: str
     data: Any
 
@@ -161,7 +161,7 @@ class FenceAction(Request):
         return named if isinstance(named, str) else ""
 
 
-class TaskFence(Held):
+class TaskFence(TaskAtVersion):
     action: FenceAction
 
     def __post_init__(self) -> None:
@@ -169,14 +169,14 @@ class TaskFence(Held):
             raise ValueError("the fenced action must be about another promise")
 
 
-class Beat(Request):
+class BeatenTask(RequestData):
     id: str
     version: Whole
 
 
-class TaskHeartbeat(Request):
+class TaskHeartbeat(RequestData):
     pid: Id
-    tasks: list[Beat]
+    tasks: list[BeatenTask]
 
 
 class OneOriginHeartbeat(TaskHeartbeat):
@@ -189,7 +189,7 @@ class OneOriginHeartbeat(TaskHeartbeat):
             raise ValueError("all tasks of a heartbeat have the same origin")
 
 
-class TaskSearch(Page):
+class TaskSearch(SearchPage):
     state: Literal["pending", "acquired", "suspended", "halted", "fulfilled"] | None = None
 
 
@@ -199,11 +199,11 @@ class ScheduleCreate(Named):
     cron: Id
     promise_id: Id
     promise_timeout: Count
-    promise_param: Value = Value()
+    promise_param: Payload = Payload()
     promise_tags: Tags = {}
 
 
-class ScheduleSearch(Page):
+class ScheduleSearch(SearchPage):
     tags: Tags | None = None
 
 
@@ -211,9 +211,9 @@ def parse[R](type: type[R], data: Any) -> R:
     """Return `data` as the request it should be.
 
     Raises:
-        Refused: 400, with what is wrong.
+        RefusedRequest: 400, with what is wrong.
     """
     try:
         return msgspec.convert(data, type)
     except msgspec.ValidationError as error:
-        raise Refused(400, f"Invalid request: {error}") from None
+        raise RefusedRequest(400, f"Invalid request: {error}") from None

@@ -10,11 +10,11 @@ from resonate_fleet.server.protocol import (
     MAX,
     Named,
     NewPromise,
-    Refused,
-    Reply,
+    Payload,
+    RefusedRequest,
     ScheduleCreate,
     ScheduleSearch,
-    Value,
+    ServerReply,
 )
 from resonate_fleet.server.settlement import Tables
 from resonate_fleet.server.store import Row, to_text
@@ -24,16 +24,16 @@ SCHEDULE = "resonate:schedule"
 ROOT = ("resonate:origin", BRANCH, "resonate:parent", "resonate:prefix")
 
 
-def get(tables: Tables, _now: int, asked: Named) -> Reply:
-    return Reply(200, {"schedule": _found(tables, asked.id)})
+def get(tables: Tables, _now: int, asked: Named) -> ServerReply:
+    return ServerReply(200, {"schedule": _found(tables, asked.id)})
 
 
-def create(tables: Tables, now: int, asked: ScheduleCreate) -> Reply:
+def create(tables: Tables, now: int, asked: ScheduleCreate) -> ServerReply:
     """Add the schedule, or return what has the id already."""
     try:
         next_run = Cron(asked.cron).next(now)
     except ValueError:
-        raise Refused(400, "Invalid cron expression") from None
+        raise RefusedRequest(400, "Invalid cron expression") from None
     tables.store.run(
         "INSERT OR IGNORE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         asked.id,
@@ -45,23 +45,23 @@ def create(tables: Tables, now: int, asked: ScheduleCreate) -> Reply:
         now,
         next_run,
     )
-    return Reply(200, {"schedule": _found(tables, asked.id)})
+    return ServerReply(200, {"schedule": _found(tables, asked.id)})
 
 
-def delete(tables: Tables, _now: int, asked: Named) -> Reply:
+def delete(tables: Tables, _now: int, asked: Named) -> ServerReply:
     if not tables.store.run("DELETE FROM schedules WHERE id = ?", asked.id):
-        raise Refused(404, "Schedule not found")
-    return Reply(200, {})
+        raise RefusedRequest(404, "Schedule not found")
+    return ServerReply(200, {})
 
 
-def search(tables: Tables, _now: int, asked: ScheduleSearch) -> Reply:
+def search(tables: Tables, _now: int, asked: ScheduleSearch) -> ServerReply:
     limit = asked.limit or 10
     where = {
         "id > ?": asked.cursor,
         "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
     }
     rows = tables.store.page("SELECT * FROM schedules", where, limit + 1)
-    return Reply(200, page("schedules", [_record(row) for row in rows], limit))
+    return ServerReply(200, page("schedules", [_record(row) for row in rows], limit))
 
 
 def run_due(tables: Tables, now: int) -> int:
@@ -95,7 +95,7 @@ def _promise(row: Row, at: int) -> NewPromise:
     return NewPromise(
         id=run,
         timeout_at=min(at + row["promise_timeout"], MAX),
-        param=msgspec.json.decode(row["param"], type=Value),
+        param=msgspec.json.decode(row["param"], type=Payload),
         tags=tags,
     )
 
@@ -103,7 +103,7 @@ def _promise(row: Row, at: int) -> NewPromise:
 def _found(tables: Tables, id: str) -> Record:
     row = tables.store.one("SELECT * FROM schedules WHERE id = ?", id)
     if row is None:
-        raise Refused(404, "Schedule not found")
+        raise RefusedRequest(404, "Schedule not found")
     return _record(row)
 
 

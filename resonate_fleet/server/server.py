@@ -13,8 +13,8 @@ from aiohttp import web
 
 from resonate_fleet.contract.settings import load
 from resonate_fleet.server.addresses import poll_address
-from resonate_fleet.server.http import Pages
-from resonate_fleet.server.metrics import Metrics
+from resonate_fleet.server.http import ServerPages
+from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.server.state import Message, State
 from resonate_fleet.server.store import Store
@@ -23,7 +23,7 @@ from resonate_fleet.server.streams import Streams
 log = structlog.get_logger()
 
 
-class Clock:
+class SteadyClock:
     """Unix milliseconds that never go back."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Server:
 
     def __init__(self, settings: DevServerSettings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = ServerMetrics()
         self.streams = Streams(settings.max_connections, settings.buffer_size)
         self.url = ""
         self.metrics_url = ""
-        self.now = Clock()
+        self.now = SteadyClock()
         self._stack = AsyncExitStack()
 
     @property
@@ -77,7 +77,7 @@ class Server:
         log.info("server.stopped")
 
     def _api_app(self) -> web.Application:
-        pages = Pages(
+        pages = ServerPages(
             self.state,
             self.streams,
             self.metrics,

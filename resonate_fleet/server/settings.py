@@ -20,9 +20,9 @@ from resonate_fleet.contract.settings import port as tcp_port
 _LONGEST = 86_400_000
 
 
-def _milliseconds(low: int = 1) -> Kind[int]:
-    kind = integer(low, _LONGEST)
-    return Kind(kind.read, f"milliseconds, {kind.accepts}")
+_WHOLE = integer(1, _LONGEST)
+_TIME = Kind(_WHOLE.read, f"milliseconds, {_WHOLE.accepts}")
+_COUNT = integer(1, 1_000_000)
 
 
 @settings
@@ -43,10 +43,7 @@ class DevServerSettings:
         "RESONATE_SERVER__URL", "", text("an address"), "announced address instead of host and port"
     )
     shutdown_timeout: int = setting(
-        "RESONATE_SERVER__SHUTDOWN_TIMEOUT",
-        "10000",
-        _milliseconds(),
-        "time that open requests have to end",
+        "RESONATE_SERVER__SHUTDOWN_TIMEOUT", "10000", _TIME, "time that open requests have to end"
     )
     storage: str = setting(
         "RESONATE_STORAGE__TYPE",
@@ -65,46 +62,46 @@ class DevServerSettings:
     retry_timeout: int = setting(
         "RESONATE_TASKS__RETRY_TIMEOUT",
         "30000",
-        _milliseconds(),
+        _TIME,
         "after this an unclaimed task is hinted at again",
     )
     lease_timeout: int = setting(
         "RESONATE_TASKS__LEASE_TIMEOUT",
         "15000",
-        _milliseconds(),
+        _TIME,
         "accepted and unused: each claim brings its own lease",
     )
     scan_interval: int = setting(
         "RESONATE_TIMEOUTS__POLL_INTERVAL",
         "1000",
-        _milliseconds(),
+        _TIME,
         "pause between searches for lapsed leases and promises that ran out",
         option="--timeouts-interval",
     )
     message_interval: int = setting(
         "RESONATE_MESSAGES__POLL_INTERVAL",
         "100",
-        _milliseconds(),
+        _TIME,
         "pause between deliveries of hints",
         option="--messages-interval",
     )
     message_batch: int = setting(
         "RESONATE_MESSAGES__BATCH_SIZE",
         "100",
-        integer(1, 1_000_000),
+        _COUNT,
         "hints a delivery, at most",
         option="--messages-batch",
     )
     max_connections: int = setting(
         "RESONATE_TRANSPORTS__HTTP_POLL__MAX_CONNECTIONS",
         "1000",
-        integer(1, 1_000_000),
+        _COUNT,
         "streams open at once, at most",
     )
     buffer_size: int = setting(
         "RESONATE_TRANSPORTS__HTTP_POLL__BUFFER_SIZE",
         "100",
-        integer(1, 1_000_000),
+        _COUNT,
         "messages that wait for one stream; more are dropped",
     )
     metrics_port: int = setting(

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from resonate_fleet.server import promises, protocol, schedules, tasks
-from resonate_fleet.server.protocol import Named, Refused, Reply, parse
+from resonate_fleet.server.protocol import Named, RefusedRequest, ServerReply, parse
 from resonate_fleet.server.settlement import Tables
 from resonate_fleet.server.store import Store
 
 #: Type and effect of each kind of request.
-_KINDS: dict[str, tuple[type[Any], Callable[..., Reply]]] = {
+_KINDS: dict[str, tuple[type[Any], Callable[..., ServerReply]]] = {
     "promise.get": (Named, promises.get),
     "promise.create": (protocol.PromiseCreate, promises.create),
     "promise.settle": (protocol.PromiseSettle, promises.settle),
@@ -19,7 +19,7 @@ _KINDS: dict[str, tuple[type[Any], Callable[..., Reply]]] = {
     "task.get": (Named, tasks.get),
     "task.create": (protocol.TaskCreate, tasks.create),
     "task.acquire": (protocol.TaskAcquire, tasks.acquire),
-    "task.release": (protocol.Held, tasks.release),
+    "task.release": (protocol.TaskAtVersion, tasks.release),
     "task.fulfill": (protocol.TaskFulfill, tasks.fulfill),
     "task.suspend": (protocol.TaskSuspend, tasks.suspend),
     "task.heartbeat": (protocol.TaskHeartbeat, tasks.heartbeat),
@@ -55,21 +55,21 @@ class State:
         if one_origin:
             self._kinds["task.heartbeat"] = (protocol.OneOriginHeartbeat, tasks.heartbeat)
 
-    def apply(self, now: int, kind: str, data: Any, corr_id: str = "0") -> Reply:
+    def apply(self, now: int, kind: str, data: Any, corr_id: str = "0") -> ServerReply:
         """Answer one request. A refusal changes nothing but what time has changed anyway."""
         with self._store.transaction():
             try:
                 return self._answer(now, kind, data, corr_id)
-            except Refused as refused:
+            except RefusedRequest as refused:
                 return refused.reply
 
-    def _answer(self, now: int, kind: str, data: Any, corr_id: str) -> Reply:
+    def _answer(self, now: int, kind: str, data: Any, corr_id: str) -> ServerReply:
         if kind == "task.fence":
             return tasks.fence(self._tables, now, parse(protocol.TaskFence, data), corr_id)
         if kind.startswith("debug."):
-            raise Refused(403, "Debug requests are disabled")
+            raise RefusedRequest(403, "Debug requests are disabled")
         if kind not in self._kinds:
-            raise Refused(400, f"Unknown operation: {kind}")
+            raise RefusedRequest(400, f"Unknown operation: {kind}")
         shape, effect = self._kinds[kind]
         return effect(self._tables, now, parse(shape, data))
 

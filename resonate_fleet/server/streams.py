@@ -13,7 +13,7 @@ class AtCapacity(Exception):  # noqa: N818 - a state, not a defect
     """As many streams are open as may be."""
 
 
-class Listener:
+class OpenStream:
     """One open stream. `id` is the member that opened it."""
 
     def __init__(self, id: str, buffer: int) -> None:
@@ -45,11 +45,11 @@ class Streams:
         self._max_connections = max_connections
         self._buffer = buffer
         self._random = choose or random.Random()
-        self._groups: dict[str, list[Listener]] = defaultdict(list)
+        self._groups: dict[str, list[OpenStream]] = defaultdict(list)
         self._closed = False
 
     @contextmanager
-    def listening(self, group: str, id: str) -> Iterator[Listener]:
+    def listening(self, group: str, id: str) -> Iterator[OpenStream]:
         """Be a listener of `group` for a while.
 
         Raises:
@@ -57,7 +57,7 @@ class Streams:
         """
         if self._closed or self.count >= self._max_connections:
             raise AtCapacity
-        listener = Listener(id, self._buffer)
+        listener = OpenStream(id, self._buffer)
         self._groups[group].append(listener)
         try:
             yield listener

@@ -6,13 +6,13 @@ from resonate_fleet.server.promises import Record, page, preload
 from resonate_fleet.server.protocol import (
     MAX,
     TARGET,
-    Held,
     Named,
     PromiseCreate,
     PromiseSettle,
-    Refused,
-    Reply,
+    RefusedRequest,
+    ServerReply,
     TaskAcquire,
+    TaskAtVersion,
     TaskCreate,
     TaskFence,
     TaskFulfill,
@@ -30,12 +30,12 @@ _SELECT = (
 )
 
 
-def get(tables: Tables, now: int, asked: Named) -> Reply:
+def get(tables: Tables, now: int, asked: Named) -> ServerReply:
     tables.expire(now, asked.id)
-    return Reply(200, {"task": _found(tables, asked.id)})
+    return ServerReply(200, {"task": _found(tables, asked.id)})
 
 
-def create(tables: Tables, now: int, asked: TaskCreate) -> Reply:
+def create(tables: Tables, now: int, asked: TaskCreate) -> ServerReply:
     """Create a promise and claim its task in one step."""
     promise = asked.action.data
     target = addresses.check(promise.tags[TARGET])
@@ -45,20 +45,20 @@ def create(tables: Tables, now: int, asked: TaskCreate) -> Reply:
         promises.add_task(tables, promise.id, target, "fulfilled" if late else "pending")
     task = _find(tables, promise.id)
     if task is None:
-        raise Refused(422, "The promise exists and has no task")
+        raise RefusedRequest(422, "The promise exists and has no task")
     if task["state"] == "fulfilled":
         return _claimed(tables, promise.id, [])
     if task["state"] != "pending":
-        raise Refused(409, "The task exists and is not pending")
+        raise RefusedRequest(409, "The task exists and is not pending")
     _claim(tables, now, promise.id, asked.pid, asked.ttl)
     return _claimed(tables, promise.id, preload(tables, promise.id))
 
 
-def acquire(tables: Tables, now: int, asked: TaskAcquire) -> Reply:
+def acquire(tables: Tables, now: int, asked: TaskAcquire) -> ServerReply:
     tables.expire(now, asked.id)
     task = _found(tables, asked.id)
     if task["state"] != "pending" or task["version"] != asked.version:
-        raise Refused(409, "The task is not pending at this version")
+        raise RefusedRequest(409, "The task is not pending at this version")
     _claim(tables, now, asked.id, asked.pid, asked.ttl)
     return _claimed(tables, asked.id, preload(tables, asked.id))
 
@@ -80,8 +80,8 @@ def _forget_ready(tables: Tables, id: str) -> None:
     tables.store.run("DELETE FROM callbacks WHERE awaiter = ? AND ready", id)
 
 
-def _claimed(tables: Tables, id: str, others: list[Record]) -> Reply:
-    return Reply(
+def _claimed(tables: Tables, id: str, others: list[Record]) -> ServerReply:
+    return ServerReply(
         200,
         {
             "task": _found(tables, id),
@@ -91,40 +91,40 @@ def _claimed(tables: Tables, id: str, others: list[Record]) -> Reply:
     )
 
 
-def release(tables: Tables, now: int, asked: Held) -> Reply:
+def release(tables: Tables, now: int, asked: TaskAtVersion) -> ServerReply:
     tables.expire(now, asked.id)
     _held(tables, asked.id, asked.version)
     tables.enqueue(asked.id, now)
-    return Reply(200, {})
+    return ServerReply(200, {})
 
 
-def fulfill(tables: Tables, now: int, asked: TaskFulfill) -> Reply:
+def fulfill(tables: Tables, now: int, asked: TaskFulfill) -> ServerReply:
     tables.expire(now, asked.id)
     _held(tables, asked.id, asked.version)
     tables.settle(asked.action.data, now)
-    return Reply(200, {"promise": promises.found(tables, asked.id)})
+    return ServerReply(200, {"promise": promises.found(tables, asked.id)})
 
 
-def suspend(tables: Tables, now: int, asked: TaskSuspend) -> Reply:
+def suspend(tables: Tables, now: int, asked: TaskSuspend) -> ServerReply:
     """Put the task to sleep until one of the promises settles; 300 if one has."""
     awaited = {action.data.awaited for action in asked.actions}
     tables.expire(now, asked.id, *awaited)
     _held(tables, asked.id, asked.version)
     others = [promises.find(tables, other) for other in awaited]
     if None in others:
-        raise Refused(422, "An awaited promise does not exist")
+        raise RefusedRequest(422, "An awaited promise does not exist")
     _forget_ready(tables, asked.id)
     if any(other["state"] != "pending" for other in others if other):
-        return Reply(300, {"preload": preload(tables, asked.id)})
+        return ServerReply(300, {"preload": preload(tables, asked.id)})
     for other in awaited:
         tables.store.run(
             "INSERT OR IGNORE INTO callbacks (awaited, awaiter) VALUES (?, ?)", other, asked.id
         )
     _put_aside(tables, asked.id, "suspended")
-    return Reply(200, {})
+    return ServerReply(200, {})
 
 
-def fence(tables: Tables, now: int, asked: TaskFence, corr_id: str) -> Reply:
+def fence(tables: Tables, now: int, asked: TaskFence, corr_id: str) -> ServerReply:
     """Create or settle a promise if the task is still held at the version: a fenced write."""
     tables.expire(now, asked.id, asked.action.id)
     kind, data = asked.action.kind, asked.action.data
@@ -138,21 +138,21 @@ def fence(tables: Tables, now: int, asked: TaskFence, corr_id: str) -> Reply:
         _held(tables, asked.id, asked.version)
         inner = _settled(tables, now, verdict)
     else:
-        raise Refused(400, f"Not an action that can be fenced: {kind!r}")
+        raise RefusedRequest(400, f"Not an action that can be fenced: {kind!r}")
     head = {"corrId": corr_id, "status": inner.status, "version": PROTOCOL}
     action = {"kind": kind, "head": head, "data": inner.data}
-    return Reply(200, {"action": action, "preload": preload(tables, asked.id)})
+    return ServerReply(200, {"action": action, "preload": preload(tables, asked.id)})
 
 
-def _settled(tables: Tables, now: int, verdict: PromiseSettle) -> Reply:
+def _settled(tables: Tables, now: int, verdict: PromiseSettle) -> ServerReply:
     """Settle; a promise that is not there is told inside the answer, not instead of it."""
     try:
         return promises.settle(tables, now, verdict)
-    except Refused as refused:
+    except RefusedRequest as refused:
         return refused.reply
 
 
-def heartbeat(tables: Tables, now: int, asked: TaskHeartbeat) -> Reply:
+def heartbeat(tables: Tables, now: int, asked: TaskHeartbeat) -> ServerReply:
     """Extend the leases that are really held; nothing is said about the others."""
     for beat in asked.tasks:
         tables.store.run(
@@ -164,38 +164,38 @@ def heartbeat(tables: Tables, now: int, asked: TaskHeartbeat) -> Reply:
             beat.version,
             asked.pid,
         )
-    return Reply(200, {})
+    return ServerReply(200, {})
 
 
-def halt(tables: Tables, now: int, asked: Named) -> Reply:
+def halt(tables: Tables, now: int, asked: Named) -> ServerReply:
     tables.expire(now, asked.id)
     state = _found(tables, asked.id)["state"]
     if state == "fulfilled":
-        raise Refused(409, "The task is fulfilled")
+        raise RefusedRequest(409, "The task is fulfilled")
     _put_aside(tables, asked.id, "halted")
-    return Reply(200, {})
+    return ServerReply(200, {})
 
 
-def resume(tables: Tables, now: int, asked: Named) -> Reply:
+def resume(tables: Tables, now: int, asked: Named) -> ServerReply:
     """`task.continue`: make a halted task claimable."""
     tables.expire(now, asked.id)
     if _found(tables, asked.id)["state"] != "halted":
-        raise Refused(409, "The task is not halted")
+        raise RefusedRequest(409, "The task is not halted")
     tables.enqueue(asked.id, now)
-    return Reply(200, {})
+    return ServerReply(200, {})
 
 
-def search(tables: Tables, _now: int, asked: TaskSearch) -> Reply:
+def search(tables: Tables, _now: int, asked: TaskSearch) -> ServerReply:
     limit = asked.limit or 100
     rows = tables.store.page(_SELECT, {"state = ?": asked.state, "id > ?": asked.cursor}, limit + 1)
-    return Reply(200, page("tasks", [_record(row) for row in rows], limit))
+    return ServerReply(200, page("tasks", [_record(row) for row in rows], limit))
 
 
 def _held(tables: Tables, id: str, version: int) -> None:
     """Raise unless the task is acquired at `version`: 404 without a task, else 409."""
     task = _found(tables, id)
     if task["state"] != "acquired" or task["version"] != version:
-        raise Refused(409, "The task is not acquired at this version")
+        raise RefusedRequest(409, "The task is not acquired at this version")
 
 
 def _put_aside(tables: Tables, id: str, state: str) -> None:
@@ -207,7 +207,7 @@ def _put_aside(tables: Tables, id: str, state: str) -> None:
 def _found(tables: Tables, id: str) -> Record:
     task = _find(tables, id)
     if task is None:
-        raise Refused(404, "Task not found")
+        raise RefusedRequest(404, "Task not found")
     return task
 
 

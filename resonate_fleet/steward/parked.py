@@ -1,7 +1,7 @@
 """What an operator does about parked jobs: list, show, redrive, reject.
 
 Works on the server alone, with or without a steward. What happened to a job before it was parked
-is known to the steward only (`Records`).
+is known to the steward only (`CrashRecords`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Task, Wire, encode_value
 from resonate_fleet.contract.words import TAG_TARGET, group_of
-from resonate_fleet.steward.quarantine import Record
+from resonate_fleet.steward.quarantine import CrashRecord
 
 #: What the SDK makes an exception of at whoever awaits the promise (SDK 0.8.1, `resonate.codec`).
 ERROR_TYPE = "error"
@@ -33,7 +33,7 @@ class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
     function: str | None
     claims: int
     created: float
-    record: Record | None = None
+    record: CrashRecord | None = None
 
 
 class NotParked(Mistake):
@@ -47,7 +47,7 @@ class NotParked(Mistake):
 
 async def parked(
     wire: Wire,
-    records: Mapping[str, Record] | None = None,
+    records: Mapping[str, CrashRecord] | None = None,
     known: Iterable[str] | None = None,
 ) -> list[ParkedJob]:
     """Return every parked task, in id order; of `known`, those that still are.
@@ -65,7 +65,7 @@ async def parked(
     return [await _describe(wire, task, records or {}) for task in tasks]
 
 
-async def show(wire: Wire, id: str, records: Mapping[str, Record] | None = None) -> ParkedJob:
+async def show(wire: Wire, id: str, records: Mapping[str, CrashRecord] | None = None) -> ParkedJob:
     """Return one parked task.
 
     Raises:
@@ -105,10 +105,10 @@ async def reject(wire: Wire, id: str, why: str, journal: Journal | None = None) 
     return msgspec.convert(reply.data["promise"], Promise)
 
 
-class Records(msgspec.Struct):
+class CrashRecords(msgspec.Struct):
     """The page `GET /quarantine` of a steward."""
 
-    records: list[Record]
+    records: list[CrashRecord]
 
 
 async def _parked_task(wire: Wire, id: str) -> Task:
@@ -118,7 +118,7 @@ async def _parked_task(wire: Wire, id: str) -> Task:
     return task
 
 
-async def _describe(wire: Wire, task: Task, records: Mapping[str, Record]) -> ParkedJob:
+async def _describe(wire: Wire, task: Task, records: Mapping[str, CrashRecord]) -> ParkedJob:
     promise = await wire.promise(task.id)
     call = call_of(promise) if promise else None
     return ParkedJob(

@@ -8,8 +8,8 @@ from resonate_fleet.contract.live import LiveParked
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.quarantine import (
     Crash,
+    CrashRecord,
     Judgement,
-    Record,
     judge,
     outlived,
     pardoned,
@@ -43,10 +43,10 @@ class Parking:
         self._tools.save()
         return judgement
 
-    def _before(self, task: str, member: str) -> Record:
+    def _before(self, task: str, member: str) -> CrashRecord:
         old = self._records.get(task)
         if old is None or old.parked_at is not None:
-            return Record(task)  # held though parked once: redriven by hand, it starts afresh
+            return CrashRecord(task)  # held though parked once: redriven by hand, it starts afresh
         return without_member(old, member)
 
     async def park(self, task: Task) -> bool:
@@ -61,7 +61,7 @@ class Parking:
         if not await self._tools.tell("task.halt", task.id):
             return False
         record = self._records[task.id]
-        self._records[task.id] = Record(task.id, record.crashes, parked_at=self._tools.now())
+        self._records[task.id] = CrashRecord(task.id, record.crashes, parked_at=self._tools.now())
         self._tools.save()
         self._tools.meters.quarantined.inc()
         line = Parked(
@@ -86,7 +86,7 @@ class Parking:
             fewer = without_member(record, member)
             if pardoned(fewer, self._limit):
                 await self._redrive(task)
-                fewer = Record(task, fewer.crashes)
+                fewer = CrashRecord(task, fewer.crashes)
             self._records[task] = fewer
             if not fewer.crashes:
                 del self._records[task]

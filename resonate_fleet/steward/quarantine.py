@@ -26,7 +26,7 @@ class Crash(msgspec.Struct, frozen=True):
     blamed: bool
 
 
-class Record(msgspec.Struct, frozen=True):
+class CrashRecord(msgspec.Struct, frozen=True):
     """What happened to a task. `parked_at` (Unix seconds) is None unless it was parked."""
 
     task: str
@@ -77,7 +77,7 @@ def judge(counts: Mapping[str, int], suspects: Sequence[str], limit: int) -> Jud
     return Judgement(blamed=blamed, release=(*others, trial), hold_back=apart, trial=trial)
 
 
-def with_crash(record: Record, crash: Crash) -> Record:
+def with_crash(record: CrashRecord, crash: Crash) -> CrashRecord:
     """Return `record` with `crash`, in place of one that the same member's death left before.
 
     A member dies once; a steward that was restarted in between may be told of it again.
@@ -86,18 +86,18 @@ def with_crash(record: Record, crash: Crash) -> Record:
     return msgspec.structs.replace(record, crashes=(*others, crash))
 
 
-def without_member(record: Record, member: str) -> Record:
+def without_member(record: CrashRecord, member: str) -> CrashRecord:
     """Return `record` without the crash of `member`."""
     kept = tuple(crash for crash in record.crashes if crash.member != member)
     return msgspec.structs.replace(record, crashes=kept)
 
 
-def pardoned(record: Record, limit: int) -> bool:
+def pardoned(record: CrashRecord, limit: int) -> bool:
     """Say whether a parked task is within the limit after all."""
     return record.parked_at is not None and record.count <= limit
 
 
-def outlived(record: Record, state: str | None, at: float) -> bool:
+def outlived(record: CrashRecord, state: str | None, at: float) -> bool:
     """Say whether `record` is of no more use, by the task's `state` in a look begun at `at`.
 
     None is the state of a task that is over. A parked task that is no longer halted was redriven

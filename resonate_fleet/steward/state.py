@@ -7,7 +7,7 @@ from typing import IO
 
 import msgspec
 
-from resonate_fleet.steward.quarantine import Record
+from resonate_fleet.steward.quarantine import CrashRecord
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class Memory(msgspec.Struct, kw_only=True):
     """The whole of it. `records` by task id, `members` by name."""
 
     members: dict[str, Known] = {}
-    records: dict[str, Record] = {}
+    records: dict[str, CrashRecord] = {}
 
 
 class StateFile:

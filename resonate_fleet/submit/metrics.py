@@ -25,7 +25,7 @@ INSTRUMENTS: Final = (
 )
 
 
-class Metrics:
+class SubmissionMetrics:
     """Counts what submission does."""
 
     def __init__(self) -> None:

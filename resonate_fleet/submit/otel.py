@@ -12,18 +12,18 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.submit import Confirmation
-from resonate_fleet.submit.tracing import Traces
+from resonate_fleet.submit.tracing import SubmissionTraces
 
 #: Milliseconds that spans may take to leave when the client ends.
 FLUSH = 1000
 
 
-def otlp(who: str) -> Traces:
+def otlp(who: str) -> SubmissionTraces:
     """Return traces that leave by OTLP over HTTP; the library's own variables say where to."""
-    return OpenTelemetryTraces(who, BatchSpanProcessor(OTLPSpanExporter()))
+    return SubmissionSpans(who, BatchSpanProcessor(OTLPSpanExporter()))
 
 
-class OpenTelemetryTraces(Traces):
+class SubmissionSpans(SubmissionTraces):
     """Hands spans to `processor`."""
 
     def __init__(self, who: str, processor: SpanProcessor) -> None:

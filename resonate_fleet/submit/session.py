@@ -15,7 +15,7 @@ from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
 from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.recorder import Journal, Log
-from resonate_fleet.contract.settings import Mistake, effective
+from resonate_fleet.contract.settings import effective
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit import log, results
@@ -24,7 +24,7 @@ from resonate_fleet.submit.output import Output, progress, state_of
 from resonate_fleet.submit.recorder import Recorder
 from resonate_fleet.submit.settings import SubmitSettings
 from resonate_fleet.submit.submit import GaveUp, Submission
-from resonate_fleet.submit.tracing import NotInstalled, traces
+from resonate_fleet.submit.tracing import traces
 
 #: Ids that one line names at most; `--json` prints them all.
 NAMED: Final = 20
@@ -55,10 +55,7 @@ def submit(order: Order, command: str) -> int:
     """
     settings = order.settings
     who = f"{settings.client}-{os.urandom(3).hex()}"
-    try:
-        tracing = traces(settings.traces, who)
-    except NotInstalled as error:
-        raise Mistake(str(error)) from None
+    tracing = traces(settings.traces, who)
     log_ = log.make(settings.log_format, who)
     log_.log(20, "settings", **effective(settings))
     journal = _journal(settings, who, log_)
@@ -163,9 +160,9 @@ def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
         yield
         return
     from resonate_fleet.contract.pages import Pages  # noqa: PLC0415 - slow to import, rarely asked for
-    from resonate_fleet.submit.metrics import Metrics  # noqa: PLC0415 - the same
+    from resonate_fleet.submit.metrics import SubmissionMetrics  # noqa: PLC0415 - the same
 
-    metrics = Metrics()
+    metrics = SubmissionMetrics()
     recorder.observers.append(metrics)
     every = "0.0.0.0"  # noqa: S104 - scrapes come from outside the container
     with Pages(every, port, {"/metrics": metrics.page}) as pages:

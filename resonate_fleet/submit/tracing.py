@@ -1,14 +1,11 @@
 """Traces of submissions, where somebody asks for them."""
 
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.submit import Confirmation
 
 
-class NotInstalled(Exception):  # noqa: N818 - the user's mistake, told in one line
-    """Traces are asked for, and the extra that makes them is not installed."""
-
-
-class Traces:
+class SubmissionTraces:
     """What submission tells of jobs. This one keeps nothing: traces are off."""
 
     def traceparent(self, _: Job) -> str:
@@ -28,18 +25,18 @@ class Traces:
         """Send what has not been sent."""
 
 
-def traces(kind: str, who: str) -> Traces:
+def traces(kind: str, who: str) -> SubmissionTraces:
     """Return traces as `CLIENT_TRACES` says: `off` or `otlp`.
 
     Raises:
-        NotInstalled: the extra `otel` is missing.
+        Mistake: the extra `otel` is missing.
     """
     if kind == "off":
-        return Traces()
+        return SubmissionTraces()
     try:
         from resonate_fleet.submit.otel import otlp  # noqa: PLC0415 - an extra that is seldom there
     except ImportError as error:
-        raise NotInstalled(
+        raise Mistake(
             f"CLIENT_TRACES is {kind!r}, which needs the extra `otel` ({error}); accepted: `off`"
         ) from None
     return otlp(who)

@@ -14,7 +14,7 @@ from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import parked
-from resonate_fleet.steward.quarantine import Record
+from resonate_fleet.steward.quarantine import CrashRecord
 from resonate_fleet.steward.state import Memory
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, submit
@@ -36,12 +36,12 @@ def started(steward: Process, field: str = "presence_port") -> int:
     return int(steward.line("steward.started")[field])
 
 
-async def remembered(steward: Process) -> dict[str, Record]:
+async def remembered(steward: Process) -> dict[str, CrashRecord]:
     """Return what the steward remembers of crashes, by task."""
     url = f"http://127.0.0.1:{started(steward, 'port')}"
     answer = await asyncio.to_thread(from_steward, url, "quarantine")
     assert answer is not None
-    return {one.task: one for one in msgspec.json.decode(answer, type=parked.Records).records}
+    return {one.task: one for one in msgspec.json.decode(answer, type=parked.CrashRecords).records}
 
 
 def state_of(fleet: Fleet, job: str) -> str:

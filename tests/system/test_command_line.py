@@ -204,7 +204,6 @@ def test_a_taken_port_is_one_line_that_names_the_setting(
         (("submit", "f"), {"CLIENT_JOURNAL": "/proc/x"}, "CLIENT_JOURNAL is '/proc/x'"),
         (("worker", "--port", "0"), {"WORKER_JOURNAL": "/proc/x"}, "WORKER_JOURNAL is '/proc/x'"),
         (("server", "--store", "/"), {}, "is '/': Is a directory"),
-        (("docs", "--root", "/proc"), {}, "--root is '/proc'"),
         (("bench", "idle", "--server-bin", "/nowhere"), {}, "--server-bin is '/nowhere'"),
         (("chaos", "plan", "one-kill"), {"RESONATE_SERVER_BIN": "/etc"}, "is '/etc'; accepted: a"),
         (("up", "--workers", "1", "--functions", "no_such"), {}, "WORKER_FUNCTIONS is 'no_such'"),

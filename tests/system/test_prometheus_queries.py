@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.commands.docs import METRICS
 from resonate_fleet.contract.journal import Claimed
 from resonate_fleet.report.figures import Spread
 from tests.support.fleet import Fleet
@@ -14,6 +13,7 @@ from tests.support.judged import figures_of
 from tests.support.prometheus import Prometheus, WatchedFleet, all_done
 from tests.support.queries import QUERIES, alerts, rules
 from tests.support.waiting import wait_until
+from tools.docs import METRICS
 
 pytestmark = pytest.mark.system
 

@@ -4,11 +4,11 @@ from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
 from resonate_fleet.member.attempts import Attempt
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
-from resonate_fleet.server.metrics import Metrics as ServerMetrics
+from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
 from resonate_fleet.steward.survey import OTHER
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.metrics import Metrics as ClientMetrics
+from resonate_fleet.submit.metrics import SubmissionMetrics as ClientMetrics
 from resonate_fleet.submit.submit import Confirmation
 
 JOBS = 10_000

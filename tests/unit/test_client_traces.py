@@ -1,13 +1,14 @@
-"""Traces of submissions: a span each, whose ids travel with the job."""
+"""SubmissionTraces of submissions: a span each, whose ids travel with the job."""
 
 import sys
 
 import pytest
 
 from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.submit import Confirmation
-from resonate_fleet.submit.tracing import NotInstalled, Traces, traces
+from resonate_fleet.submit.tracing import SubmissionTraces, traces
 
 JOB = Job("a", Call(func="f"), 1.0)
 
@@ -15,13 +16,13 @@ JOB = Job("a", Call(func="f"), 1.0)
 def test_off_keeps_and_sends_nothing() -> None:
     off = traces("off", "me")
     off.submitted(JOB)
-    assert type(off) is Traces
+    assert type(off) is SubmissionTraces
     assert off.traceparent(JOB) == ""
 
 
 def test_without_the_extra_it_is_the_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resonate_fleet.submit.otel", None)
-    with pytest.raises(NotInstalled, match="needs the extra `otel`"):
+    with pytest.raises(Mistake, match="needs the extra `otel`"):
         traces("otlp", "me")
 
 
@@ -33,10 +34,10 @@ def test_a_submission_is_a_span_and_the_job_carries_its_ids() -> None:
         InMemorySpanExporter,
     )
 
-    from resonate_fleet.submit.otel import OpenTelemetryTraces  # noqa: PLC0415
+    from resonate_fleet.submit.otel import SubmissionSpans  # noqa: PLC0415
 
     exported = InMemorySpanExporter()
-    told = OpenTelemetryTraces("me", SimpleSpanProcessor(exported))
+    told = SubmissionSpans("me", SimpleSpanProcessor(exported))
     told.submitted(JOB)
     carried = told.traceparent(JOB)
     told.retried(JOB, "no answer")

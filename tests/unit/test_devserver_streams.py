@@ -7,13 +7,13 @@ import pytest
 
 from resonate_fleet.server import addresses
 from resonate_fleet.server.addresses import Poll
-from resonate_fleet.server.protocol import Refused
-from resonate_fleet.server.streams import AtCapacity, Listener, Streams
+from resonate_fleet.server.protocol import RefusedRequest
+from resonate_fleet.server.streams import AtCapacity, OpenStream, Streams
 
 ANY = Poll("any", "g", None)
 
 
-def members(stack: ExitStack, streams: Streams, *names: str) -> dict[str, Listener]:
+def members(stack: ExitStack, streams: Streams, *names: str) -> dict[str, OpenStream]:
     return {name: stack.enter_context(streams.listening("g", name)) for name in names}
 
 
@@ -29,7 +29,7 @@ async def test_any_member_is_chosen_at_random_and_all_are() -> None:
     assert all(70 <= count <= 130 for count in counts.values()), counts
 
 
-async def drained(listener: Listener) -> list[bytes]:
+async def drained(listener: OpenStream) -> list[bytes]:
     found = []
     while (payload := await listener.next()) is not None:
         found.append(payload)
@@ -95,5 +95,5 @@ def test_poll_addresses_have_a_cast_a_group_and_perhaps_a_member(
     ["", "g", "poll://g", "poll://all@g", "poll://any@", "poll:any@g", "http://", "http://[", "x:"],
 )
 def test_other_texts_are_no_addresses(address: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedRequest):
         addresses.check(address)

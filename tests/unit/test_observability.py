@@ -11,11 +11,11 @@ import promql_parser
 import pytest
 import yaml
 
-from resonate_fleet.commands.docs import METRICS
 from resonate_fleet.contract.instruments import Instrument
 from tests.support.manifests import ROOT
 from tests.support.queries import DASHBOARDS, QUERIES, RULES, alerts, panels, rules
 from tests.support.services import need
+from tools.docs import METRICS
 
 RULE_TESTS = ROOT / "observability/prometheus/tests/fleet_test.yaml"
 

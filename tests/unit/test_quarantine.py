@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.quarantine import (
     Crash,
+    CrashRecord,
     Judgement,
-    Record,
     judge,
     outlived,
     pardoned,
@@ -118,34 +118,36 @@ def test_on_one_member_that_always_takes_the_same_jobs_trials_find_the_poison() 
 
 
 def test_a_death_is_counted_once_however_often_it_is_told() -> None:
-    once = with_crash(Record("a"), crash("m-1"))
+    once = with_crash(CrashRecord("a"), crash("m-1"))
     assert with_crash(once, crash("m-1")) == once
     assert with_crash(once, crash("m-2")).count == 2
 
 
 def test_crashes_that_another_was_blamed_for_are_shown_and_not_counted() -> None:
-    record = with_crash(Record("a"), crash("m-1", blamed=False))
+    record = with_crash(CrashRecord("a"), crash("m-1", blamed=False))
     assert (record.count, record.members, len(record.crashes)) == (0, [], 1)
 
 
 def test_a_false_alarm_takes_the_crash_back() -> None:
-    record = Record("a", (crash("m-1"), crash("m-2"), crash("m-3"), crash("m-4")), parked_at=9.0)
+    record = CrashRecord(
+        "a", (crash("m-1"), crash("m-2"), crash("m-3"), crash("m-4")), parked_at=9.0
+    )
     assert not pardoned(record, LIMIT)
     fewer = without_member(record, "m-2")
     assert fewer.members == ["m-1", "m-3", "m-4"]
     assert pardoned(fewer, LIMIT)
-    assert not pardoned(Record("a"), LIMIT), "it was not parked to begin with"
+    assert not pardoned(CrashRecord("a"), LIMIT), "it was not parked to begin with"
 
 
 def test_records_end_with_their_jobs() -> None:
-    record = Record("a", (crash("m-1", at=5.0),))
+    record = CrashRecord("a", (crash("m-1", at=5.0),))
     assert outlived(record, None, at=6.0)
     assert not outlived(record, "pending", at=6.0)
     assert not outlived(record, None, at=4.0), "the look is older than the crash"
 
 
 def test_a_parked_job_that_is_halted_no_more_was_redriven() -> None:
-    record = Record("a", (crash("m-1", at=5.0),), parked_at=6.0)
+    record = CrashRecord("a", (crash("m-1", at=5.0),), parked_at=6.0)
     assert not outlived(record, "halted", at=7.0)
     assert not outlived(record, "acquired", at=5.5), "the look is older than the parking"
     assert outlived(record, "acquired", at=7.0)
@@ -154,7 +156,7 @@ def test_a_parked_job_that_is_halted_no_more_was_redriven() -> None:
 class Kept:
     """The part of the steward's tools that following up needs."""
 
-    def __init__(self, *records: Record) -> None:
+    def __init__(self, *records: CrashRecord) -> None:
         self.memory = Memory(records={one.task: one for one in records})
 
     def save(self) -> None: ...
@@ -162,7 +164,7 @@ class Kept:
 
 def test_a_job_that_one_survey_misses_keeps_its_crashes() -> None:
     """It was claimed while the survey asked for one state after the other."""
-    kept = Kept(Record("poison", (crash("m1"), crash("m2"))))
+    kept = Kept(CrashRecord("poison", (crash("m1"), crash("m2"))))
     parking = Parking(cast("Tools", kept), LIMIT)
     surveys: list[tuple[dict[str, str], int]] = [
         ({}, 1),

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.commands.docs import METRICS, SETTINGS
 from resonate_fleet.contract.journal import KINDS
 from resonate_fleet.contract.settings import declared
 from tests.support.queries import DASHBOARDS, panels, rules
+from tools.docs import METRICS, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/runbooks").glob("Fleet*.md"))

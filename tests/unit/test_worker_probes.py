@@ -5,11 +5,12 @@ import time
 
 import pytest
 
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.leases import Heart
 from resonate_fleet.member.probes import Probes, Pulse
-from resonate_fleet.member.tracing import NotInstalled, Traces, traces
+from resonate_fleet.member.tracing import Traces, traces
 from tests.support.model import BlockingModelWire, Model
 
 
@@ -46,5 +47,5 @@ def test_traces_are_off_or_their_extra_is_missing(monkeypatch: pytest.MonkeyPatc
     assert type(traces("off", "me", "g")) is Traces
     monkeypatch.delitem(sys.modules, "resonate_fleet.member.otel", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    with pytest.raises(NotInstalled, match="WORKER_TRACES is 'otlp', which needs the extra `otel`"):
+    with pytest.raises(Mistake, match="WORKER_TRACES is 'otlp', which needs the extra `otel`"):
         traces("otlp", "me", "g")

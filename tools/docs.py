@@ -1,5 +1,6 @@
 """The tables in the documentation, made from the declarations in the code."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import msgspec
 
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.contract import exits, instruments, journal
-from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.options import Parser, guarded
 from resonate_fleet.contract.settings import Mistake, table
 from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
 from resonate_fleet.member.settings import Settings as WorkerSettings
@@ -35,7 +36,7 @@ METRICS = (
     ("Server", SERVER_METRICS),
 )
 
-_BEGIN, _END = "<!-- begin {}: written by `fleet docs --write` -->", "<!-- end {} -->"
+_BEGIN, _END = "<!-- begin {}: written by `python -m tools.docs --write` -->", "<!-- end {} -->"
 
 
 def _sections(parts: Iterator[tuple[str, str]], level: str) -> str:
@@ -108,5 +109,10 @@ def run(given: Namespace) -> int:
     for path, text in differing:
         if given.write:
             path.write_text(text, encoding="utf-8")
-        print(f"{'written' if given.write else 'stale'}: {path}")
+        sys.stdout.write(f"{'written' if given.write else 'stale'}: {path}\n")
     return exits.OK if given.write or not differing else exits.BROKEN
+
+
+if __name__ == "__main__":
+    prog = "python -m tools.docs"
+    sys.exit(guarded(prog, lambda: run(parser(prog).parse_args())))
