@@ -34,26 +34,19 @@ class ChaosOptions:
     project: str = "fleet-chaos"
     #: None: that of the pod this runs in, else that of k8s/base.
     namespace: str | None = None
-    log_format: str = "off"
 
 
-def parse(argv: list[str], env: Mapping[str, str] = os.environ) -> ChaosOptions:
-    """Read a command line.
+def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -> ChaosOptions:
+    """Return what was asked for; `env` may name a real server's binary.
 
     Raises:
         Mistake: it was refused.
     """
-    return options_of(parser("fleet chaos").parse_args(argv), env)
-
-
-def options_of(asked: argparse.Namespace, env: Mapping[str, str] = os.environ) -> ChaosOptions:
-    """Return what was asked for; `env` may name a real server's binary."""
     given = {key: value for key, value in vars(asked).items() if value}
     given["scenarios"] = tuple(given.get("scenarios", ()))
-    binary = given.get("server_bin") or env.get("RESONATE_SERVER_BIN")
-    if binary:
+    if binary := given.get("server_bin") or env.get("RESONATE_SERVER_BIN"):
         Program(binary).check("RESONATE_SERVER_BIN")
-    given["server_bin"] = str(binary) if binary else None
+        given["server_bin"] = str(binary)
     options = ChaosOptions(**given)
     if options.stay and len(options.scenarios) * options.times != 1:
         raise Mistake("--stay is for one run; accepted: one scenario, without --times")
@@ -73,39 +66,23 @@ def parser(prog: str) -> Parser:
         commands.add_parser(name, help=says, description=says) for name, says in described.items()
     )
     for one in (plan, run):
-        one.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a name or a file")
-        one.add_argument("--on", dest="place", choices=PLACES, help="default: processes")
-        one.add_argument(
-            "--seed",
-            type=typed(integer(0, 2**63 - 1)),
-            metavar="N",
-            help="default: drawn, and printed first",
-        )
-        one.add_argument(
-            "--times",
-            type=typed(integer(1, 1000)),
-            metavar="N",
-            help="so many runs, each with the next seed",
-        )
-        one.add_argument("--json", action="store_true", help="the plan as JSON")
+        add = one.add_argument
+        add("scenarios", nargs="+", metavar="SCENARIO", help="a name or a file")
+        add("--on", dest="place", choices=PLACES, help="default: processes")
+        seed, times = typed(integer(0, 2**63 - 1)), typed(integer(1, 1000))
+        add("--seed", type=seed, metavar="N", help="default: drawn, and printed first")
+        add("--times", type=times, metavar="N", help="so many runs, each with the next seed")
+        add("--json", action="store_true", help="the plan as JSON")
     stay = "keep the fleet and its faults after the last strike, until Ctrl-C; one scenario, once"
     run.add_argument("--stay", action="store_true", help=stay)
     again.add_argument("scenarios", nargs=1, metavar="RUN", help="the folder of the earlier run")
     for one in (plan, run, again):
-        _common(one)
+        add, lead = one.add_argument, typed(seconds(0, 3600))
+        add("--strike", action="store_true", help="really do it outside processes")
+        add("--lead", type=lead, metavar="S", help="wait before the load; default: 0")
+        add("--runs", type=OutputFolder, metavar="FOLDER", help="default: runs")
+        add("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
+        add("--server-bin", type=Program, metavar="FILE", help="a real server (processes)")
+        add("--project", metavar="NAME", help="Compose; default: fleet-chaos")
+        add("--namespace", metavar="NAME", help="Kubernetes; default: the pod's own")
     return made
-
-
-def _common(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--strike", action="store_true", help="really do it outside processes")
-    one.add_argument(
-        "--lead", type=typed(seconds(0, 3600)), metavar="S", help="wait before the load; default: 0"
-    )
-    one.add_argument("--runs", type=OutputFolder, metavar="FOLDER", help="default: runs")
-    one.add_argument("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
-    one.add_argument(
-        "--server-bin", type=Program, metavar="FILE", help="a real server's binary (processes)"
-    )
-    one.add_argument("--project", metavar="NAME", help="Compose; default: fleet-chaos")
-    one.add_argument("--namespace", metavar="NAME", help="Kubernetes; default: the pod's own")
-    one.add_argument("--log-format", choices=("json", "text", "off"), help="default: off")

@@ -235,14 +235,43 @@ def trigger_words(order: StrikeOrder) -> str:
 
 
 def _target(order: StrikeOrder) -> str:
-    lasting = f" for {order.seconds:g} s" if order.fault in LASTING else ""
+    seconds = order.seconds
     if order.fault in ON_A_MEMBER:
+        lasting = f" for {seconds:g} s" if order.fault in LASTING else ""
         return ("its holder" if order.job else "a busy member") + lasting
-    if order.fault == "scale":
-        then = f" for {order.seconds:g} s, then to {order.back}" if order.seconds else ""
-        return f"to {order.to} members{then}"
-    if order.fault == "steward-kill":
-        return "the serving steward"
-    if order.fault == "server-restart":
-        return f"the server, away for {order.seconds:g} s" if order.seconds else "the server"
-    return "every member in turn"
+    targets = {
+        "scale": f"to {order.to} members"
+        + (f" for {seconds:g} s, then to {order.back}" if seconds else ""),
+        "server-restart": "the server" + (f", away for {seconds:g} s" if seconds else ""),
+        "steward-kill": "the serving steward",
+    }
+    return targets.get(order.fault, "every member in turn")
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return the plan in words: fleet, load, strikes, guarantees."""
+    steward = f"stewards {plan.stewards}" if plan.steward else "no steward"
+    jobs, costs = plan.jobs, [job.cost for job in plan.jobs]
+    numbers = {
+        "redone": plan.guarantees.redone,
+        "redone steps": plan.guarantees.redone_steps,
+        "parked": plan.guarantees.parked or None,
+        "seconds of recovery": plan.guarantees.recovery_seconds,
+        "makespan over bound": plan.guarantees.makespan_over_bound,
+    }
+    most = [f"{name} at most {value:g}" for name, value in numbers.items() if value is not None]
+    strikes = [
+        f"  strike {number}  {order.fault:<15} {order.trigger}: {order.target}"
+        for number, order in enumerate(plan.strikes)
+    ]
+    load = (
+        f"  load     {len(jobs)} {jobs[0].function} of {min(costs):g} to {max(costs):g} s "
+        f"({sum(costs):.1f} s of work), over {jobs[-1].at:g} s, {jobs[0].id} to {jobs[-1].id}"
+    )
+    return [
+        f"scenario {plan.scenario} on {plan.place}, seed {plan.seed}",
+        f"  fleet    members {plan.members}, slots {plan.slots}, lease {plan.lease:g} s, {steward}",
+        load,
+        *(strikes or ["  no strikes"]),
+        f"  promises {', '.join(['nothing lost', 'nothing doubled', *most])}",
+    ]
