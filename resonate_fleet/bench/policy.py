@@ -1,10 +1,9 @@
 """What a policy costs groups with one and without, and what a flood of one tenant costs others."""
 
-import statistics
 import time
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import Figure, at_most, figure
+from resonate_fleet.bench.figures import Figure, at_most, figure, percentile
 from resonate_fleet.bench.latency import starts
 from resonate_fleet.bench.place import Asked, BenchPlace, Requests
 from resonate_fleet.bench.processes import Spent
@@ -24,7 +23,7 @@ async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
     waits = await starts(place, "ours", asked.times(100), group)
     requests = await _requests(place, group)
     idle, flooded = await _tenants(place, group, asked.jobs or FLOOD)
-    later = [one / statistics.median(idle) for one in flooded]
+    later = percentile(flooded, 0.95) / percentile(idle, 0.95)
     return [
         figure("policy", "throughput, policy of another group / none", rates),
         figure("policy", "steward's processor time, policy of another group / none", spent,
@@ -33,7 +32,7 @@ async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
         figure("policy", "requests a job, with a policy", [requests], goals=at_most(worst=4.1)),
         figure("policy", "idle to start of a tenant", idle, "ms"),
         figure("policy", f"the same behind {asked.jobs or FLOOD} jobs of another", flooded, "ms"),
-        figure("policy", "the same / idle p50", later, goals=at_most(p95=2)),
+        figure("policy", "their p95 / its p95", [later], goals=at_most(worst=2)),
     ]  # fmt: skip
 
 
