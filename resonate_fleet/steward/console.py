@@ -14,7 +14,7 @@ import hmac
 import ipaddress
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,9 +54,9 @@ _UNHEARD.setLevel(logging.CRITICAL + 1)
 #: Answers a request.
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Asks something of the steward: what came in, and what is to be answered.
-Ask = Callable[[Mapping[str, str]], Awaitable[Any]]
+Ask = Callable[[Mapping[str, str]], Coroutine[Any, Any, Any]]
 #: Does something to jobs for whoever asked; returns what is to be answered.
-Act = Callable[[list[str], str], Awaitable[Any]]
+Act = Callable[[list[str], str], Coroutine[Any, Any, Any]]
 
 
 class Refusal(Exception):  # noqa: N818 - what the asker did, told in one line
@@ -195,6 +195,8 @@ class Console:
             raise
         if not response.prepared:
             response.headers.update(self._headers())
+            if request.path == "/livez":  # another steward's page looks whether this one is there
+                response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return response
 
     def _headers(self) -> dict[str, str]:
@@ -284,8 +286,8 @@ class Console:
             )
         return await self._answer(act(body.jobs, request.remote or "unknown"))
 
-    async def _answer(self, work: Awaitable[Any]) -> web.StreamResponse:
-        asked = asyncio.run_coroutine_threadsafe(_settled(work), self._steward)
+    async def _answer(self, work: Coroutine[Any, Any, Any]) -> web.StreamResponse:
+        asked = asyncio.run_coroutine_threadsafe(work, self._steward)
         try:
             found = await asyncio.wrap_future(asked)
         except Refusal as refusal:
@@ -294,10 +296,6 @@ class Console:
             structlog.get_logger().exception("console.failed")
             return web.json_response({"error": "the steward failed at this"}, status=500)
         return web.Response(body=msgspec.json.encode(found), content_type="application/json")
-
-
-async def _settled(work: Awaitable[Any]) -> Any:
-    return await work
 
 
 def _page(handler: Handler) -> Handle:

@@ -82,13 +82,19 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
         hidden=not payloads,
     )
     if not payloads:
-        return msgspec.structs.replace(shown, error=shown.error.partition("\n")[0])
+        return msgspec.structs.replace(shown, error=_kind_of(shown.error))
     return msgspec.structs.replace(
         shown,
         args=call.args if call else [],
         kwargs=call.kwargs if call else {},
         result=_result(promise),
     )
+
+
+def _kind_of(error: str) -> str:
+    """Return the exception's name, which says nothing of what the job was given."""
+    name = error.rstrip().rpartition("\n")[2].partition(":")[0]
+    return name if name.replace(".", "").isidentifier() else "an error" if error else ""
 
 
 def _result(promise: Promise) -> object:

@@ -1,0 +1,162 @@
+"""The page by keyboard alone, its colours, and two stewards."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resonate_fleet.contract.pages import Page
+from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
+from resonate_fleet.steward.feed import Feed
+from tests.support.browser import Page as Shown
+from tests.support.browser import browser
+from tests.support.played import Played
+from tests.system.test_console_page import Scene, doors, opened
+
+pytestmark = pytest.mark.browser
+
+KEYS = {"Tab": 9, "Enter": 13, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27}
+#: What can be reached on the view that is shown, and what has the focus, with its outline.
+THERE = (
+    "[...document.querySelectorAll('a[href], button, select, input, [tabindex=\"0\"]')]"
+    ".filter((e) => e.checkVisibility()).length"
+)
+FOCUSED = (
+    "(() => { const e = document.activeElement, style = getComputedStyle(e);"
+    "window.known ??= new Map(); if (!known.has(e)) known.set(e, known.size);"
+    "return [known.get(e), e.tagName, style.outlineStyle, parseFloat(style.outlineWidth)]; })()"
+)
+
+
+async def press(page: Shown, key: str) -> None:
+    about = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+    text = {"text": "\r"} if key == "Enter" else {}
+    await page.call("Input.dispatchKeyEvent", type="keyDown", **about, **text)
+    await page.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+
+async def reached(page: Shown) -> set[int]:
+    """Tab through the view until the focus comes round; each stop must be seen to have it."""
+    found: set[int] = set()
+    for _ in range(60):
+        await press(page, "Tab")
+        number, name, style, width = await page.value(FOCUSED)
+        if number in found:
+            break
+        if name == "BODY":  # it goes on at the top
+            continue
+        assert style != "none", name
+        assert width >= 1, name
+        found.add(number)
+    return found
+
+
+async def test_the_keyboard_alone_reaches_everything(tmp_path: Path) -> None:
+    fleet = Played(3, 1, time.time(), cost=60.0)
+    fleet.submit(3)
+    fleet.step(0.1)
+    async with opened(tmp_path, fleet) as scene:
+        page = scene.page
+        await scene.until("app.model.bars.size === 3", "every attempt has a bar")
+        for view in ("now", "jobs", "job/order-01-1", "quarantine", "schedules"):
+            await page.value(f"location.hash = '#/{view}'; window.known = undefined")
+            await asyncio.sleep(0.3)
+            await page.value("document.activeElement.blur()")
+            assert len(await reached(page)) == await page.value(THERE), view
+        page.errors[:] = [one for one in page.errors if "404" not in one]
+
+
+async def test_a_job_is_found_and_acted_on_by_keys(tmp_path: Path) -> None:
+    fleet = Played(3, 1, time.time(), cost=60.0)
+    fleet.submit(3)
+    fleet.step(0.1)
+    async with opened(tmp_path, fleet) as scene:
+        page = scene.page
+        await scene.until("app.model.bars.size === 3", "every attempt has a bar")
+        await page.value("document.querySelector('#lanes canvas').focus()")
+        await press(page, "ArrowDown")
+        await press(page, "ArrowDown")
+        chosen = await scene.asks("app.now.lanes.chosen.job")
+        assert chosen in await page.value("document.getElementById('pointed').textContent")
+        await press(page, "Enter")
+        await scene.until("document.querySelector('button.act') !== null", "its page opens")
+        assert chosen in await page.value("location.hash")
+        await page.value("document.querySelector('button.act').focus()")
+        await press(page, "Enter")
+        await scene.until("document.activeElement.id === 'token'", "the token is asked for")
+        await press(page, "Escape")
+        await scene.until("!document.getElementById('dialog').open", "it is left")
+        assert await page.value("document.activeElement.className.includes('act')")
+        assert scene.acted == []
+
+
+async def test_bars_and_signs_stand_out_in_both_schemes(tmp_path: Path) -> None:
+    """3 to 1 at least, as WCAG asks of graphics; words are what axe looks at."""
+    fleet = Played(1, 1, time.time())
+    async with opened(tmp_path, fleet) as scene:
+        for scheme in ("light", "dark"):
+            await scene.page.value(
+                f"document.documentElement.dataset.theme !== '{scheme}'"
+                " && document.getElementById('theme').click()"
+            )
+            colours = await scene.asks("app.now.lanes.colours")
+            for name in ("--ink", "--soft", "--blue", "--green", "--red", "--purple", "--gap"):
+                ratio = contrast(colours[name], colours["--lane"])
+                assert ratio >= 3, (scheme, name, ratio)
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def second(fleet: Played) -> Doors:
+    asks = doors(fleet, []).asks
+    pages = {"/livez": lambda _: Page("ok\n")}
+    return Doors(Feed(fleet.state, {"acts": False, "kill": False, "peers": []}), pages, asks, {})
+
+
+async def test_the_page_goes_to_the_other_steward(tmp_path: Path) -> None:
+    fleet = Played(2, 1, time.time(), cost=60.0)
+    fleet.submit(2)
+    fleet.step(0.1)
+    address = ("127.0.0.1", 0)
+    async with browser(tmp_path) as page:
+        with Console(address, ConsoleOptions(), second(fleet)) as other:
+            there = f"http://127.0.0.1:{other.port}"
+            told = Feed(fleet.state, {"acts": False, "kill": False, "peers": [there]})
+            with Console(
+                address, ConsoleOptions(peers=[there]), Doors(told, {}, doors(fleet, []).asks, {})
+            ) as first:
+                scene = Scene(page, fleet, first.port)
+                await page.open(f"{scene.url}#/now")
+                await scene.until("app.model.bars.size === 2", "it is live")
+                await page.value(
+                    "document.cookie = 'said='; new MutationObserver(() => {"
+                    "const now = document.documentElement.dataset.stream;"
+                    "document.cookie = `said=${document.cookie.slice(5)}${now}.`; })"
+                    ".observe(document.documentElement, {attributeFilter: ['data-stream']})"
+                )
+
+            async def at_the_other() -> Any:
+                return await page.value("location.href")
+
+            for _ in range(400):
+                if (await at_the_other()).startswith(there):
+                    break
+                await asyncio.sleep(0.05)
+            assert await at_the_other() == f"{there}/#/now"
+            await scene.until("app.model.bars.size === 2", "it goes on there")
+            stream = "document.documentElement.dataset.stream"
+            assert await page.value(stream) == "live"
+            said = await page.value("document.cookie")
+            assert "lost." in said
+            assert said.endswith("elsewhere."), "what was drawn on the way; cookies know no ports"
