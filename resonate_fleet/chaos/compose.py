@@ -33,7 +33,9 @@ import json, urllib.request
 print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"])
 """
 #: Strikes for which a process waits inside each member.
-ARMED: Final = ("kill", "out-of-memory")
+ARMED: Final = ("kill", "kill-with-steward", "out-of-memory")
+#: Whose such process is the serving steward's; members have other names.
+STEWARD: Final = "steward"
 
 
 def open_place(options: ChaosOptions) -> "ComposePlace":
@@ -50,7 +52,7 @@ class ComposePlace:
         self._ours = False
         self._known: dict[str, Container] = {}
         self._armed: dict[str, Armed] = {}
-        self._arms = False
+        self._arms = self._arms_steward = False
         self._later: set[asyncio.Task[None]] = set()
         self.url = f"http://127.0.0.1:{self._port}"
         self.token: str | None = None
@@ -75,6 +77,7 @@ class ComposePlace:
                 )
         self.token = await self._chosen_token()
         self._arms = any(strike.fault in ARMED for strike in plan.strikes)
+        self._arms_steward = any(one.fault == "kill-with-steward" for one in plan.strikes)
         self._ours = True
         scales = (f"--scale=worker={plan.members}", f"--scale=steward={plan.stewards}")
         await self._docker.compose("up", "--detach", "--wait", *scales)
@@ -108,6 +111,9 @@ class ComposePlace:
         self._known[member] = one
         if self._arms and one.allowed:
             self._armed[member] = await Armed.start(one)
+        if self._arms_steward:
+            self._arms_steward = False
+            self._armed[STEWARD] = await Armed.start(await self._serving())
 
     def addresses(self) -> dict[str, str]:
         port = self._docker.env["STEWARD_HOST_PORT"]
@@ -121,7 +127,13 @@ class ComposePlace:
         one = await self._look_again(member)
         if fault in ARMED:
             armed = self._armed.pop(member.member, None) or await Armed.start(one)
-            return await (armed.kill() if fault == "kill" else armed.fill())
+            if fault == "out-of-memory":
+                return await armed.fill()
+            both = [armed.kill()]
+            if fault == "kill-with-steward":
+                steward = self._armed.pop(STEWARD, None)
+                both.append((steward or await Armed.start(await self._serving())).kill())
+            return ", ".join(await asyncio.gather(*both))
         if fault == "terminate":
             self._do_later(self._stop_and_start(one))
             return f"docker stop {one.name}"
@@ -153,15 +165,22 @@ class ComposePlace:
         return answer
 
     async def kill_steward(self) -> str:
+        one = await self._serving()
+        answer = await self._kill(one)
+
+        def again(now: Container) -> bool:
+            return now.started != one.started and now.health == "healthy"
+
+        await self._becomes(one, again, "healthy again")
+        return answer
+
+    async def _serving(self) -> Container:
+        """Return the steward that members offer their slots."""
         for one in await self._docker.containers("steward"):
             if await self._docker.run("exec", one.id, "python", "-Ic", SERVES) == "True":
-                break
-        else:
-            raise PlaceFailed("no steward serves")
-        self._check(one)
-        answer = await self._kill(one)
-        await self._started_again(one)
-        return answer
+                self._check(one)
+                return one
+        raise PlaceFailed("no steward serves")
 
     async def rolling_restart(self) -> str:
         """As a deployment does it: stop in order, start, wait for health, then the next."""
@@ -181,7 +200,8 @@ class ComposePlace:
 
     async def end_members(self) -> None:
         """A container that has only just been started may miss the signal to stop: it is let in."""
-        await self._finish_later()
+        await asyncio.gather(*self._later)
+        self._later.clear()
         for one in await self._docker.containers("worker"):
             with suppress(PlaceFailed):
                 await self._healthy(one)
@@ -257,12 +277,6 @@ class ComposePlace:
     async def _healthy(self, one: Container) -> None:
         await self._becomes(one, lambda now: now.health == "healthy", "healthy")
 
-    async def _started_again(self, one: Container) -> None:
-        def again(now: Container) -> bool:
-            return now.started != one.started and now.health == "healthy"
-
-        await self._becomes(one, again, "healthy again")
-
     async def _becomes(self, one: Container, true: Callable[[Container], bool], what: str) -> None:
         end = asyncio.get_running_loop().time() + READY_SECONDS
         while not true(*await self._docker.inspect(one.id)):
@@ -273,11 +287,6 @@ class ComposePlace:
     def _do_later(self, what: Coroutine[Any, Any, None]) -> None:
         """Begin what takes its time; `end_members` waits for it."""
         self._later.add(asyncio.create_task(what))
-
-    async def _finish_later(self) -> None:
-        if self._later:
-            await asyncio.gather(*self._later)
-            self._later.clear()
 
 
 def _token(path: Path) -> str:

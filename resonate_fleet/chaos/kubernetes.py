@@ -173,6 +173,9 @@ class KubernetesPlace:
         match fault:
             case "kill":
                 return await strikes.kill(pod)
+            case "kill-with-steward":
+                both = (strikes.kill(pod), strikes.delete(self._serving(), grace=0))
+                return (await asyncio.gather(*both))[0] + ", with the serving steward's"
             case "terminate":
                 return await strikes.terminate(pod)
             case "out-of-memory":
@@ -200,12 +203,8 @@ class KubernetesPlace:
         return f"pod {server.name} deleted with a grace of 0"
 
     async def kill_steward(self) -> str:
-        """The one that has stood the longest serves; the Deployment makes another in its place."""
-        stewards = [pod for pod in self.pods.of("steward") if pod.name in self.pods.stewards]
-        if not stewards:
-            raise PlaceFailed("no steward has said that it started")
-        serving = min(stewards, key=lambda pod: self.pods.stewards[pod.name])
-        self._check(serving)
+        """The Deployment makes another in its place."""
+        serving, stewards = self._serving(), self.pods.of("steward")
         await PodStrikes(self._cluster, self.pods).delete(serving, grace=0)
 
         def replaced(pods: Pods) -> bool:
@@ -214,6 +213,16 @@ class KubernetesPlace:
 
         await self.pods.until(replaced, READY_SECONDS, "a new steward")
         return f"pod {serving.name} deleted with a grace of 0"
+
+    def _serving(self) -> Pod:
+        """Return the steward that has stood the longest, which is the one that serves."""
+        started = self.pods.stewards
+        there = [pod for pod in self.pods.of("steward") if pod.name in started]
+        if not there:
+            raise PlaceFailed("no steward has said that it started")
+        serving = min(there, key=lambda pod: started[pod.name])
+        self._check(serving)
+        return serving
 
     async def rolling_restart(self) -> str:
         return f"deployment worker restarted at {await self._deployments.restart('worker')}"

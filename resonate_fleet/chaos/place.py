@@ -9,8 +9,8 @@ from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
 #: What each place can do. A scenario that asks for more is refused when it is planned.
 CAN: Final[dict[Place, frozenset[Fault]]] = {
     "processes": frozenset(get_args(Fault)),
-    "compose": frozenset(get_args(Fault)) - {"kill-with-steward"},
-    "kubernetes": frozenset(get_args(Fault)) - {"kill-with-steward", "pause", "partition"},
+    "compose": frozenset(get_args(Fault)),
+    "kubernetes": frozenset(get_args(Fault)) - {"pause", "partition"},
 }
 
 #: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment

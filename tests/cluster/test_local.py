@@ -33,6 +33,7 @@ def test_no_pod_takes_settings_from_a_service(fleet: ClusterFleet) -> None:
         "server-restart",
         "out-of-memory",
         "steward-kill",
+        "kill-with-steward",
     ],
 )
 def test_a_scenario_passes(fleet: ClusterFleet, scenario: str, tmp_path: Path) -> None:

@@ -337,8 +337,9 @@ async def test_the_server_pod_is_replaced_before_the_server_is_asked(
         assert api.of("server") != [old]
 
 
+@pytest.mark.parametrize("with_member", [False, True])
 async def test_the_steward_that_stands_the_longest_is_killed(
-    api: ApiServer, tmp_path: Path
+    api: ApiServer, tmp_path: Path, *, with_member: bool
 ) -> None:
     api.deploy("steward", 2)
     first, second = api.of("steward")
@@ -346,6 +347,11 @@ async def test_the_steward_that_stands_the_longest_is_killed(
     api.say(second, at=1.0, action="steward.started", who=second)
     async with on(api, tmp_path) as scene:
         await wait_until(lambda: len(scene.place.pods.stewards) == 2, 5, "both to have spoken")
-        assert second in await scene.place.kill_steward()
+        if with_member:
+            victim = api.of("worker")[0]
+            await scene.place.strike("kill-with-steward", await scene.member(victim))
+            assert victim not in api.pods
+        else:
+            assert second in await scene.place.kill_steward()
         assert second not in api.pods
         assert first in api.pods

@@ -35,6 +35,7 @@ BARS: dict[str, float | None] = {
     "drain": None,
     "server-restart": None,
     "steward-kill": None,
+    "kill-with-steward": DEATH,
     "rolling-restart": None,
     "tests/system/scale-3-5-2.toml": None,
 }
