@@ -34,7 +34,7 @@ class Hand:
         self._payloads = payloads
 
     def asks(self) -> dict[str, Ask]:
-        return {"jobs": self.listing, "job/{id:.+}": self.page, "schedules": self.schedules}
+        return {"jobs": self.listing, r"job/{id:[\s\S]+}": self.page, "schedules": self.schedules}
 
     def acts(self, *, kill: bool) -> dict[str, Act]:
         all_ = (self.cancel, self.rerun, self.redrive, self.reject, *((self.kill,) if kill else ()))

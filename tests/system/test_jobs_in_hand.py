@@ -178,7 +178,7 @@ def test_nobody_stops_a_body_by_saying_that_its_job_is_over(scene: Scene) -> Non
 
 
 def test_what_is_over_stays_as_it_is(scene: Scene) -> None:
-    job = post_job(scene.fleet.server, "plain", 0.0)
+    job = post_job(scene.fleet.server, "plain", 0.0, id="two\nlines/of it")
     wait_until(lambda: scene.state(job) == "done", 20, "it is done")
     done = scene.run("cancel", job)
     assert (done.returncode, done.stdout) == (1, f"{job!r} is done already\n")
