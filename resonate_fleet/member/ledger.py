@@ -12,6 +12,7 @@ from resonate_fleet.contract.journal import (
     ClaimRefused,
     Ended,
     LeaseLost,
+    MemberStopped,
     Retried,
     ServerBack,
     ServerLost,
@@ -94,6 +95,15 @@ class Ledger:
         self.metrics.lost(why)
         self.journal.write(
             LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why), WARNING
+        )
+
+    def last_words(self) -> MemberStopped:
+        """Return the line that ends the journal of this process."""
+        return MemberStopped(
+            done=self.totals.get("resolved", 0),
+            failed=self.totals.get("rejected", 0),
+            handed_back=self.totals.get("handed back", 0),
+            lost=self.totals.get("lost", 0) + self.totals.get("refused", 0),
         )
 
     def late(self) -> None:

@@ -12,6 +12,8 @@ import structlog
 type Manager = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 type _Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
+#: Seconds between two looks at whether this process has been told to end.
+LOOK = 0.02
 log = structlog.get_logger()
 
 
@@ -46,6 +48,14 @@ class Lifespan:
                 raise NotOpened(f"start-up of {name}: {_where(error)}") from None
             self._opened.append((name, manager))
         return [value for value in values if value is not None]
+
+    async def open_unless(self, told: Callable[[], bool]) -> list[Any] | None:
+        """Do the same; return None where this process was `told` to end before it was over."""
+        opening = asyncio.create_task(self.open())
+        while not (await asyncio.wait({opening}, timeout=LOOK))[0]:
+            if told():
+                return None
+        return opening.result()
 
     async def close(self) -> None:
         """Leave all that was entered; what fails is logged and holds up nothing."""

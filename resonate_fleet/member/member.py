@@ -4,30 +4,29 @@ import asyncio
 import gc
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import structlog
-from resonate.error import ConnectorError
 from resonate.resonate import Resonate
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.journal import MemberReady, MemberStarted, MemberStopped
+from resonate_fleet.contract.journal import MemberStarted
 from resonate_fleet.contract.pages import Pages
-from resonate_fleet.contract.presence import Hello, Holding
+from resonate_fleet.contract.presence import Hello
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.member.about import about, version
-from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.backup import Backup
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
-from resonate_fleet.member.drain import LOOK, Doors, Drain
+from resonate_fleet.member.drain import Doors, Drain
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Heart
@@ -37,19 +36,18 @@ from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.network import Network
 from resonate_fleet.member.plain import Plain
 from resonate_fleet.member.presence import Presence
-from resonate_fleet.member.probes import CHECK, RECENT, Probes, Pulse
+from resonate_fleet.member.probes import Probes, Pulse
+from resonate_fleet.member.readiness import Readiness
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.requests import nobody
 from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.signals import Own
+from resonate_fleet.member.stewards import Stewards
 from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.writes import Writes
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
 LAST_PATIENCE = 2.0
-#: Seconds between two looks at whether a function has taken the signals or the log over.
-KEEP = 1.0
 log = structlog.get_logger()
 
 
@@ -85,28 +83,23 @@ class Member:
         self._stream = self._new_stream(name, self._ledger.server_lost, self._ledger.server_back)
         self._intake = Intake(settings.slots, name, self._stream)
         self._plain = self._new_plain()
-        self._presence = self._new_presence()
-        self._intake.join(self._presence, self._plain)
-        self._ledger.on_claimed = self._claimed
-        self._ledger.on_ended = self._ended
-        self._health = Health(
-            lambda status: self._metrics.count("requests_refused", status),
-            connected=lambda: self._stream.connected,
-        )
+        refused = partial(self._metrics.count, "requests_refused")
+        self._health = Health(refused, connected=self._is_connected)
         self._channel = Channel(self._wire, self._health, settings.token, self._ledger.clock)
+        self._readiness = Readiness(self._channel, self._health, self._stream, journal)
+        self._stewards = Stewards(
+            self._intake, self._table, self._ledger, self._limits, self._on_loop, self._readiness
+        )
+        self._presence = self._new_presence()
+        self._stewards.join(self._presence)
+        self._intake.join(self._presence, self._plain)
         self._resonate = self._new_sdk()
         self._backup = Backup(self._table, settings.url, settings.token, name, settings.lease)
         self._heart = self._new_heart()
         self._pulse = Pulse()
-        self._probes = Probes(
-            self._pulse,
-            self._heart,
-            settings.liveness,
-            lambda: self._stream.connected,
-            self._health,
-        )
+        connected, liveness = self._is_connected, settings.liveness
+        self._probes = Probes(self._pulse, self._heart, liveness, connected, self._health)
         self._stopped = asyncio.Event()
-        self._was_ready = False
         self._lifespan = registry.new_lifespan()
         self._drain = self._new_drain()
         self._show()
@@ -131,8 +124,8 @@ class Member:
             stack.enter_context(self._heart)
             for task in (
                 self._pulse.run(),
-                self._check_server(),
-                self._keep_own(),
+                self._readiness.run(),
+                self._own.run(),
                 self._presence.run(),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
@@ -150,36 +143,24 @@ class Member:
         Raises:
             NotOpened: it failed.
         """
-        opening = asyncio.create_task(self._lifespan.open())
-        while not (await asyncio.wait({opening}, timeout=LOOK))[0]:
-            if not self._own.signals.came.empty():
-                return False
-        for value in opening.result():
+        values = await self._lifespan.open_unless(lambda: not self._own.signals.came.empty())
+        for value in values or ():
             self._resonate.with_dependency(value)
-        return True
+        return values is not None
 
     # The parts that need more than a line.
 
     def _new_sdk(self) -> Resonate:
         """The SDK, with what stands between it and the server."""
         intake, ledger = self._intake, self._ledger
-        writes = Writes(self._channel, self._table, ledger, intake.avoid, intake.ending)
+        channel, table, registry = self._channel, self._table, self._registry
+        writes = Writes(channel, table, ledger, intake.avoid, intake.ending)
         self._claims = Claims(
-            self._channel,
-            self._name,
-            self._table,
-            ledger,
-            self._registry,
-            self._limits,
-            writes,
-            intake,
+            channel, self._name, table, ledger, registry, self._limits, writes, intake
         )
-        network = Network(self._channel, self._claims, writes)
+        network = Network(channel, self._claims, writes)
         bodies = Bodies(ledger.step_began, intake.ending, self._name)
-
-        def install(resonate: Resonate) -> None:
-            self._registry.install(resonate, bodies)
-
+        install = partial(registry.install, bodies=bodies)
         return build(self._settings, self._name, network, intake, install, ledger)
 
     def _new_wire(self) -> BlockingWire:
@@ -193,7 +174,7 @@ class Member:
             self._new_wire(),
             self._name,
             self._settings.lease,
-            self._lost,
+            self._stewards.lost,
             self._beat_failed,
             self._backup.beaten,
         )
@@ -205,7 +186,7 @@ class Member:
             if seconds is not None:
                 back(seconds)
             elif group == self._settings.group:
-                self._ready()
+                self._readiness.reached()
 
         url = f"{self._settings.url}/poll/{group}/{self._name}"
         return Stream(url, self._settings.token, lost, connected)
@@ -225,7 +206,7 @@ class Member:
             slots=self._settings.slots,
             functions=tuple(self._registry.names()),
         )
-        presence = Presence(self._settings.stewards, hello, self._settings.secret, self)
+        presence = Presence(self._settings.stewards, hello, self._settings.secret, self._stewards)
         presence.failed = lambda: self._metrics.count("steward_failures")
         return presence
 
@@ -247,94 +228,19 @@ class Member:
             doors,
         )
 
-    # What stewards tell and ask, on the event loop.
-
-    def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
-        self._intake.assigned(tasks, offered=offered)
-
-    def withdrawn(self) -> None:
-        self._intake.withdrawn()
-
-    def alone(self, *, on: bool) -> None:
-        self._intake.alone(on=on)
-        if not on:
-            self._ready()
-
-    def offer(self) -> int:
-        return self._intake.offer()
-
-    def held(self) -> list[Holding]:
-        now = time.time()
-        return [
-            Holding(one.task, one.version, one.function, now - one.seconds())
-            for one in self._table.held()
-        ]
-
-    def released(self, tasks: Sequence[tuple[str, int]]) -> None:
-        """Stop what a steward handed over while it took this member for dead."""
-        for task, lost in tasks:
-            attempt = self._table.find(task, lost)
-            if attempt is not None:
-                self._lost(attempt, "taken")
-
-    def cancelled(self, tasks: Sequence[str]) -> None:
-        """Stop the bodies of jobs that were cancelled."""
-        for attempt in self._table.held():
-            if attempt.task in tasks and self._table.lose(attempt):
-                self._ledger.ended(attempt, "cancelled")
-                attempt.stop()
-
-    # What stewards are told, from any thread.
-
-    def _claimed(self, attempt: Attempt) -> None:
-        self._presence.claimed(attempt.task, attempt.version, attempt.function)
-        self._presence.filled(self._limits.full())
-
-    def _ended(self, attempt: Attempt, outcome: str) -> None:
-        self._on_loop(lambda: self._tell_end(attempt, outcome))
-
-    def _tell_end(self, attempt: Attempt, outcome: str) -> None:
-        self._presence.ended(attempt.task, attempt.version, outcome)
-        self._presence.filled(self._limits.full())
-
     # Events, from any thread.
-
-    def _lost(self, attempt: Attempt, why: str) -> None:
-        """A lease is gone: stop its body."""
-        if self._table.lose(attempt):
-            self._ledger.lost(attempt, why)
-            self._ledger.ended(attempt, "lost")
-            self._on_loop(attempt.stop)
 
     def _beat_failed(self, error: Unreachable | Refused) -> None:
         self._metrics.count("heartbeat_failures")
         if isinstance(error, Refused):
             self._health.refused(error.reply.status, f"heartbeat: {error}")
 
+    def _is_connected(self) -> bool:
+        return self._stream.connected
+
     def _count_loss(self, loss: Loss) -> None:
         if not loss.over:
             self._metrics.count("lines_lost", loss.what, by=loss.fresh)
-
-    def _ready(self) -> None:
-        """Say once that work can be done."""
-        if not self._was_ready:
-            self._was_ready = True
-            self._journal.write(MemberReady())
-
-    async def _check_server(self) -> None:
-        """Ask the server something cheap, once and again while its stream is not open."""
-        while True:
-            if not self._stream.connected:
-                with suppress(ConnectorError):
-                    await self._channel.exchange(*nobody())
-            if self._health.takes(RECENT) and not self._health.failing:
-                self._ready()
-            await asyncio.sleep(CHECK)
-
-    async def _keep_own(self) -> None:
-        while True:
-            self._own.keep()
-            await asyncio.sleep(KEEP)
 
     def _close_intake(self) -> None:
         """Close the intake before the next step; a blocked loop does it when it can."""
@@ -349,7 +255,7 @@ class Member:
 
     def _close(self) -> None:
         self._presence.leave(self._loop)
-        self._journal.write(self._last_words())
+        self._journal.write(self._ledger.last_words())
         self._on_loop(self._stopped.set)
         # A loop that user code blocks would keep the process: nothing is held any more.
         patience = max(LAST_PATIENCE, self._drain.left() if self._lifespan else 0.0)
@@ -370,25 +276,11 @@ class Member:
     # What is told.
 
     def _tell_start(self, port: int) -> None:
-        self._journal.write(
-            MemberStarted(
-                group=self._settings.group,
-                slots=self._settings.slots,
-                process=os.getpid(),
-                version=version(),
-            )
-        )
+        group, slots = self._settings.group, self._settings.slots
+        started = MemberStarted(group=group, slots=slots, process=os.getpid(), version=version())
+        self._journal.write(started)
         functions = self._registry.names()
         log.info("pages", host=self._settings.host, port=port, functions=functions)
-
-    def _last_words(self) -> MemberStopped:
-        totals = self._ledger.totals
-        return MemberStopped(
-            done=totals.get("resolved", 0),
-            failed=totals.get("rejected", 0),
-            handed_back=totals.get("handed back", 0),
-            lost=totals.get("lost", 0) + totals.get("refused", 0),
-        )
 
     def _show(self) -> None:
         """Let the gauges look at what is."""
@@ -400,7 +292,7 @@ class Member:
             "heartbeat_age_seconds": self._heart.age,
             "loop_lag_seconds": self._pulse.lag,
             "clock_offset_seconds": lambda: self._ledger.clock.offset,
-            "stream_connected": lambda: self._stream.connected,
+            "stream_connected": self._is_connected,
             "draining": lambda: self._probes.draining,
         }
         for name, value in watched.items():

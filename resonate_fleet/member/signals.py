@@ -1,5 +1,6 @@
 """What belongs to the process as a whole, and which the member keeps to itself."""
 
+import asyncio
 import queue
 import signal
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import structlog
 
 from resonate_fleet.contract.start import STOPS
 
+#: Seconds between two looks at whether a function has taken the signals or the log over.
+KEEP = 1.0
 log = structlog.get_logger()
 
 
@@ -50,6 +53,12 @@ class Own:
         self.signals.take_back()
         if self._restore():
             log.warning("log.taken-back", why="the functions' module has set up logging anew")
+
+    async def run(self) -> None:
+        """Keep both."""
+        while True:
+            self.keep()
+            await asyncio.sleep(KEEP)
 
 
 def _name(handler: object) -> str:

@@ -31,7 +31,7 @@ from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.survey import Survey, Surveyor, group_in
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.waiting import FirstCome, Limits, NoLimits, Queue
-from resonate_fleet.steward.work import OVER
+from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it stands again.
 OpenStream = Callable[[str, Callable[[], None]], Stream]
@@ -212,7 +212,7 @@ class Dispatch:
                 group.match_soon()
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
-                held = [_attempt(one, hello.group, hello.member) for one in attempts]
+                held = [attempt_of(one, hello.group, hello.member) for one in attempts]
                 self._tools.work.holds(self._tools.now(), hello.member, held)
             case Withdraw(draining=draining):
                 group.withdraw(connection)
@@ -225,7 +225,7 @@ class Dispatch:
             matcher.filled(member, said.full)
         for task, attempt, function in said.claimed:
             waited = matcher.claimed(now, member, task, attempt)
-            claim = _attempt(Holding(task, attempt, function, now), group.name, member)
+            claim = attempt_of(Holding(task, attempt, function, now), group.name, member)
             created = waited.since if waited else None
             self._tools.work.claimed(msgspec.structs.replace(claim, created=created))
         for task, version in said.refused:
@@ -265,7 +265,7 @@ class Dispatch:
         self._surveyed = True
         entries, work = self._surveyor.entries, self._tools.work
         held = {
-            one.id: _attempt(
+            one.id: attempt_of(
                 Holding(one.id, one.version, "", survey.at),
                 group_in(entries, one.id),
                 one.pid or "",
@@ -291,15 +291,3 @@ class Dispatch:
                 group.start_matching()
             if not group.present and not len(group.matcher) and name not in self._policies:
                 del self.groups[name]  # anybody can make up more
-
-
-def _attempt(one: Holding, group: str, member: str) -> LiveAttempt:
-    return LiveAttempt(
-        task=one.task,
-        job=root_of(one.task),
-        attempt=one.attempt,
-        function=one.function,
-        group=group,
-        member=member,
-        since=one.since,
-    )

@@ -11,6 +11,7 @@ import msgspec
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.live import LiveAttempt, LiveMark, LiveParked, MarkKind
+from resonate_fleet.contract.presence import Holding
 
 #: Ended attempts and marks that are shown, and tasks whose last attempt is remembered.
 SHOWN, REMEMBERED = 2000, 20_000
@@ -195,3 +196,15 @@ class Work:
 
     def _totals(self, group: str) -> Totals:
         return self.groups.setdefault(group, Totals())
+
+
+def attempt_of(one: Holding, group: str, member: str) -> LiveAttempt:
+    return LiveAttempt(
+        task=one.task,
+        job=root_of(one.task),
+        attempt=one.attempt,
+        function=one.function,
+        group=group,
+        member=member,
+        since=one.since,
+    )
