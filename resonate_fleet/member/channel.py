@@ -23,6 +23,7 @@ from resonate_fleet.contract.wire import (
     too_large,
 )
 from resonate_fleet.member.health import Health
+from resonate_fleet.member.memory import Garbage
 from resonate_fleet.member.requests import Answer, Request
 
 #: Seconds between two tries of a request: first and longest.
@@ -57,6 +58,7 @@ class Channel:
         self._health = health or Health()
         self._token = token
         self._closed = False
+        self._garbage = Garbage()
 
     def close(self) -> None:
         self._closed = True
@@ -75,6 +77,7 @@ class Channel:
         Raises:
             ConnectorError: closed, or no longer wanted, before there was an answer.
         """
+        self._garbage.left(len(body))
         if (refused := too_large(body)) is not None:
             return _foreign(request, TOO_LARGE, refused.body.decode(), repeated=False)
         began, repeated = time.monotonic(), False

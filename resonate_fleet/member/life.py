@@ -18,6 +18,7 @@ from resonate_fleet.member import registry, sdk
 from resonate_fleet.member.about import name_of
 from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
+from resonate_fleet.member.memory import give_back
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.signals import Own, StopSignals
 
@@ -34,6 +35,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
     name = name_of(settings)
     # A function that prints goes on when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
+    give_back()
     restore = logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
     sdk.listen()
     log.info("settings", **effective(settings))

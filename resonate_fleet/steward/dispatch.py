@@ -198,7 +198,10 @@ class Dispatch:
 
     def gone(self, hello: Hello) -> list[str]:
         """Return the tasks whose claim the member has not answered for."""
-        return self.group(hello.group).leave(hello.member)
+        group = self.group(hello.group)
+        unanswered = group.leave(hello.member)
+        self._mind_functions(group)
+        return unanswered
 
     def heard(self, connection: Connection, hello: Hello, message: FromMember) -> None:
         group = self.group(hello.group)
