@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from resonate_fleet.chaos.triggers import HeldLease, Snapshot
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.run import Plan, PlannedJob, Record, Records
 from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
+
+#: A task and the version of its claim.
+type Lease = tuple[str, int]
 
 #: Jobs without a lease that are asked for in one look, in turn.
 SWEEP: Final = 2
@@ -39,6 +43,26 @@ class RunObserver:
         """Return the run's acquired tasks just now."""
         held = [task async for task in self._wire.all_tasks("acquired")]
         return [task for task in held if root_of(task.id) in self._jobs]
+
+    async def held_by(self, member: str) -> list[Lease]:
+        return [(task.id, task.version) for task in await self.held() if task.pid == member]
+
+    async def held_after(self, before: list[Lease], member: str) -> list[Lease]:
+        """Return what a member held when a strike had taken hold.
+
+        That is what it held `before` and did not finish meanwhile, and what it holds now. Where
+        the server does not answer it counts as held.
+        """
+        held: list[Lease] = []
+        for task, version in before:
+            found = None
+            with suppress(Unreachable):
+                found = await self._wire.task(task)
+            if found is None or (found.state, found.version) != ("fulfilled", version):
+                held.append((task, version))
+        with suppress(Unreachable):
+            held += await self.held_by(member)
+        return list(dict.fromkeys(held))
 
     async def observe(self) -> Snapshot:
         """Return how things stand.
@@ -125,12 +149,3 @@ async def records(wire: Wire, plan: Plan, server: str) -> Records:
                 tasks[task.id] = task
     found = [Record(promise=promise, task=tasks.get(promise.id)) for promise in promises]
     return Records(at=time.time(), server=server, records=found)
-
-
-async def finished_by_victim(wire: Wire, task: str, version: int) -> bool | None:
-    """Say whether a task is fulfilled at `version`; None where the server does not answer."""
-    try:
-        found = await wire.task(task)
-    except Unreachable:
-        return None
-    return found is not None and found.state == "fulfilled" and found.version == version

@@ -123,7 +123,7 @@ class Runner:
         self._began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             client = group.create_task(self._submit())
-            finished = await self._until_the_end(observer, wire, group)
+            finished = await self._until_the_end(observer, group)
             if not finished:
                 client.cancel()
                 self._striker.give_up()
@@ -133,14 +133,12 @@ class Runner:
         code = await self._adapter.submit(self._script.client)
         self._say("client", f"sent {len(self._plan.jobs)} jobs, exit code {code}")
 
-    async def _until_the_end(
-        self, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
-    ) -> bool:
+    async def _until_the_end(self, observer: RunObserver, group: asyncio.TaskGroup) -> bool:
         """Look, strike what is due, until all jobs have ended and all strikes are healed."""
         while time.monotonic() - self._began < self._plan.deadline:
             with suppress(Unreachable):  # the server may be what was struck
                 snapshot = await observer.observe()
-                self._striker.consider(snapshot, observer, wire, group)
+                self._striker.consider(snapshot, observer, group)
                 if snapshot.done >= snapshot.total and self._striker.over:
                     return True
             await asyncio.sleep(LOOK_SECONDS)

@@ -14,7 +14,7 @@ from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.run import LOOK_SECONDS, Runner, Tell
 from resonate_fleet.chaos.scenario import HOLDING
 from resonate_fleet.contract.run import RunFolder
-from resonate_fleet.contract.wire import Unreachable, Wire
+from resonate_fleet.contract.wire import Unreachable
 
 
 class Stay(Runner):
@@ -32,13 +32,11 @@ class Stay(Runner):
         ]
         super().__init__(replace(script, orders=orders), adapter, folder, tell)
 
-    async def _until_the_end(
-        self, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
-    ) -> bool:
+    async def _until_the_end(self, observer: RunObserver, group: asyncio.TaskGroup) -> bool:
         told = False
         while True:
             with suppress(Unreachable):  # the server may be what was struck
-                self._striker.consider(await observer.observe(), observer, wire, group)
+                self._striker.consider(await observer.observe(), observer, group)
             if not told and self._striker.begun:
                 told = True
                 self._say_where()

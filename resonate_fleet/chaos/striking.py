@@ -5,16 +5,14 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import msgspec
-
-from resonate_fleet.chaos.observer import RunObserver, finished_by_victim
-from resonate_fleet.chaos.place import Adapter, Candidate, PlaceFailed
+from resonate_fleet.chaos.observer import RunObserver
+from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.triggers import Due, HeldLease, Snapshot, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.wire import Refused, Task, Unreachable, Wire
+from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Tells people what happened: a word and a sentence.
 Say = Callable[[str, str], None]
@@ -53,16 +51,14 @@ class Striker:
     def add(self, order: StrikeOrder) -> None:
         self._open.append(order)
 
-    def consider(
-        self, snapshot: Snapshot, observer: RunObserver, wire: Wire, group: asyncio.TaskGroup
-    ) -> None:
+    def consider(self, snapshot: Snapshot, observer: RunObserver, group: asyncio.TaskGroup) -> None:
         """Begin what is due in `snapshot`; write off what has become hopeless."""
         self._find_new(snapshot, group)
         for order in list(self._open):
             one = due(order, snapshot, frozenset(self._targets))
             if one is not None:
                 self._open.remove(order)
-                self._begin(one, snapshot, LeaseHolders(observer, wire), group)
+                self._begin(one, snapshot, observer, group)
             elif why := hopeless(order, snapshot):
                 self._open.remove(order)
                 self._miss(order, why)
@@ -89,22 +85,22 @@ class Striker:
             await self._adapter.find(name)
 
     def _begin(
-        self, one: Due, snapshot: Snapshot, holders: "LeaseHolders", group: asyncio.TaskGroup
+        self, one: Due, snapshot: Snapshot, observer: RunObserver, group: asyncio.TaskGroup
     ) -> None:
         if one.hold is not None:
             self._targets.add(one.hold.member)
-        task = group.create_task(self._strike(one, snapshot, holders))
+        task = group.create_task(self._strike(one, snapshot, observer))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _strike(self, one: Due, snapshot: Snapshot, holders: "LeaseHolders") -> None:
+    async def _strike(self, one: Due, snapshot: Snapshot, observer: RunObserver) -> None:
         order, hold = one.order, one.hold
         try:
             if hold is None:
                 async with self._all_at_once:
-                    done = await self._strike_fleet(order, snapshot, holders)
+                    done = await self._strike_fleet(order, snapshot, observer)
             else:
-                done = await self._strike_member(order, hold, snapshot, holders)
+                done = await self._strike_member(order, hold, snapshot, observer)
         except (PlaceFailed, Refused, Unreachable) as failed:
             self._miss(order, str(failed))
             done = True
@@ -115,7 +111,7 @@ class Striker:
             self._targets.discard(hold.member)
 
     async def _strike_member(
-        self, order: StrikeOrder, hold: HeldLease, snapshot: Snapshot, holders: "LeaseHolders"
+        self, order: StrikeOrder, hold: HeldLease, snapshot: Snapshot, observer: RunObserver
     ) -> bool:
         """Strike the member that has the lease `hold`; False if it has it no longer."""
         member = await self._adapter.find(hold.member)
@@ -123,59 +119,59 @@ class Striker:
             return False
         if not member.allowed:
             raise PlaceFailed(f"{member.member} has not opted in")
-        held = await holders.held_by(hold.member)
-        if (hold.task, hold.version) not in {(task.id, task.version) for task in held}:
+        held = await observer.held_by(hold.member)
+        if (hold.task, hold.version) not in held:
             return False
-        line = StrikeDone(
-            strike=order.strike,
-            fault=order.fault,
-            target=hold.member,
-            job=hold.job,
-            part=round(hold.part, 3),
-            done=snapshot.done,
-            asked=_now(),
-        )
+        asked = _now()
         answer = await self._adapter.strike(order.fault, member)
         try:
-            line = msgspec.structs.replace(line, at=_now(), answer=answer)
-            proof = await holders.proof(order, hold.member, held)
-            self._journal.write(msgspec.structs.replace(line, held=proof))
-            what = ", ".join(task for task, _ in proof) or "nothing"
-            self._say(
-                order.fault, f"{hold.member} at {hold.part:.0%} of {hold.job}; it held {what}"
+            at = _now()
+            if order.fault != "terminate":  # a member that drains is meant to finish what it holds
+                held = await observer.held_after(held, hold.member)
+            line = StrikeDone(
+                strike=order.strike,
+                fault=order.fault,
+                target=hold.member,
+                job=hold.job,
+                held=held,
+                answer=answer,
+                part=round(hold.part, 3),
+                done=snapshot.done,
+                asked=asked,
+                at=at,
             )
+            self._journal.write(line)
+            what = ", ".join(task for task, _ in held) or "nothing"
+            where = f"{hold.member} at {hold.part:.0%} of {hold.job}"
+            self._say(order.fault, f"{where}; it held {what}")
             if order.fault in LASTING:
                 await asyncio.sleep(order.seconds)
         finally:  # also when the run is given up: nothing stays frozen
             if order.fault in LASTING:
-                await self._heal(order, member)
+                asked = _now()
+                answer = await self._adapter.heal(order.fault, member)
+                self._healed(order, member.member, answer, asked)
         return True
 
-    async def _heal(self, order: StrikeOrder, member: Candidate) -> None:
-        asked = _now()
-        self._healed(order, member.member, await self._adapter.heal(order.fault, member), asked)
-
     async def _strike_fleet(
-        self, order: StrikeOrder, snapshot: Snapshot, holders: "LeaseHolders"
+        self, order: StrikeOrder, snapshot: Snapshot, observer: RunObserver
     ) -> bool:
         """Strike the server or all members; False if nobody holds anything just now."""
-        held = [(task.id, task.version) for task in await holders.held()]
+        held = [(task.id, task.version) for task in await observer.held()]
         if not held:
             return False
         target, answer, do = self._on_all(order)
-        self._journal.write(
-            StrikeDone(
-                strike=order.strike,
-                fault=order.fault,
-                target=target,
-                held=held,
-                answer=answer,
-                done=snapshot.done,
-            )
+        line = StrikeDone(
+            strike=order.strike,
+            fault=order.fault,
+            target=target,
+            held=held,
+            answer=answer,
+            done=snapshot.done,
         )
-        self._say(
-            order.fault, f"{target} {answer}, at {snapshot.done} of {snapshot.total} jobs done"
-        )
+        self._journal.write(line)
+        done = f"{snapshot.done} of {snapshot.total} jobs done"
+        self._say(order.fault, f"{target} {answer}, at {done}")
         asked = _now()
         self._healed(order, target, await do(), asked)
         return True
@@ -205,46 +201,11 @@ class Striker:
         self._say("missed", f"{order.fault}: {why}")
 
     def _healed(self, order: StrikeOrder, target: str, answer: str, asked: float) -> None:
-        self._journal.write(
-            StrikeHealed(
-                strike=order.strike, fault=order.fault, target=target, answer=answer, asked=asked
-            )
-        )
+        strike, fault = order.strike, order.fault
+        line = StrikeHealed(strike=strike, fault=fault, target=target, answer=answer, asked=asked)
+        self._journal.write(line)
         self._say("healed", f"{target}: {answer}")
 
 
 def _now() -> float:
     return round(time.time(), 6)
-
-
-class LeaseHolders:
-    """Asks the server who holds what at a strike."""
-
-    def __init__(self, observer: RunObserver, wire: Wire) -> None:
-        self._observer = observer
-        self._wire = wire
-
-    async def held(self) -> list[Task]:
-        return await self._observer.held()
-
-    async def held_by(self, member: str) -> list[Task]:
-        return [task for task in await self.held() if task.pid == member]
-
-    async def proof(
-        self, order: StrikeOrder, member: str, before: list[Task]
-    ) -> list[tuple[str, int]]:
-        """Return what the victim held when the strike had taken hold.
-
-        That is what it held `before` and did not finish meanwhile, and what it holds now. A member
-        that drains is meant to finish what it holds.
-        """
-        if order.fault == "terminate":
-            return [(task.id, task.version) for task in before]
-        held = [
-            (task.id, task.version)
-            for task in before
-            if not await finished_by_victim(self._wire, task.id, task.version)
-        ]
-        with suppress(Unreachable):
-            held += [(task.id, task.version) for task in await self.held_by(member)]
-        return list(dict.fromkeys(held))
