@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from resonate_fleet.contract.exits import CommandFailed
+
 #: Settings of the shell that starts a fleet must not reach its processes by accident.
 SCRUBBED: Final = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
 
@@ -34,7 +36,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 LOOK_SECONDS: Final = 0.02
 
 
-class StartFailed(Exception):  # noqa: N818 - says what happened, with the log's end
+class StartFailed(CommandFailed):
     """A process ended, or did not say that it was ready in time."""
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Protocol, get_args
 
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
 
 #: Faults that the processes of this machine alone know how to do.
@@ -40,7 +41,7 @@ class Candidate:
     allowed: bool
 
 
-class PlaceFailed(Exception):  # noqa: N818 - what the place answered when it could not
+class PlaceFailed(CommandFailed):
     """The place could not do what was asked; the message says what it answered."""
 
 

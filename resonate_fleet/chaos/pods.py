@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from resonate_fleet.chaos.place import PlaceFailed
-from resonate_fleet.contract.kubernetes import Cluster, Gone, Object
+from resonate_fleet.contract.kubernetes import Cluster, Object, WatchExpired
 
 LABEL: Final = "app.kubernetes.io/part-of=resonate-fleet"
 NAME_LABEL: Final = "app.kubernetes.io/name"
@@ -132,7 +132,7 @@ class Pods:
                 async for event in self._cluster.watch(path, version, labelSelector=LABEL):
                     version = event["object"]["metadata"]["resourceVersion"]
                     self._happened(event)
-            except Gone:
+            except WatchExpired:
                 version = ""
             await asyncio.sleep(AGAIN_SECONDS)
             with suppress(PlaceFailed):

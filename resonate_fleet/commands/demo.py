@@ -14,7 +14,6 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
@@ -36,7 +35,7 @@ from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
-from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+from resonate_fleet.contract.wire import Wire
 
 #: Seconds between two looks at the journals.
 LOOK_SECONDS = 0.1
@@ -76,13 +75,10 @@ class DemoPlace(LocalPlace):
             token=self._options.token,
         )
         fleet = LocalFleet(shape, folder.root, ports=self._ports)
-        try:
-            if self._options.server:
-                async with Wire(self._options.server, self._options.token) as wire:
-                    await wire.wait_ready(ANSWER_SECONDS)
-            await fleet.__aenter__()
-        except StartFailed as failed:
-            raise PlaceFailed(str(failed)) from None
+        if self._options.server:
+            async with Wire(self._options.server, self._options.token) as wire:
+                await wire.wait_ready(ANSWER_SECONDS)
+        await fleet.__aenter__()
         self._fleet = fleet
         self.url = fleet.url
 
@@ -170,9 +166,6 @@ def _run(options: DemoOptions) -> int:
     console.print(demo_summary.opening(options, script), highlight=False, soft_wrap=True)
     try:
         return asyncio.run(_play(options, script, folder, tag, console))
-    except (PlaceFailed, Refused, Unreachable) as failed:
-        sys.stderr.write(f"fleet demo: {failed}\n")
-        return exits.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("fleet demo: broken off; all its processes have ended\n")
         return exits.INTERRUPTED
@@ -203,7 +196,7 @@ async def _play(
         raise KeyboardInterrupt from None
     except ExceptionGroup as group:  # the tasks of a run fail together; the first says why
         failed = group.exceptions[0]
-        raise failed if isinstance(failed, PlaceFailed) else group from None
+        raise failed if isinstance(failed, exits.CommandFailed) else group from None
     finally:
         await place.end()
     return code

@@ -107,7 +107,7 @@ def _facts(process: int) -> tuple[int, str]:
 
 
 def _folder() -> Path:
-    """Return a folder that is this user's alone; who is told to kill believes what is in it."""
+    """Return a folder that is this user's alone: `fleet kill` believes what is in it."""
     folder = Path(tempfile.gettempdir()) / f"resonate-fleet-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = folder.lstat()

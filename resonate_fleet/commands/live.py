@@ -11,8 +11,8 @@ from resonate_fleet.contract.live import LiveState
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How things stand. `source` says who told it and how old it is."""
+class Snapshot:
+    """How things stand. `source` says by whom, and how old it is."""
 
     state: LiveState
     source: str
@@ -20,28 +20,28 @@ class Seen:
     steward: bool
 
 
-def look(where: Addresses) -> Seen:
+def snapshot(where: Addresses) -> Snapshot:
     """Ask the steward, else the server.
 
     Raises:
         Unreachable, Refused: neither answers.
     """
-    return seen(where, by_the_steward(where.steward_url))
+    return snapshot_of(where, by_the_steward(where.steward_url))
 
 
-def seen(where: Addresses, state: LiveState | None) -> Seen:
-    """Return what a steward has told; where none has, ask the server.
+def snapshot_of(where: Addresses, state: LiveState | None) -> Snapshot:
+    """Return what a steward says; ask the server where none does.
 
     Raises:
         Unreachable, Refused: it does not answer.
     """
     if state is not None:
-        return Seen(state, _source(state), steward=True)
+        return Snapshot(state, _source(state), steward=True)
     url = where.steward_url
     state, more = ask(where, by_the_server)
     says = f"no steward at {url}" if url else "no steward is named (--steward)"
     says += ": by the server alone, which knows no idle members"
-    return Seen(state, says + ("; more waits than is counted" if more else ""), steward=False)
+    return Snapshot(state, says + ("; more waits than is counted" if more else ""), steward=False)
 
 
 def by_the_steward(url: str | None) -> LiveState | None:

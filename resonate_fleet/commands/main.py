@@ -62,7 +62,8 @@ def _run(typed: list[str]) -> int:
         tell(prog, mistake)
         return exits.USAGE
     except exits.CommandFailed as failed:
-        sys.stderr.write(f"{prog}: {clean(failed)}\n")
+        first, *rest = str(failed).splitlines()
+        sys.stderr.write("\n".join([f"{prog}: {clean(first)}", *map(clean, rest), ""]))
         return exits.FAILED
 
 

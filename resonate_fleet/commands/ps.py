@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.alone import failed_lately
-from resonate_fleet.commands.live import Seen, look
+from resonate_fleet.commands.live import Snapshot, snapshot
 from resonate_fleet.commands.tables import ago, console, natural, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobviews import JobLine
@@ -34,21 +34,21 @@ Who holds what, which attempt, and how many jobs wait: by the steward, else by t
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    seen = look(where)
-    failed = ask(where, partial(failed_lately, seen.state, SHOWN))
+    found = snapshot(where)
+    failed = ask(where, partial(failed_lately, found.state, SHOWN))
     if asked.json:
-        more = {"source": seen.source, "failed": msgspec.to_builtins(failed)}
-        print_json(msgspec.to_builtins(seen.state) | more)
+        more = {"source": found.source, "failed": msgspec.to_builtins(failed)}
+        print_json(msgspec.to_builtins(found.state) | more)
     else:
         screen = console()
-        screen.print(drawn(seen, failed, screen.width))
+        screen.print(drawn(found, failed, screen.width))
     return exits.OK
 
 
-def drawn(seen: Seen, failed: list[JobLine], width: int) -> RenderableType:
-    """Return what was seen as tables."""
-    state = seen.state
-    parts: list[RenderableType] = [plain(seen.source, "dim"), Text(), groups(state, width)]
+def drawn(found: Snapshot, failed: list[JobLine], width: int) -> RenderableType:
+    """Return a snapshot as tables."""
+    state = found.state
+    parts: list[RenderableType] = [plain(found.source, "dim"), Text(), groups(state, width)]
     parts += [plain(line, "bold yellow") for line in blocked(state)]
     parts += [Text(), members(state, list(member_rows(state)), width)]
     if failed:

@@ -21,7 +21,7 @@ STATES: Final = {"up": "green", "killed": "bold red", "starting": "yellow", "sto
 
 
 class Screen(Protocol):
-    """A context manager that is told of news now and then."""
+    """A context manager that shows a story's news."""
 
     def __enter__(self) -> Self: ...
 

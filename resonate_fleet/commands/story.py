@@ -54,7 +54,7 @@ class Event:
 
 @dataclass
 class _Cut:
-    """A claim that a strike interrupted and that nobody has been seen to take up again."""
+    """A claim that a strike interrupted and that nobody has taken up again."""
 
     job: str
     attempt: int
@@ -78,12 +78,12 @@ class Story:
 
     def apply(self, lines: Iterable[Line | BadLine]) -> list[Event]:
         """Take in new lines, in the order of their times; return the events that they made."""
-        told = len(self.events)
+        before = len(self.events)
         for line in lines:
             if isinstance(line, Line):
                 self._apply(line)
         self._recoveries()
-        return self.events[told:]
+        return self.events[before:]
 
     def _apply(self, line: Line) -> None:
         match line:
@@ -101,7 +101,7 @@ class Story:
             case Ended():
                 self._ended(line)
             case StrikeDone():
-                self._struck(line)
+                self._strike(line)
             case StrikeMissed():
                 self._tell(line.at, "trouble", f"the {line.fault} missed: {line.why}")
             case HandedOver():
@@ -141,7 +141,7 @@ class Story:
             self._quarters = quarters
             self._tell(line.at, "note", f"{len(self.ended)} of {self.jobs} jobs are done")
 
-    def _struck(self, line: StrikeDone) -> None:
+    def _strike(self, line: StrikeDone) -> None:
         member = self._member(line.target)
         member.state = "killed"
         member.running.clear()

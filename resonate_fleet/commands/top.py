@@ -16,7 +16,7 @@ from rich.text import Text
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.keys import Keys
-from resonate_fleet.commands.live import Seen, seen
+from resonate_fleet.commands.live import Snapshot, snapshot_of
 from resonate_fleet.commands.ps import blocked, groups, member_rows, members
 from resonate_fleet.commands.screen import STYLES
 from resonate_fleet.commands.stream import StateStream
@@ -58,18 +58,18 @@ class View:
     def __init__(self, server: str) -> None:
         self.server = server
         self.changes = Changes()
-        self.seen: Seen | None = None
+        self.shown: Snapshot | None = None
         self.news: list[Change] = []
         self.trouble = ""
 
-    def take(self, look: Seen) -> None:
-        self.news += self.changes.take(look.state)
+    def take(self, snapshot: Snapshot) -> None:
+        self.news += self.changes.take(snapshot.state)
         running = [
             msgspec.structs.replace(one, since=self.changes.since[one.task, one.attempt])
-            for one in look.state.running
+            for one in snapshot.state.running
         ]
-        state = msgspec.structs.replace(look.state, running=running)
-        self.seen, self.trouble = Seen(state, look.source, look.steward), ""
+        state = msgspec.structs.replace(snapshot.state, running=running)
+        self.shown, self.trouble = Snapshot(state, snapshot.source, snapshot.steward), ""
 
 
 def run(asked: Namespace) -> int:
@@ -105,7 +105,7 @@ def _look_on(view: View, options: TopOptions, show: Callable[[], None]) -> None:
 
 def _take(view: View, options: TopOptions, stream: StateStream) -> None:
     try:
-        view.take(seen(options.where, stream.state()))
+        view.take(snapshot_of(options.where, stream.state()))
     except (Unreachable, Refused) as failed:
         view.trouble = str(failed)
 
@@ -133,10 +133,10 @@ def draw(view: View, screen: Console) -> RenderableType:
     if view.trouble:
         head.append_text(plain(f"  {view.trouble}", "bold red"))
     parts: list[RenderableType] = [head]
-    if view.seen is None:
+    if view.shown is None:
         return Group(*parts)
-    state, news = view.seen.state, _news(view)
-    parts += [plain(view.seen.source, "dim"), Text(), groups(state, screen.width)]
+    state, news = view.shown.state, _news(view)
+    parts += [plain(view.shown.source, "dim"), Text(), groups(state, screen.width)]
     parts += [plain(line, "bold yellow") for line in blocked(state)]
     rows = list(member_rows(state))
     taken = len(parts) + len(state.groups) + news.row_count + 4

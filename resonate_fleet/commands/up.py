@@ -26,7 +26,7 @@ from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds, url
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
-from resonate_fleet.contract.wire import Unreachable, Wire
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, SERVER_PORT, STEWARD_PORT
 from resonate_fleet.member.settings import MODULE
 
@@ -86,11 +86,7 @@ def run(asked: Namespace) -> int:
         head, *rest = str(failed).splitlines()
         if head.endswith("ended with 2:") and rest:  # it said what the user got wrong
             raise Mistake(rest[-1]) from None
-        sys.stderr.write(f"fleet up: {failed}\n")
-        return exits.FAILED
-    except Unreachable as failed:
-        sys.stderr.write(f"fleet up: {failed}\n")
-        return exits.FAILED
+        raise
 
 
 async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:

@@ -33,7 +33,7 @@ class ClusterRefused(Exception):  # noqa: N818 - the API server's answer
         self.status = status
 
 
-class Gone(Exception):  # noqa: N818 - a state that callers mend by listing anew
+class WatchExpired(Exception):  # noqa: N818 - a state that callers mend by listing anew
     """A watch asked for a version that the API server no longer has (410)."""
 
 
@@ -190,7 +190,7 @@ class Cluster:
         """Yield the events after `version` until the API server or the network ends the stream.
 
         Raises:
-            Gone: list anew, `version` is too old.
+            WatchExpired: list anew, `version` is too old.
         """
         asked = {**query, "watch": "1", "resourceVersion": version}
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
@@ -198,14 +198,14 @@ class Cluster:
                 event = _object(line)
                 if event.get("type") == "ERROR":
                     if event["object"].get("code") == 410:
-                        raise Gone
+                        raise WatchExpired
                     return
                 if event:
                     yield event
 
     async def log(self, pod: str, **query: str) -> AsyncIterator[bytes]:
         """Yield the lines of a pod's log; none where it has none yet, or has gone."""
-        with suppress(aiohttp.ClientError, TimeoutError, OSError, Gone):
+        with suppress(aiohttp.ClientError, TimeoutError, OSError, WatchExpired):
             async for line in self._stream(self.pods(pod, "log"), query):
                 yield line
 
@@ -213,7 +213,7 @@ class Cluster:
         unlimited = aiohttp.ClientTimeout(total=None, sock_connect=5)
         async with self._open("GET", path, params=query, timeout=unlimited) as answer:
             if answer.status == 410:
-                raise Gone
+                raise WatchExpired
             if answer.status >= 400:
                 return
             rest = b""

@@ -1,4 +1,4 @@
-"""Files and folders that a command is told to write or run: refused before anything runs."""
+"""Files and folders that a command is to write or run: refused before anything runs."""
 
 import os
 from pathlib import Path

@@ -13,7 +13,7 @@ from resonate_fleet.contract.keepalive import keep_alive
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 #: A server that says nothing for so long, in seconds, is gone.
-GONE_SECONDS = 20.0
+SILENT_SECONDS = 20.0
 #: Bytes of an answer that are told where the server refuses the stream.
 TOLD_BYTES = 200
 
@@ -83,7 +83,7 @@ class Stream:
         connection = response.connection
         if connection is not None and connection.transport is not None:
             sock = connection.transport.get_extra_info("socket")
-            keep_alive(sock, GONE_SECONDS)
+            keep_alive(sock, SILENT_SECONDS)
             # A child that a job forks would go on taking the messages beyond our own end.
             self._descriptor = sock.fileno()
             forks.keep_from_children(self._descriptors)

@@ -5,7 +5,7 @@ from typing import Final
 #: Version string of the wire protocol, sent in every request head (server v0.9.8).
 PROTOCOL: Final = "2026-04-01"
 
-#: The group that workers join and clients address unless told otherwise.
+#: The group that workers join and clients address by default.
 DEFAULT_GROUP: Final = "worker-group"
 
 #: Durable functions that the worker image brings along.

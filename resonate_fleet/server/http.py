@@ -61,8 +61,8 @@ class ServerPages:
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         for old in ("promises", "schedules", "tasks"):
-            app.router.add_route("*", f"/{old}", self._gone)
-            app.router.add_route("*", f"/{old}/{{path:.+}}", self._gone)
+            app.router.add_route("*", f"/{old}", self._older_protocol)
+            app.router.add_route("*", f"/{old}/{{path:.+}}", self._older_protocol)
         app.on_shutdown.append(self._end_streams)
         return app
 
@@ -121,7 +121,7 @@ class ServerPages:
     async def _ready(self, _: web.Request) -> web.Response:
         return web.Response(status=200 if self._state.usable() else 503)
 
-    async def _gone(self, _: web.Request) -> web.Response:
+    async def _older_protocol(self, _: web.Request) -> web.Response:
         return web.json_response({"error": "this path belongs to an older protocol"}, status=410)
 
 

@@ -16,8 +16,8 @@ from resonate_fleet.submit.calls import of
 from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
-#: Mistakes that are told; a file that is wrong throughout would fill the screen.
-TOLD: Final = 10
+#: Mistakes that are named; a file that is wrong throughout would fill the screen.
+MOST_MISTAKES: Final = 10
 
 
 class BatchLine(
@@ -80,8 +80,8 @@ def opened(path: str, function: str | None, prefix: str | None) -> Batch:
         says = _wrong(raw, function)
         if says:
             wrong.append(f"--jobs {path}, line {number}: {says}")
-        if len(wrong) > TOLD:
-            wrong[TOLD:] = [f"--jobs {path}: and more; accepted: {ACCEPTED}"]
+        if len(wrong) > MOST_MISTAKES:
+            wrong[MOST_MISTAKES:] = [f"--jobs {path}: and more; accepted: {ACCEPTED}"]
             break
     if not count:
         wrong = [f"--jobs is {path!r}, which has no jobs; accepted: {ACCEPTED}"]
