@@ -5,7 +5,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -77,9 +77,18 @@ def _journal(name: str, settings: Settings) -> Journal:
         ) from None
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     """Run the member, whatever a function does to its loop: stops it, or raises in a callback."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         running = loop.create_task(work)
         while not running.done() and not loop.is_closed():
