@@ -9,6 +9,7 @@ from pathlib import Path
 
 from resonate_fleet.bench.backlog import waiting
 from resonate_fleet.bench.cancel import cancel
+from resonate_fleet.bench.console import console
 from resonate_fleet.bench.fanout import fanout
 from resonate_fleet.bench.figures import Figure
 from resonate_fleet.bench.history import history
@@ -44,6 +45,7 @@ MEASURES: dict[str, Measure] = {
     "history": Measure(history, on_file=True, on_history=True),
     "cancel": Measure(cancel, on_file=True),
     "policy": Measure(policy),
+    "console": Measure(console),
     "simulated": Measure(simulated),
     "searches": Measure(searches, on_file=True, on_history=True),
     "prune": Measure(prune, on_file=True, on_history=True),
