@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resonate_fleet.bench.backlog import waiting
+from resonate_fleet.bench.batch import batch
 from resonate_fleet.bench.cancel import cancel
 from resonate_fleet.bench.console import console
 from resonate_fleet.bench.fanout import fanout
@@ -43,6 +44,7 @@ MEASURES: dict[str, Measure] = {
     "fanout": Measure(fanout),
     "recovery": Measure(recovery, on_file=True),
     "history": Measure(history, on_file=True, on_history=True),
+    "batch": Measure(batch, on_file=True),
     "cancel": Measure(cancel, on_file=True),
     "policy": Measure(policy),
     "console": Measure(console),
