@@ -201,12 +201,3 @@ def test_mistakes_are_one_line_and_change_nothing(scene: Scene, steward: bool) -
         assert done.returncode == 2, command
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert scene.fleet.server.tasks("pending") == []
-
-
-def test_without_a_server_each_command_says_so(tmp_path: Path) -> None:
-    assert tmp_path.is_dir()
-    nowhere = ("--server", "http://127.0.0.1:9", "--steward", "http://127.0.0.1:9")
-    for command in (("job", "a"), ("jobs",), ("cancel", "a"), ("rerun", "a")):
-        done = run_room("fleet", *command, *nowhere)
-        assert done.returncode == 4, command
-        assert "cannot be reached" in done.stderr
