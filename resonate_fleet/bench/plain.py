@@ -3,7 +3,7 @@
     python -m resonate_fleet.bench.plain URL GROUP TASKS
 
 `compute_something` waits on the event loop: a blocking body would stop the plain worker's loop
-and with it everything else in that process. The SDK's own connection tells in its log when its
+and with it everything else in that process. The SDK's own connection says in its log when its
 stream is open.
 """
 

@@ -37,12 +37,12 @@ class Process(BlockingChild):
         return at
 
     def cpu_seconds(self) -> float:
-        """Processor time used so far, user and system; 0 where the kernel does not tell."""
+        """Processor time used so far, user and system; 0 where the kernel does not say."""
         fields = self._kernel("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
 
     def memory_bytes(self) -> int:
-        """Resident memory; 0 where the kernel does not tell."""
+        """Resident memory; 0 where the kernel does not say."""
         fields = self._kernel("statm").split()
         return int(fields[1]) * _PAGE if fields else 0
 

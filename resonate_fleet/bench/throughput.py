@@ -16,7 +16,7 @@ from resonate_fleet.contract.words import COMPUTE_SOMETHING
 
 #: Requests of a client that are on their way at once.
 AT_ONCE = 32
-#: What the SDK takes on at once unless told otherwise.
+#: What the SDK takes on at once by default.
 SDK_TASKS = 64
 SLOTS = 16
 #: Jobs of a run.

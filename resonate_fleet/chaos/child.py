@@ -21,7 +21,7 @@ from resonate_fleet.contract.exits import CommandFailed
 #: Settings of the shell that starts a fleet must not reach its processes by accident.
 SCRUBBED: Final = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
 
-#: Runs before the command, in its process: the kernel kills the command when its parent is gone,
+#: Runs before the command, in its process: the kernel kills the command when its parent ends,
 #: so that not even a `kill -9` of the parent leaves anything behind (Linux; elsewhere nothing).
 LEASH: Final = """
 import os, signal, sys
@@ -32,7 +32,7 @@ if sys.platform == "linux":
         os.kill(os.getpid(), signal.SIGKILL)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
-#: Seconds between two looks, where nothing tells of a change.
+#: Seconds between two looks at a process or its log.
 LOOK_SECONDS: Final = 0.02
 
 
@@ -96,7 +96,7 @@ class Spawned:
         return self.exit_code is None
 
     def environment(self) -> dict[str, str]:
-        """Return the environment that the process has, by the kernel where it tells."""
+        """Return the environment that the process has, by the kernel where it says so."""
         with suppress(OSError):
             pairs = Path(f"/proc/{self.pid}/environ").read_bytes().decode().split("\0")
             return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
@@ -152,7 +152,7 @@ class Child(Spawned):
         """Return the exit code when the process has ended."""
         if self.running and sys.platform == "linux":
             await _readable(os.pidfd_open(self.pid))
-        while (code := self.exit_code) is None:  # noqa: ASYNC110 - the kernel tells nobody here
+        while (code := self.exit_code) is None:  # noqa: ASYNC110 - the kernel wakes nobody here
             await asyncio.sleep(LOOK_SECONDS)
         return code
 

@@ -1,4 +1,4 @@
-"""The `docker` command as a run uses it, and what it tells of a container."""
+"""The `docker` command as a run uses it, and what it shows of a container."""
 
 import asyncio
 import os
@@ -79,8 +79,8 @@ class Docker:
                 raise PlaceFailed(f"docker {' '.join(args)}: not in {seconds:g} s") from None
             raise
         if process.returncode != 0:
-            told = " | ".join(err.decode(errors="replace").strip().splitlines()[-3:])
-            raise PlaceFailed(f"docker {' '.join(args)}: exit code {process.returncode}: {told}")
+            said = " | ".join(err.decode(errors="replace").strip().splitlines()[-3:])
+            raise PlaceFailed(f"docker {' '.join(args)}: exit code {process.returncode}: {said}")
         return out.decode(errors="replace").strip()
 
     async def compose(self, *args: str) -> str:

@@ -170,7 +170,7 @@ class LocalPlace:
         """Return what is to be struck, looked at once more: ours, up, and still the same."""
         place = self.fleet.members.get(member.handle)
         if place is None or place.member != member.member:
-            raise PlaceFailed(f"{member.member} is gone")
+            raise PlaceFailed(f"{member.member} has ended")
         if not _opted_in(place):
             raise PlaceFailed(f"{member.member} has not opted in")
         return place

@@ -13,15 +13,15 @@ from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
 #: A task and the version of its claim.
 type Lease = tuple[str, int]
 
-#: Jobs without a lease that are asked for in one look, in turn.
+#: Jobs without a lease that are asked for in one reading, in turn.
 SWEEP: Final = 2
 
 
 class RunObserver:
-    """Remembers what earlier looks showed, so that each costs few requests.
+    """Remembers what earlier readings showed, so that each costs few requests.
 
-    A lease's age is counted from the last look that did not see it yet, never from a member's
-    clock: after a time without looks, as while the server was away, it counts as old, since its
+    A lease's age is counted from the last reading that did not see it yet, never from a member's
+    clock: after a time without readings, as while the server was away, it counts as old, since its
     member may have given it up meanwhile.
     """
 
@@ -86,7 +86,7 @@ class RunObserver:
         )
 
     async def _note_ended(self, working: set[str]) -> None:
-        """Take off the list what has ended: what was held at the last look first, then in turn."""
+        """Take off the list what has ended: first what was held before, then in turn."""
         before = {root_of(key[0]) for key in self._first_seen}
         asked = [job for job in before - working if job in self._open]
         idle = [job for job in self._open if job not in working and job not in before]

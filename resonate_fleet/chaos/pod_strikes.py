@@ -15,7 +15,7 @@ from resonate_fleet.contract.kubernetes import Cluster
 
 #: Longest wait for a disruption budget to allow an eviction, in seconds.
 EVICT_SECONDS: Final = 30.0
-#: Longest wait for a container that was killed to be gone, in seconds.
+#: Longest wait for a container that was killed to end, in seconds.
 DEAD_SECONDS: Final = 20.0
 
 #: Runs inside a member's container. A file in memory counts against the container's limit and

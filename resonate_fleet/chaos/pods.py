@@ -88,14 +88,14 @@ class Pods:
         return [pod for pod in self._pods.values() if pod.app == app and not pod.leaving]
 
     def at_rest(self) -> bool:
-        """Tell whether no pod is being deleted: none has a farewell to say."""
+        """Say whether no pod is being deleted: none has a farewell to say."""
         return not any(pod.leaving for pod in self._pods.values())
 
     def get(self, name: str) -> Pod | None:
         return self._pods.get(name)
 
     def silent(self, name: str) -> bool:
-        """Tell whether a pod is gone and its log has been read to the end."""
+        """Say whether a pod is deleted and its log has been read to the end."""
         task = self._tasks.get(name)
         return name not in self._pods and (task is None or task.done())
 

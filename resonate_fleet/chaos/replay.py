@@ -16,7 +16,7 @@ SCENARIO_FILE: Final = "scenario.toml"
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier run as its folder tells it."""
+    """An earlier run as its folder holds it."""
 
     scenario: Scenario
     plan: Plan

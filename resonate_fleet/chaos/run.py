@@ -18,12 +18,13 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
-#: Seconds between two looks at the server: a few hundredths of a job's usual cost.
-LOOK_SECONDS: Final = 0.02
+#: Seconds between two readings of the server: a few hundredths of a job's usual cost.
+POLL_SECONDS: Final = 0.02
 #: Longest wait, after the end, for the server to say what happened.
 RECORDS_SECONDS: Final = 15.0
 
-Tell = Callable[[str], None]
+#: Takes a line for people.
+Print = Callable[[str], None]
 
 
 def write_plan(folder: RunFolder, plan: Plan) -> None:
@@ -34,7 +35,7 @@ def write_plan(folder: RunFolder, plan: Plan) -> None:
 
 
 class Runner:
-    """One run of a plan at a place. `tell` gets a line for people whenever something happens.
+    """One run of a plan at a place. `show` gets a line for people whenever something happens.
 
     `lead`: seconds between the start of the fleet and the load, for whoever watches to find it.
     """
@@ -44,7 +45,7 @@ class Runner:
         script: Script,
         adapter: Adapter,
         folder: RunFolder,
-        tell: Tell,
+        show: Print,
         lead: float = 0.0,
     ) -> None:
         self._script = script
@@ -52,7 +53,7 @@ class Runner:
         self._plan = script.plan
         self._adapter = adapter
         self._folder = folder
-        self._tell = tell
+        self._show = show
         self._journal = Journal("chaos", folder.journal)
         self._striker = Striker(script.orders, adapter, self._journal, self._say)
         self._began = time.monotonic()
@@ -107,7 +108,7 @@ class Runner:
                 raise PlaceFailed(f"{job.id} is on this server already; --tag makes new ids")
 
     async def _until_over(self, wire: Wire) -> bool:
-        """Do load and strikes; of several failures at once the first is told."""
+        """Do load and strikes; of several failures at once the first is raised."""
         try:
             finished = await self._load_and_strike(wire)
         except ExceptionGroup as several:
@@ -134,18 +135,18 @@ class Runner:
         self._say("client", f"sent {len(self._plan.jobs)} jobs, exit code {code}")
 
     async def _until_the_end(self, observer: RunObserver, group: asyncio.TaskGroup) -> bool:
-        """Look, strike what is due, until all jobs have ended and all strikes are healed."""
+        """Strike what is due until all jobs have ended and all strikes are healed."""
         while time.monotonic() - self._began < self._plan.deadline:
             with suppress(Unreachable):  # the server may be what was struck
                 snapshot = await observer.observe()
                 self._striker.consider(snapshot, observer, group)
                 if snapshot.done >= snapshot.total and self._striker.over:
                     return True
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         return False
 
     def _say(self, what: str, words: str) -> None:
-        self._tell(f"{time.monotonic() - self._began:7.2f} s  {what:<15} {words}")
+        self._show(f"{time.monotonic() - self._began:7.2f} s  {what:<15} {words}")
 
     async def _collect(self, wire: Wire) -> None:
         await self._adapter.end_members()

@@ -14,7 +14,7 @@ from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMiss
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Unreachable
 
-#: Tells people what happened: a word and a sentence.
+#: Says to people what happened: a word and a sentence.
 Say = Callable[[str, str], None]
 
 

@@ -21,7 +21,7 @@ from resonate_fleet.report.verdict import Verdict, judge, schema_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do as `run` does; a mistake is told, exit code 2."""
+    """Do as `run` does; a mistake is one line and exit code 2."""
     return guarded("report", lambda: run(parser("fleet report").parse_args(argv)))
 
 

@@ -23,7 +23,7 @@ from resonate_fleet.report.evidence import Evidence, JournalEntry
 
 #: Clocks of one run may differ by this much, in seconds.
 SLACK = 1.0
-#: Lines that tell of a state which lasts until the run.
+#: Lines that name a state which lasts until the run.
 STANDING = (MemberStarted, MemberReady, StewardStarted)
 #: Lines about one job; another load's jobs may run on the same fleet.
 OF_A_JOB = (Claimed, Ended, StepBegan, StepEnded, LeaseLost, Retried, HandedOver)

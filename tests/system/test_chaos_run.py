@@ -293,7 +293,7 @@ async def check_that_a_dead_members_successor_is_spared(
     assert "exit code 137" in await place.strike("kill", victim)
     now = fleet.members["worker-1"]
     await fleet.wait_since([now], since)
-    with pytest.raises(PlaceFailed, match="is gone"):
+    with pytest.raises(PlaceFailed, match="has ended"):
         await place.strike("kill", victim)
     assert await place.find(old) is None
     assert fleet.members["worker-1"].member == now.member != old
