@@ -5,7 +5,15 @@ Each is what `contract.settings.setting` takes: `url: str = setting(*common.SERV
 
 from pathlib import Path
 
-from resonate_fleet.contract.settings import Kind, choice, optional, path, url
+from resonate_fleet.contract.settings import (
+    Kind,
+    choice,
+    listening_host,
+    optional,
+    path,
+    text,
+    url,
+)
 from resonate_fleet.contract.words import SERVER_PORT
 
 LOG_FORMATS = ("auto", "json", "text")
@@ -34,6 +42,18 @@ PRESENCE_SECRET: Declared[str | None] = (
     optional("any text"),
     "Members and stewards prove to each other that they know it; none: anyone is let in.",
 )
+
+
+def host(process: str) -> Declared[str]:
+    everywhere = "0.0.0.0"  # noqa: S104 - in a container it is reached from outside
+    return f"{process}_HOST", everywhere, listening_host(), "Where its pages listen."
+
+
+def replica_name(process: str) -> Declared[str]:
+    """Return the name of a replica, which stands in a URL's path and in a file's name."""
+    kind = text("up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}")
+    says = "Its name, a member's first part; without it the replica's on Compose, else the host's."
+    return f"{process}_NAME", "", kind, says
 
 
 def journal(process: str) -> Declared[Path | None]:

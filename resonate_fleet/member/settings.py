@@ -8,7 +8,6 @@ from resonate_fleet.contract.settings import (
     addresses,
     choice,
     integer,
-    listening_host,
     name,
     port,
     seconds,
@@ -22,10 +21,6 @@ from resonate_fleet.contract.words import DEFAULT_GROUP, WORKER_PORT
 MODULE: Kind[str] = text(
     "a module's dotted name such as `my_functions`", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 )
-#: It stands in a URL's path and in a file's name.
-_NAME: Kind[str] = text(
-    "up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}"
-)
 
 
 @settings
@@ -38,12 +33,7 @@ class Settings:
     slots: int = setting(
         "WORKER_SLOTS", "4", integer(1, 1000), "Jobs that run at the same time in this member."
     )
-    member: str = setting(
-        "WORKER_NAME",
-        "",
-        _NAME,
-        "First part of the member's name; without it the replica's on Compose, else the host's.",
-    )
+    member: str = setting(*common.replica_name("WORKER"))
     lease: float = setting(
         "WORKER_LEASE",
         f"{LEASE_SECONDS:g}",
@@ -56,12 +46,7 @@ class Settings:
         seconds(0, 86_400),
         "Time to finish what is held after SIGTERM or SIGINT; the rest is handed back.",
     )
-    host: str = setting(
-        "WORKER_HOST",
-        "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
-        listening_host(),
-        "Where metrics and probes listen.",
-    )
+    host: str = setting(*common.host("WORKER"))
     port: int = setting(
         "WORKER_PORT", str(WORKER_PORT), port(), "Port of `/metrics`, `/livez`, `/readyz`."
     )

@@ -7,7 +7,6 @@ from resonate_fleet.contract.settings import (
     Kind,
     flag,
     integer,
-    listening_host,
     optional,
     path,
     seconds,
@@ -19,9 +18,6 @@ from resonate_fleet.contract.settings import name as any_name
 from resonate_fleet.contract.settings import port as tcp_port
 from resonate_fleet.contract.settings import url as any_url
 from resonate_fleet.contract.words import DEFAULT_GROUP, PRESENCE_PORT, STEWARD_PORT
-
-#: It stands in a URL's path and in a file's name.
-_NAME = text("up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}")
 
 
 def _words(what: str, one: Kind[str]) -> Kind[tuple[str, ...]]:
@@ -42,19 +38,8 @@ class StewardSettings:
     url: str = setting(*common.SERVER_URL)
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
     secret: str | None = setting(*common.PRESENCE_SECRET, secret=True)
-    name: str = setting(
-        "STEWARD_NAME",
-        "",
-        _NAME,
-        "its name, another one for each; without it the replica's on Compose, else the host's",
-    )
-    #: In a container it is reached from outside.
-    host: str = setting(
-        "STEWARD_HOST",
-        "0.0.0.0",  # noqa: S104 - see above
-        listening_host(),
-        "where it listens",
-    )
+    name: str = setting(*common.replica_name("STEWARD"))
+    host: str = setting(*common.host("STEWARD"))
     port: int = setting(
         "STEWARD_PORT",
         str(STEWARD_PORT),
