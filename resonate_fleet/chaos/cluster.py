@@ -18,7 +18,7 @@ PROXY_SECONDS: Final = 15.0
 DEFAULT_NAMESPACE: Final = "resonate-fleet"
 
 
-class ClusterRefused(PlaceFailed, kubernetes.ClusterRefused):
+class PlaceRefused(PlaceFailed, kubernetes.ClusterRefused):
     """The API server answered with a failure: the place could not do what was asked."""
 
 
@@ -33,12 +33,12 @@ async def cluster(
     namespace = namespace or kubernetes.own_namespace() or DEFAULT_NAMESPACE
     access = access or kubernetes.own_access(env)
     if access is not None:
-        async with Cluster(namespace, access, refused=ClusterRefused) as inside:
+        async with Cluster(namespace, access, refused=PlaceRefused) as inside:
             yield inside
         return
     async with (
         kubectl_proxy() as proxied,
-        Cluster(namespace, proxied, refused=ClusterRefused) as outside,
+        Cluster(namespace, proxied, refused=PlaceRefused) as outside,
     ):
         yield outside
 

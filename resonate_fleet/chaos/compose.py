@@ -15,10 +15,9 @@ from typing import Any, Final
 from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, server_answers
 from resonate_fleet.chaos.ports import free_port
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
-from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Its functions are those that a scenario's jobs call.
@@ -157,11 +156,7 @@ class ComposePlace:
         (server,) = await self._docker.containers("server")
         self._check(server)
         answer = await self._take_away(server, away) if away else await self._kill(server)
-        async with Wire(self.url, self.token, timeout=2.0) as wire:
-            try:
-                await wire.wait_ready(READY_SECONDS)
-            except Unreachable as silent:
-                raise PlaceFailed(f"the server did not come back: {silent}") from None
+        await server_answers(self.url, self.token, READY_SECONDS)
         return answer
 
     async def kill_steward(self) -> str:

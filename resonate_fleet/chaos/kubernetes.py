@@ -5,15 +5,14 @@ The fleet is only lent: what a run changes (replicas, slots, lease) is put back 
 
 import asyncio
 import os
-import sys
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
-from resonate_fleet.chaos.child import clean_env
-from resonate_fleet.chaos.cluster import ClusterRefused, cluster, service_url
+from resonate_fleet.chaos.child import Child, room_command
+from resonate_fleet.chaos.cluster import PlaceRefused, cluster, service_url
 from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, server_answers
 from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.chaos.scenario import BadScenario
@@ -21,7 +20,6 @@ from resonate_fleet.contract import common
 from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.settings import BadSettings, load, setting, settings
-from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import SERVER_PORT
 
 #: The parts of the fleet whose logs are journals.
@@ -108,7 +106,7 @@ class KubernetesPlace:
             await self._deployments.change("worker", plan.members, env)
             if not plan.steward:
                 await self._deployments.change("steward", 0, [])
-        except ClusterRefused as refused:
+        except PlaceRefused as refused:
             if refused.status != 403:
                 raise
             if len(self.pods.of("worker")) != plan.members:
@@ -153,20 +151,12 @@ class KubernetesPlace:
         env = {"RESONATE_URL": self.url, "CLIENT_JOURNAL": str(folder.journal)}
         if self.token:
             env["RESONATE_TOKEN"] = self.token
-        folder.logs.mkdir(parents=True, exist_ok=True)
-        with (folder.logs / "client.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "resonate_fleet.submit", *options),
-                env=clean_env(env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                return await process.wait()
-            finally:
-                if process.returncode is None:
-                    process.kill()
+        log = folder.logs / "client.log"
+        client = Child("client", room_command("submit", *options), env, log)
+        try:
+            return await client.wait()
+        finally:
+            await client.stop(5)
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
         pod, strikes = self._look_again(member), PodStrikes(self._cluster, self.pods)
@@ -195,11 +185,7 @@ class KubernetesPlace:
             READY_SECONDS,
             "a new server pod",
         )
-        async with Wire(self.url, self.token, timeout=5.0) as wire:
-            try:
-                await wire.wait_ready(READY_SECONDS)
-            except Unreachable as silent:
-                raise PlaceFailed(f"the server did not come back: {silent}") from None
+        await server_answers(self.url, self.token, READY_SECONDS)
         return f"pod {server.name} deleted with a grace of 0"
 
     async def kill_steward(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from resonate_fleet.chaos.triggers import HeldLease, Snapshot
+from resonate_fleet.chaos.triggers import HeldLease, RunState
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.run import Plan, PlannedJob, Record, Records
 from resonate_fleet.contract.wire import Promise, Task, Unreachable, Wire
@@ -64,7 +64,7 @@ class RunObserver:
             held += await self.held_by(member)
         return list(dict.fromkeys(held))
 
-    async def observe(self) -> Snapshot:
+    async def observe(self) -> RunState:
         """Return how things stand.
 
         Raises:
@@ -78,7 +78,7 @@ class RunObserver:
         self._first_seen = {key: at for key, at in self._first_seen.items() if key in leases}
         holds = [await self._hold(task, now) for task in held if task.pid]
         self._last = now
-        return Snapshot(
+        return RunState(
             elapsed=now - self._began,
             total=len(self._jobs),
             holds=tuple(holds),

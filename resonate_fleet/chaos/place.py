@@ -5,6 +5,7 @@ from typing import Final, Protocol, get_args
 
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
+from resonate_fleet.contract.wire import Unreachable, Wire
 
 #: Faults that the processes of this machine alone know how to do.
 #: What each place can do. A scenario that asks for more is refused when it is planned.
@@ -43,6 +44,19 @@ class Candidate:
 
 class PlaceFailed(CommandFailed):
     """The place could not do what was asked; the message says what it answered."""
+
+
+async def server_answers(url: str, token: str | None, seconds: float) -> None:
+    """Wait until the server is there again.
+
+    Raises:
+        PlaceFailed: it did not come back in time.
+    """
+    async with Wire(url, token, timeout=5.0) as wire:
+        try:
+            await wire.wait_ready(seconds)
+        except Unreachable as silent:
+            raise PlaceFailed(f"the server did not come back: {silent}") from None
 
 
 class Adapter(Protocol):

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
-from resonate_fleet.chaos.cluster import ClusterRefused
+from resonate_fleet.chaos.cluster import PlaceRefused
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.contract.kubernetes import Cluster
 
@@ -61,7 +61,7 @@ class PodStrikes:
         while True:
             try:
                 await self._cluster.create(self._cluster.pods(pod.name, "eviction"), body)
-            except ClusterRefused as refused:
+            except PlaceRefused as refused:
                 if refused.status == 403:
                     await self.delete(pod, grace=None)
                     return f"pod {pod.name} deleted in order"

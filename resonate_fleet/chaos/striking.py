@@ -9,7 +9,7 @@ from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.scenario import LASTING
-from resonate_fleet.chaos.triggers import Due, HeldLease, Snapshot, due, hopeless
+from resonate_fleet.chaos.triggers import Due, HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Unreachable
@@ -51,7 +51,7 @@ class Striker:
     def add(self, order: StrikeOrder) -> None:
         self._open.append(order)
 
-    def consider(self, snapshot: Snapshot, observer: RunObserver, group: asyncio.TaskGroup) -> None:
+    def consider(self, snapshot: RunState, observer: RunObserver, group: asyncio.TaskGroup) -> None:
         """Begin what is due in `snapshot`; write off what has become hopeless."""
         self._find_new(snapshot, group)
         for order in list(self._open):
@@ -74,7 +74,7 @@ class Striker:
             self._miss(order, "the run was over before its moment came")
         self._open.clear()
 
-    def _find_new(self, snapshot: Snapshot, group: asyncio.TaskGroup) -> None:
+    def _find_new(self, snapshot: RunState, group: asyncio.TaskGroup) -> None:
         """Let the place find new members now, so that it need not search at the strike."""
         for name in {hold.member for hold in snapshot.holds} - self._found:
             self._found.add(name)
@@ -85,7 +85,7 @@ class Striker:
             await self._adapter.find(name)
 
     def _begin(
-        self, one: Due, snapshot: Snapshot, observer: RunObserver, group: asyncio.TaskGroup
+        self, one: Due, snapshot: RunState, observer: RunObserver, group: asyncio.TaskGroup
     ) -> None:
         if one.hold is not None:
             self._targets.add(one.hold.member)
@@ -93,7 +93,7 @@ class Striker:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _strike(self, one: Due, snapshot: Snapshot, observer: RunObserver) -> None:
+    async def _strike(self, one: Due, snapshot: RunState, observer: RunObserver) -> None:
         order, hold = one.order, one.hold
         try:
             if hold is None:
@@ -111,7 +111,7 @@ class Striker:
             self._targets.discard(hold.member)
 
     async def _strike_member(
-        self, order: StrikeOrder, hold: HeldLease, snapshot: Snapshot, observer: RunObserver
+        self, order: StrikeOrder, hold: HeldLease, snapshot: RunState, observer: RunObserver
     ) -> bool:
         """Strike the member that has the lease `hold`; False if it has it no longer."""
         member = await self._adapter.find(hold.member)
@@ -154,7 +154,7 @@ class Striker:
         return True
 
     async def _strike_fleet(
-        self, order: StrikeOrder, snapshot: Snapshot, observer: RunObserver
+        self, order: StrikeOrder, snapshot: RunState, observer: RunObserver
     ) -> bool:
         """Strike the server or all members; False if nobody holds anything just now."""
         held = [(task.id, task.version) for task in await observer.held()]

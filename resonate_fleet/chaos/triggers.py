@@ -28,7 +28,7 @@ class HeldLease(msgspec.Struct, frozen=True, kw_only=True):
         return root_of(self.task)
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
     """What is known at one moment. `elapsed`: seconds since the load began.
 
     `ended` holds the jobs that have ended or are parked; `total` counts all of the plan.
@@ -51,7 +51,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     hold: HeldLease | None = None
 
 
-def due(order: StrikeOrder, snapshot: Snapshot, spared: frozenset[str]) -> Due | None:
+def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> Due | None:
     """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
     if order.fault not in ON_A_MEMBER:
         # With nothing held there would be nothing to lose, and nothing proved.
@@ -66,7 +66,7 @@ def due(order: StrikeOrder, snapshot: Snapshot, spared: frozenset[str]) -> Due |
     return Due(order=order, hold=_pick(found, order.draw)) if found else None
 
 
-def _by_clock(order: StrikeOrder, snapshot: Snapshot) -> bool:
+def _by_clock(order: StrikeOrder, snapshot: RunState) -> bool:
     """Triggers that no single job sets off."""
     if order.when.done is not None:
         return snapshot.done >= order.when.done * snapshot.total
@@ -83,7 +83,7 @@ def _pick(holds: list[HeldLease], draw: float) -> HeldLease:
     return ordered[min(int(draw * len(ordered)), len(ordered) - 1)]
 
 
-def hopeless(order: StrikeOrder, snapshot: Snapshot) -> str | None:
+def hopeless(order: StrikeOrder, snapshot: RunState) -> str | None:
     """Return why `order` can never become due any more, or None."""
     if order.job and order.job in snapshot.ended:
         again = f" attempt {order.attempt} at" if order.attempt > 1 else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.chaos.cluster import ClusterRefused
+from resonate_fleet.chaos.cluster import PlaceRefused
 from resonate_fleet.chaos.kubernetes import KubernetesPlace
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.pod_strikes import FILL, PodStrikes
@@ -99,7 +99,7 @@ async def test_a_pod_that_was_replaced_under_its_name_is_not_deleted(
         victim = api.of("worker")[0]
         member = await scene.member(victim)
         api.pods[victim]["metadata"]["uid"] = "another"
-        with pytest.raises(ClusterRefused, match="409"):
+        with pytest.raises(PlaceRefused, match="409"):
             await scene.place.strike("kill", member)
         assert victim in api.pods
 
@@ -258,7 +258,7 @@ async def test_a_conflict_on_a_patch_is_tried_again(api: ApiServer, tmp_path: Pa
 async def test_a_refusal_that_stays_is_told(api: ApiServer, tmp_path: Path) -> None:
     async with on(api, tmp_path) as scene:
         api.answers["PATCH"] = [409] * 9
-        with pytest.raises(ClusterRefused, match="409 asked for by the test"):
+        with pytest.raises(PlaceRefused, match="409 asked for by the test"):
             await scene.place.scale(4)
         api.answers["PATCH"] = []
 
@@ -295,7 +295,7 @@ async def test_an_api_server_that_says_nothing_is_a_failure(
     monkeypatch.setattr(kubernetes, "ANSWER_SECONDS", 0.2)
     async with on(api, tmp_path) as scene:
         api.silent = True
-        with pytest.raises(ClusterRefused, match="no answer in time"):
+        with pytest.raises(PlaceRefused, match="no answer in time"):
             await scene.place.scale(4)
         api.silent = False
 

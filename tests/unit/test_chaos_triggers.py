@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.scenario import When
-from resonate_fleet.chaos.triggers import EARLY, LATE, HeldLease, Snapshot, due, hopeless
+from resonate_fleet.chaos.triggers import EARLY, LATE, HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.run import Fault
 
 NOBODY: frozenset[str] = frozenset()
@@ -17,9 +17,9 @@ def hold(task: str, part: float, member: str = "m1", version: int = 1) -> HeldLe
     return HeldLease(task=task, version=version, member=member, part=part)
 
 
-def view(*holds: HeldLease, elapsed: float = 1.0, ended: int = 0, total: int = 10) -> Snapshot:
+def view(*holds: HeldLease, elapsed: float = 1.0, ended: int = 0, total: int = 10) -> RunState:
     gone = frozenset(f"old-{n}" for n in range(ended))
-    return Snapshot(elapsed=elapsed, total=total, holds=holds, ended=gone)
+    return RunState(elapsed=elapsed, total=total, holds=holds, ended=gone)
 
 
 def at_job(job: str, part: float, attempt: int = 1) -> StrikeOrder:
@@ -90,7 +90,7 @@ holds = st.lists(
     unique_by=lambda one: one.task,
 )
 moments = st.builds(
-    Snapshot,
+    RunState,
     elapsed=st.floats(0, 100),
     total=st.just(6),
     holds=holds.map(tuple),
@@ -109,7 +109,7 @@ all_orders = st.one_of(
 
 @given(order=all_orders, now=moments, spared=st.frozensets(st.sampled_from(["m1", "m2"])))
 def test_a_victim_always_holds_what_it_is_struck_for(
-    order: StrikeOrder, now: Snapshot, spared: frozenset[str]
+    order: StrikeOrder, now: RunState, spared: frozenset[str]
 ) -> None:
     found = due(order, now, spared)
     if found is None:
@@ -121,7 +121,7 @@ def test_a_victim_always_holds_what_it_is_struck_for(
 
 
 @given(order=all_orders, now=moments)
-def test_the_choice_depends_on_nothing_but_its_input(order: StrikeOrder, now: Snapshot) -> None:
+def test_the_choice_depends_on_nothing_but_its_input(order: StrikeOrder, now: RunState) -> None:
     turned = msgspec.structs.replace(now, holds=tuple(reversed(now.holds)))
     assert due(order, now, NOBODY) == due(order, turned, NOBODY)
 
