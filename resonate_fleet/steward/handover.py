@@ -45,6 +45,8 @@ class Death:
         self.back = asyncio.Event()
         #: Its leases are being released: from here on it counts as dead.
         self.declared = False
+        #: Its jobs have been blamed, by this steward or beside another that hands over.
+        self.blamed = False
         #: `[task, version]` of what it lost.
         self.taken: list[tuple[str, int]] = []
         self.task: asyncio.Task[None] | None = None
@@ -65,14 +67,20 @@ class Handover:
     async def run(self, death: Death) -> None:
         """Hand over what `death.member` held, unless it comes back before."""
         self._deaths.note(death.member, death)
+        told = self._told(death)  # another steward may hand it over before the grace is out
         if await set_within(death.back, self._grace):
             return
         await first_within(STANDBY_SECONDS, death.serving, death.back)
         held = await self._held(death)
         if death.back.is_set():
             return
+        moved = [one for one in told if one.id not in {task.id for task in held}]
         if held or death.serving.is_set():
-            await self._declare(death, held)
+            await self._declare(death, held, moved)
+        elif moved:
+            # Another steward acts. This one counts too: it may be the one that has to park.
+            death.blamed = True
+            self._parking.judge(death.member, moved)
         for pause in AGAIN if death.unanswered else ():
             if await set_within(death.back, pause):
                 return
@@ -95,14 +103,17 @@ class Handover:
 
     async def _held(self, death: Death) -> list[Task]:
         """Return what the member holds: as it has told, or as the server says where that is old."""
-        told = {
-            one.task: Task(id=one.task, state="acquired", version=one.attempt, pid=death.member)
-            for one in self._tools.work.held_by(death.member)
-        }
+        told = self._told(death)
+        names = [one.id for one in told]
         if not death.serving.is_set():
-            return await self._still(death, list(told))
-        found = await self._still(death, [one for one in death.unanswered if one not in told])
-        return [*told.values(), *found]
+            return await self._still(death, names)
+        return told + await self._still(death, [t for t in death.unanswered if t not in names])
+
+    def _told(self, death: Death) -> list[Task]:
+        return [
+            Task(id=one.task, state="acquired", version=one.attempt, pid=death.member)
+            for one in self._tools.work.held_by(death.member)
+        ]
 
     async def _still(self, death: Death, tasks: Sequence[str]) -> list[Task]:
         """Return those of `tasks` that stand under the member's name."""
@@ -116,23 +127,30 @@ class Handover:
         found = await asyncio.gather(*(ask(one) for one in tasks))
         return [one for one in found if one is not None and one.pid == death.member]
 
-    async def _declare(self, death: Death, held: list[Task]) -> None:
-        """From here on the member counts as dead."""
-        death.declared = True
+    async def _declare(self, death: Death, held: list[Task], moved: Sequence[Task] = ()) -> None:
+        """From here on the member counts as dead. `moved`: what another steward has handed over."""
+        death.declared = death.blamed = True
         self._tools.meters.deaths.inc()
         tasks = [(task.id, task.version) for task in held]
         self._tools.journal.write(Died(member=death.member, tasks=tasks), level=30)
         self._tools.work.mark(self._tools.now(), "died", death.member)
-        await self._deal(death, held)
+        await self._deal(death, held, moved)
 
-    async def _deal(self, death: Death, held: list[Task]) -> None:
-        judgement = self._parking.judge(death.member, held)
+    async def _deal(self, death: Death, held: list[Task], moved: Sequence[Task]) -> None:
+        judgement = self._parking.judge(death.member, [*held, *moved])
         by_id = {task.id: task for task in held}
-        if judgement.trial is not None:
-            self._held_back[judgement.trial] = [by_id[one] for one in judgement.hold_back]
+
+        def ours(tasks: Iterable[str]) -> list[Task]:
+            return [by_id[one] for one in tasks if one in by_id]
+
+        free = ours(judgement.release)
+        if judgement.trial in by_id:
+            self._held_back[judgement.trial] = ours(judgement.hold_back)
+        else:
+            free += ours(judgement.hold_back)  # what they wait for is another's to end
         await asyncio.gather(
-            *(self._park(death, by_id[one]) for one in judgement.park),
-            self._release_all(death, [by_id[one] for one in judgement.release]),
+            *(self._park(death, one) for one in ours(judgement.park)),
+            self._release_all(death, free),
         )
         if held:
             spent = self._tools.now() - death.ended_at

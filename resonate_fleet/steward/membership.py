@@ -167,12 +167,13 @@ class Membership:
         if death.task is not None:
             # What is being released right now is let finish, so that the member hears of it.
             await death.task
+        if death.blamed:
+            await self._handover.pardon(death.member)
         if not death.declared:
             return []
         self._tools.meters.false_alarms.inc()
         self._tools.journal.write(FalseAlarm(member=death.member), level=30)
         self._tools.work.mark(self._tools.now(), "false-alarm", death.member)
-        await self._handover.pardon(death.member)
         return [Released(tasks=death.taken)] if death.taken else []
 
     def _forget(self, member: str, state: MemberState) -> None:

@@ -104,6 +104,10 @@ class Parking:
         A survey asks for one state after the other: a task that is claimed in between is in none
         of them. So one that is not parked is over when two surveys in a row do not show it.
         """
+        for task, record in self._records.items():
+            # Another steward has parked it. A redrive is to start afresh here too.
+            if record.parked_at is None and record.count > self._limit and state(task) == "halted":
+                self._records[task] = CrashRecord(task, record.crashes, parked_at=at)
         over = [t for t, record in self._records.items() if outlived(record, state(t), at)]
         missing = {task for task in over if self._records[task].parked_at is None}
         over = [task for task in over if task not in missing or task in self._missing]

@@ -99,6 +99,26 @@ async def test_counts_survive_a_restart_of_the_steward(
     assert kept.records["poison"].members == ["m-1", "m-2"]
 
 
+async def test_counts_survive_a_change_of_the_steward(fleet: Fleet, wire: Wire) -> None:
+    """The steward that members do not serve sees the deaths too."""
+    one, other = (fleet.steward(name, STEWARD_MAX_CRASHES="2", **PROMPT) for name in ("a", "b"))
+    await submit(wire, "poison")
+    for number in (1, 2):
+        async with (
+            HandMember(started(other), f"m-{number}", offers=0) as beside,
+            HandMember(started(one), f"m-{number}") as hand,
+        ):
+            task = await hand.claim(wire, "poison")
+            await beside.say(Report(claimed=[("poison", task.version, "by_hand")]))
+            wait_until(lambda: state_of(fleet, "poison") == "acquired", 5, "it is held")
+        await freed(wire, "poison")
+    one.kill()
+    await crash(fleet, wire, other, "m-3", "poison")
+    assert state_of(fleet, "poison") == "halted"
+    (line,) = fleet.journal_of(Parked)
+    assert (line.crashes, set(line.members)) == (3, {"m-1", "m-2", "m-3"})
+
+
 async def test_drains_do_not_count(fleet: Fleet, wire: Wire) -> None:
     steward = fleet.steward(STEWARD_MAX_CRASHES="0", **PROMPT)
     await submit(wire, "job-1")

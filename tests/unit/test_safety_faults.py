@@ -5,7 +5,7 @@ Each comes with what must happen for it to matter; the product itself keeps the 
 
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.leases import Heart
-from resonate_fleet.member.member import Member
+from resonate_fleet.member.stewards import Stewards
 from resonate_fleet.member.writes import Writes
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.parking import Parking
@@ -56,9 +56,11 @@ async def release_now(wire: Wire, id: str) -> bool:
     return task is not None and await wire.release(id, task.version)
 
 
-def job_held(fleet: Fleet, members: int, cost: float) -> tuple[str, SimMember]:
+def job_held(
+    fleet: Fleet, members: int, cost: float, ports: Sequence[int] = PORTS
+) -> tuple[str, SimMember]:
     """Two stewards, some members with one slot, and a job that one of them has."""
-    for port in PORTS:
+    for port in ports:
         fleet.add_steward(port)
     for _ in range(members):
         fleet.add_member()
@@ -77,10 +79,12 @@ def two_stewards_hand_over_one_death(fleet: Fleet) -> None:
 
 
 def two_stewards_see_a_second_crash(fleet: Fleet) -> None:
-    """One of them parks the job, slowly, while the other hands it over."""
-    job, holder = job_held(fleet, 3, 30.0)
+    """One of them parks the job, slowly, while the other, younger one hands it over."""
+    job, holder = job_held(fleet, 3, 30.0, PORTS[:1])
     fleet.kill_member(holder)
     fleet.pass_time(1)
+    fleet.add_steward(PORTS[1])
+    fleet.pass_time(1.5)
     fleet.stewards[0].process.lag = 1.4
     fleet.kill_member(fleet.holder(job))
     fleet.pass_time(4)
@@ -142,7 +146,7 @@ FAULTS = {
     ),
     "a member ignores Released": Fault(
         "a member stops what it is told it has lost",
-        Member,
+        Stewards,
         "released",
         "in tasks",
         "in ()",
