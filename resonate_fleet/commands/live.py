@@ -11,7 +11,7 @@ from resonate_fleet.contract.live import LiveState
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class FleetSnapshot:
     """How things stand. `source` says by whom, and how old it is."""
 
     state: LiveState
@@ -20,7 +20,7 @@ class Snapshot:
     steward: bool
 
 
-def snapshot(where: Addresses) -> Snapshot:
+def snapshot(where: Addresses) -> FleetSnapshot:
     """Ask the steward, else the server.
 
     Raises:
@@ -29,19 +29,21 @@ def snapshot(where: Addresses) -> Snapshot:
     return snapshot_of(where, by_the_steward(where.steward_url))
 
 
-def snapshot_of(where: Addresses, state: LiveState | None) -> Snapshot:
+def snapshot_of(where: Addresses, state: LiveState | None) -> FleetSnapshot:
     """Return what a steward says; ask the server where none does.
 
     Raises:
         Unreachable, Refused: it does not answer.
     """
     if state is not None:
-        return Snapshot(state, _source(state), steward=True)
+        return FleetSnapshot(state, _source(state), steward=True)
     url = where.steward_url
     state, more = ask(where, by_the_server)
     says = f"no steward at {url}" if url else "no steward is named (--steward)"
     says += ": by the server alone, which knows no idle members"
-    return Snapshot(state, says + ("; more waits than is counted" if more else ""), steward=False)
+    return FleetSnapshot(
+        state, says + ("; more waits than is counted" if more else ""), steward=False
+    )
 
 
 def by_the_steward(url: str | None) -> LiveState | None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.alone import failed_lately
-from resonate_fleet.commands.live import Snapshot, snapshot
+from resonate_fleet.commands.live import FleetSnapshot, snapshot
 from resonate_fleet.commands.tables import ago, console, natural, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobviews import JobLine
@@ -45,7 +45,7 @@ def run(asked: Namespace) -> int:
     return exits.OK
 
 
-def drawn(found: Snapshot, failed: list[JobLine], width: int) -> RenderableType:
+def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> RenderableType:
     """Return a snapshot as tables."""
     state = found.state
     parts: list[RenderableType] = [plain(found.source, "dim"), Text(), groups(state, width)]

@@ -16,7 +16,7 @@ from rich.text import Text
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.keys import Keys
-from resonate_fleet.commands.live import Snapshot, snapshot_of
+from resonate_fleet.commands.live import FleetSnapshot, snapshot_of
 from resonate_fleet.commands.ps import blocked, groups, member_rows, members
 from resonate_fleet.commands.screen import STYLES
 from resonate_fleet.commands.stream import StateStream
@@ -58,18 +58,18 @@ class View:
     def __init__(self, server: str) -> None:
         self.server = server
         self.changes = Changes()
-        self.shown: Snapshot | None = None
+        self.shown: FleetSnapshot | None = None
         self.news: list[Change] = []
         self.trouble = ""
 
-    def take(self, snapshot: Snapshot) -> None:
+    def take(self, snapshot: FleetSnapshot) -> None:
         self.news += self.changes.take(snapshot.state)
         running = [
             msgspec.structs.replace(one, since=self.changes.since[one.task, one.attempt])
             for one in snapshot.state.running
         ]
         state = msgspec.structs.replace(snapshot.state, running=running)
-        self.shown, self.trouble = Snapshot(state, snapshot.source, snapshot.steward), ""
+        self.shown, self.trouble = FleetSnapshot(state, snapshot.source, snapshot.steward), ""
 
 
 def run(asked: Namespace) -> int:
