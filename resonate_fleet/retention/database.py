@@ -38,6 +38,9 @@ class Database(ABC):
     def rows(self, sql: str, **values: Any) -> list[Row]:
         """Run one statement; return its rows, none for one that only changes."""
 
+    def await_quiet(self) -> None:  # noqa: B027 - most stores need no such thing
+        """Wait for a moment in which a transaction is likely to be in nobody's way."""
+
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
         """Hold all or nothing of what is run inside; the server waits for it at most."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from resonate_fleet.retention.database import Database, Row
 
 #: Families in one transaction: at least, and in the first one, and at most.
-LEAST: Final = 20
+LEAST: Final = 10
 MOST: Final = 5_000
 
 #: A promise `m` that must stay. Every table is asked by an index.
@@ -80,29 +80,29 @@ class Prune:
     def run(self) -> Iterator[Count]:
         """Delete what was planned; yield what each transaction deleted."""
         size, share = LEAST, self._database.share
-        while True:
+        while until := self._last_of_next(size):
+            self._database.await_quiet()
+            began = self._clock()
             with self._database.transaction():
-                began = self._clock()
-                done, more = self._delete(size)
+                done = self._delete(until)
             took = max(self._clock() - began, 0.0001)
             yield done
-            if not more:
-                return
             fitting = int(size * self._database.transaction_seconds / took)
             size = max(LEAST, min(MOST, 2 * size, fitting))
             self._sleep(took * (1 / share - 1))
 
-    def _delete(self, size: int) -> tuple[Count, bool]:
-        """Delete the next families that may still go; tell whether there are more."""
-        self._database.drop_revived()
+    def _last_of_next(self, size: int) -> str:
+        """Return the last of so many families that come next, "" where there are no more."""
         names = self._run(
             "SELECT family FROM families WHERE family > :after ORDER BY family LIMIT :size",
             after=self._after,
             size=size,
         )
-        if not names:
-            return Count(), False
-        until = names[-1][0]
+        return str(names[-1][0]) if names else ""
+
+    def _delete(self, until: str) -> Count:
+        """Delete the families up to `until` that may still go."""
+        self._database.drop_revived()
         span = "m.family > :after AND m.family <= :until"
         bounds = {"after": self._after, "until": until}
         self._keep_what_stays(span, **bounds)
@@ -113,7 +113,7 @@ class Prune:
         )[0]
         self._run(f"DELETE FROM promises WHERE id IN (SELECT m.id {going})", **bounds)
         self._after = until
-        return Count(families, promises), True
+        return Count(families, promises)
 
     def _keep_what_stays(self, span: str, **bounds: Any) -> None:
         """Take off the plan what must stay of the families in `span`."""

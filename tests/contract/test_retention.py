@@ -18,7 +18,7 @@ from resonate_fleet.retention.database import Database, StoreError
 from resonate_fleet.retention.postgres import Postgres
 from resonate_fleet.retention.prune import Prune, scheduled
 from resonate_fleet.retention.schema import check
-from resonate_fleet.retention.sqlite import SqliteFile
+from resonate_fleet.retention.sqlite import LOOK, QUIET, RESTLESS, SqliteFile
 from resonate_fleet.retention.survey import survey
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
@@ -175,15 +175,34 @@ def test_a_family_that_gets_a_promise_meanwhile_stays(database: Database) -> Non
 def test_transactions_grow_to_what_fits_and_leave_time_to_others(database: Database) -> None:
     Filled(database, [Member(n, True, "resolved", OLD, "nothing") for n in range(200)])
     took, slept = database.transaction_seconds, list[float]()
-    times = chain([0, took / 8, 1, 1 + took, 2, 2 + 9 * took], repeat(3))
+    times = chain([0, took / 8, 1, 1 + 0.99 * took, 2, 2 + 9 * took], repeat(3))
     planned(database)
     prune = Prune(database, CUTOFF, sleep=slept.append, clock=lambda: next(times))
     prune.plan()
     sizes = [done.families for done in prune.run()]
-    assert sizes[:3] == [20, 40, 40], "doubled at most, then as many as fit"
-    assert sizes[3] == 20, "never fewer than the first"
+    assert sizes[:3] == [10, 20, 20], "doubled at most, then as many as fit"
+    assert sizes[3] == 10, "never fewer than the first"
     assert sum(sizes) == 200
-    assert slept[1] == pytest.approx(took * (1 / database.share - 1))
+    assert slept[1] == pytest.approx(took * (1 / database.share - 1), rel=0.02)
+
+
+@pytest.mark.parametrize(("writes", "seconds"), [(10, 10 * LOOK + QUIET), (10_000, RESTLESS)])
+def test_a_transaction_waits_for_the_end_of_a_burst(
+    tmp_path: Path, writes: int, seconds: float
+) -> None:
+    file = make_file(tmp_path / "real.db")
+    with closing(SqliteFile(str(file))) as opened, closing(sqlite3.connect(file)) as server:
+        now = [0.0]
+
+        def sleep(length: float) -> None:
+            now[0] += length
+            if now[0] <= writes * length:
+                server.execute("DELETE FROM schedules")
+                server.execute("INSERT INTO schedules (id) VALUES ('s')")
+                server.commit()
+
+        opened.await_quiet(sleep, lambda: now[0])
+        assert now[0] == pytest.approx(seconds, abs=LOOK)
 
 
 def test_a_schedule_names_its_last_and_its_next_run() -> None:
