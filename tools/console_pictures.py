@@ -19,27 +19,33 @@ from tests.support.played import Played
 OUT: Final = Path(__file__).parents[1] / "docs" / "pictures"
 WIDTHS: Final = (1600, 1280, 400)
 SCHEMES: Final = ("light", "dark")
-#: Seconds of the past that are played, and when in them a member dies.
-PAST, DIES = 90.0, 60.0
+#: Seconds that are played, so many times faster than they pass, and when in them a member dies.
+PLAYED, SPEED, DIES = 90.0, 12.0, 60.0
 
 
 class Show:
-    """A played fleet that goes on by the clock."""
+    """A played fleet; its time begins when it is first looked at."""
 
     def __init__(self) -> None:
-        began = time.time() - PAST
-        self.fleet = Played(5, 2, began)
-        self._dies: float | None = began + DIES
-        self.fleet.submit(30)
+        self._opened: float | None = None
+        self._began = time.time() - PLAYED
+        self.fleet = Played(5, 2, self._began)
+        self._dies: float | None = self._began + DIES
+
+    @property
+    def over(self) -> bool:
+        return self.fleet.at >= self._began + PLAYED
 
     def state(self) -> LiveState:
-        while self.fleet.at < time.time():
+        self._opened = self._opened or time.time()
+        now = self._began + min(PLAYED, SPEED * (time.time() - self._opened))
+        while self.fleet.at < now:
             self.fleet.step(0.05)
             if self._dies is not None and self.fleet.at > self._dies:
                 self._dies = None
                 self.fleet.kill("worker-3")
-            if len(self.fleet.waiting) < 6:
-                self.fleet.submit(5)
+            if not self.fleet.waiting:
+                self.fleet.submit(24)
         return self.fleet.state()
 
 
@@ -47,7 +53,7 @@ async def jobs(_: Mapping[str, str]) -> Any:
     return {"jobs": [], "more": False}
 
 
-async def take(page: Page, url: str, width: int, scheme: str) -> None:
+async def take(page: Page, show: Show, url: str, width: int, scheme: str) -> None:
     narrow = width < 500
     await page.call(
         "Emulation.setDeviceMetricsOverride",
@@ -56,21 +62,22 @@ async def take(page: Page, url: str, width: int, scheme: str) -> None:
     wanted = [{"name": "prefers-color-scheme", "value": scheme}]
     await page.call("Emulation.setEmulatedMedia", features=wanted)
     await page.open(url)
-    for _ in range(100):
-        if await page.value("document.documentElement.dataset.stream") == "live":
+    for _ in range(600):
+        if show.over:
             break
-        await asyncio.sleep(0.1)
-    await asyncio.sleep(1.5)  # some messages, so that the small curves have points
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.6)  # the last message, and a frame
     await page.picture(OUT / f"console-{width}-{scheme}.png")
 
 
 async def show(width: int, scheme: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with browser(Path(folder), width, 900) as page:
-            feed = Feed(Show().state, {"acts": False, "kill": False, "peers": []})
+            played = Show()
+            feed = Feed(played.state, {"acts": False, "kill": False, "peers": []})
             doors = Doors(feed, {}, {"jobs": jobs}, {})
             with Console(("127.0.0.1", 0), ConsoleOptions(), doors) as console:
-                await take(page, f"http://127.0.0.1:{console.port}/", width, scheme)
+                await take(page, played, f"http://127.0.0.1:{console.port}/", width, scheme)
 
 
 async def main() -> None:

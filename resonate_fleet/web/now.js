@@ -91,6 +91,7 @@ export class Now {
     select.replaceChildren(h("option", { value: "" }, "all groups"), ...names.map((one) => h("option", { value: one }, one)));
     select.value = names.includes(this.group) ? this.group : "";
     select.parentElement.hidden = names.length < 2;
+    byId("members").parentElement.classList.toggle("one-group", names.length < 2);
   }
 
   members() {
@@ -108,9 +109,9 @@ export class Now {
     const alive = Math.max(0.001, (one.until ?? this.model.at) - one.since);
     const used = Math.min(1, one.busy / (alive * one.slots));
     return h("tr", { class: one.state === "present" ? null : "gone" },
-      h("th", { scope: "row" }, one.member), h("td", {}, one.group),
+      h("th", { scope: "row" }, one.member), h("td", { class: "group" }, one.group),
       h("td", {}, one.state === "present" ? "present" : h("span", {}, `${one.state} `, one.until ? moment(one.until) : "")),
-      h("td", { class: "number" }, `${one.slots - one.free} / ${one.slots}`),
+      h("td", { class: "number slots" }, `${one.slots - one.free} / ${one.slots}`),
       h("td", { class: "number" }, count(jobs)), h("td", { class: "wide" }, shareBar(jobs / most)),
       h("td", { class: "number" }, span(one.busy)), h("td", { class: "number" }, `${Math.round(used * 100)} %`));
   }

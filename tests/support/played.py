@@ -80,7 +80,7 @@ class Played:
             members=len(present),
             slots=sum(one.slots for one in present),
             waiting=len(self.waiting),
-            oldest=self.at - 3 if self.waiting else None,
+            oldest=self.at - len(self.waiting) / 5 if self.waiting else None,
             running=len(self.running),
             parked=len(self.parked),
             done=sum(one.done for one in self.members.values()),
