@@ -243,6 +243,8 @@ class Matcher:
         self._declined.move_to_end(task)
         note.lacks = lacks
         note.times += not lacks
+        if lacks and (waiting := self._waiting.get(task)) is not None:
+            waiting.needs = lacks  # its next hint was faster than the member's word
         while len(self._declined) > REMEMBERED:
             self._declined.popitem(last=False)
 

@@ -65,6 +65,16 @@ def test_a_task_whose_function_is_known_is_never_given_to_one_that_lacks_it() ->
     assert matcher.is_mixed
 
 
+def test_a_hint_that_comes_before_the_decline_does_not_bring_the_task_back() -> None:
+    matcher = ready("old", functions=("f",), credits=2)
+    matcher.offer(0.0, "t0", 0, since=0.0)
+    assert handed(matcher) == [("old", "t0")]
+    matcher.offer(0.0, "t0", 1, since=0.0)
+    matcher.claimed(0.0, "old", "t0", 1)
+    matcher.declined("t0", "g")
+    assert handed(matcher) == []
+
+
 def test_whoever_has_been_free_for_longest_is_served_first() -> None:
     matcher = ready("a", "b")
     matcher.offer(0.0, "t0", 0, since=0.0)
