@@ -45,7 +45,7 @@ def configure(
     settings: dict[str, Any] = {
         "processors": [*shared, renderer],
         "wrapper_class": structlog.make_filtering_bound_logger(threshold),
-        "logger_factory": structlog.PrintLoggerFactory(out),
+        "logger_factory": lambda *_: _Lines(out),
         "cache_logger_on_first_use": False,
         "context_class": dict,
     }
@@ -65,6 +65,23 @@ def configure(
         return True
 
     return restore
+
+
+class _Lines:
+    """Writes each line at once.
+
+    It has no lock, unlike structlog's own: the stream takes whole lines from any thread, and what
+    is said while a line is written (that lines were lost before it) would wait for itself.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def msg(self, message: str) -> None:
+        self._out.write(f"{message}\n")
+        self._out.flush()
+
+    debug = info = warning = error = critical = exception = log = msg
 
 
 def _handler(shared: list[Any], renderer: Any, out: TextIO) -> logging.Handler:

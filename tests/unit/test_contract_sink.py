@@ -1,6 +1,8 @@
 """Lines that cannot be written are lost, counted and said once; whoever writes goes on."""
 
+import contextlib
 import json
+import logging
 import os
 import resource
 import shutil
@@ -8,11 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import pytest
+import structlog
 
-from resonate_fleet.contract import recorder
+from resonate_fleet.contract import logs, recorder, sink
 from resonate_fleet.contract.journal import MemberReady
 from resonate_fleet.contract.journal_files import Dropped, make_room
 from resonate_fleet.contract.recorder import Journal
@@ -173,3 +176,39 @@ def test_a_start_says_which_journals_it_drops(
     lines = Lines()
     Journal("w", tmp_path, lines).close()
     assert lines.kept == ["journal.dropped"]
+
+
+@pytest.fixture
+def full_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
+    """A pipe that takes nothing until somebody reads."""
+    monkeypatch.setattr(sink, "PATIENCE", 0.0)
+    kept, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    yield reader, writer
+    structlog.configure(**kept)
+    logging.getLogger().handlers[:] = handlers
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_log_that_takes_lines_again_says_so_whatever_line_is_first(
+    full_pipe: tuple[int, int],
+) -> None:
+    """The line that says so is written while another one is."""
+    reader, writer = full_pipe
+    logs.configure("json", "info", "w", cast("TextIO", LineStream(Sink("log", writer))))
+    book, log = Journal("w"), structlog.get_logger()
+    log.info("lost")
+    os.read(reader, 1 << 20)
+    speaker = threading.Thread(target=lambda: log.info("first"), daemon=True)
+    speaker.start()
+    speaker.join(5)
+    book.close()
+    said = os.read(reader, 1 << 20).decode()
+    assert not speaker.is_alive()
+    assert '"log.written"' in said
+    assert '"first"' in said
