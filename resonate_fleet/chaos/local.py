@@ -11,9 +11,8 @@ from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
-from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.shape import OPT_IN, Shape
-from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.contract.run import FREEZING, Fault, Plan, RunFolder
 
 SIGNALS = {
     "kill": signal.SIGKILL,
@@ -95,7 +94,7 @@ class LocalPlace:
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
         place = self._place(member)
-        if fault in LASTING:
+        if fault in FREEZING:
             self._frozen[member.handle] = place
         if fault == "partition":
             for gate in place.gates:

@@ -6,15 +6,16 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos.place import CAN, CANNOT_LAST, PACE
-from resonate_fleet.chaos.scenario import (
-    LASTING,
-    ON_A_MEMBER,
-    BadScenario,
-    Scenario,
-    StrikeSpec,
-    When,
+from resonate_fleet.chaos.scenario import BadScenario, Scenario, StrikeSpec, When
+from resonate_fleet.contract.run import (
+    AT_A_MEMBER,
+    FREEZING,
+    Fault,
+    Place,
+    Plan,
+    PlannedJob,
+    PlannedStrike,
 )
-from resonate_fleet.contract.run import Fault, Place, Plan, PlannedJob, PlannedStrike
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Costs are drawn to this many digits: what is printed is what is asked for.
@@ -236,8 +237,8 @@ def trigger_words(order: StrikeOrder) -> str:
 
 def _target(order: StrikeOrder) -> str:
     seconds = order.seconds
-    if order.fault in ON_A_MEMBER:
-        lasting = f" for {seconds:g} s" if order.fault in LASTING else ""
+    if order.fault in AT_A_MEMBER:
+        lasting = f" for {seconds:g} s" if order.fault in FREEZING else ""
         return ("its holder" if order.job else "a busy member") + lasting
     targets = {
         "scale": f"to {order.to} members"

@@ -18,7 +18,7 @@ from resonate_fleet.contract.checking import (
     text,
     whole,
 )
-from resonate_fleet.contract.run import FAULTS, Fault, Guarantees
+from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, FREEZING, HOLDING, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.toml_lines import locate
 from resonate_fleet.contract.words import (
@@ -27,15 +27,6 @@ from resonate_fleet.contract.words import (
     COMPUTE_ON_LOOP,
     COMPUTE_SOMETHING,
 )
-
-#: Faults that are done to one member, chosen at the moment of the strike.
-ON_A_MEMBER: Final = frozenset(
-    {"kill", "terminate", "pause", "partition", "out-of-memory", "kill-with-steward"}
-)
-#: Faults that last for a while and are then healed.
-LASTING: Final = frozenset({"pause", "partition"})
-#: Faults of the whole fleet that can be made to last, and then are undone.
-HOLDING: Final = ("server-restart", "scale")
 
 FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_ON_LOOP)
 SHIPPED: Final = Path(__file__).parent / "scenarios"
@@ -241,7 +232,7 @@ def _belongs(strike: dict[str, Any], path: tuple[str | int, ...], checker: Check
     """`leases` goes with what lasts, `to` with scaling: each needed there, refused elsewhere."""
     fault = strike["fault"]
     rules: list[tuple[str, Callable[[str], bool], str]] = [
-        ("leases", lambda fault: fault in LASTING, "pause, partition"),
+        ("leases", lambda fault: fault in FREEZING, "pause, partition"),
         ("to", lambda fault: fault == "scale", "scale"),
     ]
     for key, needed, where in rules:
@@ -266,7 +257,7 @@ def _when_is_one(
     beside = {"job": {"part", "attempts"}, "every": {"times"}}.get(kinds[0], set())
     for key in sorted(set(when) - {kinds[0]} - beside):
         checker.refuse((*path, key), when[key], f"nothing beside {kinds[0]}: {forms}")
-    if kinds[0] == "job" and fault is not None and fault not in ON_A_MEMBER:
+    if kinds[0] == "job" and fault is not None and fault not in AT_A_MEMBER:
         checker.refuse(path, when, f"{{ done }}, {{ every }} or {{ after }} for {fault}")
 
 

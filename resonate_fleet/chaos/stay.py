@@ -12,8 +12,7 @@ from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import Adapter
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.run import POLL_SECONDS, Print, Runner
-from resonate_fleet.chaos.scenario import HOLDING
-from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.run import HOLDING, RunFolder
 from resonate_fleet.contract.wire import Unreachable
 
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
 from resonate_fleet.chaos.plan import StrikeOrder
-from resonate_fleet.chaos.scenario import LASTING
 from resonate_fleet.chaos.triggers import Due, HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.run import FREEZING
 from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Says to people what happened: a word and a sentence.
@@ -107,7 +107,7 @@ class Striker:
         if not done:  # the victim let go in this very moment: another moment, or a miss
             self._open.append(order)
         # What was killed or drains is struck no second time: its name does not come back.
-        if hold is not None and (not done or order.fault in LASTING):
+        if hold is not None and (not done or order.fault in FREEZING):
             self._targets.discard(hold.member)
 
     async def _strike_member(
@@ -144,10 +144,10 @@ class Striker:
             what = ", ".join(task for task, _ in held) or "nothing"
             where = f"{hold.member} at {hold.part:.0%} of {hold.job}"
             self._say(order.fault, f"{where}; it held {what}")
-            if order.fault in LASTING:
+            if order.fault in FREEZING:
                 await asyncio.sleep(order.seconds)
         finally:  # also when the run is given up: nothing stays frozen
-            if order.fault in LASTING:
+            if order.fault in FREEZING:
                 asked = _now()
                 answer = await self._adapter.heal(order.fault, member)
                 self._healed(order, member.member, answer, asked)

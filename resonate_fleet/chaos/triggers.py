@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos.plan import StrikeOrder
-from resonate_fleet.chaos.scenario import ON_A_MEMBER
 from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.run import AT_A_MEMBER
 
 #: A busy member is struck in the middle of its job: neither before it has done anything nor so
 #: late that the job may end between the look and the strike.
@@ -53,7 +53,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> Due | None:
     """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
-    if order.fault not in ON_A_MEMBER:
+    if order.fault not in AT_A_MEMBER:
         # With nothing held there would be nothing to lose, and nothing proved.
         return Due(order=order) if _by_clock(order, snapshot) and snapshot.holds else None
     holds = [hold for hold in snapshot.holds if hold.member not in spared]

@@ -31,6 +31,12 @@ Fault = Literal[
     "out-of-memory",
 ]
 FAULTS: Final[tuple[str, ...]] = get_args(Fault)
+#: Faults that are done to one member: they kill it, stop it for a while, or end it in order.
+DEADLY: Final = ("kill", "kill-with-steward", "out-of-memory")
+FREEZING: Final = ("pause", "partition")
+AT_A_MEMBER: Final = (*DEADLY, *FREEZING, "terminate")
+#: Faults of the server or the whole fleet that can be made to last, and then are undone.
+HOLDING: Final = ("server-restart", "scale")
 
 Place = Literal["processes", "compose", "kubernetes"]
 PLACES: Final[tuple[str, ...]] = get_args(Place)

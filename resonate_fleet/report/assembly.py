@@ -24,15 +24,13 @@ from resonate_fleet.contract.journal import (
     StrikeDone,
     StrikeHealed,
 )
-from resonate_fleet.contract.run import PlannedJob, Record
+from resonate_fleet.contract.run import DEADLY, FREEZING, PlannedJob, Record
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.coverage import coverage_of
 from resonate_fleet.report.evidence import Evidence, JournalEntry
 from resonate_fleet.report.facts import (
     CUT,
-    DEADLY,
     FINAL,
-    FREEZING,
     OPEN,
     AttemptFacts,
     Facts,

@@ -14,11 +14,6 @@ from resonate_fleet.contract.run import Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.report.evidence import Evidence, JournalEntry
 
-#: Faults that end or stop one member; the others are aimed at the server or at the whole fleet.
-DEADLY = ("kill", "kill-with-steward", "out-of-memory")
-FREEZING = ("pause", "partition")
-AT_A_MEMBER = (*DEADLY, *FREEZING, "terminate")
-
 #: Members renew their leases three times in a lease (`member`'s heartbeat).
 RENEWALS = 3
 #: What was under way when a strike took hold may show for so many seconds: an answer that had

@@ -2,19 +2,9 @@
 
 import msgspec
 
-from resonate_fleet.contract.run import Plan
+from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, FREEZING, Plan
 from resonate_fleet.contract.tuning import SERVER_ENV
-from resonate_fleet.report.facts import (
-    AT_A_MEMBER,
-    CUT,
-    DEADLY,
-    FREEZING,
-    RENEWALS,
-    AttemptFacts,
-    Facts,
-    MemberFacts,
-    StrikeFacts,
-)
+from resonate_fleet.report.facts import CUT, RENEWALS, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
 #: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
 LOOK = 0.5

@@ -3,8 +3,9 @@
 from itertools import pairwise
 from typing import Any
 
+from resonate_fleet.contract.run import AT_A_MEMBER
 from resonate_fleet.report.bound import waiting, windows
-from resonate_fleet.report.facts import AT_A_MEMBER, FINAL, AttemptFacts, Facts
+from resonate_fleet.report.facts import FINAL, AttemptFacts, Facts
 from resonate_fleet.report.lanes import Lane, lanes
 from resonate_fleet.report.recoveries import Recovery, recoveries
 

@@ -3,16 +3,9 @@
 from collections.abc import Iterator
 
 from resonate_fleet.contract.journal import Died, FalseAlarm
+from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY
 from resonate_fleet.report.checks.outages import outages
-from resonate_fleet.report.facts import (
-    AT_A_MEMBER,
-    CUT,
-    DEADLY,
-    RENEWALS,
-    AttemptFacts,
-    Facts,
-    StrikeFacts,
-)
+from resonate_fleet.report.facts import CUT, RENEWALS, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 from resonate_fleet.report.recoveries import strike_behind
 

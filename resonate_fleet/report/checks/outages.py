@@ -1,7 +1,8 @@
 """Times in which an answer of the server may have been lost on its way."""
 
 from resonate_fleet.contract.journal import ServerBack, ServerLost
-from resonate_fleet.report.facts import FREEZING, Facts
+from resonate_fleet.contract.run import FREEZING
+from resonate_fleet.report.facts import Facts
 
 #: A request may be under way this long before its sender notices anything, in seconds.
 UNDER_WAY = 1.0

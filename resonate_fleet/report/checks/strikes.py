@@ -14,7 +14,8 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.report.facts import AT_A_MEMBER, DEADLY, Facts, MemberFacts, StrikeFacts
+from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY
+from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
