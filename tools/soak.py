@@ -223,8 +223,12 @@ class Soak:
                     found.append(f"member {number}: {what} from {before:.0f} to {after:.0f}")
             member.terminate()
         for number, member in enumerate(self.members):
-            if member.wait(40) != 0:
-                found.append(f"member {number} ended with {member.returncode}")
+            try:
+                if member.wait(40) != 0:
+                    found.append(f"member {number} ended with {member.returncode}")
+            except subprocess.TimeoutExpired:
+                found.append(f"member {number} did not end")
+                member.kill()
         return found
 
 
