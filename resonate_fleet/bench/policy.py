@@ -1,6 +1,7 @@
 """What a policy costs groups with one and without, and what a flood of one tenant costs others."""
 
 import time
+from collections import deque
 
 from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import Figure, at_most, figure, percentile
@@ -9,12 +10,18 @@ from resonate_fleet.bench.place import Asked, BenchPlace, Requests
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
 from resonate_fleet.contract.ids import new_id
+from resonate_fleet.steward.fair import FairQueue
+from resonate_fleet.steward.matcher import Matcher
+from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
 
 #: Jobs of the flood, what each takes, and how often ten of another tenant come meanwhile.
 FLOOD, COST, TENS = 10_000, 0.05, 5
+#: Keys of the matcher alone, and jobs that wait in it throughout.
+KEYS, BACKLOG = 1000, 10_000
 
 
 async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
+    """Measure processes, then the matcher alone."""
     file = place.processes.folder / "policy.toml"
     group = place.new_group("policy")
     file.write_text(f"[groups.{group}.each-key]\nweight = 1\n")
@@ -23,6 +30,7 @@ async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
     waits = await starts(place, "ours", asked.times(100), group)
     requests = await _requests(place, group)
     idle, flooded = await _tenants(place, group, asked.jobs or FLOOD)
+    alone = _matcher(10 * KEYS if asked.jobs else 1000 * KEYS)
     later = percentile(flooded, 0.95) / percentile(idle, 0.95)
     return [
         figure("policy", "throughput, policy of another group / none", rates),
@@ -33,6 +41,8 @@ async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
         figure("policy", "idle to start of a tenant", idle, "ms"),
         figure("policy", f"the same behind {asked.jobs or FLOOD} jobs of another", flooded, "ms"),
         figure("policy", "their p95 / its p95", [later], goals=at_most(worst=2)),
+        figure("policy", f"the matcher alone, {KEYS} keys with limits, a job", alone, "us",
+               at_most(p50=50)),
     ]  # fmt: skip
 
 
@@ -83,3 +93,31 @@ async def _start(place: BenchPlace, group: str) -> float:
     await jobs.submit_all(place.wire, group, [(job, 0.0)], key="other")
     (done,) = await jobs.finish(place.wire, [job], 0.02)
     return 1000 * (done.began - sent)
+
+
+def _matcher(count: int) -> list[float]:
+    """Return the processor time a job of the steward's matcher, a value for each thousand jobs.
+
+    All keys have waiting jobs throughout; three in ten of them may have two jobs running.
+    """
+    keys = {f"k{number}": Limit(running=2) for number in range(0, KEYS, 3)}
+    queue = FairQueue(GroupPolicy(keys=keys), lambda task: Labels(key=task.partition("-")[0]))
+    matcher, running, took = Matcher(queue, queue), deque[str](), list[float]()
+    matcher.join("member", BACKLOG)
+    for number in range(count + BACKLOG):
+        if number % KEYS == 0:
+            began = time.process_time()
+        now = number / KEYS
+        matcher.offer(now, f"k{number * 7 % KEYS}-{number}", 0, now)
+        if number < BACKLOG:
+            continue
+        matcher.credit("member", 1)
+        for task, _ in matcher.match(now).get("member", ()):
+            matcher.claimed(now, "member", task, 1)
+            matcher.holds(task)
+            running.append(task)
+        if len(running) > BACKLOG // 10:
+            matcher.frees(running.popleft())
+        if number % KEYS == KEYS - 1:
+            took.append(1e6 * (time.process_time() - began) / KEYS)
+    return took
