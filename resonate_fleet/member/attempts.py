@@ -3,9 +3,10 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from resonate_fleet.member.threads import Run
 
@@ -89,9 +90,13 @@ current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
 class Table:
-    """The leases that this member holds. Safe to use from any thread."""
+    """The leases that this member holds. Safe to use from any thread.
 
-    def __init__(self) -> None:
+    `most` bounds the attempts of a function, by its label.
+    """
+
+    def __init__(self, most: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._most = most
         self._held: dict[str, Attempt] = {}
         self._lock = threading.Lock()
         #: Told of each lease that is held from now on, or (False) is not any more.
@@ -140,3 +145,19 @@ class Table:
     def held(self) -> list[Attempt]:
         with self._lock:
             return list(self._held.values())
+
+    # Functions that run as many bodies here as they may.
+
+    def refuse(self, attempt: Attempt) -> str:
+        """Return why an attempt that is not in the table yet must not run, "" where it may."""
+        most = self._most.get(attempt.label)
+        if most is None or self._running(attempt.label) < most:
+            return ""
+        return f"{most} of {attempt.label!r} run here already"
+
+    def full(self) -> list[str]:
+        """Return the labels of the functions of which no more may begin."""
+        return [label for label, most in self._most.items() if self._running(label) >= most]
+
+    def _running(self, label: str) -> int:
+        return sum(one.label == label for one in self.held())

@@ -14,12 +14,11 @@ from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.member.attempts import Attempt, Table, current
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.limits import Limits
 from resonate_fleet.member.requests import Answer, Request
 from resonate_fleet.member.writes import Writes
 
 
-class Slots(Protocol):
+class ClaimListener(Protocol):
     """The part of the intake that hears what became of its hints."""
 
     def granted(self, task: str) -> None: ...
@@ -47,23 +46,19 @@ class Claims:
     context variable set while it is sent is seen by the function.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - whom it asks and whom it tells
+    def __init__(
         self,
         channel: Channel,
-        member: str,
         table: Table,
         ledger: Ledger,
         functions: Functions,
-        limits: Limits,
         writes: Writes,
-        slots: Slots,
+        slots: ClaimListener,
     ) -> None:
         self._channel = channel
-        self._member = member
         self._table = table
         self._ledger = ledger
         self._functions = functions
-        self._limits = limits
         self._writes = writes
         self._slots = slots
         #: Claims on their way.
@@ -118,7 +113,7 @@ class Claims:
         running = asyncio.current_task()
         if running is not None:
             attempt.tasks.add(running)
-        why = self._limits.refuse(attempt)
+        why = self._table.refuse(attempt)
         self._table.add(attempt)
         current.set(attempt)
         # Whatever the function logs says which job it is about.
@@ -177,5 +172,5 @@ class Claims:
         # An earlier try may have been granted and its answer lost: then the lease is ours, but
         # what the SDK needs with it is not. Another claim brings it.
         found = await self._channel.task(task)
-        if found and found.get("pid") == self._member and found["version"] == version:
+        if found and found.get("pid") == request.data.pid and found["version"] == version:
             await self._channel.ask("task.release", task, version=version)

@@ -24,8 +24,8 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Doors:
-    """What the drain closes, in its order. Each may be called from any thread."""
+class DrainActions:
+    """What the drain does, in its order. Each may be called from any thread."""
 
     not_ready: Callable[[], None]
     close_intake: Callable[[], None]
@@ -50,14 +50,14 @@ class Drain:
         table: Table,
         wire: BlockingWire,
         ledger: Ledger,
-        doors: Doors,
+        actions: DrainActions,
     ) -> None:
         self._signals = signals
         self._seconds = seconds
         self._table = table
         self._wire = wire
         self._ledger = ledger
-        self._doors = doors
+        self._actions = actions
         self._end = 0.0
 
     def start(self) -> None:
@@ -79,22 +79,22 @@ class Drain:
 
     def _steps(self) -> None:
         self._step("not-ready")
-        self._doors.not_ready()
+        self._actions.not_ready()
         self._step("intake-closed")
-        self._doors.close_intake()
+        self._actions.close_intake()
         self._step("finishing")
         self._finish()
-        self._doors.refuse_claims()
+        self._actions.refuse_claims()
         self._step("handing-back")
         self._hand_back()
         self._step("closed")
-        self._doors.close()
+        self._actions.close()
 
     def _step(self, step: str) -> None:
         self._ledger.journal.write(DrainStep(step=step, held=len(self._table)))
 
     def _finish(self) -> None:
-        while len(self._table) or self._doors.claiming():
+        while len(self._table) or self._actions.claiming():
             if not self.left():
                 return
             try:
@@ -105,12 +105,12 @@ class Drain:
 
     def _hand_back(self) -> None:
         patience = time.monotonic() + HAND_BACK_PATIENCE
-        while self._doors.claiming() and time.monotonic() < patience:
+        while self._actions.claiming() and time.monotonic() < patience:
             time.sleep(LOOK)
         for attempt in self._table.held():
             if self._release(attempt, patience) and self._table.finish(attempt):
                 self._ledger.handed_back(attempt)
-            self._doors.stop_body(attempt)
+            self._actions.stop_body(attempt)
         self._wire.close()
 
     def _release(self, attempt: Attempt, patience: float) -> bool:

@@ -20,7 +20,7 @@ from resonate_fleet.contract.words import anycast
 AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
-class Steward(Protocol):
+class AssignmentListener(Protocol):
     """Who is told what became of assignments."""
 
     def refused(self, task: str, version: int) -> None: ...
@@ -30,7 +30,7 @@ class Steward(Protocol):
     def drain(self) -> None: ...
 
 
-class Plain(Protocol):
+class Poller(Protocol):
     """How work is found without a steward."""
 
     def turn(self, *, on: bool) -> None: ...
@@ -64,7 +64,7 @@ class Intake:
         self._offered = 0
         self._closed = False
 
-    def join(self, steward: Steward, plain: Plain) -> None:
+    def join(self, steward: AssignmentListener, plain: Poller) -> None:
         """Get to know the two ways to work. To be called once, before anything else."""
         self._steward = steward
         self._plain = plain

@@ -6,6 +6,7 @@ A process of its own stands behind it for what stops every thread (`beater`).
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
 
@@ -26,12 +27,22 @@ LEAST_PAUSE = 0.02
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class BeatListener:
+    """Hears of each lease that is gone and why, each beat that failed, each that was answered."""
+
+    lost: Callable[[Attempt, str], None]
+    failed: Callable[[Unreachable | Refused], None] = lambda _: None
+    beaten: Callable[[], None] = lambda: None
+
+
 class Heart:
     """Beats for every lease in the table and finds out which ones are gone.
 
     The server answers a beat with 200 and nothing whatever it did (v0.9.8, `op_task_heartbeat`),
     so each beat is followed by a look at the tasks. Beats are sent per origin: the server's main
-    branch refuses a request with several. `lost(attempt, why)` is called in the heart's thread.
+    branch refuses a request with several. The listener
+    is called in the heart's thread.
 
     A lease that could not be renewed for its whole length counts as lapsed, by this machine's
     monotonic clock and from the last beat's sending, hence not later than on the server. The
@@ -39,24 +50,20 @@ class Heart:
     learns the truth.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it looks after, by what, for whom, and whom it tells
+    def __init__(
         self,
         table: Table,
         wire: BlockingWire,
         member: str,
         lease: float,
-        lost: Callable[[Attempt, str], None],
-        failed: Callable[[Unreachable | Refused], None] = lambda _: None,
-        beaten: Callable[[], None] = lambda: None,
+        listener: BeatListener,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = table
         self._wire = wire
         self._member = member
         self._lease = lease
-        self._lost = lost
-        self._failed = failed
-        self._beaten = beaten
+        self._listener = listener
         self._now = now
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
@@ -93,10 +100,10 @@ class Heart:
             for attempt, at in sent.items():
                 self._check(attempt, at)
         except (Unreachable, Refused) as error:
-            self._failed(error)
+            self._listener.failed(error)
             self._lapse(held)
             return False
-        self._beaten()
+        self._listener.beaten()
         return True
 
     def _beat_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
@@ -118,12 +125,12 @@ class Heart:
         if held:
             attempt.stood = sent
         elif self._stands(attempt) and not attempt.writing:
-            self._lost(attempt, why_lost(task, attempt))
+            self._listener.lost(attempt, why_lost(task, attempt))
 
     def _lapse(self, attempts: Iterable[Attempt]) -> None:
         for one in attempts:
             if self._stands(one) and self._now() - one.stood >= self._lease:
-                self._lost(one, "lapsed")
+                self._listener.lost(one, "lapsed")
 
     def _stands(self, attempt: Attempt) -> bool:
         return self._table.find(attempt.task, attempt.version) is attempt

@@ -26,12 +26,11 @@ from resonate_fleet.member.backup import Backup
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
-from resonate_fleet.member.drain import Doors, Drain
+from resonate_fleet.member.drain import Drain, DrainActions
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.intake import Intake
-from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.leases import BeatListener, Heart
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.limits import Limits
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.network import Network
 from resonate_fleet.member.plain import Plain
@@ -73,8 +72,7 @@ class Member:
         self._registry = registry
         self._journal = journal
         self._own = own
-        self._table = Table()
-        self._limits = Limits(registry.limits(), self._table)
+        self._table = Table(registry.limits())
         self._metrics = Metrics(registry.has, settings.slots, version())
         self._metrics.expect(one.partition("@")[0] for one in registry.names())
         losses.listeners.append(self._count_loss)
@@ -88,7 +86,7 @@ class Member:
         self._channel = Channel(self._wire, self._health, settings.token, self._ledger.clock)
         self._readiness = Readiness(self._channel, self._health, self._stream, journal)
         self._stewards = Stewards(
-            self._intake, self._table, self._ledger, self._limits, self._on_loop, self._readiness
+            self._intake, self._table, self._ledger, self._on_loop, self._readiness
         )
         self._presence = self._new_presence()
         self._stewards.join(self._presence)
@@ -155,9 +153,7 @@ class Member:
         intake, ledger = self._intake, self._ledger
         channel, table, registry = self._channel, self._table, self._registry
         writes = Writes(channel, table, ledger, intake.avoid, intake.ending)
-        self._claims = Claims(
-            channel, self._name, table, ledger, registry, self._limits, writes, intake
-        )
+        self._claims = Claims(channel, table, ledger, registry, writes, intake)
         network = Network(channel, self._claims, writes)
         bodies = Bodies(ledger.step_began, intake.ending, self._name)
         install = partial(registry.install, bodies=bodies)
@@ -174,9 +170,7 @@ class Member:
             self._new_wire(),
             self._name,
             self._settings.lease,
-            self._stewards.lost,
-            self._beat_failed,
-            self._backup.beaten,
+            BeatListener(self._stewards.lost, self._beat_failed, self._backup.beaten),
         )
 
     def _new_stream(
@@ -211,7 +205,7 @@ class Member:
         return presence
 
     def _new_drain(self) -> Drain:
-        doors = Doors(
+        actions = DrainActions(
             not_ready=self._probes.drain,
             close_intake=self._close_intake,
             claiming=lambda: self._claims.pending > 0,
@@ -225,7 +219,7 @@ class Member:
             self._table,
             self._new_wire(),
             self._ledger,
-            doors,
+            actions,
         )
 
     # Events, from any thread.

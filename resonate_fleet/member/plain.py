@@ -28,7 +28,7 @@ MOST_KNOWN = 1000
 log = structlog.get_logger()
 
 
-class Slots(Protocol):
+class FreeSlots(Protocol):
     """The part of the intake that claims."""
 
     @property
@@ -47,7 +47,7 @@ class Plain:
         wire: Wire,
         stream: Stream,
         group: str,
-        slots: Slots,
+        slots: FreeSlots,
         counts: Callable[..., None],
         now: Callable[[], float] = time.time,
     ) -> None:

@@ -43,6 +43,7 @@ class Action(msgspec.Struct):
 class Data(msgspec.Struct):
     id: str = ""
     version: int = -1
+    pid: str = ""
     action: Action = msgspec.field(default_factory=Action)
 
 

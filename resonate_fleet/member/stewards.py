@@ -7,7 +7,6 @@ from resonate_fleet.contract.presence import Holding
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.limits import Limits
 from resonate_fleet.member.presence import Presence
 from resonate_fleet.member.readiness import Readiness
 
@@ -23,14 +22,12 @@ class Stewards:
         intake: Intake,
         table: Table,
         ledger: Ledger,
-        limits: Limits,
         on_loop: Callable[[Callable[[], object]], None],
         readiness: Readiness,
     ) -> None:
         self._intake = intake
         self._table = table
         self._ledger = ledger
-        self._limits = limits
         self._on_loop = on_loop
         self._readiness = readiness
 
@@ -88,11 +85,11 @@ class Stewards:
 
     def _claimed(self, attempt: Attempt) -> None:
         self._presence.claimed(attempt.task, attempt.version, attempt.function)
-        self._presence.filled(self._limits.full())
+        self._presence.filled(self._table.full())
 
     def _ended(self, attempt: Attempt, outcome: str) -> None:
         self._on_loop(lambda: self._tell_end(attempt, outcome))
 
     def _tell_end(self, attempt: Attempt, outcome: str) -> None:
         self._presence.ended(attempt.task, attempt.version, outcome)
-        self._presence.filled(self._limits.full())
+        self._presence.filled(self._table.full())

@@ -30,7 +30,7 @@ from resonate_fleet.steward.policy import GroupPolicy, Labels
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.survey import Survey, Surveyor, group_in
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.waiting import FirstCome, Limits, NoLimits, Queue
+from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
 from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it stands again.
@@ -85,7 +85,7 @@ class Dispatch:
             group.matcher.requeue(queue, limits)
             group.match_soon()
 
-    def _queue(self, group: str) -> tuple[Queue, Limits]:
+    def _queue(self, group: str) -> tuple[Queue, QueueLimits]:
         policy = self._policies.get(group)
         if policy is None:
             return FirstCome(), NoLimits()

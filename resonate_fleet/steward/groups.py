@@ -21,7 +21,7 @@ MOST_WAITING = 200_000
 log = structlog.get_logger()
 
 
-class Doors(Protocol):
+class HintRouter(Protocol):
     """What a group asks of the dispatch."""
 
     def stream(self, group: str) -> Stream:
@@ -38,7 +38,7 @@ class Doors(Protocol):
 class Group:
     """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
 
-    def __init__(self, name: str, tools: Tools, doors: Doors, matcher: Matcher) -> None:
+    def __init__(self, name: str, tools: Tools, router: HintRouter, matcher: Matcher) -> None:
         self.name = name
         self.matcher = matcher
         self.present: dict[str, Connection] = {}
@@ -46,7 +46,7 @@ class Group:
         #: Set while any member offers its slots to this steward.
         self.serving = asyncio.Event()
         self._tools = tools
-        self._doors = doors
+        self._router = router
         self._offering: set[str] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._stream: Stream | None = None
@@ -93,7 +93,7 @@ class Group:
     def _listen(self) -> None:
         self._holding = True
         self.serving.set()
-        stream = self._stream = self._doors.stream(self.name)
+        stream = self._stream = self._router.stream(self.name)
         loop = asyncio.get_running_loop()
         self._listening = [
             loop.create_task(stream.run(self._message)),
@@ -104,7 +104,7 @@ class Group:
         """What waits already goes by its creation, as far as a moment's survey shows it."""
         await stream.opened.wait()
         self.opened_at = self._tools.now()
-        self._doors.survey()
+        self._router.survey()
         await asyncio.sleep(HOLD)
         self.start_matching()
 
@@ -127,7 +127,7 @@ class Group:
             return
         if hint is not None:
             self._tools.meters.hints.inc()
-            self._doors.hint(self, hint)
+            self._router.hint(self, hint)
 
     def offer(self, task: str, version: int, since: float, needs: str = "") -> None:
         if len(self.matcher) >= MOST_WAITING and task not in self.matcher:
@@ -154,7 +154,7 @@ class Group:
         self._wake_later(now)
         if self._overfull and len(self.matcher) < MOST_WAITING / 2:
             self._overfull = False
-            self._doors.survey()
+            self._router.survey()
 
     def _wake_later(self, now: float) -> None:
         if self._timer is not None:

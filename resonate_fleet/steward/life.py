@@ -37,11 +37,11 @@ from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.live import live_state
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters, steward_version
-from resonate_fleet.steward.pages import Health, on_loop, pages
+from resonate_fleet.steward.pages import ProbeState, on_loop, pages
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.policy import BadPolicy, GroupPolicy
 from resonate_fleet.steward.policy import read as read_policy
-from resonate_fleet.steward.presence import Identity, Presence
+from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state import StateFile
 from resonate_fleet.steward.survey import Survey, Surveyor
@@ -65,7 +65,7 @@ class Steward:
     ) -> None:
         self._settings = settings
         self._tools = tools
-        self._health = Health()
+        self._probed = ProbeState()
         self._policies = policies
         self._me = Identity(settings.name, tools.now(), settings.secret, self._waits)
         self._parking = Parking(tools, settings.max_crashes)
@@ -90,7 +90,7 @@ class Steward:
         state = on_loop(asyncio.get_running_loop(), self.state)
         say_once(asyncio.get_running_loop(), self._tools.no_room)
         self._tools.meters.truth.state = state
-        handlers = pages(self._tools.meters, self._tools.memory, self._health, state)
+        handlers = pages(self._tools.meters, self._tools.memory, self._probed, state)
         if settings.secret is None:
             log.warning("presence.open", why="FLEET_PRESENCE_SECRET is not set")
         async with AsyncExitStack() as open_:
@@ -98,15 +98,15 @@ class Steward:
             open_.push_async_callback(self._membership.stop)
             open_.callback(self._dispatch.close)
             address = (settings.host, settings.presence_port)
-            presence = Presence(address, settings.keepalive, self._membership, self._me)
+            presence = PresenceServer(address, settings.keepalive, self._membership, self._me)
             await open_.enter_async_context(presence)
             started = StewardStarted(
                 version=steward_version(), port=served.port, presence_port=presence.port
             )
             self._tools.journal.write(started)
-            self._health.ready = True
+            self._probed.ready = True
             await self._work_until(stop, presence.beat())
-            self._health.ready = False
+            self._probed.ready = False
             log.info("stop.step", step="not-ready")
         log.info("stop.step", step="closed")
 
@@ -157,7 +157,7 @@ class Steward:
 
     async def _tick(self) -> None:
         while True:
-            self._health.ticked = time.monotonic()
+            self._probed.ticked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
 
     async def _do_extras(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.steward.claimant import Claimant
-from resonate_fleet.steward.waiting import FirstCome, Limits, NoLimits, Queue, Waiting
+from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits, Waiting
 
 #: An assignment without the member's word goes to another credit after this, in seconds.
 PATIENCE = 1.0
@@ -47,9 +47,9 @@ class _Declined:
 class Matcher:
     """The waiting tasks and the members of one group."""
 
-    def __init__(self, queue: Queue | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, queue: Queue | None = None, limits: QueueLimits | None = None) -> None:
         self._queue: Queue = queue if queue is not None else FirstCome()
-        self._limits: Limits = limits if limits is not None else NoLimits()
+        self._limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
         self._lacking: dict[str, FirstCome] = {}
         self._paused: list[tuple[float, int, Waiting]] = []
@@ -127,7 +127,7 @@ class Matcher:
             if len(queue) and not any(one.runs(name) for one in members)
         ]
 
-    def requeue(self, queue: Queue, limits: Limits) -> None:
+    def requeue(self, queue: Queue, limits: QueueLimits) -> None:
         """Go on with another queue; what stands in the present one moves over."""
         before, self._queue, self._limits = self._queue, queue, limits
         for waiting in list(self._waiting.values()):

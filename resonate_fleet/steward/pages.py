@@ -33,7 +33,7 @@ class MemberLine(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Health:
+class ProbeState:
     """Written by the loop, read by the probes. `ticked` in seconds of the monotonic clock."""
 
     ready: bool = False
@@ -58,7 +58,7 @@ def on_loop(
 
 
 def pages(
-    meters: Meters, memory: Memory, health: Health, state: Callable[[], LiveState]
+    meters: Meters, memory: Memory, probed: ProbeState, state: Callable[[], LiveState]
 ) -> dict[str, Handler]:
     """Return the handlers by path. `state` is called from the pages' threads."""
 
@@ -79,8 +79,8 @@ def pages(
         return handler
 
     return {
-        "/livez": lambda _: _probe(health.live(), "the event loop is stuck"),
-        "/readyz": lambda _: _probe(health.ready, "not watching members"),
+        "/livez": lambda _: _probe(probed.live(), "the event loop is stuck"),
+        "/readyz": lambda _: _probe(probed.ready, "not watching members"),
         "/metrics": meters.page,
         "/members": of_state(lambda state: _json({"members": member_lines(state)})),
         "/quarantine": of_state(quarantine),

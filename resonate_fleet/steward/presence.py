@@ -63,7 +63,7 @@ class Keeper(Protocol):
 class Connection(asyncio.Protocol):
     """One open connection; a member's once `hello` is there."""
 
-    def __init__(self, port: "Presence") -> None:
+    def __init__(self, port: "PresenceServer") -> None:
         self.hello: Hello | None = None
         #: It has offered this steward its slots.
         self.offers = False
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
             self.connection_lost(None)
 
 
-class Presence:
+class PresenceServer:
     """Listens while used as an async context manager. `port` is the one in use then."""
 
     def __init__(

@@ -43,7 +43,7 @@ class Queue(Protocol):
     def __len__(self) -> int: ...
 
 
-class Limits(Protocol):
+class QueueLimits(Protocol):
     """What a queue with limits is told and asked besides."""
 
     def holds(self, task: str) -> None:

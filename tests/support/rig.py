@@ -18,7 +18,6 @@ from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.limits import Limits
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.network import Network
 from resonate_fleet.member.registry import Registry
@@ -100,10 +99,7 @@ class Rig:
         self.ledger = Ledger(Journal("me", log=self.lines), metrics)
         channel = Channel(ModelWire(self.model))
         writes = Writes(channel, self.table, self.ledger, self.intake.avoid, self.intake.ending)
-        limits = Limits({}, self.table)
-        self.claims = Claims(
-            channel, "me", self.table, self.ledger, self.registry, limits, writes, self.intake
-        )
+        self.claims = Claims(channel, self.table, self.ledger, self.registry, writes, self.intake)
         network = Network(channel, self.claims, writes)
         settings, bodies = load(Settings, env), Bodies(over=self.intake.ending)
         listen()

@@ -24,7 +24,7 @@ from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.steward import life
 from resonate_fleet.steward.metrics import Meters
-from resonate_fleet.steward.presence import Presence
+from resonate_fleet.steward.presence import PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.tools import Tools
 from tests.support.simulated_server import BlockingSimWire, Server, SimStream, SimWire
@@ -79,7 +79,9 @@ class SimSteward(life.Steward):
         fleet.loop.spawn(self.process, self._run())
 
     async def _run(self) -> None:
-        async with Presence(("steward", self.port), 10, self._membership, self._me) as presence:
+        async with PresenceServer(
+            ("steward", self.port), 10, self._membership, self._me
+        ) as presence:
             await self._work_until(asyncio.Event(), presence.beat())
 
     def _stream(self, group: str, _again: Callable[[], None]) -> Stream:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from resonate_fleet.member.attempts import Attempt, Table
-from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.leases import BeatListener, Heart
 from tests.support.model import BlockingModelWire, Model
 
 LEASE = 6.0
@@ -25,8 +25,7 @@ class Ward:
             wire,
             "me",
             LEASE,
-            self._lost,
-            self._failed,
+            BeatListener(self._lost, self._failed),
             now=lambda: self.model.seconds,
         )
 

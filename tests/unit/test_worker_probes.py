@@ -8,7 +8,7 @@ import pytest
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.health import Health
-from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.leases import BeatListener, Heart
 from resonate_fleet.member.probes import Probes, Pulse
 from resonate_fleet.member.tracing import Traces, traces
 from tests.support.model import BlockingModelWire, Model
@@ -17,7 +17,7 @@ from tests.support.model import BlockingModelWire, Model
 def test_liveness_asks_for_a_loop_that_turns_and_a_heart_that_beats() -> None:
     now = [100.0]
     pulse, model = Pulse(lambda: now[0]), Model()
-    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, lambda _attempt, _why: None)
+    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, BeatListener(lambda *_: None))
     probes = Probes(pulse, heart, 10.0, lambda: True, Health())
     assert probes.not_alive() == ["heartbeats have stopped"]
     with heart:
@@ -33,7 +33,7 @@ def test_liveness_asks_for_a_loop_that_turns_and_a_heart_that_beats() -> None:
 
 def test_readiness_asks_for_the_stream_and_no_drain() -> None:
     connected, model = [True], Model()
-    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, lambda _attempt, _why: None)
+    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, BeatListener(lambda *_: None))
     probes = Probes(Pulse(), heart, 10.0, lambda: connected[0], Health())
     assert probes.not_ready() == []
     connected[0] = False
