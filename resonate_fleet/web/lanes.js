@@ -4,7 +4,7 @@
 import { clean, ticks } from "./dom.js";
 import { FAULTS, MARKS, OUTCOMES, WAYS } from "./outcomes.js";
 
-const LABEL = 150; // pixels for names, on a wide screen
+const LABEL = 176; // pixels for names, on a wide screen
 const NARROW = 104;
 const AXIS = 22;
 const GAP = 10;
