@@ -90,15 +90,17 @@ def _makespan(verdict: Verdict) -> str:
     if figures.bound is None or figures.makespan_over_bound is None:
         return f"all done in {figures.makespan:.1f} s"
     return (
-        f"all done in {figures.makespan:.2f} s; list scheduling on the workers alive at each time "
-        f"needs {figures.bound:.2f} s: {figures.makespan_over_bound:.2f} times that"
+        f"all done in {figures.makespan:.2f} s; the best that a greedy schedule could do is "
+        f"{figures.bound:.2f} s: {figures.makespan_over_bound:.2f} times that"
     )
 
 
 def _recovered(one: Recovery) -> str:
     if one.seconds is None:
         return f"{one.job} was cut off on {one.member} and never taken up again"
-    free = "" if one.free is None else f"; it was free to go after {one.free - one.at:.2f} s"
+    free = ""
+    if one.free is not None:
+        free = f"; its lease was released {one.free - one.at:.2f} s after the death"
     again = f"ran again on {one.by} after {one.seconds:.2f} s"
     return f"{one.job} was cut off on {one.member} and {again}{free}"
 

@@ -3,8 +3,8 @@
 Whose turn it is, of those whose limits have room and whose time has come:
 
 1. The priority whose oldest job is the most urgent. A job of priority p counts as if it had come
-   (p - 1) times `ageing` seconds later, so that a lower priority goes after a higher one, and not
-   after one that came later than that. This is the bound for starving.
+   (p - 1) times `ageing` seconds later. So a priority is never passed over for one whose oldest
+   job came more than that later than its own. Within a priority keys take turns.
 2. In that priority the key that has had the least, by weight: start-time fair queueing (Goyal,
    Vin, Cheng 1996). A start costs a key 1 / weight of virtual time; a key that comes back, or that
    had no room, goes on from the present virtual time and saves nothing up.
