@@ -94,3 +94,11 @@ export function shareBar(part) {
   return s("svg", { class: "share", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
     s("rect", { class: "rest", width: 100, height: 8 }), s("rect", { class: "part", width: (100 * part).toFixed(2), height: 8 }));
 }
+
+// Text that is shortened to so many pixels.
+export function fitted(pen, text, room) {
+  let kept = clean(text);
+  if (pen.measureText(kept).width <= room) return kept;
+  while (kept.length > 3 && pen.measureText(kept + "…").width > room) kept = kept.slice(0, -1);
+  return kept + "…";
+}

@@ -1,7 +1,7 @@
 // Lanes on a canvas: a lane for each member, a row for each slot, a bar for each attempt.
 // Only what is in sight is drawn, so that a thousand members and ten thousand attempts stay smooth.
 
-import { clean, ticks } from "./dom.js";
+import { fitted, ticks } from "./dom.js";
 import { FAULTS, MARKS, OUTCOMES, WAYS } from "./outcomes.js";
 
 const LABEL = 176; // pixels for names, on a wide screen
@@ -171,16 +171,9 @@ export class Lanes {
     if (beside) pen.fillText(lane.note, this.left - 12, y + height / 2);
     const room = this.left - 12 - (beside ? pen.measureText(lane.note).width + 8 : 0);
     pen.textAlign = "left";
-    if (height >= 28 && lane.note) pen.fillText(this.fitted(pen, lane.note, room), 0, y + 22);
+    if (height >= 28 && lane.note) pen.fillText(fitted(pen, lane.note, room), 0, y + 22);
     pen.fillStyle = lane.dead ? this.colours["--soft"] : this.colours["--ink"];
-    pen.fillText(this.fitted(pen, lane.name, room), 0, y + Math.min(height, 16) / 2);
-  }
-
-  fitted(pen, text, room) {
-    let kept = clean(text);
-    if (pen.measureText(kept).width <= room) return kept;
-    while (kept.length > 3 && pen.measureText(kept + "…").width > room) kept = kept.slice(0, -1);
-    return kept + "…";
+    pen.fillText(fitted(pen, lane.name, room), 0, y + Math.min(height, 16) / 2);
   }
 
   drawBars(pen, first, last) {
