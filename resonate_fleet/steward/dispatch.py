@@ -5,7 +5,8 @@ hints. Nobody else of the group does then, but for workers without presence.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -23,8 +24,8 @@ from resonate_fleet.contract.presence import (
 )
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Task
-from resonate_fleet.steward.fair import FairQueue
-from resonate_fleet.steward.groups import Group
+from resonate_fleet.steward.fair import LABELS_WAIT, FairQueue
+from resonate_fleet.steward.groups import HOLD, Group
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy, Labels
 from resonate_fleet.steward.presence import Connection
@@ -58,7 +59,7 @@ class Dispatch:
         self._surveyor = surveyor
         self._open_stream = open_stream
         self._policies = policies
-        tools.work.began = lambda one: self.group(one.group).matcher.holds(one.task)
+        tools.work.began = self._began
         tools.work.left = self._left
         surveyor.reads = self._reads
         self._surveyed = False
@@ -77,11 +78,13 @@ class Dispatch:
         for name, group in list(self.groups.items()):
             if policies.get(name) == before.get(name):
                 continue
-            await self._surveyor.learn_anew([one.task for one in group.matcher.waiting()])
+            running = [t for t, one in self._tools.work.running.items() if one.group == name]
+            waiting = [one.task for one in group.matcher.waiting()]
+            await self._surveyor.learn_anew([*waiting, *running])
             queue, limits = self._queue(name)
-            for one in self._tools.work.running.values():
+            for task, one in self._tools.work.running.items():
                 if one.group == name:
-                    limits.holds(one.task)
+                    limits.holds(task)
             group.matcher.requeue(queue, limits)
             group.match_soon()
 
@@ -92,9 +95,9 @@ class Dispatch:
         queue = FairQueue(policy, self._labels)
         return queue, queue
 
-    def _labels(self, task: str) -> Labels:
+    def _labels(self, task: str) -> Labels | None:
         entry = self._surveyor.entries.get(task)
-        return entry.labels if entry else Labels()
+        return entry.labels if entry else None
 
     def close(self) -> None:
         for group in self.groups.values():
@@ -128,7 +131,11 @@ class Dispatch:
 
     # The doors of groups.
 
+    def patience(self, group: str) -> float:
+        return LABELS_WAIT if group in self._policies else HOLD
+
     def stream(self, group: str) -> Stream:
+        self._label_running(self.group(group))
         return self._open_stream(group, self.wanted)
 
     def survey(self) -> None:
@@ -143,9 +150,33 @@ class Dispatch:
         if known or not (is_child(hint.id) or reads):
             self._offer(group, hint.id, hint.version)
         elif hint.id not in self._peeks:
-            task = asyncio.get_running_loop().create_task(self._peek(group, hint))
-            self._peeks[hint.id] = task
-            task.add_done_callback(lambda _: self._peeks.pop(hint.id, None))
+            self._spawn(hint.id, self._peek(group, hint))
+
+    def _spawn(self, key: str, work: Coroutine[None, None, None]) -> None:
+        self._peeks[key] = asyncio.get_running_loop().create_task(work)
+        self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))
+
+    def _began(self, one: LiveAttempt) -> None:
+        group = self.group(one.group)
+        group.matcher.holds(one.task)
+        if group.serving.is_set():
+            self._label_running(group)
+
+    def _label_running(self, group: Group) -> None:
+        key = f"running {group.name}"
+        if group.matcher.unlabelled() and key not in self._peeks:
+            self._spawn(key, self._label(group))
+
+    async def _label(self, group: Group) -> None:
+        """Learn where those stand that run; the group's matching waits for it."""
+        while tasks := group.matcher.unlabelled():
+            await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "peek")
+            self._labelled(group, tasks)
+
+    def _labelled(self, group: Group, tasks: Iterable[str]) -> None:
+        for task in tasks:
+            group.matcher.relabel(task)
+        group.match_soon()
 
     def _left(self, one: LiveAttempt) -> None:
         group = self.group(one.group)
@@ -179,9 +210,7 @@ class Dispatch:
             self._read.discard(group.name)
         elif group.name not in self._read:
             self._read.add(group.name)
-            key = f"group {group.name}"
-            self._peeks[key] = asyncio.get_running_loop().create_task(self._learn(group))
-            self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))
+            self._spawn(f"group {group.name}", self._learn(group))
 
     async def _learn(self, group: Group) -> None:
         tasks = [one.task for one in group.matcher.waiting() if not one.needs]
@@ -290,6 +319,7 @@ class Dispatch:
         work.found_parked(survey.at, {one.task: one for one in parked})
         for name, group in list(self.groups.items()):
             group.matcher.keep(survey.pending, survey.at)
+            self._labelled(group, (t for t in group.matcher.unlabelled() if t in entries))
             if group.opened_at is not None and group.opened_at <= survey.at:
                 group.start_matching()
             if not group.present and not len(group.matcher) and name not in self._policies:

@@ -22,6 +22,9 @@ from itertools import count
 from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
 from resonate_fleet.steward.waiting import FirstCome, Waiting
 
+#: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
+LABELS_WAIT = 5.0
+
 
 class Room:
     """What a limit leaves: how many run, and the tokens of its rate (a bucket of `burst`)."""
@@ -130,9 +133,12 @@ class _Level:
 
 
 class FairQueue:
-    """A `Queue` by a policy; `labels` tells of a task where it stands."""
+    """A `Queue` by a policy; `labels` tells of a task where it stands, None where nobody knows.
 
-    def __init__(self, policy: GroupPolicy, labels: Callable[[str], Labels]) -> None:
+    While it is not known of one that runs, nobody's turn comes, for `LABELS_WAIT` at most.
+    """
+
+    def __init__(self, policy: GroupPolicy, labels: Callable[[str], Labels | None]) -> None:
         self._policy = policy
         self._labels = labels
         self._numbers = count()
@@ -145,6 +151,8 @@ class FairQueue:
         #: Of all that wait or run.
         self._known: dict[str, Labels] = {}
         self._held: dict[str, Labels] = {}
+        self._unlabelled: set[str] = set()
+        self._waits_until: float | None = None
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate has to recover first, by when it has.
         self._recovering: list[tuple[float, int, _Key]] = []
@@ -158,7 +166,7 @@ class FairQueue:
     def add(self, waiting: Waiting) -> None:
         waiting.queue = self
         self._size += 1
-        labels = self._known.setdefault(waiting.task, self._labels(waiting.task))
+        labels = self._known.setdefault(waiting.task, self._labels(waiting.task) or Labels())
         if labels.not_before > waiting.since:
             heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
         else:
@@ -212,6 +220,8 @@ class FairQueue:
 
     def take(self, now: float) -> Waiting | None:
         self._wake(now)
+        if self._waits_for_labels(now):
+            return None
         while (found := self._next(now)) is not None:
             key, level = found
             opens = key.room.opens(now)
@@ -223,9 +233,18 @@ class FairQueue:
     def wake_at(self) -> float | None:
         """Return when a job's time comes, or a rate has recovered."""
         times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
+        if self._waits_until is not None and self._waits_until > self._now:
+            times.append(self._waits_until)
         lanes = (room for name, room in self._rooms.items() if self._lanes.get(name))
         times += [opens for room in lanes if (opens := room.opens(self._now)) and opens > self._now]
         return min(times, default=None)
+
+    def _waits_for_labels(self, now: float) -> bool:
+        if not self._unlabelled:
+            self._waits_until = None
+        elif self._waits_until is None:
+            self._waits_until = now + LABELS_WAIT
+        return self._waits_until is not None and now < self._waits_until
 
     def _next(self, now: float) -> tuple[_Key, _Level] | None:
         """Return the key whose turn it is, room or not, with where its job stands."""
@@ -273,6 +292,8 @@ class FairQueue:
         if task in self._held:
             return
         labels = self._held[task] = self._labels_of(task)
+        if task not in self._known and self._labels(task) is None:
+            self._unlabelled.add(task)
         for room in self._rooms_of(labels):
             room.running += 1
 
@@ -281,14 +302,27 @@ class FairQueue:
         labels = self._held.pop(task, None)
         if labels is None:
             return
+        self._unlabelled.discard(task)
         if task not in self._standing:
             self._known.pop(task, None)
         for room in self._rooms_of(labels):
             room.running -= 1
         self._open(self._keys[labels.key])
 
+    def unlabelled(self) -> list[str]:
+        return sorted(self._unlabelled)
+
+    def relabel(self, task: str) -> None:
+        """Count a task that runs by what is known of it now, be it still nothing."""
+        if task in self._held:
+            self.frees(task)
+            self.holds(task)
+            self._unlabelled.discard(task)
+
     def admits(self, now: float, task: str) -> bool:
         """Say whether a task that was set aside may start now; if so it counts as started."""
+        if self._waits_for_labels(now):
+            return False
         opens = [room.opens(now) for room in self._rooms_of(self._labels_of(task))]
         if any(at is None or at > now for at in opens):
             return False
@@ -296,7 +330,7 @@ class FairQueue:
         return True
 
     def _labels_of(self, task: str) -> Labels:
-        return self._known.get(task) or self._labels(task)
+        return self._known.get(task) or self._labels(task) or Labels()
 
     def _rooms_of(self, labels: Labels) -> list[Room]:
         rooms = [self._key(labels.key).room]

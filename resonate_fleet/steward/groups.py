@@ -31,6 +31,10 @@ class HintRouter(Protocol):
     def hint(self, group: "Group", hint: Hint) -> None:
         """A hint has come."""
 
+    def patience(self, group: str) -> float:
+        """Return how long a group that has just opened waits for its first survey, in seconds."""
+        ...
+
     def survey(self) -> None:
         """A survey would show what cannot be known otherwise."""
 
@@ -105,7 +109,7 @@ class Group:
         await stream.opened.wait()
         self.opened_at = self._tools.now()
         self._router.survey()
-        await asyncio.sleep(HOLD)
+        await asyncio.sleep(self._router.patience(self.name))
         self.start_matching()
 
     def start_matching(self) -> None:

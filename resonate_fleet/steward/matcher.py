@@ -160,6 +160,14 @@ class Matcher:
         """A task runs no more."""
         self._limits.frees(task)
 
+    def unlabelled(self) -> list[str]:
+        """Return what runs and of which it is not known yet where it stands by the policy."""
+        return self._limits.unlabelled()
+
+    def relabel(self, task: str) -> None:
+        """It may be known now where a task stands that runs."""
+        self._limits.relabel(task)
+
     def drop(self, task: str, attempt: int | None = None) -> None:
         """Forget a task that does not wait: it was claimed (as `attempt`), or is over."""
         waiting = self._waiting.get(task)

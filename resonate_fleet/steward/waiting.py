@@ -52,6 +52,13 @@ class QueueLimits(Protocol):
     def frees(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
 
+    def unlabelled(self) -> list[str]:
+        """Return what runs and of which it is not known yet where it stands."""
+        ...
+
+    def relabel(self, task: str) -> None:
+        """Count a task that runs by what is known of it now."""
+
     def admits(self, now: float, task: str) -> bool:
         """Say whether a task that was set aside may start now; if so it counts as started."""
         ...
@@ -75,6 +82,11 @@ class NoLimits:
     def holds(self, task: str) -> None: ...
 
     def frees(self, task: str) -> None: ...
+
+    def unlabelled(self) -> list[str]:
+        return []
+
+    def relabel(self, task: str) -> None: ...
 
     def admits(self, _now: float, _task: str) -> bool:
         return True

@@ -60,7 +60,7 @@ class Model:
             id=id,
             timeoutAt=self.now + 3_600_000,
             param=param or {},
-            tags={f"resonate:{key}": value for key, value in all_tags.items()},
+            tags={k if ":" in k else f"resonate:{k}": value for k, value in all_tags.items()},
         )
         assert status == 200, data
         return id

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from resonate_fleet.contract.journal import DrainStep, Ended
 from resonate_fleet.contract.wire import encode_value
+from resonate_fleet.steward.policy import GroupPolicy
 from tests.support.model import START
 from tests.support.simulated_processes import PORTS, SCAN, SimMember, SimSteward
 from tests.support.simulated_server import Server
@@ -32,6 +33,7 @@ class Fleet:
     #: `(steward, member)`: the connection between them has been broken, or one of them has ended.
     parted: set[tuple[str, str]] = field(default_factory=set)
     started: int = 0
+    policies: dict[str, GroupPolicy] = field(default_factory=dict)
     #: What was found broken on the loop, where nobody would hear an exception.
     findings: list[str] = field(default_factory=list)
 
@@ -73,11 +75,11 @@ class Fleet:
         self.loop.run_for(seconds)
         self.check()
 
-    def submit(self, cost: float) -> str:
+    def submit(self, cost: float, **tags: str) -> str:
         job = f"job-{len(self.jobs)}"
         self.server.model.seconds = self.loop.seconds
         call = {"func": "work", "args": [cost]}
-        self.jobs.append(self.server.model.job(job, encode_value(call)))
+        self.jobs.append(self.server.model.job(job, encode_value(call), **tags))
         self.server.send_soon()
         return job
 

@@ -24,6 +24,7 @@ from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.steward import life
 from resonate_fleet.steward.metrics import Meters
+from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.tools import Tools
@@ -40,6 +41,7 @@ class World(Protocol):
 
     loop: VirtualLoop
     server: Server
+    policies: dict[str, GroupPolicy]
     findings: list[str]
 
 
@@ -75,7 +77,7 @@ class SimSteward(life.Steward):
         env = {"STEWARD_NAME": name, "STEWARD_MAX_CRASHES": "1", "STEWARD_RECONNECT": "1"}
         settings = load(StewardSettings, env)
         tools = Tools(SimWire(fleet.server, self.process), self.journal, Meters(), now=time.time)
-        super().__init__(settings, tools, {})
+        super().__init__(settings, tools, fleet.policies)
         fleet.loop.spawn(self.process, self._run())
 
     async def _run(self) -> None:
