@@ -17,26 +17,40 @@ from resonate_fleet.steward.survey import OTHER
 #: Groups that are told apart. A job names its group itself, so that anybody could make up more.
 MOST_GROUPS: Final = 100
 
+#: What to make of the groups that share a label, at a time.
+type _Reader = Callable[[list[LiveGroup], float], float]
+
+
+def _sum(field: str) -> _Reader:
+    return lambda groups, _now: sum(getattr(one, field) for one in groups)
+
+
+def _oldest_age(groups: list[LiveGroup], now: float) -> float:
+    return max((now - one.oldest for one in groups if one.oldest), default=0.0)
+
+
+def _group_gauge(name: str, help: str, reader: _Reader) -> tuple[Instrument, _Reader]:
+    return Instrument(name, "gauge", help, ("group",)), reader
+
+
 _PER_GROUP = (
-    Instrument("fleet_jobs_waiting", "gauge", "Tasks that wait for a member", ("group",)),
-    Instrument(
+    _group_gauge("fleet_jobs_waiting", "Tasks that wait for a member", _sum("waiting")),
+    _group_gauge(
         "fleet_jobs_limited",
-        "gauge",
         "Those of the waiting that wait for a limit of the policy, or for their time",
-        ("group",),
+        _sum("limited"),
     ),
-    Instrument("fleet_jobs_running", "gauge", "Tasks that a member holds a lease of", ("group",)),
-    Instrument(
-        "fleet_jobs_suspended", "gauge", "Tasks that wait for a child or a timer", ("group",)
+    _group_gauge("fleet_jobs_running", "Tasks that a member holds a lease of", _sum("running")),
+    _group_gauge(
+        "fleet_jobs_suspended", "Tasks that wait for a child or a timer", _sum("suspended")
     ),
-    Instrument("fleet_jobs_parked", "gauge", "Tasks in quarantine", ("group",)),
-    Instrument(
+    _group_gauge("fleet_jobs_parked", "Tasks in quarantine", _sum("parked")),
+    _group_gauge(
         "fleet_oldest_waiting_age_seconds",
-        "gauge",
         "How long the longest waiting task has waited; 0 when none waits",
-        ("group",),
+        _oldest_age,
     ),
-    Instrument("fleet_members", "gauge", "Members whose presence stands", ("group",)),
+    _group_gauge("fleet_members", "Members whose presence stands", _sum("members")),
 )
 _LEASES = Instrument(
     "fleet_member_leases", "gauge", "Leases of each member, gone with the member", ("member",)
@@ -76,16 +90,26 @@ _OWN = (
 )
 
 #: Everything that the steward exports.
-INSTRUMENTS: tuple[Instrument, ...] = (*_PER_GROUP, _LEASES, _AS_OF, _SERVING, *_OWN)
+INSTRUMENTS: tuple[Instrument, ...] = (
+    *(one for one, _ in _PER_GROUP), _LEASES, _AS_OF, _SERVING, *_OWN,
+)  # fmt: skip
 
 #: Values of `what` in the errors that are none of the steward's work.
 _WRITES: Final = ("accept", "log", "journal")
-_BY_NAME = {one.name: one for one in INSTRUMENTS}
+_KINDS: dict[str, Any] = {
+    "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
+}  # fmt: skip
 
 
-def _counter(name: str, registry: CollectorRegistry) -> Counter:
-    one = _BY_NAME[name]
-    return Counter(one.name, one.help, one.labels, registry=registry)
+def _made(registry: CollectorRegistry) -> dict[str, Any]:
+    """Return the instruments of `_OWN` by their names without `fleet_steward_`."""
+    found = {}
+    for one in _OWN:
+        labels = () if one.kind == "info" else one.labels
+        more = {"buckets": one.buckets} if one.buckets else {}
+        made = _KINDS[one.kind](one.name, one.help, labels, registry=registry, **more)
+        found[one.name.removeprefix("fleet_steward_")] = made
+    return found
 
 
 class Meters:
@@ -93,24 +117,20 @@ class Meters:
 
     def __init__(self, groups: tuple[str, ...] = ()) -> None:
         self.registry = CollectorRegistry()
-        self.deaths = _counter("fleet_steward_deaths", self.registry)
-        self.handovers = _counter("fleet_steward_handovers", self.registry)
-        self.false_alarms = _counter("fleet_steward_false_alarms", self.registry)
-        self.quarantined = _counter("fleet_steward_quarantined", self.registry)
-        self.hints = _counter("fleet_steward_hints", self.registry)
-        self.assigned = _counter("fleet_steward_assigned", self.registry)
-        self.refused = _counter("fleet_steward_refused", self.registry)
-        self.errors = _counter("fleet_steward_errors", self.registry)
+        made = _made(self.registry)
+        self.deaths: Counter = made["deaths"]
+        self.handovers: Counter = made["handovers"]
+        self.handover: Histogram = made["handover_duration_seconds"]
+        self.false_alarms: Counter = made["false_alarms"]
+        self.quarantined: Counter = made["quarantined"]
+        self.hints: Counter = made["hints"]
+        self.assigned: Counter = made["assigned"]
+        self.refused: Counter = made["refused"]
+        self.errors: Counter = made["errors"]
+        self.survey: Gauge = made["survey_duration_seconds"]
+        made["build"].info({"version": steward_version()})
         for what in ("survey", "hand-over", "quarantine", "peek", "state", "extra", *_WRITES):
             self.errors.labels(what)
-        spent = _BY_NAME["fleet_steward_handover_duration_seconds"]
-        self.handover = Histogram(
-            spent.name, spent.help, buckets=spent.buckets, registry=self.registry
-        )
-        survey = _BY_NAME["fleet_steward_survey_duration_seconds"]
-        self.survey = Gauge(survey.name, survey.help, registry=self.registry)
-        build = _BY_NAME["fleet_steward_build"]
-        Info(build.name, build.help, registry=self.registry).info({"version": steward_version()})
         self.truth = Truth(groups)
         self.registry.register(self.truth)
 
@@ -144,8 +164,8 @@ class Truth(Collector):
         for one in state.groups:
             groups.setdefault(self._shown(one.group), []).append(one)
         names = sorted(self._groups)
-        for instrument, reader in zip(_PER_GROUP, _readers(state.at), strict=True):
-            values = {name: reader(groups.get(name, [])) for name in names}
+        for instrument, reader in _PER_GROUP:
+            values = {name: reader(groups.get(name, []), state.at) for name in names}
             yield _family(instrument, values)
         yield _family(_LEASES, _leases(state))
         for instrument, value in ((_AS_OF, state.as_of), (_SERVING, float(state.serving))):
@@ -161,19 +181,6 @@ class Truth(Collector):
 
     def describe(self) -> list[Any]:
         return []
-
-
-def _readers(now: float) -> list[Callable[[list[LiveGroup]], float]]:
-    """Return what to make of the groups that share a label, an instrument each."""
-    return [
-        lambda groups: sum(one.waiting for one in groups),
-        lambda groups: sum(one.limited for one in groups),
-        lambda groups: sum(one.running for one in groups),
-        lambda groups: sum(one.suspended for one in groups),
-        lambda groups: sum(one.parked for one in groups),
-        lambda groups: max((now - one.oldest for one in groups if one.oldest), default=0.0),
-        lambda groups: sum(one.members for one in groups),
-    ]
 
 
 def _leases(state: LiveState) -> dict[str, float]:
