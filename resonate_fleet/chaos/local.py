@@ -13,6 +13,7 @@ from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.shape import OPT_IN, Shape
 from resonate_fleet.contract.run import FREEZING, Fault, Plan, RunFolder
+from resonate_fleet.contract.words import DEFAULT_GROUP
 
 SIGNALS = {
     "kill": signal.SIGKILL,
@@ -65,6 +66,7 @@ class LocalPlace:
             stewards=plan.stewards if plan.steward else 0,
             gates=any(strike.fault == "partition" for strike in plan.strikes),
             server_bin=self._server_bin,
+            steward_env=_policy(plan, folder),
         )
         fleet = LocalFleet(shape, folder.root)
         with _as_place_failed():
@@ -173,6 +175,15 @@ class LocalPlace:
         if not _opted_in(place):
             raise PlaceFailed(f"{member.member} has not opted in")
         return place
+
+
+def _policy(plan: Plan, folder: RunFolder) -> dict[str, str]:
+    """Return the stewards' setting under which keys take turns, where the jobs have keys."""
+    if not any(job.key for job in plan.jobs):
+        return {}
+    file = folder.root / "policy.toml"
+    file.write_text(f"[groups.{DEFAULT_GROUP}]\n")
+    return {"STEWARD_POLICY": str(file)}
 
 
 def _opted_in(place: LocalProcess) -> bool:

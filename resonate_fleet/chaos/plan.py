@@ -98,6 +98,11 @@ def client_options(scenario: Scenario, seed: int, tag: str = "") -> list[str]:
         f"--group={DEFAULT_GROUP}",
         f"--id-prefix={prefix(scenario, seed, tag)}",
         *([f"--steps={load.steps}"] if load.steps else []),
+        *(
+            [f"--keys={','.join(f'{key}={n}' for key, n in load.keys.items())}"]
+            if load.keys
+            else []
+        ),
     ]
 
 
@@ -150,6 +155,8 @@ def _refuse(scenario: Scenario, place: Place) -> None:
         f"{scenario.name}: {place} cannot do {fault} with seconds; accepted: none"
         for fault in sorted(lasting & CANNOT_LAST[place])
     ]
+    if scenario.load.keys and place != "processes":
+        wrong.append(f"{scenario.name}: {place} cannot do load.keys; accepted: processes")
     if wrong:
         raise BadScenario(wrong)
 
@@ -172,6 +179,7 @@ def _id(begin: str, number: int) -> str:
 def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
     load = scenario.load
     low, high = load.cost
+    keys = [key for key, number in load.keys.items() for _ in range(number)] or [""] * load.count
     chance = random.Random(seed)  # the client's own rule, so that `--seed` makes these costs there
     return [
         PlannedJob(
@@ -181,8 +189,9 @@ def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
             cost=round(low + (high - low) * chance.random(), DIGITS),
             group=DEFAULT_GROUP,
             steps=load.steps,
+            key=key,
         )
-        for at in range(load.count)
+        for at, key in enumerate(keys)
     ]
 
 

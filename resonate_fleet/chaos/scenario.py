@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -50,13 +50,17 @@ class FleetSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` jobs at `rate` a second (0: all at once), each of a cost drawn from the seed."""
+    """`count` jobs at `rate` a second (0: all at once), each of a cost drawn from the seed.
+
+    `keys`: the first so many have this key, the next that one; keys take turns.
+    """
 
     count: int
     function: str = COMPUTE_SOMETHING
     cost: tuple[float, float] = (0.3, 1.0)
     rate: float = 0.0
     steps: int = 0
+    keys: dict[str, int] = {}
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +110,8 @@ _job_number: Field = Field(
     "job", int | str, "a job's number from 1, or 'any' (drawn from the seed)"
 )
 
+KeyName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+_KEYS = "a number of jobs for each key, which make load.count together"
 _top = (Field("about", *text("a sentence"), required=True), Field("deadline", *between(1, 3600)))
 _fleet = (
     Field("members", *whole(1, 100)),
@@ -120,6 +126,7 @@ _load = (
     Field("cost", *pair(0, 3600)),
     Field("rate", *between(0, 10_000)),
     Field("steps", *whole(0, 1000)),
+    Field("keys", dict[KeyName, Annotated[int, msgspec.Meta(ge=1)]], _KEYS),
 )
 _strike = (
     Field("fault", *one_of(FAULTS), required=True),
@@ -201,6 +208,9 @@ def parse(toml: str, file: str) -> Scenario:
         values[name] = checker.table(raw.get(name, {}), (name,), fields)
     values["strikes"] = _strikes(raw.get("strikes", []), checker, values["load"])
     _cost_order(values["load"], checker)
+    keys = values["load"].get("keys")
+    if keys and sum(keys.values()) != values["load"].get("count"):
+        checker.refuse(("load", "keys"), keys, _KEYS)
     if checker.wrong:
         raise BadScenario(checker.lines())
     name = Path(file).stem

@@ -51,6 +51,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True):
     cost: float
     group: str
     steps: int = 0
+    key: str = ""
 
 
 class PlannedStrike(msgspec.Struct, frozen=True, kw_only=True):

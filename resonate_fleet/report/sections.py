@@ -7,6 +7,7 @@ from resonate_fleet.contract.shown import html as escape
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding
 from resonate_fleet.report.guarantees import Guarantee
+from resonate_fleet.report.keys import key_shares
 from resonate_fleet.report.strikes import StrikeFigure
 from resonate_fleet.report.verdict import Verdict
 
@@ -30,6 +31,7 @@ def sections(facts: Facts, verdict: Verdict) -> dict[str, str]:
         "tiles": _tiles(verdict),
         "findings": _findings(verdict.findings),
         "parked": _parked(facts),
+        "keys": _keys(facts),
         "strikes": _strikes(verdict.figures.strike_figures),
         "made": _made(facts),
     }
@@ -164,6 +166,22 @@ def _parked(facts: Facts) -> str:
     table = _table(("job", "at", "crashes", "of members"), rows)
     says = "<p class='hint'>Set aside by the steward; fleet quarantine shows and redrives them.</p>"
     return f'<section class="card parked"><h2>Parked jobs</h2>{table}{says}</section>'
+
+
+def _keys(facts: Facts) -> str:
+    """Return the section about keys, or nothing where jobs have none."""
+    rows = [
+        [
+            f"<code>{escape(one.key)}</code>", str(one.jobs), str(one.starts),
+            f"{100 * one.share:.0f} %", _seconds(one.median), _seconds(one.longest),
+        ]
+        for one in key_shares(facts)
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    table = _table(("key", "jobs", "starts", "share", "median wait", "longest wait"), rows)
+    says = "<p class='hint'>Starts and shares while jobs of all keys waited.</p>"
+    return f'<section class="card keys"><h2>Shares of the keys</h2>{table}{says}</section>'
 
 
 def _strike(one: StrikeFigure) -> list[str]:

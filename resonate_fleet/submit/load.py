@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from resonate_fleet.contract import words
@@ -57,6 +57,10 @@ def make(
     made: dict[str, Job] = {}
     for id_ in dict.fromkeys(given):
         made[id_] = _job(id_, settings, _cost(chance, settings), args)
+    if settings.keys:
+        keys = (key for key, number in settings.keys.items() for _ in range(number))
+        for id_, key in zip(made, keys, strict=False):
+            made[id_] = replace(made[id_], tags={words.TAG_KEY: key})
     return [made[id_] for id_ in given]  # an id given twice is sent twice, with the same call
 
 

@@ -37,6 +37,13 @@ def _costs() -> Kind[Costs]:
     return Kind(read, f"seconds from 0 to {MAX_COST:g}: one number, or a range such as `1..10`")
 
 
+def _keys(raw: str) -> dict[str, int]:
+    pairs = [one.partition("=") for one in raw.split(",") if raw]
+    if any(not key or not number.isdecimal() for key, _, number in pairs):
+        raise ValueError
+    return {key: int(number) for key, _, number in pairs}
+
+
 def _optional_integer(low: int, high: int) -> Kind[int | None]:
     kind = integer(low, high)
     return Kind(lambda raw: kind.read(raw) if raw else None, f"{kind.accepts}, or nothing")
@@ -108,6 +115,12 @@ class ClientSettings(SubmitSettings):
     cost: Costs = setting("CLIENT_COST", "1..10", _costs(), "Nominal cost of a job.")
     steps: int = setting(
         "CLIENT_STEPS", "3", integer(1, 1000), f"Steps of a `{words.COMPUTE_IN_STEPS}` job."
+    )
+    keys: dict[str, int] = setting(
+        "CLIENT_KEYS",
+        "",
+        Kind(_keys, "such as `acme=90,other=10`, or nothing"),
+        "The first so many jobs have this key, the next that one (docs/policy.md).",
     )
     seed: int | None = setting(
         "CLIENT_SEED", "", _optional_integer(0, 2**63 - 1), "Makes the costs the same each time."

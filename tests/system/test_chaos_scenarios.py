@@ -20,6 +20,7 @@ SHORT = (
     "drain",
     "steward-kill",
     "kill-with-steward",
+    "noisy-neighbour",
 )
 #: Measured (docs/measurements), not run here.
 LONG = ("everything-at-once", "kill-wave", "rolling-restart")

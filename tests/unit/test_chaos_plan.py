@@ -14,6 +14,7 @@ from resonate_fleet.chaos.plan import orders, plan, script
 from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, StrikeSpec, When
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.run import PLACES, Guarantees, Place, Plan
+from resonate_fleet.contract.words import TAG_KEY
 from resonate_fleet.submit import load as client_load
 from resonate_fleet.submit import options as client_options_of
 
@@ -70,7 +71,8 @@ def test_the_client_sends_exactly_the_planned_jobs(
     name: str, seed: int, tag: str, place: Place
 ) -> None:
     """Chaos and client meet on the command line; both must draw the same costs and ids."""
-    one = script(msgspec.structs.replace(SHIPPED[name], strikes=[]), seed, place, tag)
+    shipped = msgspec.structs.replace(SHIPPED[name], strikes=[])
+    one = script(shipped, seed, "processes" if shipped.load.keys else place, tag)
     asked = client_options_of.parse(client_options_of.parser("client").parse_args(one.client), {})
     sent = client_load.make(asked.settings, asked.ids, asked.args, lambda: "never")
     planned = one.plan.jobs
@@ -79,6 +81,7 @@ def test_the_client_sends_exactly_the_planned_jobs(
     ]
     for job, known in zip(sent, planned, strict=True):
         assert job.call.args == [known.id, known.cost, *([known.steps] if known.steps else [])]
+        assert job.tags == ({TAG_KEY: known.key} if known.key else {})
 
 
 @given(seed=seeds)
@@ -128,12 +131,13 @@ def test_what_a_place_cannot_do_is_refused_when_planning(place: Place) -> None:
     for name, one in SHIPPED.items():
         beyond = {strike.fault for strike in one.strikes} - CAN[place]
         beyond |= {strike.fault for strike in one.strikes if strike.seconds} & CANNOT_LAST[place]
-        if not beyond:
+        keys = bool(one.load.keys) and place != "processes"
+        if not beyond and not keys:
             assert plan(one, 1, place).place == place
             continue
         with pytest.raises(BadScenario) as caught:
             plan(one, 1, place)
-        assert len(caught.value.lines) == len(beyond), name
+        assert len(caught.value.lines) == len(beyond) + keys, name
         assert all(f"{place} cannot do" in line for line in caught.value.lines)
 
 
