@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class Claimant:
-    """`assigned` wait for its word; `owed` have waited too long and went on without it.
+    """`assigned` wait for its word; `owed` have waited too long and went on to others.
+
+    It may still claim what it owes a word for, so each of these fills a slot, and it gets no new
+    task meanwhile.
 
     `full`: functions of which it may begin no more; `bounded`: those that ever were.
     """

@@ -6,7 +6,19 @@ here is needed for correctness: the server's claim decides, and each thing that 
 wait. Times are seconds of the caller's clock.
 
 A task waits in exactly one place: in the queue, in the queue of a function that some member lacks,
-among the paused, or assigned to one credit.
+among the paused, or assigned to one credit. A claim at version v makes attempt v + 1.
+
+| from | event | to | its limit (under a policy) |
+|---|---|---|---|
+| - | `offer` | queue; paused if a member gave it back unfinished | - |
+| paused | its pause is over | queue | - |
+| queue | its turn, and the member has the function | assigned | counts |
+| queue | its turn, and the member lacks it | lacking | does not count |
+| lacking | a member that has it, and the limit has room | assigned | counts |
+| assigned | `claimed` | forgotten: it runs | counts until `frees` |
+| assigned | `refused`: somebody else has it | forgotten | counts no more |
+| assigned | `returned`, member left, `PATIENCE` over | as for `offer` | counts no more |
+| queue, lacking, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
 """
 
 import heapq
@@ -48,12 +60,15 @@ class Matcher:
     """The waiting tasks and the members of one group."""
 
     def __init__(self, queue: Queue | None = None, limits: QueueLimits | None = None) -> None:
+        # Under a policy both are one object, a `FairQueue`: what is taken from it counts at once
+        # for its limits, and whoever does not assign it says so by `frees`.
         self._queue: Queue = queue if queue is not None else FirstCome()
         self._limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
         self._lacking: dict[str, FirstCome] = {}
         self._paused: list[tuple[float, int, Waiting]] = []
         self._assigned: dict[str, _Assigned] = {}
+        #: In the order of their deadlines, since all have the same `PATIENCE`.
         self._deadlines: deque[_Assigned] = deque()
         self._members: dict[str, Claimant] = {}
         #: Members with credits, whoever's turn it is first.
@@ -304,7 +319,10 @@ class Matcher:
         return self._assigned.get(one.waiting.task) is one
 
     def _give_up(self, now: float, late: _Assigned) -> None:
-        """Let the task go on to another; the member gets no new one until it has answered."""
+        """Let the task go on to another; the member gets no new one until it has answered.
+
+        It may be stuck and still claim later: what it owes a word for fills a slot until then.
+        """
         member, task = late.member, late.waiting.task
         del self._assigned[task]
         member.assigned.discard(task)
