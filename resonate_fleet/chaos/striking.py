@@ -184,7 +184,9 @@ class Striker:
             return "steward", "killed", self._adapter.kill_steward
         if order.fault == "rolling-restart":
             return "members", "replaced in turn", self._adapter.rolling_restart
-        return "members", f"to be {order.to}", lambda: self._scale(order)
+        if order.fault == "scale":
+            return "members", f"to be {order.to}", lambda: self._scale(order)
+        raise ValueError(f"{order.fault} is not done to the whole fleet")
 
     async def _scale(self, order: StrikeOrder) -> str:
         answer = await self._adapter.scale(order.to)
