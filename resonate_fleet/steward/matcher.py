@@ -403,6 +403,8 @@ class Matcher:
         waiting.gone = True
         if waiting.queue is not None:
             waiting.queue.drop(waiting)
+            if waiting.queue is not self._queue and not waiting.queue:
+                self._lacking = {n: q for n, q in self._lacking.items() if q}
 
 
 def _full(function: str) -> str:

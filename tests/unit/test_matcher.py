@@ -239,13 +239,14 @@ class Truth(RuleBasedStateMachine):
         """The server makes the task claimable, if it is not, and says so."""
         if task not in self.pending:
             self.pending[task] = self.heard.get(task, (-1, 0.0))[0] + 1
-        self.matcher.offer(self.now, task, self.pending[task], since=self.now)
+        needs = "rare" if task in ("t6", "t7") else ""
+        self.matcher.offer(self.now, task, self.pending[task], since=self.now, needs=needs)
         self.heard[task] = (self.pending[task], self.now)
 
     @rule(member=MEMBERS)
     def join(self, member: str) -> None:
         if member not in self.present:
-            self.matcher.join(member, SLOTS)
+            self.matcher.join(member, SLOTS, ("rare",) if member == "a" else ("other",))
             self.present[member] = SLOTS
             self.on_way[member] = []
             self.offer(member)
@@ -305,6 +306,18 @@ class Truth(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
+    @rule(task=TASKS)
+    def ends_unseen(self, task: str) -> None:
+        """A waiting task is over: it is settled, or timed out, and nobody ran it."""
+        if self.pending.pop(task, None) is not None:
+            self.matcher.drop(task)
+
+    @invariant()
+    def what_is_gone_leaves_no_trace(self) -> None:
+        needed = any(one.needs == "rare" for one in self.matcher.waiting())
+        differ = len({member == "a" for member in self.present}) > 1
+        assert self.matcher.is_mixed in (differ, differ or needed)
+
     @invariant()
     def nothing_is_lost(self) -> None:
         for task, version in self.pending.items():
@@ -326,6 +339,20 @@ class Truth(RuleBasedStateMachine):
 
 Truth.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestTruth = Truth.TestCase
+
+
+def test_a_function_that_nobody_needs_any_more_is_forgotten() -> None:
+    matcher = ready("a", functions=("plain",))
+    for number in range(3):
+        matcher.offer(0.0, f"odd-{number}", 0, since=0.0, needs=f"made-up-{number}")
+    assert handed(matcher) == []
+    assert matcher.is_mixed
+    matcher.drop("odd-0")
+    matcher.offer(1.0, "odd-1", 0, since=0.0, needs="made-up-1@2")
+    matcher.drop("odd-1")
+    matcher.keep({}, 1.0)
+    assert not len(matcher)
+    assert not matcher.is_mixed
 
 
 def test_withdrawn_credits_count_no_more_and_can_be_offered_again() -> None:
