@@ -1,0 +1,33 @@
+"""`fleet cancel` of very many: the steward is told of all of them."""
+
+from argparse import Namespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from resonate_fleet.commands import cancel
+from resonate_fleet.steward.console import LARGEST
+from resonate_fleet.steward.hand import MOST_ASKED
+
+
+@pytest.mark.parametrize("width", [1, 200])
+def test_a_steward_is_told_in_pages_that_it_takes(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"{number:0>{width}}" for number in range(2500)]
+    told: list[str] = []
+
+    def from_steward(_url: str | None, path: str, body: dict[str, list[str]]) -> bytes:
+        assert path == "settled"
+        assert len(body["jobs"]) <= MOST_ASKED
+        assert len(msgspec.json.encode(body)) <= LARGEST
+        told.extend(body["jobs"])
+        return b"{}"
+
+    nowhere: Any = Namespace(steward_url="http://steward")
+    monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
+    monkeypatch.setattr(cancel, "ask", lambda *_: (0, ids))
+    monkeypatch.setattr(cancel, "from_steward", from_steward)
+    assert cancel.run(Namespace(ids=ids, all=False, why="")) == 0
+    assert told == ids
