@@ -7,6 +7,8 @@ from typing import Any
 
 #: Seconds between two lines that say that no connection can be accepted.
 QUIET = 60.0
+#: Descriptors taken where the system sets no bound.
+PLENTY = 65_536
 #: What asyncio says of it; it says so for each connection that waits, a thousand times a second.
 _ACCEPT = "socket.accept() out of system resource"
 
@@ -18,9 +20,10 @@ def raise_limit() -> int:
     except ImportError:
         return 1024
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard and hard != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+    wanted = PLENTY if hard == resource.RLIM_INFINITY else hard
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def say_once(

@@ -38,22 +38,67 @@ class Poller(Protocol):
     def avoid(self, task: str, seconds: float, *, lacks: bool) -> None: ...
 
 
+class Inbox:
+    """A `Source` of the SDK: the hints that the intake gives it, and what else is sent.
+
+    `stream` brings what is sent to this member alone: its name is a group of its own, which gets
+    no hints for anyone.
+    """
+
+    def __init__(self, member: str, stream: Stream) -> None:
+        self._member = member
+        self._stream = stream
+        self._listening: asyncio.Task[None] | None = None
+        self._deliver: Callable[[str], None] = lambda _: None
+
+    def join(self, intake: "Intake") -> None:
+        """Get to know who takes the hints. To be called once, before anything else."""
+        self._intake = intake
+
+    def unicast(self) -> str:
+        return f"poll://uni@{self._member}/{self._member}"
+
+    def resolve_target(self, target: str) -> str:
+        return anycast(target)
+
+    def recv(self, callback: Callable[[str], None]) -> None:
+        self._deliver = callback
+
+    async def start(self) -> None:
+        self._listening = asyncio.get_running_loop().create_task(self._stream.run(self._message))
+
+    async def stop(self) -> None:
+        self._intake.close()
+
+    def hint(self, task: str, version: int) -> None:
+        data = {"task": {"id": task, "version": version}}
+        self._deliver(msgspec.json.encode({"kind": "execute", "data": data}).decode())
+
+    def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+
+    def _message(self, text: str) -> None:
+        with suppress(msgspec.MsgspecError):
+            hint = read_hint(text)
+            if hint is None:
+                self._deliver(text)
+            else:
+                self._intake.take(hint.id, hint.version)
+
+
 class Intake:
-    """A `Source` of the SDK that gives it no more hints than there are free slots.
+    """Gives the SDK no more hints than there are free slots.
 
     A slot is taken when a hint is handed to the SDK, and free again when `ending` or `done` is
     called for its task: whoever watches the wire does so when the body is over and when the SDK's
     own task for the hint has ended, for whatever reason (refused, suspended, settled, released,
-    dropped). Everything here runs on the event loop. `stream` brings what is sent to this member
-    alone: its name is a group of its own, which gets no hints for anyone.
+    dropped). Everything here runs on the event loop.
     """
 
-    def __init__(self, slots: int, member: str, stream: Stream) -> None:
+    def __init__(self, slots: int, inbox: Inbox) -> None:
         self._slots = slots
-        self._member = member
-        self._stream = stream
-        self._listening: asyncio.Task[None] | None = None
-        self._give: Callable[[str], None] = lambda _: None
+        self._inbox = inbox
         #: Tasks that the SDK has, with the version at which they were claimable.
         self._taken: dict[str, int] = {}
         self._ending: set[str] = set()
@@ -63,37 +108,12 @@ class Intake:
         self._again: dict[str, int] = {}
         self._offered = 0
         self._closed = False
+        inbox.join(self)
 
     def join(self, steward: AssignmentListener, plain: Poller) -> None:
         """Get to know the two ways to work. To be called once, before anything else."""
         self._steward = steward
         self._plain = plain
-
-    # The SDK's side.
-
-    def unicast(self) -> str:
-        return f"poll://uni@{self._member}/{self._member}"
-
-    def resolve_target(self, target: str) -> str:
-        return anycast(target)
-
-    def recv(self, callback: Callable[[str], None]) -> None:
-        self._give = callback
-
-    async def start(self) -> None:
-        self._listening = asyncio.get_running_loop().create_task(self._stream.run(self._message))
-
-    async def stop(self) -> None:
-        self.close()
-
-    def _message(self, text: str) -> None:
-        """Take what was sent to this member alone."""
-        with suppress(msgspec.MsgspecError):
-            hint = read_hint(text)
-            if hint is None:
-                self._give(text)
-            else:
-                self.take(hint.id, hint.version)
 
     # Slots.
 
@@ -111,8 +131,7 @@ class Intake:
         if task in self._taken or self.free <= 0:
             return False
         self._taken[task] = version
-        data = {"task": {"id": task, "version": version}}
-        self._give(msgspec.json.encode({"kind": "execute", "data": data}).decode())
+        self._inbox.hint(task, version)
         return True
 
     def close(self) -> None:
@@ -121,8 +140,7 @@ class Intake:
             self._closed = True
             self._plain.turn(on=False)
             self._steward.drain()
-        if self._listening is not None:
-            self._listening.cancel()
+        self._inbox.close()
 
     # What the steward tells.
 

@@ -28,7 +28,7 @@ from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.drain import Drain, DrainActions
 from resonate_fleet.member.health import Health
-from resonate_fleet.member.intake import Intake
+from resonate_fleet.member.intake import Inbox, Intake
 from resonate_fleet.member.leases import BeatListener, Heart
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
@@ -79,7 +79,8 @@ class Member:
         self._ledger = Ledger(journal, self._metrics, traces(settings.traces, name, settings.group))
         self._wire = Wire(settings.url, settings.token)
         self._stream = self._new_stream(name, self._ledger.server_lost, self._ledger.server_back)
-        self._intake = Intake(settings.slots, name, self._stream)
+        self._inbox = Inbox(name, self._stream)
+        self._intake = Intake(settings.slots, self._inbox)
         self._plain = self._new_plain()
         refused = partial(self._metrics.count, "requests_refused")
         self._health = Health(refused, connected=self._is_connected)
@@ -157,7 +158,7 @@ class Member:
         network = Network(channel, self._claims, writes)
         bodies = Bodies(ledger.step_began, intake.ending, self._name)
         install = partial(registry.install, bodies=bodies)
-        return build(self._settings, self._name, network, intake, install, ledger)
+        return build(self._settings, self._name, network, self._inbox, install, ledger)
 
     def _new_wire(self) -> BlockingWire:
         """A connection for one thread; an answer that is late for a beat is none."""

@@ -36,6 +36,45 @@ class FreeSlots(Protocol):
     def take(self, task: str, version: int) -> bool: ...
 
 
+class Backlog:
+    """The claimable tasks that are known here, without those that are avoided for a while."""
+
+    def __init__(self, counts: Callable[..., None], now: Callable[[], float]) -> None:
+        self._counts = counts
+        self._now = now
+        self._known: dict[str, tuple[float, int]] = {}
+        #: Durable sleeps, and tasks that were given up here, with the time until which.
+        self._avoided: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def clear(self) -> None:
+        self._known.clear()
+
+    def avoid(self, task: str, seconds: float) -> None:
+        self._known.pop(task, None)
+        self._avoided[task] = self._now() + seconds
+        if len(self._avoided) > MOST_KNOWN:
+            del self._avoided[next(iter(self._avoided))]
+
+    def take(self) -> tuple[str, int]:
+        """Return the oldest, with its version, and forget it."""
+        task = min(self._known, key=lambda one: self._known[one])
+        return task, self._known.pop(task)[1]
+
+    def learn(self, task: str, version: int, since: float | None = None) -> None:
+        """Note a claimable task; it waits from now on where nobody says since when."""
+        since = self._now() if since is None else since
+        if self._avoided.get(task, 0.0) > self._now():
+            self._counts("hints_dropped", "avoided")
+        elif len(self._known) >= MOST_KNOWN:
+            self._counts("hints_dropped", "full")
+        else:
+            since = min(since, self._known.get(task, (since, 0))[0])
+            self._known[task] = (since, version)
+
+
 class Plain:
     """Claims the oldest of what it knows for each slot that is free, while it is on.
 
@@ -56,10 +95,7 @@ class Plain:
         self._group = group
         self._slots = slots
         self._counts = counts
-        self._now = now
-        self._known: dict[str, tuple[float, int]] = {}
-        #: Durable sleeps, and tasks that were given up here, with the time until which.
-        self._avoided: dict[str, float] = {}
+        self._backlog = Backlog(counts, now)
         self._tasks: set[asyncio.Task[None]] = set()
         self._starved = asyncio.Event()
         #: Says whether this member can run what a promise calls.
@@ -70,7 +106,7 @@ class Plain:
 
     @property
     def known(self) -> int:
-        return len(self._known)
+        return len(self._backlog)
 
     def turn(self, *, on: bool) -> None:
         """Begin to look for work, or end it and forget what is known."""
@@ -78,37 +114,23 @@ class Plain:
             self._spawn(self._stream.run(self._message))
             self._spawn(self._look_again())
         elif not on:
-            self._known.clear()
+            self._backlog.clear()
             for task in self._tasks:
                 task.cancel()
 
     def avoid(self, task: str, seconds: float, *, lacks: bool) -> None:
         """Leave a task alone for a while. `lacks`: this member cannot run it."""
         self._wary = self._wary or lacks
-        self._known.pop(task, None)
-        self._avoided[task] = self._now() + seconds
-        if len(self._avoided) > MOST_KNOWN:
-            del self._avoided[next(iter(self._avoided))]
+        self._backlog.avoid(task, seconds)
 
     def claim(self) -> None:
         """Claim for the slots that are free."""
-        while self._known and self._slots.free > 0:
-            task = min(self._known, key=lambda one: self._known[one])
-            _, version = self._known.pop(task)
-            self._slots.take(task, version)
-        if not self._known and self._slots.free > 0:
+        while self._backlog and self._slots.free > 0:
+            self._slots.take(*self._backlog.take())
+        if not self._backlog and self._slots.free > 0:
             self._starved.set()
         else:
             self._starved.clear()
-
-    def _learn(self, task: str, version: int, since: float) -> None:
-        if self._avoided.get(task, 0.0) > self._now():
-            self._counts("hints_dropped", "avoided")
-        elif len(self._known) >= MOST_KNOWN:
-            self._counts("hints_dropped", "full")
-        else:
-            since = min(since, self._known.get(task, (since, 0))[0])
-            self._known[task] = (since, version)
 
     # Hints.
 
@@ -121,7 +143,7 @@ class Plain:
             if is_child(hint.id) or self._wary:
                 self._spawn(self._peek(hint))
             else:
-                self._learn(hint.id, hint.version, self._now())
+                self._backlog.learn(hint.id, hint.version)
                 self.claim()
 
     async def _peek(self, hint: Hint) -> None:
@@ -129,7 +151,7 @@ class Plain:
         with suppress(Unreachable, Refused):
             promise = await self._wire.promise(hint.id)
             if promise is not None and self._is_ours(promise):
-                self._learn(hint.id, hint.version, self._now())
+                self._backlog.learn(hint.id, hint.version)
                 self.claim()
 
     # Looks.
@@ -180,9 +202,9 @@ class Plain:
             page, cursor = await self._wire.search_promises("pending", tags, cursor=cursor)
             ours = {one.id: one.created_at / 1000 for one in page if self._is_ours(one)}
             for task, version in (await self._claimable(sorted(ours))).items():
-                self._learn(task, version, ours[task])
-            if self._known or cursor is None:
-                return bool(self._known)
+                self._backlog.learn(task, version, ours[task])
+            if self._backlog or cursor is None:
+                return bool(self._backlog)
 
     async def _claimable(self, ids: list[str]) -> dict[str, int]:
         """Return the version of those of `ids`, in order, that wait for a claim."""

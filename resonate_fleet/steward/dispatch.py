@@ -86,7 +86,7 @@ class Dispatch:
                 if one.group == name:
                     limits.holds(task)
             group.matcher.requeue(queue, limits)
-            group.match_soon()
+            group.matching.soon()
 
     def _queue(self, group: str) -> tuple[Queue, QueueLimits]:
         policy = self._policies.get(group)
@@ -176,13 +176,13 @@ class Dispatch:
     def _labelled(self, group: Group, tasks: Iterable[str]) -> None:
         for task in tasks:
             group.matcher.relabel(task)
-        group.match_soon()
+        group.matching.soon()
 
     def _left(self, one: LiveAttempt) -> None:
         group = self.group(one.group)
         group.matcher.frees(one.task)
         if one.group in self._policies:  # what waits for a limit may have room now
-            group.match_soon()
+            group.matching.soon()
 
     async def _peek(self, group: Group, hint: Hint) -> None:
         await self._tools.insist(lambda: self._surveyor.peek(hint.id), "peek")
@@ -241,7 +241,7 @@ class Dispatch:
                     group.credit(connection, message.free)
                 if message.declined:
                     self._mind_functions(group)
-                group.match_soon()
+                group.matching.soon()
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
                 held = [attempt_of(one, hello.group, hello.member) for one in attempts]
@@ -321,6 +321,6 @@ class Dispatch:
             group.matcher.keep(survey.pending, survey.at)
             self._labelled(group, (t for t in group.matcher.unlabelled() if t in entries))
             if group.opened_at is not None and group.opened_at <= survey.at:
-                group.start_matching()
+                group.matching.begin()
             if not group.present and not len(group.matcher) and name not in self._policies:
                 del self.groups[name]  # anybody can make up more

@@ -14,122 +14,16 @@ A function with a limit has a lane of its own, so that one without room costs no
 """
 
 import heapq
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 
-from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
+from resonate_fleet.steward.lanes import Key, Lanes, Level
+from resonate_fleet.steward.policy import GroupPolicy, Labels
+from resonate_fleet.steward.room import Room
 from resonate_fleet.steward.waiting import FirstCome, Waiting
 
 #: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
 LABELS_WAIT = 5.0
-
-
-class Room:
-    """What a limit leaves: how many run, and the tokens of its rate (a bucket of `burst`)."""
-
-    def __init__(self, limit: Limit) -> None:
-        self.limit = limit
-        self.running = 0
-        self._tokens = float(limit.burst)
-        self._filled = 0.0
-
-    def opens(self, now: float) -> float | None:
-        """Return from when on there is room; None where one that runs has to end first."""
-        limit = self.limit
-        if limit.running is not None and self.running >= limit.running:
-            return None
-        if limit.rate is None:
-            return now
-        self._fill(now, limit.rate)
-        # A hair's breadth less than a whole token is what rounding leaves of one.
-        missing = max(0.0, 1 - 1e-9 - self._tokens)
-        return now + missing / limit.rate
-
-    def start(self, now: float) -> None:
-        """Note a start that the queue has handed out."""
-        if self.limit.rate is not None:
-            self._fill(now, self.limit.rate)
-            self._tokens -= 1
-
-    def _fill(self, now: float, rate: float) -> None:
-        passed = max(0.0, now - self._filled)
-        self._tokens = min(float(self.limit.burst), self._tokens + passed * rate)
-        self._filled = max(now, self._filled)
-
-    def words(self) -> str:
-        limit = self.limit
-        if limit.running is not None and self.running >= limit.running:
-            return f"{self.running} of {limit.running} running"
-        return f"{limit.rate:g} starts a second at most"
-
-
-@dataclass(eq=False)
-class _Key:
-    """`tag`: the virtual time of its next start. `places`: where it has jobs that wait."""
-
-    name: str
-    room: Room
-    tag: float = 0.0
-    waiting: int = 0
-    shut: bool = False
-    places: dict["_Level", FirstCome] = field(default_factory=dict)
-
-
-class _Level:
-    """One priority of one lane: its keys by turn and by the age of their oldest job.
-
-    Both heaps are lazy: an entry that is not true any more is put right when it comes to the top.
-    """
-
-    def __init__(self, numbers: "count[int]") -> None:
-        self._numbers = numbers
-        self._turns: list[tuple[float, int, _Key]] = []
-        self._turning: set[_Key] = set()
-        self._ages: list[tuple[float, int, _Key]] = []
-        self._age_of: dict[_Key, float] = {}
-
-    def note(self, key: _Key) -> None:
-        """Take in what has changed of a key: its oldest job, its tag, its room."""
-        first = self._first(key)
-        if first is None:
-            return
-        if key not in self._turning:
-            self._turning.add(key)
-            heapq.heappush(self._turns, (key.tag, next(self._numbers), key))
-        if self._age_of.get(key) != first.since:
-            self._age_of[key] = first.since
-            heapq.heappush(self._ages, (first.since, next(self._numbers), key))
-
-    def oldest(self) -> float | None:
-        """Return since when the oldest job waits whose key has room."""
-        while self._ages:
-            since, _, key = self._ages[0]
-            first = self._first(key)
-            if first is not None and first.since == since:
-                return since
-            heapq.heappop(self._ages)
-            if self._age_of.get(key) == since:
-                del self._age_of[key]
-                self.note(key)
-        return None
-
-    def turn(self) -> _Key | None:
-        """Return whose turn it is."""
-        while self._turns:
-            tag, number, key = self._turns[0]
-            if self._first(key) is None:
-                heapq.heappop(self._turns)
-                self._turning.discard(key)
-            elif key.tag > tag:
-                heapq.heapreplace(self._turns, (key.tag, number, key))
-            else:
-                return key
-        return None
-
-    def _first(self, key: _Key) -> Waiting | None:
-        return None if key.shut or self not in key.places else key.places[self].oldest()
 
 
 class FairQueue:
@@ -142,9 +36,8 @@ class FairQueue:
         self._policy = policy
         self._labels = labels
         self._numbers = count()
-        self._keys: dict[str, _Key] = {}
-        self._rooms = {name: Room(limit) for name, limit in policy.functions.items()}
-        self._lanes: dict[str, dict[int, _Level]] = defaultdict(dict)
+        self._keys: dict[str, Key] = {}
+        self._lanes = Lanes(policy)
         self._virtual = 0.0
         self._now = 0.0
         self._standing: dict[str, FirstCome] = {}
@@ -155,7 +48,7 @@ class FairQueue:
         self._waits_until: float | None = None
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate has to recover first, by when it has.
-        self._recovering: list[tuple[float, int, _Key]] = []
+        self._recovering: list[tuple[float, int, Key]] = []
         self._size = 0
 
     def __len__(self) -> int:
@@ -189,7 +82,7 @@ class FairQueue:
         return min(heads, key=lambda one: one.since, default=None)
 
     def _enter(self, waiting: Waiting, labels: Labels) -> None:
-        key, level = self._key(labels.key), self._level(labels)
+        key, level = self._key(labels.key), self._lanes.level(labels)
         place = key.places.setdefault(level, FirstCome())
         if not key.waiting:
             key.tag = max(key.tag, self._virtual)
@@ -200,21 +93,15 @@ class FairQueue:
         self._standing[waiting.task] = place
         level.note(key)
 
-    def _left(self, key: _Key) -> None:
+    def _left(self, key: Key) -> None:
         key.waiting -= 1
         if not key.waiting:
             key.places.clear()
 
-    def _key(self, name: str) -> _Key:
+    def _key(self, name: str) -> Key:
         if name not in self._keys:
-            self._keys[name] = _Key(name, Room(self._policy.of_key(name)))
+            self._keys[name] = Key(name, Room(self._policy.of_key(name)))
         return self._keys[name]
-
-    def _level(self, labels: Labels) -> _Level:
-        lane = self._lanes[labels.function if labels.function in self._rooms else ""]
-        if labels.priority not in lane:
-            lane[labels.priority] = _Level(self._numbers)
-        return lane[labels.priority]
 
     # Whose turn it is.
 
@@ -222,7 +109,7 @@ class FairQueue:
         self._wake(now)
         if self._waits_for_labels(now):
             return None
-        while (found := self._next(now)) is not None:
+        while (found := self._lanes.next(now)) is not None:
             key, level = found
             opens = key.room.opens(now)
             if opens is not None and opens <= now:
@@ -235,9 +122,7 @@ class FairQueue:
         times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
         if self._waits_until is not None and self._waits_until > self._now:
             times.append(self._waits_until)
-        lanes = (room for name, room in self._rooms.items() if self._lanes.get(name))
-        times += [opens for room in lanes if (opens := room.opens(self._now)) and opens > self._now]
-        return min(times, default=None)
+        return min([*times, *self._lanes.open_at(self._now)], default=None)
 
     def _waits_for_labels(self, now: float) -> bool:
         if not self._unlabelled:
@@ -246,29 +131,7 @@ class FairQueue:
             self._waits_until = now + LABELS_WAIT
         return self._waits_until is not None and now < self._waits_until
 
-    def _next(self, now: float) -> tuple[_Key, _Level] | None:
-        """Return the key whose turn it is, room or not, with where its job stands."""
-        urgent: dict[int, float] = {}
-        levels: dict[int, list[_Level]] = defaultdict(list)
-        for lane in self._open_lanes(now):
-            for priority, level in lane.items():
-                oldest = level.oldest()
-                if oldest is not None:
-                    counts = oldest + (priority - 1) * self._policy.ageing
-                    urgent[priority] = min(counts, urgent.get(priority, counts))
-                    levels[priority].append(level)
-        if not urgent:
-            return None
-        first = min(urgent, key=lambda priority: (urgent[priority], priority))
-        turns = [(key, level) for level in levels[first] if (key := level.turn()) is not None]
-        return min(turns, key=lambda turn: turn[0].tag, default=None)
-
-    def _open_lanes(self, now: float) -> list[dict[int, _Level]]:
-        opens = {name: room.opens(now) for name, room in self._rooms.items()}
-        shut = {name for name, at in opens.items() if at is None or at > now}
-        return [lane for name, lane in self._lanes.items() if name not in shut]
-
-    def _start(self, now: float, key: _Key, level: _Level) -> Waiting | None:
+    def _start(self, now: float, key: Key, level: Level) -> Waiting | None:
         waiting = key.places[level].take(now)
         assert waiting is not None  # noqa: S101 - its level has just shown it
         self._virtual = max(self._virtual, key.tag)
@@ -323,8 +186,7 @@ class FairQueue:
         """Say whether a task that was set aside may start now; if so it counts as started."""
         if self._waits_for_labels(now):
             return False
-        opens = [room.opens(now) for room in self._rooms_of(self._labels_of(task))]
-        if any(at is None or at > now for at in opens):
+        if any(room.is_shut(now) for room in self._rooms_of(self._labels_of(task))):
             return False
         self._begin(now, task)
         return True
@@ -333,15 +195,15 @@ class FairQueue:
         return self._known.get(task) or self._labels(task) or Labels()
 
     def _rooms_of(self, labels: Labels) -> list[Room]:
-        rooms = [self._key(labels.key).room]
-        return [*rooms, self._rooms[labels.function]] if labels.function in self._rooms else rooms
+        of_key, of_function = self._key(labels.key).room, self._lanes.room(labels.function)
+        return [of_key] if of_function is None else [of_key, of_function]
 
-    def _shut(self, key: _Key, opens: float | None) -> None:
+    def _shut(self, key: Key, opens: float | None) -> None:
         key.shut = True
         if opens is not None:
             heapq.heappush(self._recovering, (opens, next(self._numbers), key))
 
-    def _open(self, key: _Key) -> None:
+    def _open(self, key: Key) -> None:
         if key.shut:
             key.shut = False
             key.tag = max(key.tag, self._virtual)
@@ -364,11 +226,11 @@ class FairQueue:
         labels = self._labels_of(task)
         if labels.not_before > now:
             return f"waits for its time: {labels.not_before - now:.0f} s"
-        room = self._rooms.get(labels.function)
-        if room is not None and _is_shut(room, now):
+        room = self._lanes.room(labels.function)
+        if room is not None and room.is_shut(now):
             return f"waits for function {labels.function}: {room.words()}"
         key = self._keys.get(labels.key)
-        if key is not None and _is_shut(key.room, now):
+        if key is not None and key.room.is_shut(now):
             return f"waits for key {labels.key or '(none)'}: {key.room.words()}"
         return ""
 
@@ -377,20 +239,11 @@ class FairQueue:
         found = {
             f"waits for key {key.name or '(none)'}: {key.room.words()}": key.waiting
             for key in self._keys.values()
-            if key.waiting and _is_shut(key.room, now)
+            if key.waiting and key.room.is_shut(now)
         }
-        for name, room in self._rooms.items():
-            if _is_shut(room, now) and (waiting := self._in_lane(name)):
+        places = [place for key in self._keys.values() for place in key.places.items()]
+        for name, room, levels in self._lanes.shut(now):
+            if waiting := sum(len(queue) for level, queue in places if level in levels):
                 found[f"waits for function {name}: {room.words()}"] = waiting
         later = sum(not waiting.gone for _, _, waiting in self._later)
         return {**found, "waits for its time": later} if later else found
-
-    def _in_lane(self, function: str) -> int:
-        levels = set(self._lanes[function].values())
-        places = [place for key in self._keys.values() for place in key.places.items()]
-        return sum(len(queue) for level, queue in places if level in levels)
-
-
-def _is_shut(room: Room, now: float) -> bool:
-    opens = room.opens(now)
-    return opens is None or opens > now

@@ -1,6 +1,7 @@
 """One group: its matcher, the members that are present, and the stream of its hints."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -39,6 +40,43 @@ class HintRouter(Protocol):
         """A survey would show what cannot be known otherwise."""
 
 
+class Matching:
+    """When `match` is called: once for all that happens in one turn of the loop.
+
+    While it is held back, what happens waits for `begin`.
+    """
+
+    def __init__(self, match: Callable[[], None]) -> None:
+        self._match = match
+        self._held_back = self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hold_back(self) -> None:
+        self._held_back = True
+
+    def begin(self) -> None:
+        self._held_back = False
+        self.soon()
+
+    def soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def again_in(self, seconds: float | None) -> None:
+        """Match in so many seconds, instead of what was asked for before; None is never."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.001, seconds), self.soon)
+
+    def _run(self) -> None:
+        self._scheduled = False
+        if not self._held_back:
+            self._match()
+
+
 class Group:
     """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
 
@@ -49,13 +87,13 @@ class Group:
         self.opened_at: float | None = None
         #: Set while any member offers its slots to this steward.
         self.serving = asyncio.Event()
+        self.matching = Matching(self._match)
         self._tools = tools
         self._router = router
         self._offering: set[str] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._stream: Stream | None = None
-        self._holding = self._scheduled = self._overfull = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._overfull = False
 
     @property
     def hears(self) -> bool:
@@ -72,7 +110,7 @@ class Group:
         self.present.pop(member, None)
         unanswered = self.matcher.leave(self._tools.now(), member)
         self._stop_offering(member)
-        self.match_soon()
+        self.matching.soon()
         return unanswered
 
     def credit(self, connection: Connection, count: int) -> None:
@@ -95,7 +133,7 @@ class Group:
     # Hints.
 
     def _listen(self) -> None:
-        self._holding = True
+        self.matching.hold_back()
         self.serving.set()
         stream = self._stream = self._router.stream(self.name)
         loop = asyncio.get_running_loop()
@@ -110,11 +148,7 @@ class Group:
         self.opened_at = self._tools.now()
         self._router.survey()
         await asyncio.sleep(self._router.patience(self.name))
-        self.start_matching()
-
-    def start_matching(self) -> None:
-        self._holding = False
-        self.match_soon()
+        self.matching.begin()
 
     def close(self) -> None:
         """Stop listening: a worker without presence in the same group must not starve."""
@@ -138,33 +172,15 @@ class Group:
             self._overfull = True
             return
         self.matcher.offer(self._tools.now(), task, version, since, needs)
-        self.match_soon()
-
-    # Matching, once for all that happens in one turn of the loop.
-
-    def match_soon(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._match)
+        self.matching.soon()
 
     def _match(self) -> None:
-        self._scheduled = False
-        if self._holding:
-            return
         now = self._tools.now()
         for member, tasks in self.matcher.match(now).items():
             self.present[member].say(Assign(tasks))
             self._tools.meters.assigned.inc(len(tasks))
-        self._wake_later(now)
+        wake = self.matcher.wake_at()
+        self.matching.again_in(None if wake is None else wake - now)
         if self._overfull and len(self.matcher) < MOST_WAITING / 2:
             self._overfull = False
             self._router.survey()
-
-    def _wake_later(self, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        wake = self.matcher.wake_at()
-        if wake is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.001, wake - now), self.match_soon)

@@ -7,7 +7,6 @@ seconds at most); what must be remembered is written; the pages close; exit 0.
 import asyncio
 import dataclasses
 import os
-import resource
 import signal
 import sys
 import time
@@ -50,8 +49,6 @@ from resonate_fleet.steward.watch import Watch
 
 #: How often the loop shows that it is not stuck, in seconds.
 TICK_SECONDS = 0.5
-#: Files that this process may have open, where the system allows as many.
-MOST_FILES = 65_536
 
 #: Something more that is to be done with the state, time and again (pod deletion costs, say).
 Extra = Callable[[LiveState], Awaitable[None]]
@@ -278,17 +275,8 @@ async def run(settings: StewardSettings) -> int:
     return exits.OK
 
 
-def _allow_files() -> None:
-    """Let as many connections be open as the system allows; many systems begin at 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def live(settings: StewardSettings) -> int:
     """Run the steward until a signal ends it; return the exit code."""
-    _allow_files()
     settings = _named(settings)
     # Whatever is printed anywhere goes on when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")

@@ -40,7 +40,7 @@ def live_state(
 
 
 def _member(one: LiveMember, dispatch: Dispatch, work: Work, held: int) -> LiveMember:
-    totals = work.members.get(one.member, Totals())
+    totals = work.tally.members.get(one.member, Totals())
     free = one.slots - held if one.state == "present" else 0
     group = dispatch.groups.get(one.group)
     offered = group.matcher.free(one.member) if group else 0
@@ -62,11 +62,11 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
     running = Counter(one.group for one in work.running.values())
     suspended = Counter(group for group, _ in work.suspended.values())
     parked = Counter(one.group for one in work.parked.values())
-    names = {*dispatch.groups, *slots, *running, *suspended, *parked, *work.groups}
+    names = {*dispatch.groups, *slots, *running, *suspended, *parked, *work.tally.groups}
     found = []
     for name in sorted(names):
         group = dispatch.groups.get(name)
-        totals = work.groups.get(name, Totals())
+        totals = work.tally.groups.get(name, Totals())
         found.append(
             LiveGroup(
                 group=name,

@@ -3,7 +3,7 @@
 Times are Unix seconds.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +46,19 @@ class Totals:
         self.busy += seconds
 
 
+class Tally:
+    """The totals by group and by member."""
+
+    def __init__(self) -> None:
+        self.groups: defaultdict[str, Totals] = defaultdict(Totals)
+        self.members: Latest[Totals] = Latest()
+
+    def count(self, ended: LiveAttempt, outcome: str, now: float) -> None:
+        member = self.members.setdefault(ended.member, Totals())
+        for totals in (self.groups[ended.group], member):
+            totals.count(outcome, now - ended.since)
+
+
 class Work:
     """Every attempt that is known to run, and what is remembered of those that ended."""
 
@@ -56,8 +69,7 @@ class Work:
         self.parked: dict[str, LiveParked] = {}
         self.ended: deque[LiveAttempt] = deque(maxlen=SHOWN)
         self.marks: deque[LiveMark] = deque(maxlen=SHOWN)
-        self.groups: dict[str, Totals] = {}
-        self.members: Latest[Totals] = Latest()
+        self.tally = Tally()
         #: Told of each attempt that runs from now on, and of each that runs no more.
         self.began: Callable[[LiveAttempt], None] = lambda _: None
         self.left: Callable[[LiveAttempt], None] = lambda _: None
@@ -109,7 +121,7 @@ class Work:
         interrupted = self._places.pop(task, None)
         if interrupted is not None:
             attempt = msgspec.structs.replace(attempt, created=attempt.created or interrupted)
-            self._totals(attempt.group).redone += 1
+            self.tally.groups[attempt.group].redone += 1
         if task in self._vain:
             number = attempt.attempt - self._vain[task]
             attempt = msgspec.structs.replace(attempt, number=number)
@@ -191,11 +203,7 @@ class Work:
 
     def _end(self, one: LiveAttempt, outcome: str, now: float) -> None:
         self.ended.append(msgspec.structs.replace(one, ended=now, outcome=outcome))
-        for totals in (self._totals(one.group), self.members.setdefault(one.member, Totals())):
-            totals.count(outcome, now - one.since)
-
-    def _totals(self, group: str) -> Totals:
-        return self.groups.setdefault(group, Totals())
+        self.tally.count(one, outcome, now)
 
 
 def attempt_of(one: Holding, group: str, member: str) -> LiveAttempt:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.member.intake import Intake
+from resonate_fleet.member.intake import Inbox, Intake
 
 
 class Heard:
@@ -20,9 +20,10 @@ class Heard:
 
 def opened(slots: int = 1) -> tuple[Intake, Heard, list[str]]:
     stream = Stream("http://nowhere", None, lambda _: None, lambda _: None)
-    intake, heard, given = Intake(slots, "me", stream), Heard(), list[str]()
+    inbox, heard, given = Inbox("me", stream), Heard(), list[str]()
+    intake = Intake(slots, inbox)
     intake.join(heard, heard)
-    intake.recv(lambda text: given.append(json.loads(text)["data"]["task"]["id"]))
+    inbox.recv(lambda text: given.append(json.loads(text)["data"]["task"]["id"]))
     return intake, heard, given
 
 
