@@ -11,10 +11,11 @@ import msgspec
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.tables import console, print_fields, print_json, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds
-from resonate_fleet.contract.wire import Value, Wire, encode_value
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
 from resonate_fleet.submit.calls import ARGUMENTS, call

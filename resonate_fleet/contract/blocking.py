@@ -13,17 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from resonate_fleet.contract.clock import ServerClock
-from resonate_fleet.contract.wire import (
-    Promise,
-    Raw,
-    Reply,
-    Task,
-    Unreachable,
-    accepted,
-    encode_value,
-    envelope,
-    too_large,
-)
+from resonate_fleet.contract.envelope import encode_value, envelope
+from resonate_fleet.contract.wire import Promise, Raw, Reply, Task, Unreachable, accepted, too_large
 
 
 class BlockingWire:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.wire import Reply, Value, encode_value, envelope
+from resonate_fleet.contract.envelope import Value, encode_value, envelope
+from resonate_fleet.contract.wire import Reply
 from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.member.attempts import Attempt
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
 from resonate_fleet.contract.journal import Acted
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.contract.wire import Refused, Unreachable, Value
+from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward import jobs, parked
 from resonate_fleet.steward.console import Act, Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.jobviews import (
     ChildLine,
@@ -17,7 +18,7 @@ from resonate_fleet.contract.jobviews import (
     state_of,
 )
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Wire, encode_value
+from resonate_fleet.contract.wire import Promise, Wire
 from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
 
 #: Children that are looked up for one page, or cancelled with their job, at most.

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.journal import Redriven, Rejected
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Task, Wire, encode_value
+from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, group_of
 from resonate_fleet.steward.quarantine import CrashRecord
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.contract.wire import envelope
+from resonate_fleet.contract.envelope import envelope
 from tests.cluster.chaos import passes
 from tests.cluster.conftest import ClusterFleet, kubectl, removed_after
 from tests.support.waiting import wait_until

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.jobs import Call, Result
 from resonate_fleet.contract.run import (
     Fault,
@@ -25,7 +26,7 @@ from resonate_fleet.contract.run import (
     Records,
     RunFolder,
 )
-from resonate_fleet.contract.wire import Promise, Task, Value, encode_value
+from resonate_fleet.contract.wire import Promise, Task
 from resonate_fleet.contract.words import COMPUTE_IN_STEPS, COMPUTE_SOMETHING
 
 #: When every such run begins, in Unix seconds.

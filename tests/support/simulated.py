@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
+from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.journal import DrainStep, Ended
-from resonate_fleet.contract.wire import encode_value
 from resonate_fleet.steward.policy import GroupPolicy
 from tests.support.model import START
 from tests.support.simulated_processes import PORTS, SCAN, SimMember, SimSteward

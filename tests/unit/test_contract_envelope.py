@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.wire import Wire, envelope
+from resonate_fleet.contract.envelope import envelope
+from resonate_fleet.contract.wire import Wire
 
 
 class Listener(HTTPServer):
@@ -25,7 +26,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        body = json.dumps({"kind": "any", "head": {"status": 200}, "data": {}}).encode()
+        kind = self.server.seen[-1]["kind"]
+        body = json.dumps({"kind": kind, "head": {"status": 200}, "data": {}}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

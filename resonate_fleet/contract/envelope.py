@@ -1,0 +1,48 @@
+"""A request as it goes over the wire, and the payloads inside."""
+
+import base64
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from resonate_fleet.contract import token as tokens
+from resonate_fleet.contract.words import PROTOCOL
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload of a promise as it travels: `data` is base64 of JSON."""
+
+    headers: dict[str, str] | None = None
+    data: str | None = None
+
+    def decoded(self) -> Any:
+        """Return the JSON value inside, or None where there is none.
+
+        Raises:
+            ValueError: the payload is not base64 of JSON.
+        """
+        if not self.data:
+            return None
+        try:
+            return msgspec.json.decode(base64.b64decode(self.data, validate=True))
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+
+
+def encode_value(value: Any) -> dict[str, str]:
+    """Return `value` as the wire form of a payload."""
+    return {"data": base64.b64encode(msgspec.json.encode(value)).decode("ascii")}
+
+
+def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> dict[str, Any]:
+    """Return a request as it goes over the wire.
+
+    The server looks for a token in the head and not in the header of the HTTP request, which
+    counts for streams only (v0.9.8, `src/auth.rs`).
+    """
+    head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
+    if sent := tokens.current(token):
+        head["auth"] = sent
+    return {"kind": kind, "head": head, "data": dict(data)}
