@@ -23,8 +23,9 @@ LAST = 4
 #: While hints are heard and nobody goes: pause between two looks for a lost hint, and between two
 #: surveys, as multiples of the interval.
 CALM, LONG = 8.0, 150.0
-#: A steward that has just started waits so long for members to come, in seconds.
-FIRST_WAIT = 0.3
+#: A steward that has just started waits so long for members to come, in seconds: one survey then
+#: serves both. A second one would hold up the first jobs on a server with a long history.
+FIRST_WAIT = 2.0
 
 
 def pause(interval: float, times: Iterable[float]) -> float:
