@@ -1,7 +1,7 @@
 """Jobs in hand, by what the steward knows: lists, pages, and who has to hear of an end."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -112,28 +112,21 @@ class Hand:
     # Acts. Each is journalled with who asked.
 
     async def cancel(self, ids: list[str], who: str) -> Any:
-        ended, unchanged = [], {}
-        for one in _few(ids):
-            try:
-                ended += await jobs.cancel(self._tools.wire, one, f"cancelled by {who}")
-            except (jobs.NoSuchJob, jobs.OverAlready) as same:
-                unchanged[one] = str(same)
-            except (Unreachable, Refused) as failed:
-                raise Refusal(502, str(failed)) from None
-        self._stop(ended)
-        self._journal("cancel", ids, who)
+        ended: list[str] = []
+
+        async def one(id: str) -> None:
+            await jobs.cancel(self._tools.wire, id, f"cancelled by {who}", ended)
+
+        unchanged = await self._each("cancel", ids, who, one, ended)
         return {"cancelled": ended, "unchanged": unchanged}
 
     async def rerun(self, ids: list[str], who: str) -> Any:
-        made, unchanged = {}, {}
-        for one in _few(ids):
-            try:
-                made[one] = await jobs.rerun(self._tools.wire, one)
-            except jobs.NoSuchJob as none:
-                unchanged[one] = str(none)
-            except (Unreachable, Refused) as failed:
-                raise Refusal(502, str(failed)) from None
-        self._journal("rerun", ids, who)
+        made: dict[str, str] = {}
+
+        async def one(id: str) -> None:
+            made[id] = await jobs.rerun(self._tools.wire, id)
+
+        unchanged = await self._each("rerun", ids, who, one, [])
         return {"rerun": made, "unchanged": unchanged}
 
     async def kill(self, ids: list[str], who: str) -> Any:
@@ -147,26 +140,59 @@ class Hand:
         return {"asked": held}
 
     async def redrive(self, ids: list[str], who: str) -> Any:
-        for one in _few(ids):
-            await self._of_parked(parked.redrive(self._tools.wire, one))
-            self._tools.work.redriven(self._tools.now(), one)
-        self._journal("redrive", ids, who)
-        return {"redriven": ids}
+        done: list[str] = []
+
+        async def one(id: str) -> None:
+            await parked.redrive(self._tools.wire, id)
+            self._tools.work.redriven(self._tools.now(), id)
+
+        unchanged = await self._each("redrive", ids, who, one, done)
+        return {"redriven": done, "unchanged": unchanged}
 
     async def reject(self, ids: list[str], who: str) -> Any:
-        for one in _few(ids):
-            await self._of_parked(parked.reject(self._tools.wire, one, f"rejected by {who}"))
-            self._tools.work.parked.pop(one, None)
-        self._journal("reject", ids, who)
-        return {"rejected": ids}
+        done: list[str] = []
 
-    async def _of_parked(self, act: Any) -> None:
-        try:
-            await act
-        except NotParked as mistake:
-            raise Refusal(409, str(mistake)) from None
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
+        async def one(id: str) -> None:
+            await parked.reject(self._tools.wire, id, f"rejected by {who}")
+            self._tools.work.parked.pop(id, None)
+
+        unchanged = await self._each("reject", ids, who, one, done)
+        return {"rejected": done, "unchanged": unchanged}
+
+    async def _each(
+        self,
+        act: str,
+        ids: list[str],
+        who: str,
+        do: Callable[[str], Awaitable[None]],
+        done: list[str],
+    ) -> dict[str, str]:
+        """Do it to each; return by id why one is unchanged. `done` gets what was done.
+
+        It is journalled, and its bodies are stopped, also where the server fails at another.
+
+        Raises:
+            Refusal: nothing was done, and not for the reason that it is over already.
+        """
+        unchanged: dict[str, str] = {}
+        status = 0
+        for name in _few(ids):
+            try:
+                await do(name)
+                done += [name] if name not in done else []
+            except (jobs.NoSuchJob, jobs.OverAlready) as same:
+                unchanged[name] = str(same)
+            except NotParked as mistake:
+                unchanged[name], status = str(mistake), status or 409
+            except (Unreachable, Refused) as failed:
+                unchanged[name], status = str(failed), 502
+        if status and not done:
+            raise Refusal(status, next(reversed(unchanged.values())))
+        if act == "cancel":
+            self._stop(done)
+        if done:
+            self._journal(act, [name for name in ids if name in set(done)], who)
+        return unchanged
 
     # The ear: who has cancelled by the server alone says so, and the steward looks for itself.
 

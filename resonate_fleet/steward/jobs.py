@@ -132,9 +132,10 @@ async def _numbered(wire: Wire, id: str, budget: list[int]) -> AsyncIterator[Pro
 # Cancel.
 
 
-async def cancel(wire: Wire, id: str, why: str) -> list[str]:
+async def cancel(wire: Wire, id: str, why: str, ended: list[str] | None = None) -> list[str]:
     """End a job as cancelled, and its children that are not over; return all that were ended.
 
+    `ended` gets them as they end, so that it tells of them also where the server fails after.
     A body that runs is not stopped by this: its member has to hear of it.
 
     Raises:
@@ -145,7 +146,8 @@ async def cancel(wire: Wire, id: str, why: str) -> list[str]:
         promise = await _settle(wire, id, why)
     if promise.state != "rejected_canceled" or not _is_for(promise, why):
         raise OverAlready(line_of(promise))
-    ended = [id]
+    ended = [] if ended is None else ended
+    ended.append(id)
     budget = [MOST_CHILDREN]
     waiting = [id]
     while waiting:

@@ -26,8 +26,10 @@ function ask(act, jobs, done) {
     token = field.value;
     const answer = await post(act, jobs);
     if (answer.error) return say(problem, answer.error);
-    dialog.close();
     done(answer);
+    const unchanged = Object.values(answer.unchanged ?? {});
+    if (unchanged.length) return say(problem, `${unchanged.length} unchanged: ${unchanged[0]}`);
+    dialog.close();
   };
   dialog.replaceChildren(h("form", { onsubmit: send },
     h("h2", { id: "dialog-title" }, `${ACTS[act].title}: ${jobs.length === 1 ? jobs[0] : `${jobs.length} jobs`}`),

@@ -1,0 +1,108 @@
+"""Acts of the console over several jobs: each one's outcome is answered and journalled."""
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from resonate_fleet.contract.envelope import encode_value
+from resonate_fleet.contract.wire import Unreachable
+from resonate_fleet.steward.console import Refusal
+from resonate_fleet.steward.hand import Hand
+from resonate_fleet.steward.work import Work
+from tests.support.model import Model
+from tests.support.simulated_server import SimWire
+
+
+class FailingWire(SimWire):
+    """A wire to the model; the server fails for requests that name `fails`."""
+
+    def __init__(self, model: Model) -> None:
+        process: Any = SimpleNamespace(dead=False, deaf=False, lag=0.0, loses=[])
+        server: Any = SimpleNamespace(answer=lambda _, body: model.post(body))
+        super().__init__(server, process)
+        self.fails = "nothing at all"
+
+    async def post(self, body: str | bytes) -> Any:
+        if f'"{self.fails}"'.encode() in (body if isinstance(body, bytes) else body.encode()):
+            raise Unreachable("model", "it fails")
+        return await super().post(body)
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.model = Model()
+        self.wire = FailingWire(self.model)
+        self.work = Work()
+        self.stopped: list[str] = []
+        self.lines: list[Any] = []
+        dispatch: Any = SimpleNamespace(groups={}, cancel=self.stopped.append)
+        tools: Any = SimpleNamespace(
+            wire=self.wire,
+            work=self.work,
+            now=lambda: 1000.0,
+            journal=SimpleNamespace(write=self.lines.append),
+        )
+        self.dispatch = dispatch
+        self.hand = Hand(tools, dispatch, payloads=True)
+
+    def job(self, id: str, function: str = "work") -> str:
+        return self.model.job(id, encode_value({"func": function, "args": []}))
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.model.close()
+
+
+def test_what_was_cancelled_before_the_server_failed_is_journalled_and_stopped(
+    scene: Scene,
+) -> None:
+    ids = [scene.job("a"), scene.job("b"), scene.job("c")]
+    scene.wire.fails = "b"
+    answer = asyncio.run(scene.hand.cancel(ids, "me"))
+    assert answer["cancelled"] == ["a", "c"]
+    assert "it fails" in answer["unchanged"]["b"]
+    assert scene.stopped == ["a", "c"]
+    assert [(line.act, line.jobs, line.by) for line in scene.lines] == [
+        ("cancel", ["a", "c"], "me")
+    ]
+
+
+def test_a_job_is_stopped_when_the_server_fails_at_its_children(scene: Scene) -> None:
+    scene.job("a")
+    scene.wire.fails = "a:1"
+    answer = asyncio.run(scene.hand.cancel(["a"], "me"))
+    assert answer["cancelled"] == ["a"]
+    assert "it fails" in answer["unchanged"]["a"]
+    assert scene.stopped == ["a"]
+    assert scene.lines[0].jobs == ["a"]
+
+
+def test_rerun_redrive_and_reject_tell_of_each(scene: Scene) -> None:
+    ids = [scene.job("a"), scene.job("b")]
+    for name in ids:
+        scene.model.call("task.halt", id=name)
+    scene.wire.fails = "b"
+    for act, key in (("rerun", "rerun"), ("redrive", "redriven")):
+        answer = asyncio.run(getattr(scene.hand, act)(ids, "me"))
+        assert list(answer[key]) == ["a"]
+        assert list(answer["unchanged"]) == ["b"]
+        assert (scene.lines[-1].act, scene.lines[-1].jobs) == (act, ["a"])
+
+
+def test_nothing_done_is_refused_and_not_journalled(scene: Scene) -> None:
+    ids = [scene.job("a")]
+    scene.wire.fails = "a"
+    with pytest.raises(Refusal) as failed:
+        asyncio.run(scene.hand.cancel(ids, "me"))
+    assert failed.value.status == 502
+    scene.wire.fails = "nothing at all"
+    with pytest.raises(Refusal) as not_parked:
+        asyncio.run(scene.hand.redrive(ids, "me"))
+    assert not_parked.value.status == 409
+    assert not scene.lines
