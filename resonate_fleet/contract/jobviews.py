@@ -43,10 +43,11 @@ class JobLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """`more`: there are more than these."""
+    """`more`: there are more than these. `unread`: of so many nobody knows what they call."""
 
     jobs: list[JobLine]
     more: bool = False
+    unread: int = 0
 
 
 class AttemptLine(msgspec.Struct, frozen=True, kw_only=True):

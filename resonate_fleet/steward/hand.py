@@ -8,6 +8,7 @@ import msgspec
 
 from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
 from resonate_fleet.contract.journal import Acted
 from resonate_fleet.contract.live import LiveAttempt
@@ -16,6 +17,7 @@ from resonate_fleet.steward import jobs, parked
 from resonate_fleet.steward.console import Act, Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.parked import NotParked
+from resonate_fleet.steward.survey import ABREAST
 from resonate_fleet.steward.tools import Tools
 
 #: Lines of a list, where nothing is said, and at most.
@@ -33,6 +35,8 @@ class Hand:
         self._tools = tools
         self._dispatch = dispatch
         self._payloads = payloads
+        #: What waiting jobs call, as far as somebody has asked.
+        self._called: dict[str, str] = {}
 
     def asks(self) -> dict[str, Ask]:
         return {"jobs": self.listing, r"job/{id:[\s\S]+}": self.page, "schedules": self.schedules}
@@ -47,9 +51,35 @@ class Hand:
         """Return the jobs that match, those that ended last first; nothing is searched for it."""
         limit = _number(given.get("limit", ""), USUAL, MOST)
         since = _number(given.get("since", ""), 0, 1 << 31)
-        found = [one for one in self._lines() if _matches(one, given, self._tools.now() - since)]
+        after, unread = self._tools.now() - since, 0
+        others = {name: value for name, value in given.items() if name != "function"}
+        found = [one for one in self._lines() if _matches(one, others, after)]
+        if "function" in given:
+            found, unread = await self._read(found)
+            found = [one for one in found if _matches(one, given, after)]
         found.sort(key=_newest)
-        return JobList(jobs=found[:limit], more=len(found) > limit)
+        return JobList(jobs=found[:limit], more=len(found) > limit, unread=unread)
+
+    async def _read(self, lines: list[JobLine]) -> tuple[list[JobLine], int]:
+        """Ask the server what those call that do not run; return also how many stay unread."""
+        unknown = [one.id for one in lines if not one.function]
+        self._called = {name: self._called[name] for name in unknown if name in self._called}
+        gate = asyncio.Semaphore(ABREAST)
+
+        async def read(name: str) -> None:
+            async with gate:
+                promise = await self._tools.wire.promise(name)
+            call = call_of(promise) if promise else None
+            self._called[name] = call.label if call else ""
+
+        new = [name for name in unknown if name not in self._called]
+        try:
+            await asyncio.gather(*(read(name) for name in new[:MOST_ASKED]))
+        except (Unreachable, Refused) as failed:
+            raise Refusal(502, str(failed)) from None
+        replace = msgspec.structs.replace
+        named = [replace(o, function=o.function or self._called.get(o.id, "")) for o in lines]
+        return named, len(new[MOST_ASKED:])
 
     def _lines(self) -> Iterable[JobLine]:
         work, now = self._tools.work, self._tools.now()

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from resonate_fleet.contract.envelope import encode_value
+from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.console import Refusal
-from resonate_fleet.steward.hand import Hand
-from resonate_fleet.steward.work import Work
+from resonate_fleet.steward.hand import MOST_ASKED, Hand
+from resonate_fleet.steward.matcher import Matcher
+from resonate_fleet.steward.work import Work, attempt_of
 from tests.support.model import Model
 from tests.support.simulated_server import SimWire
 
@@ -106,3 +108,28 @@ def test_nothing_done_is_refused_and_not_journalled(scene: Scene) -> None:
         asyncio.run(scene.hand.redrive(ids, "me"))
     assert not_parked.value.status == 409
     assert not scene.lines
+
+
+def test_a_function_is_known_of_what_waits_sleeps_and_runs(scene: Scene) -> None:
+    matcher = Matcher()
+    scene.dispatch.groups["g"] = SimpleNamespace(matcher=matcher)
+    for function in ("resize", "other"):
+        for state in ("waits", "sleeps", "runs"):
+            scene.job(f"{function}-{state}", function)
+        matcher.offer(0.0, f"{function}-waits", 0, since=0.0)
+        scene.work.suspended[f"{function}-sleeps"] = ("g", 0.0)
+        holding = Holding(f"{function}-runs", 1, function, 0.0)
+        scene.work.claimed(attempt_of(holding, "g", "member"))
+    found = asyncio.run(scene.hand.listing({"function": "resize"}))
+    assert {one.id for one in found.jobs} == {"resize-waits", "resize-sleeps", "resize-runs"}
+    assert found.unread == 0
+
+
+def test_very_many_are_read_in_parts_and_it_says_so(scene: Scene) -> None:
+    for number in range(MOST_ASKED + 5):
+        scene.work.suspended[scene.job(f"job-{number}")] = ("g", 0.0)
+    asked = {"function": "work", "limit": "5000"}
+    first = asyncio.run(scene.hand.listing(asked))
+    assert (len(first.jobs), first.unread) == (MOST_ASKED, 5)
+    then = asyncio.run(scene.hand.listing(asked))
+    assert (len(then.jobs), then.unread) == (MOST_ASKED + 5, 0)
