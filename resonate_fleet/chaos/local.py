@@ -9,6 +9,7 @@ from typing import Self
 
 from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
+from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.shape import OPT_IN, Shape
@@ -77,7 +78,7 @@ class LocalPlace:
         members = self.fleet.members.values()
         return {
             "RESONATE_URL": self.url,
-            "FLEET_STEWARD_URL": self.fleet.steward_url or "",
+            "FLEET_STEWARD_URL": f"http://{HOST}:{self.fleet.ports.steward}",
             "FLEET_WORKER_METRICS": " ".join(f"{one.url}/metrics" for one in members),
         }
 

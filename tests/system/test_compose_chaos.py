@@ -24,6 +24,8 @@ DEATH = 2.5
 #: The same for a member that stands still or is cut off: the scenarios' lease of 2.5 s, 2 s to
 #: notice that it is over, and the second.
 LAPSE = 5.5
+#: Longest body of the partition's jobs: one may have to end before a slot is free.
+BODY = 4.0
 #: Until members have their stream again after the server's return: 2 s, and the second.
 BACK = 3.0
 #: Each with its bar, None where nothing is to be recovered.
@@ -31,7 +33,7 @@ BARS: dict[str, float | None] = {
     "one-kill": DEATH,
     "out-of-memory": DEATH,
     "freeze": LAPSE,
-    "partition": LAPSE,
+    "partition": LAPSE + BODY,
     "drain": None,
     "server-restart": None,
     "steward-kill": None,
