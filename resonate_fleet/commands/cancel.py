@@ -85,6 +85,8 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
     if not any(getattr(asked, name, None) for name in jobs.FILTERS):
         raise Mistake("--all goes with --function, --group, --member or --state")
     found, _ = jobs.chosen(asked, where)
+    if found.more:
+        sys.stderr.write("fleet cancel: more jobs match than are read at once: run it again\n")
     return [one.id for one in found.jobs if one.state in _LIVE]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from resonate_fleet.commands import cancel
+from resonate_fleet.commands import cancel, jobs
+from resonate_fleet.contract.jobviews import JobList
 from resonate_fleet.steward.console import LARGEST
 from resonate_fleet.steward.hand import MOST_ASKED
 
@@ -31,3 +32,14 @@ def test_a_steward_is_told_in_pages_that_it_takes(
     monkeypatch.setattr(cancel, "from_steward", from_steward)
     assert cancel.run(Namespace(ids=ids, all=False, why="")) == 0
     assert told == ids
+
+
+def test_what_is_not_read_at_once_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere: Any = Namespace(steward_url=None)
+    monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
+    monkeypatch.setattr(cancel, "ask", lambda *_: (0, []))
+    monkeypatch.setattr(jobs, "chosen", lambda *_: (JobList(jobs=[], more=True), ""))
+    assert cancel.run(Namespace(ids=[], all=True, function="f", why="")) == 0
+    assert "more jobs match" in capsys.readouterr().err
