@@ -50,11 +50,12 @@ async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
 async def _elsewhere(place: BenchPlace, file: str, times: int) -> tuple[list[float], list[float]]:
     """Run no-op jobs in turn with a policy of another group and without any; return both ratios."""
     rates, spent = list[float](), list[float]()
-    for _ in range(times):
-        with_policy = await _no_ops(place, {"STEWARD_POLICY": file})
-        without = await _no_ops(place, {})
-        rates.append(with_policy[0] / without[0])
-        spent.append(with_policy[1] / without[1])
+    for number in range(times):
+        found = {}
+        for given in ("", file) if number % 2 else (file, ""):
+            found[given] = await _no_ops(place, {"STEWARD_POLICY": given})
+        rates.append(found[file][0] / found[""][0])
+        spent.append(found[file][1] / found[""][1])
     return rates, spent
 
 
