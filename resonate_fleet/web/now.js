@@ -40,8 +40,10 @@ export class Now {
     return Date.now() / 1000 + this.skew;
   }
 
+  // What scrolls is drawn in each frame, all else thirty times a second.
   frame(time) {
-    if (!document.hidden && !byId("view-now").hidden && time - this.last >= FRAME - 2) {
+    const due = time - this.last >= FRAME - 2 || this.lanes.scrolled !== this.lanes.box.scrollTop;
+    if (!document.hidden && !byId("view-now").hidden && due) {
       this.last = time;
       if (this.stale) this.refresh();
       this.draw();

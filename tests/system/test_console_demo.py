@@ -6,13 +6,13 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from resonate_fleet.contract.journal import Claimed, HandedOver, Line, StrikeDone, read_folder
 from resonate_fleet.contract.run import RunFolder
 from tests.support.browser import Page, browser
+from tests.support.console import Watched
 from tests.support.processes import Process, Processes
 from tests.support.waiting import wait_until
 
@@ -21,29 +21,14 @@ pytestmark = pytest.mark.browser
 ADDRESS = re.compile(r"console  (\S+)  token (\S+)")
 
 
-class Demo:
+class Demo(Watched):
     def __init__(self, process: Process, page: Page, runs: Path) -> None:
         self.process = process
-        self.page = page
+        super().__init__(page)
         self._runs = runs
         found = ADDRESS.search(process.out.read_text())
         assert found
         self.url, self.token = found.groups()
-
-    async def asks(self, expression: str) -> Any:
-        script = f"import('/app.js').then((app) => {expression})"
-        answer = await self.page.call(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
-        )
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    async def until(self, expression: str, what: str) -> None:
-        for _ in range(1200):
-            if await self.asks(expression):
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"not within 60 s: {what}")
 
     def lines[L: Line](self, kind: type[L]) -> list[L]:
         (root,) = self._runs.iterdir()

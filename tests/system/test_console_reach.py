@@ -3,7 +3,6 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -145,15 +144,7 @@ async def test_the_page_goes_to_the_other_steward(tmp_path: Path) -> None:
                     "document.cookie = `said=${document.cookie.slice(5)}${now}.`; })"
                     ".observe(document.documentElement, {attributeFilter: ['data-stream']})"
                 )
-
-            async def at_the_other() -> Any:
-                return await page.value("location.href")
-
-            for _ in range(400):
-                if (await at_the_other()).startswith(there):
-                    break
-                await asyncio.sleep(0.05)
-            assert await at_the_other() == f"{there}/#/now"
+            await scene.arrives(f"{there}/#/now")
             await scene.until("app.model.bars.size === 2", "it goes on there")
             stream = "document.documentElement.dataset.stream"
             assert await page.value(stream) == "live"

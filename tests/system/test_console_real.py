@@ -1,4 +1,4 @@
-"""The page's asks and acts over a real steward: with the token, without it, payloads hidden."""
+"""The page's asks and acts over a real steward: token, hidden payloads, the jobs view's filters."""
 
 import json
 from functools import partial
@@ -10,6 +10,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from resonate_fleet.contract.journal import Acted
+from tests.support.browser import browser
+from tests.support.console import Watched
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.waiting import wait_until
@@ -108,3 +110,53 @@ def test_what_is_hidden_is_hidden_everywhere(fleet: Fleet, tmp_path: Path) -> No
     shown = [told, *(get(f"{pages}/{one}") for one in ("state", "jobs", "job/done", "job/failed"))]
     assert all("4111" not in text for text in shown)
     assert all(one in text for one, text in zip(("done", "failed"), shown[3:], strict=True))
+
+
+ROWS = "[...document.querySelectorAll('#job-rows th')].map((e) => e.innerText).sort().join()"
+
+
+@pytest.mark.browser
+async def test_the_jobs_view_filters_by_function_group_and_member(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    pages, presence = pages_of(fleet)
+    steward = f"127.0.0.1:{presence}"
+    for group in ("left", "right"):
+        post_job(fleet.server, "compute_something", 60, id=f"{group}-runs", group=group)
+        worker = fleet.worker(group, WORKER_GROUP=group, WORKER_STEWARD=steward)
+    post_job(fleet.server, "nobody_has_it", id="left-waits", group="left")
+    on_the_right = fleet.member(worker)
+    async with browser(tmp_path) as page:
+        shown = Watched(page)
+        await page.open(f"{pages}/#/jobs")
+        await shown.until(f"{ROWS} === 'left-runs,left-waits,right-runs'", "all are listed")
+        found: list[tuple[dict[str, str], str]] = [
+            ({"function": "nobody_has_it"}, "left-waits"),
+            ({"function": "compute_something"}, "left-runs,right-runs"),
+            ({"group": "left"}, "left-runs,left-waits"),
+            ({"member": on_the_right}, "right-runs"),
+            ({"function": "compute_something", "group": "left"}, "left-runs"),
+            ({"group": "left", "member": on_the_right}, ""),
+            ({}, "left-runs,left-waits,right-runs"),
+        ]
+        for given, jobs in found:
+            await page.value(filled(given))
+            await shown.until(f"{ROWS} === '{jobs}'", f"{given} finds {jobs or 'none'}")
+        # The address holds the filters: whoever is sent it sees the same.
+        await page.open("about:blank")
+        await page.open(f"{pages}/#/jobs?group=right")
+        await shown.until(f"{ROWS} === 'right-runs'", "the address filters")
+        assert (
+            await page.value("document.getElementById('filters').elements.group.value") == "right"
+        )
+        assert page.errors == []
+
+
+def filled(given: dict[str, str]) -> str:
+    """Return a script that types `given` into the filters, and nothing into the others."""
+    return (
+        f"(() => {{ const given = {json.dumps(given)}, form = document.getElementById('filters');"
+        "for (const name of ['function', 'group', 'member'])"
+        " form.elements[name].value = given[name] || '';"
+        "form.dispatchEvent(new Event('input')); })()"
+    )
