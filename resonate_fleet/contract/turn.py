@@ -16,7 +16,8 @@ class Turn:
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
-        self._lock = threading.Lock()
+        # One that the same thread may take again: `write` may add a line (that the log is lost).
+        self._lock = threading.RLock()
         self._waiting: list[bytes] = []
         self._thread: int | None = None
         self._soon: Soon = lambda flush: flush()

@@ -212,3 +212,23 @@ def test_a_log_that_takes_lines_again_says_so_whatever_line_is_first(
     assert not speaker.is_alive()
     assert '"log.written"' in said
     assert '"first"' in said
+
+
+def test_a_log_that_is_lost_as_the_journal_says_something_of_itself_hangs_nothing(
+    full_pipe: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first line that the log loses is said in the journal, in the middle of a write of it."""
+    monkeypatch.setattr(recorder, "CHECK_SECONDS", 0.0)
+    _, writer = full_pipe
+    logs.configure("json", "info", "w", cast("TextIO", LineStream(Sink("log", writer))))
+    book, file = Journal("w", tmp_path), tmp_path / "w.jsonl"
+    file.unlink()
+    speaker = threading.Thread(target=lambda: book.write(MemberReady()), daemon=True)
+    speaker.start()
+    speaker.join(5)
+    assert not speaker.is_alive()
+    book.close()
+    assert [json.loads(line)["action"] for line in file.read_text().splitlines()] == [
+        "member.ready",
+        "log.lost",
+    ]
