@@ -63,7 +63,8 @@ class Dispatch:
         tools.work.left = self._left
         surveyor.reads = self._reads
         self._surveyed = False
-        self._peeks: dict[str, asyncio.Task[None]] = {}
+        #: Looks that are under way, by what is looked up: anybody chooses the ids of jobs.
+        self._peeks: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Groups of which it is known what their waiting tasks call, as far as they are mixed.
         self._read: set[str] = set()
 
@@ -149,10 +150,10 @@ class Dispatch:
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):
             self._offer(group, hint.id, hint.version)
-        elif hint.id not in self._peeks:
-            self._spawn(hint.id, self._peek(group, hint))
+        elif (key := ("hint", hint.id)) not in self._peeks:
+            self._spawn(key, self._peek(group, hint))
 
-    def _spawn(self, key: str, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
         self._peeks[key] = asyncio.get_running_loop().create_task(work)
         self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))
 
@@ -163,7 +164,7 @@ class Dispatch:
             self._label_running(group)
 
     def _label_running(self, group: Group) -> None:
-        key = f"running {group.name}"
+        key = ("running", group.name)
         if group.matcher.unlabelled() and key not in self._peeks:
             self._spawn(key, self._label(group))
 
@@ -210,7 +211,7 @@ class Dispatch:
             self._read.discard(group.name)
         elif group.name not in self._read:
             self._read.add(group.name)
-            self._spawn(f"group {group.name}", self._learn(group))
+            self._spawn(("group", group.name), self._learn(group))
 
     async def _learn(self, group: Group) -> None:
         tasks = [one.task for one in group.matcher.waiting() if not one.needs]
