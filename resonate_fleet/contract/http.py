@@ -114,15 +114,16 @@ class _Head:
     """
 
     def __init__(self, raw: bytes) -> None:
-        first, _, rest = raw.partition(b"\r\n")
+        first = raw.partition(b"\r\n")[0]
         version, status = first.split(b" ", 2)[:2]
         self.status = int(status)
-        names = rest.lower()
-        length = _field(names, names, b"content-length:")
+        lines = raw[len(first) :]
+        lower = lines.lower()
+        length = _field(lower, lower, b"content-length")
         self.length = int(length) if length is not None else None
-        self.chunked = b"chunked" in (_field(names, names, b"transfer-encoding:") or b"")
-        self.date = (_field(rest, names, b"date:") or b"").decode("latin-1")
-        closes = b"close" in (_field(names, names, b"connection:") or b"")
+        self.chunked = b"chunked" in (_field(lower, lower, b"transfer-encoding") or b"")
+        self.date = (_field(lines, lower, b"date") or b"").decode("latin-1")
+        closes = b"close" in (_field(lower, lower, b"connection") or b"")
         self.closes = version == b"HTTP/1.0" or closes
 
     def body(self, buffer: bytearray) -> bytes | None:
@@ -134,13 +135,13 @@ class _Head:
         return bytes(buffer[: self.length])
 
 
-def _field(lines: bytes, names: bytes, name: bytes) -> bytes | None:
-    """Return the value of a field in `lines`, of which `names` is the same in lower case."""
-    at = 0 if names.startswith(name) else names.find(b"\r\n" + name) + 2
-    if at < 2 and not names.startswith(name):
+def _field(lines: bytes, lower: bytes, name: bytes) -> bytes | None:
+    """Return a field's value. `lower` is `lines` in lower case; each line begins with its CR LF."""
+    start = lower.find(b"\r\n%b:" % name)
+    if start < 0:
         return None
-    end = lines.find(b"\r\n", at)
-    return lines[at + len(name) : end if end >= 0 else len(lines)].strip()
+    value = lines[start + len(name) + 3 :]
+    return value.partition(b"\r\n")[0].strip()
 
 
 def _dechunked(buffer: bytearray) -> bytes | None:

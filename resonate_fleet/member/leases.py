@@ -41,8 +41,7 @@ class Heart:
 
     The server answers a beat with 200 and nothing whatever it did (v0.9.8, `op_task_heartbeat`),
     so each beat is followed by a look at the tasks. Beats are sent per origin: the server's main
-    branch refuses a request with several. The listener
-    is called in the heart's thread.
+    branch refuses a request with several. The listener is called in the heart's thread.
 
     A lease that could not be renewed for its whole length counts as lapsed, by this machine's
     monotonic clock and from the last beat's sending, hence not later than on the server. The

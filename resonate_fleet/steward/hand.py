@@ -209,7 +209,8 @@ class Hand:
         for name in _few(ids):
             try:
                 await do(name)
-                done += [name] if name not in done else []
+                if name not in done:  # `do` may have noted it itself, with its children
+                    done.append(name)
             except (jobs.NoSuchJob, jobs.OverAlready) as same:
                 unchanged[name] = str(same)
             except NotParked as mistake:

@@ -76,8 +76,8 @@ class Watch:
 
     async def _stay_calm(self) -> None:
         """While hints are heard only a lost one can be missed: look at what is claimable alone."""
-        began = due = time.monotonic()
-        due += CALM * self._interval
+        began = time.monotonic()
+        due = began + CALM * self._interval
         while self.at is not None and self._calm(self.at) and not self._wanted.is_set():
             await set_within(self._wanted, self._interval)
             now = time.monotonic()
