@@ -19,14 +19,20 @@ def free_port() -> int:
     beside this one draw another, for each holds the UDP port of the same number until its end.
     """
     while True:
-        port = random.randrange(*PORTS)
-        with socket.socket(type=socket.SOCK_DGRAM) as held, socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                held.bind((HOST, port))
-                probe.bind((HOST, port))
-                held.detach()
-                return port
+        if take(port := random.randrange(*PORTS)):
+            return port
+
+
+def take(port: int) -> bool:
+    """Take a TCP port until our end; False where somebody listens on it or has taken it so."""
+    with socket.socket(type=socket.SOCK_DGRAM) as held, socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            held.bind((HOST, port))
+            probe.bind((HOST, port))
+            held.detach()
+            return True
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import socket
 from argparse import Namespace
 from contextlib import suppress
 
-from resonate_fleet.chaos.ports import HOST, Ports, free_port
+from resonate_fleet.chaos.ports import HOST, Ports, free_port, take
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, integer
 from resonate_fleet.contract.words import PRESENCE_PORT, SERVER_PORT, STEWARD_PORT
@@ -55,9 +55,9 @@ def _port(asked: int | None, option: str) -> int:
 
 
 def usual_port(option: str) -> int:
-    """Return the usual port, or a free one where that is taken."""
+    """Return the usual port, or a free one where that is taken, by a run that starts too."""
     usual = _USUAL[option]
-    return usual if usual is not None and _free(usual) else free_port()
+    return usual if usual is not None and take(usual) else free_port()
 
 
 def _free(port: int) -> bool:

@@ -41,8 +41,8 @@ OpenStream = Callable[[str, Callable[[], None]], Stream]
 class Dispatch:
     """All groups. Everything is to be called on the event loop.
 
-    `wanted` is called when a survey would show what cannot be known otherwise, `over` with each
-    task that has come to its end.
+    `wanted` is called when a survey would show what cannot be known otherwise, `look_wanted` when
+    a look at what is claimable would do, `over` with each task that has come to its end.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Dispatch:
     ) -> None:
         self.groups: dict[str, Group] = {}
         self.wanted: Callable[[], None] = lambda: None
+        self.look_wanted: Callable[[], None] = lambda: None
         self.over: Callable[[str], None] = lambda _: None
         self._tools = tools
         self._surveyor = surveyor
@@ -141,6 +142,9 @@ class Dispatch:
 
     def survey(self) -> None:
         self.wanted()
+
+    def turned(self) -> None:
+        self.look_wanted()
 
     def hint(self, group: Group, hint: Hint) -> None:
         """Take a hint of the server. Whether a child is work, only its promise tells."""

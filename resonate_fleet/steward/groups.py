@@ -39,6 +39,9 @@ class HintRouter(Protocol):
     def survey(self) -> None:
         """A survey would show what cannot be known otherwise."""
 
+    def turned(self) -> None:
+        """A member has turned to this steward; what another heard for it must be looked for."""
+
 
 class Matching:
     """When `match` is called: once for all that happens in one turn of the loop.
@@ -114,6 +117,8 @@ class Group:
         return unanswered
 
     def credit(self, connection: Connection, count: int) -> None:
+        if not connection.offers:
+            self._router.turned()
         connection.offers = True
         self.matcher.credit(connection.member, count)
         self._offering.add(connection.member)

@@ -74,6 +74,7 @@ class Steward:
             tools, surveyor, settings.interval, self._dispatch.found, self._follow, self._calm
         )
         self._dispatch.wanted = self._watch.want
+        self._dispatch.look_wanted = self._watch.want_look
         self._dispatch.over = self._over
         self._background: set[asyncio.Task[None]] = set()
 

@@ -56,12 +56,17 @@ class Watch:
         self._follow = follow
         self._calm = calm
         self._wanted = asyncio.Event()
+        self._look_wanted = False
         #: When the last survey that succeeded began, Unix seconds.
         self.at: float | None = None
 
     def want(self) -> None:
         """Survey soon: something may have been missed."""
         self._wanted.set()
+
+    def want_look(self) -> None:
+        """Look at what is claimable soon: a hint may have gone to another steward."""
+        self._look_wanted = True
 
     async def forever(self) -> None:
         times: deque[float] = deque(maxlen=LAST)
@@ -76,16 +81,18 @@ class Watch:
 
     async def _stay_calm(self) -> None:
         """While hints are heard only a lost one can be missed: look at what is claimable alone."""
-        began = time.monotonic()
+        began = soonest = time.monotonic()
         due = began + CALM * self._interval
         while self.at is not None and self._calm(self.at) and not self._wanted.is_set():
             await set_within(self._wanted, self._interval)
             now = time.monotonic()
             if now - began > LONG * self._interval:
                 return
-            if now >= due:
+            if now >= due or (self._look_wanted and now >= soonest):
+                self._look_wanted = False
                 spent = await self._look_at_claimable()
                 due = time.monotonic() + pause(CALM * self._interval, [spent])
+                soonest = time.monotonic() + pause(self._interval, [spent])
 
     async def _look_at_claimable(self) -> float:
         """Return how long it took, in seconds."""

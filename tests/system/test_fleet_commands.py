@@ -43,7 +43,12 @@ def start_up(
     port, steward = free_port(), free_port()
     ports = ("--port", str(port), "--steward-port", str(steward))
     process = processes.room("fleet", "up", env or {}, "up", *ports, *args)
-    wait_until(lambda: "Ctrl-C ends it" in process.out.read_text(), 60, "the fleet is up")
+
+    def is_up() -> bool:
+        assert process.running, process.tail()
+        return "Ctrl-C ends it" in process.out.read_text()
+
+    wait_until(is_up, 60, "the fleet is up")
     return process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{steward}"
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from resonate_fleet.chaos.ports import HOST, PORTS, free_port
+from resonate_fleet.commands import ports
 from tests.support.processes import ROOT
 
 DRAW = "resonate_fleet.chaos.ports.random.randrange"
@@ -63,3 +64,12 @@ def test_a_port_that_is_listened_on_is_not_free(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(DRAW, lambda *_: next(drawn))
         assert free_port() == free
         assert list(drawn) == []
+
+
+def test_a_usual_port_goes_to_one_of_two_runs_that_start_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with port_of_another_run() as usual:
+        monkeypatch.setattr(ports, "_USUAL", {ports.STEWARD: usual})
+        assert ports.usual_port(ports.STEWARD) != usual
+    assert ports.usual_port(ports.STEWARD) == usual
