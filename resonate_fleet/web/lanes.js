@@ -53,7 +53,7 @@ export class Lanes {
 
   readTheme() {
     const style = getComputedStyle(document.documentElement);
-    for (const name of ["--ink", "--soft", "--line", "--lane", "--card", "--blue", "--sky", "--green", "--orange", "--red", "--purple", "--gap"]) {
+    for (const name of ["--ink", "--soft", "--line", "--lane", "--card", "--blue", "--sky", "--green", "--orange", "--red", "--purple", "--gap", "--shade"]) {
       this.colours[name] = style.getPropertyValue(name).trim();
     }
     this.patterns.frozen = this.pattern(null, "rising");

@@ -4,6 +4,7 @@ The same seed plays the same. Time moves only when `step` is called.
 """
 
 import random
+import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -130,6 +131,14 @@ class Played:
             failed=member.failed + (outcome == "rejected"),
             busy=member.busy + self.at - one.since,
         )
+
+
+def at_work(members: int, cost: float = 60.0) -> Played:
+    """Return members of one slot, each in the middle of a job, as of now."""
+    fleet = Played(members, 1, time.time(), cost=cost)
+    fleet.submit(members)
+    fleet.step(0.1)
+    return fleet
 
 
 def _with[T: msgspec.Struct](one: T, **changes: object) -> T:

@@ -15,7 +15,7 @@ from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page, browser
 from tests.support.console import Watched
-from tests.support.played import Played
+from tests.support.played import Played, at_work
 from tests.support.services import npm_package
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
@@ -68,9 +68,7 @@ async def opened(tmp: Path, fleet: Played) -> AsyncIterator[Scene]:
 
 
 async def test_a_kill_is_seen_from_the_bar_to_its_recovery(tmp_path: Path) -> None:
-    fleet = Played(3, 1, time.time(), cost=20.0)
-    fleet.submit(3)
-    fleet.step(0.1)
+    fleet = at_work(3, cost=20.0)
     async with opened(tmp_path, fleet) as scene:
         await scene.until("app.model.bars.size === 3", "every attempt has a bar")
         held = next(one for one in fleet.running.values() if one.member == "worker-2")
@@ -135,9 +133,7 @@ async def test_jobs_are_found_and_foreign_text_is_only_text(tmp_path: Path) -> N
 
 
 async def test_an_act_asks_for_the_token(tmp_path: Path) -> None:
-    fleet = Played(1, 1, time.time(), cost=60.0)
-    fleet.submit(1)
-    fleet.step(0.1)
+    fleet = at_work(1)
     async with opened(tmp_path, fleet) as scene:
         page = scene.page
         await scene.until("app.model.acts === true", "acts are on")

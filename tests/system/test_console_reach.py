@@ -1,7 +1,9 @@
 """The page by keyboard alone, its colours, and two stewards."""
 
 import asyncio
+import re
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,17 @@ from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page as Shown
 from tests.support.browser import browser
-from tests.support.played import Played
+from tests.support.played import Played, at_work
 from tests.system.test_console_page import Scene, doors, opened
 
 pytestmark = pytest.mark.browser
 
+#: Every colour that the lanes are drawn with.
+NAMED = {
+    name
+    for module in ("lanes.js", "outcomes.js")
+    for name in re.findall(r'"(--\w+)"', files("resonate_fleet.web").joinpath(module).read_text())
+}
 KEYS = {"Tab": 9, "Enter": 13, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27}
 #: What can be reached on the view that is shown, and what has the focus, with its outline.
 THERE = (
@@ -53,9 +61,7 @@ async def reached(page: Shown) -> set[int]:
 
 
 async def test_the_keyboard_alone_reaches_everything(tmp_path: Path) -> None:
-    fleet = Played(3, 1, time.time(), cost=60.0)
-    fleet.submit(3)
-    fleet.step(0.1)
+    fleet = at_work(3)
     async with opened(tmp_path, fleet) as scene:
         page = scene.page
         await scene.until("app.model.bars.size === 3", "every attempt has a bar")
@@ -68,9 +74,7 @@ async def test_the_keyboard_alone_reaches_everything(tmp_path: Path) -> None:
 
 
 async def test_a_job_is_found_and_acted_on_by_keys(tmp_path: Path) -> None:
-    fleet = Played(3, 1, time.time(), cost=60.0)
-    fleet.submit(3)
-    fleet.step(0.1)
+    fleet = at_work(3)
     async with opened(tmp_path, fleet) as scene:
         page = scene.page
         await scene.until("app.model.bars.size === 3", "every attempt has a bar")
@@ -101,6 +105,8 @@ async def test_bars_and_signs_stand_out_in_both_schemes(tmp_path: Path) -> None:
                 " && document.getElementById('theme').click()"
             )
             colours = await scene.asks("app.now.lanes.colours")
+            assert colours.keys() >= NAMED
+            assert all(colours.values())
             for name in ("--ink", "--soft", "--blue", "--green", "--red", "--purple", "--gap"):
                 ratio = contrast(colours[name], colours["--lane"])
                 assert ratio >= 3, (scheme, name, ratio)
@@ -124,9 +130,7 @@ def second(fleet: Played) -> Doors:
 
 
 async def test_the_page_goes_to_the_other_steward(tmp_path: Path) -> None:
-    fleet = Played(2, 1, time.time(), cost=60.0)
-    fleet.submit(2)
-    fleet.step(0.1)
+    fleet = at_work(2)
     address = ("127.0.0.1", 0)
     async with browser(tmp_path) as page:
         with Console(address, ConsoleOptions(), second(fleet)) as other:

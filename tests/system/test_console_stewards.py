@@ -16,6 +16,7 @@ from tests.support.console import Watched
 from tests.support.fleet import Fleet, holders
 from tests.support.jobs import post_job
 from tests.support.processes import Process, clean_env, free_port, room_command
+from tests.support.recovery import steward_address
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -31,7 +32,7 @@ class Steward:
 
     @property
     def presence(self) -> str:
-        return f"127.0.0.1:{self.process.line('steward.started')['presence_port']}"
+        return steward_address(self.process)
 
     def state(self) -> LiveState:
         with urlopen(f"{self.url}/state", timeout=10) as answer:  # noqa: S310 - our own steward
