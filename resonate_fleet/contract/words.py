@@ -35,9 +35,8 @@ TAG_TRACE: Final = "fleet:traceparent"
 #: connection while a larger one is still being sent, so that its answer may be lost.
 REQUEST_BYTES: Final = 2 * 1024 * 1024
 
-#: Default ports. The server's two are the real server's own.
+#: Default ports. The server's is the real server's own.
 SERVER_PORT: Final = 8001
-SERVER_METRICS_PORT: Final = 9090
 WORKER_PORT: Final = 9464
 STEWARD_PORT: Final = 9465
 PRESENCE_PORT: Final = 9466

@@ -50,7 +50,6 @@ def _lane(facts: Facts, lane: Lane) -> dict[str, Any]:
     return {
         "name": member.name,
         "height": lane.height,
-        "slots": member.slots,
         "ready": _ms(facts, member.ready if member.ready is not None else member.started),
         "until": _ms(facts, member.until),
         "died": member.died is not None,
@@ -123,13 +122,10 @@ def _strikes(facts: Facts, drawn: list[Lane]) -> list[dict[str, Any]]:
     place = {lane.member.name: number for number, lane in enumerate(drawn)}
     return [
         {
-            "number": one.number,
             "fault": one.fault,
-            "target": one.target,
             "lane": place.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
             "at": _ms(facts, one.at),
             "healed": _ms(facts, one.healed) if one.healed else None,
-            "held": [task for task, _ in one.held],
         }
         for one in facts.strikes
     ]
@@ -157,7 +153,6 @@ def _recovery(facts: Facts, one: Recovery, index_of: dict[tuple[str, int], int])
         "way": one.way,
         "cause": one.cause,
         "at": _ms(facts, one.at),
-        "free": _ms(facts, one.free) if one.free is not None else None,
         "seconds": one.seconds,
         "low": one.low,
         "high": one.high,

@@ -3,7 +3,7 @@
 import { actButton } from "./acts.js";
 import { byId, count, h, moment, say, span } from "./dom.js";
 
-export const STATES = ["waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"];
+const STATES = ["waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"];
 const FIELDS = ["state", "function", "group", "member", "search"];
 
 async function ask(path) {
@@ -67,7 +67,7 @@ function jobRow(job) {
     h("td", { class: "number" }, job.attempt ? String(job.attempt) : "–"), h("td", {}, moment(job.created)), h("td", {}, moment(job.ended)));
 }
 
-export function badge(state) {
+function badge(state) {
   return h("span", { class: `badge ${state}` }, state);
 }
 

@@ -3,7 +3,7 @@
 import { INTERRUPTED, outcomeOf, wayOf } from "./outcomes.js";
 import { natural } from "./dom.js";
 
-export const KEPT_SECONDS = 15 * 60;
+const KEPT_SECONDS = 15 * 60;
 const MOST_BARS = 20000;
 const POINTS = 600;
 
@@ -29,12 +29,11 @@ export class Model {
 
   clear() {
     Object.assign(this, {
-      at: 0, steward: "", since: 0, complete: false, searched: null, serving: false, peers: [],
+      at: 0, steward: "", since: 0, complete: false, serving: false, peers: [],
       groups: new Map(), lanes: new Map(), bars: new Map(), parked: [], marks: [], links: [], acts: false, kill: false,
     });
     this.lastOf = new Map(); // task: its newest bar
     this.curves = { waiting: [], rate: [], oldest: [], redone: [] };
-    this.ends = []; // times of the jobs that ended lately
   }
 
   whole(state) {
@@ -45,7 +44,7 @@ export class Model {
   }
 
   change(news) {
-    for (const key of ["at", "steward", "since", "complete", "searched", "serving", "peers", "acts", "kill"]) {
+    for (const key of ["at", "steward", "since", "complete", "serving", "peers", "acts", "kill"]) {
       if (news[key] !== undefined) this[key] = news[key];
     }
     for (const group of news.groups || []) this.groups.set(group.group, group);
@@ -96,7 +95,6 @@ export class Model {
     const outcome = outcomeOf(one.outcome);
     bar.outcome = outcome === "resolved" && bar.again ? "again" : outcome;
     if (one.function) bar.function = one.function;
-    if (outcome === "resolved" || outcome === "rejected") this.ends.push(one.ended);
   }
 
   total(field) {
@@ -139,7 +137,6 @@ export class Model {
     if (this.forgotten && this.at - this.forgotten < 5 && this.bars.size < MOST_BARS) return;
     this.forgotten = this.at;
     this.marks = this.marks.filter((one) => one.at > old);
-    this.ends = this.ends.filter((at) => at > old);
     for (const [key, bar] of this.bars) {
       if (bar.end === null || (bar.end > old && this.bars.size <= MOST_BARS)) continue;
       this.bars.delete(key);
