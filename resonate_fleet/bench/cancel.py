@@ -1,7 +1,5 @@
 """`fleet cancel` of bodies at work: how soon each is stopped, and with how many outcomes."""
 
-import asyncio
-import sys
 import time
 from collections import Counter
 from itertools import cycle, islice
@@ -10,7 +8,7 @@ from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import Figure, at_most, figure
 from resonate_fleet.bench.jobs import CountedWire, Unfinished
 from resonate_fleet.bench.place import Asked, BenchPlace
-from resonate_fleet.bench.processes import WorkerProcess
+from resonate_fleet.bench.processes import WorkerProcess, fleet_command
 from resonate_fleet.bench.recovery import until
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.contract.ids import new_id
@@ -26,10 +24,11 @@ async def cancel(place: BenchPlace, asked: Asked) -> list[Figure]:
     took, doubled = list[float](), 0
     with place.fleet("ours", 1, SLOTS) as fleet:
         (member,) = fleet.members
+        pages = f"http://{HOST}:{fleet.stewards[0].port}"
         for _ in range(asked.times(10)):
             made = await _at_work(place.wire, fleet.group, member)
             began = time.time()
-            await _cancel(place, list(made))
+            await fleet_command("cancel", *made, "--server", place.url, "--steward", pages)
             ends = await _ends(place.wire, member, made)
             took += [1000 * (end - began) for end in ends]
             outcomes = Counter(line.task for line in _ended(member) if line.outcome != "suspended")
@@ -66,16 +65,6 @@ def _bodies(made: dict[str, str]) -> set[str]:
     """Return the tasks that have a body."""
     children = {f"{job}:1" for job, kind in made.items() if kind == KINDS[-1]}
     return {job for job, kind in made.items() if kind in KINDS[:3]} | children
-
-
-async def _cancel(place: BenchPlace, ids: list[str]) -> None:
-    pages = f"http://{HOST}:{place.stewards[0].port}"
-    command = ("cancel", *ids, "--server", place.url, "--steward", pages)
-    main = (sys.executable, "-m", "resonate_fleet.commands.main")
-    process = await asyncio.create_subprocess_exec(*main, *command, stdout=asyncio.subprocess.PIPE)
-    await process.communicate()
-    if process.returncode:
-        raise Unfinished(f"fleet cancel ended with {process.returncode}")
 
 
 async def _ends(wire: CountedWire, member: WorkerProcess, made: dict[str, str]) -> list[float]:

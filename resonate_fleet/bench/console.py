@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 
 from resonate_fleet.bench.figures import Figure, at_most, figure, percentile
-from resonate_fleet.bench.latency import one_start
+from resonate_fleet.bench.latency import single_starts
 from resonate_fleet.bench.place import Asked, BenchPlace
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.chaos.ports import HOST
@@ -22,12 +22,12 @@ async def console(place: BenchPlace, asked: Asked) -> list[Figure]:
     shares: dict[bool, list[float]] = {True: [], False: []}
     with place.fleet("ours", 3, 4) as fleet:
         steward = fleet.stewards[0]
-        await _turn(place, fleet.group)
+        await single_starts(place, fleet.group, JOBS)
         for turn in range(2 * asked.times(8)):
             opened = turn % 2 == 0
             async with _pages(steward.port, PAGES if opened else 0):
                 spent = Spent([steward.process])
-                starts[opened] += await _turn(place, fleet.group)
+                starts[opened] += await single_starts(place, fleet.group, JOBS)
                 shares[opened].append(spent.share())
     more = [100 * (with_ - without) for with_, without in zip(*shares.values(), strict=True)]
     later = percentile(starts[True], 0.5) - percentile(starts[False], 0.5)
@@ -38,14 +38,6 @@ async def console(place: BenchPlace, asked: Asked) -> list[Figure]:
         figure("console", f"steward's processor time for {PAGES} pages", more, "% of a core",
                at_most(median=5)),
     ]  # fmt: skip
-
-
-async def _turn(place: BenchPlace, group: str) -> list[float]:
-    waits = []
-    for number in range(JOBS):
-        waits.append(await one_start(place, group))
-        await asyncio.sleep(0.15 + 0.013 * (number % 10))
-    return waits
 
 
 @asynccontextmanager

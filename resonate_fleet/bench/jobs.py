@@ -61,19 +61,20 @@ async def submit(
 async def submit_all(
     wire: Wire, group: str, jobs: Iterable[tuple[str, float]], at_once: int = 1, **tags: str
 ) -> None:
-    """Create jobs of these ids and costs; `tags` have no prefix: `key` is `fleet:key`."""
-    given = {f"fleet:{name}": value for name, value in tags.items()}
+    """Create jobs of these ids and costs, with `tags` as in `submit_one`."""
     rest = iter(jobs)
 
     async def some() -> None:
         for job, cost in rest:
-            await submit_call(wire, group, job, COMPUTE_SOMETHING, job, cost, tags=given)
+            await submit_one(wire, group, cost, job, **tags)
 
     await asyncio.gather(*(some() for _ in range(at_once)))
 
 
-async def submit_one(wire: Wire, group: str, cost: float, id: str) -> None:
-    await submit_call(wire, group, id, COMPUTE_SOMETHING, id, cost)
+async def submit_one(wire: Wire, group: str, cost: float, id: str, **tags: str) -> None:
+    """Create a job; `tags` have no prefix: `key` is `fleet:key`."""
+    given = {f"fleet:{name}": value for name, value in tags.items()}
+    await submit_call(wire, group, id, COMPUTE_SOMETHING, id, cost, tags=given)
 
 
 async def submit_call(

@@ -47,22 +47,24 @@ async def latency(place: BenchPlace, asked: Asked) -> list[Figure]:
 async def starts(
     place: BenchPlace, kind: Kind, count: int, group: str | None = None
 ) -> list[float]:
-    """Return how long single jobs wait in an idle fleet with a steward, in milliseconds.
-
-    From the client's sending to the body's beginning.
-    """
+    """Return how long single jobs wait in an idle fleet with a steward, in milliseconds."""
     with place.fleet(kind, 3, 4, group=group) as fleet:
-        waits = []
-        for number in range(5 + count):
-            waits.append(await one_start(place, fleet.group))
-            await asyncio.sleep(0.15 + 0.013 * (number % 10))
-    return waits[5:]
+        return (await single_starts(place, fleet.group, 5 + count))[5:]
 
 
-async def one_start(place: BenchPlace, group: str) -> float:
+async def single_starts(place: BenchPlace, group: str, count: int) -> list[float]:
+    """Return how long each of so many jobs waits that come one by one, out of any rhythm."""
+    waits = []
+    for number in range(count):
+        waits.append(await one_start(place, group))
+        await asyncio.sleep(0.15 + 0.013 * (number % 10))
+    return waits
+
+
+async def one_start(place: BenchPlace, group: str, **tags: str) -> float:
     """Return the milliseconds from the sending of a job to its body's beginning."""
     job, sent = new_id(), time.time()
-    await jobs.submit_one(place.wire, group, 0.0, job)
+    await jobs.submit_one(place.wire, group, 0.0, job, **tags)
     (done,) = await jobs.finish(place.wire, [job], 0.02)
     return 1000 * (done.began - sent)
 

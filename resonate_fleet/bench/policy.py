@@ -5,7 +5,7 @@ from collections import deque
 
 from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import Figure, at_most, figure, percentile
-from resonate_fleet.bench.latency import starts
+from resonate_fleet.bench.latency import one_start, starts
 from resonate_fleet.bench.place import Asked, BenchPlace, Requests
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
@@ -79,11 +79,11 @@ async def _requests(place: BenchPlace, group: str) -> float:
 async def _tenants(place: BenchPlace, group: str, flood: int, how: str) -> list[Figure]:
     """Compare the waits of one tenant's jobs, idle and behind the flood of another."""
     with place.fleet("ours", 3, SHARED // 3, group=group):
-        idle = [await _start(place, group) for _ in range(50)]
+        idle = [await one_start(place, group, key="other") for _ in range(50)]
         ids = [new_id() for _ in range(flood)]
         flood_jobs = [(job, COST) for job in ids]
         await jobs.submit_all(place.wire, group, flood_jobs, AT_ONCE, key="flood")
-        flooded = [await _start(place, group) for _ in range(10 * TENS)]
+        flooded = [await one_start(place, group, key="other") for _ in range(10 * TENS)]
         last = await place.wire.promise(ids[-1])
         if last is None or last.state != "pending":
             raise jobs.Unfinished("the flood was over before the others had come")
@@ -94,13 +94,6 @@ async def _tenants(place: BenchPlace, group: str, flood: int, how: str) -> list[
         figure("policy", behind, flooded, "ms"),
         figure("policy", f"{behind}: p95 / idle p95", [later], goals=at_most(worst=2)),
     ]
-
-
-async def _start(place: BenchPlace, group: str) -> float:
-    job, sent = new_id(), time.time()
-    await jobs.submit_all(place.wire, group, [(job, 0.0)], key="other")
-    (done,) = await jobs.finish(place.wire, [job], 0.02)
-    return 1000 * (done.began - sent)
 
 
 def _matcher(count: int) -> list[float]:

@@ -1,5 +1,6 @@
 """Processes that a bench run starts, and what the kernel knows of them (Linux)."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 
 import msgspec
 
+from resonate_fleet.bench.jobs import Unfinished
 from resonate_fleet.chaos.child import BlockingChild
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.contract.journal import BadLine, Line, MemberReady, read_folder
@@ -150,6 +152,20 @@ def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: fl
         if not process.running or time.monotonic() > end:
             raise NotReady(f"{what} did not get ready:\n{process.tail()}")
         time.sleep(0.02)
+
+
+async def fleet_command(*words: str) -> str:
+    """Run `fleet` with these words; return what it wrote to standard output.
+
+    Raises:
+        Unfinished: it failed; it has said why.
+    """
+    main = (sys.executable, "-m", "resonate_fleet.commands.main")
+    process = await asyncio.create_subprocess_exec(*main, *words, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    if process.returncode:
+        raise Unfinished(f"fleet {words[0]} ended with {process.returncode}")
+    return said.decode()
 
 
 def page(url: str | None) -> str | None:

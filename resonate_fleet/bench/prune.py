@@ -2,13 +2,12 @@
 
 import asyncio
 import re
-import sys
 import time
-from asyncio.subprocess import PIPE
 
 from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import Figure, at_most, figure, percentile
 from resonate_fleet.bench.place import Asked, BenchPlace
+from resonate_fleet.bench.processes import fleet_command
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.wire import Refused
 
@@ -24,7 +23,9 @@ async def prune(place: BenchPlace, asked: Asked) -> list[Figure]:
         await _starts(place, fleet.group, asyncio.create_task(asyncio.sleep(5)))
         before = place.server_requests()
         alone = await _starts(place, fleet.group, asyncio.create_task(asyncio.sleep(ALONE)))
-        pruning = asyncio.create_task(_prune(asked.store or ""))
+        pruning = asyncio.create_task(
+            fleet_command("store", "prune", asked.store or "", "--older-than", AGE, "--yes")
+        )
         beside = await _starts(place, fleet.group, pruning)
         since = place.server_requests() - before
     failed = sum(count for (_, status), count in since.items() if status >= "500")
@@ -70,16 +71,6 @@ async def _submit(place: BenchPlace, group: str, job: str) -> None:
             await asyncio.sleep(0.005)
         else:
             return
-
-
-async def _prune(store: str) -> str:
-    words = ("store", "prune", store, "--older-than", AGE, "--yes")
-    command = (sys.executable, "-m", "resonate_fleet.commands.main", *words)
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
-    said, _ = await process.communicate()
-    if process.returncode:
-        raise jobs.Unfinished("the prune failed; it has said why")
-    return said.decode()
 
 
 def _figures_of(said: str) -> tuple[float, ...]:
