@@ -29,6 +29,8 @@ from resonate_fleet.contract.wire import Unreachable, Wire
 
 #: Longest wait for a process to say that it is ready, in seconds: a cold, busy machine's start.
 READY_SECONDS: Final = 30.0
+#: Longest wait for a given server to answer, in seconds.
+ANSWER_SECONDS: Final = 5.0
 
 
 class LocalFleet:
@@ -68,6 +70,9 @@ class LocalFleet:
         return self.stewards[0].url if self.stewards else None
 
     async def __aenter__(self) -> Self:
+        if self.shape.server is not None:
+            async with Wire(self.shape.server, self.shape.token) as wire:
+                await wire.wait_ready(ANSWER_SECONDS)
         self.folder.logs.mkdir(parents=True, exist_ok=True)
         self.folder.journal.mkdir(parents=True, exist_ok=True)
         try:

@@ -35,7 +35,6 @@ from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
-from resonate_fleet.contract.wire import Wire
 
 #: Seconds between two looks at the journals.
 LOOK_SECONDS = 0.1
@@ -43,8 +42,6 @@ LOOK_SECONDS = 0.1
 DRAIN_SECONDS = 0.5
 #: With a page: time to open it before the first job, in seconds.
 LEAD_SECONDS = 4.0
-#: Longest wait for a given server to answer, in seconds.
-ANSWER_SECONDS = 5.0
 
 
 class DemoPlace(LocalPlace):
@@ -75,9 +72,6 @@ class DemoPlace(LocalPlace):
             token=self._options.token,
         )
         fleet = LocalFleet(shape, folder.root, ports=self._ports)
-        if self._options.server:
-            async with Wire(self._options.server, self._options.token) as wire:
-                await wire.wait_ready(ANSWER_SECONDS)
         await fleet.__aenter__()
         self._fleet = fleet
         self.url = fleet.url

@@ -26,14 +26,11 @@ from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.settings import Mistake, integer, name, seconds, url
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
-from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, SERVER_PORT, STEWARD_PORT
 from resonate_fleet.member.settings import MODULE
 
 #: Seconds between two looks whether everything still runs.
 LOOK_SECONDS: Final = 0.2
-#: Longest wait for a given server to answer, in seconds.
-ANSWER_SECONDS: Final = 5.0
 
 
 def parser(prog: str) -> Parser:
@@ -93,9 +90,6 @@ async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if fleet.shape.server is not None:
-        async with Wire(fleet.url, fleet.shape.token) as wire:
-            await wire.wait_ready(ANSWER_SECONDS)
     async with fleet:
         fleet.on_change = lambda: registered.write(fleet)
         fleet.on_change()
