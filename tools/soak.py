@@ -122,12 +122,12 @@ class Soak:
             function = self.chance.choice(list(FAILURES))
             self.expected[post_job(self.server, function.__name__)] = FAILURES[function]
 
-    def strike(self, part: float) -> None:
-        """Do what is due at this part of the run."""
+    def strike(self, part: float, seconds: float) -> None:
+        """Do what is due at this part of the run, which lasts so many seconds."""
         due = [
             (0.15, "the reader of a log goes away", self._close_log),
             (0.30, "no file of a member may grow", lambda: self._files(4096)),
-            (0.30 + 60 / self.seconds, "files may grow again", lambda: self._files(-1)),
+            (0.30 + 60 / seconds, "files may grow again", lambda: self._files(-1)),
             (0.50, "the token is rotated", self._rotate),
             (0.65, "the proxy refuses for 8 s", self._refuse),
         ]
@@ -162,11 +162,10 @@ class Soak:
             self.samples.append({"part": part, "member": number, "mb": rss, "descriptors": count})
 
     def run(self, seconds: float) -> None:
-        self.seconds = seconds
         began = time.monotonic()
         sampled, sent = 0.0, 0
         while (now := time.monotonic() - began) < seconds:
-            self.strike(now / seconds)
+            self.strike(now / seconds, seconds)
             if now - sampled >= seconds / SAMPLES:
                 sampled = now
                 self.sample(now / seconds)
