@@ -4,15 +4,13 @@ For each group of which members have offered slots to this steward it listens to
 hints. Nobody else of the group does then, but for workers without presence.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from resonate_fleet.contract.hints import Hint, is_child
+from resonate_fleet.contract.hints import Hint
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.live import LiveAttempt, LiveParked
+from resonate_fleet.contract.live import LiveParked
 from resonate_fleet.contract.presence import (
     Cancel,
     FromMember,
@@ -24,14 +22,13 @@ from resonate_fleet.contract.presence import (
 )
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Task
-from resonate_fleet.steward.fair import LABELS_WAIT, FairQueue
-from resonate_fleet.steward.groups import HOLD, Group
+from resonate_fleet.steward.groups import Group
+from resonate_fleet.steward.labelling import Labelling
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.policy import GroupPolicy, Labels
+from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.survey import Survey, Surveyor, group_in
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
 from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it stands again.
@@ -59,53 +56,22 @@ class Dispatch:
         self._tools = tools
         self._surveyor = surveyor
         self._open_stream = open_stream
-        self._policies = policies
-        tools.work.began = self._began
-        tools.work.left = self._left
-        surveyor.reads = self._reads
+        self._labelling = Labelling(tools, surveyor, policies, self.groups, self._offer)
+        self.obey = self._labelling.obey
+        tools.work.began = lambda one: self._labelling.began(self.group(one.group), one.task)
+        tools.work.left = lambda one: self._labelling.left(self.group(one.group), one.task)
         self._surveyed = False
-        #: Looks that are under way, by what is looked up: anybody chooses the ids of jobs.
-        self._peeks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        #: Groups of which it is known what their waiting tasks call, as far as they are mixed.
-        self._read: set[str] = set()
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
-            self.groups[name] = Group(name, self._tools, self, Matcher(*self._queue(name)))
+            matcher = Matcher(*self._labelling.queue(name))
+            self.groups[name] = Group(name, self._tools, self, matcher)
         return self.groups[name]
-
-    async def obey(self, policies: Mapping[str, GroupPolicy]) -> None:
-        """Go by other policies from now on, also with what waits already."""
-        before, self._policies = self._policies, policies
-        for name, group in list(self.groups.items()):
-            if policies.get(name) == before.get(name):
-                continue
-            running = [t for t, one in self._tools.work.running.items() if one.group == name]
-            waiting = [one.task for one in group.matcher.waiting()]
-            await self._surveyor.learn_anew([*waiting, *running])
-            queue, limits = self._queue(name)
-            for task, one in self._tools.work.running.items():
-                if one.group == name:
-                    limits.holds(task)
-            group.matcher.requeue(queue, limits)
-            group.matching.soon()
-
-    def _queue(self, group: str) -> tuple[Queue, QueueLimits]:
-        policy = self._policies.get(group)
-        if policy is None:
-            return FirstCome(), NoLimits()
-        queue = FairQueue(policy, self._labels)
-        return queue, queue
-
-    def _labels(self, task: str) -> Labels | None:
-        entry = self._surveyor.entries.get(task)
-        return entry.labels if entry else None
 
     def close(self) -> None:
         for group in self.groups.values():
             group.close()
-        for task in self._peeks.values():
-            task.cancel()
+        self._labelling.close()
 
     @property
     def hears(self) -> bool:
@@ -134,10 +100,10 @@ class Dispatch:
     # The doors of groups.
 
     def patience(self, group: str) -> float:
-        return LABELS_WAIT if group in self._policies else HOLD
+        return self._labelling.patience(group)
 
     def stream(self, group: str) -> Stream:
-        self._label_running(self.group(group))
+        self._labelling.label_running(self.group(group))
         return self._open_stream(group, self.wanted)
 
     def survey(self) -> None:
@@ -147,51 +113,8 @@ class Dispatch:
         self.look_wanted()
 
     def hint(self, group: Group, hint: Hint) -> None:
-        """Take a hint of the server. Whether a child is work, only its promise tells."""
-        if self._tools.work.is_stale(hint.id, hint.version):
-            return
-        entry, reads = self._surveyor.entries.get(hint.id), self._reads(group.name)
-        known = entry is not None and (bool(entry.function) or not reads)
-        if known or not (is_child(hint.id) or reads):
-            self._offer(group, hint.id, hint.version)
-        elif (key := ("hint", hint.id)) not in self._peeks:
-            self._spawn(key, self._peek(group, hint))
-
-    def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
-        self._peeks[key] = asyncio.get_running_loop().create_task(work)
-        self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))
-
-    def _began(self, one: LiveAttempt) -> None:
-        group = self.group(one.group)
-        group.matcher.holds(one.task)
-        if group.serving.is_set():
-            self._label_running(group)
-
-    def _label_running(self, group: Group) -> None:
-        key = ("running", group.name)
-        if group.matcher.unlabelled() and key not in self._peeks:
-            self._spawn(key, self._label(group))
-
-    async def _label(self, group: Group) -> None:
-        """Learn where those stand that run; the group's matching waits for it."""
-        while tasks := group.matcher.unlabelled():
-            await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "peek")
-            self._labelled(group, tasks)
-
-    def _labelled(self, group: Group, tasks: Iterable[str]) -> None:
-        for task in tasks:
-            group.matcher.relabel(task)
-        group.matching.soon()
-
-    def _left(self, one: LiveAttempt) -> None:
-        group = self.group(one.group)
-        group.matcher.frees(one.task)
-        if one.group in self._policies:  # what waits for a limit may have room now
-            group.matching.soon()
-
-    async def _peek(self, group: Group, hint: Hint) -> None:
-        await self._tools.insist(lambda: self._surveyor.peek(hint.id), "peek")
-        self._offer(group, hint.id, hint.version)
+        if not self._tools.work.is_stale(hint.id, hint.version):
+            self._labelling.hint(group, hint)
 
     def _offer(self, group: Group, task: str, version: int) -> None:
         entry = self._surveyor.entries.get(task)
@@ -202,39 +125,18 @@ class Dispatch:
         needs = entry.function if entry else ""
         group.offer(task, version, self._tools.work.place(task, begun), needs)
 
-    # Groups whose members do not all have the same functions.
-
-    def _reads(self, group: str) -> bool:
-        """Whether it matters what a group's tasks call: then each costs a look at its promise."""
-        found = self.groups.get(group)
-        return group in self._policies or (found is not None and found.matcher.is_mixed)
-
-    def _mind_functions(self, group: Group) -> None:
-        """Learn what waits already where a group's members differ from now on."""
-        if not self._reads(group.name):
-            self._read.discard(group.name)
-        elif group.name not in self._read:
-            self._read.add(group.name)
-            self._spawn(("group", group.name), self._learn(group))
-
-    async def _learn(self, group: Group) -> None:
-        tasks = [one.task for one in group.matcher.waiting() if not one.needs]
-        await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "peek")
-        for one in list(group.matcher.waiting()):
-            self._offer(group, one.task, one.version)
-
     # Members.
 
     def joined(self, connection: Connection, hello: Hello) -> None:
         group = self.group(hello.group)
         group.join(connection, hello)
-        self._mind_functions(group)
+        self._labelling.members_changed(group)
 
     def gone(self, hello: Hello) -> list[str]:
         """Return the tasks whose claim the member has not answered for."""
         group = self.group(hello.group)
         unanswered = group.leave(hello.member)
-        self._mind_functions(group)
+        self._labelling.members_changed(group)
         return unanswered
 
     def heard(self, connection: Connection, hello: Hello, message: FromMember) -> None:
@@ -245,7 +147,7 @@ class Dispatch:
                 if message.free:
                     group.credit(connection, message.free)
                 if message.declined:
-                    self._mind_functions(group)
+                    self._labelling.members_changed(group)
                 group.matching.soon()
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
@@ -324,8 +226,12 @@ class Dispatch:
         work.found_parked(survey.at, {one.task: one for one in parked})
         for name, group in list(self.groups.items()):
             group.matcher.keep(survey.pending, survey.at)
-            self._labelled(group, (t for t in group.matcher.unlabelled() if t in entries))
+            self._labelling.surveyed(group)
             if group.opened_at is not None and group.opened_at <= survey.at:
                 group.matching.begin()
-            if not group.present and not len(group.matcher) and name not in self._policies:
+            if (
+                not group.present
+                and not len(group.matcher)
+                and not self._labelling.has_policy(name)
+            ):
                 del self.groups[name]  # anybody can make up more

@@ -18,12 +18,9 @@ from collections.abc import Callable
 from itertools import count
 
 from resonate_fleet.steward.lanes import Key, Lanes, Level
+from resonate_fleet.steward.limits import Limits, waits_for
 from resonate_fleet.steward.policy import GroupPolicy, Labels
-from resonate_fleet.steward.room import Room
 from resonate_fleet.steward.waiting import FirstCome, Waiting
-
-#: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
-LABELS_WAIT = 5.0
 
 
 class FairQueue:
@@ -33,40 +30,35 @@ class FairQueue:
     """
 
     def __init__(self, policy: GroupPolicy, labels: Callable[[str], Labels | None]) -> None:
-        self._policy = policy
         self._labels = labels
         self._numbers = count()
+        self._limits = Limits(policy)
+        self._lanes = Lanes(policy.ageing, self._limits.functions)
         self._keys: dict[str, Key] = {}
-        self._lanes = Lanes(policy)
         self._virtual = 0.0
         self._now = 0.0
-        self._standing: dict[str, FirstCome] = {}
-        #: Of all that wait or run.
+        #: Where those stand that wait.
         self._known: dict[str, Labels] = {}
-        self._held: dict[str, Labels] = {}
-        self._unlabelled: set[str] = set()
-        self._waits_until: float | None = None
+        #: In what those stand whose time has come.
+        self._standing: dict[str, FirstCome] = {}
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate has to recover first, by when it has.
         self._recovering: list[tuple[float, int, Key]] = []
-        self._size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._known)
 
     # What waits.
 
     def add(self, waiting: Waiting) -> None:
         waiting.queue = self
-        self._size += 1
-        labels = self._known.setdefault(waiting.task, self._labels(waiting.task) or Labels())
+        labels = self._known[waiting.task] = self._labels(waiting.task) or Labels()
         if labels.not_before > waiting.since:
             heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
         else:
             self._enter(waiting, labels)
 
     def drop(self, waiting: Waiting) -> None:
-        self._size -= 1
         labels = self._known.pop(waiting.task)
         place = self._standing.pop(waiting.task, None)
         if place is None:  # its time has not come
@@ -100,14 +92,14 @@ class FairQueue:
 
     def _key(self, name: str) -> Key:
         if name not in self._keys:
-            self._keys[name] = Key(name, Room(self._policy.of_key(name)))
+            self._keys[name] = Key(name, self._limits.key(name))
         return self._keys[name]
 
     # Whose turn it is.
 
     def take(self, now: float) -> Waiting | None:
         self._wake(now)
-        if self._waits_for_labels(now):
+        if self._limits.waits(now):
             return None
         while (found := self._lanes.next(now)) is not None:
             key, level = found
@@ -120,16 +112,9 @@ class FairQueue:
     def wake_at(self) -> float | None:
         """Return when a job's time comes, or a rate has recovered."""
         times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
-        if self._waits_until is not None and self._waits_until > self._now:
-            times.append(self._waits_until)
+        if (until := self._limits.waits_until) is not None and until > self._now:
+            times.append(until)
         return min([*times, *self._lanes.open_at(self._now)], default=None)
-
-    def _waits_for_labels(self, now: float) -> bool:
-        if not self._unlabelled:
-            self._waits_until = None
-        elif self._waits_until is None:
-            self._waits_until = now + LABELS_WAIT
-        return self._waits_until is not None and now < self._waits_until
 
     def _start(self, now: float, key: Key, level: Level) -> Waiting | None:
         waiting = key.places[level].take(now)
@@ -137,66 +122,43 @@ class FairQueue:
         self._virtual = max(self._virtual, key.tag)
         key.tag += 1 / key.room.limit.weight
         del self._standing[waiting.task]
-        self._size -= 1
         self._left(key)
         level.note(key)
-        self._begin(now, waiting.task)
+        self._limits.start(now, waiting.task, self._known.pop(waiting.task))
         return waiting
-
-    def _begin(self, now: float, task: str) -> None:
-        for room in self._rooms_of(self._labels_of(task)):
-            room.start(now)
-        self.holds(task)
 
     # Limits.
 
     def holds(self, task: str) -> None:
         """Note that a task runs or is about to, whoever handed it out."""
-        if task in self._held:
-            return
-        labels = self._held[task] = self._labels_of(task)
-        if task not in self._known and self._labels(task) is None:
-            self._unlabelled.add(task)
-        for room in self._rooms_of(labels):
-            room.running += 1
+        if not self._limits.holds(task):
+            self._limits.hold(task, self._known.get(task) or self._labels(task))
 
     def frees(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
-        labels = self._held.pop(task, None)
-        if labels is None:
-            return
-        self._unlabelled.discard(task)
-        if task not in self._standing:
-            self._known.pop(task, None)
-        for room in self._rooms_of(labels):
-            room.running -= 1
-        self._open(self._keys[labels.key])
+        labels = self._limits.free(task)
+        if labels is not None and labels.key in self._keys:
+            self._open(self._keys[labels.key])
 
     def unlabelled(self) -> list[str]:
-        return sorted(self._unlabelled)
+        return self._limits.unlabelled()
 
     def relabel(self, task: str) -> None:
         """Count a task that runs by what is known of it now, be it still nothing."""
-        if task in self._held:
+        if self._limits.holds(task):
             self.frees(task)
-            self.holds(task)
-            self._unlabelled.discard(task)
+            self._limits.hold(task, self._labels_of(task))
 
     def admits(self, now: float, task: str) -> bool:
         """Say whether a task that was set aside may start now; if so it counts as started."""
-        if self._waits_for_labels(now):
+        labels = self._labels_of(task)
+        if self._limits.waits(now) or not self._limits.has_room(now, labels):
             return False
-        if any(room.is_shut(now) for room in self._rooms_of(self._labels_of(task))):
-            return False
-        self._begin(now, task)
+        self._limits.start(now, task, labels)
         return True
 
     def _labels_of(self, task: str) -> Labels:
         return self._known.get(task) or self._labels(task) or Labels()
-
-    def _rooms_of(self, labels: Labels) -> list[Room]:
-        of_key, of_function = self._key(labels.key).room, self._lanes.room(labels.function)
-        return [of_key] if of_function is None else [of_key, of_function]
 
     def _shut(self, key: Key, opens: float | None) -> None:
         key.shut = True
@@ -223,27 +185,18 @@ class FairQueue:
 
     def why(self, now: float, task: str) -> str:
         """Return what a waiting task waits for besides a slot, "" where it is only that."""
-        labels = self._labels_of(task)
-        if labels.not_before > now:
-            return f"waits for its time: {labels.not_before - now:.0f} s"
-        room = self._lanes.room(labels.function)
-        if room is not None and room.is_shut(now):
-            return f"waits for function {labels.function}: {room.words()}"
-        key = self._keys.get(labels.key)
-        if key is not None and key.room.is_shut(now):
-            return f"waits for key {labels.key or '(none)'}: {key.room.words()}"
-        return ""
+        return self._limits.why(now, self._labels_of(task))
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or a time, by what it is."""
         found = {
-            f"waits for key {key.name or '(none)'}: {key.room.words()}": key.waiting
+            waits_for("key", key.name, key.room): key.waiting
             for key in self._keys.values()
             if key.waiting and key.room.is_shut(now)
         }
         places = [place for key in self._keys.values() for place in key.places.items()]
         for name, room, levels in self._lanes.shut(now):
             if waiting := sum(len(queue) for level, queue in places if level in levels):
-                found[f"waits for function {name}: {room.words()}"] = waiting
+                found[waits_for("function", name, room)] = waiting
         later = sum(not waiting.gone for _, _, waiting in self._later)
         return {**found, "waits for its time": later} if later else found

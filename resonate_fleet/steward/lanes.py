@@ -2,12 +2,12 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from resonate_fleet.steward.policy import GroupPolicy, Labels
-from resonate_fleet.steward.room import Room
+from resonate_fleet.steward.limits import Room
+from resonate_fleet.steward.policy import Labels
 from resonate_fleet.steward.waiting import FirstCome, Waiting
 
 
@@ -81,14 +81,11 @@ class Level:
 class Lanes:
     """A lane for each function with a limit, and one ("") for all the others."""
 
-    def __init__(self, policy: GroupPolicy) -> None:
-        self._ageing = policy.ageing
-        self._rooms = {name: Room(limit) for name, limit in policy.functions.items()}
+    def __init__(self, ageing: float, rooms: Mapping[str, Room]) -> None:
+        self._ageing = ageing
+        self._rooms = rooms
         self._lanes: dict[str, dict[int, Level]] = defaultdict(dict)
         self._numbers = count()
-
-    def room(self, function: str) -> Room | None:
-        return self._rooms.get(function)
 
     def level(self, labels: Labels) -> Level:
         lane = self._lanes[labels.function if labels.function in self._rooms else ""]

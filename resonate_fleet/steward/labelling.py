@@ -1,0 +1,156 @@
+"""What tasks call and where they stand by the policy, for groups in which that matters.
+
+It matters in a group with a policy, and in one whose members differ in their functions. There each
+task costs a look at its promise before it is offered to the matcher.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
+
+from resonate_fleet.contract.hints import Hint, is_child
+from resonate_fleet.steward.fair import FairQueue
+from resonate_fleet.steward.groups import HOLD, Group
+from resonate_fleet.steward.limits import LABELS_WAIT
+from resonate_fleet.steward.policy import GroupPolicy, Labels
+from resonate_fleet.steward.survey import Surveyor
+from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
+
+#: Takes a task that is claimable at a version.
+Offer = Callable[[Group, str, int], None]
+
+
+class Labelling:
+    """For all groups. Everything is to be called on the event loop."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        surveyor: Surveyor,
+        policies: Mapping[str, GroupPolicy],
+        groups: Mapping[str, Group],
+        offer: Offer,
+    ) -> None:
+        self._tools = tools
+        self._surveyor = surveyor
+        self._policies = policies
+        self._groups = groups
+        self._offer = offer
+        surveyor.reads = self._reads
+        #: Looks that are under way, by what is looked up: anybody chooses the ids of jobs.
+        self._peeks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        #: Groups of which it is known what their waiting tasks call, as far as they are mixed.
+        self._read: set[str] = set()
+
+    def close(self) -> None:
+        for task in self._peeks.values():
+            task.cancel()
+
+    # By the policy.
+
+    def has_policy(self, group: str) -> bool:
+        return group in self._policies
+
+    def patience(self, group: str) -> float:
+        """Return how long a group that has just opened waits for its first survey, in seconds."""
+        return LABELS_WAIT if self.has_policy(group) else HOLD
+
+    def queue(self, group: str) -> tuple[Queue, QueueLimits]:
+        """Return an empty queue for a group, and its limits."""
+        policy = self._policies.get(group)
+        if policy is None:
+            return FirstCome(), NoLimits()
+        queue = FairQueue(policy, self._labels)
+        return queue, queue
+
+    def _labels(self, task: str) -> Labels | None:
+        entry = self._surveyor.entries.get(task)
+        return entry.labels if entry else None
+
+    async def obey(self, policies: Mapping[str, GroupPolicy]) -> None:
+        """Go by other policies from now on, also with what waits already."""
+        before, self._policies = self._policies, policies
+        for name, group in list(self._groups.items()):
+            if policies.get(name) == before.get(name):
+                continue
+            running = [t for t, one in self._tools.work.running.items() if one.group == name]
+            waiting = [one.task for one in group.matcher.waiting()]
+            await self._surveyor.learn_anew([*waiting, *running])
+            queue, limits = self.queue(name)
+            for task, one in self._tools.work.running.items():
+                if one.group == name:
+                    limits.holds(task)
+            group.matcher.requeue(queue, limits)
+            group.matching.soon()
+
+    # What runs.
+
+    def began(self, group: Group, task: str) -> None:
+        group.matcher.holds(task)
+        if group.serving.is_set():
+            self.label_running(group)
+
+    def left(self, group: Group, task: str) -> None:
+        group.matcher.frees(task)
+        if self.has_policy(group.name):  # what waits for a limit may have room now
+            group.matching.soon()
+
+    def label_running(self, group: Group) -> None:
+        """Learn where those stand that run; the group's matching waits for it."""
+        key = ("running", group.name)
+        if group.matcher.unlabelled() and key not in self._peeks:
+            self._spawn(key, self._label(group))
+
+    async def _label(self, group: Group) -> None:
+        while tasks := group.matcher.unlabelled():
+            await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "peek")
+            self._labelled(group, tasks)
+
+    def surveyed(self, group: Group) -> None:
+        """A survey may have shown where those stand that run."""
+        known = self._surveyor.entries
+        self._labelled(group, (one for one in group.matcher.unlabelled() if one in known))
+
+    def _labelled(self, group: Group, tasks: Iterable[str]) -> None:
+        for task in tasks:
+            group.matcher.relabel(task)
+        group.matching.soon()
+
+    # What waits.
+
+    def hint(self, group: Group, hint: Hint) -> None:
+        """Offer what is hinted at. Whether a child is work, only its promise tells."""
+        entry, reads = self._surveyor.entries.get(hint.id), self._reads(group.name)
+        known = entry is not None and (bool(entry.function) or not reads)
+        if known or not (is_child(hint.id) or reads):
+            self._offer(group, hint.id, hint.version)
+        elif (key := ("hint", hint.id)) not in self._peeks:
+            self._spawn(key, self._peek(group, hint))
+
+    async def _peek(self, group: Group, hint: Hint) -> None:
+        await self._tools.insist(lambda: self._surveyor.peek(hint.id), "peek")
+        self._offer(group, hint.id, hint.version)
+
+    def _reads(self, group: str) -> bool:
+        """Whether it matters what a group's tasks call: then each costs a look at its promise."""
+        found = self._groups.get(group)
+        return group in self._policies or (found is not None and found.matcher.is_mixed)
+
+    def members_changed(self, group: Group) -> None:
+        """Learn what waits already where a group's members differ from now on."""
+        if not self._reads(group.name):
+            self._read.discard(group.name)
+        elif group.name not in self._read:
+            self._read.add(group.name)
+            self._spawn(("group", group.name), self._learn(group))
+
+    async def _learn(self, group: Group) -> None:
+        tasks = [one.task for one in group.matcher.waiting() if not one.needs]
+        await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "peek")
+        for one in list(group.matcher.waiting()):
+            self._offer(group, one.task, one.version)
+
+    def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
+        self._peeks[key] = asyncio.get_running_loop().create_task(work)
+        self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))

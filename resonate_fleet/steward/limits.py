@@ -1,0 +1,135 @@
+"""What the limits of a group's policy leave. Pure."""
+
+from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
+
+#: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
+LABELS_WAIT = 5.0
+
+
+class Room:
+    """What one limit leaves: how many run, and the tokens of its rate (a bucket of `burst`)."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.running = 0
+        self._tokens = float(limit.burst)
+        self._filled = 0.0
+
+    def opens(self, now: float) -> float | None:
+        """Return from when on there is room; None where one that runs has to end first."""
+        limit = self.limit
+        if limit.running is not None and self.running >= limit.running:
+            return None
+        if limit.rate is None:
+            return now
+        self._fill(now, limit.rate)
+        # A hair's breadth less than a whole token is what rounding leaves of one.
+        missing = max(0.0, 1 - 1e-9 - self._tokens)
+        return now + missing / limit.rate
+
+    def is_shut(self, now: float) -> bool:
+        opens = self.opens(now)
+        return opens is None or opens > now
+
+    def start(self, now: float) -> None:
+        """Note a start that the queue has handed out."""
+        if self.limit.rate is not None:
+            self._fill(now, self.limit.rate)
+            self._tokens -= 1
+
+    def _fill(self, now: float, rate: float) -> None:
+        passed = max(0.0, now - self._filled)
+        self._tokens = min(float(self.limit.burst), self._tokens + passed * rate)
+        self._filled = max(now, self._filled)
+
+    def words(self) -> str:
+        limit = self.limit
+        if limit.running is not None and self.running >= limit.running:
+            return f"{self.running} of {limit.running} running"
+        return f"{limit.rate:g} starts a second at most"
+
+
+class Limits:
+    """The rooms of all keys and functions, and what runs in them."""
+
+    def __init__(self, policy: GroupPolicy) -> None:
+        self._policy = policy
+        self._keys: dict[str, Room] = {}
+        self.functions = {name: Room(limit) for name, limit in policy.functions.items()}
+        #: Where those stand that run or are about to.
+        self._held: dict[str, Labels] = {}
+        #: Those of them of which that is not known, so that they count for no key.
+        self._unlabelled: set[str] = set()
+        #: Until when nothing starts for that.
+        self.waits_until: float | None = None
+
+    def key(self, name: str) -> Room:
+        if name not in self._keys:
+            self._keys[name] = Room(self._policy.of_key(name))
+        return self._keys[name]
+
+    def start(self, now: float, task: str, labels: Labels) -> None:
+        """Note a start that the queue has handed out."""
+        for room in self._rooms(labels):
+            room.start(now)
+        self.hold(task, labels)
+
+    def has_room(self, now: float, labels: Labels) -> bool:
+        return not any(room.is_shut(now) for room in self._rooms(labels))
+
+    def holds(self, task: str) -> bool:
+        return task in self._held
+
+    def hold(self, task: str, labels: Labels | None) -> None:
+        """Count a task that runs, at once; None is not known."""
+        if labels is None:
+            self._unlabelled.add(task)
+        self._held[task] = labels or Labels()
+        for room in self._rooms(self._held[task]):
+            room.running += 1
+
+    def free(self, task: str) -> Labels | None:
+        """Count a task no more; return where it stood, None where it did not count."""
+        labels = self._held.pop(task, None)
+        self._unlabelled.discard(task)
+        for room in self._rooms(labels) if labels else ():
+            room.running -= 1
+        return labels
+
+    def _rooms(self, labels: Labels) -> list[Room]:
+        of_key, of_function = self.key(labels.key), self.functions.get(labels.function)
+        return [of_key] if of_function is None else [of_key, of_function]
+
+    # What is not known of those that run.
+
+    def unlabelled(self) -> list[str]:
+        return sorted(self._unlabelled)
+
+    def waits(self, now: float) -> bool:
+        """Say whether nothing may start since it is not known of all that run where they stand."""
+        if not self._unlabelled:
+            self.waits_until = None
+        elif self.waits_until is None:
+            self.waits_until = now + LABELS_WAIT
+        return self.waits_until is not None and now < self.waits_until
+
+    # What is told.
+
+    def why(self, now: float, labels: Labels) -> str:
+        """Return what a job that stands there waits for besides a slot, "" where it is only that.
+
+        A job's own time comes first.
+        """
+        if labels.not_before > now:
+            return f"waits for its time: {labels.not_before - now:.0f} s"
+        room = self.functions.get(labels.function)
+        if room is not None and room.is_shut(now):
+            return waits_for("function", labels.function, room)
+        room = self._keys.get(labels.key)
+        if room is not None and room.is_shut(now):
+            return waits_for("key", labels.key, room)
+        return ""
+
+
+def waits_for(what: str, name: str, room: Room) -> str:
+    return f"waits for {what} {name or '(none)'}: {room.words()}"
