@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,8 @@ from tests.support.services import need
 from tests.support.waiting import wait_until
 
 ROOT: Final = Path(__file__).parents[2]
+#: Runs inside a replica; ends without a strike where it is told nothing.
+KILLER: Final = "echo armed; read -r word && kill -9 -1"
 PUBLISHED: Final = ("SERVER", "STEWARD", "PROMETHEUS", "GRAFANA")
 
 
@@ -85,6 +89,30 @@ class Replica:
     def kill_processes(self) -> None:
         """Kill what runs inside; the container ends by itself and is started again."""
         docker("exec", self.id, "sh", "-c", "kill -9 -1", check=False)
+
+
+@contextmanager
+def killers(replicas: list[Replica]) -> Iterator[Callable[[Replica], object]]:
+    """Let a process wait in each replica, so that one can be killed at once.
+
+    `docker exec` takes a job's time on a busy machine.
+    """
+    with ExitStack() as started:
+        waiting = {one.id: started.enter_context(_killer(one)) for one in replicas}
+        yield lambda one: waiting[one.id].communicate("go\n")
+
+
+@contextmanager
+def _killer(replica: Replica) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        ["docker", "exec", "--interactive", replica.id, "sh", "-c", KILLER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "armed\n"
+        yield process
 
 
 class Stack:
