@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
+from resonate_fleet.contract.ids import root_of
 from resonate_fleet.member.threads import Run
 
 #: Attempts after which a job that none can bring to an end is rejected with the reason.
@@ -18,62 +20,46 @@ def _now() -> float:
     return time.monotonic()
 
 
-@dataclass(eq=False)
-class Attempt:
-    """A lease that this member holds and what runs under it.
+class Callee(NamedTuple):
+    """The function that a job calls, as this member knows it; the same for all its attempts.
 
-    `version` is the task's version after the claim: the attempt's number and the fencing token.
-    Times are of the monotonic clock.
+    `label` is the name, with the version past the first. `suspends`: it can wait durably, and later
+    claims may be resumes.
     """
 
-    job: str
-    task: str
-    version: int
-    function: str
-    began: float = field(default_factory=_now)
-    #: The function's name, with the version past the first.
-    label: str = ""
-    #: The function is registered here.
+    name: str
+    label: str
     known: bool = True
-    #: The label, where the function is not registered here, or no more of it may begin.
-    lacks: str = ""
-    #: The function's body has been entered at least once: its arguments fitted.
-    entered: bool = False
-    #: When the claim, or the last beat that the server confirmed, was sent: the lease stood then.
-    stood: float = field(default_factory=_now)
-    #: Tags of the job's promise, for tracing.
-    tags: dict[str, str] = field(default_factory=dict)
-    #: Tasks of the event loop and threads in which the attempt runs.
-    tasks: set[asyncio.Task[object]] = field(default_factory=set)
-    runs: set[Run] = field(default_factory=set)
-    #: What the function last raised: type and text, the same with its place, its traceback.
-    raised: str = ""
-    error: str = ""
-    traceback: str = ""
-    #: Why the SDK cannot go on with it, and whether another attempt would meet the same.
-    trouble: str = ""
-    hopeless: bool = False
-    #: Its body has been told to end.
-    stopping: bool = False
-    #: A write that ends the attempt is on its way.
-    writing: bool = False
-    #: The function can wait durably: later claims may be resumes.
     suspends: bool = False
-    #: When steps that are not checkpointed yet began, by promise.
-    steps: dict[str, float] = field(default_factory=dict)
-    #: Durable waits that were found settled: each may have cost a claim of its own.
-    waits: int = 0
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
 
     @property
-    def is_hopeless(self) -> bool:
-        """The SDK gives it up, enough others did, and the next one would."""
-        return self.known and self.hopeless and self.version >= ENOUGH
+    def lacks(self) -> str:
+        """The label, where the function is not registered here."""
+        return "" if self.known else self.label
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """How a lease stands. `Table` says whether it is held at all."""
+
+    #: When the claim, or the last beat that the server confirmed, was sent: the lease stood then.
+    stood: float = field(default_factory=_now)
+    #: A write that ends the attempt is on its way.
+    writing: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Body:
+    """What runs of an attempt: tasks of the event loop, and calls in threads."""
+
+    tasks: set[asyncio.Task[object]] = field(default_factory=set)
+    runs: set[Run] = field(default_factory=set)
+    #: The function has been entered at least once: its arguments fitted.
+    entered: bool = False
+    stopping: bool = False
 
     def stop(self) -> None:
-        """Stop the body. To be called on the event loop.
+        """Stop it. To be called on the event loop.
 
         A coroutine is cancelled where it waits; a thread gets an exception as soon as it runs
         Python code again (a call that blocks in C, like `time.sleep`, ends first).
@@ -83,6 +69,58 @@ class Attempt:
             run.stop()
         for task in list(self.tasks):
             task.cancel()
+
+
+@dataclass(eq=False, slots=True)
+class Failure:
+    """What went wrong in an attempt."""
+
+    #: What the function last raised: type and text, the same with its place, its traceback.
+    raised: str = ""
+    error: str = ""
+    traceback: str = ""
+    #: Why the SDK cannot go on with it, and whether another attempt would meet the same.
+    trouble: str = ""
+    hopeless: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """A lease that this member holds and what runs under it.
+
+    `version` is the task's version after the claim: the attempt's number and the fencing token.
+    Times are of the monotonic clock.
+    """
+
+    task: str
+    version: int
+    callee: Callee
+    #: Tags of the job's promise, for tracing.
+    tags: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=_now)
+    lease: Lease = field(default_factory=Lease)
+    body: Body = field(default_factory=Body)
+    failure: Failure = field(default_factory=Failure)
+    #: When steps that are not checkpointed yet began, by promise.
+    steps: dict[str, float] = field(default_factory=dict)
+    #: Durable waits that were found settled: each may have cost a claim of its own.
+    waits: int = 0
+
+    @property
+    def job(self) -> str:
+        return root_of(self.task)
+
+    @property
+    def function(self) -> str:
+        return self.callee.name
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def is_hopeless(self) -> bool:
+        """The SDK gives it up, enough others did, and the next one would."""
+        return self.callee.known and self.failure.hopeless and self.version >= ENOUGH
 
 
 #: The attempt that the running code belongs to.
@@ -127,8 +165,8 @@ class Table:
     def write(self, attempt: Attempt) -> bool:
         """Note that a write which ends the attempt sets out; False where its lease is gone."""
         with self._lock:
-            attempt.writing = self._held.get(attempt.task) is attempt
-            return attempt.writing
+            attempt.lease.writing = self._held.get(attempt.task) is attempt
+            return attempt.lease.writing
 
     def lose(self, attempt: Attempt) -> bool:
         """Take off an attempt whose lease seems to be gone; False where that is not to be said.
@@ -136,7 +174,7 @@ class Table:
         While a write is on its way its answer decides: the server may have accepted it.
         """
         with self._lock:
-            if attempt.writing or self._held.get(attempt.task) is not attempt:
+            if attempt.lease.writing or self._held.get(attempt.task) is not attempt:
                 return False
             del self._held[attempt.task]
             self.watch(attempt, False)
@@ -150,14 +188,14 @@ class Table:
 
     def refuse(self, attempt: Attempt) -> str:
         """Return why an attempt that is not in the table yet must not run, "" where it may."""
-        most = self._most.get(attempt.label)
-        if most is None or self._running(attempt.label) < most:
+        most = self._most.get(attempt.callee.label)
+        if most is None or self._running(attempt.callee.label) < most:
             return ""
-        return f"{most} of {attempt.label!r} run here already"
+        return f"{most} of {attempt.callee.label!r} run here already"
 
     def full(self) -> list[str]:
         """Return the labels of the functions of which no more may begin."""
         return [label for label, most in self._most.items() if self._running(label) >= most]
 
     def _running(self, label: str) -> int:
-        return sum(one.label == label for one in self.held())
+        return sum(one.callee.label == label for one in self.held())

@@ -96,7 +96,7 @@ class Bodies:
             except SIGNALS:
                 raise
             except BaseException as error:
-                if attempt.stopping and not isinstance(error, Exception):
+                if attempt.body.stopping and not isinstance(error, Exception):
                     raise  # cancelled: the lease is gone or handed back
                 failure = _failed(attempt, ctx, error)
             else:
@@ -120,11 +120,11 @@ class Bodies:
         )
 
     def _enter(self, attempt: Attempt, ctx: Context) -> None:
-        attempt.entered = True
+        attempt.body.entered = True
         task = asyncio.current_task()
-        if task is not None and task not in attempt.tasks:
-            attempt.tasks.add(task)
-            task.add_done_callback(attempt.tasks.discard)
+        if task is not None and task not in attempt.body.tasks:
+            attempt.body.tasks.add(task)
+            task.add_done_callback(attempt.body.tasks.discard)
         if ctx.info.id != attempt.task:
             self._step_began(attempt, ctx.info.id)
 
@@ -135,7 +135,7 @@ class Bodies:
 
     async def _on_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         run: Run = self._threads.start(call)
-        attempt.runs.add(run)
+        attempt.body.runs.add(run)
         try:
             return await asyncio.shield(run.future)
         except asyncio.CancelledError:
@@ -145,7 +145,7 @@ class Bodies:
                 await run.future
             raise
         finally:
-            attempt.runs.discard(run)
+            attempt.body.runs.discard(run)
 
 
 class MemberContext(Context):
@@ -249,17 +249,19 @@ def _failed(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
         while task.uncancel():
             pass  # the function cancelled itself: the job goes on to its end all the same
     error = raised if isinstance(raised, Exception) else EscapedError(_escaped(raised))
-    if attempt.raised != text_of(error):  # else a step's own error, on its way through its parent
+    if attempt.failure.raised != text_of(
+        error
+    ):  # else a step's own error, on its way through its parent
         own = error.__cause__ if isinstance(error, EscapedError) and error.__cause__ else raised
-        attempt.error, attempt.traceback = line_of(error), traceback_of(own)
-        if not attempt.raised:
+        attempt.failure.error, attempt.failure.traceback = line_of(error), traceback_of(own)
+        if not attempt.failure.raised:
             log.warning(
                 "function.raised",
                 promise=ctx.info.id,
                 function=ctx.info.func_name,
-                exception=attempt.traceback,
+                exception=attempt.failure.traceback,
             )
-        attempt.raised = text_of(error)
+        attempt.failure.raised = text_of(error)
     forget_frames(raised)
     return carriable(error)
 

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.wire import Promise, Reply
 from resonate_fleet.contract.words import TAG_TIMER
-from resonate_fleet.member.attempts import Attempt, Table, current
+from resonate_fleet.member.attempts import Attempt, Callee, Failure, Lease, Table, current
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.requests import Answer, Request
 from resonate_fleet.member.writes import Writes
 
@@ -25,13 +25,6 @@ class ClaimListener(Protocol):
     def refused(self, task: str) -> None: ...
     def done(self, task: str) -> None: ...
     def avoid(self, task: str, lacks: str) -> None: ...
-
-
-class Functions(Protocol):
-    """What is asked of the registry."""
-
-    def knows(self, name: str, version: int) -> bool: ...
-    def can_suspend(self, name: str, version: int) -> bool: ...
 
 
 class _Grant(msgspec.Struct):
@@ -51,14 +44,14 @@ class Claims:
         channel: Channel,
         table: Table,
         ledger: Ledger,
-        functions: Functions,
+        registry: Registry,
         writes: Writes,
         slots: ClaimListener,
     ) -> None:
         self._channel = channel
         self._table = table
         self._ledger = ledger
-        self._functions = functions
+        self._registry = registry
         self._writes = writes
         self._slots = slots
         #: Claims on their way.
@@ -108,11 +101,10 @@ class Claims:
             # A durable sleep that is not due: the SDK drops it and would keep its lease.
             await self._channel.ask("task.release", task, version=version)
             return True
-        attempt = self._attempt(task, version, promise)
-        attempt.stood = sent
+        attempt = self._attempt(request, promise, sent)
         running = asyncio.current_task()
         if running is not None:
-            attempt.tasks.add(running)
+            attempt.body.tasks.add(running)
         why = self._table.refuse(attempt)
         self._table.add(attempt)
         current.set(attempt)
@@ -133,7 +125,7 @@ class Claims:
 
     async def _decline(self, attempt: Attempt, why: str) -> None:
         """Leave a job to others, or for later: its function runs as often here as it may."""
-        self._slots.avoid(attempt.task, attempt.label)
+        self._slots.avoid(attempt.task, attempt.callee.label)
         if await self._release(attempt):
             self._ledger.ended(attempt, "released", why)
 
@@ -141,25 +133,16 @@ class Claims:
         reply = await self._channel.ask("task.release", attempt.task, version=attempt.version)
         return reply is not None and reply.ok and self._table.finish(attempt)
 
-    def _attempt(self, task: str, version: int, promise: Promise) -> Attempt:
-        call = call_of(promise)
+    def _attempt(self, request: Request, promise: Promise, sent: float) -> Attempt:
+        call, failure = call_of(promise), Failure()
         if call is None:
             why = "the job's call cannot be read: it is not what an SDK writes"
-            return Attempt(
-                job=root_of(task), task=task, version=version, function="", trouble=why,
-                hopeless=True, tags=promise.tags,
-            )  # fmt: skip
-        known = self._functions.knows(call.func, call.version)
+            callee, failure = Callee("", ""), Failure(trouble=why, hopeless=True)
+        else:
+            callee = self._registry.callee(call.func, call.version)
+        task, version = request.data.id, request.data.version + 1
         return Attempt(
-            job=root_of(task),
-            task=task,
-            version=version,
-            function=call.func,
-            label=call.label,
-            known=known,
-            lacks="" if known else call.label,
-            suspends=self._functions.can_suspend(call.func, call.version),
-            tags=promise.tags,
+            task, version, callee, promise.tags, lease=Lease(stood=sent), failure=failure
         )
 
     async def _refused(self, request: Request, answer: Answer) -> None:

@@ -87,7 +87,7 @@ class Heart:
 
     def age(self) -> float:
         """Return the seconds since the oldest lease held was known to stand, 0 without any."""
-        return max((self._now() - one.stood for one in self._table.held()), default=0.0)
+        return max((self._now() - one.lease.stood for one in self._table.held()), default=0.0)
 
     def beat(self) -> bool:
         """Beat once for all leases; False where the server did not answer."""
@@ -122,13 +122,13 @@ class Heart:
             and task.get("pid") == self._member
         )
         if held:
-            attempt.stood = sent
-        elif self._stands(attempt) and not attempt.writing:
+            attempt.lease.stood = sent
+        elif self._stands(attempt) and not attempt.lease.writing:
             self._listener.lost(attempt, why_lost(task, attempt))
 
     def _lapse(self, attempts: Iterable[Attempt]) -> None:
         for one in attempts:
-            if self._stands(one) and self._now() - one.stood >= self._lease:
+            if self._stands(one) and self._now() - one.lease.stood >= self._lease:
                 self._listener.lost(one, "lapsed")
 
     def _stands(self, attempt: Attempt) -> bool:

@@ -211,7 +211,7 @@ class Member:
             close_intake=self._close_intake,
             claiming=lambda: self._claims.pending > 0,
             refuse_claims=self._claims.close,
-            stop_body=lambda attempt: self._on_loop(attempt.stop),
+            stop_body=lambda attempt: self._on_loop(attempt.body.stop),
             close=self._close,
         )
         return Drain(

@@ -202,12 +202,12 @@ class Metrics:
     def claimed(self, attempt: Attempt, waited: float) -> None:
         function = self._function(attempt)
         self.claim("granted")
-        if not attempt.known:
+        if not attempt.callee.known:
             return  # nothing begins here: it goes back to members that have the function
         self.count("attempts_started", function)
         if attempt.version == 1:
             self._observe("queue_wait_seconds", function, waited, attempt)
-        elif not attempt.suspends:
+        elif not attempt.callee.suspends:
             self.count("reclaims", function)
 
     def ended(self, attempt: Attempt, outcome: str, seconds: float) -> None:
@@ -216,7 +216,7 @@ class Metrics:
         self.count("busy_seconds", by=seconds)
         self._observe("attempt_duration_seconds", function, seconds, attempt)
         # Of a function that waits durably each settled wait explains one claim before this one.
-        if attempt.suspends and attempt.version - 1 > attempt.waits:
+        if attempt.callee.suspends and attempt.version - 1 > attempt.waits:
             self.count("reclaims", function)
 
     def written(self, attempt: Attempt, size: int) -> None:

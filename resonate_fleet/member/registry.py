@@ -14,6 +14,7 @@ from resonate.types import DurableRegistry
 
 from resonate_fleet.contract.jobs import call_of, label
 from resonate_fleet.contract.wire import Promise
+from resonate_fleet.member.attempts import Callee
 from resonate_fleet.member.bodies import Bodies, Function, is_async
 from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.lifespan import Lifespan, Manager
@@ -32,6 +33,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
+        self._callees: dict[tuple[str, int], Callee] = {}
         self._limits: dict[str, int] = {}
         self._dependencies: list[Any] = []
         self._managers: list[Manager] = []
@@ -81,6 +83,7 @@ class Registry:
         if key in self._keys:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
         self._keys[key] = (fn, retry_policy)
+        self._callees[key] = Callee(key[0], label(*key), suspends=is_async(fn))
         if limit is not None:
             if not isinstance(limit, int) or limit < 1:
                 raise BadFunctions(
@@ -116,13 +119,10 @@ class Registry:
         """Tell whether `name` is registered in any version."""
         return any(name == known for known, _ in self._keys)
 
-    def knows(self, name: str, version: int) -> bool:
-        return (name, version) in self._keys
-
     def runs(self, promise: Promise) -> bool:
         """Tell whether what a promise calls is registered; so counts what cannot be read."""
         call = call_of(promise)
-        if call is None or self.knows(call.func, call.version):
+        if call is None or (call.func, call.version) in self._keys:
             return True
         if call.label not in self._missed and len(self._missed) < MOST_MISSED:
             self._missed.add(call.label)
@@ -131,10 +131,10 @@ class Registry:
             )
         return False
 
-    def can_suspend(self, name: str, version: int) -> bool:
-        """Tell whether the function could wait durably: plain ones cannot."""
-        found = self._keys.get((name, version))
-        return found is not None and is_async(found[0])
+    def callee(self, name: str, version: int) -> Callee:
+        """Return what this member knows of a function. Plain ones cannot wait durably."""
+        known = self._callees.get((name, version))
+        return known or Callee(name, label(name, version), known=False)
 
     def install(self, resonate: Resonate, bodies: Bodies) -> None:
         """Register everything with the SDK, as `bodies` run it.

@@ -29,7 +29,7 @@ class Retries:
         error, running = sys.exception(), current.get()
         if attempt > self._count or error is None or running is None:
             return None
-        if not running.entered or isinstance(error, UnwritableError):
+        if not running.body.entered or isinstance(error, UnwritableError):
             return None
         delay = doubled(self._delay, attempt - 1, max(LONGEST, self._delay))
         self._retrying(running, error, delay)

@@ -88,8 +88,8 @@ def _heard(record: logging.LogRecord) -> bool:
         return True
     attempt = current.get()
     if attempt is not None:
-        if isinstance(error, NO_REMEDY) and not attempt.hopeless:
-            attempt.trouble, attempt.hopeless = str(error), True
+        if isinstance(error, NO_REMEDY) and not attempt.failure.hopeless:
+            attempt.failure.trouble, attempt.failure.hopeless = str(error), True
         return False
     record.msg = f"{record.getMessage()}: {error}"
     record.args, record.exc_info = (), None

@@ -72,14 +72,14 @@ class Stewards:
         for attempt in self._table.held():
             if attempt.task in tasks and self._table.lose(attempt):
                 self._ledger.ended(attempt, "cancelled")
-                attempt.stop()
+                attempt.body.stop()
 
     def lost(self, attempt: Attempt, why: str) -> None:
         """A lease is gone: stop its body."""
         if self._table.lose(attempt):
             self._ledger.lost(attempt, why)
             self._ledger.ended(attempt, "lost")
-            self._on_loop(attempt.stop)
+            self._on_loop(attempt.body.stop)
 
     # What they are told.
 

@@ -65,11 +65,14 @@ class Writes:
                 self._ledger.late()
             return request.reply(409, "the lease is gone")
         if request.kind == "task.release":
-            self._given_up(attempt.task, attempt.lacks)
-            if attempt.is_hopeless and await self._reject(attempt, attempt.trouble) is not None:
+            self._given_up(attempt.task, attempt.callee.lacks)
+            if (
+                attempt.is_hopeless
+                and await self._reject(attempt, attempt.failure.trouble) is not None
+            ):
                 return request.reply(200, {})
-        if attempt.traceback and request.data.action.data.get("state") == "rejected":
-            body = with_traceback(body, attempt.traceback)
+        if attempt.failure.traceback and request.data.action.data.get("state") == "rejected":
+            body = with_traceback(body, attempt.failure.traceback)
         answer = await self._exchange(request, body, attempt)
         if answer.reply.ok:
             self._wrote(request, attempt, answer.reply, len(body))
@@ -82,18 +85,18 @@ class Writes:
     async def _never(self, request: Request, attempt: Attempt, answer: Answer, size: int) -> str:
         """Note what the server will not take; reject the job where no attempt could mend it."""
         reply = answer.reply
-        attempt.trouble = f"{request.kind}: {reply.status} {reply.data}"
+        attempt.failure.trouble = f"{request.kind}: {reply.status} {reply.data}"
         if reply.status == TOO_LARGE:
-            attempt.trouble = _too_large(request, size, reply)
-            rejected = await self._reject(attempt, attempt.trouble)
+            attempt.failure.trouble = _too_large(request, size, reply)
+            rejected = await self._reject(attempt, attempt.failure.trouble)
             if rejected is not None:
                 # The SDK is content with what stands now; an error of its own would keep the body.
                 done = request.kind == "task.fulfill"
-                return request.reply(*((200, rejected) if done else (409, attempt.trouble)))
+                return request.reply(*((200, rejected) if done else (409, attempt.failure.trouble)))
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
-            attempt.hopeless = True
-            self._ledger.unfit(attempt, attempt.trouble)
-        attempt.writing = False
+            attempt.failure.hopeless = True
+            self._ledger.unfit(attempt, attempt.failure.trouble)
+        attempt.lease.writing = False
         return answer.body
 
     async def _reject(self, attempt: Attempt, why: str) -> Any | None:
@@ -101,14 +104,14 @@ class Writes:
 
         Return the data of the reply, None where it was not taken.
         """
-        attempt.writing = True
-        for words, stack in ((why, attempt.traceback), (why[:SHORT], "")):
+        attempt.lease.writing = True
+        for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
             data = rejection(attempt.task, attempt.version, words, stack)
             reply = await self._channel.ask("task.fulfill", **data)
             if reply is None or reply.status != TOO_LARGE:
                 break
         if reply is None or not reply.ok:
-            attempt.writing = False
+            attempt.lease.writing = False
             return None
         self._end(attempt, "rejected", why)
         return reply.data
@@ -125,7 +128,7 @@ class Writes:
         try:
             return await self._channel.exchange(request, body, wanted, WRITE_PATIENCE)
         except BaseException:
-            attempt.writing = False
+            attempt.lease.writing = False
             raise
 
     def _wrote(self, request: Request, attempt: Attempt, reply: Reply, size: int = 0) -> None:
@@ -133,16 +136,18 @@ class Writes:
         match request.kind:
             case "task.fulfill":
                 self._ledger.metrics.written(attempt, size)
-                error = attempt.error or action.error if action.outcome == "rejected" else ""
+                error = (
+                    attempt.failure.error or action.error if action.outcome == "rejected" else ""
+                )
                 self._end(attempt, action.outcome, error)
             case "task.suspend" if reply.status == GO_ON:
-                attempt.writing = False
+                attempt.lease.writing = False
             case "task.suspend":
                 self._end(attempt, "suspended")
-            case "task.release" if attempt.known:
-                self._end(attempt, "released", attempt.trouble)
+            case "task.release" if attempt.callee.known:
+                self._end(attempt, "released", attempt.failure.trouble)
             case "task.release":
-                why = f"{attempt.label!r} is not registered here"
+                why = f"{attempt.callee.label!r} is not registered here"
                 self._end(attempt, "unknown-function", why)
             case _:
                 self._stepped(attempt, request, reply)
@@ -205,7 +210,7 @@ class Writes:
         self._given_up(attempt.task, "")
         if attempt.version >= ENOUGH and await self._reject(attempt, why) is not None:
             return
-        attempt.writing = True
+        attempt.lease.writing = True
         await self._channel.ask("task.release", attempt.task, version=attempt.version)
         self._end(attempt, "released", why)
 

@@ -164,7 +164,7 @@ class Fleet:
             for attempt in one.attempts():
                 found = self.server.model.task(attempt.task)
                 stands = (found["state"], found["version"]) == ("acquired", attempt.version)
-                if not stands and not attempt.writing:
+                if not stands and not attempt.lease.writing:
                     raise Broken(f"a member stops what it is told it has lost: {attempt}, {found}")
 
     def end_well(self) -> None:

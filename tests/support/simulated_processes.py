@@ -131,7 +131,7 @@ class SimMember(member.Member):
         if self._heart.beat():
             return
         self._fleet.server.tick()
-        held = {(one.task, one.version) for one in self.attempts() if not one.writing}
+        held = {(one.task, one.version) for one in self.attempts() if not one.lease.writing}
         if kept := held & self._fleet.server.lapsed:
             why = "a lease is let go no later than on the server"
             self._fleet.findings.append(f"{why}: {self._name}, {kept}")

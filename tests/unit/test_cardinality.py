@@ -2,7 +2,7 @@
 
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
-from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
 from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
@@ -25,7 +25,7 @@ def test_the_member() -> None:
     metrics = WorkerMetrics({"f"}.__contains__, 4, "1")
 
     def live(job: str, function: str) -> None:
-        one = Attempt(job=job, task=job, version=1, function=function)
+        one = Attempt(job, 1, Callee(function, function))
         metrics.claim("granted")
         metrics.claimed(one, 0.1)
         metrics.ended(one, "resolved", 0.5)

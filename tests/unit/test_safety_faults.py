@@ -93,7 +93,7 @@ def two_stewards_see_a_second_crash(fleet: Fleet) -> None:
 def beats_are_slow_and_then_lost(fleet: Fleet) -> None:
     _, holder = job_held(fleet, 1, 30.0)
     holder.process.lag = 1.0
-    while holder.attempts()[0].stood < fleet.loop.seconds - 2.5 or fleet.loop.seconds < 4:
+    while holder.attempts()[0].lease.stood < fleet.loop.seconds - 2.5 or fleet.loop.seconds < 4:
         fleet.pass_time(0.1)
     holder.process.deaf = True
     fleet.pass_time(12)
@@ -140,8 +140,8 @@ FAULTS = {
         "a lease is let go no later than on the server",
         Heart,
         "_check",
-        "attempt.stood = sent",
-        "attempt.stood = self._now()",
+        "attempt.lease.stood = sent",
+        "attempt.lease.stood = self._now()",
         beats_are_slow_and_then_lost,
     ),
     "a member ignores Released": Fault(

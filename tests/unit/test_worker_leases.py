@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.attempts import Attempt, Callee, Lease, Table
 from resonate_fleet.member.leases import BeatListener, Heart
 from tests.support.model import BlockingModelWire, Model
 
@@ -39,7 +39,7 @@ class Ward:
     def claim(self, id: str) -> Attempt:
         version = self.model.claim(self.model.job(id), "me", LEASE)
         now = self.model.seconds
-        attempt = Attempt(job=id, task=id, version=version, function="f", began=now, stood=now)
+        attempt = Attempt(id, version, Callee("f", "f"), began=now, lease=Lease(now))
         self.table.add(attempt)
         return attempt
 
@@ -95,7 +95,7 @@ def test_a_halted_job_and_one_that_ran_out(ward: Ward) -> None:
 
 
 def test_a_write_on_its_way_is_no_loss(ward: Ward) -> None:
-    ward.claim("a").writing = True
+    ward.claim("a").lease.writing = True
     ward.model.call("task.halt", id="a")
     ward.heart.beat()
     assert not ward.lost

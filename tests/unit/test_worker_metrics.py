@@ -2,7 +2,7 @@
 
 import pytest
 
-from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import INSTRUMENTS, Metrics
 
 OPEN = "application/openmetrics-text; version=1.0.0"
@@ -14,9 +14,8 @@ def metrics() -> Metrics:
 
 
 def attempt(version: int = 1, *, function: str = "f", job: str = "j", waits: int = -1) -> Attempt:
-    made = Attempt(job=job, task=job, version=version, function=function)
-    made.suspends, made.waits = waits >= 0, max(waits, 0)
-    return made
+    callee = Callee(function, function, suspends=waits >= 0)
+    return Attempt(job, version, callee, waits=max(waits, 0))
 
 
 def lines(metrics: Metrics, accept: str = OPEN) -> list[str]:

@@ -18,7 +18,7 @@ from resonate.testing import root_context
 from resonate.types import Args
 
 from resonate_fleet.contract.jobs import Result
-from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.attempts import Attempt, Callee, current
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.failures import EscapedError
 from resonate_fleet.member.registry import BadFunctions, Registry, load
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def attempt() -> Iterator[Attempt]:
-    made = Attempt(job="job", task="job", version=3, function="f")
+    made = Attempt("job", 3, Callee("f", "f"))
     token = current.set(made)
     yield made
     current.reset(token)
@@ -74,7 +74,7 @@ async def test_entering_is_noted_and_steps_are_told(attempt: Attempt) -> None:
     bodies = Bodies(lambda one, promise: steps.append((one, promise)))
     result = await run(thumbnails.thumbnails, "cat.png", [64, 128], bodies=bodies)
     assert result == ["cat.png@64", "cat.png@128"]
-    assert attempt.entered
+    assert attempt.body.entered
     assert steps == [(attempt, "job:1"), (attempt, "job:2")]
 
 
@@ -84,7 +84,7 @@ async def test_steps_run_on_threads_too(attempt: Attempt) -> None:
         return inner != threading.get_ident()
 
     assert await run(outer)
-    assert not attempt.runs
+    assert not attempt.body.runs
 
 
 def _thread(_: Context) -> int:
@@ -101,10 +101,10 @@ async def test_a_stopped_attempt_ends_its_thread(attempt: Attempt) -> None:
 
     task = asyncio.create_task(run(forever))
     await asyncio.to_thread(began.wait, 5)
-    attempt.stop()
+    attempt.body.stop()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not attempt.runs
+    assert not attempt.body.runs
 
 
 @pytest.mark.usefixtures("attempt")
@@ -134,9 +134,8 @@ def test_a_module_is_loaded() -> None:
     load("tests.support.thumbnails", registry)
     assert registry.names() == ["thumbnails"]
     assert registry.has("thumbnails")
-    assert registry.knows("thumbnails", 1)
-    assert not registry.knows("thumbnails", 2)
-    assert registry.can_suspend("thumbnails", 1)
+    assert registry.callee("thumbnails", 1) == Callee("thumbnails", "thumbnails", suspends=True)
+    assert registry.callee("thumbnails", 2).lacks == "thumbnails@2"
 
 
 def test_register_is_a_decorator_too_and_returns_the_function() -> None:
@@ -147,7 +146,7 @@ def test_register_is_a_decorator_too_and_returns_the_function() -> None:
 
     assert mine.__name__ == "mine"
     assert registry.names() == ["other@2"]
-    assert not registry.can_suspend("other", 2)
+    assert registry.callee("other", 2) == Callee("other", "other@2")
 
 
 def test_what_cannot_be_registered() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.attempts import Attempt, Body, Callee, current
 from resonate_fleet.member.retries import Retries
 from resonate_fleet.member.values import UnwritableError
 
@@ -22,7 +22,7 @@ def delays(policy: Retries, error: Exception, tries: int) -> list[float | None]:
 
 @pytest.fixture
 def attempt() -> Iterator[Attempt]:
-    made = Attempt(job="j", task="j", version=1, function="f", entered=True)
+    made = Attempt("j", 1, Callee("f", "f"), body=Body(entered=True))
     token = current.set(made)
     yield made
     current.reset(token)
@@ -48,7 +48,7 @@ def test_no_retries_at_all() -> None:
 
 
 def test_arguments_that_do_not_fit_are_final(attempt: Attempt) -> None:
-    attempt.entered = False
+    attempt.body.entered = False
     assert delays(Retries(3, 1.0, _nobody), ValueError("no"), 1) == [None]
 
 

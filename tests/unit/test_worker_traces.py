@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from resonate_fleet.contract.words import TAG_TRACE
-from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.tracing import Traces, traces
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not installed")
@@ -28,7 +28,7 @@ def exported() -> Iterator[InMemorySpanExporter]:
 
 
 def made(version: int = 1) -> Attempt:
-    return Attempt(job="j", task="j", version=version, function="f", tags={TAG_TRACE: SUBMISSION})
+    return Attempt("j", version, Callee("f", "f"), {TAG_TRACE: SUBMISSION})
 
 
 async def live(told: Traces, attempt: Attempt, outcome: str = "resolved") -> str:
