@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.presence import Holding
 from resonate_fleet.member.threads import Run
 
 #: Attempts after which a job that none can bring to an end is rejected with the reason.
@@ -183,6 +184,13 @@ class Table:
     def held(self) -> list[Attempt]:
         with self._lock:
             return list(self._held.values())
+
+    def holdings(self) -> list[Holding]:
+        """Return what is held as stewards are told of it."""
+        now = time.time()
+        return [
+            Holding(one.task, one.version, one.function, now - one.seconds()) for one in self.held()
+        ]
 
     # Functions that run as many bodies here as they may.
 

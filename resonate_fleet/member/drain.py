@@ -5,7 +5,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -13,8 +12,8 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.journal import DrainStep
 from resonate_fleet.contract.wire import Refused, Unreachable
-from resonate_fleet.member.attempts import Attempt, Table
-from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.attempts import Attempt
+from resonate_fleet.member.runner import JobRunner
 
 #: Seconds between two looks at what is still held.
 LOOK = 0.02
@@ -23,41 +22,27 @@ HAND_BACK_PATIENCE = 3.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class DrainActions:
-    """What the drain does, in its order. Each may be called from any thread."""
-
-    not_ready: Callable[[], None]
-    close_intake: Callable[[], None]
-    #: True while a claim is on its way: it may still be granted.
-    claiming: Callable[[], bool]
-    #: From now on a claim that is granted goes back at once.
-    refuse_claims: Callable[[], None]
-    stop_body: Callable[[Attempt], None]
-    close: Callable[[], None]
-
-
 class Drain:
     """Waits for a signal in `signals`, then drains; a second signal ends the waiting at once.
 
-    `seconds` is how long what is held may take to finish.
+    What is held may take `seconds` to finish. `not_ready` is called first, `close` last.
     """
 
     def __init__(
         self,
         signals: "queue.SimpleQueue[str]",
         seconds: float,
-        table: Table,
         wire: BlockingWire,
-        ledger: Ledger,
-        actions: DrainActions,
+        runner: JobRunner,
+        not_ready: Callable[[], None],
+        close: Callable[[], None],
     ) -> None:
         self._signals = signals
         self._seconds = seconds
-        self._table = table
         self._wire = wire
-        self._ledger = ledger
-        self._actions = actions
+        self._runner = runner
+        self._not_ready = not_ready
+        self._close = close
         self._end = 0.0
 
     def start(self) -> None:
@@ -79,22 +64,24 @@ class Drain:
 
     def _steps(self) -> None:
         self._step("not-ready")
-        self._actions.not_ready()
+        self._not_ready()
         self._step("intake-closed")
-        self._actions.close_intake()
+        self._runner.close_intake()
         self._step("finishing")
         self._finish()
-        self._actions.refuse_claims()
+        self._runner.claims.close()
         self._step("handing-back")
         self._hand_back()
         self._step("closed")
-        self._actions.close()
+        self._runner.presence.leave()
+        self._close()
 
     def _step(self, step: str) -> None:
-        self._ledger.journal.write(DrainStep(step=step, held=len(self._table)))
+        held = len(self._runner.table)
+        self._runner.ledger.journal.write(DrainStep(step=step, held=held))
 
     def _finish(self) -> None:
-        while len(self._table) or self._actions.claiming():
+        while self._runner.holds():
             if not self.left():
                 return
             try:
@@ -105,12 +92,13 @@ class Drain:
 
     def _hand_back(self) -> None:
         patience = time.monotonic() + HAND_BACK_PATIENCE
-        while self._actions.claiming() and time.monotonic() < patience:
+        runner = self._runner
+        while runner.claims.pending and time.monotonic() < patience:
             time.sleep(LOOK)
-        for attempt in self._table.held():
-            if self._release(attempt, patience) and self._table.finish(attempt):
-                self._ledger.handed_back(attempt)
-            self._actions.stop_body(attempt)
+        for attempt in runner.table.held():
+            if self._release(attempt, patience) and runner.table.finish(attempt):
+                runner.ledger.handed_back(attempt)
+            runner.on_loop.soon(attempt.body.stop)
         self._wire.close()
 
     def _release(self, attempt: Attempt, patience: float) -> bool:

@@ -56,18 +56,18 @@ class Heart:
         member: str,
         lease: float,
         listener: BeatListener,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._table = table
         self._wire = wire
         self._member = member
         self._lease = lease
         self._listener = listener
-        self._now = now
+        self._now = now or time.monotonic
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
         #: When the thread last came round.
-        self.turned = now()
+        self.turned = self._now()
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -12,15 +13,17 @@ import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to
 from resonate_fleet.member import registry, sdk
-from resonate_fleet.member.about import name_of
 from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
 from resonate_fleet.member.memory import give_back
+from resonate_fleet.member.onloop import OnLoop
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.signals import Own, StopSignals
+from resonate_fleet.member.upstream import Wires
 
 log = structlog.get_logger()
 
@@ -32,7 +35,8 @@ def live(settings: Settings, signals: StopSignals) -> int:
         Mistake: the functions or the journal's folder cannot be used, or what a setting asks for
             is not installed.
     """
-    name = name_of(settings)
+    # A name for this start, under which its leases stand on the server.
+    name = f"{settings.member or own_name()}-{secrets.token_hex(3)}"
     # A function that prints goes on when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     give_back()
@@ -48,7 +52,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
         own = Own(signals, restore)
         own.keep()
         journal = _journal(name, settings)
-        _to_the_end(_run(settings, name, functions, journal, own))
+        _to_the_end(_run(settings, functions, journal, own))
     except Mistake:
         raise
     except registry.BadFunctions as bad:
@@ -102,9 +106,10 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _run(
-    settings: Settings, name: str, functions: registry.Registry, journal: Journal, own: Own
+    settings: Settings, functions: registry.Registry, journal: Journal, own: Own
 ) -> None:
-    await Member(settings, name, functions, journal, own).run()
+    wires, on_loop = Wires(settings, journal.who), OnLoop(asyncio.get_running_loop())
+    await Member(settings, functions, journal, own, wires, on_loop).run()
     journal.close()
     # Bodies that were handed back may still block their threads: the process ends without them.
     sys.stderr.flush()

@@ -1,7 +1,8 @@
 """One connection to a steward."""
 
 import asyncio
-from typing import Protocol, cast
+import secrets
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import structlog
@@ -10,38 +11,31 @@ from resonate_fleet.contract import presence as wire
 from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
+if TYPE_CHECKING:
+    from resonate_fleet.member.presence import Presence
+
 #: A steward that says nothing for so long, in seconds, is gone.
 GONE_SECONDS = 20.0
 log = structlog.get_logger()
 
 
-class Owner(Protocol):
-    """Who has the link."""
-
-    def hello(self, nonce: str) -> Hello:
-        """Return what to say to a steward that opened with `nonce`."""
-        ...
-
-    def trusts(self, nonce: str, hello: Hello, proof: str) -> bool: ...
-    def welcomed(self, link: "Link") -> None: ...
-    def heard(self, link: "Link", message: FromSteward) -> None: ...
-    def lost(self, link: "Link") -> None: ...
-
-
 class Link(asyncio.Protocol):
     """A connection, which counts once it is welcomed. `heard_at` by the loop's clock."""
 
-    def __init__(self, owner: Owner, address: tuple[str, int]) -> None:
+    def __init__(
+        self, presence: "Presence", address: tuple[str, int], hello: Hello, secret: str | None
+    ) -> None:
         self.address = address
         self.welcome: wire.Welcome | None = None
         self.heard_at = 0.0
         self.ended = asyncio.Event()
         #: Why this member or the steward will have nothing of it.
         self.refused = ""
-        self._owner = owner
+        self._presence = presence
+        self._hello = hello
+        self._secret = secret
         self._transport: asyncio.Transport | None = None
         self._nonce = ""
-        self._hello: Hello | None = None
         self._buffer = b""
 
     @property
@@ -88,19 +82,21 @@ class Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         self._transport = None
         self.ended.set()
-        self._owner.lost(self)
+        self._presence.lost(self)
 
     def _heard(self, message: FromSteward) -> None:
         match message:
             case wire.Challenge(nonce=nonce):
-                self._nonce, self._hello = nonce, self._owner.hello(nonce)
-                self.say(self._hello)
-            case wire.Welcome(proof=proof) if self._hello is not None:
-                if not self._owner.trusts(self._nonce, self._hello, proof):
+                self._nonce = nonce
+                self._hello = msgspec.structs.replace(self._hello, nonce=secrets.token_hex(16))
+                proof = wire.prove(self._secret, "member", nonce, self._hello)
+                self.say(msgspec.structs.replace(self._hello, proof=proof))
+            case wire.Welcome(proof=proof) if self._hello.nonce:
+                if not wire.proven(self._secret, "steward", self._nonce, self._hello, proof):
                     raise ValueError("the steward has not proven the presence secret")
                 self.welcome = message
-                self._owner.welcomed(self)
+                self._presence.welcomed(self)
             case wire.Denied(why=why):
                 raise ValueError(why)
             case _ if self.welcome is not None:
-                self._owner.heard(self, message)
+                self._presence.heard(self, message)

@@ -53,7 +53,7 @@ class Probes:
         connected: Callable[[], bool],
         health: Health,
     ) -> None:
-        self._pulse = pulse
+        self.pulse = pulse
         self._heart = heart
         self._liveness = liveness
         self._connected = connected
@@ -66,8 +66,8 @@ class Probes:
 
     def not_alive(self) -> list[str]:
         found = []
-        if self._pulse.lag() > self._liveness:
-            found.append(f"the event loop has been blocked for {self._pulse.lag():.1f} s")
+        if self.pulse.lag() > self._liveness:
+            found.append(f"the event loop has been blocked for {self.pulse.lag():.1f} s")
         late = time.monotonic() - self._heart.turned - self._heart.interval
         if not self._heart.alive or late > HEART_LATE:
             found.append("heartbeats have stopped")

@@ -16,17 +16,48 @@ from resonate.observability import BackgroundTaskFailed, Event
 from resonate.resonate import Resonate
 from resonate_base.connections import Source
 
+from resonate_fleet.member import requests
 from resonate_fleet.member.attempts import current
+from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.network import Network
 from resonate_fleet.member.retries import Retries
 from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.writes import Writes
 
 #: The SDK's own bound on tasks at once; slots are counted in the intake.
 PLENTY = 1_000_000
 #: Errors for which the SDK releases a job and which every further attempt would meet again.
 NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
 log = structlog.get_logger()
+
+
+class Network:
+    """`resonate_base.connections.Network` on the fleet's own wire: each kind its own way."""
+
+    def __init__(self, channel: Channel, claims: Claims, writes: Writes) -> None:
+        self._channel = channel
+        self._claims = claims
+        self._writes = writes
+
+    async def start(self) -> None:
+        """Nothing to open: the wire connects with its first request."""
+
+    async def stop(self) -> None:
+        self._channel.close()
+
+    async def send(self, req: str, headers: dict[str, str] | None = None) -> str:  # noqa: ARG002 - for networks that shard
+        """Send one request of the SDK and return the reply, whatever its status.
+
+        Raises:
+            ConnectorError: the lease went, or the member ended, before there was an answer.
+        """
+        request = requests.read(req)
+        if request.kind == "task.acquire":
+            return await self._claims.send(request, req)
+        if request.kind in requests.FENCED:
+            return await self._writes.send(request, req)
+        return (await self._channel.exchange(request, req)).body
 
 
 class NoHeartbeat:

@@ -19,9 +19,8 @@ from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
-from resonate_fleet.member.network import Network
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.sdk import build, listen
+from resonate_fleet.member.sdk import Network, build, listen
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.writes import Writes
 from tests.support.model import Model, ModelWire

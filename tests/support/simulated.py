@@ -43,7 +43,7 @@ class Fleet:
         self._patches: list[Any] = [
             patch("time.monotonic", self.loop.time),
             patch("time.time", lambda: START / 1000 + self.loop.seconds),
-            patch("os.register_at_fork", lambda **_: None),
+            patch("resonate_fleet.contract.forks.keep_from_children", lambda _: None),
         ]
         for one in self._patches:
             one.start()

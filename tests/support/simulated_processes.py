@@ -4,7 +4,6 @@ import asyncio
 import queue
 import time
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, Protocol
 from unittest.mock import patch
@@ -17,11 +16,13 @@ from resonate_fleet.contract.journal import Line
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import load
 from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member import drain, member
 from resonate_fleet.member.attempts import Attempt
-from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.onloop import OnLoop
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.upstream import Wires
 from resonate_fleet.steward import life
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.policy import GroupPolicy
@@ -90,16 +91,46 @@ class SimSteward(life.Steward):
         return SimStream(self._fleet.server, self.process, group)
 
 
+class SimWires(Wires):
+    """Wires to the model, for one process."""
+
+    def __init__(self, fleet: World, process: Process) -> None:
+        self._fleet = fleet
+        self._process = process
+
+    def new(self) -> Wire:
+        return SimWire(self._fleet.server, self._process)
+
+    def blocking(self) -> BlockingWire:
+        return BlockingSimWire(self._fleet.server, self._process, self._fleet.loop)
+
+    def stream(self, group: str, *_: Any) -> Stream:
+        return SimStream(self._fleet.server, self._process, group)
+
+
+class SimOnLoop(OnLoop):
+    """There are no other threads: what they would wait for is done at once."""
+
+    def __init__(self, fleet: World, process: Process) -> None:
+        super().__init__(fleet.loop)
+        self._process = process
+
+    def wait(self, call: Callable[[], object], _seconds: float) -> bool:
+        token = running.set(self._process)
+        call()
+        running.reset(token)
+        return True
+
+
 class SimMember(member.Member):
     """A member without pages and threads: its heart beats, and its drain runs, on the loop."""
 
-    def __init__(self, fleet: "World", name: str, slots: int) -> None:
+    def __init__(self, fleet: World, name: str, slots: int) -> None:
         self.process = Process(name)
         self.journal = Kept(name)
         #: When bodies began.
         self.begun: list[float] = []
         self._fleet = fleet
-        self._loop = fleet.loop
         registry = Registry()
 
         async def work(_: Context, cost: float) -> float:
@@ -112,17 +143,16 @@ class SimMember(member.Member):
         env = {"WORKER_SLOTS": str(slots), "WORKER_LEASE": f"{LEASE:g}", "WORKER_DRAIN": "1",
                "WORKER_STEWARD": addresses}  # fmt: skip
         own: Any = SimpleNamespace(signals=SimpleNamespace(came=_Signals(fleet.loop)))
-        with patch.object(member, "Wire", lambda *_: SimWire(fleet.server, self.process)):
-            super().__init__(load(Settings, env), name, registry, self.journal, own)
+        wires, on_loop = SimWires(fleet, self.process), SimOnLoop(fleet, self.process)
+        super().__init__(load(Settings, env), registry, self.journal, own, wires, on_loop)
         fleet.loop.spawn(self.process, self._live())
 
     def attempts(self) -> list[Attempt]:
-        return self._table.held()
+        return self._runner.table.held()
 
     async def _live(self) -> None:
-        presence = asyncio.create_task(self._presence.run())
-        self._resonate.start()
-        while not presence.done():
+        working = asyncio.create_task(self._runner.run())
+        while not working.done():
             await asyncio.sleep(self._heart.interval)
             self.beat()
 
@@ -134,7 +164,7 @@ class SimMember(member.Member):
         held = {(one.task, one.version) for one in self.attempts() if not one.lease.writing}
         if kept := held & self._fleet.server.lapsed:
             why = "a lease is let go no later than on the server"
-            self._fleet.findings.append(f"{why}: {self._name}, {kept}")
+            self._fleet.findings.append(f"{why}: {self.process.name}, {kept}")
 
     def drain(self) -> None:
         """Stop in order. To be called outside of the loop, which runs on meanwhile."""
@@ -143,25 +173,8 @@ class SimMember(member.Member):
         self._fleet.loop.run_for(member.LAST_PATIENCE)
         self.process.kill()
 
-    def _new_heart(self) -> Heart:
-        with patch.object(member, "Heart", partial(Heart, now=self._fleet.loop.time)):
-            return super()._new_heart()
-
-    def _new_wire(self) -> BlockingWire:
-        return BlockingSimWire(self._fleet.server, self.process, self._fleet.loop)
-
-    def _new_stream(self, group: str, *_: Any) -> Stream:
-        return SimStream(self._fleet.server, self.process, group)
-
-    def _close_intake(self) -> None:
-        token = running.set(self.process)
-        self._intake.close()
-        running.reset(token)
-
     def _close(self) -> None:
-        """Say goodbye: `leave` waits for the loop, from a thread."""
-        self._presence._said_bye.set()  # noqa: SLF001 - or it would wait for ever
-        self._presence.leave(self._loop)
+        """There is no process to end."""
 
 
 class _Signals(queue.SimpleQueue[str]):

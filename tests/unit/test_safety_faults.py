@@ -16,7 +16,7 @@ import pytest
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.leases import Heart
-from resonate_fleet.member.stewards import Stewards
+from resonate_fleet.member.revocation import Revocation
 from resonate_fleet.member.writes import Writes
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.parking import Parking
@@ -146,10 +146,10 @@ FAULTS = {
     ),
     "a member ignores Released": Fault(
         "a member stops what it is told it has lost",
-        Stewards,
+        Revocation,
         "released",
-        "in tasks",
-        "in ()",
+        "version in tasks",
+        "version in ()",
         a_member_is_missed_for_a_moment,
     ),
     "parking without the second look": Fault(

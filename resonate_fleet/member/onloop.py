@@ -1,0 +1,30 @@
+"""The member's event loop, for its other threads."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+
+class OnLoop:
+    """Calls functions on `loop`, from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def soon(self, call: Callable[[], object]) -> bool:
+        """Call it in a turn of the loop; False where the loop has closed."""
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            return False
+        return True
+
+    def wait(self, call: Callable[[], object], seconds: float) -> bool:
+        """Call it and wait. False where user code blocks the loop: it is called when it can be."""
+        done = threading.Event()
+
+        def run() -> None:
+            call()
+            done.set()
+
+        return not self.soon(run) or done.wait(seconds)

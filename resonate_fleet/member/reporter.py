@@ -1,0 +1,84 @@
+"""What a member tells its stewards: one report for a turn of the event loop, or for a few."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from resonate_fleet.contract.presence import FromMember, Report, Withdraw
+from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.onloop import OnLoop
+
+#: What no slot waits for is told together with what comes in so many seconds.
+LAZY_SECONDS = 0.01
+
+
+class Reporter:
+    """Collects what happens and hands it to `send`.
+
+    Everything but `ended` is to be called on the event loop.
+    """
+
+    def __init__(self, table: Table, on_loop: OnLoop, send: Callable[[FromMember], None]) -> None:
+        self._table = table
+        self._on_loop = on_loop
+        self._send = send
+        self._events: defaultdict[str, Any] = defaultdict(list)
+        self._full: list[str] = []
+        self._next: asyncio.Handle | None = None
+        self._now = False
+
+    def claimed(self, attempt: Attempt) -> None:
+        self._add("claimed", (attempt.task, attempt.version, attempt.function), at_once=False)
+        self._fill()
+
+    def ended(self, attempt: Attempt, outcome: str) -> None:
+        self._on_loop.soon(partial(self._ended, attempt, outcome))
+
+    def _ended(self, attempt: Attempt, outcome: str) -> None:
+        self._add("ended", (attempt.task, attempt.version, outcome), at_once=False)
+        self._fill()
+
+    def refused(self, task: str, version: int) -> None:
+        self._add("refused", (task, version))
+
+    def returned(self, task: str) -> None:
+        self._add("returned", task)
+
+    def declined(self, task: str, lacks: str) -> None:
+        self._add("declined", (task, lacks))
+
+    def freed(self) -> None:
+        """A slot may have become free."""
+        self._soon()
+
+    def drain(self) -> None:
+        """Offer nothing any more."""
+        self._send(Withdraw(draining=True))
+
+    def _fill(self) -> None:
+        """Tell of which functions no more may begin here, whichever others may."""
+        full = self._table.full()
+        if full != self._full:
+            self._full = self._events["full"] = full
+            self._soon()
+
+    def _add(self, kind: str, event: object, *, at_once: bool = True) -> None:
+        self._events[kind].append(event)
+        self._soon(at_once=at_once)
+
+    def _soon(self, *, at_once: bool = True) -> None:
+        if self._next is not None and (self._now or not at_once):
+            return
+        if self._next is not None:
+            self._next.cancel()
+        loop, self._now = asyncio.get_running_loop(), at_once
+        self._next = (
+            loop.call_soon(self._report) if at_once else loop.call_later(LAZY_SECONDS, self._report)
+        )
+
+    def _report(self) -> None:
+        self._next = None
+        events, self._events = self._events, defaultdict(list)
+        self._send(Report(**events))

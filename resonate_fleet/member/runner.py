@@ -1,0 +1,87 @@
+"""What finds, claims and runs jobs, from an assignment to the outcome."""
+
+import secrets
+from functools import partial
+
+from resonate_fleet.contract.presence import Hello
+from resonate_fleet.member.attempts import Table
+from resonate_fleet.member.bodies import Bodies
+from resonate_fleet.member.claims import Claims
+from resonate_fleet.member.connector import Connector
+from resonate_fleet.member.intake import Inbox, Intake
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.onloop import OnLoop
+from resonate_fleet.member.plain import Plain
+from resonate_fleet.member.presence import Presence
+from resonate_fleet.member.registry import Registry
+from resonate_fleet.member.revocation import Revocation
+from resonate_fleet.member.sdk import Network, build
+from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.upstream import Upstream
+from resonate_fleet.member.writes import Writes
+
+#: Longest wait for the loop to close the intake, in seconds.
+CLOSE_SECONDS = 1.0
+
+
+class JobRunner:
+    """The SDK with the member's own parts around it.
+
+    `intake` lets the SDK claim what `presence` brings from a steward or `plain` finds without one.
+    The SDK runs the functions, as `Bodies` wraps them, and sends its claims by `claims` and its
+    outcomes by `Writes`.
+
+    Raises:
+        BadFunctions: the SDK refuses a function.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        table: Table,
+        ledger: Ledger,
+        upstream: Upstream,
+        on_loop: OnLoop,
+    ) -> None:
+        name, group, channel = ledger.journal.who, settings.group, upstream.channel
+        self.table = table
+        self.ledger = ledger
+        self.on_loop = on_loop
+        self.revocation = Revocation(table, ledger, on_loop)
+        inbox = Inbox(name, upstream.stream)
+        self.intake = intake = Intake(settings.slots, inbox)
+        hints, counts = upstream.group_stream(group), ledger.metrics.count
+        self.plain = Plain(upstream.wire, hints, group, intake, counts)
+        self.plain.runs = registry.runs
+        self.presence = Presence(intake, table, self.revocation, on_loop)
+        self.presence.working = upstream.ready
+        reporter = self.presence.reporter
+        intake.join(reporter, self.plain)
+        ledger.on_claimed, ledger.on_ended = reporter.claimed, reporter.ended
+        self.functions = tuple(registry.names())
+        hello = Hello(name, group, settings.slots, self.functions, secrets.token_hex(16))
+        failed = partial(counts, "steward_failures")
+        self._connector = Connector(
+            settings.stewards, hello, settings.secret, self.presence, failed
+        )
+        writes = Writes(channel, table, ledger, intake.avoid, intake.ending)
+        self.claims = Claims(channel, table, ledger, registry, writes, intake)
+        network = Network(channel, self.claims, writes)
+        install = partial(registry.install, bodies=Bodies(ledger.step_began, intake.ending, name))
+        self.sdk = build(settings, name, network, inbox, install, ledger)
+
+    async def run(self) -> None:
+        """Work, until cancelled."""
+        self.sdk.start()
+        await self._connector.run()
+
+    # The steps of a drain, from a thread of its own.
+
+    def close_intake(self) -> None:
+        """Take nothing new before the next step; a blocked loop does so when it can."""
+        self.on_loop.wait(self.intake.close, CLOSE_SECONDS)
+
+    def holds(self) -> bool:
+        """Tell whether anything is held, or a claim is on its way that may be granted."""
+        return len(self.table) > 0 or self.claims.pending > 0
