@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
-from rich.console import Console
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import BenchReport, Figure, markdown, show
+from resonate_fleet.bench.figures import BenchReport, Figure, markdown
 from resonate_fleet.bench.measures import MEASURES, measured
 from resonate_fleet.bench.place import Asked
 from resonate_fleet.bench.processes import NotReady
@@ -76,7 +75,6 @@ def parser(prog: str) -> Parser:
     )
     add("--empty", metavar="URL", help="an empty PostgreSQL database, for `history`")
     add("--json", type=OutputFile, metavar="FILE", help="write the figures to FILE as well")
-    add("--markdown", action="store_true", help="print the table in Markdown, to be kept")
     return made
 
 
@@ -109,10 +107,8 @@ def _run(typed: argparse.Namespace, command: str) -> int:
             report = _extended(report, f"{server}{_version(asked.server_bin)}", new)
         if typed.json:
             typed.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    if report.figures and typed.markdown:
+    if report.figures:
         sys.stdout.write(markdown(report))
-    elif report.figures:
-        show(report, Console(width=160))
     return exits.FAILED if failed else exits.OK
 
 

@@ -1,12 +1,10 @@
-"""What a bench run brings: figures with their spread and goals, as a table and as JSON."""
+"""What a bench run brings: figures with their spread and goals, as Markdown and as JSON."""
 
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.shown import markdown as markdown_words
@@ -114,16 +112,6 @@ _OF: dict[Of, Callable[[Sequence[float]], float]] = {
 }
 
 _COLUMNS = ("measure", "worker", "median (least to most)", "p99", "n", "load", "goal", "")
-
-
-def show(report: BenchReport, console: Console) -> None:
-    """Print the figures as a table."""
-    table = Table(title=f"{report.server}, {report.machine}, load {report.load:.1f}")
-    for heading in _COLUMNS:
-        table.add_column(heading, justify="right" if heading in ("p99", "n", "load") else "left")
-    for one in report.figures:
-        table.add_row(*_cells(one))
-    console.print(table)
 
 
 def markdown(report: BenchReport) -> str:

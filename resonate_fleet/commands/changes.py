@@ -1,8 +1,10 @@
-"""What happened between two looks at a fleet. Pure."""
+"""What happened between two looks at a fleet, or two readings of its journals. Pure."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
 from resonate_fleet.contract.live import LiveAttempt, LiveMark, LiveState, MarkKind
 
 #: How a mark of the steward is shown: the kind of the change, and its text.
@@ -72,3 +74,18 @@ class Changes:
 def _change(mark: LiveMark) -> Change:
     kind, text = _TEXTS[mark.kind]
     return Change(mark.at, kind, text.format(member=mark.member, job=mark.job))
+
+
+def of_a_run(lines: Iterable[Line | BadLine]) -> Iterator[Change]:
+    """Yield what a run's journals say and no steward knows."""
+    for line in lines:
+        match line:
+            case ClientEnded():
+                text = f"{line.confirmed} jobs are confirmed; the client has gone"
+                yield Change(line.at, "note", text)
+            case StrikeDone():
+                held = ", ".join(task for task, _ in line.held) or "nothing"
+                text = f"{line.target} is killed in the middle of {held}"
+                yield Change(line.at, "strike", text)
+            case StrikeMissed():
+                yield Change(line.at, "trouble", f"the {line.fault} missed: {line.why}")

@@ -23,20 +23,23 @@ from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
+from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.keys import Keys
+from resonate_fleet.commands.live import FleetSnapshot
 from resonate_fleet.commands.ports import STEWARD, usual_port
-from resonate_fleet.commands.screen import Screen, screen_for
-from resonate_fleet.commands.story import Story
+from resonate_fleet.commands.stream import StateStream
+from resonate_fleet.commands.tables import plain
 from resonate_fleet.commands.tail import Tail
+from resonate_fleet.commands.top import View, showing
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.outputs import OutputFile, OutputFolder
+from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
 
-#: Seconds between two looks at the journals.
+#: Seconds between two pictures.
 LOOK_SECONDS = 0.1
 #: When the demo is broken off, members hand back what they hold instead of finishing it.
 DRAIN_SECONDS = 0.5
@@ -48,7 +51,7 @@ class DemoPlace(LocalPlace):
     """Processes of this machine. Who is killed stays away, which makes the story plain.
 
     With a page the killed come back, as more can be killed there, and the steward stays until
-    `end`.
+    `end`. `on_end` is called before the members are ended.
     """
 
     def __init__(self, options: DemoOptions, group: str) -> None:
@@ -58,6 +61,8 @@ class DemoPlace(LocalPlace):
         self._console = console_env(chaos=True) if options.web else {}
         self._group = group
         self.token = options.token
+        self.is_up = asyncio.Event()
+        self.on_end: Callable[[], object] = lambda: None
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
         shape = Shape(
@@ -75,6 +80,11 @@ class DemoPlace(LocalPlace):
         await fleet.__aenter__()
         self._fleet = fleet
         self.url = fleet.url
+        self.is_up.set()
+
+    async def end_members(self) -> None:
+        self.on_end()
+        await super().end_members()
 
     @property
     def page(self) -> str:
@@ -127,7 +137,6 @@ def parser(prog: str) -> Parser:
     add("--server", type=typed(url()), metavar="URL", help="a server that runs; default: embedded")
     web = "print the address of the steward's page, and keep it up until Ctrl-C"
     add("--web", action="store_true", help=web)
-    add("--json", type=OutputFile, metavar="FILE", help="write the verdict with all figures there")
     add(
         "--runs",
         type=OutputFolder,
@@ -177,10 +186,10 @@ async def _play(
     if options.web:
         console.print(place.page, highlight=False, soft_wrap=True)
     try:
-        async with _shown(screen_for(console), folder, runner) as keys:
+        async with _shown(console, place, folder, runner) as keys:
             keys.on_quit(task.cancel)
             await runner.drive()
-        code = demo_summary.closing(options, folder, console)
+        code = demo_summary.closing(folder, console)
         if options.web:
             console.print(f"{place.page}\nCtrl-C ends it.", highlight=False, soft_wrap=True)
             over = asyncio.Event()
@@ -203,27 +212,51 @@ def _on_signals(do: Callable[[], object]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _shown(screen: Screen, folder: RunFolder, runner: Runner) -> AsyncIterator[Keys]:
-    """Keep `screen` up to date with the journals meanwhile, and kill whom the page asks for."""
-    story, tail = Story(len(runner.plan.jobs)), Tail(folder.journal)
+async def _shown(
+    console: Console, place: DemoPlace, folder: RunFolder, runner: Runner
+) -> AsyncIterator[Keys]:
+    """Show meanwhile what the steward and the journals say; kill whom the page asks for."""
+    view, tail = View("fleet demo", f"{len(runner.plan.jobs)} jobs"), Tail(folder.journal)
+    print_news = _Lines(view, console)
 
-    async def follow() -> None:
-        while True:
-            lines = tail.new()
-            screen.update(story, story.apply(lines))
-            for _, job in kills(lines):
-                runner.kill(job)
-                write_plan(folder, runner.plan)
-            await asyncio.sleep(LOOK_SECONDS)
+    async def follow(show: Callable[[], None]) -> None:
+        await place.is_up.wait()
+        with StateStream(place.fleet.steward_url) as stream:
+            while True:
+                if state := await asyncio.to_thread(stream.state):
+                    view.take(FleetSnapshot(state, state.steward, steward=True))
+                lines = tail.new()
+                view.news += of_a_run(lines)
+                for _, job in kills(lines):
+                    runner.kill(job)
+                    write_plan(folder, runner.plan)
+                show()
+                await asyncio.sleep(LOOK_SECONDS)
 
-    with Keys() as keys, screen:
-        following = asyncio.create_task(follow())
+    with Keys() as keys, showing(view, console, print_news) as show:
+        following = asyncio.create_task(follow(show))
+        place.on_end = following.cancel
         try:
             yield keys
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            screen.update(story, story.apply(tail.new()))
+            view.news += of_a_run(tail.new())
+    print_news()
+
+
+class _Lines:
+    """Prints each change once, with the seconds since the beginning."""
+
+    def __init__(self, view: View, console: Console) -> None:
+        self._view, self._console = view, console
+        self._began, self._told = time.time(), 0
+
+    def __call__(self) -> None:
+        for change in self._view.news[self._told :]:
+            line = f"{max(change.at - self._began, 0):6.2f} s  {change.text}"
+            self._console.print(plain(line), soft_wrap=True)
+        self._told = len(self._view.news)
 
 
 def _new_folder(options: DemoOptions) -> Path:

@@ -1,6 +1,5 @@
 """What the demo says before and after: the plan in a sentence, then the table and the judgement."""
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -9,13 +8,11 @@ from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import DemoOptions
 from resonate_fleet.commands.tables import natural, plain
 from resonate_fleet.contract.run import RunFolder
-from resonate_fleet.report.assembly import facts_of
-from resonate_fleet.report.evidence import read_evidence
+from resonate_fleet.report.__main__ import judged
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import Share
-from resonate_fleet.report.html import page
 from resonate_fleet.report.recoveries import Recovery, recoveries
-from resonate_fleet.report.verdict import Verdict, judge
+from resonate_fleet.report.verdict import Verdict
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
@@ -31,13 +28,9 @@ def opening(options: DemoOptions, script: Script) -> str:
     return "\n".join([text, *strikes])
 
 
-def closing(options: DemoOptions, folder: RunFolder, console: Console) -> int:
+def closing(folder: RunFolder, console: Console) -> int:
     """Judge the run, print the table and the judgement; return the exit code of the verdict."""
-    facts = facts_of(read_evidence(folder))
-    verdict = judge(facts)
-    _write(folder, facts, verdict)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2))
+    facts, verdict = judged(folder)
     console.print()
     console.print(_members(facts, verdict))
     console.print()
@@ -45,11 +38,6 @@ def closing(options: DemoOptions, folder: RunFolder, console: Console) -> int:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"the whole story: {folder.report}", highlight=False, soft_wrap=True)
     return verdict.exit
-
-
-def _write(folder: RunFolder, facts: Facts, verdict: Verdict) -> None:
-    folder.verdict.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n")
-    folder.report.write_text(page(facts, verdict), encoding="utf-8")
 
 
 def _members(facts: Facts, verdict: Verdict) -> Table:

@@ -17,6 +17,8 @@ SILENCE_SECONDS: Final = 3.0
 AGAIN_SECONDS: Final = 0.5
 #: Those that died or left are shown for so long, in seconds.
 GONE_SECONDS: Final = 300.0
+#: Marks that are kept for the next look.
+MARKS: Final = 100
 
 
 class _Whole(LiveState, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ def after(state: LiveState, news: LiveChange) -> LiveState:
         running=[one for one in running.values() if (one.task, one.attempt) not in ended],
         parked=state.parked if news.parked is None else news.parked,
         ended=[],
-        marks=[],
+        marks=[*state.marks, *news.marks][-MARKS:],
     )
 
 

@@ -3,8 +3,8 @@
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -18,7 +18,6 @@ from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.keys import Keys
 from resonate_fleet.commands.live import FleetSnapshot, snapshot_of
 from resonate_fleet.commands.ps import blocked, groups, member_rows, members
-from resonate_fleet.commands.screen import STYLES
 from resonate_fleet.commands.stream import StateStream
 from resonate_fleet.commands.tables import console, plain, shortened
 from resonate_fleet.contract import exits
@@ -28,17 +27,9 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Changes that stay in view.
 SHOWN: Final = 10
+STYLES: Final = {"strike": "bold red", "recovery": "bold green", "trouble": "bold yellow"}
 #: A look may take at most this part of the time: a large backlog is looked at less often.
 SHARE: Final = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopOptions:
-    """`looks` 0: until Ctrl-C or `q`."""
-
-    where: Addresses
-    interval: float
-    looks: int
 
 
 def parser(prog: str) -> Parser:
@@ -46,17 +37,18 @@ def parser(prog: str) -> Parser:
     add = made.add_argument
     interval = typed(seconds(0.05, 3600))
     add("--interval", type=interval, default=0.5, metavar="S", help="default: 0.5")
-    many = "end after so many looks"
+    many = "end after so many looks; default: 0, until Ctrl-C or q"
     add("--looks", type=typed(integer(0, 10**9)), default=0, metavar="N", help=many)
     add_addresses(made)
     return made
 
 
 class View:
-    """Everything that is drawn."""
+    """Everything that is drawn, below a title and a line of words."""
 
-    def __init__(self, server: str) -> None:
-        self.server = server
+    def __init__(self, title: str, words: str = "") -> None:
+        self.title = title
+        self.words = words
         self.changes = Changes()
         self.shown: FleetSnapshot | None = None
         self.news: list[Change] = []
@@ -74,14 +66,11 @@ class View:
 
 def run(asked: Namespace) -> int:
     """Look until told to stop; return the exit code."""
-    options = TopOptions(where=addresses(asked), interval=asked.interval, looks=asked.looks)
-    view, screen = View(options.where.server), console()
+    where = addresses(asked)
+    view, screen = View("fleet top", where.server), console()
     try:
-        if screen.is_terminal and not screen.is_dumb_terminal:
-            with Live(console=screen, auto_refresh=False, screen=True) as live:
-                _look_on(view, options, lambda: live.update(draw(view, screen), refresh=True))
-        else:
-            _look_on(view, options, _Printer(view, screen))
+        with showing(view, screen, _Printer(view, screen)) as show:
+            _look_on(view, where, asked, show)
     except KeyboardInterrupt:
         return exits.OK  # Ctrl-C is how a live view is left
     if view.trouble:
@@ -90,22 +79,34 @@ def run(asked: Namespace) -> int:
     return exits.OK
 
 
-def _look_on(view: View, options: TopOptions, show: Callable[[], None]) -> None:
+@contextmanager
+def showing(
+    view: View, screen: Console, otherwise: Callable[[], None]
+) -> Iterator[Callable[[], None]]:
+    """Yield what draws `view` in place, or `otherwise` where the terminal cannot show that."""
+    if not screen.is_terminal or screen.is_dumb_terminal:
+        yield otherwise
+        return
+    with Live(console=screen, auto_refresh=False, screen=True) as live:
+        yield lambda: live.update(draw(view, screen), refresh=True)
+
+
+def _look_on(view: View, where: Addresses, asked: Namespace, show: Callable[[], None]) -> None:
     looks = 0
-    with Keys() as keys, StateStream(options.where.steward_url) as stream:
+    with Keys() as keys, StateStream(where.steward_url) as stream:
         while True:
             began = time.monotonic()
-            _take(view, options, stream)
-            pause = max(options.interval, (time.monotonic() - began) / SHARE)
+            _take(view, where, stream)
+            pause = max(asked.interval, (time.monotonic() - began) / SHARE)
             looks += 1
             show()
-            if looks == options.looks or "q" in keys.wait(pause):
+            if looks == asked.looks or "q" in keys.wait(pause):
                 return
 
 
-def _take(view: View, options: TopOptions, stream: StateStream) -> None:
+def _take(view: View, where: Addresses, stream: StateStream) -> None:
     try:
-        view.take(snapshot_of(options.where, stream.state()))
+        view.take(snapshot_of(where, stream.state()))
     except (Unreachable, Refused) as failed:
         view.trouble = str(failed)
 
@@ -129,7 +130,7 @@ class _Printer:
 
 def draw(view: View, screen: Console) -> RenderableType:
     """Return the whole picture, no larger than the screen where it is a terminal."""
-    head = Text.assemble(("fleet top", "bold"), f"  {view.server}  {time.strftime('%H:%M:%S')}")
+    head = Text.assemble((view.title, "bold"), f"  {view.words}  {time.strftime('%H:%M:%S')}")
     if view.trouble:
         head.append_text(plain(f"  {view.trouble}", "bold red"))
     parts: list[RenderableType] = [head]

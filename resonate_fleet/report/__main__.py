@@ -46,10 +46,8 @@ def run(given: argparse.Namespace) -> int:
     if not given.folder.is_dir():
         raise Mistake(f"{given.folder} is not a folder; accepted: a run's folder")
     folder = RunFolder(given.folder)
-    facts = facts_of(read_evidence(folder))
-    verdict = judge(facts)
     try:
-        _write(folder, facts, verdict)
+        _, verdict = judged(folder)
     except OSError as error:
         print(f"{error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return exits.FAILED
@@ -66,9 +64,17 @@ def parser(prog: str) -> Parser:
     return made
 
 
-def _write(folder: RunFolder, facts: Facts, verdict: Verdict) -> None:
+def judged(folder: RunFolder) -> tuple[Facts, Verdict]:
+    """Judge a run and write verdict and page into its folder.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    facts = facts_of(read_evidence(folder))
+    verdict = judge(facts)
     folder.verdict.write_bytes(_document(verdict) + b"\n")
     folder.report.write_text(page(facts, verdict), encoding="utf-8")
+    return facts, verdict
 
 
 def _document(verdict: Verdict) -> bytes:

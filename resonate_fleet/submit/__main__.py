@@ -11,9 +11,9 @@ def main(prog: str = "python -m resonate_fleet.submit") -> int:
     """Run the client as the command line and the environment say; return the exit code."""
     leave_when_told(exits.INTERRUPTED)
     plain_streams()
-    from resonate_fleet.submit import command, options  # noqa: PLC0415 - takes time, see contract/start.py
+    from resonate_fleet.submit import command  # noqa: PLC0415 - takes time, see contract/start.py
 
-    return guarded("client", lambda: command.run(options.parser(prog).parse_args()))
+    return guarded("client", lambda: command.run(command.parser(prog).parse_args()))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,51 @@
 """`python -m client`: the load that its options describe, submitted."""
 
+import argparse
 import math
 import os
 import signal
-from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from resonate_fleet.contract.ids import new_id
-from resonate_fleet.submit import load, options
+from resonate_fleet.contract.options import Parser, add_settings, read_settings
+from resonate_fleet.contract.settings import BadSettings
+from resonate_fleet.submit import load
 from resonate_fleet.submit.session import Order, submit
+from resonate_fleet.submit.settings import ClientSettings
+
+_ABOUT = """\
+Create jobs, wait until the server has confirmed each one, print their ids, exit.
+Nothing waits for results unless --wait is given: the jobs are durable.
+"""
+
+_ENDING = """\
+exit codes: 0 all confirmed (with --wait: and resolved); 1 a job ended without its result;
+2 wrong option or setting; 4 no answer from the server, or it refused. Ids that were confirmed are
+printed in any case, and running again with the same ids doubles nothing.
+
+examples:
+  python -m client --count 10 --cost 0.5..2
+  python -m client --id invoice-17 --cost 3 --wait
+  python -m client --count 1000 --rate 50 --id-prefix monday --seed 7
+"""
 
 
-def run(asked: Namespace) -> int:
+def parser(prog: str) -> Parser:
+    made = Parser(prog=prog, usage=f"{prog} [options]", description=_ABOUT, epilog=_ENDING)
+    add = made.add_argument
+    add("--id", action="append", default=[], metavar="ID", help="An id to use; repeatable.")
+    add("--args", metavar="JSON", help="Arguments of the function, instead of id and cost.")
+    add("--wait", action="store_true", help="Wait for the results and print them.")
+    add("--json", action="store_true", help="Print one JSON object a line.")
+    add_settings(made, ClientSettings)
+    add("--url", dest="url", help=argparse.SUPPRESS)  # the older name of --server
+    return made
+
+
+def run(asked: argparse.Namespace) -> int:
     """Run the client; return its exit code.
 
     Raises:
@@ -18,14 +53,41 @@ def run(asked: Namespace) -> int:
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
         signal.signal(number, signal.default_int_handler)
-    given = options.parse(asked, os.environ)
-    jobs = load.make(given.settings, given.ids, given.args, new_id)
-    order = Order(
-        settings=given.settings,
+    return submit(order(asked, os.environ), "client")
+
+
+def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
+    """Return what is to be submitted, by what was typed and by the environment.
+
+    Raises:
+        BadSettings: with one line for every wrong value.
+    """
+    wrong = load.bad_ids(asked.id)
+    if asked.id and asked.count is not None and asked.count != str(len(asked.id)):
+        wrong.append(f"--count is {asked.count!r}; accepted: nothing beside --id")
+    args = _args(asked.args, wrong)
+    try:
+        settings = read_settings(ClientSettings, asked, env)
+    except BadSettings as error:
+        raise BadSettings(*error.lines, *wrong) from None
+    if wrong:
+        raise BadSettings(*wrong)
+    jobs = load.make(settings, asked.id, args, new_id)
+    return Order(
+        settings=settings,
         jobs=jobs,
         count=len(jobs),
-        seed=given.settings.seed,
-        wait=math.inf if given.wait else None,
-        json=given.json,
+        seed=settings.seed,
+        wait=math.inf if asked.wait else None,
+        json=asked.json,
     )
-    return submit(order, "client")
+
+
+def _args(raw: str | None, wrong: list[str]) -> list[Any] | None:
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=list[Any])
+    except msgspec.DecodeError:
+        wrong.append(f"--args is {raw!r}; accepted: a JSON array")
+        return None

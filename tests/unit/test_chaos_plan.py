@@ -15,8 +15,7 @@ from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, Strik
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.run import PLACES, Guarantees, Place, Plan
 from resonate_fleet.contract.words import TAG_KEY
-from resonate_fleet.submit import load as client_load
-from resonate_fleet.submit import options as client_options_of
+from resonate_fleet.submit import command as client_command
 
 SHIPPED = {name: scenario.read(scenario.find(name)) for name in scenario.shipped()}
 
@@ -73,8 +72,8 @@ def test_the_client_sends_exactly_the_planned_jobs(
     """Chaos and client meet on the command line; both must draw the same costs and ids."""
     shipped = msgspec.structs.replace(SHIPPED[name], strikes=[])
     one = script(shipped, seed, "processes" if shipped.load.keys else place, tag)
-    asked = client_options_of.parse(client_options_of.parser("client").parse_args(one.client), {})
-    sent = client_load.make(asked.settings, asked.ids, asked.args, lambda: "never")
+    asked = client_command.order(client_command.parser("client").parse_args(one.client), {})
+    sent = asked.jobs
     planned = one.plan.jobs
     assert [(job.id, job.call.func, job.cost) for job in sent] == [
         (job.id, job.function, job.cost) for job in planned

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from resonate_fleet.contract.ids import Ids
 from resonate_fleet.contract.settings import BadSettings, load
+from resonate_fleet.submit.command import order, parser
 from resonate_fleet.submit.load import bad_ids, make
-from resonate_fleet.submit.options import parse, parser
 from resonate_fleet.submit.settings import ClientSettings
 
 
@@ -76,12 +76,12 @@ def test_ids_that_the_server_would_refuse_are_refused_before_anything_is_sent(id
 def test_every_wrong_option_is_named_at_once_as_it_was_typed() -> None:
     typed = ["--count", "0", "--cost", "5..2", "--id", "a:b", "--args", "{}", "--seed", "x"]
     with pytest.raises(BadSettings) as caught:
-        parse(parser("client").parse_args(typed), {"CLIENT_RATE": "-1"})
+        order(parser("client").parse_args(typed), {"CLIENT_RATE": "-1"})
     starts = sorted(line.split(" is ")[0] for line in caught.value.lines)
     assert starts == ["--args", "--cost", "--count", "--count", "--id", "--seed", "CLIENT_RATE"]
 
 
 def test_an_option_wins_over_its_variable() -> None:
     typed = parser("client").parse_args(["--group", "fast"])
-    asked = parse(typed, {"CLIENT_GROUP": "slow", "CLIENT_COUNT": "7"})
-    assert (asked.settings.group, asked.settings.count) == ("fast", 7)
+    asked = order(typed, {"CLIENT_GROUP": "slow", "CLIENT_COUNT": "7"})
+    assert (asked.settings.group, asked.count) == ("fast", 7)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from resonate_fleet.commands.changes import Change, Changes
+from resonate_fleet.commands.changes import Change, Changes, of_a_run
+from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMark, LiveState, MarkKind
 
 
@@ -71,3 +72,17 @@ def test_every_kind_of_mark_has_its_text() -> None:
         mark = LiveMark(at=float(number), kind=kind, member="a", job="x")
         (change,) = look(changes, float(number), marks=[mark])
         assert "None" not in change.text
+
+
+def test_a_run_tells_of_its_client_and_its_strikes() -> None:
+    lines: list[Line | BadLine] = [
+        BadLine("a:1", "{"),
+        ClientEnded(at=1.0, confirmed=8, unconfirmed=0),
+        StrikeDone(at=2.0, strike=0, fault="kill", target="a", held=[("x", 1)]),
+        StrikeMissed(at=3.0, strike=1, fault="kill", why="nobody works"),
+    ]
+    assert list(of_a_run(lines)) == [
+        Change(1.0, "note", "8 jobs are confirmed; the client has gone"),
+        Change(2.0, "strike", "a is killed in the middle of x"),
+        Change(3.0, "trouble", "the kill missed: nobody works"),
+    ]

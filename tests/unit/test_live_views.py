@@ -5,9 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from resonate_fleet.commands import ps, screen, tables, top
+from resonate_fleet.commands import ps, tables, top
 from resonate_fleet.commands.live import FleetSnapshot
-from resonate_fleet.commands.story import Event, MemberStory, Running, Story
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobviews import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
@@ -49,27 +48,7 @@ def test_ids_stay_whole_and_lines_fit(width: int) -> None:
         assert len([line for line in lines if job in line]) == (1 if width > 60 else 0)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_demo_shows_done_and_busy_at_any_width(width: int) -> None:
-    story = Story(24)
-    for n in range(1, 4):
-        running = {"x": Running(f"demo-7-0000{n}", 1, 5.0, 2.0)}
-        name = f"worker-{n}-abc123"
-        story.members[name] = MemberStory(name, state="up", running=running, done=n, busy=3.0)
-    story.events = [Event(1.0, "note", "something that is told at some length" * 4)]
-    lines = printed(screen.draw(story, 0.0, 6.0, width, 24), width)
-    assert max(map(len, lines)) <= width
-    assert "done" in lines[0]
-    assert "busy" in lines[0]
-    assert all(f"demo-7-0000{n}" in lines[n] for n in range(1, 4))
-
-
 def test_who_was_killed_reads_killed() -> None:
-    story = Story(1)
-    story.members["a"] = MemberStory("a", state="killed")
-    text = "\n".join(printed(screen.draw(story, 0.0, 1.0)))
-    assert "killed" in text
-    assert "idle" not in text
     rows = state(members=[member("b", "dead"), member("c")])
     killed, idle = list(ps.member_rows(rows))
     assert str(killed[2]) == "killed"
@@ -89,9 +68,6 @@ def test_what_has_no_room_is_counted() -> None:
     assert len(lines) <= 24
     shown = sum("worker-" in line for line in lines)
     assert f"and {100 - shown} more" in "\n".join(lines)
-    story = Story(1)
-    story.members = {f"w-{n}": MemberStory(f"w-{n}", state="up") for n in range(50)}
-    assert "and 35 more" in "\n".join(printed(screen.draw(story, 0.0, 1.0, 80, 20), 80))
 
 
 def test_a_job_that_nobody_can_do_is_named_with_the_reason() -> None:
