@@ -38,9 +38,8 @@ def bad_ends(facts: Facts) -> Iterator[Finding]:
     by_hand = {entry.line.job for entry in facts.evidence.of(Rejected)}
     for job in facts.jobs.values():
         if job.state in ("rejected", "rejected_canceled") and job.id not in by_hand:
-            error = next((one.error for one in reversed(job.attempts) if one.error), "")
-            says = f"ended with an error{': ' + error if error else ''}"
-            yield about_job("rejected-job", job, says)
+            error = next((f": {one.error}" for one in reversed(job.attempts) if one.error), "")
+            yield about_job("rejected-job", job, f"ended with an error{error}")
         if job.state == "rejected_timedout":
             yield about_job("timed-out-job", job, "ran out of time: its promise timed out")
 

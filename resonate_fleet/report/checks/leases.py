@@ -36,7 +36,7 @@ def ignored(facts: Facts) -> Iterator[Finding]:
     if plan is None:
         return
     for one, follower in followed(facts):
-        away = [end for begin, end in outages(facts) if begin <= one.until and end >= one.began]
+        away = [end for begin, end in outages(facts) if begin <= one.until]
         over = one.until - max([follower.began, *away]) - plan.lease / RENEWALS - TO_STOP
         if over > 0 and one.outcome != CUT:
             says = (

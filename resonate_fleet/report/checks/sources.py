@@ -43,8 +43,10 @@ def backwards(facts: Facts) -> Iterator[Finding]:
 def far(facts: Facts) -> Iterator[Finding]:
     """Name a line that is dated far from the run, if there is one."""
     records = facts.evidence.records
-    for entry in facts.evidence.lines if records else ():
-        off = entry.line.at - (records.at if records else 0.0)
+    if records is None:
+        return
+    for entry in facts.evidence.lines:
+        off = entry.line.at - records.at
         if not -BEFORE < off < AFTER:
             says = f"{entry.where} is dated {off:+.0f} s from the server's records"
             yield found("clock-nonsense", says, entry.where)
