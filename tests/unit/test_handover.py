@@ -20,13 +20,13 @@ GRACE, LIMIT = 0.1, 3
 class Scene(Stage):
     """A member `m` whose presence ended at 0, at a steward that members offer their slots to."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        super().__init__()
+    def begin(self, limit: int = LIMIT) -> "Scene":
         self.parking = Parking(self.tools, limit)
         self.handover = Handover(self.tools, self.parking, GRACE)
         self.serving = asyncio.Event()
         self.serving.set()
         self.death = self.missed("m")
+        return self
 
     def missed(self, member: str, *unanswered: str) -> Death:
         return Death(member, START, unanswered, self.serving)
@@ -50,7 +50,7 @@ class Scene(Stage):
 @pytest.fixture
 def scene() -> Iterator[Scene]:
     with closing(Scene()) as one:
-        yield one
+        yield one.begin()
 
 
 def test_what_a_dead_member_held_is_released_when_its_grace_is_out(scene: Scene) -> None:
@@ -278,8 +278,8 @@ def test_the_looks_wait_for_the_server_too(scene: Scene) -> None:
 @pytest.fixture
 def strict() -> Iterator[Scene]:
     """The limit is no crash at all."""
-    with closing(Scene(limit=0)) as one:
-        yield one
+    with closing(Scene()) as one:
+        yield one.begin(limit=0)
 
 
 def test_the_one_to_blame_is_parked_and_the_others_are_released(strict: Scene) -> None:

@@ -18,10 +18,10 @@ LIMIT = 2
 
 
 class Scene(Stage):
-    def __init__(self) -> None:
-        super().__init__()
+    def begin(self) -> "Scene":
         self.parking = Parking(self.tools, LIMIT)
         self.records = self.tools.memory.records
+        return self
 
     def crashes(self, task: str, *members: str, version: int = 1) -> Judgement:
         """Let one member after the other die of the task."""
@@ -41,7 +41,7 @@ class Scene(Stage):
 @pytest.fixture
 def scene() -> Iterator[Scene]:
     with closing(Scene()) as one:
-        yield one
+        yield one.begin()
 
 
 def test_a_crash_is_kept_before_anything_else_happens(scene: Scene) -> None:
