@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from resonate_fleet.contract.exits import CommandFailed
+from resonate_fleet.chaos.place import PlaceFailed
 
 #: Settings of the shell that starts a fleet must not reach its processes by accident.
 SCRUBBED: Final = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
@@ -36,7 +36,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 LOOK_SECONDS: Final = 0.02
 
 
-class StartFailed(CommandFailed):
+class StartFailed(PlaceFailed):
     """A process ended, or did not say that it was ready in time."""
 
 

@@ -7,17 +7,18 @@ after which it does. `kill -1` reaches every process of the user but the caller 
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, server_answers
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, until
 from resonate_fleet.chaos.ports import free_port
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Its functions are those that a scenario's jobs call.
@@ -32,9 +33,7 @@ import json, urllib.request
 print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"])
 """
 #: Strikes for which a process waits inside each member.
-ARMED: Final = ("kill", "kill-with-steward", "out-of-memory")
-#: Whose such process is the serving steward's; members have other names.
-STEWARD: Final = "steward"
+ARMED: Final = ("kill", "kill-with-steward", "out-of-memory", "pause")
 
 
 def open_place(options: ChaosOptions) -> "ComposePlace":
@@ -50,8 +49,13 @@ class ComposePlace:
         self._docker = Docker(project, {})
         self._ours = False
         self._known: dict[str, Container] = {}
-        self._armed: dict[str, Armed] = {}
-        self._arms = self._arms_steward = False
+        #: By a container's id and start.
+        self._armed: dict[tuple[str, str], Armed] = {}
+        self._arms = False
+        self._finding = asyncio.Lock()
+        #: The serving one at the start, where it is going to be killed with a member.
+        self._steward: Container | None = None
+        #: What takes its time; `end_members` waits for it.
         self._later: set[asyncio.Task[None]] = set()
         self.url = f"http://127.0.0.1:{self._port}"
         self.token: str | None = None
@@ -75,14 +79,28 @@ class ComposePlace:
                     f"`docker compose -p {self._project} down -v` removes it"
                 )
         self.token = await self._chosen_token()
-        self._arms = any(strike.fault in ARMED for strike in plan.strikes)
-        self._arms_steward = any(one.fault == "kill-with-steward" for one in plan.strikes)
         self._ours = True
         scales = (f"--scale=worker={plan.members}", f"--scale=steward={plan.stewards}")
         await self._docker.compose("up", "--detach", "--wait", *scales)
         if not plan.steward:
             await self._docker.compose("stop", "steward")
         folder.journal.mkdir(parents=True, exist_ok=True)
+        await self._arm_all({strike.fault for strike in plan.strikes})
+
+    async def _arm_all(self, faults: set[Fault]) -> None:
+        """Let a process wait in all that may be struck, before there is any job."""
+        self._arms = not faults.isdisjoint(ARMED)
+        victims = await self._docker.containers("worker") if self._arms else []
+        if "kill-with-steward" in faults:
+            self._steward = await self._serving()
+            victims.append(self._steward)
+        await asyncio.gather(*(self._arm(one) for one in victims if one.allowed))
+
+    async def _arm(self, one: Container) -> Armed:
+        start = (one.id, one.started)
+        if start not in self._armed:
+            self._armed[start] = await self._docker.armed(one)
+        return self._armed[start]
 
     async def _chosen_token(self) -> str | None:
         """Return the token that may search, where the server is going to ask for tokens."""
@@ -96,23 +114,19 @@ class ComposePlace:
 
         What was found is remembered: at the strike one look makes sure that nothing changed.
         """
-        if member not in self._known:
-            for one in await self._docker.containers("worker"):
-                named = member.startswith(f"{one.replica}-")
-                if named and member in await self._docker.log_since(one):
-                    await self._found(member, one)
+        async with self._finding:
+            if member not in self._known:
+                await self._find(member)
         known = self._known.get(member)
         return Candidate(member, known.id, known.allowed) if known else None
 
-    async def _found(self, member: str, one: Container) -> None:
-        if member in self._known:  # found twice at once
-            return
-        self._known[member] = one
-        if self._arms and one.allowed:
-            self._armed[member] = await Armed.start(one)
-        if self._arms_steward:
-            self._arms_steward = False
-            self._armed[STEWARD] = await Armed.start(await self._serving())
+    async def _find(self, member: str) -> None:
+        for one in await self._docker.containers("worker"):
+            named = member.startswith(f"{one.replica}-")
+            if named and member in await self._docker.log_since(one):
+                if self._arms and one.allowed:
+                    await self._arm(one)
+                self._known[member] = one
 
     def addresses(self) -> dict[str, str]:
         port = self._docker.env["STEWARD_HOST_PORT"]
@@ -123,31 +137,31 @@ class ComposePlace:
         return 0
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
-        one = await self._look_again(member)
         if fault in ARMED:
-            armed = self._armed.pop(member.member, None) or await Armed.start(one)
+            armed = await self._armed_for(member)
             if fault == "out-of-memory":
                 return await armed.fill()
-            both = [armed.kill()]
             if fault == "kill-with-steward":
-                steward = self._armed.pop(STEWARD, None)
-                both.append((steward or await Armed.start(await self._serving())).kill())
-            return ", ".join(await asyncio.gather(*both))
+                steward = await self._arm(self._steward or await self._serving())
+                both = (armed.send(signal.SIGKILL), steward.send(signal.SIGKILL))
+                return ", ".join(await asyncio.gather(*both))
+            return await armed.send(signal.SIGSTOP if fault == "pause" else signal.SIGKILL)
+        one = await self._look_again(member)
         if fault == "terminate":
-            self._do_later(self._stop_and_start(one))
+            self._later.add(asyncio.create_task(self._stop_and_start(one)))
             return f"docker stop {one.name}"
-        if fault == "pause":
-            await self._freeze(one)
-            return f"docker pause {one.name}"
-        if fault == "partition":
-            await self._docker.run("network", "disconnect", self._backend, one.id)
-            return f"{one.name} left {self._backend}"
-        raise PlaceFailed(f"{fault} is not done to a container")
+        await self._docker.run("network", "disconnect", self._backend, one.id)
+        return f"{one.name} left {self._backend}"
+
+    async def _armed_for(self, member: Candidate) -> Armed:
+        """Return the process in the member's container. It has ended if that was started again."""
+        known = self._known.get(member.member)
+        waiting = known and self._armed.get((known.id, known.started))
+        return waiting or await self._arm(await self._look_again(member))
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
         if fault == "pause":
-            await self._docker.run("unpause", member.handle)
-            return "thawed"
+            return await (await self._armed_for(member)).send(signal.SIGCONT)
         network = ("network", "connect", "--alias", "worker", self._backend)
         await self._docker.run(*network, member.handle)
         return f"back on {self._backend}"
@@ -156,26 +170,30 @@ class ComposePlace:
         (server,) = await self._docker.containers("server")
         self._check(server)
         answer = await self._take_away(server, away) if away else await self._kill(server)
-        await server_answers(self.url, self.token, READY_SECONDS)
+        async with Wire(self.url, self.token) as wire:
+            await wire.wait_ready(READY_SECONDS)
         return answer
 
     async def kill_steward(self) -> str:
         one = await self._serving()
         answer = await self._kill(one)
-
-        def again(now: Container) -> bool:
-            return now.started != one.started and now.health == "healthy"
-
-        await self._becomes(one, again, "healthy again")
+        await self._healthy(one, after=one.started)
         return answer
 
     async def _serving(self) -> Container:
         """Return the steward that members offer their slots."""
-        for one in await self._docker.containers("steward"):
-            if await self._docker.run("exec", one.id, "python", "-Ic", SERVES) == "True":
-                self._check(one)
-                return one
-        raise PlaceFailed("no steward serves")
+        found: list[Container] = []
+
+        async def serves() -> bool:
+            stewards = await self._docker.containers("steward")
+            inside = ("python", "-Ic", SERVES)
+            says = [await self._docker.run("exec", one.id, *inside) for one in stewards]
+            found.extend(one for one, word in zip(stewards, says, strict=True) if word == "True")
+            return bool(found)
+
+        await until(serves, READY_SECONDS, "a steward that serves")
+        self._check(found[0])
+        return found[0]
 
     async def rolling_restart(self) -> str:
         """As a deployment does it: stop in order, start, wait for health, then the next."""
@@ -206,7 +224,7 @@ class ComposePlace:
         (steward, *_) = await self._docker.containers("steward", all=True)
         await self._docker.run("cp", f"{steward.id}:/journal/.", str(folder.journal))
         folder.logs.mkdir(parents=True, exist_ok=True)
-        _write(folder.logs / "compose.log", await self._docker.logs())
+        _write(folder.logs / "compose.log", await self._docker.compose("logs", "--timestamps"))
 
     async def stop(self) -> None:
         if not self._ours:
@@ -253,40 +271,23 @@ class ComposePlace:
             await self._docker.run("start", one.id)
         return f"docker kill {one.name}, docker start after {seconds:g} s"
 
-    async def _freeze(self, one: Container) -> None:
-        """Freezing fails now and then while something, such as a health check, starts inside."""
-        for patience in (0.1, 0.3, None):
-            try:
-                await self._docker.run("pause", one.id)
-            except PlaceFailed as failed:
-                if patience is None or "unable to freeze" not in str(failed):
-                    raise
-                await asyncio.sleep(patience)
-            else:
-                return
-
     async def _stop_and_start(self, one: Container) -> None:
         await self._docker.run("stop", "--time", str(STOP_SECONDS), one.id)
         await self._docker.run("start", one.id)
 
-    async def _healthy(self, one: Container) -> None:
-        await self._becomes(one, lambda now: now.health == "healthy", "healthy")
+    async def _healthy(self, one: Container, after: str = "") -> None:
+        """Wait until it is healthy, and has been started again `after` that start."""
 
-    async def _becomes(self, one: Container, true: Callable[[Container], bool], what: str) -> None:
-        end = asyncio.get_running_loop().time() + READY_SECONDS
-        while not true(*await self._docker.inspect(one.id)):
-            if asyncio.get_running_loop().time() >= end:
-                raise PlaceFailed(f"{one.name} is not {what} after {READY_SECONDS:g} s")
-            await asyncio.sleep(0.1)
+        async def healthy() -> bool:
+            (now,) = await self._docker.inspect(one.id)
+            return now.health == "healthy" and now.started != after
 
-    def _do_later(self, what: Coroutine[Any, Any, None]) -> None:
-        """Begin what takes its time; `end_members` waits for it."""
-        self._later.add(asyncio.create_task(what))
+        await until(healthy, READY_SECONDS, f"{one.name} healthy")
 
 
 def _token(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")

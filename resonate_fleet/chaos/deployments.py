@@ -1,17 +1,14 @@
 """The Deployments of a fleet that is lent to a run: changed, rolled out, put back."""
 
-import asyncio
 import time
 from contextlib import suppress
 from typing import Any, Final
 
-from resonate_fleet.chaos.place import PlaceFailed
+from resonate_fleet.chaos.place import PlaceFailed, until
 from resonate_fleet.contract.kubernetes import Cluster
 
 #: Longest wait for pods to be as they should, in seconds: images may have to be fetched.
 READY_SECONDS: Final = 180.0
-#: Pause between two readings of a Deployment that rolls out, in seconds.
-POLL_SECONDS: Final = 0.3
 
 
 class Deployments:
@@ -26,16 +23,11 @@ class Deployments:
         """Bring a Deployment to `replicas` pods, `env` added to their first container."""
         spec = (await self._read(name))["spec"]
         containers: list[dict[str, Any]] = spec["template"]["spec"]["containers"]
-        before = {
-            "replicas": spec.get("replicas", 1),
-            "template": {"spec": {"containers": containers}},
-        }
-        self._before.setdefault(name, before)
+        self._before.setdefault(name, _spec(spec.get("replicas", 1), containers))
         names = {one["name"] for one in env}
         kept = [one for one in containers[0].get("env", []) if one["name"] not in names]
         changed = [{**containers[0], "env": kept + env}, *containers[1:]] if env else containers
-        template = {"spec": {"containers": changed}}
-        await self._patch(name, {"replicas": replicas, "template": template})
+        await self._patch(name, _spec(replicas, changed))
         await self._rolled_out(name)
 
     async def restart(self, name: str) -> str:
@@ -62,11 +54,11 @@ class Deployments:
 
     async def _rolled_out(self, name: str) -> None:
         """Wait until a Deployment has only pods of its newest template, all of them ready."""
-        end = asyncio.get_running_loop().time() + READY_SECONDS
-        while not _is_rolled_out(await self._read(name)):
-            if asyncio.get_running_loop().time() >= end:
-                raise PlaceFailed(f"deployment {name}: not rolled out in {READY_SECONDS:g} s")
-            await asyncio.sleep(POLL_SECONDS)
+
+        async def is_so() -> bool:
+            return _is_rolled_out(await self._read(name))
+
+        await until(is_so, READY_SECONDS, f"deployment {name} rolled out")
 
     async def _read(self, name: str) -> dict[str, Any]:
         return await self._cluster.get(self._cluster.deployments(name))
@@ -75,9 +67,12 @@ class Deployments:
         await self._cluster.patch(self._cluster.deployments(name), {"spec": spec})
 
 
+def _spec(replicas: int, containers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"replicas": replicas, "template": {"spec": {"containers": containers}}}
+
+
 def _is_rolled_out(deployment: dict[str, Any]) -> bool:
     spec, status = deployment["spec"], deployment.get("status", {})
-    wanted = spec.get("replicas", 1)
-    counts = {key: status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")}
+    counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    return current and all(count == wanted for count in counts.values())
+    return current and set(counts) == {spec.get("replicas", 1)}

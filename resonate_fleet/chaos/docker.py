@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.place import PlaceFailed
 
 #: Longest wait for one command, in seconds: images may have to be built or fetched first.
@@ -20,17 +21,13 @@ OPT_IN: Final = ("fleet.chaos", "allowed")
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """A container as `docker inspect` shows it. `memory` is its limit in bytes, 0 for none.
-
-    `health` is empty where nothing checks it.
-    """
+    """A container as `docker inspect` shows it. `health` is empty where nothing checks it."""
 
     id: str
     name: str
     status: str
     started: str
     health: str
-    memory: int
     labels: dict[str, str]
 
     @property
@@ -53,8 +50,8 @@ class Docker:
         self.project = project
         self.env = {**os.environ, **env}
 
-    async def run(self, *args: str, seconds: float = COMMAND_SECONDS) -> str:
-        """Return what `docker args...` printed.
+    async def run(self, *args: str, seconds: float = COMMAND_SECONDS, err: bool = False) -> str:
+        """Return what `docker args...` printed; with `err` on both its streams.
 
         Raises:
             PlaceFailed: it ended with a failure, or not in time; the message ends as it ended.
@@ -67,11 +64,11 @@ class Docker:
             env=self.env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT if err else asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         try:
-            out, err = await asyncio.wait_for(process.communicate(), seconds)
+            out, said = await asyncio.wait_for(process.communicate(), seconds)
         except (TimeoutError, asyncio.CancelledError) as over:
             process.kill()
             await process.wait()
@@ -79,8 +76,8 @@ class Docker:
                 raise PlaceFailed(f"docker {' '.join(args)}: not in {seconds:g} s") from None
             raise
         if process.returncode != 0:
-            said = " | ".join(err.decode(errors="replace").strip().splitlines()[-3:])
-            raise PlaceFailed(f"docker {' '.join(args)}: exit code {process.returncode}: {said}")
+            last = " | ".join((said or out).decode(errors="replace").strip().splitlines()[-3:])
+            raise PlaceFailed(f"docker {' '.join(args)}: exit code {process.returncode}: {last}")
         return out.decode(errors="replace").strip()
 
     async def compose(self, *args: str) -> str:
@@ -99,17 +96,11 @@ class Docker:
 
     async def log_since(self, container: Container) -> str:
         """Return what the container has logged since it was started last."""
-        process = await asyncio.create_subprocess_exec(
-            *("docker", "logs", "--since", container.started, container.id),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        return out.decode(errors="replace")
+        return await self.run("logs", "--since", container.started, container.id, err=True)
 
-    async def logs(self) -> bytes:
-        """Return the logs of all services."""
-        return (await self.compose("logs", "--no-color", "--timestamps")).encode()
+    async def armed(self, container: Container) -> Armed:
+        into = ("docker", "exec", "--interactive", container.id)
+        return await Armed.start(container.name, *into)
 
 
 def _container(raw: dict[str, Any]) -> Container:
@@ -119,6 +110,5 @@ def _container(raw: dict[str, Any]) -> Container:
         status=raw["State"]["Status"],
         started=raw["State"]["StartedAt"],
         health=raw["State"].get("Health", {}).get("Status", ""),
-        memory=raw["HostConfig"]["Memory"],
         labels=raw["Config"]["Labels"] or {},
     )

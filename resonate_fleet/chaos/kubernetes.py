@@ -6,13 +6,14 @@ The fleet is only lent: what a run changes (replicas, slots, lease) is put back 
 import asyncio
 import os
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from resonate_fleet.chaos.child import Child, room_command
 from resonate_fleet.chaos.cluster import PlaceRefused, cluster, service_url
 from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, server_answers
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, until
 from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.chaos.scenario import BadScenario
@@ -20,6 +21,7 @@ from resonate_fleet.contract import common
 from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.settings import BadSettings, load, setting, settings
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT
 
 #: The parts of the fleet whose logs are journals.
@@ -45,6 +47,17 @@ def open_place(options: ChaosOptions) -> "KubernetesPlace":
         raise BadScenario(bad.lines) from None
 
 
+@dataclass(frozen=True)
+class Lent:
+    """The fleet of a namespace while a run has it."""
+
+    cluster: Cluster
+    pods: Pods
+    strikes: PodStrikes
+    deployments: Deployments
+    folder: RunFolder
+
+
 class KubernetesPlace:
     """Runs a plan on a namespace: None means this pod's own, else that of the base."""
 
@@ -58,38 +71,29 @@ class KubernetesPlace:
     ) -> None:
         self._wanted = (namespace, access)
         self._open = AsyncExitStack()
-        self._connected: tuple[Cluster, Pods, Deployments] | None = None
-        self._folder: RunFolder | None = None
+        self._lent: Lent | None = None
         self.url = url
         self.token = token
 
     @property
-    def _cluster(self) -> Cluster:
-        return self._must_be_connected()[0]
+    def lent(self) -> Lent:
+        if self._lent is None:
+            raise PlaceFailed("the cluster is not connected")
+        return self._lent
 
     @property
     def pods(self) -> Pods:
-        return self._must_be_connected()[1]
-
-    @property
-    def _deployments(self) -> Deployments:
-        return self._must_be_connected()[2]
-
-    def _must_be_connected(self) -> tuple[Cluster, Pods, Deployments]:
-        if self._connected is None:
-            raise PlaceFailed("the cluster is not connected")
-        return self._connected
+        return self.lent.pods
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
-        connected = await self._open.enter_async_context(cluster(*self._wanted))
-        self.url = self.url or service_url(connected, "server", SERVER_PORT)
-        self._folder = folder
-        pods = Pods(connected, folder.journal, JOURNALS)
-        self._connected = (connected, pods, Deployments(connected))
+        one = await self._open.enter_async_context(cluster(*self._wanted))
+        self.url = self.url or service_url(one, "server", SERVER_PORT)
+        pods = Pods(one, folder.journal, JOURNALS)
+        self._lent = Lent(one, pods, PodStrikes(one, pods), Deployments(one), folder)
         await pods.open()
         self._open.push_async_callback(pods.close)
         if not pods.of("server"):
-            raise PlaceFailed(f"no fleet is in namespace {connected.namespace}")
+            raise PlaceFailed(f"no fleet is in namespace {one.namespace}")
         may_change = await self._shape(plan)
         await self._until_up(plan.members)
         if not may_change:
@@ -103,9 +107,9 @@ class KubernetesPlace:
             {"name": "WORKER_LEASE", "value": f"{plan.lease:g}"},
         ]
         try:
-            await self._deployments.change("worker", plan.members, env)
+            await self.lent.deployments.change("worker", plan.members, env)
             if not plan.steward:
-                await self._deployments.change("steward", 0, [])
+                await self.lent.deployments.change("steward", 0, [])
         except PlaceRefused as refused:
             if refused.status != 403:
                 raise
@@ -128,13 +132,13 @@ class KubernetesPlace:
                     raise PlaceFailed(f"{pod.name} runs with {name}={settings[name]}, not {wanted}")
 
     async def _until_up(self, members: int) -> None:
-        def up(pods: Pods) -> bool:
-            ready = [pod for pod in pods.of("worker") if pod.ready and pod.name in pods.members]
-            served = any(pod.ready for pod in pods.of("server"))
-            return len(ready) == members and served and pods.at_rest()
+        def up() -> bool:
+            pods = self.pods
+            known = [pod for pod in pods.ready("worker") if pod.name in pods.members]
+            return len(known) == members and bool(pods.ready("server")) and pods.at_rest()
 
         what = f"{members} ready members and a server, and nobody leaving"
-        await self.pods.until(up, READY_SECONDS, what)
+        await until(up, READY_SECONDS, what)
 
     async def find(self, member: str) -> Candidate | None:
         for pod in self.pods.of("worker"):
@@ -147,7 +151,7 @@ class KubernetesPlace:
 
     async def submit(self, options: list[str]) -> int:
         """The client runs here and reaches the server as this process does."""
-        folder = self._must_folder()
+        folder = self.lent.folder
         env = {"RESONATE_URL": self.url, "CLIENT_JOURNAL": str(folder.journal)}
         if self.token:
             env["RESONATE_TOKEN"] = self.token
@@ -159,7 +163,7 @@ class KubernetesPlace:
             await client.stop(5)
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
-        pod, strikes = self._look_again(member), PodStrikes(self._cluster, self.pods)
+        pod, strikes = self._look_again(member), self.lent.strikes
         match fault:
             case "kill":
                 return await strikes.kill(pod)
@@ -178,27 +182,25 @@ class KubernetesPlace:
     async def restart_server(self, away: float) -> str:
         _ = away  # refused when it is planned: a deployment waits for nobody
         (server,) = self.pods.of("server")
-        self._check(server)
-        await PodStrikes(self._cluster, self.pods).delete(server, grace=0)
-        await self.pods.until(
-            lambda pods: any(one.ready and one.uid != server.uid for one in pods.of("server")),
-            READY_SECONDS,
-            "a new server pod",
-        )
-        await server_answers(self.url, self.token, READY_SECONDS)
-        return f"pod {server.name} deleted with a grace of 0"
+        answer = await self._replace(server)
+        async with Wire(self.url, self.token) as wire:
+            await wire.wait_ready(READY_SECONDS)
+        return answer
 
     async def kill_steward(self) -> str:
-        """The Deployment makes another in its place."""
-        serving, stewards = self._serving(), self.pods.of("steward")
-        await PodStrikes(self._cluster, self.pods).delete(serving, grace=0)
+        return await self._replace(self._serving())
 
-        def replaced(pods: Pods) -> bool:
-            others = [pod for pod in pods.of("steward") if pod.uid != serving.uid and pod.ready]
-            return len(others) == len(stewards)
+    async def _replace(self, pod: Pod) -> str:
+        """Kill a pod; wait until its Deployment has as many ready ones as before without it."""
+        self._check(pod)
+        wanted = len(self.pods.of(pod.app))
+        await self.lent.strikes.delete(pod, grace=0)
 
-        await self.pods.until(replaced, READY_SECONDS, "a new steward")
-        return f"pod {serving.name} deleted with a grace of 0"
+        def replaced() -> bool:
+            return len([one for one in self.pods.ready(pod.app) if one.uid != pod.uid]) == wanted
+
+        await until(replaced, READY_SECONDS, f"a new {pod.app} pod")
+        return f"pod {pod.name} deleted with a grace of 0"
 
     def _serving(self) -> Pod:
         """Return the steward that has stood the longest, which is the one that serves."""
@@ -211,12 +213,12 @@ class KubernetesPlace:
         return serving
 
     async def rolling_restart(self) -> str:
-        return f"deployment worker restarted at {await self._deployments.restart('worker')}"
+        return f"deployment worker restarted at {await self.lent.deployments.restart('worker')}"
 
     async def scale(self, members: int) -> str:
-        await self._deployments.scale("worker", members)
-        await self.pods.until(
-            lambda pods: len([one for one in pods.of("worker") if one.ready]) == members,
+        await self.lent.deployments.scale("worker", members)
+        await until(
+            lambda: len(self.pods.ready("worker")) == members,
             READY_SECONDS,
             f"{members} ready members",
         )
@@ -234,10 +236,10 @@ class KubernetesPlace:
     async def stop(self) -> None:
         """Put back what was changed; wait until the last leaving pod has said its farewell."""
         try:
-            if self._connected is not None:
-                await self._deployments.put_back()
+            if self._lent is not None:
+                await self.lent.deployments.put_back()
                 with suppress(PlaceFailed):
-                    await self.pods.until(Pods.at_rest, READY_SECONDS, "the last leaving pod")
+                    await until(self.pods.at_rest, READY_SECONDS, "the last leaving pod")
         finally:
             await self._open.aclose()
 
@@ -254,8 +256,3 @@ class KubernetesPlace:
         """Strike nothing that has not opted in. The watch only shows pods of this fleet."""
         if not pod.allowed:
             raise PlaceFailed(f"pod {pod.name} has not opted in")
-
-    def _must_folder(self) -> RunFolder:
-        if self._folder is None:
-            raise PlaceFailed("the run has no folder yet")
-        return self._folder

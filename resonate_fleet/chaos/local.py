@@ -3,11 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Self
 
-from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
@@ -23,14 +20,6 @@ SIGNALS = {
     "terminate": signal.SIGTERM,
     "pause": signal.SIGSTOP,
 }
-
-
-@contextmanager
-def _as_place_failed() -> Iterator[None]:
-    try:
-        yield
-    except StartFailed as failed:
-        raise PlaceFailed(str(failed)) from None
 
 
 class LocalPlace:
@@ -70,8 +59,7 @@ class LocalPlace:
             steward_env=_policy(plan, folder),
         )
         fleet = LocalFleet(shape, folder.root)
-        with _as_place_failed():
-            await fleet.__aenter__()
+        await fleet.__aenter__()
         self._fleet, self.url = fleet, fleet.url
 
     def addresses(self) -> dict[str, str]:
@@ -122,8 +110,7 @@ class LocalPlace:
 
     async def kill_steward(self) -> str:
         since, name = time.time(), self._kill_serving_steward()
-        with _as_place_failed():
-            await self.fleet.wait_since(self.fleet.stewards, since)
+        await self.fleet.wait_since(self.fleet.stewards, since)
         return f"{name} was killed and runs again"
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
@@ -138,8 +125,7 @@ class LocalPlace:
         return f"SIGCONT to process {place.child.pid}"
 
     async def restart_server(self, away: float) -> str:
-        with _as_place_failed():
-            return await self.fleet.restart_server(away)
+        return await self.fleet.restart_server(away)
 
     async def rolling_restart(self) -> str:
         before = list(self.fleet.members.values())
@@ -147,14 +133,12 @@ class LocalPlace:
             since = time.time()
             if place.child is not None:
                 place.child.send(signal.SIGTERM)
-            with _as_place_failed():
-                await self.fleet.wait_since([place], since)
+            await self.fleet.wait_since([place], since)
         return f"{len(before)} members ended and were started again, one at a time"
 
     async def scale(self, members: int) -> str:
         before = len(self.fleet.members)
-        with _as_place_failed():
-            await self.fleet.scale(members)
+        await self.fleet.scale(members)
         return f"from {before} to {members} members"
 
     async def end_members(self) -> None:

@@ -1,13 +1,15 @@
 """What a place is: somewhere a fleet runs and can be struck. One adapter each."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, get_args
 
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
-from resonate_fleet.contract.wire import Unreachable, Wire
 
-#: Faults that the processes of this machine alone know how to do.
+#: Seconds between two looks at what is waited for.
+LOOK_SECONDS: Final = 0.05
 #: What each place can do. A scenario that asks for more is refused when it is planned.
 CAN: Final[dict[Place, frozenset[Fault]]] = {
     "processes": frozenset(get_args(Fault)),
@@ -46,17 +48,22 @@ class PlaceFailed(CommandFailed):
     """The place could not do what was asked; the message says what it answered."""
 
 
-async def server_answers(url: str, token: str | None, seconds: float) -> None:
-    """Wait until the server is there again.
+async def until(
+    true: Callable[[], bool | Awaitable[bool]],
+    seconds: float,
+    what: str,
+    pause: float = LOOK_SECONDS,
+) -> None:
+    """Look again and again until it is true.
 
     Raises:
-        PlaceFailed: it did not come back in time.
+        PlaceFailed: it did not become so in time.
     """
-    async with Wire(url, token, timeout=5.0) as wire:
-        try:
-            await wire.wait_ready(seconds)
-        except Unreachable as silent:
-            raise PlaceFailed(f"the server did not come back: {silent}") from None
+    end = asyncio.get_running_loop().time() + seconds
+    while not (await found if isinstance(found := true(), Awaitable) else found):
+        if asyncio.get_running_loop().time() >= end:
+            raise PlaceFailed(f"{what}: not within {seconds:g} s")
+        await asyncio.sleep(pause)
 
 
 class Adapter(Protocol):

@@ -5,11 +5,11 @@ disruption budget first (429 means: not now); a container's process 1 cannot be 
 but the kernel kills it where its memory limit is passed.
 """
 
-import asyncio
-from contextlib import suppress
 from typing import Any, Final
 
+from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.cluster import PlaceRefused
+from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.contract.kubernetes import Cluster
 
@@ -17,19 +17,6 @@ from resonate_fleet.contract.kubernetes import Cluster
 EVICT_SECONDS: Final = 30.0
 #: Longest wait for a container that was killed to end, in seconds.
 DEAD_SECONDS: Final = 20.0
-
-#: Runs inside a member's container. A file in memory counts against the container's limit and
-#: belongs to no process, so the kernel takes the largest one: the member. Under cgroup v1 it kills
-#: that process alone, under v2 the whole container.
-FILL: Final = """
-import os
-fd, block = os.memfd_create("fill"), b"x" * (1 << 20)
-while True:
-    try:
-        os.write(fd, block)
-    except OSError:
-        pass
-"""
 
 
 class PodStrikes:
@@ -40,7 +27,7 @@ class PodStrikes:
     async def kill(self, pod: Pod) -> str:
         await self.delete(pod, grace=0)
         # The kubelet gives a container two seconds all the same; its log ends when it does.
-        await self._pods.until(lambda pods: pods.silent(pod.name), DEAD_SECONDS, "its end")
+        await until(lambda: self._pods.silent(pod.name), DEAD_SECONDS, f"the end of {pod.name}")
         return f"pod {pod.name} deleted with a grace of 0"
 
     async def delete(self, pod: Pod, grace: int | None) -> None:
@@ -52,49 +39,36 @@ class PodStrikes:
 
     async def terminate(self, pod: Pod) -> str:
         """Evict it as soon as the budget allows; delete it in order where we may not evict."""
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": pod.name, "namespace": self._cluster.namespace},
-        }
-        end = asyncio.get_running_loop().time() + EVICT_SECONDS
-        while True:
-            try:
-                await self._cluster.create(self._cluster.pods(pod.name, "eviction"), body)
-            except PlaceRefused as refused:
-                if refused.status == 403:
-                    await self.delete(pod, grace=None)
-                    return f"pod {pod.name} deleted in order"
-                if refused.status != 429 or asyncio.get_running_loop().time() >= end:
-                    raise
-            else:
-                return f"pod {pod.name} evicted"
-            await asyncio.sleep(0.5)
+        try:
+            what = f"an eviction of {pod.name}"
+            await until(lambda: self._evicted(pod), EVICT_SECONDS, what, pause=0.5)
+        except PlaceRefused as refused:
+            if refused.status != 403:
+                raise
+            await self.delete(pod, grace=None)
+            return f"pod {pod.name} deleted in order"
+        return f"pod {pod.name} evicted"
+
+    async def _evicted(self, pod: Pod) -> bool:
+        meta = {"name": pod.name, "namespace": self._cluster.namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+        try:
+            await self._cluster.create(self._cluster.pods(pod.name, "eviction"), body)
+        except PlaceRefused as refused:
+            if refused.status != 429:
+                raise
+            return False
+        return True
 
     async def fill(self, pod: Pod) -> str:
         """Fill its memory until its container has been killed, which the kubelet then restarts."""
-        before = pod.restarts
+        # `kubectl exec` is the one request that is no plain HTTP.
+        into = ("kubectl", "--namespace", self._cluster.namespace, "exec", "--stdin", pod.name)
+        answer = await (await Armed.start(f"pod {pod.name}", *into, "--")).fill()
 
-        def restarted(pods: Pods) -> bool:
-            now = pods.get(pod.name)
-            return now is None or now.restarts > before
+        def restarted() -> bool:
+            now = self._pods.get(pod.name)
+            return now is None or now.restarts > pod.restarts
 
-        process = await self._exec(pod, "python", "-IS", "-c", FILL)
-        try:
-            what = f"pod {pod.name}: the end of its container for want of memory"
-            await self._pods.until(restarted, DEAD_SECONDS, what)
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-        return f"memory of pod {pod.name} filled"
-
-    async def _exec(self, pod: Pod, *command: str) -> asyncio.subprocess.Process:
-        """`kubectl exec` is the one request that is no plain HTTP."""
-        return await asyncio.create_subprocess_exec(
-            *("kubectl", "--namespace", self._cluster.namespace, "exec", pod.name),
-            *("--", *command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        await until(restarted, DEAD_SECONDS, f"the end of the container of {pod.name}")
+        return answer

@@ -1,7 +1,6 @@
 """The pods of a fleet, kept up to date by a watch, and their logs, which are the journals."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -68,7 +67,6 @@ class Pods:
         #: What a pod said it runs with, by pod.
         self.settings: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._changed = asyncio.Event()
 
     async def open(self) -> None:
         """List the pods once, then keep following them."""
@@ -87,6 +85,9 @@ class Pods:
         """Return the pods of a part of the fleet that are not being deleted."""
         return [pod for pod in self._pods.values() if pod.app == app and not pod.leaving]
 
+    def ready(self, app: str) -> list[Pod]:
+        return [pod for pod in self.of(app) if pod.ready]
+
     def at_rest(self) -> bool:
         """Say whether no pod is being deleted: none has a farewell to say."""
         return not any(pod.leaving for pod in self._pods.values())
@@ -99,28 +100,13 @@ class Pods:
         task = self._tasks.get(name)
         return name not in self._pods and (task is None or task.done())
 
-    async def until(self, true: Callable[["Pods"], bool], seconds: float, what: str) -> None:
-        """Wait until `true(self)`.
-
-        Raises:
-            PlaceFailed: it did not become so in time.
-        """
-        end = asyncio.get_running_loop().time() + seconds
-        while not true(self):
-            left = end - asyncio.get_running_loop().time()
-            if left <= 0:
-                raise PlaceFailed(f"{what}: not within {seconds:g} s")
-            self._changed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(left, 0.5))
-
     # The watch.
 
     async def _list(self) -> str:
         listed = await self._cluster.get(self._cluster.pods(), labelSelector=LABEL)
         found = {pod.name: pod for pod in map(read_pod, listed.get("items", []))}
         for name in self._pods.keys() - found.keys():
-            self._drop(name)
+            del self._pods[name]
         for pod in found.values():
             self._take(pod)
         return str(listed["metadata"]["resourceVersion"])
@@ -143,20 +129,15 @@ class Pods:
             return
         pod = read_pod(event["object"])
         if event["type"] == "DELETED":
-            self._drop(pod.name)
+            self._pods.pop(pod.name, None)
         else:
             self._take(pod)
 
     def _take(self, pod: Pod) -> None:
+        """Note the pod. Its log is read to the end, also when the pod is gone."""
         self._pods[pod.name] = pod
-        self._changed.set()
         if pod.app in self._apps and pod.name not in self._tasks:
             self._tasks[pod.name] = asyncio.create_task(self._keep_log(pod.name))
-
-    def _drop(self, name: str) -> None:
-        """The pod is gone; its log is read to the end by the task that reads it."""
-        self._pods.pop(name, None)
-        self._changed.set()
 
     # Logs.
 
@@ -187,7 +168,6 @@ class Pods:
             self.settings[pod] = fields
         if fields.get("action") == "member.started":
             self.members[pod] = str(fields.get("who"))
-            self._changed.set()
         if fields.get("action") == "steward.started":
             self.stewards[pod] = float(fields["at"])
         return float(fields["at"])

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from resonate_fleet.chaos import targets
 from resonate_fleet.chaos.child import Child, StartFailed, room_command
 from resonate_fleet.chaos.gate import Gate
+from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, Ports, free_port
 from resonate_fleet.chaos.restarts import LocalProcess, Restarts
 from resonate_fleet.chaos.shape import (
@@ -229,13 +230,14 @@ class LocalFleet:
         """Wait until one of the places is filled by a process that is ready since `since`.
 
         Raises:
-            StartFailed: not within the usual time of a start.
+            PlaceFailed: not within the usual time of a start.
         """
-        end = asyncio.get_running_loop().time() + READY_SECONDS + self.shape.drain
-        while not any(one.running and one.since > since for one in places):
-            if asyncio.get_running_loop().time() > end:
-                raise StartFailed(f"{places[0].name} did not come back")
-            await asyncio.sleep(0.02)
+
+        def filled() -> bool:
+            return any(one.running and one.since > since for one in places)
+
+        seconds = READY_SECONDS + self.shape.drain
+        await until(filled, seconds, f"another start of {places[0].name}")
 
     # The client.
 

@@ -11,11 +11,11 @@ import pytest
 from resonate_fleet.chaos.cluster import PlaceRefused
 from resonate_fleet.chaos.kubernetes import KubernetesPlace
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
-from resonate_fleet.chaos.pod_strikes import FILL, PodStrikes
-from resonate_fleet.chaos.pods import Pod, Pods
+from resonate_fleet.chaos.pods import Pods
 from resonate_fleet.contract import kubernetes
 from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Guarantees, Plan, RunFolder
+from resonate_fleet.contract.wire import Unreachable
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 from tests.support.waiting import wait_until_async as wait_until
 
@@ -168,36 +168,49 @@ async def test_with_the_chaos_role_alone_the_fleet_is_taken_as_it_is(
             pass
 
 
+def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, then: str) -> Path:
+    """Put a `kubectl` on the path that speaks as the process inside a pod, and `then` ends.
+
+    Returns the file that gets its arguments when it has been told what to do.
+    """
+    file, asked = folder / "bin/kubectl", folder / "asked"
+    file.parent.mkdir()
+    say = f'echo armed; read -r word; echo "$word $*" >{asked}; echo heard; {then}'
+    file.write_text(f"#!/bin/sh\n{say}\n")
+    file.chmod(0o755)
+    monkeypatch.setenv("PATH", str(file.parent), prepend=":")
+    return asked
+
+
 async def test_filling_memory_ends_with_the_container_that_was_killed(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, ...]] = []
-
-    async def exec_in(_: PodStrikes, pod: Pod, *command: str) -> asyncio.subprocess.Process:
-        asked.append((pod.name, *command))
-        api.pods[pod.name]["status"]["containerStatuses"] = [{"restartCount": 1}]
-        api.happen("MODIFIED", api.pods[pod.name])
-        return await asyncio.create_subprocess_exec("sleep", "60")
-
-    monkeypatch.setattr(PodStrikes, "_exec", exec_in)
+    asked = kubectl(tmp_path, monkeypatch, "exit 137")
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[0]
-        answer = await scene.place.strike("out-of-memory", await scene.member(victim))
-    assert answer == f"memory of pod {victim} filled"
-    assert asked == [(victim, "python", "-IS", "-c", FILL)]
+        member = await scene.member(victim)
+        strike = asyncio.create_task(scene.place.strike("out-of-memory", member))
+        await wait_until(asked.exists, 10, "the process inside to be told")
+        assert not strike.done()
+        api.pods[victim]["status"]["containerStatuses"] = [{"restartCount": 1}]
+        api.happen("MODIFIED", api.pods[victim])
+        assert await strike == f"memory of pod {victim} filled"
+    told = f"fill --namespace {NAMESPACE} exec --stdin {victim} -- python -IS -c "
+    assert asked.read_text().startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("then", "says"),
+    [("echo done", "has no memory limit"), ("exit 137", r"end of the container .* 0\.3 s")],
+)
 async def test_a_memory_limit_that_is_not_enforced_is_told(
-    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, says: str
 ) -> None:
-    async def exec_in(*_: object) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec("true")
-
-    monkeypatch.setattr(PodStrikes, "_exec", exec_in)
+    kubectl(tmp_path, monkeypatch, then)
     monkeypatch.setattr("resonate_fleet.chaos.pod_strikes.DEAD_SECONDS", 0.3)
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[0]
-        with pytest.raises(PlaceFailed, match=r"want of memory: not within 0\.3 s"):
+        with pytest.raises(PlaceFailed, match=says):
             await scene.place.strike("out-of-memory", await scene.member(victim))
 
 
@@ -332,7 +345,7 @@ async def test_the_server_pod_is_replaced_before_the_server_is_asked(
     monkeypatch.setattr("resonate_fleet.chaos.kubernetes.READY_SECONDS", 1.0)
     async with on(api, tmp_path) as scene:
         (old,) = api.of("server")
-        with pytest.raises(PlaceFailed, match="did not come back"):
+        with pytest.raises(Unreachable):
             await scene.place.restart_server(0.0)  # nothing listens at the address of this scene
         assert api.of("server") != [old]
 

@@ -278,9 +278,14 @@ async def test_what_a_fleet_guarantees_those_who_use_it(tmp_path: Path) -> None:
             return len([line for line in lines if isinstance(line, Claimed)]) == 2
 
         await wait_until_async(claimed, 20, "both jobs are claimed after the server's return")
-    ready = {line.who for line in read_folder(root / "journal") if isinstance(line, MemberReady)}
-    assert len(ready) == 3
+    assert len(ready(fleet)) == 3
     assert processes_of(root) == []
+
+
+def ready(fleet: LocalFleet) -> set[str]:
+    """Return the members that have said in their journals that they were ready."""
+    lines = read_folder(fleet.folder.journal)
+    return {line.who for line in lines if isinstance(line, MemberReady)}
 
 
 async def check_that_a_dead_members_successor_is_spared(
@@ -289,6 +294,7 @@ async def check_that_a_dead_members_successor_is_spared(
     old = fleet.members["worker-1"].member
     victim = await place.find(old)
     assert victim == Candidate(old, "worker-1", allowed=True)
+    await wait_until_async(lambda: old in ready(fleet), 20, "the first member's last line is kept")
     since = time.time()
     assert "exit code 137" in await place.strike("kill", victim)
     now = fleet.members["worker-1"]
