@@ -36,12 +36,16 @@ class Death:
     """
 
     def __init__(
-        self, member: str, ended_at: float, unanswered: Sequence[str], serving: asyncio.Event
+        self,
+        member: str,
+        ended_at: float,
+        unanswered: Sequence[str] = (),
+        serving: asyncio.Event | None = None,
     ) -> None:
         self.member = member
         self.ended_at = ended_at
         self.unanswered = unanswered
-        self.serving = serving
+        self.serving = serving or asyncio.Event()
         self.back = asyncio.Event()
         #: Its leases are being released: from here on it counts as dead.
         self.declared = False
@@ -81,7 +85,7 @@ class Handover:
             # Another steward acts. This one counts too: it may be the one that has to park.
             death.blamed = True
             self._parking.judge(death.member, moved)
-        for pause in AGAIN if death.unanswered else ():
+        for pause in AGAIN:
             if await set_within(death.back, pause):
                 return
             await self._release_all(death, await self._still(death, death.unanswered))
@@ -197,7 +201,7 @@ class Handover:
         """Release a lease that turned up under the name of one that is gone."""
         member = task.pid or ""
         # A death that was none is told of this one too.
-        death = self._deaths.get(member) or Death(member, ended_at, (), asyncio.Event())
+        death = self._deaths.get(member) or Death(member, ended_at)
         await self._release_all(death, [task])
 
     async def pardon(self, member: str) -> None:

@@ -142,7 +142,7 @@ class Membership:
         """Take for dead whoever the last steward knew and who has not come back to this one."""
         for member in list(self._tools.memory.members):
             if member not in self.present and member not in self._deaths:
-                death = Death(member, self._tools.now(), (), asyncio.Event())
+                death = Death(member, self._tools.now())
                 self._take_for_dead(death, seen=False)
 
     def _take_for_dead(self, death: Death, *, seen: bool) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
 from resonate_fleet.steward.handover import ABREAST, Death, Handover
@@ -206,6 +207,14 @@ def test_a_member_that_turns_up_again_meanwhile_keeps_everything(scene: Scene, a
     assert not scene.death.blamed
 
 
+def test_one_that_is_back_before_the_ten_seconds_are_out_is_not_looked_for(scene: Scene) -> None:
+    scene.serving.clear()
+    scene.claimed("a", "m")
+    scene.loop.call_later(5.0, scene.death.back.set)
+    scene.run(seconds=12.0)
+    assert scene.server.asked == []
+
+
 def test_no_more_than_so_many_requests_at_once(scene: Scene) -> None:
     scene.server.lag = 0.05
     for number in range(2 * ABREAST + 1):
@@ -228,6 +237,9 @@ def test_leases_of_one_that_nobody_saw_end_are_searched_for(scene: Scene) -> Non
     assert scene.server.asked == [("task.search", "acquired"), ("task.release", "a")]
     assert scene.lines(j.Died) == [j.Died(member="m", tasks=[("a", 3)])]
     assert scene.death.taken == [("a", 3)]
+    late = scene.server.holds("late", "m", 4)
+    scene.do(scene.handover.release_late(late, START))
+    assert scene.death.taken == [("a", 3), ("late", 4)]
 
 
 def test_one_that_nobody_saw_end_and_that_holds_nothing_has_left(scene: Scene) -> None:
@@ -270,6 +282,16 @@ def test_the_looks_wait_for_the_server_too(scene: Scene) -> None:
     scene.server.away = False
     scene.loop.run_for(1.0)
     assert scene.released() == ["sent"]
+
+
+def test_the_looks_end_when_the_member_is_back(scene: Scene) -> None:
+    scene.server.away = True
+    scene.run("sent", seconds=1.0)
+    scene.death.back.set()
+    scene.loop.run_for(0.01)
+    scene.server.away = False
+    scene.loop.run_for(5.0)
+    assert scene.server.asked == []
 
 
 # Quarantine.
@@ -388,3 +410,10 @@ def test_a_lease_of_one_that_was_never_known(scene: Scene) -> None:
     [line] = scene.lines(j.HandedOver)
     assert line == j.HandedOver(job="late", task="late", attempt=1, member="stranger", seconds=5.0)
     assert scene.death.taken == []
+
+
+def test_a_lease_of_nobody(scene: Scene) -> None:
+    late = replace(scene.server.holds("late", "m"), pid=None)
+    scene.do(scene.handover.release_late(late, START - 5.0))
+    [line] = scene.lines(j.HandedOver)
+    assert line == j.HandedOver(job="late", task="late", attempt=1, member="", seconds=5.0)

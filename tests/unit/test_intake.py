@@ -1,5 +1,6 @@
 """The intake's slots: what is claimed, offered and told."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -92,3 +93,178 @@ def test_a_closed_intake_takes_nothing() -> None:
     intake.assigned([("late", 0)], offered=True)
     assert given == []
     assert ("returned", "late") in heard.told
+
+
+def test_a_task_that_is_here_already_and_one_beyond_the_slots_are_not_taken() -> None:
+    intake, _, given = opened(slots=2)
+    assert intake.take("a", 4)
+    assert not intake.take("a", 5)
+    assert intake.take("b", 0)
+    assert not intake.take("c", 0)
+    assert given == ["a", "b"]
+    assert (intake.used, intake.free) == (2, 0)
+
+
+def test_an_assignment_uses_up_an_offer() -> None:
+    intake, heard, given = opened(slots=3)
+    intake.offer()
+    intake.assigned([("a", 0)], offered=True)
+    intake.done("a")
+    intake.assigned([("b", 0)], offered=False)
+    assert given == ["a", "b"], "the third slot is offered no more"
+    assert ("refused", "a", 0) in heard.told
+    assert intake.offer() == 0
+    intake.withdrawn()
+    assert intake.offer() == 2
+
+
+def test_more_assignments_than_offers_leave_no_debt() -> None:
+    intake, _, given = opened(slots=2)
+    intake.assigned([("a", 0), ("b", 0)], offered=True)
+    assert given == ["a", "b"]
+    intake.done("a")
+    assert intake.offer() == 1
+
+
+def test_what_another_steward_assigns_takes_a_slot_that_is_free_of_offers() -> None:
+    intake, heard, given = opened(slots=3)
+    intake.take("own", 0)
+    intake.offer()
+    intake.assigned([("late", 0)], offered=False)
+    assert given == ["own"]
+    intake.done("own")
+    intake.assigned([("soon", 0), ("too-late", 0)], offered=False)
+    assert given == ["own", "soon"]
+    assert [one for one in heard.told if one[0] == "returned"] == [
+        ("returned", "late"),
+        ("returned", "too-late"),
+    ]
+
+
+def test_a_granted_claim_has_its_answer() -> None:
+    intake, heard, _ = opened(slots=2)
+    intake.offer()
+    intake.assigned([("granted", 2), ("open", 5)], offered=True)
+    intake.granted("granted")
+    intake.refused("granted")
+    intake.done("granted")
+    assert [one for one in heard.told if one[0] == "refused"] == []
+    intake.take("own", 0)
+    intake.done("own")
+    intake.refused("stranger")
+    assert [one for one in heard.told if one[0] == "refused"] == []
+
+
+def test_a_body_that_is_over_frees_its_slot_once() -> None:
+    intake, heard, _ = opened()
+    intake.take("a", 0)
+    heard.told.clear()
+    assert intake.ending("a")
+    assert heard.told == [("claim",), ("freed",)]
+    assert not intake.ending("a")
+    assert not intake.ending("stranger")
+    assert heard.told == [("claim",), ("freed",)]
+    assert intake.free == 1
+    intake.done("a")
+    assert intake.free == 1
+    assert heard.told == [("claim",), ("freed",)] * 2
+    assert intake.take("a", 1)
+    assert intake.ending("a"), "another claim of it has a body of its own"
+
+
+def test_a_task_that_came_back_and_cannot_be_claimed_any_more_is_returned() -> None:
+    intake, heard, given = opened()
+    intake.offer()
+    intake.assigned([("parent", 0)], offered=True)
+    intake.granted("parent")
+    intake.assigned([("parent", 3)], offered=True)
+    intake.close()
+    intake.done("parent")
+    assert given == ["parent"]
+    assert ("returned", "parent") in heard.told
+
+
+def test_it_is_claimed_at_the_version_that_it_came_back_with() -> None:
+    intake, heard, _ = opened()
+    intake.offer()
+    intake.assigned([("parent", 0)], offered=True)
+    intake.granted("parent")
+    intake.assigned([("parent", 3)], offered=True)
+    intake.done("parent")
+    intake.done("parent")
+    assert [one for one in heard.told if one[0] == "refused"] == [("refused", "parent", 3)]
+
+
+def test_it_closes_once_for_good() -> None:
+    intake, heard, given = opened()
+    intake.alone(on=True)
+    intake.alone(on=False)
+    intake.close()
+    intake.close()
+    intake.alone(on=True)
+    assert [one[-1] for one in heard.told] == [True, False, False, "drain", False]
+    assert intake.free == intake.offer() == 0
+    assert not intake.take("late", 0)
+    assert given == []
+
+
+def test_a_job_that_is_given_up_here_is_left_alone_for_a_while() -> None:
+    intake, heard, _ = opened()
+    intake.avoid("a", "f@2")
+    intake.avoid("b", "")
+    assert heard.told == [
+        ("declined", "a", "f@2"),
+        ("avoid", "a", 10.0, True),
+        ("declined", "b", ""),
+        ("avoid", "b", 1.0, False),
+    ]
+
+
+class Sent(Stream):
+    """Says to its listener what a test wants said, until it is cancelled."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__("http://nowhere", None, lambda _: None, lambda _: None)
+        self.texts = texts
+        self.said = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def run(self, heard: Callable[[str], None]) -> None:
+        for text in self.texts:
+            heard(text)
+        self.said.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.over.set()
+
+
+async def test_the_inbox_takes_hints_by_slots_and_hands_on_the_rest() -> None:
+    hint = '{"kind":"execute","data":{"task":{"id":"a","version":4}}}'
+    other = '{"kind":"invoke","data":{}}'
+    stream, given = Sent("no message", hint, hint, other), list[str]()
+    inbox = Inbox("me", stream)
+    intake = Intake(1, inbox)
+    intake.join(Heard(), Heard())
+    inbox.recv(given.append)
+    await inbox.start()
+    await stream.said.wait()
+    assert given == [hint, other]
+    await inbox.stop()
+    await stream.over.wait()
+    assert intake.free == 0
+
+
+def test_the_addresses_of_the_inbox() -> None:
+    inbox = Inbox("me", Sent())
+    assert inbox.unicast() == "poll://uni@me/me"
+    assert inbox.resolve_target("group") == "poll://any@group"
+
+
+async def test_an_inbox_that_nobody_started_closes_and_hears_without_a_listener() -> None:
+    inbox = Inbox("me", Sent())
+    intake = Intake(1, inbox)
+    intake.join(Heard(), Heard())
+    assert intake.take("a", 0), "the hint goes nowhere"
+    await inbox.stop()
+    assert intake.free == 0

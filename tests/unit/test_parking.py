@@ -74,7 +74,8 @@ def test_a_job_is_set_aside(scene: Scene) -> None:
     scene.parked("job:1", "m1", "m2", "m3")
     assert scene.server.asked == [("task.get", "job:1"), ("task.halt", "job:1")]
     assert scene.server.tasks["job:1"].state == "halted"
-    assert scene.records["job:1"].parked_at == START + 5.0
+    crashes = tuple(Crash(f"m{n}", 1, START + 5.0, blamed=True) for n in (1, 2, 3))
+    assert scene.records["job:1"] == CrashRecord("job:1", crashes, parked_at=START + 5.0)
     assert scene.file.saves == saved + 4
     assert scene.count("quarantined_total") == 1
     members = ["m1", "m2", "m3"]
@@ -155,8 +156,8 @@ def test_a_job_that_is_within_its_limit_again_goes_back_to_work(scene: Scene) ->
     assert scene.lines(j.Redriven) == [j.Redriven(job="job")]
     assert scene.marks()[-1] == (5.0, "redriven", None, "job")
     assert scene.work.parked == {}
-    assert scene.records["job:1"].parked_at is None
-    assert scene.records["job:1"].members == ["m2", "m3"]
+    left = tuple(Crash(member, 1, START, blamed=True) for member in ("m2", "m3"))
+    assert scene.records["job:1"] == CrashRecord("job:1", left)
 
 
 def test_a_job_that_others_died_of_too_stays_parked(scene: Scene) -> None:
@@ -183,8 +184,8 @@ def test_one_that_another_steward_has_parked_starts_afresh_after_its_redrive(sce
     scene.crashes("within", "m1", "m2")
     halted = {"beyond": "halted", "within": "halted"}
     scene.parking.follow_up(halted.get, START + 9.0)
-    assert scene.records["beyond"].parked_at == START + 9.0
-    assert scene.records["beyond"].count == 3
+    crashes = tuple(Crash(f"m{n}", 1, START, blamed=True) for n in (1, 2, 3))
+    assert scene.records["beyond"] == CrashRecord("beyond", crashes, parked_at=START + 9.0)
     assert scene.records["within"].parked_at is None
     scene.crashes("running", "m1", "m2", "m3")
     scene.parking.follow_up({**halted, "running": "acquired"}.get, START + 9.0)

@@ -144,6 +144,9 @@ def test_records_end_with_their_jobs() -> None:
     assert outlived(record, None, at=6.0)
     assert not outlived(record, "pending", at=6.0)
     assert not outlived(record, None, at=4.0), "the look is older than the crash"
+    assert not outlived(record, None, at=5.0), "it cannot tell"
+    assert outlived(CrashRecord("a"), None, at=0.5)
+    assert outlived(CrashRecord("a", (crash("m-1", at=0.2),)), None, at=0.5)
 
 
 def test_a_parked_job_that_is_halted_no_more_was_redriven() -> None:
