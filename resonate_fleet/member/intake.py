@@ -181,7 +181,7 @@ class Intake:
         """A claim was refused; `done` follows."""
         if task in self._unanswered:
             self._unanswered.discard(task)
-            self._steward.refused(task, self._taken.get(task, 0))
+            self._steward.refused(task, self._taken[task])
 
     def ending(self, task: str) -> bool:
         """A body is over and its outcome is about to be written; False where that is known."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
 from resonate_fleet.steward.waiting import Waiting
+from tests.support.examples import examples
 
 
 class Scene:
@@ -149,7 +150,7 @@ weights = st.lists(st.sampled_from([1.0, 2.0, 3.0, 5.0]), min_size=2, max_size=6
 
 
 @given(weights=weights, window=st.integers(0, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_shares_are_by_weight_over_any_hundred_starts(weights: list[float], window: int) -> None:
     """Each key's share is within 5 % of all starts of what its weight asks for."""
     keys = {f"k{number}": Limit(weight=weight) for number, weight in enumerate(weights)}
@@ -181,7 +182,7 @@ act = st.one_of(
 
 
 @given(acts=st.lists(act, max_size=80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
     acts: list[tuple[str, object]],
 ) -> None:
@@ -233,7 +234,7 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
 @given(
     jobs=st.lists(st.tuples(st.floats(0, 1000), st.integers(1, 5)), min_size=2, max_size=60),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_nothing_starves_beyond_the_bound(jobs: list[tuple[float, int]]) -> None:
     """Nothing goes before a job of priority p that came more than (p - 1) x ageing after it."""
     scene = Scene(GroupPolicy(ageing=60))

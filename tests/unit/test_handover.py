@@ -207,12 +207,13 @@ def test_a_member_that_turns_up_again_meanwhile_keeps_everything(scene: Scene, a
     assert not scene.death.blamed
 
 
-def test_one_that_is_back_before_the_ten_seconds_are_out_is_not_looked_for(scene: Scene) -> None:
+def test_one_that_is_back_before_the_ten_seconds_are_out_is_waited_for_no_longer(
+    scene: Scene,
+) -> None:
     scene.serving.clear()
-    scene.claimed("a", "m")
     scene.loop.call_later(5.0, scene.death.back.set)
-    scene.run(seconds=12.0)
-    assert scene.server.asked == []
+    scene.do(scene.handover.run(scene.death))
+    assert scene.at() == 5.0
 
 
 def test_no_more_than_so_many_requests_at_once(scene: Scene) -> None:

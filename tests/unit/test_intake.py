@@ -168,6 +168,8 @@ def test_a_body_that_is_over_frees_its_slot_once() -> None:
     intake.done("a")
     assert intake.free == 1
     assert heard.told == [("claim",), ("freed",)] * 2
+    intake.done("stranger")
+    assert intake.free == 1
     assert intake.take("a", 1)
     assert intake.ending("a"), "another claim of it has a body of its own"
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from resonate_fleet.steward.matcher import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Matcher
+from tests.support.examples import examples
 
 TASKS = st.sampled_from([f"t{n}" for n in range(8)])
 MEMBERS = st.sampled_from(["a", "b", "c"])
@@ -337,7 +338,7 @@ class Truth(RuleBasedStateMachine):
         assert not known, f"{known} would wait for ever"
 
 
-Truth.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+Truth.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=50, deadline=None)
 TestTruth = Truth.TestCase
 
 

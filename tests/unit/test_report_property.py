@@ -10,6 +10,7 @@ from resonate_fleet.contract.run import Fault, Guarantees
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
+from tests.support.examples import examples
 from tests.support.runs import Blow, Run, play
 from tests.support.sabotage import SABOTAGES
 
@@ -25,7 +26,9 @@ blow = st.builds(
     lands=st.sampled_from([0.0, 0.0, 2.0, 7.0]),
 )
 blows = st.lists(blow, max_size=5, unique_by=lambda one: one.job)
-few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+few = settings(
+    max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.data_too_large]
+)
 
 
 def judged(run: Run) -> Verdict:

@@ -1,10 +1,8 @@
 """The safety argument, driven through the product's own code under whatever hypothesis finds.
 
 Members, two stewards and the server's model run in virtual time (`tests/support/simulated.py`).
-The promises are checked after every step. `SAFETY_EXAMPLES=1000` looks further.
+The promises are checked after every step. `EXAMPLES=1000` looks further.
 """
-
-import os
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,12 +15,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.support.examples import examples
 from tests.support.simulated import Fleet
 from tests.support.simulated_processes import PORTS, SimMember
 
 MEMBERS, MOST_JOBS = 3, 8
 #: Runs of the property; more on demand.
-EXAMPLES = int(os.environ.get("SAFETY_EXAMPLES", "40"))
+EXAMPLES = examples(40)
 which = st.integers(0, MEMBERS - 1)
 ports = st.sampled_from(PORTS)
 #: Requests whose answers get lost.
