@@ -97,9 +97,11 @@ class ClusterFleet:
 
     def completed(self, job: str, seconds: int = ROLLOUT_SECONDS) -> str:
         """Wait for a Job to complete; return what its pods logged."""
-        self.kubectl("wait", "--for=condition=complete", f"job/{job}", f"--timeout={seconds}s")
-        selector = f"batch.kubernetes.io/job-name={job}"
-        return self.kubectl("logs", "-l", selector, "--tail=-1")
+        wait = ("wait", "--for=condition=complete", f"job/{job}", f"--timeout={seconds}s")
+        waited = self.kubectl(*wait, check=False)
+        logs = self.kubectl("logs", "-l", f"batch.kubernetes.io/job-name={job}", "--tail=-1")
+        assert "condition met" in waited, logs
+        return logs
 
     def remove(self) -> None:
         self.kubectl("delete", "namespace", self.namespace, "--wait=true", check=False)

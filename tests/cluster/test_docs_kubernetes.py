@@ -53,9 +53,12 @@ class Shell:
             return printed if re.search(f"{mark} \\d+\n", printed) else None
 
         printed = wait_until(ended, COMMAND_SECONDS, f"the end of {command.line}")
-        assert f"{mark} 0\n" in printed, f"{command.line}\n{printed[-3000:]}"
+        said = f"{command.line}\n{printed[-3000:]}"
+        if f"{mark} 0\n" not in printed:
+            job = ClusterFleet(ROOT).kubectl("logs", "job/chaos", "--tail=60", check=False)
+            pytest.fail(f"{said}\nthe Job of chaos: {job}")
         lacking = missing(command.prints, printed)
-        assert lacking is None, f"{lacking!r} was not printed by {command.line}\n{printed[-3000:]}"
+        assert lacking is None, f"{lacking!r} was not printed by {said}"
         forwarded = re.search(r"port-forward \S+ (\d+) &$", command.line)
         if forwarded:
             wait_until(lambda: _listens(int(forwarded[1])), 30, f"port {forwarded[1]} to answer")

@@ -91,7 +91,7 @@ def test_a_scenario_passes_on_compose(name: str, bar: float | None, tmp_path: Pa
         for wait in returns(folder):
             assert wait <= BACK
     if name == "out-of-memory":
-        assert killed_for_memory(heard) == figures["strikes"]
+        assert killed_for_memory(heard) == figures["strikes"], [said(one) for one in heard]
     print(f"{name}: {json.dumps(figures['recovery'])}, {figures['redone_jobs']} redone")  # noqa: T201 - for -rP
 
 
@@ -136,6 +136,11 @@ def deaths(project: str) -> Iterator[list[dict[str, Any]]]:
         finally:
             listening.terminate()
             heard += [json.loads(line) for line in listening.communicate()[0].splitlines()]
+
+
+def said(event: dict[str, Any]) -> tuple[str, ...]:
+    labels = event["Actor"]["Attributes"]
+    return (str(event["timeNano"]), event["Action"], labels["name"], labels.get("exitCode", ""))
 
 
 def killed_for_memory(heard: list[dict[str, Any]]) -> int:

@@ -49,11 +49,12 @@ class Reader:
         try:
             for name in filter(None, map(os.fsdecode, files)):
                 self._copy(ROOT / name, self.folder / name)
+            (module,) = run_by("test_docs_compose", FUNCTIONS)
+            mine = self.folder / "my-functions"
+            mine.mkdir()
+            (mine / "thumbnails.py").write_text(module.text, encoding="utf-8")
         finally:
             os.umask(before)
-        (module,) = run_by("test_docs_compose", FUNCTIONS)
-        (self.folder / "my-functions").mkdir()
-        (self.folder / "my-functions" / "thumbnails.py").write_text(module.text, encoding="utf-8")
 
     @staticmethod
     def _copy(source: Path, target: Path) -> None:

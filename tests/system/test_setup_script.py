@@ -66,6 +66,19 @@ def test_what_is_there_stays(project: Path) -> None:
     assert not (project / ".env").exists()
 
 
+def test_tokens_are_for_the_prefix_that_was_chosen_last(project: Path) -> None:
+    def worker_token() -> str:
+        return (project / "secrets" / "worker-token").read_text()
+
+    assert run(project, "auth=team-").returncode == 0
+    first = worker_token()
+    assert run(project, "auth=team-").stdout == ".env: auth=team-\n"
+    assert worker_token() == first
+    assert run(project, "auth=other-").returncode == 0
+    assert json.loads(part(worker_token().split(".")[1]))["prefix"] == "other-"
+    assert chosen(project)["CLIENT_ID_PREFIX"] == "other-"
+
+
 def test_a_choice_stands_in_the_file_that_compose_reads(project: Path) -> None:
     assert run(project, "postgres", "auth=team-", "observability").returncode == 0
     assert chosen(project) == {
