@@ -9,9 +9,8 @@ import msgspec
 
 from resonate_fleet.contract.checking import (
     Checker,
-    Field,
-    at_least,
     between,
+    fields_of,
     flag,
     one_of,
     pair,
@@ -39,14 +38,18 @@ class BadScenario(Mistake):
         super().__init__(*lines)
 
 
+KeyName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+_KEYS = "a number of jobs for each key, which make load.count together"
+
+
 class FleetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The fleet that the scenario wants. `lease` in seconds."""
 
-    members: int = 3
-    slots: int = 1
-    lease: float = 60.0
-    steward: bool = True
-    stewards: int = 1
+    members: Annotated[int, whole(1, 100)] = 3
+    slots: Annotated[int, whole(1, 64)] = 1
+    lease: Annotated[float, between(0.5, 3600)] = 60.0
+    steward: Annotated[bool, flag()] = True
+    stewards: Annotated[int, whole(1, 5)] = 1
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,12 +58,12 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     `keys`: the first so many have this key, the next that one; keys take turns.
     """
 
-    count: int
-    function: str = COMPUTE_SOMETHING
-    cost: tuple[float, float] = (0.3, 1.0)
-    rate: float = 0.0
-    steps: int = 0
-    keys: dict[str, int] = {}
+    count: Annotated[int, whole(1, 100_000)]
+    function: Annotated[str, one_of(FUNCTIONS)] = COMPUTE_SOMETHING
+    cost: Annotated[tuple[float, float], pair(0, 3600)] = (0.3, 1.0)
+    rate: Annotated[float, between(0, 10_000)] = 0.0
+    steps: Annotated[int, whole(0, 1000)] = 0
+    keys: Annotated[dict[str, int], (dict[KeyName, Annotated[int, msgspec.Meta(ge=1)]], _KEYS)] = {}
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +74,15 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
     `times` times. `after` that many seconds, once.
     """
 
-    job: int | None = None
-    part: float = 0.5
-    attempts: int = 1
-    done: float | None = None
-    every: float | None = None
-    times: int = 1
-    after: float | None = None
+    job: Annotated[
+        int | None, (int | str, "a job's number from 1, or 'any' (drawn from the seed)")
+    ] = None
+    part: Annotated[float, between(0, 0.95)] = 0.5
+    attempts: Annotated[int, whole(1, 20)] = 1
+    done: Annotated[float | None, between(0, 1)] = None
+    every: Annotated[float | None, between(0.1, 3600)] = None
+    times: Annotated[int, whole(1, 1000)] = 1
+    after: Annotated[float | None, between(0, 3600)] = None
 
 
 class StrikeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,78 +92,30 @@ class StrikeSpec(msgspec.Struct, frozen=True, kw_only=True):
     stands before the fleet is as large again as it began.
     """
 
-    fault: Fault
-    when: When
-    leases: float | None = None
-    to: int | None = None
-    seconds: float | None = None
+    fault: Annotated[Fault, one_of(FAULTS)]
+    when: Annotated[When, (dict, "a table such as { job = 7, part = 0.5 }")]
+    leases: Annotated[float | None, between(0.1, 100)] = None
+    to: Annotated[int | None, whole(0, 100)] = None
+    seconds: Annotated[float | None, between(0.1, 3600)] = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario as read. `deadline`: seconds after which a run of it is given up."""
 
     name: str
-    about: str
-    deadline: float
+    about: Annotated[str, text("a sentence")]
+    deadline: Annotated[float, between(1, 3600)] = 120.0
     fleet: FleetSpec
     load: LoadSpec
     strikes: list[StrikeSpec]
     guarantees: Guarantees
 
 
-_job_number: Field = Field(
-    "job", int | str, "a job's number from 1, or 'any' (drawn from the seed)"
-)
-
-KeyName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}$")]
-_KEYS = "a number of jobs for each key, which make load.count together"
-_top = (Field("about", *text("a sentence"), required=True), Field("deadline", *between(1, 3600)))
-_fleet = (
-    Field("members", *whole(1, 100)),
-    Field("slots", *whole(1, 64)),
-    Field("lease", *between(0.5, 3600)),
-    Field("steward", *flag()),
-    Field("stewards", *whole(1, 5)),
-)
-_load = (
-    Field("count", *whole(1, 100_000), required=True),
-    Field("function", *one_of(FUNCTIONS)),
-    Field("cost", *pair(0, 3600)),
-    Field("rate", *between(0, 10_000)),
-    Field("steps", *whole(0, 1000)),
-    Field("keys", dict[KeyName, Annotated[int, msgspec.Meta(ge=1)]], _KEYS),
-)
-_strike = (
-    Field("fault", *one_of(FAULTS), required=True),
-    Field("when", dict, "a table such as { job = 7, part = 0.5 }", required=True),
-    Field("leases", *between(0.1, 100)),
-    Field("to", *whole(0, 100)),
-    Field("seconds", *between(0.1, 3600)),
-)
-_when = (
-    _job_number,
-    Field("part", *between(0, 0.95)),
-    Field("attempts", *whole(1, 20)),
-    Field("done", *between(0, 1)),
-    Field("every", *between(0.1, 3600)),
-    Field("times", *whole(1, 1000)),
-    Field("after", *between(0, 3600)),
-)
-_guarantees = (
-    Field("lost", *whole(0, 0)),
-    Field("doubled", *whole(0, 0)),
-    Field("redone", *whole(0, 100_000)),
-    Field("redone_steps", *whole(0, 100_000)),
-    Field("parked", *whole(0, 100_000)),
-    Field("recovery_seconds", *between(0, 3600)),
-    Field("makespan_over_bound", *at_least(1)),
-    Field("every_member_works", *flag()),
-    Field("strikes_hit", *flag()),
-)
-_sections: dict[str, tuple[Field, ...]] = {
-    "fleet": _fleet,
-    "load": _load,
-    "guarantees": _guarantees,
+#: Tables of a file.
+_sections: dict[str, type[msgspec.Struct]] = {
+    "fleet": FleetSpec,
+    "load": LoadSpec,
+    "guarantees": Guarantees,
 }
 
 
@@ -203,9 +160,11 @@ def parse(toml: str, file: str) -> Scenario:
         raise BadScenario([f"{file}: {error}"]) from None
     checker = Checker(file, locate(toml))
     top = {key: value for key, value in raw.items() if key not in (*_sections, "strikes")}
-    values: dict[str, Any] = checker.table(top, (), _top, others=(*_sections, "strikes"))
-    for name, fields in _sections.items():
-        values[name] = checker.table(raw.get(name, {}), (name,), fields)
+    values: dict[str, Any] = checker.table(
+        top, (), fields_of(Scenario), others=(*_sections, "strikes")
+    )
+    for name, kind in _sections.items():
+        values[name] = checker.table(raw.get(name, {}), (name,), fields_of(kind))
     values["strikes"] = _strikes(raw.get("strikes", []), checker, values["load"])
     _cost_order(values["load"], checker)
     keys = values["load"].get("keys")
@@ -214,7 +173,7 @@ def parse(toml: str, file: str) -> Scenario:
     if checker.wrong:
         raise BadScenario(checker.lines())
     name = Path(file).stem
-    return msgspec.convert({"name": name, "deadline": 120.0, **values}, Scenario)
+    return msgspec.convert({"name": name, **values}, Scenario)
 
 
 def _strikes(raw: Any, checker: Checker, load: dict[str, Any]) -> list[dict[str, Any]]:
@@ -227,12 +186,12 @@ def _strikes(raw: Any, checker: Checker, load: dict[str, Any]) -> list[dict[str,
 def _one_strike(
     raw: Any, path: tuple[str | int, ...], checker: Checker, load: dict[str, Any]
 ) -> dict[str, Any]:
-    strike = checker.table(raw, path, _strike)
+    strike = checker.table(raw, path, fields_of(StrikeSpec))
     if "fault" in strike:
         _belongs(strike, path, checker)
     if "when" in strike:
         at = (*path, "when")
-        when = strike["when"] = checker.table(strike["when"], at, _when)
+        when = strike["when"] = checker.table(strike["when"], at, fields_of(When))
         _when_is_one(when, strike.get("fault"), at, checker)
         _job_is_known(when, load.get("count"), at, checker)
     return strike

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import fields
 
 from resonate_fleet.contract.toml_lines import Path, line_of
 
@@ -18,6 +19,18 @@ class Field:
     kind: Any
     accepts: str
     required: bool = False
+
+
+def fields_of(kind: type[msgspec.Struct]) -> tuple[Field, ...]:
+    """Return the fields of a Struct whose annotations say what is accepted: `whole(1, 9)`, ...
+
+    One without a default must be there. Those without such an annotation are left out.
+    """
+    return tuple(
+        Field(one.name, accepted, words, one.required)
+        for one in fields(kind)
+        for accepted, words in getattr(one.type, "__metadata__", ())
+    )
 
 
 def whole(low: int, high: int) -> tuple[Any, str]:

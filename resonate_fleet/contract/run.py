@@ -12,10 +12,11 @@ The judge reads nothing else.
 """
 
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
+from resonate_fleet.contract.checking import at_least, between, flag, whole
 from resonate_fleet.contract.wire import Promise, Task
 
 Fault = Literal[
@@ -69,16 +70,16 @@ class Guarantees(msgspec.Struct, frozen=True, kw_only=True):
     None means that the figure is reported and not judged. Seconds and counts.
     """
 
-    lost: int = 0
-    doubled: int = 0
-    redone: int | None = None
-    redone_steps: int | None = None
-    parked: int = 0
-    recovery_seconds: float | None = None
-    makespan_over_bound: float | None = None
-    every_member_works: bool = True
+    lost: Annotated[int, whole(0, 0)] = 0
+    doubled: Annotated[int, whole(0, 0)] = 0
+    redone: Annotated[int | None, whole(0, 100_000)] = None
+    redone_steps: Annotated[int | None, whole(0, 100_000)] = None
+    parked: Annotated[int, whole(0, 100_000)] = 0
+    recovery_seconds: Annotated[float | None, between(0, 3600)] = None
+    makespan_over_bound: Annotated[float | None, at_least(1)] = None
+    every_member_works: Annotated[bool, flag()] = True
     #: Every planned strike must have hit a member that held a lease.
-    strikes_hit: bool = True
+    strikes_hit: Annotated[bool, flag()] = True
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
