@@ -58,7 +58,7 @@ def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> Due |
         return Due(order=order) if _by_clock(order, snapshot) and snapshot.holds else None
     holds = [hold for hold in snapshot.holds if hold.member not in spared]
     if order.job:
-        found = [hold for hold in holds if _reached(order, hold)]
+        found = [hold for hold in holds if _reached(order, hold, snapshot)]
     elif _by_clock(order, snapshot):
         found = [hold for hold in holds if EARLY <= hold.part <= LATE]
     else:
@@ -73,9 +73,15 @@ def _by_clock(order: StrikeOrder, snapshot: RunState) -> bool:
     return snapshot.elapsed >= (order.when.after or 0.0)
 
 
-def _reached(order: StrikeOrder, hold: HeldLease) -> bool:
+def _reached(order: StrikeOrder, hold: HeldLease, snapshot: RunState) -> bool:
+    """Say whether the order's job is far enough, or, where it ended unseen, another one.
+
+    On a busy machine a job may begin and end between two looks. Any job in its middle serves the
+    strike as well; a later attempt is that of its own job alone.
+    """
     far = order.when.part <= hold.part <= max(TOO_LATE, order.when.part)
-    return hold.job == order.job and hold.version >= order.attempt and far
+    meant = hold.job == order.job or (order.attempt == 1 and order.job in snapshot.ended)
+    return meant and hold.version >= order.attempt and far
 
 
 def _pick(holds: list[HeldLease], draw: float) -> HeldLease:
@@ -85,9 +91,9 @@ def _pick(holds: list[HeldLease], draw: float) -> HeldLease:
 
 def hopeless(order: StrikeOrder, snapshot: RunState) -> str | None:
     """Return why `order` can never become due any more, or None."""
-    if order.job and order.job in snapshot.ended:
-        again = f" attempt {order.attempt} at" if order.attempt > 1 else ""
-        return f"{order.job} ended before{again} {order.when.part:.0%} of it was seen"
+    if order.attempt > 1 and order.job in snapshot.ended:
+        part = f"{order.when.part:.0%}"
+        return f"{order.job} ended before attempt {order.attempt} at {part} of it was seen"
     if snapshot.done >= snapshot.total:
         return "every job had ended before its moment came"
     return None
