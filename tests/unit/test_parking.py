@@ -65,6 +65,7 @@ def test_a_member_that_held_nothing_changes_nothing(scene: Scene) -> None:
 
 def test_the_limit_is_how_many_crashes_are_forgiven(scene: Scene) -> None:
     assert scene.crashes("a", "m1", "m2").park == ()
+    assert scene.crashes("a", "m2").park == (), "the same death, told twice"
     assert scene.crashes("a", "m3").park == ("a",)
 
 
