@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.commands.addresses import Addresses
-from resonate_fleet.contract import exits, instruments, journal
+from resonate_fleet.contract import exits, journal
+from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.options import Parser, guarded
-from resonate_fleet.contract.settings import Mistake, table
+from resonate_fleet.contract.settings import Mistake, declared, sentence
 from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
 from resonate_fleet.member.settings import Settings as WorkerSettings
-from resonate_fleet.report import findings
+from resonate_fleet.report.findings import CATALOGUE
 from resonate_fleet.server.metrics import INSTRUMENTS as SERVER_METRICS
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward.metrics import INSTRUMENTS as STEWARD_METRICS
@@ -42,11 +43,42 @@ def _sections(parts: Iterator[tuple[str, str]], level: str) -> str:
 
 
 def settings_text(level: str = "##") -> str:
-    return _sections(((title, table(cls)) for title, cls in SETTINGS), level)
+    return _sections(((title, settings_table(cls)) for title, cls in SETTINGS), level)
+
+
+def settings_table(cls: type[Any]) -> str:
+    """Return the settings of `cls` as a Markdown table."""
+    rows = ["| setting | option | default | accepted | what it does |", "|---|---|---|---|---|"]
+    for _, one in declared(cls):
+        option = f"`{one.option}`" if one.option else ""
+        default = (
+            "(must be given)" if one.default is None else f"`{one.default}`" if one.default else ""
+        )
+        cells = (f"`{one.env}`", option, default, one.kind.accepts, sentence(one.help))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def metrics_text(level: str = "##") -> str:
-    return _sections(((title, instruments.table(tuple(one))) for title, one in METRICS), level)
+    return _sections(((title, metrics_table(tuple(one))) for title, one in METRICS), level)
+
+
+def metrics_table(instruments: tuple[Instrument, ...]) -> str:
+    """Return the instruments as a Markdown table."""
+    rows = ["| metric | kind | labels | what it says |", "|---|---|---|---|"]
+    for one in instruments:
+        shown = one.exported[0] if one.kind != "histogram" else one.name
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        rows.append(f"| `{shown}` | {one.kind} | {labels} | {one.help} |")
+    return "\n".join(rows)
+
+
+def findings_text() -> str:
+    """Return the findings of a report as a Markdown table."""
+    rows = ["| finding | verdict | what it means |", "|---|---|---|"]
+    words = {"broken": "FAIL", "unproved": "INCONCLUSIVE"}
+    rows += [f"| `{name}` | {words[level]} | {text} |" for name, (level, text) in CATALOGUE.items()]
+    return "\n".join(rows)
 
 
 def lines_text() -> str:
@@ -65,7 +97,7 @@ PARTS = (
     ("settings", "docs/settings.md", settings_text),
     ("metrics", "docs/metrics.md", metrics_text),
     ("lines", "docs/logs.md", lines_text),
-    ("findings", "docs/report.md", findings.table),
+    ("findings", "docs/report.md", findings_text),
 )
 
 

@@ -53,10 +53,8 @@ class Outcome(msgspec.Struct, frozen=True):
     refused: float
     requests_a_job: float
     server_busy: float
-    steward_busy: float
     unfair: float
     start_p50: float
-    start_p99: float
 
 
 def simulate(case: Case) -> Outcome:
@@ -74,12 +72,10 @@ class SimulatedSteward:
         self._members: dict[str, SimulatedMember] = {}
         self._computes_until = 0.0
         self._surveyed_at = 0.0
-        self.busy = 0.0
         server.listener = lambda *hint: self._compute(self._hint, *hint)
 
     def _compute(self, call: Callable[..., None], *args: object) -> None:
         """Do `call` when the process has come to it."""
-        self.busy += STEWARD_WORK
         self._computes_until = max(self._computes_until, self._clock.now) + STEWARD_WORK
         self._clock.at(self._computes_until, call, *args)
 
@@ -217,10 +213,8 @@ class Simulation:
             refused=counts.refused / max(1, counts.refused + counts.granted),
             requests_a_job=counts.requests / len(case.costs),
             server_busy=counts.busy / last,
-            steward_busy=self.steward.busy / last,
             unfair=turns_missed(list(zip(created, self.began, strict=True))),
             start_p50=waits[len(waits) // 2],
-            start_p99=waits[int(len(waits) * 0.99)],
         )
 
 

@@ -14,15 +14,13 @@ import msgspec
 
 from resonate_fleet.contract import common
 from resonate_fleet.contract.options import Parser, add_settings, read_settings
-from resonate_fleet.contract.settings import Kind, Mistake, setting, settings, url
+from resonate_fleet.contract.settings import Mistake, optional, setting, settings, url
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 
 #: Longest wait for one answer of the server, and of the steward, in seconds.
 PATIENCE: Final = 5.0
 STEWARD_SECONDS: Final = 3.0
-
-_STEWARD: Final = Kind(lambda raw: url().read(raw) if raw else None, f"{url().accepts}, or nothing")
 
 
 @settings
@@ -34,7 +32,7 @@ class Addresses:
     steward: str | None = setting(
         "FLEET_STEWARD_URL",
         "",
-        _STEWARD,
+        optional(url()),
         f"Address of the steward's pages; nothing: port {STEWARD_PORT} beside the server, where "
         "that is on its usual port.",
         option="--steward",

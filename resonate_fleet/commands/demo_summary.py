@@ -6,13 +6,14 @@ from rich.text import Text
 
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import DemoOptions
-from resonate_fleet.commands.tables import natural, plain
+from resonate_fleet.commands.tables import plain
 from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.shown import natural
 from resonate_fleet.report.__main__ import judged
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import Share
 from resonate_fleet.report.recoveries import Recovery, recoveries
-from resonate_fleet.report.verdict import Verdict
+from resonate_fleet.report.verdict import Verdict, counted
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
@@ -21,7 +22,7 @@ def opening(options: DemoOptions, script: Script) -> str:
     """Return what is going to happen, in a few words."""
     low, high = options.costs
     server = options.server or "an embedded server"
-    jobs, workers = _count(options.jobs, "job"), _count(options.workers, "worker")
+    jobs, workers = counted(options.jobs, "job"), counted(options.workers, "worker")
     load = f"{jobs} of {low:g} to {high:g} s, seed {options.seed}"
     text = f"{load}; {workers} of one slot on {server}"
     strikes = [f"{one.trigger}, a busy worker is killed" for one in script.plan.strikes]
@@ -91,7 +92,3 @@ def _recovered(one: Recovery) -> str:
         free = f"; its lease was released {one.free - one.at:.2f} s after the death"
     again = f"ran again on {one.by} after {one.seconds:.2f} s"
     return f"{one.job} was cut off on {one.member} and {again}{free}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -12,11 +12,12 @@ from rich.text import Text
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.alone import failed_lately
 from resonate_fleet.commands.live import FleetSnapshot, snapshot
-from resonate_fleet.commands.tables import ago, console, natural, plain, print_json, table
+from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobviews import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.shown import natural
 
 #: Failures shown, of those that the steward has seen.
 SHOWN: Final = 10

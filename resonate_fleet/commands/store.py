@@ -8,9 +8,6 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from resonate_fleet.commands.tables import console, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
@@ -20,6 +17,7 @@ from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
 from resonate_fleet.retention.sqlite import SqliteFile
 from resonate_fleet.retention.survey import StoreSurvey, survey
+from resonate_fleet.submit.output import progress
 
 PROG: Final = "fleet store"
 _LOST: Final = (
@@ -121,12 +119,10 @@ def _counted(count: Count) -> str:
 def _deleted(prune: Prune, planned: Count) -> Count:
     """Run it under a progress bar, where somebody sees it."""
     done = Count()
-    columns = (TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("jobs", total=planned.families)
+    with progress("deleted", planned.families) as bar:
         for part in prune.run():
             done += part
-            progress.update(task, completed=done.families)
+            bar.advance(part.families)
     return done
 
 

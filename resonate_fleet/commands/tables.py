@@ -1,6 +1,5 @@
 """Tables for a terminal: foreign text is cleaned, ids stay whole, what has no room is left out."""
 
-import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -109,16 +108,6 @@ def shortened[T](rows: Sequence[T], room: int) -> tuple[Sequence[T], str]:
         return rows, ""
     shown = max(room - 1, 0)
     return rows[:shown], f"and {len(rows) - shown} more"
-
-
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """Return what sorts `worker-2` before `worker-10`.
-
-    >>> sorted(["worker-10", "worker-2"], key=natural)
-    ['worker-2', 'worker-10']
-    """
-    parts = re.split(r"(\d+)", name)
-    return [(1, int(one), "") if one.isdecimal() else (0, 0, one) for one in parts]
 
 
 def ago(seconds: float) -> str:

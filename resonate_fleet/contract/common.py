@@ -32,14 +32,14 @@ SERVER_URL: Declared[str] = (
 SERVER_TOKEN: Declared[str | None] = (
     "RESONATE_TOKEN",
     "",
-    optional("a bearer token"),
+    optional(text("a bearer token")),
     "Sent to the server. A file (`RESONATE_TOKEN_FILE`) is read anew where it has changed.",
 )
 #: A secret: it never crosses the wire, see `contract.presence.prove`.
 PRESENCE_SECRET: Declared[str | None] = (
     "FLEET_PRESENCE_SECRET",
     "",
-    optional("any text"),
+    optional(text()),
     "Members and stewards prove to each other that they know it; none: anyone is let in.",
 )
 

@@ -27,13 +27,3 @@ class Instrument:
             "info": ("_info",),
         }
         return tuple(self.name + suffix for suffix in suffixes[self.kind])
-
-
-def table(instruments: tuple[Instrument, ...]) -> str:
-    """Return the instruments as a Markdown table."""
-    rows = ["| metric | kind | labels | what it says |", "|---|---|---|---|"]
-    for one in instruments:
-        shown = one.exported[0] if one.kind != "histogram" else one.name
-        labels = ", ".join(f"`{label}`" for label in one.labels)
-        rows.append(f"| `{shown}` | {one.kind} | {labels} | {one.help} |")
-    return "\n".join(rows)

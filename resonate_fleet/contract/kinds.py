@@ -99,10 +99,8 @@ def choice(*words: str) -> Kind[str]:
 
 
 def flag() -> Kind[bool]:
-    def read(raw: str) -> bool:
-        return {"true": True, "false": False}[raw] if raw in ("true", "false") else _refuse()
-
-    return Kind(read, "`true`, `false`")
+    word = choice("true", "false")
+    return Kind(lambda raw: word.read(raw) == "true", word.accepts)
 
 
 def url() -> Kind[str]:
@@ -144,12 +142,9 @@ def addresses() -> Kind[tuple[tuple[str, int], ...]]:
 
 def path() -> Kind[Path | None]:
     """A file or folder, or nothing."""
-    return Kind(lambda raw: Path(raw) if raw else None, "a path, or nothing")
+    return optional(Kind(Path, "a path"))
 
 
-def optional(accepts: str) -> Kind[str | None]:
-    return Kind(lambda raw: raw or None, f"{accepts}, or nothing")
-
-
-def _refuse() -> bool:
-    raise ValueError
+def optional[T](kind: Kind[T]) -> Kind[T | None]:
+    """A value of `kind`, or nothing."""
+    return Kind(lambda raw: kind.read(raw) if raw else None, f"{kind.accepts}, or nothing")

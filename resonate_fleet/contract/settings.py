@@ -182,19 +182,6 @@ def taken_port(values: Any, error: OSError) -> str:
     return str(error)
 
 
-def table(cls: type[Any]) -> str:
-    """Return the settings of `cls` as a Markdown table."""
-    rows = ["| setting | option | default | accepted | what it does |", "|---|---|---|---|---|"]
-    for _, one in declared(cls):
-        option = f"`{one.option}`" if one.option else ""
-        default = (
-            "(must be given)" if one.default is None else f"`{one.default}`" if one.default else ""
-        )
-        cells = (f"`{one.env}`", option, default, one.kind.accepts, sentence(one.help))
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
 def sentence(words: str) -> str:
     """Return `words` with a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:].removesuffix('.')}."

@@ -1,4 +1,4 @@
-"""Foreign text as it may be shown: ids, errors, names that somebody else chose."""
+"""Foreign text as it may be shown, and in which order: ids, errors, names of somebody's choice."""
 
 import re
 from html import escape
@@ -37,3 +37,13 @@ def markdown(text: object) -> str:
     'a\\|b'
     """
     return _MARKDOWN.sub(r"\\\1", clean(text))
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Return what sorts `worker-2` before `worker-10`.
+
+    >>> sorted(["worker-10", "worker-2"], key=natural)
+    ['worker-2', 'worker-10']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(one), "") if one.isdecimal() else (0, 0, one) for one in parts]

@@ -20,7 +20,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[str] = []
 
 
-#: Name: level, what it means. The documentation's table is made from this.
+#: Name: level, what it means. docs/report.md is made from this (tools/docs.py).
 CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
     # Jobs.
     "lost-job": ("broken", "The client has the server's word for a job that has no result."),
@@ -76,11 +76,3 @@ def found(name: str, says: str, *evidence: str | None, incomplete: bool = False)
     """
     level: Level = "unproved" if incomplete else CATALOGUE[name][0]
     return Finding(name=name, level=level, says=says, evidence=[one for one in evidence if one])
-
-
-def table() -> str:
-    """Return the catalogue as a Markdown table."""
-    rows = ["| finding | verdict | what it means |", "|---|---|---|"]
-    words = {"broken": "FAIL", "unproved": "INCONCLUSIVE"}
-    rows += [f"| `{name}` | {words[level]} | {text} |" for name, (level, text) in CATALOGUE.items()]
-    return "\n".join(rows)

@@ -1,9 +1,8 @@
 """Where each attempt stands in its member's lane: one row a slot."""
 
-import re
-
 import msgspec
 
+from resonate_fleet.contract.shown import natural
 from resonate_fleet.report.facts import AttemptFacts, Facts, MemberFacts
 
 #: A slot's next claim is under way while the last outcome is being written: for so many seconds
@@ -24,14 +23,13 @@ def lanes(facts: Facts) -> list[Lane]:
 
     A member's name is that of its place and a few digits of this one start (`worker.settings`).
     """
-    ordered = sorted(facts.members.values(), key=lambda one: (_natural(one.name), one.started))
+    ordered = sorted(facts.members.values(), key=lambda one: (_place(one.name), one.started))
     return [lane(member) for member in ordered]
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Return the place's name so that worker-10 comes after worker-9."""
-    parts = re.split(r"(\d+)", name.rpartition("-")[0] or name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+def _place(name: str) -> list[tuple[int, int, str]]:
+    """Return what sorts members by their place's name."""
+    return natural(name.rpartition("-")[0] or name)
 
 
 def lane(member: MemberFacts) -> Lane:

@@ -78,12 +78,12 @@ def _sentence(word: Word, found: list[Finding], figures: Figures) -> str:
     jobs = f"{figures.jobs_done} of {figures.jobs_planned or figures.jobs_confirmed} jobs done"
     if word == "PASS":
         aside = f", {figures.parked} parked" if figures.parked else ""
-        return f"{jobs}{aside}, none lost or doubled; {_count(figures.strikes, 'strike')} survived"
+        return f"{jobs}{aside}, none lost or doubled; {counted(figures.strikes, 'strike')} survived"
     names = ", ".join(dict.fromkeys(one.name for one in found))
-    return f"{jobs}; {_count(len(found), 'finding')}: {names}"
+    return f"{jobs}; {counted(len(found), 'finding')}: {names}"
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Self
 
@@ -11,7 +10,6 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from resonate_fleet.contract.settings import load
 from resonate_fleet.server.addresses import poll_address
 from resonate_fleet.server.http import ServerPages
 from resonate_fleet.server.metrics import ServerMetrics
@@ -148,17 +146,3 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def on_free_ports(env: Mapping[str, str] | None = None) -> Server:
-    """Return a server for a test: in memory, on free ports of this machine's own interface.
-
-    `env` holds further settings by their environment names.
-    """
-    ports = {
-        "RESONATE_SERVER__HOST": "127.0.0.1",
-        "RESONATE_SERVER__BIND": "127.0.0.1",
-        "RESONATE_SERVER__PORT": "0",
-        "RESONATE_OBSERVABILITY__METRICS_PORT": "0",
-    }
-    return Server(load(DevServerSettings, ports | dict(env or {})))

@@ -65,12 +65,6 @@ class DevServerSettings:
         _TIME,
         "after this an unclaimed task is hinted at again",
     )
-    lease_timeout: int = setting(
-        "RESONATE_TASKS__LEASE_TIMEOUT",
-        "15000",
-        _TIME,
-        "accepted and unused: each claim brings its own lease",
-    )
     scan_interval: int = setting(
         "RESONATE_TIMEOUTS__POLL_INTERVAL",
         "1000",

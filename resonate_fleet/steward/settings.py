@@ -108,7 +108,7 @@ class StewardSettings:
     console_token: str | None = setting(
         "STEWARD_CONSOLE_TOKEN",
         "",
-        optional("a secret of its own"),
+        optional(text("a secret of its own")),
         "who gives it may cancel, rerun, redrive and reject on the page; without it nobody may",
         secret=True,
     )

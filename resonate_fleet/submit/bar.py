@@ -43,5 +43,5 @@ class RichBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def advance(self) -> None:
-        self._progress.advance(self._bar)
+    def advance(self, count: int = 1) -> None:
+        self._progress.advance(self._bar, count)

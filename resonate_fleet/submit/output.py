@@ -83,11 +83,11 @@ def _value(promise: Promise | None) -> Any:
 
 
 class Bar(Protocol):
-    def advance(self) -> None: ...
+    def advance(self, count: int = 1) -> None: ...
 
 
 class _NoBar:
-    def advance(self) -> None:
+    def advance(self, count: int = 1) -> None:
         """There is no terminal to draw on."""
 
 

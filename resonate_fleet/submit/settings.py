@@ -10,6 +10,7 @@ from resonate_fleet.contract.settings import (
     integer,
     name,
     number,
+    optional,
     seconds,
     setting,
     settings,
@@ -42,11 +43,6 @@ def _keys(raw: str) -> dict[str, int]:
     if any(not key or not number.isdecimal() for key, _, number in pairs):
         raise ValueError
     return {key: int(number) for key, _, number in pairs}
-
-
-def _optional_integer(low: int, high: int) -> Kind[int | None]:
-    kind = integer(low, high)
-    return Kind(lambda raw: kind.read(raw) if raw else None, f"{kind.accepts}, or nothing")
 
 
 @settings
@@ -117,7 +113,7 @@ class ClientSettings(SubmitSettings):
         "The first so many jobs have this key, the next that one (docs/policy.md).",
     )
     seed: int | None = setting(
-        "CLIENT_SEED", "", _optional_integer(0, 2**63 - 1), "Makes the costs the same each time."
+        "CLIENT_SEED", "", optional(integer(0, 2**63 - 1)), "Makes the costs the same each time."
     )
     id_prefix: str = setting(
         "CLIENT_ID_PREFIX",

@@ -1,16 +1,30 @@
 """The embedded server inside the test's own event loop: the switches that tests need."""
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from resonate_fleet.contract.settings import load
 from resonate_fleet.contract.wire import Refused, Wire
-from resonate_fleet.server.server import on_free_ports
+from resonate_fleet.server.server import Server
+from resonate_fleet.server.settings import DevServerSettings
 from tests.support.waiting import wait_until_async
 
 LATER = 99_999_999_999_999
 TARGET = {"resonate:target": "poll://any@g"}
+
+
+def on_free_ports(env: Mapping[str, str] | None = None) -> Server:
+    """Return a server in memory, on free ports of this machine's own interface."""
+    ports = {
+        "RESONATE_SERVER__HOST": "127.0.0.1",
+        "RESONATE_SERVER__BIND": "127.0.0.1",
+        "RESONATE_SERVER__PORT": "0",
+        "RESONATE_OBSERVABILITY__METRICS_PORT": "0",
+    }
+    return Server(load(DevServerSettings, ports | dict(env or {})))
 
 
 async def refused(wire: Wire, kind: str, **data: Any) -> int:

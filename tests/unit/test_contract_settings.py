@@ -18,10 +18,11 @@ from resonate_fleet.contract.settings import (
     seconds,
     setting,
     settings,
-    table,
+    text,
     url,
 )
 from resonate_fleet.contract.token import current
+from tools.docs import settings_table
 
 
 @settings
@@ -31,7 +32,9 @@ class Sample:
     lease: float = setting("SAMPLE_LEASE", "60", seconds(1, 3600), "Lease asked for.")
     group: str = setting("SAMPLE_GROUP", "workers", name("group"), "Group.")
     quiet: bool = setting("SAMPLE_QUIET", "false", flag(), "Say less.")
-    token: str | None = setting("SAMPLE_TOKEN", "", optional("a token"), "Token.", secret=True)
+    token: str | None = setting(
+        "SAMPLE_TOKEN", "", optional(text("a token")), "Token.", secret=True
+    )
 
 
 @settings
@@ -129,7 +132,7 @@ def test_kinds_take_the_good_and_refuse_the_bad(kind: object, good: str, bad: li
 
 
 def test_the_table_shows_every_setting_and_no_secret_default() -> None:
-    rows = table(Sample).splitlines()
+    rows = settings_table(Sample).splitlines()
     assert len(rows) == 2 + 6
     assert (
         rows[3]
