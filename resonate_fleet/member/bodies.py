@@ -1,7 +1,6 @@
 """How functions run in a member: what stands between the SDK and a user's code."""
 
 import asyncio
-import contextlib
 import functools
 import inspect
 import os
@@ -85,11 +84,9 @@ class Bodies:
             began, process = time.time(), os.getpid()
             call = functools.partial(fn, MemberContext.of(ctx, self), *args, **kwargs)
             try:
-                result = call() if on_loop else await self._on_thread(attempt, _contained(call))
+                result = call() if on_loop else await self._on_thread(attempt, ctx.info.id, call)
                 if inspect.isawaitable(result):
                     result = await result
-                elif ctx.info.id == attempt.task:
-                    await self._is_over(attempt)
                 if isinstance(result, Result):
                     result = self._signed(result, attempt, began)
                 _check_result(result, ctx, attempt, body)
@@ -128,22 +125,14 @@ class Bodies:
         if ctx.info.id != attempt.task:
             self._step_began(attempt, ctx.info.id)
 
-    async def _is_over(self, attempt: Attempt) -> None:
-        self._over(attempt.task)
-        # What that set off goes out first: the server works on it while the outcome is made up.
-        await asyncio.sleep(0)
-
-    async def _on_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
-        run: Run = self._threads.start(call)
+    async def _on_thread(self, attempt: Attempt, promise: str, call: Callable[[], Any]) -> Any:
+        run: Run = self._threads.start(_contained(call))
+        if promise == attempt.task:
+            # What that sets off goes out before the outcome is made up.
+            run.returned = lambda value: inspect.isawaitable(value) or self._over(promise)
         attempt.body.runs.add(run)
         try:
-            return await asyncio.shield(run.future)
-        except asyncio.CancelledError:
-            # The slot stays taken until the thread is done: it is still busy.
-            run.stop()
-            with contextlib.suppress(Exception, Stopped):
-                await run.future
-            raise
+            return await run.outcome()
         finally:
             attempt.body.runs.discard(run)
 

@@ -6,15 +6,21 @@ from collections.abc import Callable
 
 
 class OnLoop:
-    """Calls functions on `loop`, from any thread."""
+    """Calls functions on `loop`, from any thread. To be made in the loop's own."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
+        self._thread = threading.get_ident()
+
+    @property
+    def here(self) -> bool:
+        """This thread is the loop's."""
+        return threading.get_ident() == self._thread
 
     def soon(self, call: Callable[[], object]) -> bool:
         """Call it in a turn of the loop; False where the loop has closed."""
         try:
-            self._loop.call_soon_threadsafe(call)
+            self.loop.call_soon_threadsafe(call)
         except RuntimeError:
             return False
         return True

@@ -33,6 +33,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
+        self._names: set[str] = set()
         self._callees: dict[tuple[str, int], Callee] = {}
         self._limits: dict[str, int] = {}
         self._dependencies: list[Any] = []
@@ -83,6 +84,7 @@ class Registry:
         if key in self._keys:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
         self._keys[key] = (fn, retry_policy)
+        self._names.add(key[0])
         self._callees[key] = Callee(key[0], label(*key), suspends=is_async(fn))
         if limit is not None:
             if not isinstance(limit, int) or limit < 1:
@@ -117,7 +119,7 @@ class Registry:
 
     def has(self, name: str) -> bool:
         """Tell whether `name` is registered in any version."""
-        return any(name == known for known, _ in self._keys)
+        return name in self._names
 
     def runs(self, promise: Promise) -> bool:
         """Tell whether what a promise calls is registered; so counts what cannot be read."""

@@ -34,9 +34,9 @@ class Reporter:
         self._fill()
 
     def ended(self, attempt: Attempt, outcome: str) -> None:
-        self._on_loop.soon(partial(self._ended, attempt, outcome))
-
-    def _ended(self, attempt: Attempt, outcome: str) -> None:
+        if not self._on_loop.here:
+            self._on_loop.soon(partial(self.ended, attempt, outcome))
+            return
         self._add("ended", (attempt.task, attempt.version, outcome), at_once=False)
         self._fill()
 
@@ -73,7 +73,7 @@ class Reporter:
             return
         if self._next is not None:
             self._next.cancel()
-        loop, self._now = asyncio.get_running_loop(), at_once
+        loop, self._now = self._on_loop.loop, at_once
         self._next = (
             loop.call_soon(self._report) if at_once else loop.call_later(LAZY_SECONDS, self._report)
         )

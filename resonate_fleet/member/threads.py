@@ -21,14 +21,34 @@ class Run:
     """One call in a thread. `stop` may be called from any thread, at any time."""
 
     def __init__(
-        self, call: Callable[[], Any], future: asyncio.Future[Any], settle: "Settle"
+        self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop, ended: "Ended"
     ) -> None:
         self._call = call
-        self._settle = settle
+        self._loop = loop
+        self._ended = ended
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._stopped = False
-        self.future = future
+        #: Its thread is done with it, and `future` has its outcome.
+        self.done = False
+        self.future: asyncio.Future[Any] = loop.create_future()
+        #: Gets what the call returned, before anybody else.
+        self.returned: Callable[[Any], object] = lambda _: None
+
+    async def outcome(self) -> Any:
+        """Wait for the end; return what the call returned, or raise what it raised.
+
+        Cancelled, it stops the call and is over when the thread is: until then that is busy.
+        """
+        try:
+            return await self.future
+        except asyncio.CancelledError:
+            self.stop()
+            if not self.done:
+                self.future = self._loop.create_future()
+                with contextlib.suppress(Exception, Stopped):
+                    await self.future
+            raise
 
     def stop(self) -> None:
         """Raise `Stopped` in the thread at its next step of Python code."""
@@ -43,12 +63,12 @@ class Run:
             self._execute()
         except Stopped:  # it came between the call and the clearing
             self._thread = None
-            self._settle(self, None, Stopped())
+            self._ended(self, None, Stopped())
 
     def _execute(self) -> None:
         with self._lock:
             if self._stopped:
-                self._settle(self, None, Stopped())
+                self._ended(self, None, Stopped())
                 return
             self._thread = threading.get_ident()
         value, error = None, None
@@ -60,7 +80,7 @@ class Run:
         finally:
             end_child(process)
             self._leave()
-        self._settle(self, value, error)
+        self._ended(self, value, error)
 
     def _leave(self) -> None:
         with self._lock:
@@ -70,7 +90,7 @@ class Run:
 
 
 #: Takes the outcome of a run: its value, or what it raised.
-type Settle = Callable[[Run, Any, BaseException | None], None]
+type Ended = Callable[[Run, Any, BaseException | None], None]
 
 
 class Threads:
@@ -95,10 +115,10 @@ class Threads:
         self._loop_knows = False
 
     def start(self, call: Callable[[], Any]) -> Run:
-        """Start `call`, in a copy of the caller's context; await `.future` for its outcome."""
+        """Start `call`, in a copy of the caller's context; await `.outcome()`."""
         self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        run = Run(partial(context.run, call), self._loop.create_future(), self._ended)
+        run = Run(partial(context.run, call), self._loop, self._ended)
         self._runs.append(run)
         with self._lock:
             self._wake()
@@ -152,9 +172,11 @@ class Threads:
         self._loop_knows = False
         while self._outcomes:
             run, value, error = self._outcomes.popleft()
+            run.done = True
             if run.future.done():
                 continue
             if error is None:
+                run.returned(value)
                 run.future.set_result(value)
             elif isinstance(error, Stopped):  # it looks like any other cancelled body
                 run.future.cancel()
