@@ -157,11 +157,7 @@ class Table:
     def finish(self, attempt: Attempt) -> bool:
         """Take the attempt off; False where somebody else has done so: then it is their event."""
         with self._lock:
-            if self._held.get(attempt.task) is not attempt:
-                return False
-            del self._held[attempt.task]
-            self.watch(attempt, False)
-            return True
+            return self._drop(attempt)
 
     def write(self, attempt: Attempt) -> bool:
         """Note that a write which ends the attempt sets out; False where its lease is gone."""
@@ -175,11 +171,14 @@ class Table:
         While a write is on its way its answer decides: the server may have accepted it.
         """
         with self._lock:
-            if attempt.lease.writing or self._held.get(attempt.task) is not attempt:
-                return False
-            del self._held[attempt.task]
-            self.watch(attempt, False)
-            return True
+            return not attempt.lease.writing and self._drop(attempt)
+
+    def _drop(self, attempt: Attempt) -> bool:
+        if self._held.get(attempt.task) is not attempt:
+            return False
+        del self._held[attempt.task]
+        self.watch(attempt, False)
+        return True
 
     def held(self) -> list[Attempt]:
         with self._lock:

@@ -15,7 +15,6 @@ from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.wire import (
     TOO_LARGE,
     Foreign,
-    Refused,
     Reply,
     Unreachable,
     Wire,
@@ -24,7 +23,7 @@ from resonate_fleet.contract.wire import (
 )
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.memory import Garbage
-from resonate_fleet.member.requests import Answer, Request
+from resonate_fleet.member.requests import Answer, Request, made
 
 #: Seconds between two tries of a request: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -134,15 +133,10 @@ class Channel:
 
     async def ask(self, kind: str, id: str, **more: Any) -> Reply | None:
         """Send a request of the member's own; None when the channel is closed first."""
-        pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        while not self._closed:
-            try:
-                return await self._wire.call(kind, {"id": id, **more}, accept=(404, 409))
-            except Unreachable:
-                await asyncio.sleep(pauses.next())
-            except Refused as refused:
-                return refused.reply
-        return None
+        try:
+            return (await self.exchange(*made(kind, {"id": id, **more}))).reply
+        except ConnectorError:
+            return None
 
     async def task(self, id: str) -> dict[str, Any] | None:
         """Return a task as the server shows it, None where there is none."""

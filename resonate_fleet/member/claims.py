@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -12,19 +12,11 @@ from resonate_fleet.contract.wire import Promise, Reply
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.member.attempts import Attempt, Callee, Failure, Lease, Table, current
 from resonate_fleet.member.channel import Channel
+from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.requests import Answer, Request
 from resonate_fleet.member.writes import Writes
-
-
-class ClaimListener(Protocol):
-    """The part of the intake that hears what became of its hints."""
-
-    def granted(self, task: str) -> None: ...
-    def refused(self, task: str) -> None: ...
-    def done(self, task: str) -> None: ...
-    def avoid(self, task: str, lacks: str) -> None: ...
 
 
 class _Grant(msgspec.Struct):
@@ -46,14 +38,14 @@ class Claims:
         ledger: Ledger,
         registry: Registry,
         writes: Writes,
-        slots: ClaimListener,
+        intake: Intake,
     ) -> None:
         self._channel = channel
         self._table = table
         self._ledger = ledger
         self._registry = registry
         self._writes = writes
-        self._slots = slots
+        self._intake = intake
         #: Claims on their way.
         self.pending = 0
         self._closed = False
@@ -89,7 +81,7 @@ class Claims:
             attempt = self._table.find(task, version)
             if attempt is not None:
                 self._writes.abandoned(attempt, ended)
-            self._slots.done(task)
+            self._intake.done(task)
 
         running.add_done_callback(over)
 
@@ -110,7 +102,7 @@ class Claims:
         current.set(attempt)
         # Whatever the function logs says which job it is about.
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
-        self._slots.granted(task)
+        self._intake.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
         if not (self._closed or why):
             # What was noted is written, at the end of this turn, before the body begins.
@@ -125,7 +117,7 @@ class Claims:
 
     async def _decline(self, attempt: Attempt, why: str) -> None:
         """Leave a job to others, or for later: its function runs as often here as it may."""
-        self._slots.avoid(attempt.task, attempt.callee.label)
+        self._intake.avoid(attempt.task, attempt.callee.label)
         if await self._release(attempt):
             self._ledger.ended(attempt, "released", why)
 
@@ -149,7 +141,7 @@ class Claims:
         task, version = request.data.id, request.data.version + 1
         taken = answer.reply.status in (404, 409)
         self._ledger.refused(task, request.data.version, "refused" if taken else "failed")
-        self._slots.refused(task)
+        self._intake.refused(task)
         if not answer.repeated:
             return
         # An earlier try may have been granted and its answer lost: then the lease is ours, but

@@ -7,7 +7,7 @@ any it looks for work itself (`member.plain`).
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,27 +15,13 @@ from resonate_fleet.contract.hints import read_hint
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.words import anycast
 
+if TYPE_CHECKING:
+    from resonate_fleet.member.plain import Plain
+    from resonate_fleet.member.reporter import Reporter
+
 #: Seconds for which a task is left alone that was given up here without a steward: where this
 #: member lacks its function, and for another reason, which a few more attempts bring to an end.
 AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
-
-
-class AssignmentListener(Protocol):
-    """Who is told what became of assignments."""
-
-    def refused(self, task: str, version: int) -> None: ...
-    def returned(self, task: str) -> None: ...
-    def declined(self, task: str, lacks: str) -> None: ...
-    def freed(self) -> None: ...
-    def drain(self) -> None: ...
-
-
-class Poller(Protocol):
-    """How work is found without a steward."""
-
-    def turn(self, *, on: bool) -> None: ...
-    def claim(self) -> None: ...
-    def avoid(self, task: str, seconds: float, *, lacks: bool) -> None: ...
 
 
 class Inbox:
@@ -68,7 +54,7 @@ class Inbox:
         self._listening = asyncio.get_running_loop().create_task(self._stream.run(self._message))
 
     async def stop(self) -> None:
-        self._intake.close()
+        self.close()
 
     def hint(self, task: str, version: int) -> None:
         data = {"task": {"id": task, "version": version}}
@@ -110,7 +96,7 @@ class Intake:
         self._closed = False
         inbox.join(self)
 
-    def join(self, steward: AssignmentListener, plain: Poller) -> None:
+    def join(self, steward: "Reporter", plain: "Plain") -> None:
         """Get to know the two ways to work. To be called once, before anything else."""
         self._steward = steward
         self._plain = plain

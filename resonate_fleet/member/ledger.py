@@ -1,6 +1,7 @@
 """Where the member's events are told: each one once, to journal, metrics and traces."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib import metadata
 
@@ -39,7 +40,7 @@ class Ledger:
         self.journal = journal
         self.metrics = metrics
         self.traces = traces or Traces()
-        self.totals: dict[str, int] = {}
+        self.totals: Counter[str] = Counter()
         self._unfit_told = False
         self.clock = ServerClock(off=self.clock_off)
         #: Told of each granted lease and each end, after the journal.
@@ -62,12 +63,12 @@ class Ledger:
         self.on_claimed(attempt)
 
     def refused(self, task: str, version: int, result: str) -> None:
-        self.metrics.claim(result)
+        self.metrics.count("claims", result)
         self.journal.write(ClaimRefused(task=task, version=version), 10)
 
     def ended(self, attempt: Attempt, outcome: str, error: str = "") -> None:
         """Tell the end of an attempt; the caller has taken it off the table."""
-        self.totals[outcome] = self.totals.get(outcome, 0) + 1
+        self.totals[outcome] += 1
         seconds = attempt.seconds()
         self.metrics.ended(attempt, outcome, seconds)
         line = Ended(
@@ -86,13 +87,13 @@ class Ledger:
 
     def handed_back(self, attempt: Attempt) -> None:
         """Tell the end of an attempt that a drain gave back."""
-        self.totals["handed back"] = self.totals.get("handed back", 0) + 1
+        self.totals["handed back"] += 1
         self.metrics.count("leases_handed_back")
         self.ended(attempt, "released")
 
     def lost(self, attempt: Attempt, why: str) -> None:
         """Tell of a lease that is gone; `ended` follows."""
-        self.metrics.lost(why)
+        self.metrics.count("leases_lost", why)
         self.journal.write(
             LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why), WARNING
         )
@@ -100,15 +101,15 @@ class Ledger:
     def last_words(self) -> MemberStopped:
         """Return the line that ends the journal of this process."""
         return MemberStopped(
-            done=self.totals.get("resolved", 0),
-            failed=self.totals.get("rejected", 0),
-            handed_back=self.totals.get("handed back", 0),
-            lost=self.totals.get("lost", 0) + self.totals.get("refused", 0),
+            done=self.totals["resolved"],
+            failed=self.totals["rejected"],
+            handed_back=self.totals["handed back"],
+            lost=self.totals["lost"] + self.totals["refused"],
         )
 
     def late(self) -> None:
         """Tell of a result that came after its lease had gone."""
-        self.metrics.late()
+        self.metrics.count("late_results_refused")
 
     def clock_off(self, seconds: float) -> None:
         """Tell once how far the server's clock is ahead of this machine's."""

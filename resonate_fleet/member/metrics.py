@@ -192,16 +192,9 @@ class Metrics:
         """Add to a counter. `name` without the prefix `fleet_worker_`."""
         self._child(name, *labels).inc(by)
 
-    def set(self, name: str, value: float) -> None:
-        """Set a gauge. `name` without the prefix `fleet_worker_`."""
-        self._made[name].set(value)
-
-    def claim(self, result: str) -> None:
-        self.count("claims", result)
-
     def claimed(self, attempt: Attempt, waited: float) -> None:
         function = self._function(attempt)
-        self.claim("granted")
+        self.count("claims", "granted")
         if not attempt.callee.known:
             return  # nothing begins here: it goes back to members that have the function
         self.count("attempts_started", function)
@@ -222,12 +215,6 @@ class Metrics:
     def written(self, attempt: Attempt, size: int) -> None:
         """Note the size of the request that ended a job."""
         self._child("result_bytes", self._function(attempt)).observe(size)
-
-    def lost(self, why: str) -> None:
-        self.count("leases_lost", why)
-
-    def late(self) -> None:
-        self.count("late_results_refused")
 
     def retried(self, attempt: Attempt) -> None:
         self.count("retries", self._function(attempt))

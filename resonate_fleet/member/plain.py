@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,6 +15,7 @@ from resonate_fleet.contract.hints import Hint, is_child, read_hint
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
+from resonate_fleet.member.intake import Intake
 
 #: Pause of an idle member between two looks, in seconds: first and longest, and as a multiple of
 #: what the last one took.
@@ -26,14 +27,6 @@ PATIENCE = 1.0
 #: Claimable tasks that are remembered.
 MOST_KNOWN = 1000
 log = structlog.get_logger()
-
-
-class FreeSlots(Protocol):
-    """The part of the intake that claims."""
-
-    @property
-    def free(self) -> int: ...
-    def take(self, task: str, version: int) -> bool: ...
 
 
 class Backlog:
@@ -86,7 +79,7 @@ class Plain:
         wire: Wire,
         stream: Stream,
         group: str,
-        slots: FreeSlots,
+        slots: Intake,
         counts: Callable[..., None],
         now: Callable[[], float] = time.time,
     ) -> None:

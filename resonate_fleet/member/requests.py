@@ -78,11 +78,15 @@ class Answer(msgspec.Struct):
 read = msgspec.json.Decoder(Request).decode
 
 
+def made(kind: str, data: dict[str, Any]) -> tuple[Request, str]:
+    """Return a request of the member's own, and its text."""
+    body = msgspec.json.encode(envelope(kind, data))
+    return read(body), body.decode()
+
+
 def nobody() -> tuple[Request, str]:
     """Return a request that changes nothing and that any server answers."""
-    asked = envelope("promise.get", {"id": "is-anybody-there"})
-    body = msgspec.json.encode(asked)
-    return read(body), body.decode()
+    return made("promise.get", {"id": "is-anybody-there"})
 
 
 def rejection(task: str, version: int, why: str, stack: str) -> dict[str, Any]:

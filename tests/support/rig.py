@@ -97,8 +97,9 @@ class Rig:
         metrics = Metrics(self.registry.has, 1, "test")
         self.ledger = Ledger(Journal("me", log=self.lines), metrics)
         channel = Channel(ModelWire(self.model))
-        writes = Writes(channel, self.table, self.ledger, self.intake.avoid, self.intake.ending)
-        self.claims = Claims(channel, self.table, self.ledger, self.registry, writes, self.intake)
+        intake: Any = self.intake
+        writes = Writes(channel, self.table, self.ledger, intake.avoid, intake.ending)
+        self.claims = Claims(channel, self.table, self.ledger, self.registry, writes, intake)
         network = Network(channel, self.claims, writes)
         settings, bodies = load(Settings, env), Bodies(over=self.intake.ending)
         listen()

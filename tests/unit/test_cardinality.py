@@ -22,7 +22,7 @@ def test_the_member() -> None:
 
     def live(job: str, function: str) -> None:
         one = Attempt(job, 1, Callee(function, function))
-        metrics.claim("granted")
+        metrics.count("claims", "granted")
         metrics.claimed(one, 0.1)
         metrics.ended(one, "resolved", 0.5)
 

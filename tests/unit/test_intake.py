@@ -23,7 +23,8 @@ def opened(slots: int = 1) -> tuple[Intake, Heard, list[str]]:
     stream = Stream("http://nowhere", None, lambda _: None, lambda _: None)
     inbox, heard, given = Inbox("me", stream), Heard(), list[str]()
     intake = Intake(slots, inbox)
-    intake.join(heard, heard)
+    both: Any = heard
+    intake.join(both, both)
     inbox.recv(lambda text: given.append(json.loads(text)["data"]["task"]["id"]))
     return intake, heard, given
 
