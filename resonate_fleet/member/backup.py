@@ -107,6 +107,8 @@ class Backup:
             else:
                 self._held.pop(task, None)
         self.turn.add(_line(lease if held else {"drop": task}))
+        if held:
+            self.turn.flush()  # before a body that may hold the interpreter begins
 
     def _tell(self, lines: bytes) -> None:
         with self._lock:

@@ -104,12 +104,10 @@ class Claims:
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self._intake.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
-        if not (self._closed or why):
-            # What was noted is written, at the end of this turn, before the body begins.
-            await asyncio.sleep(0)
-            return True
-        await (self._decline(attempt, why) if why else self._hand_back(attempt))
-        return False
+        if self._closed or why:
+            await (self._decline(attempt, why) if why else self._hand_back(attempt))
+            return False
+        return True
 
     async def _hand_back(self, attempt: Attempt) -> None:
         if await self._release(attempt):

@@ -60,6 +60,7 @@ class Ledger:
                 waited=round(waited, 6),
             )
         )
+        self.journal.turn.flush()  # before the body begins
         self.on_claimed(attempt)
 
     def refused(self, task: str, version: int, result: str) -> None:

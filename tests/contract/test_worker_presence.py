@@ -58,7 +58,10 @@ class HandSteward:
         self.say(Challenge("nonce"))
 
     def hear(self) -> FromMember | None:
-        text = self._lines.readline()
+        try:
+            text = self._lines.readline()
+        except ConnectionResetError:  # it ended with a beat unread
+            return None
         return decode_member(text) if text else None
 
     def greet(self) -> Hello:
