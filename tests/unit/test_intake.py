@@ -248,7 +248,8 @@ async def test_the_inbox_takes_hints_by_slots_and_hands_on_the_rest() -> None:
     stream, given = Sent("no message", hint, hint, other), list[str]()
     inbox = Inbox("me", stream)
     intake = Intake(1, inbox)
-    intake.join(Heard(), Heard())
+    both: Any = Heard()
+    intake.join(both, both)
     inbox.recv(given.append)
     await inbox.start()
     await stream.said.wait()
@@ -267,7 +268,8 @@ def test_the_addresses_of_the_inbox() -> None:
 async def test_an_inbox_that_nobody_started_closes_and_hears_without_a_listener() -> None:
     inbox = Inbox("me", Sent())
     intake = Intake(1, inbox)
-    intake.join(Heard(), Heard())
+    both: Any = Heard()
+    intake.join(both, both)
     assert intake.take("a", 0), "the hint goes nowhere"
     await inbox.stop()
     assert intake.free == 0
