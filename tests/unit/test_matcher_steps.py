@@ -451,3 +451,11 @@ def test_a_pause_counts_from_when_the_task_came_back(how: str) -> None:
     steps[how]()
     assert waits(matcher) == {"t": 4}
     assert matcher.wake_at() == at + FIRST_PAUSE
+
+
+def test_tasks_may_pause_until_the_same_moment() -> None:
+    matcher = ready("a", credits=2)
+    for task in ("t", "u"):
+        matcher.declined(task, "")
+        matcher.offer(0.0, task, 0, since=0.0)
+    assert sorted(handed(matcher, FIRST_PAUSE)) == [("a", "t"), ("a", "u")]
