@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from resonate_fleet.steward.waiting import Waiting
+
 
 @dataclass(slots=True, eq=False)
 class Claimant:
@@ -19,9 +21,16 @@ class Claimant:
     full: frozenset[str] = frozenset()
     bounded: frozenset[str] = frozenset()
     credits: int = 0
-    assigned: set[str] = field(default_factory=set)
+    assigned: dict[str, Waiting] = field(default_factory=dict)
     owed: set[str] = field(default_factory=set)
 
     def runs(self, function: str) -> bool:
         """Whether it may begin one more of the function."""
         return function in self.functions and function not in self.full
+
+    def may_begin(self, function: str) -> bool:
+        """Whether it may get one more. Where there is a limit, each one's claim is waited for."""
+        return self.runs(function) and not (
+            function in self.bounded
+            and any(one.needs == function for one in self.assigned.values())
+        )

@@ -14,13 +14,14 @@ A function with a limit has a lane of its own, so that one without room costs no
 """
 
 import heapq
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import count
 
-from resonate_fleet.steward.lanes import Key, Lanes, Level
+from resonate_fleet.steward.lanes import Key, Lanes, Place
 from resonate_fleet.steward.limits import Limits, waits_for
 from resonate_fleet.steward.policy import GroupPolicy, Labels
-from resonate_fleet.steward.waiting import FirstCome, Waiting
+from resonate_fleet.steward.waiting import Apart, May, Waiting
 
 
 class FairQueue:
@@ -39,8 +40,6 @@ class FairQueue:
         self._now = 0.0
         #: Where those stand that wait.
         self._known: dict[str, Labels] = {}
-        #: In what those stand whose time has come.
-        self._standing: dict[str, FirstCome] = {}
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate has to recover first, by when it has.
         self._recovering: list[tuple[float, int, Key]] = []
@@ -51,7 +50,7 @@ class FairQueue:
     # What waits.
 
     def add(self, waiting: Waiting) -> None:
-        waiting.queue = self
+        waiting.queue, waiting.place = self, None
         labels = self._known[waiting.task] = self._labels(waiting.task) or Labels()
         if labels.not_before > waiting.since:
             heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
@@ -59,36 +58,38 @@ class FairQueue:
             self._enter(waiting, labels)
 
     def drop(self, waiting: Waiting) -> None:
-        labels = self._known.pop(waiting.task)
-        place = self._standing.pop(waiting.task, None)
-        if place is None:  # its time has not come
+        del self._known[waiting.task]
+        if not isinstance(waiting.place, Place):  # its time has not come
             waiting.gone = True
             return
-        place.drop(waiting)
-        self._left(self._keys[labels.key])
+        waiting.place.drop(waiting)
+        self._lanes.left(waiting.place)
 
     def oldest(self) -> Waiting | None:
         """Return the one that waits longest, whether it has room or not."""
-        places = (place for key in self._keys.values() for place in key.places.values())
-        heads = [head for head in (place.oldest() for place in places) if head is not None]
-        return min(heads, key=lambda one: one.since, default=None)
+        firsts = (place.oldest() for place in self._places())
+        return min(filter(None, firsts), key=lambda one: one.since, default=None)
+
+    def apart(self) -> dict[str, Apart]:
+        found: dict[str, Apart] = {}
+        for place in self._places():
+            first, needs = place.oldest(), place.lane.needs
+            if needs and first is not None:
+                one = found.get(needs, Apart(0, first))
+                earlier = min(first, one.first, key=lambda one: one.since)
+                found[needs] = Apart(one.size + len(place), earlier)
+        return found
+
+    def _places(self) -> Iterator[Place]:
+        for key in self._keys.values():
+            yield from key.places.values()
 
     def _enter(self, waiting: Waiting, labels: Labels) -> None:
-        key, level = self._key(labels.key), self._lanes.level(labels)
-        place = key.places.setdefault(level, FirstCome())
-        if not key.waiting:
+        key = self._key(labels.key)
+        if not key.places:
             key.tag = max(key.tag, self._virtual)
-        key.waiting += 1
         waiting.since = max(waiting.since, labels.not_before)
-        place.add(waiting)
-        waiting.queue = self
-        self._standing[waiting.task] = place
-        level.note(key)
-
-    def _left(self, key: Key) -> None:
-        key.waiting -= 1
-        if not key.waiting:
-            key.places.clear()
+        self._lanes.enter(waiting, key, labels)
 
     def _key(self, name: str) -> Key:
         if name not in self._keys:
@@ -97,16 +98,18 @@ class FairQueue:
 
     # Whose turn it is.
 
-    def take(self, now: float) -> Waiting | None:
+    def take(self, now: float, may: May) -> Waiting | None:
         self._wake(now)
         if self._limits.waits(now):
             return None
-        while (found := self._lanes.next(now)) is not None:
-            key, level = found
-            opens = key.room.opens(now)
-            if opens is not None and opens <= now:
-                return self._start(now, key, level)
-            self._shut(key, opens)
+        while (place := self._lanes.next(now, may)) is not None:
+            opens, first = place.key.room.opens(now), place.oldest()
+            if opens is None or opens > now:
+                self._shut(place.key, opens)
+            elif first is not None and first.needs and not may(first.needs):
+                self._lanes.set_aside(place, self._known[first.task])
+            else:
+                return self._start(now, place)
         return None
 
     def wake_at(self) -> float | None:
@@ -116,14 +119,12 @@ class FairQueue:
             times.append(until)
         return min([*times, *self._lanes.open_at(self._now)], default=None)
 
-    def _start(self, now: float, key: Key, level: Level) -> Waiting | None:
-        waiting = key.places[level].take(now)
-        assert waiting is not None  # noqa: S101 - its level has just shown it
+    def _start(self, now: float, place: Place) -> Waiting:
+        waiting, key = place.take(), place.key
+        assert waiting is not None  # noqa: S101 - there is no place without jobs
         self._virtual = max(self._virtual, key.tag)
         key.tag += 1 / key.room.limit.weight
-        del self._standing[waiting.task]
-        self._left(key)
-        level.note(key)
+        self._lanes.left(place)
         self._limits.start(now, waiting.task, self._known.pop(waiting.task))
         return waiting
 
@@ -148,14 +149,6 @@ class FairQueue:
         if self._limits.holds(task):
             self.frees(task)
             self._limits.hold(task, self._labels_of(task))
-
-    def admits(self, now: float, task: str) -> bool:
-        """Say whether a task that was set aside may start now; if so it counts as started."""
-        labels = self._labels_of(task)
-        if self._limits.waits(now) or not self._limits.has_room(now, labels):
-            return False
-        self._limits.start(now, task, labels)
-        return True
 
     def _labels_of(self, task: str) -> Labels:
         return self._known.get(task) or self._labels(task) or Labels()
@@ -189,14 +182,13 @@ class FairQueue:
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or a time, by what it is."""
-        found = {
-            waits_for("key", key.name, key.room): key.waiting
-            for key in self._keys.values()
-            if key.waiting and key.room.is_shut(now)
-        }
-        places = [place for key in self._keys.values() for place in key.places.items()]
-        for name, room, levels in self._lanes.shut(now):
-            if waiting := sum(len(queue) for level, queue in places if level in levels):
-                found[waits_for("function", name, room)] = waiting
-        later = sum(not waiting.gone for _, _, waiting in self._later)
-        return {**found, "waits for its time": later} if later else found
+        waits = Counter[str]()
+        for place in self._places():
+            key, lane = place.key, place.lane
+            if lane.room is not None and lane.room.is_shut(now):
+                waits[waits_for("function", lane.function, lane.room)] += len(place)
+            elif key.room.is_shut(now):
+                waits[waits_for("key", key.name, key.room)] += len(place)
+        if later := sum(not waiting.gone for _, _, waiting in self._later):
+            waits["waits for its time"] = later
+        return dict(waits)

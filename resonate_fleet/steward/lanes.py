@@ -1,14 +1,14 @@
 """Where the jobs of a group with a policy stand, by function, priority and key. Pure."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
 from resonate_fleet.steward.limits import Room
 from resonate_fleet.steward.policy import Labels
-from resonate_fleet.steward.waiting import FirstCome, Waiting
+from resonate_fleet.steward.waiting import ByAge, May, Waiting
 
 
 @dataclass(eq=False)
@@ -18,9 +18,18 @@ class Key:
     name: str
     room: Room
     tag: float = 0.0
-    waiting: int = 0
     shut: bool = False
-    places: dict["Level", FirstCome] = field(default_factory=dict)
+    places: dict["Level", "Place"] = field(default_factory=dict)
+
+
+class Place(ByAge):
+    """The jobs of one key in one level of one lane; there is none without jobs."""
+
+    def __init__(self, key: Key, lane: "FunctionLane", level: "Level") -> None:
+        super().__init__()
+        self.key = key
+        self.lane = lane
+        self.level = level
 
 
 class Level:
@@ -78,27 +87,84 @@ class Level:
         return None if key.shut or self not in key.places else key.places[self].oldest()
 
 
+@dataclass(eq=False)
+class FunctionLane:
+    """Its levels by priority.
+
+    `function` and `room` are of a limit, if there is one; `needs` is the function of what was set
+    aside.
+    """
+
+    function: str
+    room: Room | None
+    needs: str
+    levels: dict[int, Level] = field(default_factory=dict)
+
+    def is_open(self, now: float, may: May) -> bool:
+        if self.needs and not may(self.needs):
+            return False
+        return self.room is None or not self.room.is_shut(now)
+
+
 class Lanes:
-    """A lane for each function with a limit, and one ("") for all the others."""
+    """A lane for each function with a limit, or that was set aside, and one for all the others."""
 
     def __init__(self, ageing: float, rooms: Mapping[str, Room]) -> None:
         self._ageing = ageing
         self._rooms = rooms
-        self._lanes: dict[str, dict[int, Level]] = defaultdict(dict)
+        #: By function, where it has a limit, and by what is needed, where that was set aside.
+        self._lanes: dict[tuple[str, str], FunctionLane] = {}
+        #: How many wait of each function that was set aside.
+        self._apart: Counter[str] = Counter()
         self._numbers = count()
 
-    def level(self, labels: Labels) -> Level:
-        lane = self._lanes[labels.function if labels.function in self._rooms else ""]
-        if labels.priority not in lane:
-            lane[labels.priority] = Level(self._numbers)
-        return lane[labels.priority]
+    def enter(self, waiting: Waiting, key: Key, labels: Labels) -> None:
+        place = self._place(key, labels, waiting.needs)
+        place.add(waiting)
+        if place.lane.needs:
+            self._apart[place.lane.needs] += 1
+        place.level.note(key)
 
-    def next(self, now: float) -> tuple[Key, Level] | None:
-        """Return the key whose turn it is, room or not, with where its job stands."""
+    def _place(self, key: Key, labels: Labels, needs: str) -> Place:
+        function = labels.function if labels.function in self._rooms else ""
+        needs = needs if needs in self._apart else ""
+        lane = self._lanes.get((function, needs))
+        if lane is None:
+            lane = FunctionLane(function, self._rooms.get(function), needs)
+            self._lanes[function, needs] = lane
+        level = lane.levels.get(labels.priority)
+        if level is None:
+            level = lane.levels[labels.priority] = Level(self._numbers)
+        if level not in key.places:
+            key.places[level] = Place(key, lane, level)
+        return key.places[level]
+
+    def left(self, place: Place) -> None:
+        """Note that a job has left its place."""
+        if not place:
+            del place.key.places[place.level]
+        place.level.note(place.key)
+        needs = place.lane.needs
+        if needs:
+            self._apart[needs] -= 1
+            if not self._apart[needs]:
+                del self._apart[needs]
+                self._lanes = {name: one for name, one in self._lanes.items() if name[1] != needs}
+
+    def set_aside(self, place: Place, labels: Labels) -> None:
+        """Let the first of a place wait apart, and all others of what it needs from now on."""
+        first = place.take()
+        assert first is not None  # noqa: S101 - there is no place without jobs
+        self.left(place)
+        self._apart[first.needs] += 0
+        self.enter(first, place.key, labels)
+
+    def next(self, now: float, may: May) -> Place | None:
+        """Return where the job stands whose turn it is, whether its key has room or not."""
         urgent: dict[int, float] = {}
-        levels: dict[int, list[Level]] = defaultdict(list)
-        for lane in self._open(now):
-            for priority, level in lane.items():
+        levels: defaultdict[int, list[Level]] = defaultdict(list)
+        for lane in self._lanes.values():
+            for priority, level in lane.levels.items() if lane.is_open(now, may) else ():
                 oldest = level.oldest()
                 if oldest is not None:
                     counts = oldest + (priority - 1) * self._ageing
@@ -107,20 +173,16 @@ class Lanes:
         if not urgent:
             return None
         first = min(urgent, key=lambda priority: (urgent[priority], priority))
-        turns = [(key, level) for level in levels[first] if (key := level.turn()) is not None]
-        return min(turns, key=lambda turn: turn[0].tag, default=None)
+        turns = [key.places[level] for level in levels[first] if (key := level.turn()) is not None]
+        return min(turns, key=_turn, default=None)
 
-    def _open(self, now: float) -> list[dict[int, Level]]:
-        shut = {name for name, room in self._rooms.items() if room.is_shut(now)}
-        return [lane for name, lane in self._lanes.items() if name not in shut]
+    def open_at(self, now: float) -> Iterator[float]:
+        """Yield when the rates of functions have recovered that have none left now."""
+        for room in {lane.room for lane in self._lanes.values() if lane.room}:
+            if (at := room.opens(now)) and at > now:
+                yield at
 
-    def open_at(self, now: float) -> list[float]:
-        """Return when the rates of lanes have recovered that have none left now."""
-        rooms = (room for name, room in self._rooms.items() if self._lanes.get(name))
-        return [at for room in rooms if (at := room.opens(now)) and at > now]
 
-    def shut(self, now: float) -> Iterator[tuple[str, Room, set[Level]]]:
-        """Yield each function whose lane is shut, with its room and its levels."""
-        for name, room in self._rooms.items():
-            if room.is_shut(now):
-                yield name, room, set(self._lanes[name].values())
+def _turn(place: Place) -> tuple[float, float]:
+    first = place.oldest()
+    return place.key.tag, first.since if first else 0.0

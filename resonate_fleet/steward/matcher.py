@@ -5,20 +5,18 @@ task to one credit. The member claims the task on the server and says what becam
 here is needed for correctness: the server's claim decides, and each thing that is lost costs a
 wait. Times are seconds of the caller's clock.
 
-A task waits in exactly one place: in the queue, in the queue of a function that some member lacks,
-among the paused, or assigned to one credit. A claim at version v makes attempt v + 1.
+A task waits in exactly one place: in the queue, among the paused, or assigned to one credit. A
+claim at version v makes attempt v + 1.
 
 | from | event | to | its limit (under a policy) |
 |---|---|---|---|
 | - | `offer` | queue; paused if a member gave it back unfinished | - |
 | paused | its pause is over | queue | - |
 | queue | its turn, and the member has the function | assigned | counts |
-| queue | its turn, and the member lacks it | lacking | does not count |
-| lacking | a member that has it, and the limit has room | assigned | counts |
 | assigned | `claimed` | forgotten: it runs | counts until `frees` |
 | assigned | `refused`: somebody else has it | forgotten | counts no more |
 | assigned | `returned`, member left, `PATIENCE` over | as for `offer` | counts no more |
-| queue, lacking, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
+| queue, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
 """
 
 import heapq
@@ -28,7 +26,14 @@ from dataclasses import dataclass
 
 from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.steward.claimant import Claimant
-from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits, Waiting
+from resonate_fleet.steward.waiting import (
+    Apart,
+    FirstCome,
+    NoLimits,
+    Queue,
+    QueueLimits,
+    Waiting,
+)
 
 #: An assignment without the member's word goes to another credit after this, in seconds.
 PATIENCE = 1.0
@@ -65,7 +70,6 @@ class Matcher:
         self._queue: Queue = queue if queue is not None else FirstCome()
         self._limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
-        self._lacking: dict[str, FirstCome] = {}
         self._paused: list[tuple[float, int, Waiting]] = []
         self._assigned: dict[str, _Assigned] = {}
         #: In the order of their deadlines, since all have the same `PATIENCE`.
@@ -92,13 +96,12 @@ class Matcher:
     @property
     def is_mixed(self) -> bool:
         """Whether some member lacks a function that another has, or that a task needs."""
-        return self._mixed or bool(self._lacking)
+        return self._mixed or bool(self._queue.apart())
 
     def oldest(self) -> float | None:
         """Return since when the first of the queue waits."""
-        queues: Iterable[Queue] = (self._queue, *self._lacking.values())
-        first = [one.since for one in (queue.oldest() for queue in queues) if one is not None]
-        return min(first, default=None)
+        first = self._queue.oldest()
+        return first.since if first else None
 
     def waiting(self) -> Iterable[Waiting]:
         """Return all that wait and are not assigned."""
@@ -107,10 +110,10 @@ class Matcher:
     def why(self, now: float, task: str) -> str:
         """Return what a task waits for besides a slot, "" where it is only that."""
         waiting = self._waiting.get(task)
-        for why, queue in self._blocked():
-            if waiting is not None and waiting.queue is queue:
-                return why
-        return self._limits.why(now, task) if waiting is not None else ""
+        if waiting is None:
+            return ""
+        lacks = waiting.needs if waiting.queue is not None else ""
+        return self._why_nobody(lacks) or self._limits.why(now, task)
 
     def limited(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or for their time, by what it is."""
@@ -118,35 +121,30 @@ class Matcher:
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by what it is."""
-        return {why: len(queue) for why, queue in self._blocked()} | self.limited(now)
+        return {why: apart.size for why, apart in self._blocked()} | self.limited(now)
 
     def stuck(self) -> dict[str, str]:
         """Return the first task of each reason of `blocked`."""
-        return {
-            why: first.task
-            for why, queue in self._blocked()
-            if (first := queue.oldest()) is not None
-        }
+        return {why: apart.first.task for why, apart in self._blocked()}
 
-    def _blocked(self) -> list[tuple[str, FirstCome]]:
-        """Return why no member may take a function just now, with what waits for it."""
+    def _blocked(self) -> list[tuple[str, Apart]]:
+        """Return what was set aside and no member may begin just now, by why not."""
+        apart = self._queue.apart().items()
+        return [(why, one) for name, one in apart if (why := self._why_nobody(name))]
+
+    def _why_nobody(self, function: str) -> str:
+        """Return why no member may begin a function just now, "" where one may."""
         members = self._members.values()
-        return [
-            (
-                _nobody_has(name)
-                if not any(name in one.functions for one in members)
-                else _full(name),
-                queue,
-            )
-            for name, queue in self._lacking.items()
-            if len(queue) and not any(one.runs(name) for one in members)
-        ]
+        if not function or any(one.runs(function) for one in members):
+            return ""
+        has = any(function in one.functions for one in members)
+        return _full(function) if has else _nobody_has(function)
 
     def requeue(self, queue: Queue, limits: QueueLimits) -> None:
         """Go on with another queue; what stands in the present one moves over."""
-        before, self._queue, self._limits = self._queue, queue, limits
-        for waiting in list(self._waiting.values()):
-            if waiting.queue is before:
+        self._queue, self._limits = queue, limits
+        for waiting in self._waiting.values():
+            if waiting.queue is not None:
                 queue.add(waiting)
 
     # What is heard of tasks.
@@ -282,9 +280,9 @@ class Matcher:
         self._wake(now)
         found: dict[str, list[tuple[str, int]]] = {}
         passed: list[Claimant] = []
-        while self._ready and (self._queue or self._lacking):
+        while self._ready and self._queue:
             _, member = self._ready.popitem(last=False)
-            waiting = self._next(now, member)
+            waiting = self._queue.take(now, member.may_begin)
             if waiting is None:
                 passed.append(member)
                 continue
@@ -325,40 +323,17 @@ class Matcher:
         """
         member, task = late.member, late.waiting.task
         del self._assigned[task]
-        member.assigned.discard(task)
+        del member.assigned[task]
         member.owed.add(task)
         self._ready.pop(member.name, None)
         self._back(now, late)
-
-    def _next(self, now: float, member: Claimant) -> Waiting | None:
-        # What lacks a function was at the head of the queue before.
-        for name, queue in self._lacking.items():
-            first = queue.oldest() if self._may_begin(member, name) else None
-            if first is not None and self._limits.admits(now, first.task):
-                queue.take(now)
-                if not queue:
-                    del self._lacking[name]
-                return first
-        while (first := self._queue.take(now)) is not None:
-            if not first.needs or self._may_begin(member, first.needs):
-                return first
-            self._limits.frees(first.task)
-            self._lacking.setdefault(first.needs, FirstCome()).add(first)
-        return None
-
-    def _may_begin(self, member: Claimant, function: str) -> bool:
-        """Whether one more may begin. Where there is a limit, each one's claim is waited for."""
-        return member.runs(function) and not (
-            function in member.bounded
-            and any(self._assigned[task].waiting.needs == function for task in member.assigned)
-        )
 
     def _assign(self, now: float, member: Claimant, waiting: Waiting) -> None:
         del self._waiting[waiting.task]
         assigned = _Assigned(member, waiting, now + PATIENCE)
         self._assigned[waiting.task] = assigned
         self._deadlines.append(assigned)
-        member.assigned.add(waiting.task)
+        member.assigned[waiting.task] = waiting
         member.credits -= 1
         self._make_ready(member)
 
@@ -371,7 +346,7 @@ class Matcher:
         self._make_ready(one)
         if task not in one.assigned:
             return None
-        one.assigned.discard(task)
+        del one.assigned[task]
         return self._assigned.pop(task)
 
     def _make_ready(self, member: Claimant) -> None:
@@ -403,8 +378,6 @@ class Matcher:
         waiting.gone = True
         if waiting.queue is not None:
             waiting.queue.drop(waiting)
-            if waiting.queue is not self._queue and not waiting.queue:
-                self._lacking = {n: q for n, q in self._lacking.items() if q}
 
 
 def _full(function: str) -> str:

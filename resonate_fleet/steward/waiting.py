@@ -4,8 +4,12 @@ A group with a policy has another one (`steward.fair`).
 """
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import NamedTuple, Optional, Protocol
+
+#: Says whether the member that is served may begin one more of a function.
+May = Callable[[str], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -13,8 +17,8 @@ class Waiting:
     """A claimable task. Times in Unix seconds.
 
     Its turn counts from `since`; `heard` is when it was last heard of. `needs` names its function
-    where that is known. `queue` is where it stands, None while it is paused. `gone`: it waits
-    no more, and a queue that holds it is to pass it over.
+    where that is known. `queue` has it, None while it is paused; `place` is where it stands there.
+    `gone`: it waits no more, and whatever holds it is to pass it over.
     """
 
     task: str
@@ -23,22 +27,38 @@ class Waiting:
     heard: float
     needs: str = ""
     queue: Optional["Queue"] = None
+    place: Optional["ByAge"] = None
     gone: bool = False
 
 
+class Apart(NamedTuple):
+    """How many tasks were set aside for want of one function, and the first of them."""
+
+    size: int
+    first: Waiting
+
+
 class Queue(Protocol):
-    """What the matcher asks of a queue."""
+    """What the matcher asks of a queue.
+
+    A task whose turn comes at a member that may not begin it is set aside: the queue then passes
+    over all of its function, until a member comes that may.
+    """
 
     def add(self, waiting: Waiting) -> None:
         """Take `waiting` in, and note in it where it stands."""
 
-    def take(self, now: float) -> Waiting | None:
-        """Return whose turn it is, and let it go; None where nobody's is."""
+    def take(self, now: float, may: May) -> Waiting | None:
+        """Return whose turn it is of those that may begin, and let it go; None where nobody's."""
 
     def drop(self, waiting: Waiting) -> None:
         """Note that `waiting` is gone."""
 
     def oldest(self) -> Waiting | None: ...
+
+    def apart(self) -> dict[str, Apart]:
+        """Return what was set aside, by function."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -58,10 +78,6 @@ class QueueLimits(Protocol):
 
     def relabel(self, task: str) -> None:
         """Count a task that runs by what is known of it now."""
-
-    def admits(self, now: float, task: str) -> bool:
-        """Say whether a task that was set aside may start now; if so it counts as started."""
-        ...
 
     def wake_at(self) -> float | None:
         """Return when a task's time comes, or a limit has room again."""
@@ -88,9 +104,6 @@ class NoLimits:
 
     def relabel(self, task: str) -> None: ...
 
-    def admits(self, _now: float, _task: str) -> bool:
-        return True
-
     def wake_at(self) -> float | None:
         return None
 
@@ -101,7 +114,7 @@ class NoLimits:
         return {}
 
 
-class FirstCome:
+class ByAge:
     """By (since, order of arrival). Those that are gone leave when they come to the front."""
 
     def __init__(self) -> None:
@@ -113,11 +126,11 @@ class FirstCome:
         return len(self._heap) - self._gone
 
     def add(self, waiting: Waiting) -> None:
-        waiting.queue = self
+        waiting.place = self
         self._arrivals += 1
         heapq.heappush(self._heap, (waiting.since, self._arrivals, waiting))
 
-    def take(self, now: float) -> Waiting | None:  # noqa: ARG002 - for queues that look at the time
+    def take(self) -> Waiting | None:
         first = self.oldest()
         if first is not None:
             heapq.heappop(self._heap)
@@ -136,3 +149,54 @@ class FirstCome:
             heapq.heappop(self._heap)
             self._gone -= 1
         return self._heap[0][2] if self._heap else None
+
+
+class FirstCome:
+    """First come, first served, of what the member may begin."""
+
+    def __init__(self) -> None:
+        self._all = ByAge()
+        #: What was set aside was at the head of all before.
+        self._apart: dict[str, ByAge] = {}
+
+    def __len__(self) -> int:
+        return len(self._all) + sum(map(len, self._apart.values()))
+
+    def add(self, waiting: Waiting) -> None:
+        waiting.queue = self
+        self._all.add(waiting)
+
+    def take(self, _now: float, may: May) -> Waiting | None:
+        if self._apart and (first := self._first_apart(may)) is not None:
+            return self._leave(first)
+        while (first := self._all.take()) is not None:
+            if not first.needs or may(first.needs):
+                return first
+            self._apart.setdefault(first.needs, ByAge()).add(first)
+        return None
+
+    def _leave(self, first: Waiting) -> Waiting:
+        self._apart[first.needs].take()
+        self._tidy()
+        return first
+
+    def _tidy(self) -> None:
+        self._apart = {name: queue for name, queue in self._apart.items() if queue}
+
+    def _first_apart(self, may: May) -> Waiting | None:
+        firsts = (queue.oldest() for name, queue in self._apart.items() if may(name))
+        return min(filter(None, firsts), key=lambda one: one.since, default=None)
+
+    def drop(self, waiting: Waiting) -> None:
+        if waiting.place is not None:
+            waiting.place.drop(waiting)
+        if waiting.place is not self._all:
+            self._tidy()
+
+    def oldest(self) -> Waiting | None:
+        firsts = (queue.oldest() for queue in (self._all, *self._apart.values()))
+        return min(filter(None, firsts), key=lambda one: one.since, default=None)
+
+    def apart(self) -> dict[str, Apart]:
+        found = ((name, len(queue), queue.oldest()) for name, queue in self._apart.items())
+        return {name: Apart(count, first) for name, count, first in found if first is not None}

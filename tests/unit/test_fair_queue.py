@@ -2,14 +2,16 @@
 
 from collections import Counter
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resonate_fleet.steward.fair import FairQueue
+from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
-from resonate_fleet.steward.waiting import Waiting
+from resonate_fleet.steward.waiting import May, Waiting
 from tests.support.examples import examples
 
 
@@ -29,8 +31,8 @@ class Scene:
         self.queue.add(self.jobs[task])
         return task
 
-    def take(self, now: float = 1000.0) -> str | None:
-        waiting = self.queue.take(now)
+    def take(self, now: float = 1000.0, may: May = lambda _: True) -> str | None:
+        waiting = self.queue.take(now, may)
         return waiting.task if waiting else None
 
     def all(self, now: float = 1000.0) -> list[str]:
@@ -244,3 +246,103 @@ def test_nothing_starves_beyond_the_bound(jobs: list[tuple[float, int]]) -> None
         for before in order[:place]:
             latest = added[task][0] + (added[task][1] - 1) * 60
             assert added[before][0] <= latest
+
+
+FUNCTIONS = {"wide": ("f", "g", "h"), "narrow": ("f",), "odd": ("g",)}
+mixed_job = st.fixed_dictionaries(
+    {
+        "since": st.integers(0, 100).map(float),
+        "priority": st.integers(1, 5),
+        "key": st.sampled_from("abc"),
+        "function": st.sampled_from("fgh"),
+        "not_before": st.sampled_from([0.0, 0.0, 0.0, 120.0]),
+    }
+)
+turn = st.one_of(
+    st.tuples(st.just("add"), mixed_job),
+    st.tuples(st.just("free"), st.sampled_from(sorted(FUNCTIONS))),
+    st.tuples(st.just("end"), st.integers(0, 1000)),
+)
+
+
+class MixedScene(Scene):
+    """Members that differ in their functions, beside a plain account of what may run where."""
+
+    def __init__(self) -> None:
+        limits = {"b": Limit(running=2)}, {"g": Limit(running=2)}
+        super().__init__(GroupPolicy(keys=limits[0], functions=limits[1], ageing=10))
+        self.matcher = Matcher(self.queue, self.queue)
+        self.since: dict[str, float] = {}
+        self.waiting: list[str] = []
+        self.running: list[str] = []
+        for member, functions in FUNCTIONS.items():
+            self.matcher.join(member, 1000, functions)
+
+    def come(self, since: float, **where: object) -> None:
+        task = f"job-{next(self.numbers)}"
+        labels = self.labels[task] = Labels(**where)  # type: ignore[arg-type] # as in `add`
+        self.waiting.append(task)
+        self.since[task] = max(since, labels.not_before)
+        self.matcher.offer(0.0, task, 0, since, labels.function)
+
+    def free(self, now: float, member: str) -> tuple[set[str], list[str]]:
+        """Return what could run on the free slot, and what began."""
+        could = {one for one in self.waiting if self.may(now, one, member)}
+        self.matcher.credit(member, 1)
+        begun = [task for tasks in self.matcher.match(now).values() for task, _ in tasks]
+        self.matcher.withdraw(member)
+        for task in begun:
+            self.matcher.claimed(now, member, task, 1)
+            self.waiting.remove(task)
+            self.running.append(task)
+        return could, begun
+
+    def may(self, now: float, task: str, member: str) -> bool:
+        labels, held = self.labels[task], [self.labels[one] for one in self.running]
+        if labels.function not in FUNCTIONS[member] or labels.not_before > now:
+            return False
+        of_key = sum(one.key == labels.key for one in held)
+        of_function = sum(one.function == labels.function for one in held)
+        return not (labels.key == "b" and of_key >= 2) and not (
+            labels.function == "g" and of_function >= 2
+        )
+
+
+@given(turns=st.lists(turn, max_size=120))
+@settings(max_examples=200, deadline=None)
+def test_the_order_holds_among_what_could_run_on_the_slot(turns: list[tuple[str, Any]]) -> None:
+    """Also where what others could run was passed over: none that is less urgent goes first."""
+    scene, now = MixedScene(), 100.0
+    for kind, what in turns:
+        if kind == "add":
+            scene.come(**what)
+        elif kind == "end" and scene.running:
+            scene.queue.frees(scene.running.pop(what % len(scene.running)))
+        elif kind == "free":
+            now += 1.0
+            could, begun = scene.free(now, what)
+            assert len(begun) == bool(could)
+            for task in begun:
+                check_turn(scene, task, could)
+
+
+def check_turn(scene: MixedScene, task: str, could: set[str]) -> None:
+    def urgency(one: str) -> float:
+        return scene.since[one] + 10 * (scene.labels[one].priority - 1)
+
+    mine = scene.labels[task]
+    alike = [one for one in could if scene.labels[one].priority == mine.priority]
+    assert min(map(urgency, could)) == min(map(urgency, alike)), "a more urgent priority waits"
+    of_key = [scene.since[one] for one in alike if scene.labels[one].key == mine.key]
+    assert scene.since[task] == min(of_key), "an older job of the key waits"
+
+
+def test_what_was_set_aside_does_not_go_before_a_more_urgent_one() -> None:
+    scene = MixedScene()
+    scene.come(0.0, function="h", key="a")
+    assert scene.free(1.0, "narrow") == (set(), [])
+    scene.come(1.0, function="h", key="a", priority=1)
+    scene.come(2.0, function="h", key="c")
+    begun = [scene.free(3.0, "wide")[1] for _ in range(3)]
+    assert begun == [["job-2"], ["job-3"], ["job-1"]], "by priority, then keys take turns"
+    assert not scene.queue.apart()
