@@ -103,13 +103,12 @@ class FairQueue:
         if self._limits.waits(now):
             return None
         while (place := self._lanes.next(now, may)) is not None:
-            opens, first = place.key.room.opens(now), place.oldest()
-            if opens is None or opens > now:
-                self._shut(place.key, opens)
-            elif first is not None and first.needs and not may(first.needs):
-                self._lanes.set_aside(place, self._known[first.task])
-            else:
+            if place.may_start(now, may):
                 return self._start(now, place)
+            if place.key.room.is_shut(now):
+                self._shut(place.key, place.key.room.opens(now))
+            else:
+                self._lanes.set_aside(place, self._known)
         return None
 
     def wake_at(self) -> float | None:

@@ -31,6 +31,12 @@ class Place(ByAge):
         self.lane = lane
         self.level = level
 
+    def may_start(self, now: float, may: May) -> bool:
+        """Say whether its key has room and the member may begin its first."""
+        first = self.oldest()
+        may_begin = first is None or not first.needs or may(first.needs)
+        return may_begin and not self.key.room.is_shut(now)
+
 
 class Level:
     """One priority of one lane: its keys by turn and by the age of their oldest job.
@@ -57,13 +63,13 @@ class Level:
             self._age_of[key] = first.since
             heapq.heappush(self._ages, (first.since, next(self._numbers), key))
 
-    def oldest(self) -> float | None:
-        """Return since when the oldest job waits whose key has room."""
+    def oldest(self) -> tuple[float, Key] | None:
+        """Return since when the oldest job waits, and its key; none of a key that is shut."""
         while self._ages:
             since, _, key = self._ages[0]
             first = self._first(key)
             if first is not None and first.since == since:
-                return since
+                return since, key
             heapq.heappop(self._ages)
             if self._age_of.get(key) == since:
                 del self._age_of[key]
@@ -151,25 +157,32 @@ class Lanes:
                 del self._apart[needs]
                 self._lanes = {name: one for name, one in self._lanes.items() if name[1] != needs}
 
-    def set_aside(self, place: Place, labels: Labels) -> None:
+    def set_aside(self, place: Place, known: Mapping[str, Labels]) -> None:
         """Let the first of a place wait apart, and all others of what it needs from now on."""
         first = place.take()
         assert first is not None  # noqa: S101 - there is no place without jobs
         self.left(place)
         self._apart[first.needs] += 0
-        self.enter(first, place.key, labels)
+        self.enter(first, place.key, known[first.task])
 
     def next(self, now: float, may: May) -> Place | None:
-        """Return where the job stands whose turn it is, whether its key has room or not."""
+        """Return where the job stands whose turn it is, or one that may not start.
+
+        One that may not start is to be set aside, or its key to be shut, before this is asked
+        again: its age must not count for others.
+        """
         urgent: dict[int, float] = {}
         levels: defaultdict[int, list[Level]] = defaultdict(list)
         for lane in self._lanes.values():
             for priority, level in lane.levels.items() if lane.is_open(now, may) else ():
-                oldest = level.oldest()
-                if oldest is not None:
-                    counts = oldest + (priority - 1) * self._ageing
-                    urgent[priority] = min(counts, urgent.get(priority, counts))
-                    levels[priority].append(level)
+                if (found := level.oldest()) is None:
+                    continue
+                oldest, key = found
+                if not key.places[level].may_start(now, may):
+                    return key.places[level]
+                counts = oldest + (priority - 1) * self._ageing
+                urgent[priority] = min(counts, urgent.get(priority, counts))
+                levels[priority].append(level)
         if not urgent:
             return None
         first = min(urgent, key=lambda priority: (urgent[priority], priority))
