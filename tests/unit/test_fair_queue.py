@@ -309,7 +309,7 @@ class MixedScene(Scene):
 
 
 @given(turns=st.lists(turn, max_size=120))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_the_order_holds_among_what_could_run_on_the_slot(turns: list[tuple[str, Any]]) -> None:
     """Also where what others could run was passed over: none that is less urgent goes first."""
     scene, now = MixedScene(), 100.0
