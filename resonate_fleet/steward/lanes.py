@@ -177,9 +177,9 @@ class Lanes:
             for priority, level in lane.levels.items() if lane.is_open(now, may) else ():
                 if (found := level.oldest()) is None:
                     continue
-                oldest, key = found
-                if not key.places[level].may_start(now, may):
-                    return key.places[level]
+                oldest, eldest = found
+                if not eldest.places[level].may_start(now, may):
+                    return eldest.places[level]
                 counts = oldest + (priority - 1) * self._ageing
                 urgent[priority] = min(counts, urgent.get(priority, counts))
                 levels[priority].append(level)
