@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from resonate_fleet.steward.matcher import FIRST_PAUSE, PATIENCE, REMEMBERED, Matcher
-from resonate_fleet.steward.waiting import FirstCome, NoLimits, Waiting
+from resonate_fleet.steward.waiting import FirstCome, May, NoLimits, Waiting
 from tests.unit.test_matcher import handed, ready
 
 
@@ -14,7 +14,6 @@ class Noted(NoLimits):
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
-        self.shut: set[str] = set()
         self.wakes: float | None = None
 
     def holds(self, task: str) -> None:
@@ -28,10 +27,6 @@ class Noted(NoLimits):
 
     def unlabelled(self) -> list[str]:
         return ["u"]
-
-    def admits(self, now: float, task: str) -> bool:
-        self.told.append((f"admits at {now:g}", task))
-        return task not in self.shut
 
     def wake_at(self) -> float | None:
         return self.wakes
@@ -135,7 +130,7 @@ def test_another_queue_takes_over_what_stands_in_the_present_one() -> None:
     matcher.offer(0.0, "queued", 0, since=1.0)
     queue, noted = FirstCome(), Noted()
     matcher.requeue(queue, noted)
-    assert [one.task for one in matcher.waiting() if one.queue is queue] == ["queued"]
+    assert [one.task for one in matcher.waiting() if one.queue is queue] == ["lacking", "queued"]
     assert handed(matcher) == [("a", "queued")]
     assert matcher.limited(0.0) == {"limit at 0": 2}
     assert matcher.blocked(0.0)["nobody has the function g"] == 1
@@ -392,18 +387,14 @@ def test_when_there_is_something_to_do_even_if_nothing_happens() -> None:
     assert matcher.wake_at() == 2.0
 
 
-def test_a_task_that_one_lacks_counts_for_no_limit_until_it_is_admitted() -> None:
+def test_a_task_that_one_lacks_counts_for_no_limit() -> None:
     matcher, noted = limited("a", functions=("f",))
     matcher.offer(0.0, "t", 0, since=0.0, needs="g")
     assert handed(matcher, 1.0) == []
-    assert noted.told == [("frees", "t")]
-    noted.shut.add("t")
     matcher.join("b", 1, ("g",))
     matcher.credit("b", 1)
-    assert handed(matcher, 2.0) == []
-    noted.shut.clear()
     assert handed(matcher, 3.0) == [("b", "t")]
-    assert noted.told[1:] == [("admits at 2", "t"), ("admits at 3", "t")]
+    assert noted.told == []
 
 
 def test_what_is_late_frees_its_limit_and_is_not_given_to_the_late_one() -> None:
@@ -415,8 +406,8 @@ def test_what_is_late_frees_its_limit_and_is_not_given_to_the_late_one() -> None
 class Later(FirstCome):
     """Gives nothing before 5."""
 
-    def take(self, now: float) -> Waiting | None:
-        return super().take(now) if now >= 5.0 else None
+    def take(self, now: float, may: May) -> Waiting | None:
+        return super().take(now, may) if now >= 5.0 else None
 
 
 def test_the_queue_is_asked_for_whose_turn_it_is_at_that_time() -> None:
