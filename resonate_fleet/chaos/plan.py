@@ -50,16 +50,32 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script:
-    """Return the plan with what belongs to it.
+    """Return what a run of `scenario` with `seed` at `place` is going to do.
+
+    Job ids are made of the scenario's name, the seed and `tag`: the same plan sent twice to one
+    server is one load. Another `tag` makes it another.
 
     Raises:
         BadScenario: the scenario asks for what the place cannot do.
     """
-    return Script(
-        plan=plan(scenario, seed, place, tag),
-        orders=orders(scenario, seed, tag),
-        client=client_options(_paced(scenario, place), seed, tag),
+    _refuse(scenario, place)
+    scenario = _paced(scenario, place)
+    fleet, orders = scenario.fleet, _orders(scenario, seed, tag)
+    plan = Plan(
+        scenario=scenario.name,
+        seed=seed,
+        place=place,
+        members=fleet.members,
+        slots=fleet.slots,
+        lease=fleet.lease,
+        steward=fleet.steward,
+        stewards=fleet.stewards,
+        deadline=scenario.deadline,
+        jobs=_jobs(scenario, seed, tag),
+        strikes=[_planned(order) for order in orders],
+        guarantees=scenario.guarantees,
     )
+    return Script(plan=plan, orders=orders, client=_client_options(scenario, seed, tag))
 
 
 def _paced(scenario: Scenario, place: Place) -> Scenario:
@@ -83,12 +99,13 @@ def _paced(scenario: Scenario, place: Place) -> Scenario:
     )
 
 
-def client_options(scenario: Scenario, seed: int, tag: str = "") -> list[str]:
+def _client_options(scenario: Scenario, seed: int, tag: str) -> list[str]:
     """Return the options under which a client sends exactly the plan's jobs.
 
     The client draws costs from the seed by the same rule as `_jobs`, and numbers ids likewise.
     """
     load = scenario.load
+    keys = ",".join(f"{key}={number}" for key, number in load.keys.items())
     return [
         f"--count={load.count}",
         f"--function={load.function}",
@@ -98,44 +115,11 @@ def client_options(scenario: Scenario, seed: int, tag: str = "") -> list[str]:
         f"--group={DEFAULT_GROUP}",
         f"--id-prefix={prefix(scenario, seed, tag)}",
         *([f"--steps={load.steps}"] if load.steps else []),
-        *(
-            [f"--keys={','.join(f'{key}={n}' for key, n in load.keys.items())}"]
-            if load.keys
-            else []
-        ),
+        *([f"--keys={keys}"] if keys else []),
     ]
 
 
-def plan(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Plan:
-    """Return what a run of `scenario` with `seed` at `place` is going to do.
-
-    Job ids are made of the scenario's name, the seed and `tag`: the same plan sent twice to one
-    server is one load. Another `tag` makes it another.
-
-    Raises:
-        BadScenario: the scenario asks for what the place cannot do.
-    """
-    _refuse(scenario, place)
-    scenario = _paced(scenario, place)
-    jobs = _jobs(scenario, seed, tag)
-    return Plan(
-        scenario=scenario.name,
-        seed=seed,
-        place=place,
-        members=scenario.fleet.members,
-        slots=scenario.fleet.slots,
-        lease=scenario.fleet.lease,
-        steward=scenario.fleet.steward,
-        stewards=scenario.fleet.stewards,
-        deadline=scenario.deadline,
-        jobs=jobs,
-        strikes=[_planned(order) for order in orders(scenario, seed, tag)],
-        guarantees=scenario.guarantees,
-    )
-
-
-def orders(scenario: Scenario, seed: int, tag: str = "") -> list[StrikeOrder]:
-    """Return the strikes of that plan with their triggers."""
+def _orders(scenario: Scenario, seed: int, tag: str) -> list[StrikeOrder]:
     found: list[StrikeOrder] = []
     for at, strike in enumerate(scenario.strikes):
         draws = _stream(scenario, seed, f"strike {at}")

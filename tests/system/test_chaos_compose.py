@@ -11,7 +11,7 @@ from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.compose import ComposePlace
 from resonate_fleet.chaos.docker import NUMBER_LABEL, OPT_IN, PROJECT_LABEL, SERVICE_LABEL
 from resonate_fleet.chaos.place import Candidate, PlaceFailed
-from resonate_fleet.chaos.plan import plan
+from resonate_fleet.chaos.plan import script
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import build_images, docker, need_containers
 from tests.support.waiting import wait_until
@@ -113,7 +113,7 @@ async def test_a_project_that_is_up_already_is_not_taken_over(
 ) -> None:
     other = container(**labels(project, OPT_IN[1]))
     place = ComposePlace(project)
-    asked = plan(scenario.read(scenario.find("one-kill")), 1, "compose")
+    asked = script(scenario.read(scenario.find("one-kill")), 1, "compose").plan
     with pytest.raises(PlaceFailed, match="exists already"):
         await place.start(asked, RunFolder(tmp_path))
     await place.stop()

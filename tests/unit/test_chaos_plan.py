@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.place import CAN, CANNOT_LAST
-from resonate_fleet.chaos.plan import orders, plan, script
+from resonate_fleet.chaos.plan import StrikeOrder, script
 from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, StrikeSpec, When
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.run import PLACES, Guarantees, Place, Plan
@@ -33,6 +33,14 @@ def made(count: int, *strikes: StrikeSpec) -> Scenario:
         strikes=list(strikes),
         guarantees=Guarantees(),
     )
+
+
+def plan(one: Scenario, seed: int, place: Place = "processes") -> Plan:
+    return script(one, seed, place).plan
+
+
+def orders(one: Scenario, seed: int) -> list[StrikeOrder]:
+    return script(one, seed, "processes").orders
 
 
 @given(name=shipped, seed=seeds, noise=seeds)
