@@ -63,14 +63,14 @@ class Armed:
         self._where = where
 
     @classmethod
-    async def start(cls, where: str, *into: str) -> Self:
-        """Start it; `into` is the command that runs another one inside, with its input open.
+    async def start(cls, where: str, into: str, *options: str) -> Self:
+        """Start it; `into` with `options` is a command that runs another one inside, input open.
 
         Raises:
             PlaceFailed: nothing can be run there.
         """
         process = await asyncio.create_subprocess_exec(
-            *(*into, "python", "-IS", "-c", PROGRAM),
+            *(into, *options, "python", "-IS", "-c", PROGRAM),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
