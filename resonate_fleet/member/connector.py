@@ -14,10 +14,10 @@ from resonate_fleet.member.presence import Presence
 #: Seconds before a lost connection is made again (the steward's grace is not much longer), and
 #: between two tries to connect: first and longest.
 AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
-#: Longest wait for a connection, and pause between two looks at what names stand for, in seconds:
+#: Longest wait for a connection, and pause between two look-ups of names, in seconds:
 #: with a steward, and without any.
 CONNECT_SECONDS, RESOLVE_SECONDS, RESOLVE_AGAIN_SECONDS = 5.0, 5.0, 1.0
-#: Pause between two looks whether the steward that has the slots still speaks, in seconds.
+#: Pause between two checks whether the steward that has the slots still speaks, in seconds.
 CHECK_SECONDS = 0.25
 #: Seconds without any steward after which this is said.
 SAY_SECONDS = 3.0

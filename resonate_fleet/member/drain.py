@@ -15,8 +15,8 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.member.attempts import Attempt
 from resonate_fleet.member.runner import JobRunner
 
-#: Seconds between two looks at what is still held.
-LOOK = 0.02
+#: Seconds between two checks of what is still held.
+CHECK_SECONDS = 0.02
 #: Seconds for which the hand-back is tried while the server does not answer.
 HAND_BACK_PATIENCE = 3.0
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ class Drain:
             if not self.left():
                 return
             try:
-                log.info("signal", signal=self._signals.get(timeout=LOOK))
+                log.info("signal", signal=self._signals.get(timeout=CHECK_SECONDS))
             except queue.Empty:
                 continue
             return
@@ -94,7 +94,7 @@ class Drain:
         patience = time.monotonic() + HAND_BACK_PATIENCE
         runner = self._runner
         while runner.claims.pending and time.monotonic() < patience:
-            time.sleep(LOOK)
+            time.sleep(CHECK_SECONDS)
         for attempt in runner.table.held():
             if self._release(attempt, patience) and runner.table.finish(attempt):
                 runner.ledger.handed_back(attempt)

@@ -40,7 +40,7 @@ class Heart:
     """Beats for every lease in the table and finds out which ones are gone.
 
     The server answers a beat with 200 and nothing whatever it did (v0.9.8, `op_task_heartbeat`),
-    so each beat is followed by a look at the tasks. Beats are sent per origin: the server's main
+    so after each beat the tasks are read. Beats are sent per origin: the server's main
     branch refuses a request with several. The listener is called in the heart's thread.
 
     A lease that could not be renewed for its whole length counts as lapsed, by this machine's
@@ -66,8 +66,8 @@ class Heart:
         self._now = now or time.monotonic
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
-        #: When the thread last came round.
-        self.turned = self._now()
+        #: When the thread last woke.
+        self.woke = self._now()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -144,7 +144,7 @@ class Heart:
     def _run(self) -> None:
         pause = self.interval
         while not self._end.wait(pause):
-            self.turned = self._now()
+            self.woke = self._now()
             pause = self.interval if self._beat_safely() else min(self.interval, RETRY_PAUSE)
-            pause = max(LEAST_PAUSE, pause - (self._now() - self.turned))
+            pause = max(LEAST_PAUSE, pause - (self._now() - self.woke))
         self._wire.close()

@@ -41,7 +41,7 @@ class Ledger:
         self.metrics = metrics
         self.traces = traces or Traces()
         self.totals: Counter[str] = Counter()
-        self._unfit_told = False
+        self._unfit_said = False
         self.clock = ServerClock(off=self.clock_off)
         #: Told of each granted lease and each end, after the journal.
         self.on_claimed: Callable[[Attempt], None] = lambda _: None
@@ -119,8 +119,8 @@ class Ledger:
     def unfit(self, attempt: Attempt, why: str) -> None:
         """Tell once that the server refuses what the SDK asks of it."""
         self.metrics.count("writes_refused")
-        if not self._unfit_told:
-            self._unfit_told = True
+        if not self._unfit_said:
+            self._unfit_said = True
             log.error(
                 "server.unfit",
                 job=attempt.job,

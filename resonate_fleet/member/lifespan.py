@@ -12,8 +12,8 @@ import structlog
 type Manager = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 type _Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
-#: Seconds between two looks at whether this process has been told to end.
-LOOK = 0.02
+#: Seconds between two checks whether this process is to end.
+CHECK_SECONDS = 0.02
 log = structlog.get_logger()
 
 
@@ -49,11 +49,11 @@ class Lifespan:
             self._opened.append((name, manager))
         return [value for value in values if value is not None]
 
-    async def open_unless(self, told: Callable[[], bool]) -> list[Any] | None:
-        """Do the same; return None where this process was `told` to end before it was over."""
+    async def open_unless(self, stopping: Callable[[], bool]) -> list[Any] | None:
+        """Do the same; return None where this process was `stopping` before it was over."""
         opening = asyncio.create_task(self.open())
-        while not (await asyncio.wait({opening}, timeout=LOOK))[0]:
-            if told():
+        while not (await asyncio.wait({opening}, timeout=CHECK_SECONDS))[0]:
+            if stopping():
                 return None
         return opening.result()
 

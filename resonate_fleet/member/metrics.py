@@ -235,10 +235,10 @@ class Metrics:
 
     def _observe(self, name: str, function: str, seconds: float, attempt: Attempt) -> None:
         """Observe a time; its bucket shows another job now and then."""
-        place, now = (name, function, bisect_left(_SECONDS, seconds)), time.monotonic()
+        bucket, now = (name, function, bisect_left(_SECONDS, seconds)), time.monotonic()
         exemplar = None
-        if now >= self._shown.get(place, 0.0):
-            self._shown[place], exemplar = now + _EXEMPLAR_SECONDS, _exemplar(attempt)
+        if now >= self._shown.get(bucket, 0.0):
+            self._shown[bucket], exemplar = now + _EXEMPLAR_SECONDS, _exemplar(attempt)
         self._child(name, function).observe(seconds, exemplar)
 
     def _function(self, attempt: Attempt) -> str:

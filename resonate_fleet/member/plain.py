@@ -1,4 +1,4 @@
-"""How a member without a steward finds work: hints of the server, and a look when it is idle."""
+"""How a member without a steward finds work: hints of the server, and searches when it is idle."""
 
 import asyncio
 import random
@@ -17,12 +17,12 @@ from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
 from resonate_fleet.member.intake import Intake
 
-#: Pause of an idle member between two looks, in seconds: first and longest, and as a multiple of
+#: Pause of an idle member between two searches, in seconds: first and longest, and as a multiple of
 #: what the last one took.
 FIRST_PAUSE, LONGEST_PAUSE, REST = 0.25, 5.0, 20.0
 #: The same where searches are forbidden: a token may be replaced by a wider one.
 FORBIDDEN_PAUSE = 60.0
-#: Seconds to wait for the stream before the first look.
+#: Seconds to wait for the stream before the first search.
 PATIENCE = 1.0
 #: Claimable tasks that are remembered.
 MOST_KNOWN = 1000
@@ -90,11 +90,11 @@ class Plain:
         self._counts = counts
         self._backlog = Backlog(counts, now)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._starved = asyncio.Event()
+        self._idle = asyncio.Event()
         #: Says whether this member can run what a promise calls.
         self.runs: Callable[[Promise], bool] = lambda _: True
-        #: This member was given a task that it cannot run: from then on it looks first.
-        self._wary = False
+        #: This member was given a task that it cannot run: from then on it reads promises first.
+        self._reads_first = False
         self.may_search = True
 
     @property
@@ -105,7 +105,7 @@ class Plain:
         """Begin to look for work, or end it and forget what is known."""
         if on and not self._tasks:
             self._spawn(self._stream.run(self._message))
-            self._spawn(self._look_again())
+            self._spawn(self._search_when_idle())
         elif not on:
             self._backlog.clear()
             for task in self._tasks:
@@ -113,7 +113,7 @@ class Plain:
 
     def avoid(self, task: str, seconds: float, *, lacks: bool) -> None:
         """Leave a task alone for a while. `lacks`: this member cannot run it."""
-        self._wary = self._wary or lacks
+        self._reads_first = self._reads_first or lacks
         self._backlog.avoid(task, seconds)
 
     def claim(self) -> None:
@@ -121,9 +121,9 @@ class Plain:
         while self._backlog and self._slots.free > 0:
             self._slots.take(*self._backlog.take())
         if not self._backlog and self._slots.free > 0:
-            self._starved.set()
+            self._idle.set()
         else:
-            self._starved.clear()
+            self._idle.clear()
 
     # Hints.
 
@@ -133,13 +133,13 @@ class Plain:
             if hint is None:
                 return
             self._counts("hints_received")
-            if is_child(hint.id) or self._wary:
-                self._spawn(self._peek(hint))
+            if is_child(hint.id) or self._reads_first:
+                self._spawn(self._read_first(hint))
             else:
                 self._backlog.learn(hint.id, hint.version)
                 self.claim()
 
-    async def _peek(self, hint: Hint) -> None:
+    async def _read_first(self, hint: Hint) -> None:
         """A child may be a durable sleep, which is nobody's to run. The next hint asks again."""
         with suppress(Unreachable, Refused):
             promise = await self._wire.promise(hint.id)
@@ -147,18 +147,18 @@ class Plain:
                 self._backlog.learn(hint.id, hint.version)
                 self.claim()
 
-    # Looks.
+    # Searches.
 
-    async def _look_again(self) -> None:
-        """Look whenever nothing is known, less and less often while that finds nothing."""
+    async def _search_when_idle(self) -> None:
+        """Search whenever nothing is known, less and less often while that finds nothing."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self.claim()
-            await self._starved.wait()
+            await self._idle.wait()
             began = time.monotonic()
-            found = await self._look_safely()
+            found = await self._search_safely()
             if found:
                 pauses.reset()
             pause = 0.0 if found else pauses.next()
@@ -167,9 +167,9 @@ class Plain:
             rest = max(pause, REST * (time.monotonic() - began))
             await asyncio.sleep(rest * random.uniform(0.5, 1))
 
-    async def _look_safely(self) -> bool:
+    async def _search_safely(self) -> bool:
         try:
-            found = await self._look()
+            found = await self._search()
         except Unreachable:
             self._counts("pulls", "failed")
             return False
@@ -188,7 +188,7 @@ class Plain:
         self._counts("pulls", "found" if found else "empty")
         return found
 
-    async def _look(self) -> bool:
+    async def _search(self) -> bool:
         """Learn what waits for this group; say whether anything does."""
         tags, cursor = {TAG_TARGET: anycast(self._group)}, None
         while True:

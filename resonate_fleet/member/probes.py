@@ -68,7 +68,7 @@ class Probes:
         found = []
         if self.pulse.lag() > self._liveness:
             found.append(f"the event loop has been blocked for {self.pulse.lag():.1f} s")
-        late = time.monotonic() - self._heart.turned - self._heart.interval
+        late = time.monotonic() - self._heart.woke - self._heart.interval
         if not self._heart.alive or late > HEART_LATE:
             found.append("heartbeats have stopped")
         return found

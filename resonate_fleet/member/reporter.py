@@ -10,7 +10,7 @@ from resonate_fleet.contract.presence import FromMember, Report, Withdraw
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.onloop import OnLoop
 
-#: What no slot waits for is told together with what comes in so many seconds.
+#: What no slot waits for is reported with what comes in so many seconds.
 LAZY_SECONDS = 0.01
 
 

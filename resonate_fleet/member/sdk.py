@@ -12,6 +12,7 @@ from resonate.error import (
     PlatformError,
     SerializationError,
 )
+from resonate.heartbeat import NoopHeartbeat
 from resonate.observability import BackgroundTaskFailed, Event
 from resonate.resonate import Resonate
 from resonate_base.connections import Source
@@ -60,14 +61,6 @@ class Network:
         return (await self._channel.exchange(request, req)).body
 
 
-class NoHeartbeat:
-    """The SDK's heartbeat does nothing: the member's own thread beats."""
-
-    def start(self, task_id: str, task_version: int) -> None: ...
-    def stop(self, task_id: str) -> None: ...
-    def shutdown(self) -> None: ...
-
-
 def build(
     settings: Settings,
     name: str,
@@ -89,7 +82,7 @@ def build(
         # The channel puts the token in, which may change.
         token=None,
         ttl=timedelta(seconds=settings.lease),
-        heartbeat=NoHeartbeat(),
+        heartbeat=NoopHeartbeat(),  # the member's own thread beats
         max_concurrent_tasks=PLENTY,
         retry_policy=Retries(settings.retries, settings.retry_delay, ledger.retried),
         env={},

@@ -10,7 +10,7 @@ import structlog
 
 from resonate_fleet.contract.start import STOPS
 
-#: Seconds between two looks at whether a function has taken the signals or the log over.
+#: Seconds between two checks whether a function has taken the signals or the log over.
 KEEP = 1.0
 log = structlog.get_logger()
 

@@ -202,7 +202,7 @@ def test_a_listener_need_not_listen_to_all(ward: Ward) -> None:
 
 def test_its_own_clock_is_the_monotonic_one(ward: Ward) -> None:
     heart = Heart(ward.table, ward.wire, "me", LEASE, BeatListener(lambda *_: None))
-    assert 0 <= time.monotonic() - heart.turned < 60
+    assert 0 <= time.monotonic() - heart.woke < 60
 
 
 # The thread.
@@ -283,14 +283,14 @@ def test_a_thread_beats_until_the_end(
     ward: Ward, beating: tuple[Heart, threading.Event, list[threading.Thread]]
 ) -> None:
     heart, beaten, threads = beating
-    begun = heart.turned
+    begun = heart.woke
 
     def alive() -> list[bool]:
         return [heart.alive]
 
     assert beaten.wait(30)
     assert alive() == [True]
-    assert heart.turned > begun
+    assert heart.woke > begun
     assert (threads[0].name, threads[0].daemon) == ("heart", True)
     heart.__exit__()
     threads[0].join(30)

@@ -26,7 +26,7 @@ def test_liveness_asks_for_a_loop_that_turns_and_a_heart_that_beats() -> None:
         assert probes.not_alive() == []
         now[0] += 1.0
         assert probes.not_alive() == ["the event loop has been blocked for 10.8 s"]
-        heart.turned = time.monotonic() - 1000
+        heart.woke = time.monotonic() - 1000
         assert "heartbeats have stopped" in probes.not_alive()
     model.close()
 
