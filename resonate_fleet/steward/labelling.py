@@ -13,7 +13,7 @@ from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import HOLD, Group
 from resonate_fleet.steward.limits import LABELS_WAIT
 from resonate_fleet.steward.policy import GroupPolicy, Labels
-from resonate_fleet.steward.survey import Surveyor
+from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
 
@@ -40,6 +40,8 @@ class Labelling:
         surveyor.reads = self._reads
         #: Looks that are under way, by what is looked up: anybody chooses the ids of jobs.
         self._peeks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        #: Hints whose promises are to be read.
+        self._unread: dict[str, tuple[Group, Hint]] = {}
         #: Groups of which it is known what their waiting tasks call, as far as they are mixed.
         self._read: set[str] = set()
 
@@ -125,12 +127,26 @@ class Labelling:
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):
             self._offer(group, hint.id, hint.version)
-        elif (key := ("hint", hint.id)) not in self._peeks:
-            self._spawn(key, self._peek(group, hint))
+        else:
+            self._unread[hint.id] = group, hint
+            for number in range(ABREAST):
+                if (key := ("hints", str(number))) not in self._peeks:
+                    self._spawn(key, self._read_hints())
+                    break
 
-    async def _peek(self, group: Group, hint: Hint) -> None:
-        await self._tools.insist(lambda: self._surveyor.peek(hint.id), "peek")
-        self._offer(group, hint.id, hint.version)
+    async def _read_hints(self) -> None:
+        """Read what is hinted at: one by one, or by pages where so many have piled up."""
+        while self._unread:
+            many = self._surveyor.pages_pay(len(self._unread))
+            some = [self._unread.pop(next(iter(self._unread)))]
+            if many:
+                some += self._unread.values()
+                self._unread.clear()
+            await self._tools.insist(
+                partial(self._surveyor.learn_anew, [hint.id for _, hint in some]), "peek"
+            )
+            for group, hint in some:
+                self._offer(group, hint.id, hint.version)
 
     def _reads(self, group: str) -> bool:
         """Whether it matters what a group's tasks call: then each costs a look at its promise."""

@@ -18,7 +18,7 @@ from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
 from resonate_fleet.steward.policy import Labels, labels
 
-#: More new tasks than this are looked up by pages.
+#: More new tasks than this are looked up by pages, until it is known what pages cost.
 FEW = 64
 #: Requests at the same time.
 ABREAST = 8
@@ -69,6 +69,8 @@ class Surveyor:
         #: Says of a group whether it is of interest what its tasks call.
         self.reads: Callable[[str], bool] = lambda _: False
         self.entries: dict[str, Entry] = {}
+        #: What the last look at one promise took, and the last reading by pages, in seconds.
+        self._look_took = self._pages_took = 0.0
 
     async def survey(self, found: Found = lambda _: None) -> Survey:
         """Survey once. A task that moves on meanwhile is shown in its later state.
@@ -89,7 +91,9 @@ class Surveyor:
 
     async def peek(self, id: str) -> Entry | None:
         """Return what the promise of one task says, None where there is none."""
+        began = self._now()
         promise = await self._wire.promise(id)
+        self._look_took = self._now() - began
         if promise is not None:
             self.entries[id] = self._entry(promise)
         return self.entries.get(id)
@@ -133,7 +137,7 @@ class Surveyor:
 
     async def _learn(self, tasks: list[str]) -> None:
         new = sorted(task for task in tasks if task not in self.entries)
-        if len(new) > FEW:
+        if self.pages_pay(len(new)):
             await self._learn_by_pages(new)
             new = [task for task in new if task not in self.entries][:FEW]
         gate = asyncio.Semaphore(ABREAST)
@@ -144,14 +148,21 @@ class Surveyor:
 
         await asyncio.gather(*(one(task) for task in new))
 
+    def pages_pay(self, new: int) -> bool:
+        """Say whether so many are read sooner by pages. A page walks through all that finished."""
+        if not self._pages_took or not self._look_took:
+            return new > FEW
+        return new > max(ABREAST, self._pages_took / self._look_took)
+
     async def _learn_by_pages(self, new: list[str]) -> None:
-        wanted = set(new)
+        wanted, began = set(new), self._now()
         # The id without its last character sorts just before it, and the search begins after it.
         cursor: str | None = new[0][:-1] or None
         while True:
             page, cursor = await self._wire.search_promises("pending", cursor=cursor)
             self.entries |= {p.id: self._entry(p) for p in page if p.id in wanted}
             if cursor is None or cursor >= new[-1]:
+                self._pages_took = self._now() - began
                 return
 
 

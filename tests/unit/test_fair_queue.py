@@ -80,6 +80,20 @@ def test_a_key_that_comes_back_has_saved_nothing_up() -> None:
     assert 3 <= sum(task in returned for task in following) <= 5
 
 
+def test_a_key_with_nothing_running_gets_the_next_free_slot() -> None:
+    """However often it comes: its last start is behind the present virtual time by then."""
+    scene = Scene(GroupPolicy())
+    for _ in range(1000):
+        scene.add(0.0, key="large")
+    running = [scene.take() for _ in range(12)]
+    for number in range(20):
+        alone = scene.add(10.0 + number, key="other")
+        for begun in (alone, None, None):
+            scene.queue.frees(str(running.pop(0)))
+            running.append(scene.take())
+            assert begun in (None, running[-1])
+
+
 def test_a_running_limit_holds_until_one_ends() -> None:
     scene = Scene(GroupPolicy(keys={"acme": Limit(running=2)}))
     mine = [scene.add(0.0, key="acme") for _ in range(3)]

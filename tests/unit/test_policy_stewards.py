@@ -1,14 +1,21 @@
 """A policy holds over a change of steward: real stewards and members, in virtual time."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from types import CodeType
+from unittest.mock import patch
 
+import msgspec
 import pytest
 
+from resonate_fleet.contract.wire import Raw
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_KEY
 from resonate_fleet.steward.policy import GroupPolicy, Limit
 from tests.support.simulated import Fleet
-from tests.support.simulated_processes import PORTS
+from tests.support.simulated_processes import PORTS, SimSteward
+from tests.support.virtual import Process
 
 pytestmark = pytest.mark.usefixtures("no_logs")
 POLICY = GroupPolicy(alone="wait", keys={"acme": Limit(running=2)})
@@ -79,3 +86,69 @@ def test_a_limit_holds_for_what_runs_when_the_policy_changes(fleet: Fleet) -> No
     jobs += [fleet.submit(4.0, **{TAG_KEY: "acme"}) for _ in range(3)]
     assert most_at_once(fleet, jobs, 20) == 2
     assert are_done(fleet, jobs)
+
+
+@contextmanager
+def requests(fleet: Fleet, *whose: SimSteward) -> Iterator[Counter[str]]:
+    """Count what these stewards ask the server, by kind."""
+    found, answer, names = Counter[str](), fleet.server.answer, [one.process for one in whose]
+
+    def counted(process: Process, body: bytes | str) -> Raw:
+        if process in names:
+            found[msgspec.json.decode(body)["kind"]] += 1
+        return answer(process, body)
+
+    with patch.object(fleet.server, "answer", counted):
+        yield found
+
+
+def test_many_new_jobs_are_read_by_pages_and_a_single_one_at_once(fleet: Fleet) -> None:
+    steward = fleet.add_steward(PORTS[0])
+    fleet.add_member(2)
+    fleet.pass_time(10)
+    with requests(fleet, steward) as asked:
+        single = fleet.submit(0.1, **{TAG_KEY: "other"})
+        fleet.pass_time(1)
+    assert (asked["promise.get"], asked["promise.search"]) == (1, 0)
+    assert are_done(fleet, [single])
+    steward.process.lag = 0.05
+    with requests(fleet, steward) as asked:
+        jobs = [fleet.submit(0.0, **{TAG_KEY: "other"}) for _ in range(400)]
+        fleet.pass_time(60)
+    assert are_done(fleet, jobs)
+    assert 0 < asked["promise.search"] < 10
+    assert asked["promise.get"] < 100
+
+
+def work_of_a_job(policies: dict[str, GroupPolicy]) -> tuple[Counter[str], Counter[str]]:
+    """Return what a steward asks and which functions it calls, for jobs without a policy."""
+    calls = Counter[str]()
+
+    def called(code: CodeType, _: int) -> None:
+        if "resonate_fleet/steward/" in code.co_filename:
+            calls[code.co_qualname] += 1
+
+    with closing(Fleet(policies=policies)) as fleet:
+        steward = fleet.add_steward(PORTS[0])
+        fleet.add_member(2)
+        fleet.pass_time(10)
+        sys.monitoring.use_tool_id(sys.monitoring.PROFILER_ID, "calls")
+        sys.monitoring.register_callback(
+            sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START, called
+        )
+        sys.monitoring.set_events(sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START)
+        try:
+            with requests(fleet, steward) as asked:
+                jobs = [fleet.submit(0.1) for _ in range(20)]
+                fleet.pass_time(5)
+        finally:
+            sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
+            sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
+        assert are_done(fleet, jobs)
+    return asked, calls
+
+
+def test_the_policy_of_another_group_costs_a_job_no_request_and_no_call() -> None:
+    asked, calls = work_of_a_job({})
+    assert calls["Matcher.offer"] >= 20
+    assert (asked, calls) == work_of_a_job({"another": POLICY})
