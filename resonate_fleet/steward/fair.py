@@ -14,7 +14,7 @@ A function with a limit has a lane of its own, so that one without room costs no
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -37,6 +37,10 @@ class FairQueue:
         self._lanes = Lanes(policy.ageing, self._limits.functions)
         self._keys: dict[str, Key] = {}
         self._virtual = 0.0
+        #: The furthest tag that any key has had.
+        self._furthest = 0.0
+        #: Keys of which nothing waits: anybody can make up more.
+        self._resting: deque[Key] = deque()
         self._now = 0.0
         #: Where those stand that wait.
         self._known: dict[str, Labels] = {}
@@ -123,9 +127,28 @@ class FairQueue:
         assert waiting is not None  # noqa: S101 - there is no place without jobs
         self._virtual = max(self._virtual, key.tag)
         key.tag += 1 / key.room.limit.weight
+        self._furthest = max(self._furthest, key.tag)
         self._lanes.left(place)
         self._limits.start(now, waiting.task, self._known.pop(waiting.task))
+        self._rest(now, key)
         return waiting
+
+    def _rest(self, now: float, key: Key) -> None:
+        """Forget keys that would come back as new ones; look at two for each that comes to rest."""
+        if not self._known:  # nobody has to wait for what anybody had
+            self._virtual = self._furthest
+        if key.places:
+            return
+        self._resting.append(key)
+        for _ in range(2):
+            one = self._resting.popleft()
+            if one.places or self._keys.get(one.name) is not one:
+                continue
+            if one.tag <= self._virtual and one.room.is_fresh(now):
+                del self._keys[one.name]
+                self._limits.forget(one.name)
+            else:
+                self._resting.append(one)
 
     # Limits.
 

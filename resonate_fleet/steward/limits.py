@@ -5,6 +5,9 @@ from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
 #: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
 LABELS_WAIT = 5.0
 
+#: Characters of a key that are shown: whoever submits chooses it.
+SHOWN = 64
+
 
 class Room:
     """What one limit leaves: how many run, and the tokens of its rate (a bucket of `burst`)."""
@@ -30,6 +33,12 @@ class Room:
     def is_shut(self, now: float) -> bool:
         opens = self.opens(now)
         return opens is None or opens > now
+
+    def is_fresh(self, now: float) -> bool:
+        """Say whether it is as if nothing had ever run in it."""
+        if self.limit.rate is not None:
+            self._fill(now, self.limit.rate)
+        return not self.running and self._tokens >= self.limit.burst
 
     def start(self, now: float) -> None:
         """Note a start that the queue has handed out."""
@@ -67,6 +76,10 @@ class Limits:
         if name not in self._keys:
             self._keys[name] = Room(self._policy.of_key(name))
         return self._keys[name]
+
+    def forget(self, key: str) -> None:
+        """Forget a key in which nothing runs."""
+        self._keys.pop(key, None)
 
     def start(self, now: float, task: str, labels: Labels) -> None:
         """Note a start that the queue has handed out."""
@@ -132,4 +145,5 @@ class Limits:
 
 
 def waits_for(what: str, name: str, room: Room) -> str:
-    return f"waits for {what} {name or '(none)'}: {room.words()}"
+    shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
+    return f"waits for {what} {shown or '(none)'}: {room.words()}"

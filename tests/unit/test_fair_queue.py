@@ -94,6 +94,29 @@ def test_a_key_with_nothing_running_gets_the_next_free_slot() -> None:
             assert begun in (None, running[-1])
 
 
+def test_keys_that_are_gone_are_forgotten_and_those_that_owe_are_not() -> None:
+    scene = Scene(GroupPolicy(keys={"rated": Limit(rate=0.001)}))
+    scene.add(0.0, key="rated")
+    started = scene.all()
+    for number in range(200):
+        scene.add(0.0, key=f"tenant-{number}" * 100)
+        for task in started:
+            scene.queue.frees(task)
+        started = scene.all()
+    assert len(scene.queue._keys) < 10  # noqa: SLF001 - nothing else shows it
+    late = scene.add(0.0, key="rated")
+    assert scene.all() == []
+    assert "waits for key rated" in scene.queue.why(1000.0, late)
+
+
+def test_of_a_long_key_the_beginning_is_told() -> None:
+    scene = Scene(GroupPolicy(each_key=Limit(running=1)))
+    first, second = (scene.add(0.0, key="\u00e4\n" * 10_000) for _ in range(2))
+    assert scene.all() == [first]
+    assert len(scene.queue.why(1000.0, second)) < 120
+    assert all(len(why) < 120 for why in scene.queue.blocked(1000.0))
+
+
 def test_a_running_limit_holds_until_one_ends() -> None:
     scene = Scene(GroupPolicy(keys={"acme": Limit(running=2)}))
     mine = [scene.add(0.0, key="acme") for _ in range(3)]
