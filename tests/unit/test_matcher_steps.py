@@ -450,3 +450,22 @@ def test_tasks_may_pause_until_the_same_moment() -> None:
         matcher.declined(task, "")
         matcher.offer(0.0, task, 0, since=0.0)
     assert sorted(handed(matcher, FIRST_PAUSE)) == [("a", "t"), ("a", "u")]
+
+
+def test_a_paused_task_waits_for_its_time_and_not_for_its_function() -> None:
+    matcher, _ = limited("a", functions=("f",))
+    for task, needs in (("lacks", "g"), ("plain", "")):
+        matcher.declined(task, "")
+        matcher.offer(0.0, task, 0, since=0.0, needs=needs)
+    assert [matcher.why(0.0, task) for task in ("lacks", "plain")] == ["lacks at 0", "plain at 0"]
+
+
+def test_of_two_functions_that_were_set_aside_the_one_that_waits_longer_goes_first() -> None:
+    matcher = ready("old", functions=("f",))
+    matcher.offer(0.0, "late", 0, since=2.0, needs="g")
+    assert handed(matcher) == []
+    matcher.offer(0.0, "early", 0, since=1.0, needs="h")
+    assert handed(matcher) == []
+    matcher.join("new", 2, ("g", "h"))
+    matcher.credit("new", 2)
+    assert handed(matcher) == [("new", "early"), ("new", "late")]
