@@ -35,8 +35,9 @@ from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 
 PRIORITIES: Final = range(1, 6)
 USUAL_PRIORITY: Final = 3
+_PRIORITY: Final = {str(priority): priority for priority in PRIORITIES}
 _PER: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_RATE: Final = re.compile(r"^(\d+(?:\.\d+)?)/([smh])$")
+_RATE: Final = re.compile(r"^(?![0.]+/)(\d{1,9}(?:\.\d{1,9})?)/([smh])$")
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -78,13 +79,12 @@ class BadPolicy(Mistake):
 def labels(tags: Mapping[str, str], function: str) -> Labels:
     """Return where a job with these tags stands. A tag that cannot be read counts as not given."""
     priority = tags.get(TAG_PRIORITY, "")
-    known = priority.isdecimal() and int(priority) in PRIORITIES
     try:
         not_before = float(tags.get(TAG_NOT_BEFORE, "0"))
     except ValueError:
         not_before = 0.0
     return Labels(
-        priority=int(priority) if known else USUAL_PRIORITY,
+        priority=_PRIORITY.get(priority, USUAL_PRIORITY),
         key=tags.get(TAG_KEY, ""),
         function=function,
         not_before=not_before if 0 <= not_before < float("inf") else 0.0,

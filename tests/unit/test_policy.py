@@ -93,9 +93,17 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
         ({"fleet:priority": "0"}, Labels(function="f")),
         ({"fleet:priority": "urgent", "fleet:not-before": "soon"}, Labels(function="f")),
         ({"fleet:priority": "²", "fleet:not-before": "nan"}, Labels(function="f")),
+        ({"fleet:priority": "1" * 5000, "fleet:not-before": "1" * 5000}, Labels(function="f")),
+        ({"fleet:priority": "\u0661", "fleet:key": ""}, Labels(function="f")),
         ({"fleet:not-before": "-5"}, Labels(function="f")),
         ({"fleet:not-before": "inf"}, Labels(function="f")),
     ],
 )
 def test_tags_say_where_a_job_stands(tags: dict[str, str], expected: Labels) -> None:
     assert labels(tags, "f") == expected
+
+
+@pytest.mark.parametrize("rate", ["0/s", "0.0/h", "-1/s", f"{'9' * 400}/s", "1/d", "/s", ""])
+def test_a_rate_without_starts_or_without_end_is_refused(rate: str) -> None:
+    with pytest.raises(BadPolicy, match=r"policy\.toml:2: .*accepted: starts in a time"):
+        parse(f'[groups.g.each-key]\nrate = "{rate}"', "policy.toml")
