@@ -160,7 +160,8 @@ class FirstCome:
         self._apart: dict[str, ByAge] = {}
 
     def __len__(self) -> int:
-        return len(self._all) + sum(map(len, self._apart.values()))
+        apart = sum(map(len, self._apart.values())) if self._apart else 0
+        return len(self._all) + apart
 
     def add(self, waiting: Waiting) -> None:
         waiting.queue = self
