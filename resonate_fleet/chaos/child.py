@@ -70,9 +70,12 @@ class Spawned:
         self.log = streams.log
         self._env = clean_env(env)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._read = self.log.stat().st_size if self.log.exists() else 0
+        self._start(list(command), streams)
+
+    def _start(self, command: list[str], streams: OutputFiles) -> None:
         leash = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid())]
         with self.log.open("ab") as err, (streams.out or self.log).open("ab") as out:
-            self._read = err.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
                 [*leash, *command],
                 env=self._env,

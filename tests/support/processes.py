@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from resonate_fleet.chaos.child import SCRUBBED, BlockingChild, OutputFiles, clean_env
 from resonate_fleet.chaos.ports import free_port
+from tests.support import forks
 from tests.support.waiting import wait_until
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "run_room",
 ]
 
+#: What is forked where it runs beside a test; that which starts processes itself is not.
+FORKED = ("client", "worker", "resonate_fleet.server", "resonate_fleet.steward")
 #: Path of a real server binary; with it the `server` fixture runs on that one too.
 SERVER_BIN = "RESONATE_SERVER_BIN"
 ROOT = Path(__file__).parents[2]
@@ -36,6 +40,12 @@ class Process(BlockingChild):
     ) -> None:
         self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
         super().__init__(name, command, env, OutputFiles(self.err, self.out))
+
+    def _start(self, command: list[str], streams: OutputFiles) -> None:
+        if command[2:3] and command[2] in FORKED and forks.can_fork(command, self._env):
+            self._process = forks.Forked(command, self._env, streams)  # type: ignore[assignment]  # as good as one
+        else:
+            super()._start(command, streams)
 
     def line(self, action: str, timeout: float = 10.0) -> dict[str, Any]:
         """Wait for the first log line of `action`; fail at once if the process ends without."""
@@ -103,9 +113,13 @@ def run_room(
     room: str, *args: str, env: Mapping[str, str] | None = None, timeout: float = 30.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a room with `args` to its end and return exit code, output and log."""
+    command, given = [*room_command(room), *args], clean_env(env)
+    if room in ("client", "fleet") and forks.can_fork(command, env or {}):
+        with TemporaryDirectory(prefix="forked-") as folder:
+            return forks.run(command, given, Path(folder), timeout)
     return subprocess.run(
-        [*room_command(room), *args],
-        env=clean_env(env),
+        command,
+        env=given,
         capture_output=True,
         text=True,
         timeout=timeout,
