@@ -15,14 +15,14 @@ from resonate_fleet.bench.loads import greedy_bound, heavy_tailed, uniform
 from resonate_fleet.bench.model import ModelServer, VirtualClock
 from resonate_fleet.bench.place import Asked, BenchPlace
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.watch import pause
+from resonate_fleet.steward.watch import CALM, CHEAP, SHARE
 
 #: Seconds that a message takes from one process to the other.
 WAY = 0.0004
 #: What a member's process computes for one job (its jobs share one interpreter), and the steward's
 #: for one message, in seconds.
 MEMBER_WORK, STEWARD_WORK = 0.001, 0.00008
-#: Tasks of one page of a search, and least pause between two surveys in seconds.
+#: Tasks of one page of a search, and the steward's interval in seconds.
 PAGE, INTERVAL = 1000, 2.0
 
 
@@ -120,7 +120,8 @@ class SimulatedSteward:
         if more:
             self._server.search(tasks[-1][0], PAGE, self._page)
         else:
-            rest = pause(INTERVAL, [self._clock.now - self._surveyed_at])
+            spent = self._clock.now - self._surveyed_at
+            rest = max(CALM * INTERVAL, (spent - CHEAP) / SHARE)
             self._clock.later(rest, self.survey)
 
     def _match(self) -> None:

@@ -13,7 +13,7 @@ wait, never a job. A steward that has nothing to say says `Beat` once a second.
 """
 
 import hmac
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -103,7 +103,8 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
     `returned`: assigned tasks that this member has no slot for. `declined`: `[task, function]`
     that it gives back because it lacks the function, or for a reason of its own where the function
     is empty. `ended`: `[task, attempt, outcome]`, outcomes as in the journal. `full`: as in `Held`,
-    where it has changed.
+    where it has changed. `turned`: from now on the member's slots are this steward's; "again" where
+    it had another one before, or none for a while, so that a hint may have gone elsewhere.
     """
 
     free: Credits = 0
@@ -113,6 +114,7 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
     declined: list[tuple[str, str]] = []
     ended: list[tuple[str, int, str]] = []
     full: list[str] | None = None
+    turned: Literal["", "first", "again"] = ""
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag="withdraw", tag_field="kind", omit_defaults=True):

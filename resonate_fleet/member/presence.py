@@ -47,6 +47,8 @@ class Presence:
         self._alone: asyncio.TimerHandle | None = None
         #: The last steward said that this group waits where there is none.
         self._waits = False
+        #: Hints may have gone to another steward, or to this member without one.
+        self._turned = False
         self._left = False
         #: Called when there is a steward to work for.
         self.working: Callable[[], None] = lambda: None
@@ -117,11 +119,14 @@ class Presence:
         self._intake.withdrawn()
         self._intake.alone(on=False)
         self.working()
+        chosen.say(Report(turned="again" if self._turned else "first"))
+        self._turned = True
         self.reporter.freed()
 
     def fall_back(self) -> None:
         """Look for work without a steward, where the group's policy allows that."""
         if not self._waits:
+            self._turned = True
             self._intake.alone(on=True)
 
     # The end.

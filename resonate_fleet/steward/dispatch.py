@@ -4,13 +4,13 @@ For each group of which members have offered slots to this steward it listens to
 hints. Nobody else of the group does then, but for workers without presence.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
 from resonate_fleet.contract.hints import Hint
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.live import LiveParked
+from resonate_fleet.contract.live import LiveAttempt, LiveParked
 from resonate_fleet.contract.presence import (
     Cancel,
     FromMember,
@@ -27,8 +27,9 @@ from resonate_fleet.steward.labelling import Labelling
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
-from resonate_fleet.steward.survey import Survey, Surveyor, group_in
+from resonate_fleet.steward.survey import Entry, Seen, Surveyor, group_in
 from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.watch import Watch
 from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it stands again.
@@ -38,34 +39,33 @@ OpenStream = Callable[[str, Callable[[], None]], Stream]
 class Dispatch:
     """All groups. Everything is to be called on the event loop.
 
-    `wanted` is called when a survey would show what cannot be known otherwise, `look_wanted` when
-    a look at what is claimable would do, `over` with each task that has come to its end.
+    `over` is called with each task that has come to its end.
     """
 
     def __init__(
         self,
         tools: Tools,
         surveyor: Surveyor,
+        watch: Watch,
         open_stream: OpenStream,
         policies: Mapping[str, GroupPolicy],
     ) -> None:
         self.groups: dict[str, Group] = {}
-        self.wanted: Callable[[], None] = lambda: None
-        self.look_wanted: Callable[[], None] = lambda: None
         self.over: Callable[[str], None] = lambda _: None
         self._tools = tools
         self._surveyor = surveyor
+        self._watch = watch
         self._open_stream = open_stream
         self._labelling = Labelling(tools, surveyor, policies, self.groups, self._offer)
         self.obey = self._labelling.obey
-        tools.work.began = lambda one: self._labelling.began(self.group(one.group), one.task)
+        tools.work.began = self._began
         tools.work.left = lambda one: self._labelling.left(self.group(one.group), one.task)
         self._surveyed = False
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
             matcher = Matcher(*self._labelling.queue(name))
-            self.groups[name] = Group(name, self._tools, self, matcher)
+            self.groups[name] = Group(name, self._tools, self, self._watch, matcher)
         return self.groups[name]
 
     def close(self) -> None:
@@ -80,9 +80,10 @@ class Dispatch:
         return self._surveyed and bool(present) and all(group.hears for group in present)
 
     @property
-    def neglects(self) -> bool:
-        """Whether tasks wait of which no hint would be heard."""
-        return any(len(one.matcher) and not one.hears for one in self.groups.values())
+    def is_told(self) -> bool:
+        """Whether what happens in every group with members is heard, by another steward perhaps."""
+        present = [group for group in self.groups.values() if group.present]
+        return bool(present) and all(group.is_told for group in present)
 
     def cancel(self, task: str) -> str | None:
         """Tell whoever runs `task` to stop its body; return that member, None where nobody does.
@@ -104,13 +105,7 @@ class Dispatch:
 
     def stream(self, group: str) -> Stream:
         self._labelling.label_running(self.group(group))
-        return self._open_stream(group, self.wanted)
-
-    def survey(self) -> None:
-        self.wanted()
-
-    def turned(self) -> None:
-        self.look_wanted()
+        return self._open_stream(group, self._watch.want)
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):
@@ -120,10 +115,15 @@ class Dispatch:
         entry = self._surveyor.entries.get(task)
         if entry is not None and not entry.anyone:
             return
-        now = self._tools.now()
-        begun = entry.created if entry and version == 0 else now
+        if entry is None and not group.matching.held_back:
+            self._surveyor.heard(task, group.name)
+        begun = entry.created if entry and version == 0 else self._tools.now()
         needs = entry.function if entry else ""
         group.offer(task, version, self._tools.work.place(task, begun), needs)
+
+    def _began(self, one: LiveAttempt) -> None:
+        self._surveyor.heard(one.task, one.group)
+        self._labelling.began(self.group(one.group), one.task)
 
     # Members.
 
@@ -144,6 +144,8 @@ class Dispatch:
         match message:
             case Report():
                 self._report(group, hello.member, message)
+                if message.turned:
+                    group.turn(connection, again=message.turned == "again")
                 if message.free:
                     group.credit(connection, message.free)
                 if message.declined:
@@ -181,6 +183,7 @@ class Dispatch:
                 self._tools.work.mark(now, "lapsed", member, task)
             if outcome in OVER:
                 matcher.ended(task)
+                self._surveyor.entries.pop(task, None)
                 self.over(task)
 
     # Surveys.
@@ -199,39 +202,53 @@ class Dispatch:
             place = self._tools.work.place(task.id, begun)
             self.group(entry.group).offer(task.id, task.version, place, entry.function)
 
-    def surveyed(self, survey: Survey, told: set[str]) -> None:
-        """Take the whole of a survey; `told` are the members that tell themselves what they do."""
-        self._surveyed = True
-        entries, work = self._surveyor.entries, self._tools.work
-        held = {
-            one.id: attempt_of(
-                Holding(one.id, one.version, "", survey.at),
-                group_in(entries, one.id),
-                one.pid or "",
-            )
-            for one in survey.acquired.values()
-        }
-        work.found_running(survey.at, held, told)
-        waits = {t: group_in(entries, t) for t in survey.suspended}
-        work.found_suspended(survey.at, waits)
-        parked = [
-            LiveParked(
-                task=one.id,
-                job=root_of(one.id),
-                attempt=one.version,
-                group=group_in(entries, one.id),
-            )
-            for one in survey.halted.values()
-        ]
-        work.found_parked(survey.at, {one.task: one for one in parked})
-        for name, group in list(self.groups.items()):
-            group.matcher.keep(survey.pending, survey.at)
-            self._labelling.surveyed(group)
-            if group.opened_at is not None and group.opened_at <= survey.at:
+    def searched(self, state: str, told: Collection[str]) -> None:
+        """Take what a search has shown; `told` are the members that tell what they do."""
+        seen, work, entries = self._surveyor.seen[state], self._tools.work, self._surveyor.entries
+        match state:
+            case "pending":
+                self._show_pending(seen)
+            case "acquired":
+                self._show_acquired(seen, told)
+            case "suspended":
+                work.found_suspended(seen.at, {t: group_in(entries, t) for t in seen.tasks})
+            case "halted":
+                parked = [(one, group_in(entries, one.id)) for one in seen.tasks.values()]
+                work.found_parked(seen.at, {one.id: _parked(one, group) for one, group in parked})
+                self._surveyed = True
+        for group in self.groups.values():
+            needed = "acquired" if self._labelling.has_policy(group.name) else "pending"
+            opened, shown = group.opened_at, self._surveyor.seen["pending"].at
+            if state == needed and opened is not None and opened <= shown:
                 group.matching.begin()
-            if (
-                not group.present
-                and not len(group.matcher)
-                and not self._labelling.has_policy(name)
-            ):
+
+    def _show_pending(self, seen: Seen) -> None:
+        for name, group in list(self.groups.items()):
+            group.matcher.keep(seen.tasks, seen.at)
+            if not (group.present or len(group.matcher) or self._labelling.has_policy(name)):
                 del self.groups[name]  # anybody can make up more
+        self._surveyor.prune(self._lives)
+
+    def _show_acquired(self, seen: Seen, told: Collection[str]) -> None:
+        held: dict[str, LiveAttempt] = {}
+        for one in seen.tasks.values():
+            group = group_in(self._surveyor.entries, one.id)
+            if group in self.groups:
+                self.groups[group].matcher.drop(one.id, one.version)
+            holding = Holding(one.id, one.version, "", seen.at)
+            held[one.id] = attempt_of(holding, group, one.pid or "")
+        self._tools.work.found_running(seen.at, held, told)
+        for known in self.groups.values():
+            self._labelling.surveyed(known)
+
+    def _lives(self, task: str, entry: Entry) -> bool:
+        work, group = self._tools.work, self.groups.get(entry.group)
+        return (
+            task in work.running
+            or task in work.suspended
+            or (group is not None and task in group.matcher)
+        )
+
+
+def _parked(task: Task, group: str) -> LiveParked:
+    return LiveParked(task=task.id, job=root_of(task.id), attempt=task.version, group=group)

@@ -13,6 +13,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.watch import Watch
 
 #: A group that has just opened matches after its first survey, or after this, in seconds.
 HOLD = 0.25
@@ -36,12 +37,6 @@ class HintRouter(Protocol):
         """Return how long a group that has just opened waits for its first survey, in seconds."""
         ...
 
-    def survey(self) -> None:
-        """A survey would show what cannot be known otherwise."""
-
-    def turned(self) -> None:
-        """A member has turned to this steward; what another heard for it must be looked for."""
-
 
 class Matching:
     """When `match` is called: once for all that happens in one turn of the loop.
@@ -51,14 +46,14 @@ class Matching:
 
     def __init__(self, match: Callable[[], None]) -> None:
         self._match = match
-        self._held_back = self._scheduled = False
+        self.held_back = self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
 
     def hold_back(self) -> None:
-        self._held_back = True
+        self.held_back = True
 
     def begin(self) -> None:
-        self._held_back = False
+        self.held_back = False
         self.soon()
 
     def soon(self) -> None:
@@ -76,14 +71,16 @@ class Matching:
 
     def _run(self) -> None:
         self._scheduled = False
-        if not self._held_back:
+        if not self.held_back:
             self._match()
 
 
 class Group:
     """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
 
-    def __init__(self, name: str, tools: Tools, router: HintRouter, matcher: Matcher) -> None:
+    def __init__(
+        self, name: str, tools: Tools, router: HintRouter, watch: Watch, matcher: Matcher
+    ) -> None:
         self.name = name
         self.matcher = matcher
         self.present: dict[str, Connection] = {}
@@ -93,6 +90,7 @@ class Group:
         self.matching = Matching(self._match)
         self._tools = tools
         self._router = router
+        self._watch = watch
         self._offering: set[str] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._stream: Stream | None = None
@@ -101,6 +99,11 @@ class Group:
     @property
     def hears(self) -> bool:
         return self._stream is not None and self._stream.connected
+
+    @property
+    def is_told(self) -> bool:
+        """Whether its hints are heard here, or by another steward."""
+        return self.hears or not self._offering
 
     # Members.
 
@@ -116,14 +119,22 @@ class Group:
         self.matching.soon()
         return unanswered
 
-    def credit(self, connection: Connection, count: int) -> None:
-        if not connection.offers:
-            self._router.turned()
+    def turn(self, connection: Connection, *, again: bool) -> None:
+        """A member's slots are this steward's from now on, whether one is free or not.
+
+        It had another steward before, or none for a while, where it turns `again`.
+        """
         connection.offers = True
-        self.matcher.credit(connection.member, count)
         self._offering.add(connection.member)
+        if again:
+            self._watch.want_look()
         if not self._listening:
             self._listen()
+
+    def credit(self, connection: Connection, count: int) -> None:
+        if not connection.offers:  # one of an earlier version does not say that it turns
+            self.turn(connection, again=True)
+        self.matcher.credit(connection.member, count)
 
     def withdraw(self, connection: Connection) -> None:
         connection.offers = False
@@ -151,7 +162,7 @@ class Group:
         """What waits already goes by its creation, as far as a moment's survey shows it."""
         await stream.opened.wait()
         self.opened_at = self._tools.now()
-        self._router.survey()
+        self._watch.want()
         await asyncio.sleep(self._router.patience(self.name))
         self.matching.begin()
 
@@ -188,4 +199,4 @@ class Group:
         self.matching.again_in(None if wake is None else wake - now)
         if self._overfull and len(self.matcher) < MOST_WAITING / 2:
             self._overfull = False
-            self._router.survey()
+            self._watch.want()

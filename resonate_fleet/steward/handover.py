@@ -7,7 +7,7 @@ that an error of judgement costs is work done twice (docs/guarantees.md).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, HandedOver
@@ -210,10 +210,16 @@ class Handover:
             self._held_back[trial] = [task for task in leases if task.pid != member]
         await self._parking.pardon(member)
 
-    async def follow_up(self, state: Callable[[str], str | None]) -> None:
-        """Release the next of those held back where `state` shows a trial to be over."""
-        for trial in [one for one in self._held_back if state(one) not in RUNNABLE]:
-            await self.end_trial(trial)
+    async def follow_up(self) -> None:
+        """Release the next of those held back where a trial is over.
+
+        Raises:
+            Unreachable, Refused: as the wire does.
+        """
+        for trial in list(self._held_back):
+            task = await self._tools.wire.task(trial)
+            if task is None or task.state not in RUNNABLE:
+                await self.end_trial(trial)
 
     async def end_trial(self, trial: str) -> None:
         """Release the next of those that were held back for `trial`."""

@@ -33,7 +33,7 @@ from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.hand import Hand
 from resonate_fleet.steward.handover import Handover
-from resonate_fleet.steward.live import live_state
+from resonate_fleet.steward.live import Dates, live_state
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters, steward_version
 from resonate_fleet.steward.pages import ProbeState, on_loop, pages
@@ -43,7 +43,7 @@ from resonate_fleet.steward.policy import read as read_policy
 from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state import StateFile
-from resonate_fleet.steward.survey import Survey, Surveyor
+from resonate_fleet.steward.survey import Surveyor
 from resonate_fleet.steward.tools import Tools, steady_clock
 from resonate_fleet.steward.watch import Watch
 
@@ -67,20 +67,17 @@ class Steward:
         self._me = Identity(settings.name, tools.now(), settings.secret, self._waits)
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
-        surveyor = Surveyor(tools.wire, tools.now)
-        self._dispatch = Dispatch(tools, surveyor, self._stream, policies)
+        self._surveyor = Surveyor(tools.wire, tools.now)
+        self._watch = Watch(tools, settings.interval)
+        self._dispatch = Dispatch(tools, self._surveyor, self._watch, self._stream, policies)
         self._membership = Membership(tools, self._handover, self._dispatch)
-        self._watch = Watch(
-            tools, surveyor, settings.interval, self._dispatch.found, self._follow, self._calm
-        )
-        self._dispatch.wanted = self._watch.want
-        self._dispatch.look_wanted = self._watch.want_look
         self._dispatch.over = self._over
         self._background: set[asyncio.Task[None]] = set()
 
     def state(self) -> LiveState:
         """Return the live state. To be called on the event loop."""
-        return live_state(self._me, self._tools, self._membership, self._dispatch, self._watch.at)
+        dates = Dates(self._watch.at, self._surveyor.seen["pending"].at)
+        return live_state(self._me, self._tools, self._membership, self._dispatch, dates)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set."""
@@ -131,7 +128,7 @@ class Steward:
         """Raises whatever one of the loops ends with: a steward without it is of no use."""
         work = (
             beat,
-            self._watch.forever(),
+            self._watch.forever(self._search, self._calm),
             self._membership.keep_saving(),
             self._miss(),
             self._tick(),
@@ -204,17 +201,20 @@ class Steward:
             url, self._settings.token, lambda why: log.warning("stream.lost", why=why), back
         )
 
-    async def _follow(self, survey: Survey) -> None:
-        told = set(self._membership.present)
-        self._dispatch.surveyed(survey, told)
-        await self._membership.sweep(survey.acquired.values())
-        await self._handover.follow_up(survey.state)
-        self._parking.follow_up(survey.state, survey.at)
+    async def _search(self, state: str) -> None:
+        """Search one state; the last of a survey is the one in which parked tasks are."""
+        await self._surveyor.search(state, self._dispatch.found if state == "pending" else _ignore)
+        self._dispatch.searched(state, self._membership.present.keys())
+        if state == "acquired":
+            await self._membership.sweep(self._surveyor.seen[state].tasks.values())
+        if state == "halted":
+            await self._handover.follow_up()
+            await self._parking.follow_up(self._surveyor.state, self._surveyor.at)
 
     def _calm(self, at: float) -> bool:
         """Say whether all that may have happened since `at` is told by hints and members."""
-        told = self._dispatch.hears and not self._dispatch.neglects
-        return told and not self._membership.gone_since(at) and not self._tools.work.parked
+        quiet = not self._membership.gone_since(at) and not self._tools.work.parked
+        return quiet and self._dispatch.is_told
 
     def _over(self, task: str) -> None:
         if self._handover.is_trial(task):
@@ -224,6 +224,10 @@ class Steward:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _ignore(_: object) -> None:
+    """What this search shows is taken as a whole."""
 
 
 def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:

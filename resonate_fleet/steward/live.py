@@ -1,6 +1,7 @@
 """The live state, taken from what the steward knows."""
 
 from collections import Counter, defaultdict
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,14 +13,21 @@ from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import Totals, Work
 
 
+class Dates(NamedTuple):
+    """When the last survey and the last search of what waits began, Unix seconds."""
+
+    survey: float | None
+    search: float
+
+
 def live_state(
     me: Identity,
     tools: Tools,
     membership: Membership,
     dispatch: Dispatch,
-    searched: float | None,
+    dates: Dates,
 ) -> LiveState:
-    """Take the state as it is now. `searched`: when the last survey began, Unix seconds."""
+    """Take the state as it is now."""
     work, held = tools.work, tools.work.holders()
     members = [_member(one, dispatch, work, held.get(one.member, 0)) for one in membership.all()]
     return LiveState(
@@ -27,9 +35,9 @@ def live_state(
         steward=me.name,
         since=me.since,
         serving=any(group.serving.is_set() for group in dispatch.groups.values()),
-        complete=searched is not None,
-        searched=searched,
-        as_of=tools.now() if dispatch.hears else searched or 0.0,
+        complete=dates.survey is not None,
+        searched=dates.survey,
+        as_of=tools.now() if dispatch.hears else dates.search,
         groups=_groups(members, dispatch, tools),
         members=members,
         running=list(work.running.values()),

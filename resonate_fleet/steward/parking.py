@@ -26,8 +26,6 @@ class Parking:
         self._tools = tools
         self._records = tools.memory.records
         self._limit = max_crashes
-        #: Tasks that the last survey did not show.
-        self._missing: set[str] = set()
 
     def judge(self, member: str, held: Sequence[Task]) -> Judgement:
         """Count the crash of `member`, for good, before anything else happens to its tasks."""
@@ -98,21 +96,26 @@ class Parking:
             self._tools.journal.write(Redriven(job=root_of(task)))
             self._tools.work.redriven(self._tools.now(), task)
 
-    def follow_up(self, state: Callable[[str], str | None], at: float) -> None:
-        """Drop the records that a survey begun at `at` (Unix seconds) shows to be over.
+    async def follow_up(self, seen: Callable[[str], str | None], at: float) -> None:
+        """Drop the records of what is over. What searches since `at` have `seen` is not asked for.
 
-        A survey asks for one state after the other: a task that is claimed in between is in none
-        of them. So one that is not parked is over when two surveys in a row do not show it.
+        Raises:
+            Unreachable, Refused: as the wire does.
         """
-        for task, record in self._records.items():
+        before = len(self._records)
+        for task, record in list(self._records.items()):
+            state = seen(task) or await self._state(task)
+            if self._records.get(task) is not record:
+                continue  # something happened to it meanwhile
             # Another steward has parked it. A redrive is to start afresh here too.
-            if record.parked_at is None and record.count > self._limit and state(task) == "halted":
+            if record.parked_at is None and record.count > self._limit and state == "halted":
                 self._records[task] = CrashRecord(task, record.crashes, parked_at=at)
-        over = [t for t, record in self._records.items() if outlived(record, state(t), at)]
-        missing = {task for task in over if self._records[task].parked_at is None}
-        over = [task for task in over if task not in missing or task in self._missing]
-        self._missing = missing
-        for task in over:
-            del self._records[task]
-        if over:
+            elif outlived(record, state, at):
+                del self._records[task]
+        if len(self._records) < before:
             self._tools.save()
+
+    async def _state(self, task: str) -> str | None:
+        """Return the state of a task, None where it is over."""
+        found = await self._tools.wire.task(task)
+        return found.state if found and found.state != "fulfilled" else None

@@ -1,9 +1,9 @@
 """Surveys of the server: every live task, and the group of each.
 
-A survey costs one `task.search` page for each thousand live tasks (and one for each state), one
-`promise.get` for each task that was not known before, or, where many are new, one
+A survey is a search for each state: one `task.search` page for each thousand live tasks. What no
+hint and no member has told of costs one `promise.get` more or, where many are new, one
 `promise.search` page for each thousand promises. On a server that has finished a million jobs a
-page takes 0.1 to 0.4 s (SQLite), under the lock that all other requests wait for. So surveys are
+page takes 0.1 to 0.4 s (SQLite), under the lock that all other requests wait for. So searches are
 seldom: what lives is known from hints and from members.
 """
 
@@ -18,6 +18,8 @@ from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
 from resonate_fleet.steward.policy import Labels, labels
 
+#: States of live tasks. One that moves on during a survey is found in its later state.
+STATES = ("pending", "acquired", "suspended", "halted")
 #: More new tasks than this are looked up by pages, until it is known what pages cost.
 FEW = 64
 #: Requests at the same time.
@@ -35,33 +37,24 @@ class Entry(msgspec.Struct, frozen=True):
 
     group: str
     created: float
-    timer: bool
     anyone: bool = True
     labels: Labels = Labels()
     function: str = ""
 
 
-class Survey(msgspec.Struct, frozen=True):
-    """What a survey begun at `at` has found. `pending` gives versions; Unix seconds."""
+class Seen(msgspec.Struct, frozen=True):
+    """What a search begun at `at` (Unix seconds) has found in one state, by id."""
 
     at: float
-    pending: dict[str, int] = {}
-    acquired: dict[str, Task] = {}
-    suspended: dict[str, Task] = {}
-    halted: dict[str, Task] = {}
-
-    def state(self, task: str) -> str | None:
-        """Return the state of a task, None where it is over."""
-        found = self.acquired.get(task) or self.suspended.get(task) or self.halted.get(task)
-        return found.state if found else "pending" if task in self.pending else None
+    tasks: dict[str, Task] = {}
 
 
-#: Told of each page of claimable tasks as it comes.
+#: Told of each page of a search as it comes.
 Found = Callable[[Iterable[Task]], None]
 
 
 class Surveyor:
-    """Surveys one server. `entries` holds what is known of live tasks."""
+    """Searches one server. `entries` holds what is known of live tasks, `seen` what each showed."""
 
     def __init__(self, wire: Wire, now: Callable[[], float] = time.time) -> None:
         self._wire = wire
@@ -69,25 +62,46 @@ class Surveyor:
         #: Says of a group whether it is of interest what its tasks call.
         self.reads: Callable[[str], bool] = lambda _: False
         self.entries: dict[str, Entry] = {}
+        self.seen = {state: Seen(0.0) for state in STATES}
         #: What the last look at one promise took, and the last reading by pages, in seconds.
         self._look_took = self._pages_took = 0.0
 
-    async def survey(self, found: Found = lambda _: None) -> Survey:
-        """Survey once. A task that moves on meanwhile is shown in its later state.
+    @property
+    def at(self) -> float:
+        """Since when nothing is known that is older, Unix seconds; 0 before the first survey."""
+        return min(seen.at for seen in self.seen.values())
+
+    def state(self, task: str) -> str | None:
+        """Return the state in which a task was last seen; where in several, the latest of them."""
+        states = (state for state in reversed(STATES) if task in self.seen[state].tasks)
+        return next(states, None)
+
+    async def search(self, state: str, found: Found = lambda _: None) -> Seen:
+        """Find all tasks in `state`.
 
         Raises:
             Unreachable, Refused: as the wire does.
         """
-        at = self._now()
-        pending = await self.claimable(found)
-        others = [await self._tasks(state) for state in ("acquired", "suspended", "halted")]
-        acquired, suspended, halted = others
-        for task in (*acquired, *suspended, *halted):
-            pending.pop(task, None)
-        await self._learn([*acquired, *suspended, *halted])
-        live = pending.keys() | acquired.keys() | suspended.keys() | halted.keys()
-        self.entries = {task: one for task, one in self.entries.items() if task in live}
-        return Survey(at, pending, acquired, suspended, halted)
+        at, tasks = self._now(), dict[str, Task]()
+        cursor: str | None = None
+        while True:
+            page, cursor = await self._wire.search_tasks(state, cursor=cursor)
+            await self._learn([task.id for task in page])
+            found(page)
+            tasks |= {task.id: task for task in page}
+            if cursor is None:
+                break
+        self.seen[state] = Seen(at, tasks)
+        return self.seen[state]
+
+    def heard(self, task: str, group: str) -> None:
+        """A hint or a member tells of a task: no search needs to look it up."""
+        if not self.reads(group):
+            self.entries.setdefault(task, Entry(group, self._now()))
+
+    def prune(self, lives: Callable[[str, Entry], bool]) -> None:
+        """Forget what is over: no search has shown it, and it does not live otherwise."""
+        self.entries = {t: e for t, e in self.entries.items() if self.state(t) or lives(t, e)}
 
     async def peek(self, id: str) -> Entry | None:
         """Return what the promise of one task says, None where there is none."""
@@ -115,25 +129,6 @@ class Surveyor:
         for task in tasks:
             self.entries.pop(task, None)
         await self._learn(tasks)
-
-    async def claimable(self, found: Found) -> dict[str, int]:
-        """Return the version of every claimable task.
-
-        Raises:
-            Unreachable, Refused: as the wire does.
-        """
-        versions: dict[str, int] = {}
-        cursor: str | None = None
-        while True:
-            page, cursor = await self._wire.search_tasks("pending", cursor=cursor)
-            await self._learn([task.id for task in page])
-            found(page)
-            versions |= {task.id: task.version for task in page}
-            if cursor is None:
-                return versions
-
-    async def _tasks(self, state: str) -> dict[str, Task]:
-        return {task.id: task async for task in self._wire.all_tasks(state)}
 
     async def _learn(self, tasks: list[str]) -> None:
         new = sorted(task for task in tasks if task not in self.entries)
@@ -169,9 +164,8 @@ class Surveyor:
 def entry_of(promise: Promise) -> Entry:
     """Return what a promise says of its task, but for the labels."""
     target = promise.tags.get(TAG_TARGET, "")
-    timer = promise.tags.get(TAG_TIMER) == "true"
-    anyone = target.startswith("poll://any@") and not timer
-    return Entry(group_of(target) or OTHER, promise.created_at / 1000, timer, anyone)
+    anyone = target.startswith("poll://any@") and promise.tags.get(TAG_TIMER) != "true"
+    return Entry(group_of(target) or OTHER, promise.created_at / 1000, anyone)
 
 
 def group_in(entries: Mapping[str, Entry], task: str) -> str:

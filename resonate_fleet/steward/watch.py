@@ -1,121 +1,138 @@
-"""When the server is surveyed.
+"""When the server is searched.
 
-A steward surveys at its start, when it begins to hear a group's hints, and after that so seldom
-that surveys take a fraction of a percent of the server's time, however much has finished there.
+A steward surveys at its start, and when it begins to hear the hints of a group. While it hears
+them, or another steward does, it only looks for what was lost: one search now and then. All
+searches together take a quarter of a percent of the server's time, however much has finished there.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 
-from resonate_fleet.contract.wire import Refused, Task, Unreachable
-from resonate_fleet.steward.survey import Survey, Surveyor
+from resonate_fleet.contract.wire import Refused, Unreachable
+from resonate_fleet.steward.survey import STATES
 from resonate_fleet.steward.tools import Tools, set_within
 
-#: Least pause after a survey, as a multiple of the time that one takes beyond `CHEAP` seconds: a
-#: quarter of a percent of the server's time. One that is wanted at once may follow sooner.
-REST, CHEAP, WANTED_REST = 400.0, 0.02, 3.0
-#: A survey takes what the fastest of so many took: a busy moment is no reason to rest for long.
+#: Share of the server's time that searches take, not counting `CHEAP` seconds of each, and the
+#: seconds that may be taken in advance by those that are wanted.
+SHARE, CHEAP, ADVANCE = 1 / 400, 0.02, 2.0
+#: A search counts as what the fastest of so many took: a busy moment is no reason to rest for long.
 LAST = 4
-#: While hints are heard and nobody goes: pause between two looks for a lost hint, and between two
-#: surveys, as multiples of the interval.
-CALM, LONG = 8.0, 150.0
+#: Pause after what was wanted, as a multiple of what it took: what is wanted meanwhile comes after.
+WANTED_REST = 3.0
 #: A steward that has just started waits so long for members to come, in seconds: one survey then
 #: serves both. A second one would hold up the first jobs on a server with a long history.
 FIRST_WAIT = 2.0
+#: A look for what another steward heard waits so long, in seconds, until that one has stopped.
+SETTLE = 1.0
+#: In calm times: the pause between two searches, in intervals, and what is searched in turn.
+CALM = 4.0
+TURNS = (
+    "pending", "acquired", "pending", "suspended", "pending", "acquired", "pending", "halted",
+)  # fmt: skip
 
 
-def pause(interval: float, times: Iterable[float]) -> float:
-    """Return the seconds to wait after a survey, the last ones having taken `times`."""
-    return max(interval, REST * (min(times) - CHEAP))
+class Budget:
+    """What the searches owe to the server, in seconds; it is paid back by resting."""
+
+    def __init__(self) -> None:
+        self._owed, self._at = 0.0, time.monotonic()
+        self._times: defaultdict[str, deque[float]] = defaultdict(partial(deque, maxlen=LAST))
+
+    def owed(self) -> float:
+        now = time.monotonic()
+        self._owed, self._at = max(0.0, self._owed - SHARE * (now - self._at)), now
+        return self._owed
+
+    def spend(self, state: str, seconds: float) -> None:
+        times = self._times[state]
+        times.append(seconds)
+        self._owed = self.owed() + max(0.0, min(times) - CHEAP)
 
 
 class Watch:
-    """`interval` is the least pause between two surveys that nothing calls for, in seconds.
+    """`interval` is the least pause between two searches that nobody wants, in seconds."""
 
-    `found` gets each page of claimable tasks as it comes, `follow` the whole of a survey. `calm`
-    says whether nothing has happened since a time (Unix seconds) that calls for the next one.
-    """
-
-    def __init__(
-        self,
-        tools: Tools,
-        surveyor: Surveyor,
-        interval: float,
-        found: Callable[[Iterable[Task]], None],
-        follow: Callable[[Survey], Awaitable[None]],
-        calm: Callable[[float], bool] = lambda _: False,
-    ) -> None:
+    def __init__(self, tools: Tools, interval: float) -> None:
         self._tools = tools
-        self._surveyor = surveyor
         self._interval = interval
-        self._found = found
-        self._follow = follow
-        self._calm = calm
-        self._wanted = asyncio.Event()
-        self._look_wanted = False
+        self._budget = Budget()
+        self._stir = asyncio.Event()
+        self._wanted = self._look_wanted = False
+        #: When the last search ended, by the monotonic clock, and how many were made in calm times.
+        self._searched, self._turns = 0.0, 0
         #: When the last survey that succeeded began, Unix seconds.
         self.at: float | None = None
 
     def want(self) -> None:
         """Survey soon: something may have been missed."""
-        self._wanted.set()
+        self._wanted = True
+        self._stir.set()
 
     def want_look(self) -> None:
-        """Look at what is claimable soon: a hint may have gone to another steward."""
+        """Look soon at what is claimable: another steward may have heard a hint."""
+        asyncio.get_running_loop().call_later(SETTLE, self._want_look)
+
+    def _want_look(self) -> None:
         self._look_wanted = True
+        self._stir.set()
 
-    async def forever(self) -> None:
-        times: deque[float] = deque(maxlen=LAST)
-        await set_within(self._wanted, FIRST_WAIT)
-        while True:
-            self._wanted.clear()
-            times.append(await self.once())
-            rest = WANTED_REST * times[-1]
-            await asyncio.sleep(rest)
-            await set_within(self._wanted, pause(self._interval, times) - rest)
-            await self._stay_calm()
+    async def forever(
+        self, search: Callable[[str], Awaitable[None]], calm: Callable[[float], bool]
+    ) -> None:
+        """Search what is due, one state at a time.
 
-    async def _stay_calm(self) -> None:
-        """While hints are heard only a lost one can be missed: look at what is claimable alone."""
-        began = soonest = time.monotonic()
-        due = began + CALM * self._interval
-        while self.at is not None and self._calm(self.at) and not self._wanted.is_set():
-            await set_within(self._wanted, self._interval)
-            now = time.monotonic()
-            if now - began > LONG * self._interval:
-                return
-            if now >= due or (self._look_wanted and now >= soonest):
-                self._look_wanted = False
-                spent = await self._look_at_claimable()
-                due = time.monotonic() + pause(CALM * self._interval, [spent])
-                soonest = time.monotonic() + pause(self._interval, [spent])
-
-    async def _look_at_claimable(self) -> float:
-        """Return how long it took, in seconds."""
-        began = time.monotonic()
-        try:
-            await self._surveyor.claimable(self._found)
-        except (Unreachable, Refused, msgspec.ValidationError) as error:
-            self._tools.failed("survey", error)
-        return time.monotonic() - began
-
-    async def once(self) -> float:
-        """Survey once; return how long it took, in seconds, 0 for one that failed.
-
-        A server that fails is counted and asked again the next time.
+        `calm` says whether all that may have happened since a time (Unix seconds) is told.
         """
-        began = time.monotonic()
+        await set_within(self._stir, FIRST_WAIT)
+        self._wanted = True
+        while True:
+            self._stir.clear()
+            wanted = self._wanted or self._look_wanted
+            states = self._due(calm)
+            if not states:
+                await set_within(self._stir, self._interval)
+                continue
+            began = time.monotonic()
+            await self._survey(search, states)
+            self._searched = time.monotonic()
+            await asyncio.sleep(WANTED_REST * (self._searched - began) if wanted else 0)
+
+    def _due(self, calm: Callable[[float], bool]) -> Sequence[str]:
+        owed, since = self._budget.owed(), time.monotonic() - self._searched
+        if owed < ADVANCE and self._wanted:
+            return STATES
+        if owed < ADVANCE and self._look_wanted:
+            return STATES[:1]
+        if owed > 0 or since < self._interval:
+            return ()
+        if self.at is None or not calm(self.at):
+            return STATES
+        return (TURNS[self._turns % len(TURNS)],) if since >= CALM * self._interval else ()
+
+    async def _survey(
+        self, search: Callable[[str], Awaitable[None]], states: Sequence[str]
+    ) -> None:
+        """Search these states. A server that fails is counted and asked again the next time."""
+        at, began = self._tools.now(), time.monotonic()
+        whole = len(states) == len(STATES)
+        self._look_wanted = False
+        self._wanted = self._wanted and not whole
+        self._turns += not whole
         try:
-            survey = await self._surveyor.survey(self._found)
+            for state in states:
+                before = time.monotonic()
+                try:
+                    await search(state)
+                finally:
+                    self._budget.spend(state, time.monotonic() - before)
         except (Unreachable, Refused, msgspec.ValidationError) as error:
             self._tools.failed("survey", error)
-            return 0.0
-        spent = time.monotonic() - began
-        self._tools.meters.survey.set(spent)
-        self.at = survey.at
-        await self._follow(survey)
-        return spent
+            return
+        if whole:
+            self.at = at
+            self._tools.meters.survey.set(time.monotonic() - began)

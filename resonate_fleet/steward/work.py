@@ -4,7 +4,7 @@ Times are Unix seconds.
 """
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -172,7 +172,9 @@ class Work:
 
     # What a search shows.
 
-    def found_running(self, at: float, found: Mapping[str, LiveAttempt], told: set[str]) -> None:
+    def found_running(
+        self, at: float, found: Mapping[str, LiveAttempt], told: Collection[str]
+    ) -> None:
         """A search begun at `at` has found these held; `told` are members that tell themselves."""
         for one in list(self.running.values()):
             shown = found.get(one.task)

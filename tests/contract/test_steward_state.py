@@ -12,7 +12,7 @@ import pytest
 from resonate_fleet.contract.live import LiveGroup, LiveState
 from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.survey import FEW, Surveyor
+from resonate_fleet.steward.survey import FEW, STATES, Surveyor
 from tests.contract.test_steward_handover import members, page, presence_port
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, fulfil, submit
@@ -46,12 +46,13 @@ async def test_a_survey_shows_every_live_task_and_its_group(wire: Wire) -> None:
     await claim(wire, "l-00000", "m-1")
     await wire.call("task.halt", {"id": "right"})
     surveyor, pages = Surveyor(wire), list[str]()
-    survey = await surveyor.survey(lambda tasks: pages.extend(one.id for one in tasks))
-    assert survey.pending == {"l-00001": 0, "l-00002": 0, "sleep:1": 0}
-    assert pages == list(survey.pending)
-    assert [(one.id, one.pid) for one in survey.acquired.values()] == [("l-00000", "m-1")]
-    assert list(survey.halted) == ["right"]
-    states = [survey.state(one) for one in ("l-00000", "l-00001", "right", "over")]
+    await surveyor.search("pending", lambda tasks: pages.extend(one.id for one in tasks))
+    await survey(surveyor)
+    pending, held = surveyor.seen["pending"].tasks, surveyor.seen["acquired"].tasks
+    assert pages == list(pending) == ["l-00001", "l-00002", "sleep:1"]
+    assert [(one.id, one.pid) for one in held.values()] == [("l-00000", "m-1")]
+    assert list(surveyor.seen["halted"].tasks) == ["right"]
+    states = [surveyor.state(one) for one in ("l-00000", "l-00001", "right", "over")]
     assert states == ["acquired", "pending", "halted", None]
     groups = {task: (one.group, one.anyone) for task, one in surveyor.entries.items()}
     assert groups == {
@@ -63,18 +64,41 @@ async def test_a_survey_shows_every_live_task_and_its_group(wire: Wire) -> None:
     }
 
 
+async def survey(surveyor: Surveyor) -> None:
+    for state in STATES:
+        await surveyor.search(state)
+
+
+async def test_what_a_hint_has_told_is_not_looked_up(server: Server, wire: Wire) -> None:
+    await submit_many(wire, 3, "left", "l")
+    surveyor = Surveyor(wire)
+    for job in ("l-00000", "l-00001", "l-00002"):
+        surveyor.heard(job, "left")
+    await survey(surveyor)
+    assert list(surveyor.seen["pending"].tasks) == ["l-00000", "l-00001", "l-00002"]
+    assert requests(server, "promise.get") + requests(server, "promise.search") == 0
+    surveyor.prune(lambda *_: False)
+    assert len(surveyor.entries) == 3
+    for job in list(surveyor.entries):
+        await claim(wire, job, "m-1")
+    await surveyor.search("pending")
+    surveyor.prune(lambda task, _: task == "l-00001")
+    assert list(surveyor.entries) == ["l-00001"]
+
+
 async def test_many_new_jobs_are_learnt_by_pages_and_only_once(server: Server, wire: Wire) -> None:
     count = 4 * FEW
     await submit_many(wire, count, "many", "job")
     await submit_many(wire, 5, "other", "z")
     surveyor = Surveyor(wire)
     for _ in range(2):
-        assert len((await surveyor.survey()).pending) == count + 5
+        await survey(surveyor)
+        assert len(surveyor.seen["pending"].tasks) == count + 5
     assert {one.group for one in surveyor.entries.values()} == {"many", "other"}
     assert requests(server, "promise.get") == 0
     assert requests(server, "promise.search") == 1
     await submit(wire, "one-more", "other")
-    await surveyor.survey()
+    await survey(surveyor)
     assert surveyor.entries["one-more"].group == "other"
     assert requests(server, "promise.get") == 1
 

@@ -6,6 +6,7 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.quarantine import (
     Crash,
@@ -157,24 +158,30 @@ def test_a_parked_job_that_is_halted_no_more_was_redriven() -> None:
 
 
 class Kept:
-    """The part of the steward's tools that following up needs."""
+    """The part of the steward's tools that following up needs, and the server's answers."""
 
     def __init__(self, *records: CrashRecord) -> None:
         self.memory = Memory(records={one.task: one for one in records})
+        self.wire = self
+        self.state = "acquired"
+
+    async def task(self, id: str) -> Task:
+        return Task(id=id, state=self.state, version=3)
 
     def save(self) -> None: ...
 
 
-def test_a_job_that_one_survey_misses_keeps_its_crashes() -> None:
-    """It was claimed while the survey asked for one state after the other."""
+async def test_a_job_that_searches_miss_keeps_its_crashes_until_it_is_over() -> None:
+    """It was claimed while one state after the other was searched."""
     kept = Kept(CrashRecord("poison", (crash("m1"), crash("m2"))))
     parking = Parking(cast("Tools", kept), LIMIT)
-    surveys: list[tuple[dict[str, str], int]] = [
-        ({}, 1),
-        ({"poison": "acquired"}, 1),
-        ({}, 1),
-        ({}, 0),
-    ]
-    for states, left in surveys:
-        parking.follow_up(states.get, at=100.0)
-        assert len(kept.memory.records) == left
+    missed: dict[str, str] = {}
+    await parking.follow_up(missed.get, at=100.0)
+    assert list(kept.memory.records) == ["poison"]
+    kept.state = "fulfilled"
+    await parking.follow_up({"poison": "acquired"}.get, at=100.0)
+    assert list(kept.memory.records) == ["poison"]
+    await parking.follow_up(missed.get, at=1.0)
+    assert list(kept.memory.records) == ["poison"], "the searches are older than the crash"
+    await parking.follow_up(missed.get, at=100.0)
+    assert kept.memory.records == {}

@@ -1,56 +1,151 @@
-"""When a steward looks at what is claimable, besides its surveys."""
+"""When a steward searches what, in virtual time."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
 
-from resonate_fleet.contract.wire import Task
-from resonate_fleet.steward import watch
-from resonate_fleet.steward.survey import Survey, Surveyor
+from resonate_fleet.contract.wire import Unreachable
+from resonate_fleet.steward.survey import STATES
 from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.watch import Watch
+from tests.support.virtual import VirtualLoop
+
+INTERVAL = 2.0
+SURVEY = Counter(STATES)
 
 
-class Meter:
-    survey = type("Gauge", (), {"set": staticmethod(lambda _: None)})
+class Server:
+    """Answers each search after `takes` seconds; `asked` keeps what and when."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.takes, self.calm, self.fails = 0.001, True, False
+        self.asked: list[tuple[float, str]] = []
+        gauge = type("Gauge", (), {"set": staticmethod(lambda _: None)})
+        some = {
+            "meters": type("Meters", (), {"survey": gauge}),
+            "now": staticmethod(loop.time),
+            "failed": staticmethod(lambda *_: None),
+        }
+        self.watch = Watch(cast("Tools", type("SomeTools", (), some)), INTERVAL)
+        self.running = loop.create_task(self.watch.forever(self.search, lambda _: self.calm))
+
+    async def search(self, state: str) -> None:
+        self.asked.append((self.loop.time(), state))
+        await asyncio.sleep(self.takes)
+        if self.fails:
+            raise Unreachable("", "")
+
+    def during(self, seconds: float) -> Counter[str]:
+        """Let time pass; return what is asked meanwhile."""
+        before = len(self.asked)
+        self.loop.run_for(seconds)
+        return Counter(state for _, state in self.asked[before:])
+
+    def call(self, do: Callable[[], None]) -> None:
+        self.loop.call_soon(do)
 
 
-class OneSurvey:
-    """A surveyor of a server with nothing on it, which counts."""
-
-    def __init__(self) -> None:
-        self.surveyed, self.looked = asyncio.Event(), asyncio.Event()
-
-    async def survey(self, _found: Callable[[Iterable[Task]], None]) -> object:
-        self.surveyed.set()
-        return type("Empty", (), {"at": 1.0})
-
-    async def claimable(self, _found: Callable[[Iterable[Task]], None]) -> None:
-        self.looked.set()
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    loop = VirtualLoop()
+    monkeypatch.setattr("time.monotonic", loop.time)
+    server = Server(loop)
+    yield server
+    server.running.cancel()
+    loop.run_for(0.01)
+    loop.close()
 
 
-async def test_a_calm_steward_looks_soon_when_a_member_turns_to_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What another steward heard last is lost: the usual look would find it much later."""
-    monkeypatch.setattr(watch, "CALM", 1e9)
-    monkeypatch.setattr(watch, "LONG", 1e9)
-    surveyor = OneSurvey()
+def test_one_survey_serves_the_start_and_the_first_members(server: Server) -> None:
+    assert server.during(1.0) == {}
+    server.call(server.watch.want)
+    assert server.during(0.1) == SURVEY
+    assert server.during(5.0) == {}
 
-    async def follow(_: Survey) -> None:
-        pass
 
-    tools = cast("Tools", type("FakeTools", (), {"meters": Meter}))
-    ours = watch.Watch(
-        tools, cast("Surveyor", surveyor), 0.01, lambda _: None, follow, lambda _: True
-    )
-    ours.want()
-    running = asyncio.create_task(ours.forever())
-    async with asyncio.timeout(10):
-        await surveyor.surveyed.wait()
-        await asyncio.sleep(0.2)
-        assert not surveyor.looked.is_set()
-        ours.want_look()
-        await surveyor.looked.wait()
-    running.cancel()
+def test_a_steward_without_members_surveys_soon(server: Server) -> None:
+    assert server.during(2.1) == SURVEY
+    assert server.watch.at is not None
+
+
+def test_in_calm_times_there_is_one_search_now_and_then(server: Server) -> None:
+    server.during(3.0)
+    found = server.during(800.0)
+    assert 80 <= found.total() <= 100
+    assert abs(found["pending"] - 2 * found["acquired"]) <= 2
+    assert abs(found["acquired"] - 2 * found["halted"]) <= 2
+    assert abs(found["suspended"] - found["halted"]) <= 1
+
+
+def test_what_is_not_told_is_surveyed_each_interval(server: Server) -> None:
+    server.calm = False
+    server.during(3.0)
+    assert server.during(20.3) == Counter(dict.fromkeys(STATES, 10))
+
+
+def test_what_another_steward_heard_is_looked_for_once_it_has_stopped(server: Server) -> None:
+    server.during(3.0)
+    for _ in range(3):  # members turn one after the other
+        server.call(server.watch.want_look)
+    assert server.during(0.9) == {}
+    assert server.during(0.2) == {"pending": 1}
+    assert server.during(5.0) == {}
+
+
+def test_searches_of_a_slow_server_take_a_fraction_of_its_time(server: Server) -> None:
+    server.takes = 0.12  # as v0.9.8 with a million finished jobs
+    server.calm = False
+    server.during(10.0)
+    found = server.during(10_000)
+    assert 0.5 < server.takes * found.total() / 10_000 / 0.0025 < 1.3
+
+
+def test_groups_that_come_and_go_cost_a_slow_server_little_in_the_long_run(server: Server) -> None:
+    server.takes = 0.12
+    server.during(10.0)
+    spent = Counter[str]()
+    for _ in range(1000):
+        server.call(server.watch.want)
+        spent += server.during(10.0)
+    assert server.takes * spent.total() < 10_000 * 0.01
+    assert spent["halted"] == spent["pending"], "each of them is a whole survey"
+
+
+def test_what_is_wanted_on_a_slow_server_comes_at_once_some_times(server: Server) -> None:
+    server.takes = 0.12
+    server.during(10.0)
+    for _ in range(3):
+        server.call(server.watch.want)
+        assert server.during(2.0) == SURVEY
+
+
+def test_groups_that_come_within_a_survey_share_the_next(server: Server) -> None:
+    server.takes = 0.12
+    server.during(1.0)
+    server.call(server.watch.want)
+    server.during(0.1)
+    for _ in range(5):
+        server.call(server.watch.want)
+        server.during(0.05)
+    assert server.during(10.0)["halted"] == 2
+
+
+def test_a_busy_moment_is_no_reason_to_rest_for_long(server: Server) -> None:
+    server.during(3.0)
+    server.takes = 0.5
+    server.during(9.0)
+    server.takes = 0.001
+    assert server.during(40.0).total() >= 4
+
+
+def test_a_server_that_fails_is_asked_again(server: Server) -> None:
+    server.fails = True
+    server.during(3.0)
+    assert server.watch.at is None
+    server.fails = False
+    assert server.during(2.1) == SURVEY
+    assert server.watch.at is not None
