@@ -74,6 +74,13 @@ class BenchFleet:
         """Say whether each steward knows all the members."""
         return all(self._present(one.state()) == len(self.members) for one in self.stewards)
 
+    def surveyed(self) -> bool:
+        """Say whether the steward that serves has surveyed since the members came."""
+        state = self.stewards[0].state()
+        if state is None or not state.serving or state.searched is None:
+            return False
+        return state.searched > min(o.since for o in state.members if o.group == self.group)
+
     def _present(self, state: LiveState | None) -> int:
         members = state.members if state else []
         return sum(one.group == self.group and one.state == "present" for one in members)
@@ -116,7 +123,8 @@ class BenchPlace:
     ) -> Iterator[BenchFleet]:
         """Run members of a new group (or of `group`), all ready, beside so many more stewards.
 
-        Whoever is added to `members` ends with them; `env` is for ours.
+        The first survey of the steward is over: it would hold up the first jobs. Whoever is added
+        to `members` ends with them; `env` is for ours.
         """
         group = group or self.new_group(kind)
 
@@ -129,6 +137,8 @@ class BenchPlace:
                 fleet.members += [start() for _ in range(members)]
                 for member in fleet.members:
                     member.wait_ready()
+                if kind == "ours" and self.stewards:
+                    wait_for("a survey", fleet.surveyed, self.stewards[0].process)
                 yield fleet
             finally:
                 for member in fleet.members:

@@ -54,7 +54,7 @@ class Dispatch:
         self.over: Callable[[str], None] = lambda _: None
         self._tools = tools
         self._surveyor = surveyor
-        self._watch = watch
+        self.watch = watch
         self._open_stream = open_stream
         self._labelling = Labelling(tools, surveyor, policies, self.groups, self._offer)
         self.obey = self._labelling.obey
@@ -65,7 +65,7 @@ class Dispatch:
     def group(self, name: str) -> Group:
         if name not in self.groups:
             matcher = Matcher(*self._labelling.queue(name))
-            self.groups[name] = Group(name, self._tools, self, self._watch, matcher)
+            self.groups[name] = Group(name, self._tools, self, matcher)
         return self.groups[name]
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class Dispatch:
 
     def stream(self, group: str) -> Stream:
         self._labelling.label_running(self.group(group))
-        return self._open_stream(group, self._watch.want)
+        return self._open_stream(group, self.watch.want)
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 class HintRouter(Protocol):
     """What a group asks of the dispatch."""
 
+    watch: Watch
+
     def stream(self, group: str) -> Stream:
         """Return a stream of the group's hints, not running yet."""
         ...
@@ -78,9 +80,7 @@ class Matching:
 class Group:
     """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
 
-    def __init__(
-        self, name: str, tools: Tools, router: HintRouter, watch: Watch, matcher: Matcher
-    ) -> None:
+    def __init__(self, name: str, tools: Tools, router: HintRouter, matcher: Matcher) -> None:
         self.name = name
         self.matcher = matcher
         self.present: dict[str, Connection] = {}
@@ -90,7 +90,6 @@ class Group:
         self.matching = Matching(self._match)
         self._tools = tools
         self._router = router
-        self._watch = watch
         self._offering: set[str] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._stream: Stream | None = None
@@ -127,7 +126,7 @@ class Group:
         connection.offers = True
         self._offering.add(connection.member)
         if again:
-            self._watch.want_look()
+            self._router.watch.want_look()
         if not self._listening:
             self._listen()
 
@@ -162,7 +161,7 @@ class Group:
         """What waits already goes by its creation, as far as a moment's survey shows it."""
         await stream.opened.wait()
         self.opened_at = self._tools.now()
-        self._watch.want()
+        self._router.watch.want()
         await asyncio.sleep(self._router.patience(self.name))
         self.matching.begin()
 
@@ -199,4 +198,4 @@ class Group:
         self.matching.again_in(None if wake is None else wake - now)
         if self._overfull and len(self.matcher) < MOST_WAITING / 2:
             self._overfull = False
-            self._watch.want()
+            self._router.watch.want()

@@ -203,7 +203,8 @@ class Steward:
 
     async def _search(self, state: str) -> None:
         """Search one state; the last of a survey is the one in which parked tasks are."""
-        await self._surveyor.search(state, self._dispatch.found if state == "pending" else _ignore)
+        found = [self._dispatch.found] if state == "pending" else []
+        await self._surveyor.search(state, *found)
         self._dispatch.searched(state, self._membership.present.keys())
         if state == "acquired":
             await self._membership.sweep(self._surveyor.seen[state].tasks.values())
@@ -224,10 +225,6 @@ class Steward:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _ignore(_: object) -> None:
-    """What this search shows is taken as a whole."""
 
 
 def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:

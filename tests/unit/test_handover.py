@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.handover import ABREAST, Death, Handover
 from resonate_fleet.steward.parking import Parking
 from tests.support.by_hand import START, Stage
@@ -335,15 +336,17 @@ def test_several_to_blame_are_tried_one_after_the_other(strict: Scene) -> None:
     second, third = sorted({"a", "b", "c"} - {first})
     assert strict.handover.is_trial(first)
     assert not strict.handover.is_trial(second)
-    states = {first: "acquired", second: "pending"}
-    strict.do(strict.handover.follow_up(states.get))
+    states = strict.server.tasks
+    states[first] = Task(id=first, state="acquired", version=2)
+    states[second] = Task(id=second, state="pending", version=1)
+    strict.do(strict.handover.follow_up())
     assert strict.released() == [first]
-    states[first] = "suspended"
-    strict.do(strict.handover.follow_up(states.get))
+    states[first] = Task(id=first, state="suspended", version=2)
+    strict.do(strict.handover.follow_up())
     assert strict.released() == [first, second]
     assert not strict.handover.is_trial(first)
     assert strict.handover.is_trial(second)
-    strict.do(strict.handover.follow_up(states.get))
+    strict.do(strict.handover.follow_up())
     assert strict.released() == [first, second]
     strict.do(strict.handover.end_trial(second))
     assert strict.released() == [first, second, third]
