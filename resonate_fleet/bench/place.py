@@ -77,9 +77,7 @@ class BenchFleet:
     def surveyed(self) -> bool:
         """Say whether the steward that serves has surveyed since the members came."""
         state = self.stewards[0].state()
-        if state is None or not state.serving or state.searched is None:
-            return False
-        return state.searched > min(o.since for o in state.members if o.group == self.group)
+        return state is not None and state.serving and state.complete
 
     def _present(self, state: LiveState | None) -> int:
         members = state.members if state else []

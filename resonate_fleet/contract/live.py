@@ -1,8 +1,9 @@
 """The live state of a fleet, as a steward tells it at `GET /state`.
 
 A steward knows what it has heard: hints, members' claims and outcomes, and what its last search
-showed. `complete` is False until its first search of the server has come to its end. Times are
-Unix seconds; `at` is when the state was taken, by the steward's clock.
+showed. `complete` is False until its first survey has come to its end, at its start and again when
+it begins to hear a group. Times are Unix seconds; `at` is when the state was taken, by the
+steward's clock.
 """
 
 from typing import Literal

@@ -85,6 +85,11 @@ class Dispatch:
         present = [group for group in self.groups.values() if group.present]
         return bool(present) and all(group.is_told for group in present)
 
+    def is_shown(self, surveyed: float | None) -> bool:
+        """Whether a survey begun at that time shows all that waited when hints began to come."""
+        serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
+        return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
+
     def cancel(self, task: str) -> str | None:
         """Tell whoever runs `task` to stop its body; return that member, None where nobody does.
 

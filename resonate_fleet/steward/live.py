@@ -35,7 +35,7 @@ def live_state(
         steward=me.name,
         since=me.since,
         serving=any(group.serving.is_set() for group in dispatch.groups.values()),
-        complete=dates.survey is not None,
+        complete=dispatch.is_shown(dates.survey),
         searched=dates.survey,
         as_of=tools.now() if dispatch.hears else dates.search,
         groups=_groups(members, dispatch, tools),
