@@ -6,9 +6,11 @@ to, so that a process can be killed: nothing of it runs on, and its peers see th
 
 import asyncio
 import selectors
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 #: Seconds that bytes are on their way between two processes.
@@ -136,6 +138,8 @@ class End(asyncio.Transport):
         self._loop = loop
         self._process = process
         self._closed = False
+        #: What is on its way to the peer. Timers of one time go off in any order, these may not.
+        self._sent: deque[Callable[[], None]] = deque()
         process.ends.add(self)
 
     def inside(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -148,7 +152,14 @@ class End(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if not self._closed and not self._process.dead:
-            self._loop.call_later(WAY, self.peer.arrive, bytes(data))
+            self._send(partial(self.peer.arrive, bytes(data)))
+
+    def _send(self, arrives: Callable[[], None]) -> None:
+        self._sent.append(arrives)
+        self._loop.call_later(WAY, self._arrive)
+
+    def _arrive(self) -> None:
+        self._sent.popleft()()
 
     def arrive(self, data: bytes) -> None:
         if not self._closed and not self._process.dead:
@@ -173,7 +184,7 @@ class End(asyncio.Transport):
     def vanish(self) -> None:
         """End without another word of this end's process; the peer sees it a moment later."""
         if not self._closed:
-            self._loop.call_later(WAY, self.peer.ended)
+            self._send(self.peer.ended)
         self._closed = True
         self._process.ends.discard(self)
 
