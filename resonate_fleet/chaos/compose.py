@@ -8,14 +8,15 @@ after which it does. `kill -1` reaches every process of the user but the caller 
 import asyncio
 import json
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from resonate_fleet.chaos.armed import Armed
-from resonate_fleet.chaos.docker import PROJECT_LABEL, Container, Docker
+from resonate_fleet.chaos.docker import PROJECT_LABEL, READY_SECONDS, Container, Docker
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, until
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, until, way
 from resonate_fleet.chaos.ports import free_port
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.wire import Wire
@@ -23,10 +24,6 @@ from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Its functions are those that a scenario's jobs call.
 WORKER_IMAGE: Final = "resonate-fleet/worker:0.1.0"
-#: Longest wait for a container to be ready again, in seconds.
-READY_SECONDS: Final = 60.0
-#: What Compose and we wait for a member's drain before it is killed, in seconds.
-STOP_SECONDS: Final = 45
 #: Runs inside a steward.
 SERVES: Final = """
 import json, urllib.request
@@ -34,6 +31,9 @@ print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"
 """
 #: Strikes for which a process waits inside each member.
 ARMED: Final = ("kill", "kill-with-steward", "out-of-memory", "pause")
+
+
+Deed = Callable[["ComposePlace", Candidate], Awaitable[str]]
 
 
 def open_place(options: ChaosOptions) -> "ComposePlace":
@@ -137,21 +137,37 @@ class ComposePlace:
         return 0
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
-        if fault in ARMED:
-            armed = await self._armed_for(member)
-            if fault == "out-of-memory":
-                return await armed.fill()
-            if fault == "kill-with-steward":
-                steward = await self._arm(self._steward or await self._serving())
-                both = (armed.send(signal.SIGKILL), steward.send(signal.SIGKILL))
-                return ", ".join(await asyncio.gather(*both))
-            return await armed.send(signal.SIGSTOP if fault == "pause" else signal.SIGKILL)
+        return await way(STRIKES, fault)(self, member)
+
+    async def heal(self, fault: Fault, member: Candidate) -> str:
+        return await way(HEALS, fault)(self, member)
+
+    async def send(self, number: signal.Signals, member: Candidate) -> str:
+        return await (await self._armed_for(member)).send(number)
+
+    async def kill_with_steward(self, member: Candidate) -> str:
+        armed = await self._armed_for(member)
+        steward = await self._arm(self._steward or await self._serving())
+        both = (armed.send(signal.SIGKILL), steward.send(signal.SIGKILL))
+        return ", ".join(await asyncio.gather(*both))
+
+    async def fill(self, member: Candidate) -> str:
+        return await (await self._armed_for(member)).fill()
+
+    async def terminate(self, member: Candidate) -> str:
         one = await self._look_again(member)
-        if fault == "terminate":
-            self._later.add(asyncio.create_task(self._stop_and_start(one)))
-            return f"docker stop {one.name}"
+        self._later.add(asyncio.create_task(self._docker.stop_and_start(one)))
+        return f"docker stop {one.name}"
+
+    async def cut_off(self, member: Candidate) -> str:
+        one = await self._look_again(member)
         await self._docker.run("network", "disconnect", self._backend, one.id)
         return f"{one.name} left {self._backend}"
+
+    async def connect(self, member: Candidate) -> str:
+        network = ("network", "connect", "--alias", "worker", self._backend)
+        await self._docker.run(*network, member.handle)
+        return f"back on {self._backend}"
 
     async def _armed_for(self, member: Candidate) -> Armed:
         """Return the process in the member's container. It has ended if that was started again."""
@@ -159,25 +175,19 @@ class ComposePlace:
         waiting = known and self._armed.get((known.id, known.started))
         return waiting or await self._arm(await self._look_again(member))
 
-    async def heal(self, fault: Fault, member: Candidate) -> str:
-        if fault == "pause":
-            return await (await self._armed_for(member)).send(signal.SIGCONT)
-        network = ("network", "connect", "--alias", "worker", self._backend)
-        await self._docker.run(*network, member.handle)
-        return f"back on {self._backend}"
-
     async def restart_server(self, away: float) -> str:
         (server,) = await self._docker.containers("server")
         self._check(server)
-        answer = await self._take_away(server, away) if away else await self._kill(server)
+        docker = self._docker
+        answer = await (docker.take_away(server, away) if away else docker.crash(server))
         async with Wire(self.url, self.token) as wire:
             await wire.wait_ready(READY_SECONDS)
         return answer
 
     async def kill_steward(self) -> str:
         one = await self._serving()
-        answer = await self._kill(one)
-        await self._healthy(one, after=one.started)
+        answer = await self._docker.crash(one)
+        await self._docker.healthy(one, after=one.started)
         return answer
 
     async def _serving(self) -> Container:
@@ -200,8 +210,8 @@ class ComposePlace:
         members = await self._docker.containers("worker")
         for one in members:
             self._check(one)
-            await self._stop_and_start(one)
-            await self._healthy(one)
+            await self._docker.stop_and_start(one)
+            await self._docker.healthy(one)
         return f"{len(members)} replicas stopped and started, one at a time"
 
     async def scale(self, members: int) -> str:
@@ -217,7 +227,7 @@ class ComposePlace:
         self._later.clear()
         for one in await self._docker.containers("worker"):
             with suppress(PlaceFailed):
-                await self._healthy(one)
+                await self._docker.healthy(one)
         await self._docker.compose("stop", "worker")
 
     async def collect(self, folder: RunFolder) -> None:
@@ -256,33 +266,24 @@ class ComposePlace:
         if not one.allowed:
             raise PlaceFailed(f"{one.name} has not opted in")
 
-    async def _kill(self, one: Container) -> str:
-        """A crash: the restart policy starts the container again. The shell dies with it."""
-        with suppress(PlaceFailed):
-            await self._docker.run("exec", one.id, "sh", "-c", "kill -9 -1")
-        return f"kill -9 inside {one.name}"
 
-    async def _take_away(self, one: Container, seconds: float) -> str:
-        """A stop by hand, which no restart policy undoes."""
-        await self._docker.run("kill", one.id)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            await self._docker.run("start", one.id)
-        return f"docker kill {one.name}, docker start after {seconds:g} s"
+def _signal(number: signal.Signals) -> Deed:
+    return lambda place, member: place.send(number, member)
 
-    async def _stop_and_start(self, one: Container) -> None:
-        await self._docker.run("stop", "--time", str(STOP_SECONDS), one.id)
-        await self._docker.run("start", one.id)
 
-    async def _healthy(self, one: Container, after: str = "") -> None:
-        """Wait until it is healthy, and has been started again `after` that start."""
-
-        async def healthy() -> bool:
-            (now,) = await self._docker.inspect(one.id)
-            return now.health == "healthy" and now.started != after
-
-        await until(healthy, READY_SECONDS, f"{one.name} healthy")
+#: What is done to one member, and what undoes it.
+STRIKES: Final[dict[Fault, Deed]] = {
+    "kill": _signal(signal.SIGKILL),
+    "kill-with-steward": ComposePlace.kill_with_steward,
+    "out-of-memory": ComposePlace.fill,
+    "terminate": ComposePlace.terminate,
+    "pause": _signal(signal.SIGSTOP),
+    "partition": ComposePlace.cut_off,
+}
+HEALS: Final[dict[Fault, Deed]] = {
+    "pause": _signal(signal.SIGCONT),
+    "partition": ComposePlace.connect,
+}
 
 
 def _token(path: Path) -> str:

@@ -4,15 +4,20 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from resonate_fleet.chaos.armed import Armed
-from resonate_fleet.chaos.place import PlaceFailed
+from resonate_fleet.chaos.place import PlaceFailed, until
 
 #: Longest wait for one command, in seconds: images may have to be built or fetched first.
 COMMAND_SECONDS: Final = 600.0
+#: What Compose and we wait for a member's drain before it is killed, in seconds.
+STOP_SECONDS: Final = 45
+#: Longest wait for a container to be ready again, in seconds.
+READY_SECONDS: Final = 60.0
 PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
 NUMBER_LABEL: Final = "com.docker.compose.container-number"
@@ -97,6 +102,34 @@ class Docker:
     async def log_since(self, container: Container) -> str:
         """Return what the container has logged since it was started last."""
         return await self.run("logs", "--since", container.started, container.id, err=True)
+
+    async def crash(self, one: Container) -> str:
+        """Kill all in it: its restart policy starts it again. The shell dies with it."""
+        with suppress(PlaceFailed):
+            await self.run("exec", one.id, "sh", "-c", "kill -9 -1")
+        return f"kill -9 inside {one.name}"
+
+    async def take_away(self, one: Container, seconds: float) -> str:
+        """Kill it by hand, which no restart policy undoes, and start it after `seconds`."""
+        await self.run("kill", one.id)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self.run("start", one.id)
+        return f"docker kill {one.name}, docker start after {seconds:g} s"
+
+    async def stop_and_start(self, one: Container) -> None:
+        await self.run("stop", "--time", str(STOP_SECONDS), one.id)
+        await self.run("start", one.id)
+
+    async def healthy(self, one: Container, after: str = "") -> None:
+        """Wait until it is healthy, and has been started again `after` that start."""
+
+        async def healthy() -> bool:
+            (now,) = await self.inspect(one.id)
+            return now.health == "healthy" and now.started != after
+
+        await until(healthy, READY_SECONDS, f"{one.name} healthy")
 
     async def armed(self, container: Container) -> Armed:
         into = ("docker", "exec", "--interactive", container.id)

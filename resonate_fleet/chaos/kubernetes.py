@@ -5,6 +5,7 @@ The fleet is only lent: what a run changes (replicas, slots, lease) is put back 
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from resonate_fleet.chaos.child import Child, room_command
 from resonate_fleet.chaos.cluster import PlaceRefused, cluster, service_url
 from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, until
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, until, way
 from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.chaos.scenario import BadScenario
@@ -33,6 +34,9 @@ class Login:
     """What the place reads from the environment: its jobs are sent with this token."""
 
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+
+
+Deed = Callable[["KubernetesPlace", Pod], Awaitable[str]]
 
 
 def open_place(options: ChaosOptions) -> "KubernetesPlace":
@@ -163,21 +167,15 @@ class KubernetesPlace:
             await client.stop(5)
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
-        pod, strikes = self._look_again(member), self.lent.strikes
-        match fault:
-            case "kill":
-                return await strikes.kill(pod)
-            case "kill-with-steward":
-                both = (strikes.kill(pod), strikes.delete(self._serving(), grace=0))
-                return (await asyncio.gather(*both))[0] + ", with the serving steward's"
-            case "terminate":
-                return await strikes.terminate(pod)
-            case "out-of-memory":
-                return await strikes.fill(pod)
-        raise PlaceFailed(f"{fault} is not done to a pod")
+        return await way(STRIKES, fault)(self, self._look_again(member))
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
-        raise PlaceFailed(f"{fault} of {member.member} is not done here")
+        return await way(HEALS, fault)(self, self._look_again(member))
+
+    async def kill_with_steward(self, pod: Pod) -> str:
+        strikes = self.lent.strikes
+        both = (strikes.kill(pod), strikes.delete(self._serving(), grace=0))
+        return (await asyncio.gather(*both))[0] + ", with the serving steward's"
 
     async def restart_server(self, away: float) -> str:
         _ = away  # refused when it is planned: a deployment waits for nobody
@@ -256,3 +254,13 @@ class KubernetesPlace:
         """Strike nothing that has not opted in. The watch only shows pods of this fleet."""
         if not pod.allowed:
             raise PlaceFailed(f"pod {pod.name} has not opted in")
+
+
+#: What is done to one member. Nothing of it lasts and is undone.
+STRIKES: Final[dict[Fault, Deed]] = {
+    "kill": lambda place, pod: place.lent.strikes.kill(pod),
+    "kill-with-steward": KubernetesPlace.kill_with_steward,
+    "out-of-memory": lambda place, pod: place.lent.strikes.fill(pod),
+    "terminate": lambda place, pod: place.lent.strikes.terminate(pod),
+}
+HEALS: Final[dict[Fault, Deed]] = {}

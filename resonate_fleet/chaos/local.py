@@ -3,9 +3,9 @@
 import asyncio
 import signal
 import time
-from typing import Self
+from typing import Final, Self
 
-from resonate_fleet.chaos.place import Candidate, PlaceFailed
+from resonate_fleet.chaos.place import Candidate, PlaceFailed, way
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
@@ -13,13 +13,17 @@ from resonate_fleet.chaos.shape import OPT_IN, Shape
 from resonate_fleet.contract.run import FREEZING, Fault, Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
-SIGNALS = {
+#: What is done to one member: a signal to its process, or None where its gates are shut.
+STRIKES: Final[dict[Fault, signal.Signals | None]] = {
     "kill": signal.SIGKILL,
     "kill-with-steward": signal.SIGKILL,
     "out-of-memory": signal.SIGKILL,
     "terminate": signal.SIGTERM,
     "pause": signal.SIGSTOP,
+    "partition": None,
 }
+#: What undoes it: a signal, or None where the gates are opened.
+HEALS: Final[dict[Fault, signal.Signals | None]] = {"pause": signal.SIGCONT, "partition": None}
 
 
 class LocalPlace:
@@ -84,14 +88,14 @@ class LocalPlace:
             await client.stop(5)
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
-        place = self._place(member)
+        number, place = way(STRIKES, fault), self._place(member)
         if fault in FREEZING:
             self._frozen[member.handle] = place
-        if fault == "partition":
+        if number is None:
             for gate in place.gates:
                 gate.close_door()
             return f"{len(place.gates)} gates of {place.name} are shut"
-        number, child = SIGNALS[fault], place.child
+        child = place.child
         if child is None or not child.send(number):
             raise PlaceFailed(f"{member.member} had ended by itself")
         also = f", with {self._kill_serving_steward()}" if fault == "kill-with-steward" else ""
@@ -114,15 +118,15 @@ class LocalPlace:
         return f"{name} was killed and runs again"
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
-        place = self._frozen.pop(member.handle, None)
+        number, place = way(HEALS, fault), self._frozen.pop(member.handle, None)
         if place is None or place.child is None:
             return "nothing to heal"
-        if fault == "partition":
+        if number is None:
             for gate in place.gates:
                 gate.open_door()
             return f"{len(place.gates)} gates of {place.name} are open"
-        place.child.send(signal.SIGCONT)
-        return f"SIGCONT to process {place.child.pid}"
+        place.child.send(number)
+        return f"{number.name} to process {place.child.pid}"
 
     async def restart_server(self, away: float) -> str:
         return await self.fleet.restart_server(away)

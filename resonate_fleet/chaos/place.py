@@ -1,20 +1,28 @@
 """What a place is: somewhere a fleet runs and can be struck. One adapter each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, get_args
+from typing import Final, Protocol
 
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
 
 #: Seconds between two looks at what is waited for.
 LOOK_SECONDS: Final = 0.05
-#: What each place can do. A scenario that asks for more is refused when it is planned.
+#: What every place can do, by name: a new fault is here, or below, only once the places do it.
+_EVERYWHERE: Final[frozenset[Fault]] = frozenset(
+    {
+        *("kill", "terminate", "out-of-memory", "kill-with-steward"),
+        *("steward-kill", "server-restart", "rolling-restart", "scale"),
+    }
+)
+#: What each place can do. A scenario that asks for more is refused when it is planned. What is
+#: done to one member stands in `STRIKES` of the place, and what undoes it in `HEALS`.
 CAN: Final[dict[Place, frozenset[Fault]]] = {
-    "processes": frozenset(get_args(Fault)),
-    "compose": frozenset(get_args(Fault)),
-    "kubernetes": frozenset(get_args(Fault)) - {"pause", "partition"},
+    "processes": _EVERYWHERE | {"pause", "partition"},
+    "compose": _EVERYWHERE | {"pause", "partition"},
+    "kubernetes": _EVERYWHERE,
 }
 
 #: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment
@@ -46,6 +54,18 @@ class Candidate:
 
 class PlaceFailed(CommandFailed):
     """The place could not do what was asked; the message says what it answered."""
+
+
+def way[T](ways: Mapping[Fault, T], fault: Fault) -> T:
+    """Return how a place does `fault` to a member, or undoes it.
+
+    Raises:
+        PlaceFailed: its table `ways` does not say.
+    """
+    if fault not in ways:
+        accepted = ", ".join(ways) or "none"
+        raise PlaceFailed(f"no way for {fault} at a member of this place; accepted: {accepted}")
+    return ways[fault]
 
 
 async def until(

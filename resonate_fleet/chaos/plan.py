@@ -238,8 +238,12 @@ def _target(order: StrikeOrder) -> str:
         + (f" for {seconds:g} s, then to {order.back}" if seconds else ""),
         "server-restart": "the server" + (f", away for {seconds:g} s" if seconds else ""),
         "steward-kill": "the serving steward",
+        "rolling-restart": "every member in turn",
     }
-    return targets.get(order.fault, "every member in turn")
+    if order.fault not in targets:
+        accepted = ", ".join((*AT_A_MEMBER, *targets))
+        raise BadScenario([f"no plan says what {order.fault} is done to; accepted: {accepted}"])
+    return targets[order.fault]
 
 
 def plan_lines(plan: Plan) -> list[str]:

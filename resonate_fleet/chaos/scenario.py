@@ -1,7 +1,6 @@
 """Scenario files: what they may say, and what each part means when read."""
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,7 +16,7 @@ from resonate_fleet.contract.checking import (
     text,
     whole,
 )
-from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, FREEZING, HOLDING, Fault, Guarantees
+from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, FREEZING, LASTING, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.toml_lines import locate
 from resonate_fleet.contract.words import (
@@ -28,6 +27,8 @@ from resonate_fleet.contract.words import (
 )
 
 FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_ON_LOOP)
+#: What a strike has beside fault and trigger: with which faults, and whether these need it.
+BELONGS: Final = (("leases", FREEZING, True), ("to", ("scale",), True), ("seconds", LASTING, False))
 SHIPPED: Final = Path(__file__).parent / "scenarios"
 
 
@@ -198,20 +199,14 @@ def _one_strike(
 
 
 def _belongs(strike: dict[str, Any], path: tuple[str | int, ...], checker: Checker) -> None:
-    """`leases` goes with what lasts, `to` with scaling: each needed there, refused elsewhere."""
+    """`leases` goes with what freezes, `to` with scaling, `seconds` with what can last."""
     fault = strike["fault"]
-    rules: list[tuple[str, Callable[[str], bool], str]] = [
-        ("leases", lambda fault: fault in FREEZING, "pause, partition"),
-        ("to", lambda fault: fault == "scale", "scale"),
-    ]
-    for key, needed, where in rules:
-        if needed(fault) and key not in strike:
+    for key, faults, needed in BELONGS:
+        if needed and fault in faults and key not in strike:
             checker.miss((*path, key), f"a number: {fault} needs it")
-        if not needed(fault) and key in strike:
-            checker.refuse((*path, key), strike[key], f"nothing with {fault}; only {where}")
-    if "seconds" in strike and fault not in HOLDING:
-        allowed = f"nothing with {fault}; only {', '.join(HOLDING)}"
-        checker.refuse((*path, "seconds"), strike["seconds"], allowed)
+        if fault not in faults and key in strike:
+            allowed = f"nothing with {fault}; only {', '.join(faults)}"
+            checker.refuse((*path, key), strike[key], allowed)
 
 
 def _when_is_one(

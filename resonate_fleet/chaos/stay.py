@@ -12,7 +12,7 @@ from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import Adapter
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.run import POLL_SECONDS, Print, Runner
-from resonate_fleet.contract.run import HOLDING, RunFolder
+from resonate_fleet.contract.run import LASTING, RunFolder
 from resonate_fleet.contract.wire import Unreachable
 
 
@@ -26,7 +26,7 @@ class Stay(Runner):
 
     def __init__(self, script: Script, adapter: Adapter, folder: RunFolder, show: Print) -> None:
         orders = [
-            replace(one, seconds=math.inf) if one.fault in HOLDING and one.seconds else one
+            replace(one, seconds=math.inf) if one.fault in LASTING and one.seconds else one
             for one in script.orders
         ]
         super().__init__(replace(script, orders=orders), adapter, folder, show)

@@ -36,8 +36,11 @@ FAULTS: Final[tuple[str, ...]] = get_args(Fault)
 DEADLY: Final = ("kill", "kill-with-steward", "out-of-memory")
 FREEZING: Final = ("pause", "partition")
 AT_A_MEMBER: Final = (*DEADLY, *FREEZING, "terminate")
+#: Faults that go through all members: they end several of them in order, and may kill one.
+AT_ALL_MEMBERS: Final = ("rolling-restart", "scale")
+AT_THE_FLEET: Final = (*AT_ALL_MEMBERS, "steward-kill", "server-restart")
 #: Faults of the server or the whole fleet that can be made to last, and then are undone.
-HOLDING: Final = ("server-restart", "scale")
+LASTING: Final = ("server-restart", "scale")
 
 Place = Literal["processes", "compose", "kubernetes"]
 PLACES: Final[tuple[str, ...]] = get_args(Place)

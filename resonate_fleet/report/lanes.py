@@ -21,7 +21,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 def lanes(facts: Facts) -> list[Lane]:
     """Return a lane a member; those that filled the same place one after the other stand together.
 
-    A member's name is that of its place and a few digits of this one start (`worker.settings`).
+    A member's name is that of its place and a few digits of this one start (`member.life`).
     """
     ordered = sorted(facts.members.values(), key=lambda one: (_place(one.name), one.started))
     return [lane(member) for member in ordered]

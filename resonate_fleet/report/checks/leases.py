@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from resonate_fleet.contract.journal import Died, FalseAlarm
-from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY
+from resonate_fleet.contract.run import AT_A_MEMBER, AT_ALL_MEMBERS, DEADLY
 from resonate_fleet.report.checks.outages import outages
 from resonate_fleet.report.facts import CUT, RENEWALS, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
@@ -13,9 +13,7 @@ from resonate_fleet.report.recoveries import strike_behind
 TO_STOP = 2.0
 #: After an outage a member needs this long at most, in seconds, to renew what it still holds.
 TO_RENEW = 3.0
-#: Faults that end members in order, several of them, and may in the end kill one.
-FLEET_WIDE = ("scale", "rolling-restart")
-#: A fleet-wide strike may take this long to end a member (drain and the platform's grace).
+#: A strike on all members may take this long to end a member (drain and the platform's grace).
 DRAIN = 120.0
 
 
@@ -60,7 +58,7 @@ def lapsed(facts: Facts) -> Iterator[Finding]:
 
 def _explained(facts: Facts, one: AttemptFacts) -> bool:
     strike = strike_behind(facts, one)
-    if strike is not None and strike.fault in FLEET_WIDE:
+    if strike is not None and strike.fault in AT_ALL_MEMBERS:
         return True
     lease = facts.evidence.plan.lease if facts.evidence.plan else 0.0
     return any(
@@ -96,7 +94,7 @@ def _explains(strike: StrikeFacts, member: str, at: float) -> bool:
     soon = at <= (strike.healed or strike.at) + DRAIN
     if strike.fault in AT_A_MEMBER:
         return strike.target == member and (soon or strike.fault in DEADLY)
-    return strike.fault in FLEET_WIDE and soon
+    return strike.fault in AT_ALL_MEMBERS and soon
 
 
 CHECKS = (ignored, lapsed, deaths)

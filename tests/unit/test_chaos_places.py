@@ -1,0 +1,72 @@
+"""Each place says by name what it can do, does that, and refuses every other fault in one line."""
+
+import asyncio
+from typing import Any, cast, get_args
+
+import msgspec
+import pytest
+
+from resonate_fleet.chaos import compose, kubernetes, local, scenario
+from resonate_fleet.chaos.place import CAN, Adapter, Candidate, PlaceFailed
+from resonate_fleet.chaos.plan import script
+from resonate_fleet.chaos.scenario import BadScenario, StrikeSpec, When
+from resonate_fleet.contract.run import (
+    AT_A_MEMBER,
+    AT_THE_FLEET,
+    FAULTS,
+    FREEZING,
+    PLACES,
+    Fault,
+    Place,
+)
+
+#: A fault that somebody adds without a word to any place.
+NEW = cast("Fault", "flood")
+ADAPTERS: dict[Place, Adapter] = {
+    "processes": local.LocalPlace(),
+    "compose": compose.ComposePlace("fleet-nowhere"),
+    "kubernetes": kubernetes.KubernetesPlace("nowhere"),
+}
+TABLES: dict[Place, Any] = {"processes": local, "compose": compose, "kubernetes": kubernetes}
+
+
+def with_new() -> scenario.Scenario:
+    one = scenario.read(scenario.find("one-kill"))
+    strike = StrikeSpec(fault=NEW, when=When(done=0.5))
+    return msgspec.structs.replace(one, strikes=[strike])
+
+
+def test_every_fault_is_done_to_a_member_or_to_the_fleet() -> None:
+    assert sorted((*AT_A_MEMBER, *AT_THE_FLEET)) == sorted(FAULTS)
+
+
+@pytest.mark.parametrize("place", get_args(Place))
+def test_the_tables_of_a_place_hold_what_it_can_do(place: Place) -> None:
+    assert set(TABLES[place].STRIKES) == CAN[place] & set(AT_A_MEMBER)
+    assert set(TABLES[place].HEALS) == CAN[place] & set(FREEZING)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_new_fault_is_refused_when_it_is_planned(place: Place) -> None:
+    with pytest.raises(BadScenario) as caught:
+        script(with_new(), 1, place)
+    (line,) = caught.value.lines
+    assert line.startswith(f"one-kill: {place} cannot do flood; accepted: kill, ")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_plan_says_what_a_fault_is_done_to_or_refuses_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody has written that the place can do it."""
+    monkeypatch.setitem(CAN, place, CAN[place] | {NEW})
+    with pytest.raises(BadScenario, match="no plan says what flood is done to; accepted: kill, "):
+        script(with_new(), 1, place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("deed", ["strike", "heal"])
+def test_a_place_does_nothing_for_a_fault_that_it_does_not_know(place: Place, deed: str) -> None:
+    member = Candidate("worker-1-abcdef", "worker-1", allowed=True)
+    with pytest.raises(PlaceFailed, match="no way for flood at a member of this place; accepted: "):
+        asyncio.run(getattr(ADAPTERS[place], deed)(NEW, member))
