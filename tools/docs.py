@@ -20,6 +20,7 @@ from resonate_fleet.server.metrics import INSTRUMENTS as SERVER_METRICS
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward.metrics import INSTRUMENTS as STEWARD_METRICS
 from resonate_fleet.steward.settings import StewardSettings
+from resonate_fleet.submit.metrics import INSTRUMENTS as CLIENT_METRICS
 from resonate_fleet.submit.settings import ClientSettings
 
 SETTINGS: tuple[tuple[str, type[Any]], ...] = (
@@ -31,6 +32,7 @@ SETTINGS: tuple[tuple[str, type[Any]], ...] = (
 )
 METRICS = (
     ("Worker", WORKER_METRICS),
+    ("Client", CLIENT_METRICS),
     ("Steward", STEWARD_METRICS),
     ("Server", SERVER_METRICS),
 )

@@ -35,7 +35,7 @@ from resonate_fleet.commands.top import View, showing
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.outputs import OutputFolder
+from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
 
@@ -137,6 +137,7 @@ def parser(prog: str) -> Parser:
     add("--server", type=typed(url()), metavar="URL", help="a server that runs; default: embedded")
     web = "print the address of the steward's page, and keep it up until Ctrl-C"
     add("--web", action="store_true", help=web)
+    add("--json", type=OutputFile, metavar="FILE", help="write the verdict with all figures there")
     add(
         "--runs",
         type=OutputFolder,
@@ -189,7 +190,7 @@ async def _play(
         async with _shown(console, place, folder, runner) as keys:
             keys.on_quit(task.cancel)
             await runner.drive()
-        code = demo_summary.closing(folder, console)
+        code = demo_summary.closing(options, folder, console)
         if options.web:
             console.print(f"{place.page}\nCtrl-C ends it.", highlight=False, soft_wrap=True)
             over = asyncio.Event()

@@ -32,6 +32,7 @@ class DemoOptions:
     kill: int = 1
     server: str | None = None
     token: str | None = None
+    json: Path | None = None
     runs: Path = Path("runs")
     web: bool = False
 

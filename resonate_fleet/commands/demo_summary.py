@@ -29,9 +29,11 @@ def opening(options: DemoOptions, script: Script) -> str:
     return "\n".join([text, *strikes])
 
 
-def closing(folder: RunFolder, console: Console) -> int:
+def closing(options: DemoOptions, folder: RunFolder, console: Console) -> int:
     """Judge the run, print the table and the judgement; return the exit code of the verdict."""
     facts, verdict = judged(folder)
+    if options.json is not None:
+        options.json.write_bytes(folder.verdict.read_bytes())
     console.print()
     console.print(_members(facts, verdict))
     console.print()

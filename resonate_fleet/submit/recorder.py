@@ -1,4 +1,4 @@
-"""What becomes known of a submission: journal, output, traces."""
+"""What becomes known of a submission: journal, output, metrics, traces."""
 
 import time
 from collections.abc import Callable
@@ -9,35 +9,37 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.output import Output
-from resonate_fleet.submit.submit import Confirmation
-from resonate_fleet.submit.tracing import SubmissionTraces
+from resonate_fleet.submit.submit import Confirmation, Observer
 
 #: Jobs that stood for another call which are named one by one.
 NAMED: Final = 20
 
 
 class Recorder:
-    """Journals, counts, prints and traces what submission does. `say` takes a line for people."""
+    """Journals, counts and prints what submission does; passes it on to `observers`.
 
-    def __init__(
-        self, out: Output, journal: Journal, traces: SubmissionTraces, say: Callable[[str], None]
-    ) -> None:
+    `say` takes a line for people.
+    """
+
+    def __init__(self, out: Output, journal: Journal, say: Callable[[str], None]) -> None:
         self._output = out
         self._journal = journal
-        self._traces = traces
         self._say = say
         self._silent_since: float | None = None
         self.count = self.new = self.differing = 0
         self.advance: Callable[[], None] = lambda: None
+        self.observers: list[Observer] = []
 
     def submitted(self, job: Job) -> None:
-        self._traces.submitted(job)
+        for observer in self.observers:
+            observer.submitted(job)
 
     def retried(self, job: Job, cause: str) -> None:
         if self._silent_since is None:  # one line a gap, not one a try
             self._silent_since = time.monotonic()
             self._journal.write(ServerLost(why=cause), level=30)
-        self._traces.retried(job, cause)
+        for observer in self.observers:
+            observer.retried(job, cause)
 
     def clock_off(self, seconds: float) -> None:
         """Say how far the server's clock is ahead of this machine's."""
@@ -67,4 +69,5 @@ class Recorder:
         self.differing += one.differs
         if one.differs and self.differing <= NAMED:
             self._say(f"{clean(one.job.id)} was there already, with another call; that one counts")
-        self._traces.confirmed(one)
+        for observer in self.observers:
+            observer.confirmed(one)

@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -61,11 +61,12 @@ def submit(order: Order, command: str) -> int:
     journal = _journal(settings, who, log_)
     shown = not (order.bulk and sys.stdout.isatty())
     out = Output(settings.group, json=order.json, ids=shown)
-    recorder = Recorder(out, journal, tracing, lambda line: tell(command, line))
+    recorder = Recorder(out, journal, lambda line: tell(command, line))
+    recorder.observers.append(tracing)
     clock = ServerClock(off=recorder.clock_off)
     submission = Submission(order.jobs, settings, who, recorder, tracing.traceparent, clock=clock)
     journal.write(ClientStarted(group=settings.group, count=order.count, seed=order.seed))
-    with closing(tracing), closing(journal):
+    with _metrics(settings.port, recorder, log_), closing(tracing), closing(journal):
         code = _guarded(order, submission, recorder, out, command)
         unconfirmed = order.count - recorder.count
         journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
@@ -151,6 +152,22 @@ def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out:
 #: Exit codes of a job's states; any other ended without its result.
 CODES: Final = {"resolved": exits.OK, "pending": exits.INCONCLUSIVE, "unknown": exits.USAGE}
 _GRAVITY: Final = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.USAGE]
+
+
+@contextmanager
+def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    from resonate_fleet.contract.pages import Pages  # noqa: PLC0415 - slow to import, rarely asked for
+    from resonate_fleet.submit.metrics import SubmissionMetrics  # noqa: PLC0415 - the same
+
+    metrics = SubmissionMetrics()
+    recorder.observers.append(metrics)
+    every = "0.0.0.0"  # noqa: S104 - scrapes come from outside the container
+    with Pages(every, port, {"/metrics": metrics.page}) as pages:
+        log_.log(20, "metrics.served", port=pages.port)
+        yield
 
 
 def tell(command: str, line: str) -> None:

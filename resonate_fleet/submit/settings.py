@@ -89,6 +89,12 @@ class SubmitSettings:
         "A span a submission by OpenTelemetry (the extra `otel`), which attempts link to; its own "
         "variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, say where to.",
     )
+    port: int | None = setting(
+        "CLIENT_PORT",
+        "",
+        optional(integer(0, 65_535)),
+        "Port of `/metrics`, for clients that run long; 0 lets the system choose.",
+    )
 
 
 @settings

@@ -33,6 +33,7 @@ class Confirmation:
     job: Job
     new: bool
     differs: bool
+    seconds: float
 
 
 class Observer(Protocol):
@@ -167,8 +168,9 @@ class Submission:
         with self._lock:
             self._observer.submitted(job)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        began = time.monotonic()
         while not self._stop.is_set():
-            cause = self._attempt(wire, index, job)
+            cause = self._attempt(wire, index, job, began)
             if not cause:
                 return
             if self._left() <= 0:
@@ -178,7 +180,7 @@ class Submission:
                 self._observer.retried(job, cause)
             self._stop.wait(min(pauses.next(), max(self._left(), 0)))
 
-    def _attempt(self, wire: BlockingWire, index: int, job: Job) -> str:
+    def _attempt(self, wire: BlockingWire, index: int, job: Job, began: float) -> str:
         """Try once; return why it is worth another try, or nothing when it is over."""
         wire.timeout = min(ANSWER_SECONDS, max(self._left(), 0.05))
         try:
@@ -194,7 +196,7 @@ class Submission:
                 return f"the server answered {error}"
             self._give_up(f"the server refused {job.id}: {error}")
             return ""
-        self._confirm(index, job, promise)
+        self._confirm(index, job, promise, time.monotonic() - began)
         return ""
 
     def _timeout_at(self, job: Job) -> int:
@@ -208,14 +210,14 @@ class Submission:
         made = {**job.tags, **tags(job.id, job.group or self._settings.group, self._who)}
         return made | {words.TAG_TRACE: trace} if trace else made
 
-    def _confirm(self, index: int, job: Job, promise: Promise) -> None:
+    def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:
         with self._lock:
             self._heard = time.monotonic()
             self._turns.done(index)
             new = promise.tags.get(words.TAG_CLIENT) == self._who and job.id not in self._seen
             self._remember(job.id)
             differs = not new and _call(promise) != msgspec.to_builtins(job.call)
-            self._observer.confirmed(Confirmation(job, new, differs))
+            self._observer.confirmed(Confirmation(job, new, differs, seconds))
 
     def _remember(self, id: str) -> None:
         self._seen[id] = None

@@ -6,6 +6,7 @@ A forked process differs from one that Python starts in two things alone: its mo
 already, and /proc shows the command line and the environment of the one that it came from.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -69,6 +70,14 @@ class Forker:
         command, pipe = [sys.executable, "-m", __name__], subprocess.PIPE
         self._process = subprocess.Popen(command, 0, stdin=pipe, stdout=pipe)
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """End it: it ends when there is nobody to ask."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def ask(self, request: Start | Poll) -> int:
         assert self._process.stdin is not None
@@ -145,7 +154,9 @@ def run(
 
 @cache
 def _forker() -> Forker:
-    return Forker()
+    forker = Forker()
+    atexit.register(forker.close)
+    return forker
 
 
 def main() -> None:

@@ -119,6 +119,7 @@ def test_an_option_wins_over_its_variable_and_is_named_when_wrong() -> None:
     "typed",
     [
         ("demo", "--runs", "/proc/x"),
+        ("demo", "--json", "/nonexistent/x"),
         ("up", "--runs", "/proc/x/y"),
         ("up", "--store", "/nonexistent/store.db"),
         ("bench", "--json", "/nonexistent/x"),

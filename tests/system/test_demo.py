@@ -49,8 +49,8 @@ def wait_busy(process: Process, folder: Path) -> None:
 
 
 def test_it_kills_a_worker_loses_nothing_and_says_so(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    done = run_room("fleet", "demo", *SHORT, "--runs", str(runs), timeout=100)
+    runs, file = tmp_path / "runs", tmp_path / "demo.json"
+    done = run_room("fleet", "demo", *SHORT, "--runs", str(runs), "--json", str(file), timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     for words in ("9 jobs are confirmed", "is killed in the middle of", "is handed over from"):
         assert words in done.stdout
@@ -58,7 +58,6 @@ def test_it_kills_a_worker_loses_nothing_and_says_so(tmp_path: Path) -> None:
     assert (
         "PASS: 9 of 9 jobs ended with their result, 0 lost, 0 doubled, 1 done again" in done.stdout
     )
-    (file,) = runs.glob("*/verdict.json")
     figures = json.loads(file.read_text())["figures"]
     assert (figures["jobs_done"], figures["strikes"], figures["redone_jobs"]) == (9, 1, 1)
     assert len(figures["shares"]) == 3

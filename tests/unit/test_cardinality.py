@@ -1,11 +1,15 @@
 """Ten thousand jobs make no series: each exporter, driven by what drives it in its process."""
 
+from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
 from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
 from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
 from resonate_fleet.steward.survey import OTHER
+from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.metrics import SubmissionMetrics as ClientMetrics
+from resonate_fleet.submit.submit import Confirmation
 
 JOBS = 10_000
 
@@ -31,6 +35,17 @@ def test_the_member() -> None:
     before = series(metrics.page("").body)
     for number in range(JOBS):
         live(f"job-{number}", f"stranger-{number}" if number % 2 else "f")
+    assert series(metrics.page("").body) == before
+
+
+def test_the_client() -> None:
+    metrics = ClientMetrics()
+    before = series(metrics.page("").body)
+    for number in range(JOBS):
+        job = Job(f"job-{number}", Call(func=f"f{number}"), None)
+        metrics.submitted(job)
+        metrics.retried(job, f"cause {number}")
+        metrics.confirmed(Confirmation(job, new=True, differs=False, seconds=0.01))
     assert series(metrics.page("").body) == before
 
 

@@ -41,7 +41,7 @@ def test_a_submission_is_a_span_and_the_job_carries_its_ids() -> None:
     told.submitted(JOB)
     carried = told.traceparent(JOB)
     told.retried(JOB, "no answer")
-    told.confirmed(Confirmation(JOB, new=True, differs=False))
+    told.confirmed(Confirmation(JOB, new=True, differs=False, seconds=0.1))
     told.close()
     (span,) = exported.get_finished_spans()
     assert span.context is not None
