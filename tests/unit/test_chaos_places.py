@@ -1,6 +1,7 @@
 """Each place says by name what it can do, does that, and refuses every other fault in one line."""
 
 import asyncio
+import re
 from typing import Any, cast, get_args
 
 import msgspec
@@ -12,6 +13,7 @@ from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.scenario import BadScenario, StrikeSpec, When
 from resonate_fleet.contract.run import (
     AT_A_MEMBER,
+    AT_ALL_MEMBERS,
     AT_THE_FLEET,
     FAULTS,
     FREEZING,
@@ -19,6 +21,8 @@ from resonate_fleet.contract.run import (
     Fault,
     Place,
 )
+from resonate_fleet.report.checks.strikes import SIGNS
+from tests.support.processes import ROOT
 
 #: A fault that somebody adds without a word to any place.
 NEW = cast("Fault", "flood")
@@ -38,6 +42,16 @@ def with_new() -> scenario.Scenario:
 
 def test_every_fault_is_done_to_a_member_or_to_the_fleet() -> None:
     assert sorted((*AT_A_MEMBER, *AT_THE_FLEET)) == sorted(FAULTS)
+
+
+def test_what_is_done_to_the_fleet_shows_in_all_members_or_has_signs_of_its_own() -> None:
+    assert sorted((*AT_ALL_MEMBERS, *SIGNS)) == sorted(AT_THE_FLEET)
+
+
+def test_every_fault_has_a_sign_to_be_drawn() -> None:
+    drawn = (ROOT / "resonate_fleet/web/outcomes.js").read_text(encoding="utf-8")
+    table = drawn.partition("export const FAULTS = {")[2].partition("};")[0]
+    assert sorted(re.findall(r'^  "?([a-z-]+)"?: ', table, re.MULTILINE)) == sorted(FAULTS)
 
 
 @pytest.mark.parametrize("place", get_args(Place))
