@@ -266,7 +266,10 @@ class Console:
             why = "acts are switched off: STEWARD_CONSOLE_TOKEN is not set"
             return web.json_response({"error": why}, status=403)
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._options.token.encode()):
+        # A header's stray bytes come as surrogates.
+        if not hmac.compare_digest(
+            given.encode(errors="surrogateescape"), self._options.token.encode()
+        ):
             await asyncio.sleep(WRONG_TOKEN_SECONDS)
             return web.json_response({"error": "the token is not the console's"}, status=401)
         act = self._doors.acts.get(request.match_info["act"])
@@ -280,7 +283,7 @@ class Console:
     async def _do(self, request: web.Request, act: Act) -> web.StreamResponse:
         try:
             body = msgspec.json.decode(await request.read(), type=_Jobs)
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             return web.json_response(
                 {"error": f"the body is not a list of jobs: {error}"}, status=400
             )
@@ -319,11 +322,15 @@ def _asset(name: str) -> Handle:
 
 def _stranger(request: web.Request, hosts: Sequence[str]) -> str | None:
     """Return why a request is refused before anything is looked at, or None."""
-    host = urlsplit(f"//{request.host}").hostname or ""
+    origin = request.headers.get("Origin")
+    try:
+        host = urlsplit(f"//{request.host}").hostname or ""
+        came_from = None if origin is None else urlsplit(origin).netloc
+    except ValueError:
+        return "the host or the origin is no address"
     if not _is_ours(host) and host not in hosts:
         return f"the host {host[:100]!r} is not one of this steward's (STEWARD_CONSOLE_HOSTS)"
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if came_from not in (None, request.host):
         return "the request comes from another site's page"
     return None
 

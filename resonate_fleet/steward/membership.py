@@ -67,7 +67,8 @@ class Membership:
     async def came(self, connection: Connection) -> list[FromSteward]:
         hello = connection.hello
         assert hello is not None  # noqa: S101 - whoever comes has said hello
-        if not compare_digest(self._keys.get(hello.member, hello.key), hello.key):
+        first = self._keys.get(hello.member, hello.key)
+        if not compare_digest(first.encode(), hello.key.encode()):
             raise ValueError(f"{hello.member} is the name of another process")
         before = self.present.get(hello.member)
         self.present[hello.member] = connection

@@ -117,7 +117,8 @@ class Connection(asyncio.Protocol):
         try:
             for one in lines:
                 self._heard(wire.decode_member(one))
-        except (ValueError, msgspec.MsgspecError) as error:  # nonsense ends the connection
+        # Nonsense ends the connection, also where it is nested without end.
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             self._deny(str(error))
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way

@@ -195,6 +195,32 @@ async def test_acts_need_the_token(scene: Scene) -> None:
     assert len(scene.acted) == 1
 
 
+@pytest.mark.parametrize("body", [b'"\xff"', b'{"x":' + b"[" * 60_000])
+async def test_nonsense_for_a_body_is_refused(scene: Scene, body: bytes) -> None:
+    right = {"Authorization": f"Bearer {TOKEN}"}
+    async with scene.http.post(f"{scene.url}/acts/cancel", data=body, headers=right) as answer:
+        assert answer.status == 400
+    assert scene.acted == []
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /acts/cancel HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff", 401),
+        (b"GET /jobs HTTP/1.1\r\nHost: \xff.example", 403),
+        (b"GET /jobs HTTP/1.1\r\nHost: [x", 403),
+        (b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[\xff", 403),
+        (b"GET /jobs?search=%ff HTTP/1.1\r\nHost: localhost", 200),
+    ],
+)
+async def test_stray_bytes_are_answered(scene: Scene, head: bytes, status: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(head + b"\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+
+
 async def test_without_a_token_nothing_can_be_done() -> None:
     async with opened(ConsoleOptions()) as scene:
         status, answer = await scene.act("cancel", '{"jobs": ["a"]}', Authorization="Bearer ")

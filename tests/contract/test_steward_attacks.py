@@ -74,7 +74,10 @@ class Stranger:
 
     def say(self, message: FromMember) -> FromSteward | None:
         """Return the answer."""
-        self._peer.sendall(line(message))
+        return self.say_raw(line(message))
+
+    def say_raw(self, text: bytes) -> FromSteward | None:
+        self._peer.sendall(text)
         return self.hear()
 
 
@@ -141,6 +144,27 @@ async def test_the_name_of_a_present_member_is_not_given_away(fleet: Fleet, wire
         assert not await is_pending(wire, "job-1")
         assert fleet.journal_of(Died) == []
     await freed(wire, "job-1")
+
+
+def test_a_key_may_be_any_text(fleet: Fleet) -> None:
+    steward = fleet.steward(STEWARD_GRACE="0")
+    spelt = msgspec.structs.replace(HELLO, key="schl\u00fcssel \U0001f511")
+    with Stranger(steward) as member:
+        assert isinstance(member.say(spelt), Welcome)
+        for key in ("k", "schl\u00fcssel", ""):
+            with Stranger(steward) as thief:
+                answer = thief.say(msgspec.structs.replace(spelt, key=key))
+                assert isinstance(answer, Denied), key
+    assert "Traceback" not in steward.out.read_text()
+
+
+@pytest.mark.parametrize("text", [b'{"kind":"hello","x":' + b"[" * 60_000, b'"\xff"', b"[]"])
+def test_nonsense_is_denied(fleet: Fleet, text: bytes) -> None:
+    steward = fleet.steward()
+    with Stranger(steward) as stranger:
+        assert isinstance(stranger.say_raw(text + b"\n"), Denied)
+        assert stranger.hear() is None, "and the connection is closed"
+    assert "Traceback" not in steward.out.read_text()
 
 
 @pytest.mark.usefixtures("many_files")
