@@ -251,7 +251,8 @@ def test_ps_shows_the_error_of_a_failed_job(fleet: Fleet, server: Server) -> Non
 
 
 def test_top_tells_of_a_recovery(fleet: Fleet, server: Server, processes: Processes) -> None:
-    first, second = fleet.workers(2, WORKER_LEASE="1")
+    # Long enough for a busy machine to look once more before the lease lapses.
+    first, second = fleet.workers(2, WORKER_LEASE="3")
     steward = ("--steward", "http://127.0.0.1:9")  # there is none: the server alone will do
     top = processes.room(
         "fleet", "top", {}, "top", "--server", server.url, "--interval", "0.1", *steward
@@ -262,7 +263,7 @@ def test_top_tells_of_a_recovery(fleet: Fleet, server: Server, processes: Proces
     victim, other = sorted([first, second], key=lambda one: fleet.member(one) != held["pid"])
     victim.kill()
     moved = f"{job} went from {fleet.member(victim)} to {fleet.member(other)}, attempt 2"
-    wait_until(lambda: moved in top.out.read_text(), 15, "it has told of the recovery")
+    wait_until(lambda: moved in top.out.read_text(), 30, "it has told of the recovery")
     top.send(signal.SIGINT)
     assert top.wait(10) == 0
 

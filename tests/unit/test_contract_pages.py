@@ -85,10 +85,12 @@ def answers(pages: Pages) -> bool:
 
 def test_without_a_descriptor_left_a_page_is_answered_all_the_same(pages: Pages) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    may_ask, go = os.pipe()
     child = os.fork()
     if child == 0:  # asks from outside, when this process has no descriptor left
         code = 1
         with suppress(BaseException):
+            os.read(may_ask, 1)
             for _ in range(50):
                 if answers(pages):
                     code = 0
@@ -100,10 +102,11 @@ def test_without_a_descriptor_left_a_page_is_answered_all_the_same(pages: Pages)
         with suppress(OSError):
             while True:
                 taken.append(os.open(os.devnull, os.O_RDONLY))
+        os.write(go, b".")
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 0
     finally:
-        for fd in taken:
+        for fd in (may_ask, go, *taken):
             os.close(fd)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

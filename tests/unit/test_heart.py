@@ -255,11 +255,13 @@ def test_a_beat_that_failed_is_tried_again_soon(ward: Ward) -> None:
     assert beats(ward, lease=0.9, most=2) == [0.3, 0.3, 0.3]
 
 
-def test_a_defect_does_not_end_the_beats(ward: Ward) -> None:
+def test_a_defect_does_not_end_the_beats(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     def defect() -> None:
         raise ZeroDivisionError
 
     ward.heard = defect  # type: ignore[method-assign]  # a listener that fails
+    # A logger that has written before keeps what it wrote with.
+    monkeypatch.setattr("resonate_fleet.member.leases.log", structlog.get_logger())
     with structlog.testing.capture_logs() as said:
         assert beats(ward, most=1) == [2.0, 0.5]
     assert [(one["event"], one["log_level"]) for one in said] == [("heart.failed", "error")]

@@ -42,10 +42,12 @@ async def test_an_answer_to_something_else_is_none() -> None:
 
 @pytest.mark.parametrize("connected", [True, False])
 def test_requests_without_an_answer_are_said_once_unless_the_stream_says_it(
-    *, connected: bool
+    monkeypatch: pytest.MonkeyPatch, *, connected: bool
 ) -> None:
     counted, clock = list[str](), [100.0]
     health = Health(counted.append, lambda: clock[0], lambda: connected)
+    # A logger that has written before keeps what it wrote with.
+    monkeypatch.setattr("resonate_fleet.member.health.log", structlog.get_logger())
     with structlog.testing.capture_logs() as lines:
         for _ in range(5):
             health.silent("no answer in time", after=10.0)
