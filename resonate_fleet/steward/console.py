@@ -3,25 +3,18 @@
 It runs in a thread with a loop of its own, so that the matcher never waits for a page. It reads
 the live state and searches nothing for it.
 
-Guards: a strict Content-Security-Policy; the Host must be a name that no stranger's DNS can give
-(an address, a name without a dot, one of the cluster's, or one that is allowed by a setting); a
-request that another site caused is refused; acts need the console's token, compared in constant
-time. There are no cookies.
+Who may ask is for `steward.guards` to say. Acts need the console's token; there are no cookies.
 """
 
 import asyncio
-import hmac
-import ipaddress
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -29,7 +22,9 @@ from aiohttp import web
 
 from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.pages import Handler
+from resonate_fleet.steward import guards
 from resonate_fleet.steward.feed import Feed
+from resonate_fleet.steward.guards import Handle
 
 #: Seconds between two messages of a stream.
 BEAT: Final = 0.25
@@ -40,7 +35,6 @@ MOST_WAITING: Final = 20
 LARGEST: Final = 64 * 1024
 #: Seconds that the answer to a wrong token takes.
 WRONG_TOKEN_SECONDS: Final = 0.5
-_INSIDE: Final = (".localhost", ".svc", ".cluster.local", ".internal")
 _TYPES: Final = {
     "html": "text/html",
     "css": "text/css",
@@ -51,8 +45,6 @@ _TYPES: Final = {
 _UNHEARD = logging.getLogger("resonate_fleet.console")
 _UNHEARD.setLevel(logging.CRITICAL + 1)
 
-#: Answers a request.
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Asks something of the steward: what came in, and what is to be answered.
 Ask = Callable[[Mapping[str, str]], Coroutine[Any, Any, Any]]
 #: Does something to jobs for whoever asked; returns what is to be answered.
@@ -162,7 +154,8 @@ class Console:
         await runner.cleanup()
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=LARGEST, middlewares=[self._guard])
+        guard = guards.guard(self._options.hosts, self._options.peers)
+        app = web.Application(client_max_size=LARGEST, middlewares=[guard])
         for path, handler in self._doors.pages.items():
             app.router.add_get(path, _page(handler))
         for name, ask in self._doors.asks.items():
@@ -176,43 +169,6 @@ class Console:
                 app.router.add_get(f"/{asset.name}", _asset(asset.name))
         app.router.add_get("/", _asset("index.html"))
         return app
-
-    # Guards.
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handle) -> web.StreamResponse:
-        why = _stranger(request, self._options.hosts)
-        if why:
-            return web.json_response({"error": why}, status=403)
-        try:
-            response = await handler(request)
-        except web.HTTPException as answer:
-            response = web.json_response({"error": answer.reason}, status=answer.status)
-        except ConnectionError:
-            raise
-        except Exception:
-            structlog.get_logger().exception("console.failed", path=request.path)
-            raise
-        if not response.prepared:
-            response.headers.update(self._headers())
-            if request.path == "/livez":  # another steward's page looks whether this one is there
-                response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        return response
-
-    def _headers(self) -> dict[str, str]:
-        connect = " ".join(["'self'", *self._options.peers])
-        policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-            f"connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        return {
-            "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": "no-store",
-        }
 
     # The stream.
 
@@ -231,7 +187,7 @@ class Console:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= MOST_STREAMS:
             return web.json_response({"error": "too many streams are open"}, status=503)
-        response = web.StreamResponse(headers=self._headers())
+        response = web.StreamResponse(headers=guards.headers(self._options.peers))
         response.content_type = "text/event-stream"
         response.headers["X-Accel-Buffering"] = "no"
         await response.prepare(request)
@@ -265,11 +221,7 @@ class Console:
         if not self._options.token:
             why = "acts are switched off: STEWARD_CONSOLE_TOKEN is not set"
             return web.json_response({"error": why}, status=403)
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        # A header's stray bytes come as surrogates.
-        if not hmac.compare_digest(
-            given.encode(errors="surrogateescape"), self._options.token.encode()
-        ):
+        if not guards.has_token(request, self._options.token):
             await asyncio.sleep(WRONG_TOKEN_SECONDS)
             return web.json_response({"error": "the token is not the console's"}, status=401)
         act = self._doors.acts.get(request.match_info["act"])
@@ -318,28 +270,3 @@ def _asset(name: str) -> Handle:
         return web.Response(body=body, content_type=kind, charset="utf-8")
 
     return answer
-
-
-def _stranger(request: web.Request, hosts: Sequence[str]) -> str | None:
-    """Return why a request is refused before anything is looked at, or None."""
-    origin = request.headers.get("Origin")
-    try:
-        host = urlsplit(f"//{request.host}").hostname or ""
-        came_from = None if origin is None else urlsplit(origin).netloc
-    except ValueError:
-        return "the host or the origin is no address"
-    if not _is_ours(host) and host not in hosts:
-        return f"the host {host[:100]!r} is not one of this steward's (STEWARD_CONSOLE_HOSTS)"
-    if came_from not in (None, request.host):
-        return "the request comes from another site's page"
-    return None
-
-
-def _is_ours(host: str) -> bool:
-    """Tell whether `host` is a name that no stranger can have point to this machine."""
-    if "." not in host or host.endswith(_INSIDE):
-        return True
-    with suppress(ValueError):
-        ipaddress.ip_address(host)
-        return True
-    return False
