@@ -1,145 +1,34 @@
-"""Jobs in hand, by what the steward knows: lists, pages, and who has to hear of an end."""
+"""Acts on jobs: each is done, journalled, and told to the members that hold what has ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-import msgspec
-
-from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import call_of
-from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
 from resonate_fleet.contract.journal import Acted
-from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward import jobs, parked
-from resonate_fleet.steward.console import Act, Ask, Refusal
+from resonate_fleet.steward.console import Act, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.parked import NotParked
-from resonate_fleet.steward.survey import ABREAST
 from resonate_fleet.steward.tools import Tools
 
-#: Lines of a list, where nothing is said, and at most.
-USUAL, MOST = 200, 5000
-#: Ids of one question or act.
+#: Jobs of one act.
 MOST_ASKED = 1000
-
-_ENDED: dict[str, JobState] = {"resolved": "done", "rejected": "failed", "cancelled": "cancelled"}
 
 
 class Hand:
-    """Everything is to be called on the event loop. `payloads`: show arguments and results."""
+    """Everything is to be called on the event loop."""
 
-    def __init__(self, tools: Tools, dispatch: Dispatch, *, payloads: bool) -> None:
+    def __init__(self, tools: Tools, dispatch: Dispatch) -> None:
         self._tools = tools
         self._dispatch = dispatch
-        self._payloads = payloads
-        #: What waiting jobs call, as far as somebody has asked.
-        self._called: dict[str, str] = {}
-
-    def asks(self) -> dict[str, Ask]:
-        return {"jobs": self.listing, r"job/{id:[\s\S]+}": self.page, "schedules": self.schedules}
 
     def acts(self, *, kill: bool) -> dict[str, Act]:
         all_ = (self.cancel, self.rerun, self.redrive, self.reject, *((self.kill,) if kill else ()))
         return {one.__name__: one for one in all_}
 
-    # Lists.
-
-    async def listing(self, given: Mapping[str, str]) -> JobList:
-        """Return the jobs that match, those that ended last first; nothing is searched for it."""
-        limit = _number(given.get("limit", ""), USUAL, MOST)
-        since = _number(given.get("since", ""), 0, 1 << 31)
-        after, unread = self._tools.now() - since, 0
-        others = {name: value for name, value in given.items() if name != "function"}
-        found = [one for one in self._lines() if _matches(one, others, after)]
-        if "function" in given:
-            found, unread = await self._read(found)
-            found = [one for one in found if _matches(one, given, after)]
-        found.sort(key=_newest)
-        return JobList(jobs=found[:limit], more=len(found) > limit, unread=unread)
-
-    async def _read(self, lines: list[JobLine]) -> tuple[list[JobLine], int]:
-        """Ask the server what those call that do not run; return also how many stay unread."""
-        unknown = [one.id for one in lines if not one.function]
-        self._called = {name: self._called[name] for name in unknown if name in self._called}
-        gate = asyncio.Semaphore(ABREAST)
-
-        async def read(name: str) -> None:
-            async with gate:
-                promise = await self._tools.wire.promise(name)
-            call = call_of(promise) if promise else None
-            self._called[name] = call.label if call else ""
-
-        new = [name for name in unknown if name not in self._called]
-        try:
-            await asyncio.gather(*(read(name) for name in new[:MOST_ASKED]))
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
-        replace = msgspec.structs.replace
-        named = [replace(o, function=o.function or self._called.get(o.id, "")) for o in lines]
-        return named, len(new[MOST_ASKED:])
-
-    def _lines(self) -> Iterable[JobLine]:
-        work, now = self._tools.work, self._tools.now()
-        shown: dict[str, JobLine] = {}
-        for ended in work.ended:
-            if ended.outcome in _ENDED and ended.task == ended.job:
-                shown[ended.job] = _line(ended, _ENDED[ended.outcome])
-        for name, group in self._dispatch.groups.items():
-            for one in group.matcher.waiting():
-                why = group.matcher.why(now, one.task)
-                shown[one.task] = JobLine(
-                    id=one.task, state="waiting", group=name, created=one.since, reason=why
-                )
-        for task, (name, since) in work.suspended.items():
-            shown[task] = JobLine(id=task, state="sleeping", group=name, created=since)
-        for stopped in work.parked.values():
-            shown[stopped.task] = JobLine(
-                id=stopped.task, state="parked", group=stopped.group, attempt=stopped.attempt
-            )
-        for running in work.running.values():
-            shown[running.task] = _line(running, "running")
-        return [line for line in shown.values() if root_of(line.id) == line.id]
-
-    # A page.
-
-    async def page(self, given: Mapping[str, str]) -> JobPage:
-        job = given["id"]
-        try:
-            found = await jobs.page(self._tools.wire, job, payloads=self._payloads)
-        except jobs.NoSuchJob as none:
-            raise Refusal(404, str(none)) from None
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
-        work = self._tools.work
-        known = [one for one in [*work.ended, *work.running.values()] if one.task == job]
-        attempts = [
-            AttemptLine(
-                attempt=one.shown,
-                member=one.member,
-                since=one.since,
-                ended=one.ended,
-                outcome=one.outcome,
-            )
-            for one in known
-        ]
-        group = self._dispatch.groups.get(found.group)
-        why = group.matcher.why(self._tools.now(), job) if group else ""
-        if not why and found.state == "waiting":
-            why = _why_waiting(group is not None and bool(group.present))
-        return msgspec.structs.replace(found, attempts=attempts, reason=why)
-
-    async def schedules(self, _given: Mapping[str, str]) -> Any:
-        """Return the server's schedules, as the page shows them."""
-        try:
-            reply = await self._tools.wire.call("schedule.search", {"limit": MOST_ASKED})
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
-        return {"schedules": [_schedule(one) for one in reply.data["schedules"]]}
-
-    # Acts. Each is journalled with who asked.
+    # Each is journalled with who asked.
 
     async def cancel(self, ids: list[str], who: str) -> Any:
         ended: list[str] = []
@@ -252,64 +141,7 @@ class Hand:
         self._tools.journal.write(Acted(act=act, jobs=ids, by=who, members=list(members)))
 
 
-def _schedule(one: dict[str, Any]) -> dict[str, Any]:
-    value = msgspec.convert(one.get("promiseParam") or {}, Value)
-    try:
-        call = value.decoded()
-    except ValueError:
-        call = None
-    return {
-        "id": one["id"],
-        "cron": one["cron"],
-        "function": call.get("func", "") if isinstance(call, dict) else "",
-        "next": one["nextRunAt"] / 1000 if one.get("nextRunAt") else None,
-        "last": one["lastRunAt"] / 1000 if one.get("lastRunAt") else None,
-    }
-
-
 def _few(ids: list[str]) -> list[str]:
     if len(ids) > MOST_ASKED:
         raise Refusal(400, f"{len(ids)} jobs at once; accepted: {MOST_ASKED} at most")
     return ids
-
-
-def _number(raw: str, usual: int, most: int) -> int:
-    if not raw:
-        return usual
-    if not raw.isdecimal() or int(raw) > most:
-        raise Refusal(400, f"{raw[:50]!r} is no number; accepted: 0 to {most}")
-    return int(raw)
-
-
-def _line(one: LiveAttempt, state: JobState) -> JobLine:
-    return JobLine(
-        id=one.job,
-        state=state,
-        function=one.function,
-        group=one.group,
-        member=one.member,
-        attempt=one.shown,
-        created=one.created or one.since,
-        ended=one.ended,
-    )
-
-
-def _matches(one: JobLine, given: Mapping[str, str], after: float) -> bool:
-    for name, value in (
-        ("state", one.state), ("function", one.function), ("group", one.group),
-        ("member", one.member),
-    ):  # fmt: skip
-        if given.get(name, value) != value:
-            return False
-    if given.get("since") and (one.ended or one.created or after) < after:
-        return False
-    return given.get("search", "") in one.id
-
-
-def _newest(one: JobLine) -> tuple[bool, float]:
-    """Live ones first, then those that ended last."""
-    return one.ended is not None, -(one.ended or one.created or 0.0)
-
-
-def _why_waiting(members: bool) -> str:  # noqa: FBT001 - one of two sentences
-    return "all slots are taken" if members else "no member of its group is present"

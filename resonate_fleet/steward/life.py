@@ -33,6 +33,7 @@ from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.hand import Hand
 from resonate_fleet.steward.handover import Handover
+from resonate_fleet.steward.lists import Lists
 from resonate_fleet.steward.live import Dates, live_state
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters, steward_version
@@ -114,11 +115,11 @@ class Steward:
             self._tools.no_room,
         )
         told = {"acts": bool(options.token), "kill": settings.console_kill, "peers": options.peers}
-        hand = Hand(self._tools, self._dispatch, payloads=settings.console_payloads)
+        hand = Hand(self._tools, self._dispatch)
         doors = Doors(
             feed=Feed(state, told),
             pages=handlers,
-            asks=hand.asks(),
+            asks=Lists(self._tools, self._dispatch, payloads=settings.console_payloads).asks(),
             acts=hand.acts(kill=settings.console_kill),
             open_acts={"settled": hand.settled},
         )

@@ -11,7 +11,8 @@ from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.console import Refusal
-from resonate_fleet.steward.hand import MOST_ASKED, Hand
+from resonate_fleet.steward.hand import Hand
+from resonate_fleet.steward.lists import MOST_READ, Lists
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.work import Work, attempt_of
 from tests.support.model import Model
@@ -48,7 +49,8 @@ class Scene:
             journal=SimpleNamespace(write=self.lines.append),
         )
         self.dispatch = dispatch
-        self.hand = Hand(tools, dispatch, payloads=True)
+        self.hand = Hand(tools, dispatch)
+        self.lists = Lists(tools, dispatch, payloads=True)
 
     def job(self, id: str, function: str = "work") -> str:
         return self.model.job(id, encode_value({"func": function, "args": []}))
@@ -120,16 +122,16 @@ def test_a_function_is_known_of_what_waits_sleeps_and_runs(scene: Scene) -> None
         scene.work.suspended[f"{function}-sleeps"] = ("g", 0.0)
         holding = Holding(f"{function}-runs", 1, function, 0.0)
         scene.work.claimed(attempt_of(holding, "g", "member"))
-    found = asyncio.run(scene.hand.listing({"function": "resize"}))
+    found = asyncio.run(scene.lists.listing({"function": "resize"}))
     assert {one.id for one in found.jobs} == {"resize-waits", "resize-sleeps", "resize-runs"}
     assert found.unread == 0
 
 
 def test_very_many_are_read_in_parts_and_it_says_so(scene: Scene) -> None:
-    for number in range(MOST_ASKED + 5):
+    for number in range(MOST_READ + 5):
         scene.work.suspended[scene.job(f"job-{number}")] = ("g", 0.0)
     asked = {"function": "work", "limit": "5000"}
-    first = asyncio.run(scene.hand.listing(asked))
-    assert (len(first.jobs), first.unread) == (MOST_ASKED, 5)
-    then = asyncio.run(scene.hand.listing(asked))
-    assert (len(then.jobs), then.unread) == (MOST_ASKED + 5, 0)
+    first = asyncio.run(scene.lists.listing(asked))
+    assert (len(first.jobs), first.unread) == (MOST_READ, 5)
+    then = asyncio.run(scene.lists.listing(asked))
+    assert (len(then.jobs), then.unread) == (MOST_READ + 5, 0)
