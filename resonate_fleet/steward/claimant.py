@@ -1,5 +1,7 @@
-"""A member as the matcher knows it."""
+"""Members as the matcher knows them. Pure."""
 
+from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from resonate_fleet.steward.waiting import Waiting
@@ -34,3 +36,66 @@ class Claimant:
             function in self.bounded
             and any(one.needs == function for one in self.assigned.values())
         )
+
+
+class Claimants:
+    """The members of one group. `mixed`: some member lacks a function that another has."""
+
+    def __init__(self) -> None:
+        self.mixed = False
+        #: Members with credits, whoever's turn it is first.
+        self.ready: OrderedDict[str, Claimant] = OrderedDict()
+        self._members: dict[str, Claimant] = {}
+
+    def get(self, member: str) -> Claimant | None:
+        return self._members.get(member)
+
+    def join(self, member: str, slots: int, functions: Iterable[str]) -> None:
+        self._members[member] = Claimant(member, slots, frozenset(functions))
+        self._compare()
+
+    def leave(self, member: str) -> Claimant | None:
+        one = self._members.pop(member, None)
+        if one is not None:
+            self._compare()
+            self.ready.pop(member, None)
+        return one
+
+    def _compare(self) -> None:
+        self.mixed = len({one.functions for one in self._members.values()}) > 1
+
+    def credit(self, member: str, count: int) -> None:
+        """Note `count` more free slots; nobody has more of them than slots."""
+        one = self._members[member]
+        room = one.slots - one.credits - len(one.assigned) - len(one.owed)
+        one.credits += max(0, min(count, room))
+        self.make_ready(one)
+
+    def withdraw(self, member: str) -> None:
+        self._members[member].credits = 0
+        self.ready.pop(member, None)
+
+    def filled(self, member: str, functions: Iterable[str]) -> None:
+        one = self._members[member]
+        one.full = frozenset(functions)
+        one.bounded |= one.full
+
+    def make_ready(self, one: Claimant) -> None:
+        """Give a member its turn where it has a credit and owes no word."""
+        if one.credits and not one.owed:
+            self.ready.setdefault(one.name, one)
+
+    def first_again(self, passed: Iterable[Claimant]) -> None:
+        """Give members their turns back, the first one first."""
+        for one in passed:
+            self.ready[one.name] = one
+            self.ready.move_to_end(one.name, last=False)
+
+    def why_nobody(self, function: str) -> str:
+        """Return why no member may begin a function just now, "" where one may."""
+        members = self._members.values()
+        if not function or any(one.runs(function) for one in members):
+            return ""
+        if any(function in one.functions for one in members):
+            return f"as many of the function {function} run as may"
+        return f"nobody has the function {function}"

@@ -19,13 +19,11 @@ claim at version v makes attempt v + 1.
 | queue, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
 """
 
-import heapq
-from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from resonate_fleet.contract.backoff import doubled
-from resonate_fleet.steward.claimant import Claimant
+from resonate_fleet.steward.assignments import Assigned, Assignments
+from resonate_fleet.steward.claimant import Claimant, Claimants
+from resonate_fleet.steward.declines import Declines
 from resonate_fleet.steward.waiting import (
     Apart,
     FirstCome,
@@ -34,31 +32,6 @@ from resonate_fleet.steward.waiting import (
     QueueLimits,
     Waiting,
 )
-
-#: An assignment without the member's word goes to another credit after this, in seconds.
-PATIENCE = 1.0
-#: Pause of a task that a member gave back for a reason of its own: first, and longest, in seconds.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Tasks whose declines are remembered.
-REMEMBERED = 4096
-
-
-@dataclass(slots=True, eq=False)
-class _Assigned:
-    """`newer`: what was heard of the task meanwhile, at a later version."""
-
-    member: Claimant
-    waiting: Waiting
-    deadline: float
-    newer: Waiting | None = None
-
-
-@dataclass(slots=True)
-class _Declined:
-    """`lacks`: the function that a member lacks; else `times` it was given back unfinished."""
-
-    lacks: str = ""
-    times: int = 0
 
 
 class Matcher:
@@ -70,15 +43,9 @@ class Matcher:
         self._queue: Queue = queue if queue is not None else FirstCome()
         self._limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
-        self._paused: list[tuple[float, int, Waiting]] = []
-        self._assigned: dict[str, _Assigned] = {}
-        #: In the order of their deadlines, since all have the same `PATIENCE`.
-        self._deadlines: deque[_Assigned] = deque()
-        self._members: dict[str, Claimant] = {}
-        #: Members with credits, whoever's turn it is first.
-        self._ready: OrderedDict[str, Claimant] = OrderedDict()
-        self._declined: OrderedDict[str, _Declined] = OrderedDict()
-        self._mixed = False
+        self._assigned = Assignments()
+        self._members = Claimants()
+        self._declines = Declines()
 
     # What is to be seen from outside.
 
@@ -96,7 +63,7 @@ class Matcher:
     @property
     def is_mixed(self) -> bool:
         """Whether some member lacks a function that another has, or that a task needs."""
-        return self._mixed or bool(self._queue.apart())
+        return self._members.mixed or bool(self._queue.apart())
 
     def oldest(self) -> float | None:
         """Return since when the first of the queue waits."""
@@ -113,7 +80,7 @@ class Matcher:
         if waiting is None:
             return ""
         lacks = waiting.needs if waiting.queue is not None else ""
-        return self._why_nobody(lacks) or self._limits.why(now, task)
+        return self._members.why_nobody(lacks) or self._limits.why(now, task)
 
     def limited(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or for their time, by what it is."""
@@ -130,15 +97,7 @@ class Matcher:
     def _blocked(self) -> list[tuple[str, Apart]]:
         """Return what was set aside and no member may begin just now, by why not."""
         apart = self._queue.apart().items()
-        return [(why, one) for name, one in apart if (why := self._why_nobody(name))]
-
-    def _why_nobody(self, function: str) -> str:
-        """Return why no member may begin a function just now, "" where one may."""
-        members = self._members.values()
-        if not function or any(one.runs(function) for one in members):
-            return ""
-        has = any(function in one.functions for one in members)
-        return _full(function) if has else _nobody_has(function)
+        return [(why, one) for name, one in apart if (why := self._members.why_nobody(name))]
 
     def requeue(self, queue: Queue, limits: QueueLimits) -> None:
         """Go on with another queue; what stands in the present one moves over."""
@@ -196,40 +155,28 @@ class Matcher:
     # What is heard of members.
 
     def join(self, member: str, slots: int, functions: Iterable[str] = ()) -> None:
-        self._members[member] = Claimant(member, slots, frozenset(functions))
-        self._compare()
-
-    def _compare(self) -> None:
-        self._mixed = len({one.functions for one in self._members.values()}) > 1
+        self._members.join(member, slots, functions)
 
     def credit(self, member: str, count: int) -> None:
         """Note `count` more free slots; nobody has more of them than slots."""
-        one = self._members[member]
-        room = one.slots - one.credits - len(one.assigned) - len(one.owed)
-        one.credits += max(0, min(count, room))
-        self._make_ready(one)
+        self._members.credit(member, count)
 
     def filled(self, member: str, functions: Iterable[str]) -> None:
         """Note the functions of which no more may begin in a member."""
-        one = self._members[member]
-        one.full = frozenset(functions)
-        one.bounded |= one.full
+        self._members.filled(member, functions)
 
     def withdraw(self, member: str) -> None:
         """Take back the member's credits; what is assigned to it still is."""
-        self._members[member].credits = 0
-        self._ready.pop(member, None)
+        self._members.withdraw(member)
 
     def leave(self, now: float, member: str) -> list[str]:
         """Forget a member; return the tasks whose claim it has not answered for."""
-        one = self._members.pop(member, None)
+        one = self._members.leave(member)
         if one is None:
             return []
-        self._compare()
-        self._ready.pop(member, None)
         unanswered = [*one.assigned, *one.owed]
         for task in list(one.assigned):
-            self._back(now, self._assigned.pop(task))
+            self._back(now, self._assigned.end(task))
         return unanswered
 
     # The member's word on what was assigned to it.
@@ -260,18 +207,13 @@ class Matcher:
 
     def declined(self, task: str, lacks: str) -> None:
         """A member gives the task back: it lacks a function, or has a reason of its own ("")."""
-        note = self._declined.setdefault(task, _Declined())
-        self._declined.move_to_end(task)
-        note.lacks = lacks
-        note.times += not lacks
+        self._declines.note(task, lacks)
         if lacks and (waiting := self._waiting.get(task)) is not None:
             waiting.needs = lacks  # its next hint was faster than the member's word
-        while len(self._declined) > REMEMBERED:
-            self._declined.popitem(last=False)
 
     def ended(self, task: str) -> None:
         """A body has come to its end: what was declined before counts no more."""
-        self._declined.pop(task, None)
+        self._declines.forget(task)
 
     # Matching.
 
@@ -280,80 +222,55 @@ class Matcher:
         self._wake(now)
         found: dict[str, list[tuple[str, int]]] = {}
         passed: list[Claimant] = []
-        while self._ready and self._queue:
-            _, member = self._ready.popitem(last=False)
+        ready = self._members.ready
+        while ready and self._queue:
+            _, member = ready.popitem(last=False)
             waiting = self._queue.take(now, member.may_begin)
             if waiting is None:
                 passed.append(member)
                 continue
             found.setdefault(member.name, []).append((waiting.task, waiting.version))
             self._assign(now, member, waiting)
-        for member in reversed(passed):
-            self._ready[member.name] = member
-            self._ready.move_to_end(member.name, last=False)
+        self._members.first_again(reversed(passed))
         return found
 
     def wake_at(self) -> float | None:
         """Return when `match` has something to do even if nothing happens."""
-        while self._deadlines and not self._is_open(self._deadlines[0]):
-            self._deadlines.popleft()
-        times = [self._paused[0][0]] if self._paused else []
-        times += [self._deadlines[0].deadline] if self._deadlines else []
-        limited = self._limits.wake_at()
-        times += [limited] if limited is not None else []
-        return min(times, default=None)
+        times = (self._declines.wake_at(), self._assigned.wake_at(), self._limits.wake_at())
+        return min((one for one in times if one is not None), default=None)
 
     def _wake(self, now: float) -> None:
-        while self._deadlines and self._deadlines[0].deadline <= now:
-            late = self._deadlines.popleft()
-            if self._is_open(late):
-                self._give_up(now, late)
-        while self._paused and self._paused[0][0] <= now:
-            waiting = heapq.heappop(self._paused)[2]
-            if not waiting.gone:
-                self._queue.add(waiting)
+        for late in self._assigned.late(now):
+            self._give_up(now, late)
+        for waiting in self._declines.rested(now):
+            self._queue.add(waiting)
 
-    def _is_open(self, one: _Assigned) -> bool:
-        return self._assigned.get(one.waiting.task) is one
-
-    def _give_up(self, now: float, late: _Assigned) -> None:
+    def _give_up(self, now: float, late: Assigned) -> None:
         """Let the task go on to another; the member gets no new one until it has answered.
 
         It may be stuck and still claim later: what it owes a word for fills a slot until then.
         """
         member, task = late.member, late.waiting.task
-        del self._assigned[task]
-        del member.assigned[task]
+        self._assigned.end(task)
         member.owed.add(task)
-        self._ready.pop(member.name, None)
+        self._members.ready.pop(member.name, None)
         self._back(now, late)
 
     def _assign(self, now: float, member: Claimant, waiting: Waiting) -> None:
         del self._waiting[waiting.task]
-        assigned = _Assigned(member, waiting, now + PATIENCE)
-        self._assigned[waiting.task] = assigned
-        self._deadlines.append(assigned)
-        member.assigned[waiting.task] = waiting
-        member.credits -= 1
-        self._make_ready(member)
+        self._assigned.add(now, member, waiting)
+        self._members.make_ready(member)
 
-    def _answered(self, member: str, task: str) -> _Assigned | None:
+    def _answered(self, member: str, task: str) -> Assigned | None:
         """Take the task off those that wait for the member's word."""
         one = self._members.get(member)
         if one is None:
             return None
         one.owed.discard(task)
-        self._make_ready(one)
-        if task not in one.assigned:
-            return None
-        del one.assigned[task]
-        return self._assigned.pop(task)
+        self._members.make_ready(one)
+        return self._assigned.end(task) if task in one.assigned else None
 
-    def _make_ready(self, member: Claimant) -> None:
-        if member.credits and not member.owed:
-            self._ready.setdefault(member.name, member)
-
-    def _back(self, now: float, assigned: _Assigned) -> None:
+    def _back(self, now: float, assigned: Assigned) -> None:
         """Put an assigned task back to where it was, or what was heard of it since."""
         waiting = assigned.waiting
         self._limits.frees(waiting.task)
@@ -364,25 +281,11 @@ class Matcher:
 
     def _wait(self, now: float, waiting: Waiting) -> None:
         self._waiting[waiting.task] = waiting
-        note = self._declined.get(waiting.task)
-        waiting.needs = (note.lacks if note else "") or waiting.needs
-        if note is None or not note.times:
+        if not self._declines.pauses(now, waiting):
             self._queue.add(waiting)
-            return
-        pause = doubled(FIRST_PAUSE, note.times - 1, LONGEST_PAUSE)
-        waiting.queue = None
-        heapq.heappush(self._paused, (now + pause, id(waiting), waiting))
 
     def _forget(self, waiting: Waiting) -> None:
         del self._waiting[waiting.task]
         waiting.gone = True
         if waiting.queue is not None:
             waiting.queue.drop(waiting)
-
-
-def _full(function: str) -> str:
-    return f"as many of the function {function} run as may"
-
-
-def _nobody_has(function: str) -> str:
-    return f"nobody has the function {function}"

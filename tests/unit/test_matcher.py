@@ -4,7 +4,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from resonate_fleet.steward.matcher import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Matcher
+from resonate_fleet.steward.assignments import PATIENCE
+from resonate_fleet.steward.declines import FIRST_PAUSE, LONGEST_PAUSE
+from resonate_fleet.steward.matcher import Matcher
 from tests.support.examples import examples
 
 TASKS = st.sampled_from([f"t{n}" for n in range(8)])

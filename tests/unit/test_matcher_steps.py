@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from resonate_fleet.steward.matcher import FIRST_PAUSE, PATIENCE, REMEMBERED, Matcher
+from resonate_fleet.steward.assignments import PATIENCE
+from resonate_fleet.steward.declines import FIRST_PAUSE, REMEMBERED
+from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.waiting import FirstCome, May, NoLimits, Waiting
 from tests.unit.test_matcher import handed, ready
 

@@ -12,7 +12,7 @@ from tests.support.processes import ROOT
 #: Bounds that are not reached yet: how many places may lie beyond them. Only ever lowered.
 STILL = {
     "long functions": 0,
-    "long files": 1,
+    "long files": 0,
     "large classes": 0,
     "many parameters": 0,
     "no reason": 0,
