@@ -1,4 +1,4 @@
-"""`fleet steward`: looks after leases from outside."""
+"""`fleet steward`: gives jobs to members and hands over what a dead member held."""
 
 import os
 import sys

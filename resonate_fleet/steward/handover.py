@@ -82,9 +82,16 @@ class Handover:
         if held or death.serving.is_set():
             await self._declare(death, held, moved)
         elif moved:
-            # Another steward acts. This one counts too: it may be the one that has to park.
-            death.blamed = True
-            self._parking.judge(death.member, moved)
+            self._count_too(death, moved)
+        await self._release_late_claims(death)
+
+    def _count_too(self, death: Death, moved: Sequence[Task]) -> None:
+        """Another steward hands over. This one counts too: it may be the one that has to park."""
+        death.blamed = True
+        self._parking.judge(death.member, moved)
+
+    async def _release_late_claims(self, death: Death) -> None:
+        """Look again: a claim of what was assigned may still have been on its way to the server."""
         for pause in AGAIN:
             if await set_within(death.back, pause):
                 return

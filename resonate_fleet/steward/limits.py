@@ -87,9 +87,6 @@ class Limits:
             room.start(now)
         self.hold(task, labels)
 
-    def has_room(self, now: float, labels: Labels) -> bool:
-        return not any(room.is_shut(now) for room in self._rooms(labels))
-
     def holds(self, task: str) -> bool:
         return task in self._held
 
