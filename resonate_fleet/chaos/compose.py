@@ -215,11 +215,15 @@ class ComposePlace:
         return f"{len(members)} replicas stopped and started, one at a time"
 
     async def scale(self, members: int) -> str:
+        """Only new replicas are waited for: an old one may be under a strike just then."""
+        before = {one.id for one in await self._docker.containers("worker", all=True)}
         scale = ("--scale", f"worker={members}")
-        await self._docker.compose(
-            "up", "--detach", "--wait", "--no-deps", "--no-recreate", *scale, "worker"
+        await self._docker.compose("up", "--detach", "--no-deps", "--no-recreate", *scale, "worker")
+        replicas = await self._docker.containers("worker")
+        await asyncio.gather(
+            *(self._docker.healthy(one) for one in replicas if one.id not in before)
         )
-        return f"{len(await self._docker.containers('worker'))} replicas are up"
+        return f"{len(replicas)} replicas are up"
 
     async def end_members(self) -> None:
         """A container that has only just been started may miss the signal to stop: it is let in."""
