@@ -55,9 +55,11 @@ class Changes:
 
     def _recoveries(self, state: LiveState) -> list[Change]:
         found = []
-        for one in state.running:
+        # A short job's next attempt may begin and end between two looks.
+        for one in (*state.running, *state.ended):
             last, at = self._last.get(one.task, (one, 0.0))
-            if last.attempt != one.attempt:
+            if last.attempt < one.attempt:
+                self._last[one.task] = (one, state.at)
                 text = (
                     f"{one.job} went from {last.member} to {one.member}, attempt {one.attempt}, "
                     f"within {state.at - at:.1f} s"

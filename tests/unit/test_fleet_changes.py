@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import get_args
 
+from msgspec import structs
+
 from resonate_fleet.commands.changes import Change, Changes, of_a_run
 from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMark, LiveState, MarkKind
@@ -20,13 +22,11 @@ def look(
     *holds: LiveAttempt,
     waiting: int = 0,
     marks: Sequence[LiveMark] = (),
+    ended: Sequence[LiveAttempt] = (),
 ) -> list[Change]:
     group = LiveGroup(group="g", waiting=waiting, running=len(holds))
-    return changes.take(
-        LiveState(
-            at=at, steward="s", since=0.0, running=list(holds), groups=[group], marks=list(marks)
-        )
-    )
+    state = LiveState(at=at, steward="s", since=0.0, groups=[group], marks=list(marks))
+    return changes.take(structs.replace(state, running=list(holds), ended=list(ended)))
 
 
 def test_a_job_that_changes_hands_is_a_recovery_however_long_it_waited() -> None:
@@ -36,6 +36,14 @@ def test_a_job_that_changes_hands_is_a_recovery_however_long_it_waited() -> None
     (change,) = look(changes, 3.0, held("b", 2))
     assert change.kind == "recovery"
     assert change.text == "x went from a to b, attempt 2, within 2.0 s"
+
+
+def test_a_next_attempt_that_ended_between_two_looks_is_told_once() -> None:
+    changes = Changes()
+    look(changes, 1.0, held("a", 1))
+    (change,) = look(changes, 2.0, waiting=1, ended=[held("a", 1), held("b", 2)])
+    assert change.text == "x went from a to b, attempt 2, within 1.0 s"
+    assert look(changes, 3.0, waiting=1, ended=[held("a", 1), held("b", 2)]) == []
 
 
 def test_since_is_when_a_claim_was_made_or_else_first_seen() -> None:
