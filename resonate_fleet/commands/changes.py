@@ -38,6 +38,7 @@ class Changes:
         #: When each held task and version was first seen, Unix seconds.
         self.since: dict[tuple[str, int], float] = {}
         self._last: dict[str, tuple[LiveAttempt, float]] = {}
+        self._looked = 0.0
         self._marked: float | None = None
 
     def take(self, state: LiveState) -> list[Change]:
@@ -49,8 +50,11 @@ class Changes:
         }
         running = {one.task: (one, state.at) for one in state.running}
         waiting = any(group.waiting for group in state.groups)
-        # A job that was cut off waits for a while before it is held again: remember it.
-        self._last = (self._last if waiting else {}) | running
+        # A job that was cut off waits for a while before it is held again: remember it. A look asks
+        # the server twice, and a job that moves meanwhile is in neither answer.
+        fresh = {task: one for task, one in self._last.items() if one[1] == self._looked}
+        self._last = (self._last if waiting else fresh) | running
+        self._looked = state.at
         return found
 
     def _recoveries(self, state: LiveState) -> list[Change]:

@@ -38,6 +38,14 @@ def test_a_job_that_changes_hands_is_a_recovery_however_long_it_waited() -> None
     assert change.text == "x went from a to b, attempt 2, within 2.0 s"
 
 
+def test_a_job_that_one_look_misses_is_remembered_for_the_next() -> None:
+    changes = Changes()
+    look(changes, 1.0, held("a", 1))
+    assert look(changes, 2.0) == []
+    (change,) = look(changes, 3.0, held("b", 2))
+    assert change.text == "x went from a to b, attempt 2, within 2.0 s"
+
+
 def test_a_next_attempt_that_ended_between_two_looks_is_told_once() -> None:
     changes = Changes()
     look(changes, 1.0, held("a", 1))
