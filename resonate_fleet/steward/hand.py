@@ -114,7 +114,7 @@ class Hand:
             self._journal(act, [name for name in ids if name in set(done)], who)
         return unchanged
 
-    # The ear: who has cancelled by the server alone says so, and the steward looks for itself.
+    # Somebody has cancelled by the server alone and says so; the steward asks the server itself.
 
     async def settled(self, ids: list[str], _who: str) -> Any:
         """Stop bodies whose jobs the server has as ended. It is asked first, so nobody can lie."""

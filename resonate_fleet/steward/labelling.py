@@ -42,7 +42,7 @@ class Labelling:
         self._peeks: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Hints whose promises are to be read.
         self._unread: dict[str, tuple[Group, Hint]] = {}
-        #: Groups of which it is known what their waiting tasks call, as far as they are mixed.
+        #: Groups whose waiting tasks' promises have been read since it began to matter.
         self._read: set[str] = set()
 
     def close(self) -> None:

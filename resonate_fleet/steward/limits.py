@@ -65,9 +65,9 @@ class Limits:
         self._policy = policy
         self._keys: dict[str, Room] = {}
         self.functions = {name: Room(limit) for name, limit in policy.functions.items()}
-        #: Where those stand that run or are about to.
+        #: Labels of the tasks that run or are assigned.
         self._held: dict[str, Labels] = {}
-        #: Those of them of which that is not known, so that they count for no key.
+        #: Those of them whose labels are not known, so that they count for no key.
         self._unlabelled: set[str] = set()
         #: Until when nothing starts for that.
         self.waits_until: float | None = None

@@ -31,7 +31,7 @@ OTHER = "other"
 class Entry(msgspec.Struct, frozen=True):
     """What a task's promise says for as long as it lives. `created` in Unix seconds.
 
-    `anyone`: any member of the group may run it. A timer, or a task for one alone, is nobody's.
+    `anyone`: any member of the group may run it; False for timers and for tasks sent to one worker.
     `function` (as `name` or `name@version`) and `labels` only where the group's calls are read.
     """
 

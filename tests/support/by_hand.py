@@ -7,12 +7,13 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from resonate_fleet.contract.journal import Line
-from resonate_fleet.contract.live import LiveAttempt
+from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Reply, Task, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state import Memory, StateFile
 from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.work import attempt_of
 from tests.support.virtual import VirtualLoop
 
 #: Unix seconds at which everything begins.
@@ -125,17 +126,7 @@ class Stage:
     def claimed(self, task: str, member: str, number: int = 1) -> None:
         """The member has told that it claimed the task, and the server knows it."""
         self.server.holds(task, member, number)
-        self.work.claimed(
-            LiveAttempt(
-                task=task,
-                job=task,
-                attempt=number,
-                function="f",
-                group="g",
-                member=member,
-                since=START,
-            )
-        )
+        self.work.claimed(attempt_of(Holding(task, number, "f", START), "g", member))
 
     def at(self) -> float:
         return round(self.loop.time(), 6)

@@ -1,22 +1,16 @@
 """What is known of attempts, from what members tell and surveys show."""
 
+from msgspec.structs import replace
+
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.steward.work import UNKNOWN, Work
+from resonate_fleet.contract.presence import Holding
+from resonate_fleet.steward.work import UNKNOWN, Work, attempt_of
 
 
 def attempt(
     task: str, number: int = 1, member: str = "m", *, since: float = 1.0, created: float = 0.5
 ) -> LiveAttempt:
-    return LiveAttempt(
-        task=task,
-        job=task,
-        attempt=number,
-        function="f",
-        group="g",
-        member=member,
-        since=since,
-        created=created,
-    )
+    return replace(attempt_of(Holding(task, number, "f", since), "g", member), created=created)
 
 
 def test_an_interrupted_job_keeps_its_place_and_a_suspended_one_does_not() -> None:
