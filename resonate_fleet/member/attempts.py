@@ -45,8 +45,13 @@ class Lease:
 
     #: When the claim, or the last beat that the server confirmed, was sent: the lease stood then.
     stood: float = field(default_factory=_now)
-    #: A write that ends the attempt is on its way.
-    writing: bool = False
+    #: When the write that ends the attempt set out, None where none is on its way.
+    wrote_at: float | None = None
+
+    @property
+    def writing(self) -> bool:
+        """Tell whether the body is over and its outcome on its way to the server."""
+        return self.wrote_at is not None
 
 
 @dataclass(eq=False, slots=True)
@@ -118,6 +123,10 @@ class Attempt:
     def seconds(self) -> float:
         return time.monotonic() - self.began
 
+    def writing_for(self) -> float:
+        """Return the seconds that its outcome has been on its way, 0 where it is not."""
+        return time.monotonic() - self.lease.wrote_at if self.lease.wrote_at is not None else 0.0
+
     @property
     def is_hopeless(self) -> bool:
         """The SDK gives it up, enough others did, and the next one would."""
@@ -162,7 +171,7 @@ class Table:
     def write(self, attempt: Attempt) -> bool:
         """Note that a write which ends the attempt sets out; False where its lease is gone."""
         with self._lock:
-            attempt.lease.writing = self._held.get(attempt.task) is attempt
+            attempt.lease.wrote_at = _now() if self._held.get(attempt.task) is attempt else None
             return attempt.lease.writing
 
     def lose(self, attempt: Attempt) -> bool:

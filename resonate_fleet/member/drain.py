@@ -17,7 +17,8 @@ from resonate_fleet.member.runner import JobRunner
 
 #: Seconds between two checks of what is still held.
 CHECK_SECONDS = 0.02
-#: Seconds for which the hand-back is tried while the server does not answer.
+#: Seconds for which claims on their way are waited for, and then for which the hand-back of all
+#: that is held is tried while the server does not answer.
 HAND_BACK_PATIENCE = 3.0
 log = structlog.get_logger()
 
@@ -95,6 +96,7 @@ class Drain:
         runner = self._runner
         while runner.claims.pending and time.monotonic() < patience:
             time.sleep(CHECK_SECONDS)
+        patience = time.monotonic() + HAND_BACK_PATIENCE
         for attempt in runner.table.held():
             if self._release(attempt, patience) and runner.table.finish(attempt):
                 runner.ledger.handed_back(attempt)
@@ -104,11 +106,12 @@ class Drain:
     def _release(self, attempt: Attempt, patience: float) -> bool:
         """Put the job back; False where it is no longer ours, or nobody answered."""
         data = {"id": attempt.task, "version": attempt.version}
-        while True:
+        why = "the server did not answer for those before it"
+        while time.monotonic() < patience:
             try:
                 return self._wire.call("task.release", data, accept=(404, 409)).ok
             except (Unreachable, Refused) as error:
-                if time.monotonic() >= patience:
-                    log.warning("hand-back.failed", task=attempt.task, why=str(error))
-                    return False
+                why = str(error)
                 time.sleep(0.1)
+        log.warning("hand-back.failed", task=attempt.task, why=why)
+        return False

@@ -5,16 +5,16 @@ A process of its own stands behind it for what stops every thread (`beater`).
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.ids import origin_of
-from resonate_fleet.contract.wire import Refused, Unreachable
+from resonate_fleet.contract.wire import Refused, Reply, Unreachable
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.requests import why_lost
 
@@ -24,6 +24,8 @@ BEATS = 3
 RETRY_PAUSE = 0.5
 #: Shortest pause between two beats, in seconds, however long the last one took.
 LEAST_PAUSE = 0.02
+#: Looks at a request of the heart in the time that it should take; one more, and it hangs.
+LOOKS = 4
 log = structlog.get_logger()
 
 
@@ -46,7 +48,7 @@ class Heart:
     A lease that could not be renewed for its whole length counts as lapsed, by this machine's
     monotonic clock and from the last beat's sending, hence not later than on the server. The
     server is asked first even then, so that a process that was stopped for a while and goes on
-    learns the truth.
+    learns the truth. What a request that hangs holds up is `LapseWatch`'s.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
         #: When the thread last woke.
         self.woke = self._now()
+        #: The request that is on its way: an object of its own for each.
+        self.request: object | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -80,6 +84,11 @@ class Heart:
     @property
     def interval(self) -> float:
         return self._lease / BEATS
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a request should take at most."""
+        return self._wire.timeout
 
     @property
     def alive(self) -> bool:
@@ -100,7 +109,7 @@ class Heart:
                 self._check(attempt, at)
         except (Unreachable, Refused) as error:
             self._listener.failed(error)
-            self._lapse(held)
+            self.lapse()
             return False
         self._listener.beaten()
         return True
@@ -109,11 +118,11 @@ class Heart:
         """Send one beat; return when it was sent."""
         sent = self._now()
         tasks = [{"id": one.task, "version": one.version} for one in attempts]
-        self._wire.call("task.heartbeat", {"pid": self._member, "tasks": tasks})
+        self._ask("task.heartbeat", {"pid": self._member, "tasks": tasks})
         return dict.fromkeys(attempts, sent)
 
     def _check(self, attempt: Attempt, sent: float) -> None:
-        reply = self._wire.call("task.get", {"id": attempt.task}, accept=(404,))
+        reply = self._ask("task.get", {"id": attempt.task}, accept=(404,))
         task = reply.data["task"] if reply.ok else None
         held = (
             task is not None
@@ -126,9 +135,17 @@ class Heart:
         elif self._stands(attempt) and not attempt.lease.writing:
             self._listener.lost(attempt, why_lost(task, attempt))
 
-    def _lapse(self, attempts: Iterable[Attempt]) -> None:
-        for one in attempts:
-            if self._stands(one) and self._now() - one.lease.stood >= self._lease:
+    def _ask(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
+        self.request = object()
+        try:
+            return self._wire.call(kind, data, accept)
+        finally:
+            self.request = None
+
+    def lapse(self) -> None:
+        """Say of each lease whose whole length is over that it is lost. For any thread."""
+        for one in self._table.held():
+            if self._now() - one.lease.stood >= self._lease:
                 self._listener.lost(one, "lapsed")
 
     def _stands(self, attempt: Attempt) -> bool:
@@ -148,3 +165,43 @@ class Heart:
             pause = self.interval if self._beat_safely() else min(self.interval, RETRY_PAUSE)
             pause = max(LEAST_PAUSE, pause - (self._now() - self.woke))
         self._wire.close()
+
+
+class LapseWatch:
+    """A thread that says what has lapsed while a request of the heart hangs.
+
+    Most requests end in time, with an answer or without, and the heart goes on. A name look-up has
+    no time-out: measured with one that hung for 10 s, the end of a lease of 4 s was noticed after
+    11.3 s. Looks are counted, not seconds: in a process that was stopped and goes on, the answer
+    that waits for the heart is heard first.
+    """
+
+    def __init__(self, heart: Heart) -> None:
+        self._heart = heart
+        self._request: object | None = None
+        self._looks = 0
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lapses", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(1)
+
+    def look(self) -> None:
+        """Look once; to be called `LOOKS` times in the time that a request should take."""
+        request, before = self._heart.request, self._request
+        self._request = request
+        self._looks = self._looks + 1 if request is not None and request is before else 0
+        if self._looks > LOOKS:
+            self._heart.lapse()
+
+    def _run(self) -> None:
+        while not self._end.wait(self._heart.timeout / LOOKS):
+            try:
+                self.look()
+            except Exception:  # a defect must not end the looks
+                log.exception("lapses.failed")

@@ -80,6 +80,7 @@ class Ledger:
             outcome=outcome,
             seconds=round(seconds, 6),
             error=error,
+            writing=round(attempt.writing_for(), 6),
         )
         fine = outcome in ("resolved", "suspended", "released")
         self.journal.write(line, INFO if fine else WARNING)

@@ -20,7 +20,7 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.backup import Backup
 from resonate_fleet.member.drain import Drain
-from resonate_fleet.member.leases import BeatListener, Heart
+from resonate_fleet.member.leases import BeatListener, Heart, LapseWatch
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.onloop import OnLoop
@@ -101,6 +101,7 @@ class Member:
             self._say_start(served.port)
             stack.enter_context(self._backup)
             stack.enter_context(self._heart)
+            stack.enter_context(LapseWatch(self._heart))
             for part in (self._probes.pulse, self._upstream, self._own, self._runner):
                 stack.callback(asyncio.create_task(part.run()).cancel)
             # What stands now stays: looks for garbage pass it over, and so come sooner.

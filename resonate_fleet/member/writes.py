@@ -96,7 +96,7 @@ class Writes:
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
             attempt.failure.hopeless = True
             self._ledger.unfit(attempt, attempt.failure.trouble)
-        attempt.lease.writing = False
+        attempt.lease.wrote_at = None
         return answer.body
 
     async def _reject(self, attempt: Attempt, why: str) -> Any | None:
@@ -104,14 +104,14 @@ class Writes:
 
         Return the data of the reply, None where it was not taken.
         """
-        attempt.lease.writing = True
+        attempt.lease.wrote_at = time.monotonic()
         for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
             data = rejection(attempt.task, attempt.version, words, stack)
             reply = await self._channel.ask("task.fulfill", **data)
             if reply is None or reply.status != TOO_LARGE:
                 break
         if reply is None or not reply.ok:
-            attempt.lease.writing = False
+            attempt.lease.wrote_at = None
             return None
         self._end(attempt, "rejected", why)
         return reply.data
@@ -128,7 +128,7 @@ class Writes:
         try:
             return await self._channel.exchange(request, body, wanted, WRITE_PATIENCE)
         except BaseException:
-            attempt.lease.writing = False
+            attempt.lease.wrote_at = None
             raise
 
     def _wrote(self, request: Request, attempt: Attempt, reply: Reply, size: int = 0) -> None:
@@ -141,7 +141,7 @@ class Writes:
                 )
                 self._end(attempt, action.outcome, error)
             case "task.suspend" if reply.status == GO_ON:
-                attempt.lease.writing = False
+                attempt.lease.wrote_at = None
             case "task.suspend":
                 self._end(attempt, "suspended")
             case "task.release" if attempt.callee.known:
@@ -210,7 +210,7 @@ class Writes:
         self._given_up(attempt.task, "")
         if attempt.version >= ENOUGH and await self._reject(attempt, why) is not None:
             return
-        attempt.lease.writing = True
+        attempt.lease.wrote_at = time.monotonic()
         await self._channel.ask("task.release", attempt.task, version=attempt.version)
         self._end(attempt, "released", why)
 

@@ -227,6 +227,7 @@ def _attempts(
             where=entry.where,
             end_where=end.where if end else None,
             error=end.line.error if end else "",
+            writing=end.line.writing if end else 0.0,
             steps=steps[line.job, line.attempt] if own else [],
         )
         found.append(_as_written(attempt, written))

@@ -40,7 +40,8 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcome` is the journal's word, or `cut` where the member died first, or `open` where it
     lived and wrote none; where the server has its result, that is its outcome, whatever its member
-    thought of the lease. `until` is the attempt's end as far as it can be known.
+    thought of the lease. `until` is the attempt's end as far as it can be known; the last `writing`
+    seconds before it the body was over, and its outcome on its way to the server.
     """
 
     job: str
@@ -55,6 +56,7 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     end_where: str | None = None
     error: str = ""
+    writing: float = 0.0
     steps: list[StepFacts] = []
 
     @property

@@ -1,5 +1,6 @@
 """When a lease was ignored, lapsed for no reason, or a member died of nothing."""
 
+import msgspec
 import pytest
 
 from resonate_fleet.contract import journal as j
@@ -58,6 +59,17 @@ def test_a_member_may_go_on_until_its_next_heartbeat_and_two_seconds() -> None:
     )
     assert said(ignored(facts(*followed(17.0, "cut"), plan=run))) == []
     assert said(ignored(facts(*followed(17.0)))) == [], "nobody knows how long a lease was"
+
+
+def test_a_body_that_is_over_ignores_nothing() -> None:
+    """Its outcome may be on its way for as long as it takes: the server refuses it."""
+    run = plan(lease=6.0)
+    one, follower = followed(30.0, "refused")
+    late, soon = (msgspec.structs.replace(one, writing=seconds) for seconds in (13.0, 14.0))
+    assert [one.partition(" after")[0] for one in said(ignored(facts(late, follower, plan=run)))] == [
+        "broken lease-ignored: m went on with claim 1 of t for 1.0 s"
+    ]
+    assert said(ignored(facts(soon, follower, plan=run))) == []
 
 
 def test_a_frozen_member_has_that_time_from_when_it_is_back() -> None:

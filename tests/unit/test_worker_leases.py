@@ -95,7 +95,7 @@ def test_a_halted_job_and_one_that_ran_out(ward: Ward) -> None:
 
 
 def test_a_write_on_its_way_is_no_loss(ward: Ward) -> None:
-    ward.claim("a").lease.writing = True
+    ward.claim("a").lease.wrote_at = ward.model.seconds
     ward.model.call("task.halt", id="a")
     ward.heart.beat()
     assert not ward.lost

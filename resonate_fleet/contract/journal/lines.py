@@ -64,6 +64,9 @@ class Ended(Line, frozen=True, tag="job.ended"):
     `outcome`: resolved, rejected, suspended (the server resumes it later), released (handed
     back), lost (the lease was gone; the body was stopped, nothing written), refused (the server
     refused the late write), unknown-function, cancelled.
+
+    `seconds` since the claim; the last `writing` of them the body was over and its outcome on its
+    way to the server.
     """
 
     job: str
@@ -73,6 +76,7 @@ class Ended(Line, frozen=True, tag="job.ended"):
     outcome: str
     seconds: float
     error: str = ""
+    writing: float = 0.0
 
 
 class StepBegan(Line, frozen=True, tag="step.began"):

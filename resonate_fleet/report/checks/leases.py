@@ -25,17 +25,19 @@ def followed(facts: Facts) -> Iterator[tuple[AttemptFacts, AttemptFacts]]:
 
 
 def ignored(facts: Facts) -> Iterator[Finding]:
-    """Attempts that went on although the job had been claimed by somebody else.
+    """Attempts whose body went on although the job had been claimed by somebody else.
 
     A member learns of it at its next heartbeat at the latest; frozen or cut off, some time after
-    that is over.
+    that is over. A body that is over and waits for the server to take its outcome does no harm: the
+    server refuses it.
     """
     plan = facts.evidence.plan
     if plan is None:
         return
     for one, follower in followed(facts):
-        away = [end for begin, end in outages(facts) if begin <= one.until]
-        over = one.until - max([follower.began, *away]) - plan.lease / RENEWALS - TO_STOP
+        until = one.until - one.writing
+        away = [end for begin, end in outages(facts) if begin <= until]
+        over = until - max([follower.began, *away]) - plan.lease / RENEWALS - TO_STOP
         if over > 0 and one.outcome != CUT:
             says = (
                 f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s "

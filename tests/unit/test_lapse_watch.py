@@ -1,0 +1,145 @@
+"""A lease ends in time whatever the heart's requests wait for."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import Mock, call
+
+import pytest
+
+from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.wire import Reply
+from resonate_fleet.member.attempts import Attempt, Callee, Table
+from resonate_fleet.member.leases import LOOKS, BeatListener, Heart, LapseWatch
+
+LEASE = 6.0
+
+
+class Hanging(BlockingWire):
+    """Does something in the middle of each request."""
+
+    def __init__(self) -> None:
+        super().__init__("http://script", timeout=2.0)
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def call(self, kind: str, data: Any, accept: tuple[int, ...] = ()) -> Reply:
+        self.meanwhile()
+        task = {"state": "acquired", "version": 1, "pid": "me"}
+        return Reply(kind=kind, status=200, data={"task": task})
+
+
+class Ward:
+    def __init__(self) -> None:
+        self.table, self.wire = Table(), Hanging()
+        self.seconds = 100.0
+        self.lost: list[tuple[str, str]] = []
+        listener = BeatListener(lambda one, why: self.lost.append((one.task, why)))
+        self.heart = Heart(
+            self.table, self.wire, "me", LEASE, listener, now=lambda: self.seconds
+        )
+        self.watch = LapseWatch(self.heart)
+        attempt = Attempt("a", 1, Callee("f", "f"))
+        attempt.lease.stood = self.seconds
+        self.table.add(attempt)
+
+    def look(self, times: int) -> None:
+        for _ in range(times):
+            self.watch.look()
+
+
+@pytest.fixture
+def ward() -> Ward:
+    return Ward()
+
+
+def test_a_request_that_hangs_keeps_no_lease_beyond_its_length(ward: Ward) -> None:
+    def meanwhile() -> None:
+        ward.seconds += LEASE - 0.1
+        ward.look(LOOKS + 2)
+        assert ward.lost == [], "it still stands"
+        ward.seconds += 0.1
+        ward.look(1)
+        assert ward.lost == [("a", "lapsed")]
+        ward.table.held()[0].lease.stood = ward.seconds
+        ward.wire.meanwhile = lambda: None
+
+    ward.wire.meanwhile = meanwhile
+    assert ward.heart.beat()
+    ward.seconds += LEASE
+    ward.look(LOOKS + 2)
+    assert ward.lost == [("a", "lapsed")], "no request is on its way: the heart asks first"
+
+
+def test_a_process_that_was_stopped_hears_the_answer_first(ward: Ward) -> None:
+    """Between two looks it was stopped for longer than the lease."""
+
+    def meanwhile() -> None:
+        ward.look(2)
+        ward.seconds += 3 * LEASE
+        ward.look(LOOKS - 2)
+
+    ward.wire.meanwhile = meanwhile
+    assert ward.heart.beat()
+    assert ward.lost == []
+
+
+def test_requests_that_follow_each_other_hang_none(ward: Ward) -> None:
+    ward.wire.meanwhile = lambda: ward.look(LOOKS)
+    ward.seconds += LEASE
+    for _ in range(3):
+        assert ward.heart.beat()
+    assert ward.lost == []
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A name look-up hangs until the event is set."""
+    end = threading.Event()
+
+    def look_up(*_: object, **__: object) -> object:
+        end.wait()
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield end
+    end.set()
+
+
+def test_a_name_look_up_that_hangs(hung: threading.Event) -> None:
+    table, over = Table(), threading.Event()
+    lost: list[tuple[str, str, bool]] = []
+
+    def note(attempt: Attempt, why: str) -> None:
+        lost.append((attempt.task, why, time.monotonic() - attempt.lease.stood >= 0.6))
+        table.lose(attempt)
+        over.set()
+
+    table.add(Attempt("a", 1, Callee("f", "f")))
+    heart = Heart(table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, BeatListener(note))
+    with heart, LapseWatch(heart):
+        assert over.wait(60)
+        assert heart.request is not None, "it hangs still"
+        hung.set()
+    assert lost == [("a", "lapsed", True)]
+
+
+def test_a_defect_does_not_end_the_looks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = threading.Event()
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) > 1:
+            looked.set()
+            return
+        raise ZeroDivisionError
+
+    ward.wire.timeout = 0.04
+    ward.watch.look = look  # type: ignore[method-assign]  # a defect
+    said = Mock()  # how logging is set up is other tests' matter
+    monkeypatch.setattr("resonate_fleet.member.leases.log", said)
+    with ward.watch:
+        assert looked.wait(60)
+    assert said.mock_calls == [call.exception("lapses.failed")]
