@@ -14,8 +14,8 @@ from resonate_fleet.contract.run import Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.report.evidence import Evidence, JournalEntry
 
-#: Members renew their leases three times in a lease (`member`'s heartbeat).
-RENEWALS = 3
+#: Members renew a lease before this part of it is over (`member`'s heartbeat).
+RENEWED = 1 / 2
 #: What was under way when a strike took hold may show for so many seconds: an answer that had
 #: passed the network already and, on Kubernetes, the clocks of several machines.
 SHOWS_ON: Final = {"processes": 0.5, "compose": 0.5, "kubernetes": 2.0}

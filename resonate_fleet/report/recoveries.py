@@ -4,7 +4,7 @@ import msgspec
 
 from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, FREEZING, Plan
 from resonate_fleet.contract.tuning import SERVER_ENV
-from resonate_fleet.report.facts import CUT, RENEWALS, AttemptFacts, Facts, MemberFacts, StrikeFacts
+from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
 #: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
 LOOK = 0.5
@@ -122,7 +122,7 @@ def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
         return plan.grace, plan.grace + LOOK + (KUBELET if plan.place == "kubernetes" else 0.0)
     if way == "released":
         return 0.0, LOOK
-    return plan.lease * (1 - 1 / RENEWALS), plan.lease + SCAN + LOOK
+    return plan.lease * (1 - RENEWED), plan.lease + SCAN + LOOK
 
 
 def _server_back(facts: Facts, begin: float, end: float) -> float:

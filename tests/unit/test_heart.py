@@ -79,6 +79,7 @@ def ward() -> Ward:
 def test_a_beat_names_the_leases_of_one_origin_and_looks_at_each(ward: Ward) -> None:
     for task, version in (("b", 1), ("a:1.2", 3), ("b.1", 2), ("a:1.3", 1)):
         ward.hold(task, version)
+    ward.wire.seconds += 1.0
     assert ward.heart.beat()
     beats = [data for kind, data in ward.wire.sent if kind == "task.heartbeat"]
     assert [one["pid"] for one in beats] == ["me", "me", "me"]
@@ -86,7 +87,23 @@ def test_a_beat_names_the_leases_of_one_origin_and_looks_at_each(ward: Ward) -> 
     assert by_origin == [{("a:1.2", 3), ("a:1.3", 1)}, {("b", 1)}, {("b.1", 2)}]
     looks = [data["id"] for kind, data in ward.wire.sent if kind == "task.get"]
     assert sorted(looks) == ["a:1.2", "a:1.3", "b", "b.1"]
-    assert (ward.lost, ward.failed, ward.beaten) == ([], [], [100.0])
+    assert (ward.lost, ward.failed, ward.beaten) == ([], [], [101.0])
+
+
+def test_a_lease_that_is_young_costs_no_beat(ward: Ward) -> None:
+    """The first comes within half of the lease, whenever it began."""
+    ward.hold("a")
+    ward.wire.seconds += 0.9
+    ward.hold("b")
+    assert ward.heart.beat()
+    assert ward.wire.sent == []
+    ward.wire.seconds += 0.1
+    assert ward.heart.beat()
+    assert [data["id"] for kind, data in ward.wire.sent if kind == "task.get"] == ["a"]
+    assert ward.beaten == [100.9, 101.0], "the process that stands by hears of both"
+    ward.wire.seconds += ward.heart.interval
+    assert ward.heart.beat()
+    assert ward.heart.age() == 0.0
 
 
 def test_a_lease_stands_since_its_beat_was_sent(ward: Ward) -> None:
@@ -131,6 +148,7 @@ def test_a_task_without_a_holder_and_one_that_is_unknown(ward: Ward) -> None:
     del ward.wire.tasks["a"]["pid"]
     ward.hold("b")
     del ward.wire.tasks["b"]
+    ward.wire.seconds += 1.0
     assert ward.heart.beat()
     assert ward.lost == [("a", "gone"), ("b", "gone")]
 
@@ -144,10 +162,11 @@ def test_what_has_ended_meanwhile_is_no_loss(ward: Ward) -> None:
         found = held()
         ward.table.finish(ended)
         ward.table.finish(again)
-        ward.hold("again", 2)
+        ward.hold("again", 2).lease.stood -= 1.0
         ward.wire.tasks.pop("ended", None)
         return found
 
+    ward.wire.seconds += 1.0
     with patch.object(ward.table, "held", then_change):
         assert ward.heart.beat()
     assert ward.lost == []
@@ -195,6 +214,7 @@ def test_a_listener_need_not_listen_to_all(ward: Ward) -> None:
     heart = Heart(ward.table, ward.wire, "me", LEASE, only, now=ward.now)
     assert heart.beat()
     ward.hold("a")
+    ward.wire.seconds += 1.0
     ward.wire.away = True
     assert not heart.beat()
 

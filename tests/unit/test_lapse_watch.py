@@ -36,12 +36,10 @@ class Ward:
         self.seconds = 100.0
         self.lost: list[tuple[str, str]] = []
         listener = BeatListener(lambda one, why: self.lost.append((one.task, why)))
-        self.heart = Heart(
-            self.table, self.wire, "me", LEASE, listener, now=lambda: self.seconds
-        )
+        self.heart = Heart(self.table, self.wire, "me", LEASE, listener, now=lambda: self.seconds)
         self.watch = LapseWatch(self.heart)
         attempt = Attempt("a", 1, Callee("f", "f"))
-        attempt.lease.stood = self.seconds
+        attempt.lease.stood = self.seconds - 1.0  # old enough for a beat
         self.table.add(attempt)
 
     def look(self, times: int) -> None:
@@ -56,7 +54,7 @@ def ward() -> Ward:
 
 def test_a_request_that_hangs_keeps_no_lease_beyond_its_length(ward: Ward) -> None:
     def meanwhile() -> None:
-        ward.seconds += LEASE - 0.1
+        ward.seconds += LEASE - 1.1
         ward.look(LOOKS + 2)
         assert ward.lost == [], "it still stands"
         ward.seconds += 0.1
@@ -117,7 +115,9 @@ def test_a_name_look_up_that_hangs(hung: threading.Event) -> None:
         over.set()
 
     table.add(Attempt("a", 1, Callee("f", "f")))
-    heart = Heart(table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, BeatListener(note))
+    heart = Heart(
+        table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, BeatListener(note)
+    )
     with heart, LapseWatch(heart):
         assert over.wait(60)
         assert heart.request is not None, "it hangs still"

@@ -135,7 +135,7 @@ def test_recovery_without_a_steward_waits_for_the_lease(tmp_path: Path) -> None:
     assert one.way == "lapsed"
     assert one.seconds is not None
     assert 4.0 <= one.seconds <= one.high
-    assert list(predicted(found.evidence.plan, "lapsed")) == pytest.approx([4.0, 6.7])
+    assert list(predicted(found.evidence.plan, "lapsed")) == pytest.approx([3.0, 6.7])
 
 
 def test_a_long_pause_costs_its_job_and_a_short_one_does_not(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_halted_job_and_one_that_ran_out(ward: Ward) -> None:
     ward.claim("b")
     ward.model.call("task.halt", id="a")
     ward.model.call("promise.settle", id="b", state="rejected_canceled", value={})
+    ward.model.seconds += LEASE / 6
     ward.heart.beat()
     assert ward.lost == [("a", "halted"), ("b", "gone")]
 
@@ -97,6 +98,7 @@ def test_a_halted_job_and_one_that_ran_out(ward: Ward) -> None:
 def test_a_write_on_its_way_is_no_loss(ward: Ward) -> None:
     ward.claim("a").lease.wrote_at = ward.model.seconds
     ward.model.call("task.halt", id="a")
+    ward.model.seconds += LEASE / 6
     ward.heart.beat()
     assert not ward.lost
 

@@ -59,14 +59,11 @@ class Claimed(Line, frozen=True, tag="job.claimed"):
 
 
 class Ended(Line, frozen=True, tag="job.ended"):
-    """An attempt is over.
+    """An attempt is over, `seconds` after its claim; the last `writing` of them its body was over.
 
-    `outcome`: resolved, rejected, suspended (the server resumes it later), released (handed
-    back), lost (the lease was gone; the body was stopped, nothing written), refused (the server
-    refused the late write), unknown-function, cancelled.
-
-    `seconds` since the claim; the last `writing` of them the body was over and its outcome on its
-    way to the server.
+    `outcome`: resolved, rejected, suspended (the server resumes it later), released (handed back),
+    lost (the lease was gone; the body was stopped, nothing written), refused (the server refused
+    the late write), unknown-function, cancelled.
     """
 
     job: str

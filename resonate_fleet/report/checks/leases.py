@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from resonate_fleet.contract.journal import Died, FalseAlarm
 from resonate_fleet.contract.run import AT_A_MEMBER, AT_ALL_MEMBERS, DEADLY
 from resonate_fleet.report.checks.outages import outages
-from resonate_fleet.report.facts import CUT, RENEWALS, AttemptFacts, Facts, StrikeFacts
+from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 from resonate_fleet.report.recoveries import strike_behind
 
@@ -37,7 +37,7 @@ def ignored(facts: Facts) -> Iterator[Finding]:
     for one, follower in followed(facts):
         until = one.until - one.writing
         away = [end for begin, end in outages(facts) if begin <= until]
-        over = until - max([follower.began, *away]) - plan.lease / RENEWALS - TO_STOP
+        over = until - max([follower.began, *away]) - plan.lease * RENEWED - TO_STOP
         if over > 0 and one.outcome != CUT:
             says = (
                 f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s "
@@ -64,9 +64,7 @@ def _explained(facts: Facts, one: AttemptFacts) -> bool:
         return True
     lease = facts.evidence.plan.lease if facts.evidence.plan else 0.0
     return any(
-        begin <= one.until
-        and end >= one.began
-        and end - begin + TO_RENEW >= lease * (1 - 1 / RENEWALS)
+        begin <= one.until and end >= one.began and end - begin + TO_RENEW >= lease * (1 - RENEWED)
         for begin, end in outages(facts)
     )
 
