@@ -24,7 +24,8 @@ class Hanging(BlockingWire):
         super().__init__("http://script", timeout=2.0)
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def call(self, kind: str, data: Any, accept: tuple[int, ...] = ()) -> Reply:
+    def call(self, kind: str, _: Any, accept: tuple[int, ...] = ()) -> Reply:
+        assert accept in ((), (404,))
         self.meanwhile()
         task = {"state": "acquired", "version": 1, "pid": "me"}
         return Reply(kind=kind, status=200, data={"task": task})

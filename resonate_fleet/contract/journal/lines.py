@@ -283,10 +283,7 @@ class StrikeMissed(Line, frozen=True, tag="strike.missed"):
 
 
 class StrikeHealed(Line, frozen=True, tag="strike.healed"):
-    """What a strike had stopped runs again (thawed, reconnected, restarted); `answer`: how.
-
-    The place was asked at `asked`; by `at` the fault was over.
-    """
+    """What was asked for at `asked` was done by `at`: what a strike had stopped runs again."""
 
     strike: int
     fault: str
