@@ -135,7 +135,7 @@ class BenchPlace:
                 fleet.members += [start() for _ in range(members)]
                 for member in fleet.members:
                     member.wait_ready()
-                if kind == "ours" and self.stewards:
+                if kind == "ours" and members and self.stewards:
                     wait_for("a survey", fleet.surveyed, self.stewards[0].process)
                 yield fleet
             finally:
