@@ -13,7 +13,6 @@ from resonate_fleet.bench.loads import greedy_bound, heavy_tailed, uniform
 from resonate_fleet.bench.place import Asked, BenchPlace, Requests
 from resonate_fleet.bench.processes import Kind
 
-
 #: Members are started anew after so many seeds: a worker of SDK 0.8.1 alone is deaf after 300 s,
 #: when aiohttp's time-out ends its stream.
 FRESH = 5

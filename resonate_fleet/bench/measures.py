@@ -73,6 +73,6 @@ def _copied(prepared: str, file: str) -> str:
     if "://" in prepared:
         return prepared
     shutil.copy(prepared, file)
-    # Else the server's first checkpoint writes all of it: 0.5 s for 1 GB, in the midst of a measure.
+    # Else the first checkpoint of the server writes all of it: 0.5 s for 1 GB, amid a measure.
     os.sync()
     return str(file)
