@@ -84,7 +84,7 @@ async def runs(
     """Run the load on each kind of members in turn."""
     found: dict[Kind, list[LoadRun]] = {kind: [] for kind in kinds}
     with place.with_stewards():
-        for some in batched(range(seeds), FRESH, strict=False):
+        for some in batched(range(seeds), FRESH):
             with ExitStack() as stack:
                 fleets = {
                     kind: stack.enter_context(place.fleet(kind, load.members, 1, stewards=0))

@@ -61,7 +61,10 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         # As where the fleet is installed: compiled once, not at each start.
-        self.env = {"PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench")}
+        self.env = {
+            "PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench"),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
         self._started: list[Process] = []
 
     def __enter__(self) -> Self:
