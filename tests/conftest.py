@@ -31,16 +31,28 @@ A_CORE = 2
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many tests run side by side: none where a path was asked for, which is quicker alone."""
-    if config.args_source is pytest.Config.ArgsSource.ARGS:
-        return 0
-    return A_CORE * (os.cpu_count() or 1)
+    return 0 if _by_path(config) else A_CORE * (os.cpu_count() or 1)
+
+
+def _by_path(config: pytest.Config) -> bool:
+    return config.args_source is pytest.Config.ArgsSource.ARGS
 
 
 # First: pytest-xdist's own hook reads the groups that are given here.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only a real server can show where none is given: it runs where one is."""
-    left_out = [item for item in items if item.get_closest_marker("real") and not _is_real(item)]
+    """Leave out what this run is not for.
+
+    What only a real server can show runs where one is given; whole scenarios run in CI, and where
+    their path is asked for.
+    """
+    all_of_it = "CI" in os.environ or _by_path(config)
+    left_out = [
+        item
+        for item in items
+        if (item.get_closest_marker("real") and not _is_real(item))
+        or (item.get_closest_marker("long") and not all_of_it)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

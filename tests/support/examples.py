@@ -6,5 +6,7 @@ Few are enough to kill a mutant quickly (CONTRIBUTING.md); many look further.
 import os
 
 
-def examples(usual: int) -> int:
+def examples(usual: int, in_ci: int | None = None) -> int:
+    if in_ci is not None and "CI" in os.environ:
+        usual = in_ci
     return int(os.environ.get("EXAMPLES", usual))

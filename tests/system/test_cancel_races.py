@@ -18,7 +18,7 @@ from tests.support.processes import run_room
 from tests.support.recovery import steward_address
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 JOBS, AT_ONCE = 1000, 8
 FUNCTIONS = """
 import asyncio

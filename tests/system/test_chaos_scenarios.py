@@ -1,4 +1,7 @@
-"""The short scenarios on processes, judged: what every submission has to survive."""
+"""The short scenarios on processes, judged: what every submission has to survive.
+
+One runs everywhere, the others in CI.
+"""
 
 import json
 from pathlib import Path
@@ -10,9 +13,9 @@ from resonate_fleet.contract import exits
 from tests.support.processes import run_room
 from tests.system.test_prometheus_alerts import SCENARIOS as WATCHED
 
+QUICK = "one-kill"
 SHORT = (
     "freeze",
-    "one-kill",
     "out-of-memory",
     "server-restart",
     "steps-kill",
@@ -29,7 +32,9 @@ SEED = "7"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize(
+    "name", [QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in SHORT)]
+)
 def test_a_short_scenario_passes(name: str, tmp_path: Path) -> None:
     command = ("chaos", "run", name, "--seed", SEED, "--runs", str(tmp_path))
     done = run_room("fleet", *command, timeout=240)
@@ -43,4 +48,4 @@ def test_a_short_scenario_passes(name: str, tmp_path: Path) -> None:
 
 
 def test_every_scenario_is_run_here_or_watched_or_long() -> None:
-    assert sorted((*SHORT, *WATCHED, *LONG)) == scenario.shipped()
+    assert sorted((QUICK, *SHORT, *WATCHED, *LONG)) == scenario.shipped()

@@ -90,6 +90,23 @@ def test_a_steward_that_is_killed_under_load_costs_no_attempt(fleet: Fleet) -> N
     assert fleet.journal_of(Died) == []
 
 
+def test_a_steward_takes_over_while_every_slot_is_busy(fleet: Fleet) -> None:
+    """It serves and knows what comes from then on, long before a slot is offered to it."""
+    first, second = fleet.steward("first"), fleet.steward("second")
+    members = start_workers(fleet, "ab", addresses(first, second))
+    for member in members:
+        wait_until(lambda m=member: len(m.lines("presence.held")) == 2, 20, "both are met")  # type: ignore[misc] # mypy has no type for a default
+    running = [post_job(fleet.server, "compute_something", 600.0) for _ in members]
+    wait_all_claimed(fleet, running)
+    first.kill()
+    wait_until(lambda: state(second).serving, 20, "the other serves")
+    waits = post_job(fleet.server, "compute_something", 0.0)
+    wait_until(lambda: state(second).groups[0].waiting == 1, 20, "it is known")
+    assert sorted(one.task for one in state(second).running) == sorted(running)
+    fleet.worker("c", WORKER_STEWARD=addresses(second))
+    wait_claims(fleet, waits)
+
+
 def test_without_stewards_work_goes_on_and_with_one_again_it_is_used(fleet: Fleet) -> None:
     steward = fleet.steward()
     port = steward.line("steward.started")["presence_port"]

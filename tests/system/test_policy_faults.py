@@ -18,7 +18,7 @@ from tests.support.proxy import Cable
 from tests.support.recovery import start_workers, steward_address, wait_claims
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 LIMIT = 2
 POLICY = f"""
 [groups.worker-group]

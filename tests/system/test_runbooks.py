@@ -65,6 +65,7 @@ def result(command: Command, env: dict[str, str]) -> str | None:
     return None if lacks is None else f"{lacks!r} is not in:\n{done.stdout}{done.stderr}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("staying", "pages"), SCENARIOS.items(), indirect=["staying"])
 def test_the_pages_commands_find_the_cause(staying: str, pages: tuple[str, ...]) -> None:
     env = clean_env(dict(word.split("=", 1) for word in shlex.split(staying)))

@@ -20,7 +20,7 @@ from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 

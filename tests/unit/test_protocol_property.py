@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
+from tests.support.examples import examples
 
 JOBS = ("job-a", "job-b", "job-c", "job-d")
 MEMBERS = ("m-1", "m-2", "m-3")
@@ -206,7 +207,7 @@ class Fleet(RuleBasedStateMachine):
 
 TestFleet = pytest.mark.timeout(300)(Fleet.TestCase)
 TestFleet.settings = settings(
-    max_examples=1_000,
+    max_examples=examples(200, in_ci=1_000),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
