@@ -283,7 +283,7 @@ class StrikeMissed(Line, frozen=True, tag="strike.missed"):
 
 
 class StrikeHealed(Line, frozen=True, tag="strike.healed"):
-    """What was asked for at `asked` was done by `at`: what a strike had stopped runs again."""
+    """What a strike had stopped runs again: asked for at `asked`, done by `at`; `answer`: how."""
 
     strike: int
     fault: str
