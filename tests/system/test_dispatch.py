@@ -104,7 +104,7 @@ def test_a_steward_takes_over_while_every_slot_is_busy(fleet: Fleet) -> None:
     wait_until(lambda: state(second).groups[0].waiting == 1, 20, "it is known")
     assert sorted(one.task for one in state(second).running) == sorted(running)
     fleet.worker("c", WORKER_STEWARD=addresses(second))
-    wait_claims(fleet, waits)
+    wait_claims(fleet, waits, 1)
 
 
 def test_without_stewards_work_goes_on_and_with_one_again_it_is_used(fleet: Fleet) -> None:
