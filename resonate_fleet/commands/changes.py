@@ -59,7 +59,10 @@ class Changes:
 
     def _recoveries(self, state: LiveState) -> list[Change]:
         found = []
-        # A short job's next attempt may begin and end between two looks.
+        # An attempt, or the next one of a short job, may begin and end between two looks.
+        for one in state.ended:
+            if self._looked and (one.ended or 0.0) > self._looked:
+                self._last.setdefault(one.task, (one, one.ended or 0.0))
         for one in (*state.running, *state.ended):
             last, at = self._last.get(one.task, (one, 0.0))
             if last.attempt < one.attempt:

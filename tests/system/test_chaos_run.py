@@ -102,6 +102,7 @@ def server_options(server_kind: str) -> list[str]:
     return ["--server-bin", os.environ[SERVER_BIN]] if server_kind == "real" else []
 
 
+@pytest.mark.long
 def test_a_run_and_its_replay_strike_the_holder_of_the_same_job(
     kill_file: Path,
     tmp_path: Path,

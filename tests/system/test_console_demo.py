@@ -16,7 +16,7 @@ from tests.support.console import Watched
 from tests.support.processes import Process, Processes
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 ADDRESS = re.compile(r"console  (\S+)  token (\S+)")
 

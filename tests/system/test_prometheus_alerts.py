@@ -82,6 +82,7 @@ def members(runs: Path) -> Path | None:
     return next((file for file in files if json.loads(file.read_text())), None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_shipped_scenario_fires_its_alerts(
     scenario: str, processes: Processes, tmp_path: Path

@@ -54,6 +54,20 @@ def test_a_next_attempt_that_ended_between_two_looks_is_told_once() -> None:
     assert look(changes, 3.0, waiting=1, ended=[held("a", 1), held("b", 2)]) == []
 
 
+def test_an_attempt_that_no_look_saw_is_told_by_its_end() -> None:
+    changes = Changes()
+    cut = structs.replace(held("a", 1), ended=1.5, outcome="died")
+    look(changes, 1.0, waiting=1)
+    assert look(changes, 2.0, waiting=1, ended=[cut]) == []
+    (change,) = look(changes, 3.0, held("b", 2), ended=[cut])
+    assert change.text == "x went from a to b, attempt 2, within 1.5 s"
+    over = structs.replace(held("b", 2), ended=3.5, outcome="resolved")
+    assert look(changes, 4.0, ended=[cut, over]) == []
+    assert look(changes, 5.0, ended=[cut, over]) == []
+    late = Changes()
+    assert look(late, 4.0, ended=[cut, over]) == [], "it was before the first look"
+
+
 def test_since_is_when_a_claim_was_made_or_else_first_seen() -> None:
     changes = Changes()
     look(changes, 1.0, held("a", 1))
