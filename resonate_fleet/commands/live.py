@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from resonate_fleet.commands.addresses import Addresses, ask, from_steward
-from resonate_fleet.commands.alone import by_the_server
+from resonate_fleet.commands.by_server import by_the_server
 from resonate_fleet.commands.tables import ago
 from resonate_fleet.contract.live import LiveState
 

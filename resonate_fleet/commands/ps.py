@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
-from resonate_fleet.commands.alone import failed_lately
+from resonate_fleet.commands.by_server import failed_lately
 from resonate_fleet.commands.live import FleetSnapshot, snapshot
 from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits

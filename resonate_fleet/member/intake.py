@@ -1,7 +1,7 @@
 """The intake: which tasks this member claims.
 
 With a steward it claims what it is assigned, one task for each slot that it has offered. Without
-any it looks for work itself (`member.plain`).
+any it goes by its fallback, which finds work itself (`member.fallback`).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.words import anycast
 
 if TYPE_CHECKING:
-    from resonate_fleet.member.plain import Plain
+    from resonate_fleet.member.fallback import Fallback
     from resonate_fleet.member.reporter import Reporter
 
 #: Seconds for which a task is left alone that was given up here without a steward: where this
@@ -96,10 +96,10 @@ class Intake:
         self._closed = False
         inbox.join(self)
 
-    def join(self, steward: "Reporter", plain: "Plain") -> None:
+    def join(self, steward: "Reporter", fallback: "Fallback") -> None:
         """Get to know the two ways to work. To be called once, before anything else."""
         self._steward = steward
-        self._plain = plain
+        self._fallback = fallback
 
     # Slots.
 
@@ -124,7 +124,7 @@ class Intake:
         """Take nothing new."""
         if not self._closed:
             self._closed = True
-            self._plain.turn(on=False)
+            self._fallback.switch(on=False)
             self._steward.drain()
         self._inbox.close()
 
@@ -154,8 +154,8 @@ class Intake:
         self._offered += count
         return count
 
-    def alone(self, *, on: bool) -> None:
-        self._plain.turn(on=on and not self._closed)
+    def fall_back(self, *, on: bool) -> None:
+        self._fallback.switch(on=on and not self._closed)
 
     # What becomes of claims.
 
@@ -190,8 +190,8 @@ class Intake:
         """The job is given up here: it lacks a function, or has another reason ("")."""
         self._steward.declined(task, lacks)
         seconds = AVOID_SECONDS if lacks else AGAIN_SECONDS
-        self._plain.avoid(task, seconds, lacks=bool(lacks))
+        self._fallback.avoid(task, seconds, lacks=bool(lacks))
 
     def _freed(self) -> None:
-        self._plain.claim()
+        self._fallback.claim()
         self._steward.freed()

@@ -146,8 +146,8 @@ class Member:
         runner = self._runner
         watched: dict[str, Callable[[], float]] = {
             "slots_used": lambda: runner.intake.used,
-            "hints_held": lambda: runner.plain.known,
-            "search_allowed": lambda: runner.plain.may_search,
+            "hints_held": lambda: runner.fallback.known,
+            "search_allowed": lambda: runner.fallback.may_search,
             "leases_held": lambda: len(runner.table),
             "heartbeat_age_seconds": self._heart.age,
             "loop_lag_seconds": self._probes.pulse.lag,

@@ -1,7 +1,7 @@
 """Presence: the connections to the stewards, which the kernel closes when this process dies.
 
 Every steward is told what happens here. One of them is offered the free slots: the longest-standing
-one that speaks, the same for all members. Without any the member looks for work by itself.
+one that speaks, the same for all members. Without any the member goes by its fallback.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from resonate_fleet.member.revocation import Revocation
 
 #: Longest wait for the loop to say goodbye, in seconds.
 BYE_SECONDS = 0.5
-#: Seconds without any steward after which the member looks for work by itself.
+#: Seconds without any steward after which the member goes by its fallback.
 FALL_BACK_SECONDS = 0.5
 NOTHING = Report()
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class Presence:
         self._on_loop = on_loop
         #: The one that the slots are offered to.
         self._serving: Link | None = None
-        self._alone: asyncio.TimerHandle | None = None
+        self._falling_back: asyncio.TimerHandle | None = None
         #: The last steward said that this group waits where there is none.
         self._waits = False
         #: Hints may have gone to another steward, or to this member without one.
@@ -105,29 +105,29 @@ class Presence:
         elif chosen is None and self._serving is not None:
             self._serving = None
             self._intake.withdrawn()
-        if chosen is None and self._alone is None:
-            self._alone = loop.call_later(FALL_BACK_SECONDS, self.fall_back)
+        if chosen is None and self._falling_back is None:
+            self._falling_back = loop.call_later(FALL_BACK_SECONDS, self.fall_back)
 
     def _turn_to(self, chosen: Link) -> None:
-        if self._alone is not None:
-            self._alone.cancel()
-            self._alone = None
+        if self._falling_back is not None:
+            self._falling_back.cancel()
+            self._falling_back = None
         if self._serving in self.links and self._serving is not None:
             self._serving.say(wire.Withdraw())
         self._serving = chosen
         self._waits = chosen.welcome is not None and chosen.welcome.waits
         self._intake.withdrawn()
-        self._intake.alone(on=False)
+        self._intake.fall_back(on=False)
         self.working()
         chosen.say(Report(turned="again" if self._turned else "first"))
         self._turned = True
         self.reporter.freed()
 
     def fall_back(self) -> None:
-        """Look for work without a steward, where the group's policy allows that."""
+        """Work without a steward, where the group's policy allows that."""
         if not self._waits:
             self._turned = True
-            self._intake.alone(on=True)
+            self._intake.fall_back(on=True)
 
     # The end.
 

@@ -8,10 +8,10 @@ from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.connector import Connector
+from resonate_fleet.member.fallback import Fallback
 from resonate_fleet.member.intake import Inbox, Intake
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.onloop import OnLoop
-from resonate_fleet.member.plain import Plain
 from resonate_fleet.member.presence import Presence
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.revocation import Revocation
@@ -27,9 +27,9 @@ CLOSE_SECONDS = 1.0
 class JobRunner:
     """The SDK with the member's own parts around it.
 
-    `intake` lets the SDK claim what `presence` brings from a steward or `plain` finds without one.
-    The SDK runs the functions, as `Bodies` wraps them, and sends its claims by `claims` and its
-    outcomes by `Writes`.
+    `intake` lets the SDK claim what `presence` brings from a steward, or what `fallback` finds
+    without one. The SDK runs the functions, as `Bodies` wraps them, and sends its claims by
+    `claims` and its outcomes by `Writes`.
 
     Raises:
         BadFunctions: the SDK refuses a function.
@@ -52,12 +52,12 @@ class JobRunner:
         inbox = Inbox(name, upstream.stream)
         self.intake = intake = Intake(settings.slots, inbox)
         hints, counts = upstream.group_stream(group), ledger.metrics.count
-        self.plain = Plain(upstream.wire, hints, group, intake, counts)
-        self.plain.runs = registry.runs
+        self.fallback = Fallback(upstream.wire, hints, group, intake, counts)
+        self.fallback.runs = registry.runs
         self.presence = Presence(intake, table, self.revocation, on_loop)
         self.presence.working = upstream.ready
         reporter = self.presence.reporter
-        intake.join(reporter, self.plain)
+        intake.join(reporter, self.fallback)
         ledger.on_claimed, ledger.on_ended = reporter.claimed, reporter.ended
         self.functions = tuple(registry.names())
         hello = Hello(name, group, settings.slots, self.functions, secrets.token_hex(16))

@@ -200,11 +200,11 @@ def test_it_is_claimed_at_the_version_that_it_came_back_with() -> None:
 
 def test_it_closes_once_for_good() -> None:
     intake, heard, given = opened()
-    intake.alone(on=True)
-    intake.alone(on=False)
+    intake.fall_back(on=True)
+    intake.fall_back(on=False)
     intake.close()
     intake.close()
-    intake.alone(on=True)
+    intake.fall_back(on=True)
     assert [one[-1] for one in heard.told] == [True, False, False, "drain", False]
     assert intake.free == intake.offer() == 0
     assert not intake.take("late", 0)

@@ -1,4 +1,7 @@
-"""How a member without a steward finds work: hints of the server, and searches when it is idle."""
+"""The fallback: how a member without a steward finds work.
+
+It hears the hints of the server, and searches when it is idle.
+"""
 
 import asyncio
 import random
@@ -68,7 +71,7 @@ class Backlog:
             self._known[task] = (since, version)
 
 
-class Plain:
+class Fallback:
     """Claims the oldest of what it knows for each slot that is free, while it is on.
 
     `counts` counts an event: a metric's name and its labels.
@@ -101,7 +104,7 @@ class Plain:
     def known(self) -> int:
         return len(self._backlog)
 
-    def turn(self, *, on: bool) -> None:
+    def switch(self, *, on: bool) -> None:
         """Begin to look for work, or end it and forget what is known."""
         if on and not self._tasks:
             self._spawn(self._stream.run(self._message))
