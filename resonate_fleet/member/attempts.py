@@ -43,7 +43,7 @@ class Callee(NamedTuple):
 class Lease:
     """How a lease stands. `Table` says whether it is held at all."""
 
-    #: When the claim, or the last beat that the server confirmed, was sent: the lease stood then.
+    #: When the claim was sent, or the last heartbeat that was confirmed: the lease stood then.
     stood: float = field(default_factory=_now)
     #: When the write that ends the attempt set out, None where none is on its way.
     wrote_at: float | None = None

@@ -1,6 +1,6 @@
 """Heartbeats: a thread with a connection of its own, which a blocked event loop cannot stop.
 
-A process of its own stands behind it for what stops every thread (`beater`).
+A process of its own stands behind it for what stops every thread (`heartbeat_script`).
 """
 
 import threading
@@ -18,37 +18,37 @@ from resonate_fleet.contract.wire import Refused, Reply, Unreachable
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.requests import why_lost
 
-#: Beats in the time of one lease, and the part of their interval for which a lease is too young for
-#: one: a job of a second then costs no beat. The first comes within half of the lease.
-BEATS, YOUNG = 3, 2
-#: Longest pause before a beat that failed is tried again, in seconds.
+#: Heartbeats in the time of one lease, and the part of their interval for which a lease is too
+#: young for one: a job of a second then costs none. The first comes within half of the lease.
+PER_LEASE, YOUNG = 3, 2
+#: Longest pause before a heartbeat that failed is tried again, in seconds.
 RETRY_PAUSE = 0.5
-#: Shortest pause between two beats, in seconds, however long the last one took.
+#: Shortest pause between two heartbeats, in seconds, however long the last one took.
 LEAST_PAUSE = 0.02
-#: Looks at a request of the heart in the time that it should take; one more, and it hangs.
-LOOKS = 4
+#: Checks of a request in the time that it should take; at one more it counts as hanging.
+CHECKS = 4
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class BeatListener:
-    """Hears of each lease that is gone and why, each beat that failed, each that was answered."""
+class HeartbeatListener:
+    """Hears of each lease that is gone and why, each round that failed, each that was answered."""
 
     lost: Callable[[Attempt, str], None]
     failed: Callable[[Unreachable | Refused], None] = lambda _: None
-    beaten: Callable[[], None] = lambda: None
+    answered: Callable[[], None] = lambda: None
 
 
-class Heart:
-    """Beats for every lease in the table and finds out which ones are gone.
+class Heartbeats:
+    """Sends them for every lease in the table and finds out which ones are gone.
 
-    The server answers a beat with 200 and nothing whatever it did (v0.9.8, `op_task_heartbeat`),
-    so after each beat the tasks are read. Beats are sent per origin: the server's main
-    branch refuses a request with several. The listener is called in the heart's thread.
+    The server answers with 200 and nothing, whatever it did (v0.9.8, `op_task_heartbeat`), so
+    after each heartbeat the tasks are read. There is one for each origin: the server's main
+    branch refuses a request with several. The listener is called in the thread that sends.
 
     A lease that could not be renewed for its whole length counts as lapsed, by this machine's
-    monotonic clock and from the last beat's sending, hence not later than on the server. The
-    server is asked first even then, so that a process that was stopped for a while and goes on
+    monotonic clock and from the sending of the last heartbeat, hence not later than on the server.
+    The server is asked first even then, so that a process that was stopped for a while and goes on
     learns the truth. What a request that hangs holds up is `LapseWatch`'s.
     """
 
@@ -58,7 +58,7 @@ class Heart:
         wire: BlockingWire,
         member: str,
         lease: float,
-        listener: BeatListener,
+        listener: HeartbeatListener,
         now: Callable[[], float] | None = None,
     ) -> None:
         self._table = table
@@ -68,7 +68,7 @@ class Heart:
         self._listener = listener
         self._now = now or time.monotonic
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
         #: When the thread last woke.
         self.woke = self._now()
         #: The request that is on its way: an object of its own for each.
@@ -84,7 +84,7 @@ class Heart:
 
     @property
     def interval(self) -> float:
-        return self._lease / BEATS
+        return self._lease / PER_LEASE
 
     @property
     def timeout(self) -> float:
@@ -99,27 +99,27 @@ class Heart:
         """Return the seconds since the oldest lease held was known to stand, 0 without any."""
         return max((self._now() - one.lease.stood for one in self._table.held()), default=0.0)
 
-    def beat(self) -> bool:
-        """Beat once for all leases that are due; False where the server did not answer."""
+    def send(self) -> bool:
+        """Send one for all leases that are due; False where the server did not answer."""
         held = sorted(filter(self._is_due, self._table.held()), key=lambda one: origin_of(one.task))
         sent: dict[Attempt, float] = {}
         try:
             for _, group in groupby(held, key=lambda one: origin_of(one.task)):
-                sent |= self._beat_for(list(group))
+                sent |= self._send_for(list(group))
             for attempt, at in sent.items():
                 self._check(attempt, at)
         except (Unreachable, Refused) as error:
             self._listener.failed(error)
             self.lapse()
             return False
-        self._listener.beaten()
+        self._listener.answered()
         return True
 
     def _is_due(self, attempt: Attempt) -> bool:
         return self._now() - attempt.lease.stood >= self.interval / YOUNG
 
-    def _beat_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
-        """Send one beat; return when it was sent."""
+    def _send_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
+        """Send one for leases of one origin; return when it was sent."""
         sent = self._now()
         tasks = [{"id": one.task, "version": one.version} for one in attempts]
         self._ask("task.heartbeat", {"pid": self._member, "tasks": tasks})
@@ -155,35 +155,35 @@ class Heart:
     def _stands(self, attempt: Attempt) -> bool:
         return self._table.find(attempt.task, attempt.version) is attempt
 
-    def _beat_safely(self) -> bool:
+    def _send_safely(self) -> bool:
         try:
-            return self.beat()
-        except Exception:  # a defect must not end the beats of what is held
-            log.exception("heart.failed")
+            return self.send()
+        except Exception:  # a defect must not end the heartbeats of what is held
+            log.exception("heartbeats.failed")
             return False
 
     def _run(self) -> None:
         pause = self.interval
         while not self._end.wait(pause):
             self.woke = self._now()
-            pause = self.interval if self._beat_safely() else min(self.interval, RETRY_PAUSE)
+            pause = self.interval if self._send_safely() else min(self.interval, RETRY_PAUSE)
             pause = max(LEAST_PAUSE, pause - (self._now() - self.woke))
         self._wire.close()
 
 
 class LapseWatch:
-    """A thread that says what has lapsed while a request of the heart hangs.
+    """A thread that says what has lapsed while a request of the heartbeats hangs.
 
-    Most requests end in time, with an answer or without, and the heart goes on. A name look-up has
-    no time-out: measured with one that hung for 10 s, the end of a lease of 4 s was noticed after
-    11.3 s. Looks are counted, not seconds: in a process that was stopped and goes on, the answer
-    that waits for the heart is heard first.
+    Most requests end in time, with an answer or without, and the heartbeats go on. A name look-up
+    has no time-out: measured with one that hung for 10 s, the end of a lease of 4 s was noticed
+    after 11.3 s. Checks are counted, not seconds: in a process that was stopped and goes on, the
+    answer that waits for the heartbeats is heard first.
     """
 
-    def __init__(self, heart: Heart) -> None:
-        self._heart = heart
+    def __init__(self, heartbeats: Heartbeats) -> None:
+        self._heartbeats = heartbeats
         self._request: object | None = None
-        self._looks = 0
+        self._checks = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lapses", daemon=True)
 
@@ -195,17 +195,17 @@ class LapseWatch:
         self._end.set()
         self._thread.join(1)
 
-    def look(self) -> None:
-        """Look once; to be called `LOOKS` times in the time that a request should take."""
-        request, before = self._heart.request, self._request
+    def check(self) -> None:
+        """Check once; to be called `CHECKS` times in the time that a request should take."""
+        request, before = self._heartbeats.request, self._request
         self._request = request
-        self._looks = self._looks + 1 if request is not None and request is before else 0
-        if self._looks > LOOKS:
-            self._heart.lapse()
+        self._checks = self._checks + 1 if request is not None and request is before else 0
+        if self._checks > CHECKS:
+            self._heartbeats.lapse()
 
     def _run(self) -> None:
-        while not self._end.wait(self._heart.timeout / LOOKS):
+        while not self._end.wait(self._heartbeats.timeout / CHECKS):
             try:
-                self.look()
-            except Exception:  # a defect must not end the looks
+                self.check()
+            except Exception:  # a defect must not end the checks
                 log.exception("lapses.failed")

@@ -18,13 +18,13 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.member.attempts import Table
-from resonate_fleet.member.backup import Backup
 from resonate_fleet.member.drain import Drain
-from resonate_fleet.member.leases import BeatListener, Heart, LapseWatch
+from resonate_fleet.member.heartbeat_process import HeartbeatProcess
+from resonate_fleet.member.leases import HeartbeatListener, Heartbeats, LapseWatch
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.onloop import OnLoop
-from resonate_fleet.member.probes import Probes, Pulse
+from resonate_fleet.member.probes import LoopLag, Probes
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.runner import JobRunner
 from resonate_fleet.member.settings import Settings
@@ -64,12 +64,14 @@ class Member:
         self._ledger = Ledger(journal, metrics, traces(settings.traces, name, settings.group))
         self._upstream = Upstream(wires, self._ledger, settings.token)
         self._runner = JobRunner(settings, registry, table, self._ledger, self._upstream, on_loop)
-        self._backup = Backup(table, settings.url, settings.token, name, settings.lease)
+        self._heartbeat_process = HeartbeatProcess(
+            table, settings.url, settings.token, name, settings.lease
+        )
         lost = self._runner.revocation.lost
-        listener = BeatListener(lost, self._beat_failed, self._backup.beaten)
-        self._heart = Heart(table, wires.blocking(), name, settings.lease, listener)
+        listener = HeartbeatListener(lost, self._heartbeat_failed, self._heartbeat_process.sent)
+        self._heartbeats = Heartbeats(table, wires.blocking(), name, settings.lease, listener)
         connected, health = self._upstream.is_connected, self._upstream.health
-        self._probes = Probes(Pulse(), self._heart, settings.liveness, connected, health)
+        self._probes = Probes(LoopLag(), self._heartbeats, settings.liveness, connected, health)
         self._stopped = asyncio.Event()
         self._lifespan = registry.new_lifespan()
         self._drain = Drain(
@@ -90,7 +92,7 @@ class Member:
             NotOpened: the functions module's start-up failed.
         """
         settings, ledger = self._settings, self._ledger
-        for turn in (ledger.journal.turn, self._backup.turn):
+        for turn in (ledger.journal.turn, self._heartbeat_process.turn):
             turn.collect(asyncio.get_running_loop().call_soon)
         pages = self._probes.pages(ledger.metrics.page, self._about())
         async with AsyncExitStack() as stack:
@@ -99,10 +101,10 @@ class Member:
             if not await self._open():
                 return
             self._say_start(served.port)
-            stack.enter_context(self._backup)
-            stack.enter_context(self._heart)
-            stack.enter_context(LapseWatch(self._heart))
-            for part in (self._probes.pulse, self._upstream, self._own, self._runner):
+            stack.enter_context(self._heartbeat_process)
+            stack.enter_context(self._heartbeats)
+            stack.enter_context(LapseWatch(self._heartbeats))
+            for part in (self._probes.loop_lag, self._upstream, self._own, self._runner):
                 stack.callback(asyncio.create_task(part.run()).cancel)
             # What stands now stays: looks for garbage pass it over, and so come sooner.
             gc.freeze()
@@ -149,8 +151,8 @@ class Member:
             "hints_held": lambda: runner.fallback.known,
             "search_allowed": lambda: runner.fallback.may_search,
             "leases_held": lambda: len(runner.table),
-            "heartbeat_age_seconds": self._heart.age,
-            "loop_lag_seconds": self._probes.pulse.lag,
+            "heartbeat_age_seconds": self._heartbeats.age,
+            "loop_lag_seconds": self._probes.loop_lag.seconds,
             "clock_offset_seconds": lambda: self._ledger.clock.offset,
             "stream_connected": self._upstream.is_connected,
             "draining": lambda: self._probes.draining,
@@ -160,7 +162,7 @@ class Member:
 
     # Events, from any thread.
 
-    def _beat_failed(self, error: Unreachable | Refused) -> None:
+    def _heartbeat_failed(self, error: Unreachable | Refused) -> None:
         self._ledger.metrics.count("heartbeat_failures")
         if isinstance(error, Refused):
             self._upstream.health.refused(error.reply.status, f"heartbeat: {error}")

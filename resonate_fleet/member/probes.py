@@ -8,18 +8,18 @@ from typing import Any
 
 from resonate_fleet.contract.pages import Handler, Page
 from resonate_fleet.member.health import Health
-from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.leases import Heartbeats
 
 #: Seconds between two ticks of the loop.
 TICK = 0.2
 #: Seconds between two checks of a server whose stream is not open, and for which one counts.
 CHECK, RECENT = 1.0, 3.0
-#: Seconds that the heart's thread may be late, its longest wait for answers included.
-HEART_LATE = 60.0
+#: Seconds that the thread of the heartbeats may be late, its longest wait for answers included.
+LATE_SECONDS = 60.0
 
 
-class Pulse:
-    """Whether the event loop turns. `run` is a task of the loop; the rest is for any thread."""
+class LoopLag:
+    """How late the event loop is. `run` is a task of the loop; the rest is for any thread."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -30,7 +30,7 @@ class Pulse:
             self._last = self._now()
             await asyncio.sleep(TICK)
 
-    def lag(self) -> float:
+    def seconds(self) -> float:
         """Return the seconds by which the loop is late."""
         return max(0.0, self._now() - self._last - TICK)
 
@@ -38,8 +38,9 @@ class Pulse:
 class Probes:
     """Answers of `/livez` and `/readyz`, each with its reasons in words.
 
-    Liveness asks whether this process can still do its work: its loop turns and its heart beats.
-    A blocking job does not matter (it has its thread), nor does the server's absence or a drain.
+    Liveness asks whether this process can still do its work: its loop turns, heartbeats
+    go out. A blocking job does not matter (it has its thread), nor does the server's absence or
+    a drain.
 
     Readiness asks whether work can be done: the stream is open, or the server takes requests all
     the same (a proxy that buffers holds the stream's first bytes back while nothing is sent).
@@ -47,14 +48,14 @@ class Probes:
 
     def __init__(
         self,
-        pulse: Pulse,
-        heart: Heart,
+        loop_lag: LoopLag,
+        heartbeats: Heartbeats,
         liveness: float,
         connected: Callable[[], bool],
         health: Health,
     ) -> None:
-        self.pulse = pulse
-        self._heart = heart
+        self.loop_lag = loop_lag
+        self._heartbeats = heartbeats
         self._liveness = liveness
         self._connected = connected
         self._health = health
@@ -66,10 +67,10 @@ class Probes:
 
     def not_alive(self) -> list[str]:
         found = []
-        if self.pulse.lag() > self._liveness:
-            found.append(f"the event loop has been blocked for {self.pulse.lag():.1f} s")
-        late = time.monotonic() - self._heart.woke - self._heart.interval
-        if not self._heart.alive or late > HEART_LATE:
+        if self.loop_lag.seconds() > self._liveness:
+            found.append(f"the event loop has been blocked for {self.loop_lag.seconds():.1f} s")
+        late = time.monotonic() - self._heartbeats.woke - self._heartbeats.interval
+        if not self._heartbeats.alive or late > LATE_SECONDS:
             found.append("heartbeats have stopped")
         return found
 

@@ -82,7 +82,7 @@ def build(
         # The channel puts the token in, which may change.
         token=None,
         ttl=timedelta(seconds=settings.lease),
-        heartbeat=NoopHeartbeat(),  # the member's own thread beats
+        heartbeat=NoopHeartbeat(),  # the member's own thread sends them
         max_concurrent_tasks=PLENTY,
         retry_policy=Retries(settings.retries, settings.retry_delay, ledger.retried),
         env={},

@@ -38,7 +38,7 @@ class Settings:
         "WORKER_LEASE",
         f"{LEASE_SECONDS:g}",
         seconds(0.3, 86_400),
-        "Lease that the member asks for with each claim; it beats every third of it.",
+        "Lease that the member asks for with each claim; a heartbeat goes out every third of it.",
     )
     drain: float = setting(
         "WORKER_DRAIN",

@@ -30,7 +30,7 @@ class Wires:
         return Wire(self._url, self._token)
 
     def blocking(self) -> BlockingWire:
-        """Return one for a thread; an answer that is late for a beat is none."""
+        """Return one for a thread; an answer that is late for a heartbeat is none."""
         return BlockingWire(self._url, self._token, max(0.2, min(self._lease / 3, 5.0)))
 
     def stream(

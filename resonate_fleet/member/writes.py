@@ -117,7 +117,7 @@ class Writes:
         return reply.data
 
     async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
-        # While a write is on its way the heart does not judge by what it sees on the server:
+        # While a write is on its way the heartbeats do not judge by what it sees on the server:
         # a settled task may be this write's own work.
         if request.kind != "task.fence" and not self._table.write(attempt):
             raise ConnectorError(RuntimeError("the lease is gone"))
@@ -199,7 +199,7 @@ class Writes:
         """Give back a job whose task has ended without a word to the server.
 
         SDK 0.8.1 releases on its own errors only: a body that is cancelled, or raises a
-        `BaseException` that is not the SDK's, would leave its lease to beat forever.
+        `BaseException` that is not the SDK's, would leave its lease standing forever.
         """
         why = "cancelled" if ended.cancelled() else repr(ended.exception())
         release = asyncio.create_task(self._give_back(attempt, f"the body ended early: {why}"))

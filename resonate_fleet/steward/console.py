@@ -27,7 +27,7 @@ from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.guards import Handle
 
 #: Seconds between two messages of a stream.
-BEAT: Final = 0.25
+MESSAGE_SECONDS: Final = 0.25
 #: Open streams at once, and messages that wait for a slow reader before it is cut off.
 MOST_STREAMS: Final = 100
 MOST_WAITING: Final = 20
@@ -145,10 +145,10 @@ class Console:
         except Exception as error:  # noqa: BLE001 - it is raised where the console was asked for
             opened.set_exception(error)
             return
-        beating = asyncio.create_task(self._beat())
+        sending = asyncio.create_task(self._send_changes())
         opened.set_result(int(runner.addresses[0][1]))
         await self._stop.wait()
-        beating.cancel()
+        sending.cancel()
         for transport in list(self._streams.values()):
             transport.abort()
         await runner.cleanup()
@@ -172,9 +172,9 @@ class Console:
 
     # The stream.
 
-    async def _beat(self) -> None:
+    async def _send_changes(self) -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(MESSAGE_SECONDS)
             if not self._streams:
                 continue
             message = await asyncio.to_thread(self._doors.feed.change)

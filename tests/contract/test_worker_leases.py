@@ -1,4 +1,4 @@
-"""Leases on the wire: beats per origin, leases lost, late results."""
+"""Leases on the wire: heartbeats per origin, leases lost, late results."""
 
 import os
 import signal
@@ -21,11 +21,11 @@ def test_long_blocking_jobs_run_once_with_beats_per_origin(place: Place) -> None
         place.worker(RESONATE_URL=proxy.url, WORKER_SLOTS="8", WORKER_LEASE="1")
         jobs = [place.job("compute_something", 3.0) for _ in range(8)]
         results = place.server.wait_results(jobs, 30)
-        beats = proxy.kind("task.heartbeat")
+        sent = proxy.kind("task.heartbeat")
     assert [results[job]["attempt"] for job in jobs] == [1] * 8
-    assert all(len({task["id"] for task in beat["tasks"]}) == 1 for beat in beats)
+    assert all(len({task["id"] for task in one["tasks"]}) == 1 for one in sent)
     for job in jobs:
-        assert sum(beat["tasks"][0]["id"] == job for beat in beats) >= 3
+        assert sum(one["tasks"][0]["id"] == job for one in sent) >= 3
         assert place.task(job)["version"] == 1
 
 
@@ -55,7 +55,7 @@ def test_a_frozen_member_stops_what_it_lost(place: Place, tmp_path: Path) -> Non
 
 
 def test_a_late_result_is_refused_and_counted(place: Place) -> None:
-    # The job is halted on the server; before the next beat tells, the result is there.
+    # The job is halted on the server; before the next heartbeat tells, the result is there.
     worker = place.worker(WORKER_LEASE="60")
     job = place.job("compute_something", 0.5)
     place.claimed(job)
@@ -93,7 +93,7 @@ def test_a_claim_that_the_server_fails_is_sent_again(place: Place) -> None:
         assert [one["version"] for one in claims] == [0, 0]
 
 
-def beater_of(worker: Process) -> int:
+def heartbeat_process_of(worker: Process) -> int:
     """Return the process that keeps the member's leases; wait for it."""
 
     def look() -> int | None:
@@ -122,13 +122,13 @@ def test_a_body_that_holds_the_interpreter_keeps_its_lease(place: Place) -> None
 
 def test_the_process_that_keeps_leases_ends_with_its_member_and_is_replaced(place: Place) -> None:
     worker = place.worker(WORKER_LEASE="1.5", WORKER_FUNCTIONS=AWKWARD)
-    first = beater_of(worker)
+    first = heartbeat_process_of(worker)
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: beater_of(worker) != first, 10, "another")
+    wait_until(lambda: heartbeat_process_of(worker) != first, 10, "another")
     job = place.job("hold_interpreter", 4.0)
     place.server.wait_results([job], 40)
     assert place.task(job)["version"] == 1
-    second = beater_of(worker)
+    second = heartbeat_process_of(worker)
     worker.kill()
     wait_until(lambda: ended(second), 10, "it ends")
 
@@ -140,4 +140,4 @@ def test_the_process_that_keeps_leases_sends_nothing_while_its_member_does(place
         place.server.wait_results([job], 30)
         heads = [one["head"]["corrId"] for one in proxy.requests if one["kind"] == "task.heartbeat"]
     assert heads
-    assert not [one for one in heads if one.startswith("beater-")]
+    assert not [one for one in heads if one.startswith("heartbeat-process-")]

@@ -123,7 +123,7 @@ class SimOnLoop(OnLoop):
 
 
 class SimMember(member.Member):
-    """A member without pages and threads: its heart beats, and its drain runs, on the loop."""
+    """A member without pages and threads: its heartbeats and its drain run on the loop."""
 
     def __init__(self, fleet: World, name: str, slots: int) -> None:
         self.process = Process(name)
@@ -153,12 +153,12 @@ class SimMember(member.Member):
     async def _live(self) -> None:
         working = asyncio.create_task(self._runner.run())
         while not working.done():
-            await asyncio.sleep(self._heart.interval)
-            self.beat()
+            await asyncio.sleep(self._heartbeats.interval)
+            self.send()
 
-    def beat(self) -> None:
-        """Beat for all leases; no body runs any more whose lease has run out on the server."""
-        if self._heart.beat():
+    def send(self) -> None:
+        """Send heartbeats; no body runs any more whose lease has run out on the server."""
+        if self._heartbeats.send():
             return
         self._fleet.server.tick()
         held = {(one.task, one.version) for one in self.attempts() if not one.lease.writing}

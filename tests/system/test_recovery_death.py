@@ -92,7 +92,7 @@ def test_frozen_for_twice_its_lease_it_writes_nothing_when_it_thaws(
     wait_until(lambda: fleet.journal_of(LeaseLost), 5, "it notices, and counts it")
     (lost,) = fleet.journal_of(LeaseLost)
     assert (lost.who, lost.job, lost.attempt) == (pair.victim_name, pair.job, 1)
-    # Its heart notices, or the server refuses its late write, whichever comes first.
+    # Its next heartbeat notices, or the server refuses its late write, whichever comes first.
     wait_until(
         lambda: ends(fleet, pair.job, "lost") or ends(fleet, pair.job, "refused"),
         5,

@@ -1,4 +1,4 @@
-"""A lease ends in time whatever the heart's requests wait for."""
+"""A lease ends in time whatever a heartbeat's request waits for."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ import pytest
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.wire import Reply
 from resonate_fleet.member.attempts import Attempt, Callee, Table
-from resonate_fleet.member.leases import LOOKS, BeatListener, Heart, LapseWatch
+from resonate_fleet.member.leases import CHECKS, HeartbeatListener, Heartbeats, LapseWatch
 
 LEASE = 6.0
 
@@ -36,16 +36,18 @@ class Ward:
         self.table, self.wire = Table(), Hanging()
         self.seconds = 100.0
         self.lost: list[tuple[str, str]] = []
-        listener = BeatListener(lambda one, why: self.lost.append((one.task, why)))
-        self.heart = Heart(self.table, self.wire, "me", LEASE, listener, now=lambda: self.seconds)
-        self.watch = LapseWatch(self.heart)
+        listener = HeartbeatListener(lambda one, why: self.lost.append((one.task, why)))
+        self.heartbeats = Heartbeats(
+            self.table, self.wire, "me", LEASE, listener, now=lambda: self.seconds
+        )
+        self.watch = LapseWatch(self.heartbeats)
         attempt = Attempt("a", 1, Callee("f", "f"))
-        attempt.lease.stood = self.seconds - 1.0  # old enough for a beat
+        attempt.lease.stood = self.seconds - 1.0  # old enough for a heartbeat
         self.table.add(attempt)
 
-    def look(self, times: int) -> None:
+    def check(self, times: int) -> None:
         for _ in range(times):
-            self.watch.look()
+            self.watch.check()
 
 
 @pytest.fixture
@@ -56,39 +58,39 @@ def ward() -> Ward:
 def test_a_request_that_hangs_keeps_no_lease_beyond_its_length(ward: Ward) -> None:
     def meanwhile() -> None:
         ward.seconds += LEASE - 1.1
-        ward.look(LOOKS + 2)
+        ward.check(CHECKS + 2)
         assert ward.lost == [], "it still stands"
         ward.seconds += 0.1
-        ward.look(1)
+        ward.check(1)
         assert ward.lost == [("a", "lapsed")]
         ward.table.held()[0].lease.stood = ward.seconds
         ward.wire.meanwhile = lambda: None
 
     ward.wire.meanwhile = meanwhile
-    assert ward.heart.beat()
+    assert ward.heartbeats.send()
     ward.seconds += LEASE
-    ward.look(LOOKS + 2)
-    assert ward.lost == [("a", "lapsed")], "no request is on its way: the heart asks first"
+    ward.check(CHECKS + 2)
+    assert ward.lost == [("a", "lapsed")], "no request is on its way: the heartbeats ask first"
 
 
 def test_a_process_that_was_stopped_hears_the_answer_first(ward: Ward) -> None:
     """Between two looks it was stopped for longer than the lease."""
 
     def meanwhile() -> None:
-        ward.look(2)
+        ward.check(2)
         ward.seconds += 3 * LEASE
-        ward.look(LOOKS - 2)
+        ward.check(CHECKS - 2)
 
     ward.wire.meanwhile = meanwhile
-    assert ward.heart.beat()
+    assert ward.heartbeats.send()
     assert ward.lost == []
 
 
 def test_requests_that_follow_each_other_hang_none(ward: Ward) -> None:
-    ward.wire.meanwhile = lambda: ward.look(LOOKS)
+    ward.wire.meanwhile = lambda: ward.check(CHECKS)
     ward.seconds += LEASE
     for _ in range(3):
-        assert ward.heart.beat()
+        assert ward.heartbeats.send()
     assert ward.lost == []
 
 
@@ -116,31 +118,31 @@ def test_a_name_look_up_that_hangs(hung: threading.Event) -> None:
         over.set()
 
     table.add(Attempt("a", 1, Callee("f", "f")))
-    heart = Heart(
-        table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, BeatListener(note)
+    heartbeats = Heartbeats(
+        table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, HeartbeatListener(note)
     )
-    with heart, LapseWatch(heart):
+    with heartbeats, LapseWatch(heartbeats):
         assert over.wait(60)
-        assert heart.request is not None, "it hangs still"
+        assert heartbeats.request is not None, "it hangs still"
         hung.set()
     assert lost == [("a", "lapsed", True)]
 
 
-def test_a_defect_does_not_end_the_looks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = threading.Event()
-    looks: list[int] = []
+def test_a_defect_does_not_end_the_checks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = threading.Event()
+    checks: list[int] = []
 
-    def look() -> None:
-        looks.append(1)
-        if len(looks) > 1:
-            looked.set()
+    def check() -> None:
+        checks.append(1)
+        if len(checks) > 1:
+            again.set()
             return
         raise ZeroDivisionError
 
     ward.wire.timeout = 0.04
-    ward.watch.look = look  # type: ignore[method-assign]  # a defect
+    ward.watch.check = check  # type: ignore[method-assign]  # a defect
     said = Mock()  # how logging is set up is other tests' matter
     monkeypatch.setattr("resonate_fleet.member.leases.log", said)
     with ward.watch:
-        assert looked.wait(60)
+        assert again.wait(60)
     assert said.mock_calls == [call.exception("lapses.failed")]

@@ -15,7 +15,7 @@ import pytest
 
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.claims import Claims
-from resonate_fleet.member.leases import Heart
+from resonate_fleet.member.leases import Heartbeats
 from resonate_fleet.member.revocation import Revocation
 from resonate_fleet.member.writes import Writes
 from resonate_fleet.steward.handover import Handover
@@ -90,7 +90,7 @@ def two_stewards_see_a_second_crash(fleet: Fleet) -> None:
     fleet.pass_time(4)
 
 
-def beats_are_slow_and_then_lost(fleet: Fleet) -> None:
+def heartbeats_are_slow_and_then_lost(fleet: Fleet) -> None:
     _, holder = job_held(fleet, 1, 30.0)
     holder.process.lag = 1.0
     while holder.attempts()[0].lease.stood < fleet.loop.seconds - 2.5 or fleet.loop.seconds < 4:
@@ -101,7 +101,7 @@ def beats_are_slow_and_then_lost(fleet: Fleet) -> None:
 
 def a_member_is_missed_for_a_moment(fleet: Fleet) -> None:
     _, holder = job_held(fleet, 2, 30.0)
-    fleet.pass_time(1.05)  # it has just beaten
+    fleet.pass_time(1.05)  # it has just sent heartbeats
     for port in PORTS:
         fleet.cut(holder, port, late=0.0, for_long=True)
     fleet.pass_time(0.3)
@@ -138,11 +138,11 @@ FAULTS = {
     ),
     "a lease's age is counted from the answer": Fault(
         "a lease is let go no later than on the server",
-        Heart,
+        Heartbeats,
         "_check",
         "attempt.lease.stood = sent",
         "attempt.lease.stood = self._now()",
-        beats_are_slow_and_then_lost,
+        heartbeats_are_slow_and_then_lost,
     ),
     "a member ignores Released": Fault(
         "a member stops what it is told it has lost",

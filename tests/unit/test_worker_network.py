@@ -174,7 +174,7 @@ async def test_a_result_on_its_way_is_the_servers_to_judge(rig: Rig) -> None:
 async def test_a_drain_between_body_and_outcome_keeps_the_outcome(rig: Rig) -> None:
     """What is held is waited for: the outcome; the claim beside it goes back unbegun."""
     job, following = await overlap(rig)
-    assert [one.task for one in rig.table.held()] == [job], "the lease beats until the answer"
+    assert [one.task for one in rig.table.held()] == [job], "the lease is kept until the answer"
     await wait_until_async(lambda: rig.claims.pending == 1, 5, "the next claim is on its way")
     rig.claims.close()
     rig.model.deaf = False

@@ -8,33 +8,37 @@ import pytest
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.health import Health
-from resonate_fleet.member.leases import BeatListener, Heart
-from resonate_fleet.member.probes import Probes, Pulse
+from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
+from resonate_fleet.member.probes import LoopLag, Probes
 from resonate_fleet.member.tracing import Traces, traces
 from tests.support.model import BlockingModelWire, Model
 
 
-def test_liveness_asks_for_a_loop_that_turns_and_a_heart_that_beats() -> None:
+def test_liveness_asks_for_a_loop_that_turns_and_for_heartbeats() -> None:
     now = [100.0]
-    pulse, model = Pulse(lambda: now[0]), Model()
-    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, BeatListener(lambda *_: None))
-    probes = Probes(pulse, heart, 10.0, lambda: True, Health())
+    loop_lag, model = LoopLag(lambda: now[0]), Model()
+    heartbeats = Heartbeats(
+        Table(), BlockingModelWire(model), "me", 60.0, HeartbeatListener(lambda *_: None)
+    )
+    probes = Probes(loop_lag, heartbeats, 10.0, lambda: True, Health())
     assert probes.not_alive() == ["heartbeats have stopped"]
-    with heart:
+    with heartbeats:
         assert probes.not_alive() == []
         now[0] += 10.0
         assert probes.not_alive() == []
         now[0] += 1.0
         assert probes.not_alive() == ["the event loop has been blocked for 10.8 s"]
-        heart.woke = time.monotonic() - 1000
+        heartbeats.woke = time.monotonic() - 1000
         assert "heartbeats have stopped" in probes.not_alive()
     model.close()
 
 
 def test_readiness_asks_for_the_stream_and_no_drain() -> None:
     connected, model = [True], Model()
-    heart = Heart(Table(), BlockingModelWire(model), "me", 60.0, BeatListener(lambda *_: None))
-    probes = Probes(Pulse(), heart, 10.0, lambda: connected[0], Health())
+    heartbeats = Heartbeats(
+        Table(), BlockingModelWire(model), "me", 60.0, HeartbeatListener(lambda *_: None)
+    )
+    probes = Probes(LoopLag(), heartbeats, 10.0, lambda: connected[0], Health())
     assert probes.not_ready() == []
     connected[0] = False
     assert probes.not_ready() == ["no stream from the server"]

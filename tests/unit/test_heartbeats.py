@@ -1,4 +1,4 @@
-"""What the heart sends, when, and whose leases it takes for lost: word by word."""
+"""Which heartbeats are sent, when, and which leases count as lost: word by word."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ import pytest
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.wire import Reply, Unreachable
 from resonate_fleet.member.attempts import Attempt, Callee, Lease, Table
-from resonate_fleet.member.leases import BeatListener, Heart
+from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
 
 LEASE = 6.0
 
 
 class Script(BlockingWire):
-    """Shows the tasks that a test has put there; a beat takes `took` seconds."""
+    """Shows the tasks that a test has put there; a heartbeat takes `took` seconds."""
 
     def __init__(self) -> None:
         super().__init__("http://script")
@@ -50,19 +50,19 @@ class Ward:
         self.wire = Script()
         self.lost: list[tuple[str, str]] = []
         self.failed: list[str] = []
-        self.beaten: list[float] = []
-        listener = BeatListener(
+        self.answered: list[float] = []
+        listener = HeartbeatListener(
             lambda one, why: self.lost.append((one.task, why)),
             lambda error: self.failed.append(str(error)),
             self.heard,
         )
-        self.heart = Heart(self.table, self.wire, "me", LEASE, listener, now=self.now)
+        self.heartbeats = Heartbeats(self.table, self.wire, "me", LEASE, listener, now=self.now)
 
     def now(self) -> float:
         return self.wire.seconds
 
     def heard(self) -> None:
-        self.beaten.append(self.now())
+        self.answered.append(self.now())
 
     def hold(self, task: str, version: int = 1) -> Attempt:
         self.wire.tasks[task] = {"state": "acquired", "version": version, "pid": "me"}
@@ -76,50 +76,50 @@ def ward() -> Ward:
     return Ward()
 
 
-def test_a_beat_names_the_leases_of_one_origin_and_looks_at_each(ward: Ward) -> None:
+def test_a_heartbeat_names_the_leases_of_one_origin_and_looks_at_each(ward: Ward) -> None:
     for task, version in (("b", 1), ("a:1.2", 3), ("b.1", 2), ("a:1.3", 1)):
         ward.hold(task, version)
     ward.wire.seconds += 1.0
-    assert ward.heart.beat()
-    beats = [data for kind, data in ward.wire.sent if kind == "task.heartbeat"]
-    assert [one["pid"] for one in beats] == ["me", "me", "me"]
-    by_origin = [{(task["id"], task["version"]) for task in one["tasks"]} for one in beats]
+    assert ward.heartbeats.send()
+    sent = [data for kind, data in ward.wire.sent if kind == "task.heartbeat"]
+    assert [one["pid"] for one in sent] == ["me", "me", "me"]
+    by_origin = [{(task["id"], task["version"]) for task in one["tasks"]} for one in sent]
     assert by_origin == [{("a:1.2", 3), ("a:1.3", 1)}, {("b", 1)}, {("b.1", 2)}]
     looks = [data["id"] for kind, data in ward.wire.sent if kind == "task.get"]
     assert sorted(looks) == ["a:1.2", "a:1.3", "b", "b.1"]
-    assert (ward.lost, ward.failed, ward.beaten) == ([], [], [101.0])
+    assert (ward.lost, ward.failed, ward.answered) == ([], [], [101.0])
 
 
-def test_a_lease_that_is_young_costs_no_beat(ward: Ward) -> None:
+def test_a_lease_that_is_young_costs_no_heartbeat(ward: Ward) -> None:
     """The first comes within half of the lease, whenever it began."""
     ward.hold("a")
     ward.wire.seconds += 0.9
     ward.hold("b")
-    assert ward.heart.beat()
+    assert ward.heartbeats.send()
     assert ward.wire.sent == []
     ward.wire.seconds += 0.1
-    assert ward.heart.beat()
+    assert ward.heartbeats.send()
     assert [data["id"] for kind, data in ward.wire.sent if kind == "task.get"] == ["a"]
-    assert ward.beaten == [100.9, 101.0], "the process that stands by hears of both"
-    ward.wire.seconds += ward.heart.interval
-    assert ward.heart.beat()
-    assert ward.heart.age() == 0.0
+    assert ward.answered == [100.9, 101.0], "the process that stands by hears of both"
+    ward.wire.seconds += ward.heartbeats.interval
+    assert ward.heartbeats.send()
+    assert ward.heartbeats.age() == 0.0
 
 
-def test_a_lease_stands_since_its_beat_was_sent(ward: Ward) -> None:
+def test_a_lease_stands_since_its_heartbeat_was_sent(ward: Ward) -> None:
     ward.hold("a")
     ward.wire.seconds += 4.0
-    assert ward.heart.age() == 4.0
+    assert ward.heartbeats.age() == 4.0
     ward.wire.took = 1.5
-    assert ward.heart.beat()
-    assert ward.heart.age() == 1.5, "not since its answer"
+    assert ward.heartbeats.send()
+    assert ward.heartbeats.age() == 1.5, "not since its answer"
 
 
 def test_its_age_is_that_of_the_oldest(ward: Ward) -> None:
     ward.hold("a")
     ward.wire.seconds += 1.0
     ward.hold("b")
-    assert ward.heart.age() == 1.0
+    assert ward.heartbeats.age() == 1.0
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_a_lease_is_held_by_name_state_and_version(
     ward.hold("a")
     ward.wire.seconds += 1.0
     ward.wire.tasks["a"] |= shown
-    assert ward.heart.beat()
+    assert ward.heartbeats.send()
     assert ward.lost == [("a", why)]
-    assert ward.heart.age() == 1.0
+    assert ward.heartbeats.age() == 1.0
 
 
 def test_a_task_without_a_holder_and_one_that_is_unknown(ward: Ward) -> None:
@@ -149,7 +149,7 @@ def test_a_task_without_a_holder_and_one_that_is_unknown(ward: Ward) -> None:
     ward.hold("b")
     del ward.wire.tasks["b"]
     ward.wire.seconds += 1.0
-    assert ward.heart.beat()
+    assert ward.heartbeats.send()
     assert ward.lost == [("a", "gone"), ("b", "gone")]
 
 
@@ -168,7 +168,7 @@ def test_what_has_ended_meanwhile_is_no_loss(ward: Ward) -> None:
 
     ward.wire.seconds += 1.0
     with patch.object(ward.table, "held", then_change):
-        assert ward.heart.beat()
+        assert ward.heartbeats.send()
     assert ward.lost == []
     assert ended.lease.stood == again.lease.stood
 
@@ -179,14 +179,14 @@ def test_silence_ends_a_lease_after_its_whole_length(ward: Ward) -> None:
     ward.wire.seconds += 1.0
     ward.hold("young")
     ward.wire.seconds += LEASE - 1.25
-    assert not ward.heart.beat()
+    assert not ward.heartbeats.send()
     assert ward.lost == []
     ward.wire.seconds += 0.25
-    assert not ward.heart.beat()
+    assert not ward.heartbeats.send()
     assert ward.lost == [("old", "lapsed")]
     assert len(ward.failed) == 2
     assert "away" in ward.failed[0]
-    assert ward.beaten == []
+    assert ward.answered == []
 
 
 def test_a_lease_that_ended_during_the_silence_is_no_loss(ward: Ward) -> None:
@@ -194,7 +194,7 @@ def test_a_lease_that_ended_during_the_silence_is_no_loss(ward: Ward) -> None:
     ward.wire.away = True
     ward.wire.seconds += LEASE
     ward.failed = Forgets(lambda: ward.table.finish(one))
-    assert not ward.heart.beat()
+    assert not ward.heartbeats.send()
     assert ward.lost == []
 
 
@@ -210,18 +210,18 @@ class Forgets(list[str]):
 
 
 def test_a_listener_need_not_listen_to_all(ward: Ward) -> None:
-    only = BeatListener(lambda one, why: ward.lost.append((one.task, why)))
-    heart = Heart(ward.table, ward.wire, "me", LEASE, only, now=ward.now)
-    assert heart.beat()
+    only = HeartbeatListener(lambda one, why: ward.lost.append((one.task, why)))
+    heartbeats = Heartbeats(ward.table, ward.wire, "me", LEASE, only, now=ward.now)
+    assert heartbeats.send()
     ward.hold("a")
     ward.wire.seconds += 1.0
     ward.wire.away = True
-    assert not heart.beat()
+    assert not heartbeats.send()
 
 
 def test_its_own_clock_is_the_monotonic_one(ward: Ward) -> None:
-    heart = Heart(ward.table, ward.wire, "me", LEASE, BeatListener(lambda *_: None))
-    assert 0 <= time.monotonic() - heart.woke < 60
+    heartbeats = Heartbeats(ward.table, ward.wire, "me", LEASE, HeartbeatListener(lambda *_: None))
+    assert 0 <= time.monotonic() - heartbeats.woke < 60
 
 
 # The thread.
@@ -242,77 +242,79 @@ class Waits:
     def set(self) -> None: ...
 
 
-def beats(ward: Ward, lease: float = LEASE, most: int = 3) -> list[float]:
-    """Let the thread beat so often; return its pauses."""
+def pauses(ward: Ward, lease: float = LEASE, most: int = 3) -> list[float]:
+    """Let the thread send so often; return its pauses."""
     waits = Waits(ward.wire, most)
-    listener = BeatListener(lambda *_: None, lambda _: None, ward.heard)
+    listener = HeartbeatListener(lambda *_: None, lambda _: None, ward.heard)
     with patch.object(threading, "Event", lambda: waits):
-        heart = Heart(ward.table, ward.wire, "me", lease, listener, now=ward.now)
-        heart._thread.run()  # noqa: SLF001 - here instead of beside: no time passes by itself
+        heartbeats = Heartbeats(ward.table, ward.wire, "me", lease, listener, now=ward.now)
+        heartbeats._thread.run()  # noqa: SLF001 - here instead of beside: no time passes by itself
     return waits.waited
 
 
-def test_three_beats_a_lease(ward: Ward) -> None:
+def test_three_heartbeats_a_lease(ward: Ward) -> None:
     ward.hold("a")
-    assert beats(ward) == [2.0, 2.0, 2.0, 2.0]
-    assert ward.beaten == [102.0, 104.0, 106.0]
+    assert pauses(ward) == [2.0, 2.0, 2.0, 2.0]
+    assert ward.answered == [102.0, 104.0, 106.0]
     assert ward.wire.closed
 
 
-def test_what_a_beat_took_is_no_pause(ward: Ward) -> None:
+def test_what_a_heartbeat_took_is_no_pause(ward: Ward) -> None:
     ward.hold("a")
     ward.wire.took = 0.5
-    assert beats(ward, most=2) == [2.0, 1.5, 1.5]
+    assert pauses(ward, most=2) == [2.0, 1.5, 1.5]
     ward.wire.took = 5.0
-    assert beats(ward, most=2) == [2.0, 0.02, 0.02]
+    assert pauses(ward, most=2) == [2.0, 0.02, 0.02]
 
 
-def test_a_beat_that_failed_is_tried_again_soon(ward: Ward) -> None:
+def test_a_heartbeat_that_failed_is_tried_again_soon(ward: Ward) -> None:
     ward.hold("a")
     ward.wire.away = True
-    assert beats(ward, most=2) == [2.0, 0.5, 0.5]
-    assert beats(ward, lease=0.9, most=2) == [0.3, 0.3, 0.3]
+    assert pauses(ward, most=2) == [2.0, 0.5, 0.5]
+    assert pauses(ward, lease=0.9, most=2) == [0.3, 0.3, 0.3]
 
 
-def test_a_defect_does_not_end_the_beats(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_does_not_end_the_heartpauses(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     def defect() -> None:
         raise ZeroDivisionError
 
     ward.heard = defect  # type: ignore[method-assign]  # a listener that fails
     said = Mock()  # how logging is set up is other tests' matter
     monkeypatch.setattr("resonate_fleet.member.leases.log", said)
-    assert beats(ward, most=1) == [2.0, 0.5]
-    assert said.mock_calls == [call.exception("heart.failed")]
+    assert pauses(ward, most=1) == [2.0, 0.5]
+    assert said.mock_calls == [call.exception("heartbeats.failed")]
 
 
 @pytest.fixture
-def beating(ward: Ward) -> Iterator[tuple[Heart, threading.Event, list[threading.Thread]]]:
-    """A heart whose thread beats every ten milliseconds, and the threads that beat."""
+def sending(ward: Ward) -> Iterator[tuple[Heartbeats, threading.Event, list[threading.Thread]]]:
+    """Heartbeats every ten milliseconds, and the threads that send them."""
     threads: list[threading.Thread] = []
-    beaten = threading.Event()
+    answered = threading.Event()
 
     def note() -> None:
         threads.append(threading.current_thread())
-        beaten.set()
+        answered.set()
 
-    with Heart(ward.table, ward.wire, "me", 0.03, BeatListener(lambda *_: None, beaten=note)) as h:
-        yield h, beaten, threads
+    with Heartbeats(
+        ward.table, ward.wire, "me", 0.03, HeartbeatListener(lambda *_: None, answered=note)
+    ) as heartbeats:
+        yield heartbeats, answered, threads
 
 
-def test_a_thread_beats_until_the_end(
-    ward: Ward, beating: tuple[Heart, threading.Event, list[threading.Thread]]
+def test_a_thread_sends_until_the_end(
+    ward: Ward, sending: tuple[Heartbeats, threading.Event, list[threading.Thread]]
 ) -> None:
-    heart, beaten, threads = beating
-    begun = heart.woke
+    heartbeats, answered, threads = sending
+    begun = heartbeats.woke
 
     def alive() -> list[bool]:
-        return [heart.alive]
+        return [heartbeats.alive]
 
-    assert beaten.wait(30)
+    assert answered.wait(30)
     assert alive() == [True]
-    assert heart.woke > begun
-    assert (threads[0].name, threads[0].daemon) == ("heart", True)
-    heart.__exit__()
+    assert heartbeats.woke > begun
+    assert (threads[0].name, threads[0].daemon) == ("heartbeats", True)
+    heartbeats.__exit__()
     threads[0].join(30)
     assert alive() == [False]
     assert ward.wire.closed

@@ -6,7 +6,7 @@ input which leases are held and each time that the member has sent its own heart
 fail to come, it sends them, for as long as the member lives and is not stopped.
 
 Lines of JSON come in: first `{"url", "member", "lease", "token", "token_file"}`, then
-`{"add": [task, version, origin]}`, `{"drop": task}` and `{"beaten": n}`. It ends with its input.
+`{"add": [task, version, origin]}`, `{"drop": task}` and `{"sent": n}`. It ends with its input.
 
 It imports of the standard library what it needs and nothing of this package, so that it starts in a
 tenth of a second and takes 11 MB.
@@ -29,7 +29,7 @@ REST = 0.1
 STOPPED = "TtZX"
 
 
-class Beater:
+class HeldLeases:
     """The leases, and when they last got a heartbeat."""
 
     def __init__(self, asked: dict[str, object], parent: int) -> None:
@@ -66,7 +66,7 @@ class Beater:
             return None
         return max(0.0, self._last + self._due_after - time.monotonic())
 
-    def beat(self) -> None:
+    def send(self) -> None:
         """Send a heartbeat for each origin, where one is due and the member is not stopped."""
         self._last = time.monotonic()
         held = sorted(self._held.items(), key=lambda one: one[1][1])
@@ -75,7 +75,7 @@ class Beater:
                 return
             tasks = [{"id": task, "version": version} for task, (version, _) in group]
             try:
-                self._send({"pid": self._member, "tasks": tasks})
+                self._post({"pid": self._member, "tasks": tasks})
             except OSError:
                 return  # tried again when it is due
 
@@ -86,8 +86,8 @@ class Beater:
             state = file.read().rpartition(")")[2].split()[0]
         return state not in STOPPED
 
-    def _send(self, data: dict[str, object]) -> None:
-        head = {"corrId": f"beater-{time.monotonic_ns()}", "version": "2026-04-01"}
+    def _post(self, data: dict[str, object]) -> None:
+        head = {"corrId": f"heartbeat-process-{time.monotonic_ns()}", "version": "2026-04-01"}
         if token := self._fresh_token():
             head["auth"] = token
         body = json.dumps({"kind": "task.heartbeat", "head": head, "data": data}).encode()
@@ -129,12 +129,12 @@ def _secured(sock: socket.socket, host: str) -> socket.socket:
 
 
 def main() -> None:
-    """Beat until the member ends or closes the pipe."""
+    """Send heartbeats until the member ends or closes the pipe."""
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)  # meant for the member, which ends this one in time
-    parent, rest, beater = os.getppid(), b"", None
+    parent, rest, held = os.getppid(), b"", None
     while True:
-        timeout = beater.wait() if beater is not None else None
+        timeout = held.wait() if held is not None else None
         ready, _, _ = select.select([0], [], [], timeout)
         if ready:
             chunk = os.read(0, 1 << 20)
@@ -142,13 +142,13 @@ def main() -> None:
                 return
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                if beater is None:
-                    beater = Beater(json.loads(line), parent)
+                if held is None:
+                    held = HeldLeases(json.loads(line), parent)
                 else:
-                    beater.hear(line)
-            time.sleep(beater.rest if beater is not None else 0)
-        if beater is not None and beater.wait() == 0:
-            beater.beat()
+                    held.hear(line)
+            time.sleep(held.rest if held is not None else 0)
+        if held is not None and held.wait() == 0:
+            held.send()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The member's side of the process that keeps its leases while it cannot (`beater`)."""
+"""The process that sends the heartbeats while the member cannot, from the member's side.
+
+What runs in it is `heartbeat_script`.
+"""
 
 import os
 import subprocess
@@ -25,7 +28,7 @@ ENDING = 0.5
 log = structlog.get_logger()
 
 
-class Backup:
+class HeartbeatProcess:
     """Runs the process while used as a context manager, and tells it of leases.
 
     Telling it never waits and never fails. Where the process cannot run (there is no `/proc`, or
@@ -69,20 +72,20 @@ class Backup:
                 code = self._process.poll()
                 if code is None:
                     return
-                log.warning("beater.ended", code=code, then="started again")
+                log.warning("heartbeat-process.ended", code=code, then="started again")
                 self._end()
             try:
                 self._start()
             except OSError as error:
-                log.warning("beater.failed", why=str(error), then="a thread beats alone")
+                log.warning("heartbeat-process.failed", why=str(error), then="a thread sends them")
 
-    def beaten(self) -> None:
+    def sent(self) -> None:
         """The member's own heartbeats have been sent."""
         self.keep_running()
-        self.turn.add(_line({"beaten": 1}))
+        self.turn.add(_line({"sent": 1}))
 
     def _start(self) -> None:
-        script = str(Path(__file__).with_name("beater.py"))
+        script = str(Path(__file__).with_name("heartbeat_script.py"))
         self._process = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-I", "-S", script],
             stdin=subprocess.PIPE,
