@@ -124,7 +124,7 @@ class Dispatch:
             self._surveyor.heard(task, group.name)
         begun = entry.created if entry and version == 0 else self._tools.now()
         needs = entry.function if entry else ""
-        group.offer(task, version, self._tools.work.place(task, begun), needs)
+        group.offer(task, version, self._tools.work.waits_since(task, begun), needs)
 
     def _began(self, one: LiveAttempt) -> None:
         self._surveyor.heard(one.task, one.group)
@@ -204,8 +204,8 @@ class Dispatch:
             # What was claimed before this steward came goes by its creation all the same.
             own = task.version == 0 or not self._surveyed
             begun = entry.created if own else self._tools.now()
-            place = self._tools.work.place(task.id, begun)
-            self.group(entry.group).offer(task.id, task.version, place, entry.function)
+            since = self._tools.work.waits_since(task.id, begun)
+            self.group(entry.group).offer(task.id, task.version, since, entry.function)
 
     def searched(self, state: str, told: Collection[str]) -> None:
         """Take what a search has shown; `told` are the members that tell what they do."""

@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from resonate_fleet.steward.lanes import Key, Lanes, Place
+from resonate_fleet.steward.lanes import Key, KeyQueue, Lanes
 from resonate_fleet.steward.limits import Limits, waits_for
 from resonate_fleet.steward.policy import GroupPolicy, Labels
 from resonate_fleet.steward.waiting import Apart, May, Waiting
@@ -54,7 +54,7 @@ class FairQueue:
     # What waits.
 
     def add(self, waiting: Waiting) -> None:
-        waiting.queue, waiting.place = self, None
+        waiting.queue, waiting.stands_in = self, None
         labels = self._known[waiting.task] = self._labels(waiting.task) or Labels()
         if labels.not_before > waiting.since:
             heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
@@ -63,34 +63,34 @@ class FairQueue:
 
     def drop(self, waiting: Waiting) -> None:
         del self._known[waiting.task]
-        if not isinstance(waiting.place, Place):  # its time has not come
+        if not isinstance(waiting.stands_in, KeyQueue):  # its time has not come
             waiting.gone = True
             return
-        waiting.place.drop(waiting)
-        self._lanes.left(waiting.place)
+        waiting.stands_in.drop(waiting)
+        self._lanes.left(waiting.stands_in)
 
     def oldest(self) -> Waiting | None:
         """Return the one that waits longest, whether it has room or not."""
-        firsts = (place.oldest() for place in self._places())
+        firsts = (queue.oldest() for queue in self._queues())
         return min(filter(None, firsts), key=lambda one: one.since, default=None)
 
     def apart(self) -> dict[str, Apart]:
         found: dict[str, Apart] = {}
-        for place in self._places():
-            first, needs = place.oldest(), place.lane.needs
+        for queue in self._queues():
+            first, needs = queue.oldest(), queue.lane.needs
             if needs and first is not None:
                 one = found.get(needs, Apart(0, first))
                 earlier = min(first, one.first, key=lambda one: one.since)
-                found[needs] = Apart(one.size + len(place), earlier)
+                found[needs] = Apart(one.size + len(queue), earlier)
         return found
 
-    def _places(self) -> Iterator[Place]:
+    def _queues(self) -> Iterator[KeyQueue]:
         for key in self._keys.values():
-            yield from key.places.values()
+            yield from key.queues.values()
 
     def _enter(self, waiting: Waiting, labels: Labels) -> None:
         key = self._key(labels.key)
-        if not key.places:
+        if not key.queues:
             key.tag = max(key.tag, self._virtual)
         waiting.since = max(waiting.since, labels.not_before)
         self._lanes.enter(waiting, key, labels)
@@ -106,13 +106,13 @@ class FairQueue:
         self._wake(now)
         if self._limits.waits(now):
             return None
-        while (place := self._lanes.next(now, may)) is not None:
-            if place.may_start(now, may):
-                return self._start(now, place)
-            if place.key.room.is_shut(now):
-                self._shut(place.key, place.key.room.opens(now))
+        while (queue := self._lanes.next(now, may)) is not None:
+            if queue.may_start(now, may):
+                return self._start(now, queue)
+            if queue.key.room.is_shut(now):
+                self._shut(queue.key, queue.key.room.opens(now))
             else:
-                self._lanes.set_aside(place, self._known)
+                self._lanes.set_aside(queue, self._known)
         return None
 
     def wake_at(self) -> float | None:
@@ -122,13 +122,13 @@ class FairQueue:
             times.append(until)
         return min([*times, *self._lanes.open_at(self._now)], default=None)
 
-    def _start(self, now: float, place: Place) -> Waiting:
-        waiting, key = place.take(), place.key
-        assert waiting is not None  # noqa: S101 - there is no place without jobs
+    def _start(self, now: float, queue: KeyQueue) -> Waiting:
+        waiting, key = queue.take(), queue.key
+        assert waiting is not None  # noqa: S101 - there is no queue without jobs
         self._virtual = max(self._virtual, key.tag)
         key.tag += 1 / key.room.limit.weight
         self._furthest = max(self._furthest, key.tag)
-        self._lanes.left(place)
+        self._lanes.left(queue)
         self._limits.start(now, waiting.task, self._known.pop(waiting.task))
         self._rest(now, key)
         return waiting
@@ -137,12 +137,12 @@ class FairQueue:
         """Forget keys that would come back as new ones; look at two for each that comes to rest."""
         if not self._known:  # nobody has to wait for what anybody had
             self._virtual = self._furthest
-        if key.places:
+        if key.queues:
             return
         self._resting.append(key)
         for _ in range(2):
             one = self._resting.popleft()
-            if one.places or self._keys.get(one.name) is not one:
+            if one.queues or self._keys.get(one.name) is not one:
                 continue
             if one.tag <= self._virtual and one.room.is_fresh(now):
                 del self._keys[one.name]
@@ -184,7 +184,7 @@ class FairQueue:
         if key.shut:
             key.shut = False
             key.tag = max(key.tag, self._virtual)
-            for level in key.places:
+            for level in key.queues:
                 level.note(key)
 
     def _wake(self, now: float) -> None:
@@ -205,12 +205,12 @@ class FairQueue:
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or a time, by what it is."""
         waits = Counter[str]()
-        for place in self._places():
-            key, lane = place.key, place.lane
+        for queue in self._queues():
+            key, lane = queue.key, queue.lane
             if lane.room is not None and lane.room.is_shut(now):
-                waits[waits_for("function", lane.function, lane.room)] += len(place)
+                waits[waits_for("function", lane.function, lane.room)] += len(queue)
             elif key.room.is_shut(now):
-                waits[waits_for("key", key.name, key.room)] += len(place)
+                waits[waits_for("key", key.name, key.room)] += len(queue)
         if later := sum(not waiting.gone for _, _, waiting in self._later):
             waits["waits for its time"] = later
         return dict(waits)

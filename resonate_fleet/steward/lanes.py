@@ -13,16 +13,16 @@ from resonate_fleet.steward.waiting import ByAge, May, Waiting
 
 @dataclass(eq=False)
 class Key:
-    """A key of a policy. `tag`: the virtual time of its next start. `places`: of its jobs."""
+    """A key of a policy. `tag`: the virtual time of its next start. `queues`: of its jobs."""
 
     name: str
     room: Room
     tag: float = 0.0
     shut: bool = False
-    places: dict["Level", "Place"] = field(default_factory=dict)
+    queues: dict["Level", "KeyQueue"] = field(default_factory=dict)
 
 
-class Place(ByAge):
+class KeyQueue(ByAge):
     """The jobs of one key in one level of one lane; there is none without jobs."""
 
     def __init__(self, key: Key, lane: "FunctionLane", level: "Level") -> None:
@@ -90,7 +90,7 @@ class Level:
         return None
 
     def _first(self, key: Key) -> Waiting | None:
-        return None if key.shut or self not in key.places else key.places[self].oldest()
+        return None if key.shut or self not in key.queues else key.queues[self].oldest()
 
 
 @dataclass(eq=False)
@@ -125,13 +125,13 @@ class Lanes:
         self._numbers = count()
 
     def enter(self, waiting: Waiting, key: Key, labels: Labels) -> None:
-        place = self._place(key, labels, waiting.needs)
-        place.add(waiting)
-        if place.lane.needs:
-            self._apart[place.lane.needs] += 1
-        place.level.note(key)
+        queue = self._queue_of(key, labels, waiting.needs)
+        queue.add(waiting)
+        if queue.lane.needs:
+            self._apart[queue.lane.needs] += 1
+        queue.level.note(key)
 
-    def _place(self, key: Key, labels: Labels, needs: str) -> Place:
+    def _queue_of(self, key: Key, labels: Labels, needs: str) -> KeyQueue:
         function = labels.function if labels.function in self._rooms else ""
         needs = needs if needs in self._apart else ""
         lane = self._lanes.get((function, needs))
@@ -141,31 +141,31 @@ class Lanes:
         level = lane.levels.get(labels.priority)
         if level is None:
             level = lane.levels[labels.priority] = Level(self._numbers)
-        if level not in key.places:
-            key.places[level] = Place(key, lane, level)
-        return key.places[level]
+        if level not in key.queues:
+            key.queues[level] = KeyQueue(key, lane, level)
+        return key.queues[level]
 
-    def left(self, place: Place) -> None:
-        """Note that a job has left its place."""
-        if not place:
-            del place.key.places[place.level]
-        place.level.note(place.key)
-        needs = place.lane.needs
+    def left(self, queue: KeyQueue) -> None:
+        """Note that a job has left its queue."""
+        if not queue:
+            del queue.key.queues[queue.level]
+        queue.level.note(queue.key)
+        needs = queue.lane.needs
         if needs:
             self._apart[needs] -= 1
             if not self._apart[needs]:
                 del self._apart[needs]
                 self._lanes = {name: one for name, one in self._lanes.items() if name[1] != needs}
 
-    def set_aside(self, place: Place, known: Mapping[str, Labels]) -> None:
-        """Let the first of a place wait apart, and all others of what it needs from now on."""
-        first = place.take()
-        assert first is not None  # noqa: S101 - there is no place without jobs
-        self.left(place)
+    def set_aside(self, queue: KeyQueue, known: Mapping[str, Labels]) -> None:
+        """Let the first of a queue wait apart, and all others of what it needs from now on."""
+        first = queue.take()
+        assert first is not None  # noqa: S101 - there is no queue without jobs
+        self.left(queue)
         self._apart[first.needs] += 0
-        self.enter(first, place.key, known[first.task])
+        self.enter(first, queue.key, known[first.task])
 
-    def next(self, now: float, may: May) -> Place | None:
+    def next(self, now: float, may: May) -> KeyQueue | None:
         """Return where the job stands whose turn it is, or one that may not start.
 
         One that may not start is to be set aside, or its key to be shut, before this is asked
@@ -178,15 +178,15 @@ class Lanes:
                 if (found := level.oldest()) is None:
                     continue
                 oldest, eldest = found
-                if not eldest.places[level].may_start(now, may):
-                    return eldest.places[level]
+                if not eldest.queues[level].may_start(now, may):
+                    return eldest.queues[level]
                 counts = oldest + (priority - 1) * self._ageing
                 urgent[priority] = min(counts, urgent.get(priority, counts))
                 levels[priority].append(level)
         if not urgent:
             return None
         first = min(urgent, key=lambda priority: (urgent[priority], priority))
-        turns = [key.places[level] for level in levels[first] if (key := level.turn()) is not None]
+        turns = [key.queues[level] for level in levels[first] if (key := level.turn()) is not None]
         return min(turns, key=_turn, default=None)
 
     def open_at(self, now: float) -> Iterator[float]:
@@ -196,6 +196,6 @@ class Lanes:
                 yield at
 
 
-def _turn(place: Place) -> tuple[float, float]:
-    first = place.oldest()
-    return place.key.tag, first.since if first else 0.0
+def _turn(queue: KeyQueue) -> tuple[float, float]:
+    first = queue.oldest()
+    return queue.key.tag, first.since if first else 0.0

@@ -17,7 +17,7 @@ class Waiting:
     """A claimable task. Times in Unix seconds.
 
     Its turn counts from `since`; `heard` is when it was last heard of. `needs` names its function
-    where that is known. `queue` has it, None while it is paused; `place` is where it stands there.
+    where that is known. `queue` has it, in its part `stands_in`; None while it is paused.
     `gone`: it waits no more, and whatever holds it is to pass it over.
     """
 
@@ -27,7 +27,7 @@ class Waiting:
     heard: float
     needs: str = ""
     queue: Optional["Queue"] = None
-    place: Optional["ByAge"] = None
+    stands_in: Optional["ByAge"] = None
     gone: bool = False
 
 
@@ -126,7 +126,7 @@ class ByAge:
         return len(self._heap) - self._gone
 
     def add(self, waiting: Waiting) -> None:
-        waiting.place = self
+        waiting.stands_in = self
         self._arrivals += 1
         heapq.heappush(self._heap, (waiting.since, self._arrivals, waiting))
 
@@ -189,9 +189,9 @@ class FirstCome:
         return min(filter(None, firsts), key=lambda one: one.since, default=None)
 
     def drop(self, waiting: Waiting) -> None:
-        if waiting.place is not None:
-            waiting.place.drop(waiting)
-        if waiting.place is not self._all:
+        if waiting.stands_in is not None:
+            waiting.stands_in.drop(waiting)
+        if waiting.stands_in is not self._all:
             self._tidy()
 
     def oldest(self) -> Waiting | None:

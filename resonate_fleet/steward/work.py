@@ -79,7 +79,7 @@ class Work:
         #: Claims of a task that began nothing.
         self._vain: Latest[int] = Latest()
         #: Since when the turn of an interrupted task counts: it keeps its place.
-        self._places: Latest[float] = Latest()
+        self._interrupted: Latest[float] = Latest()
 
     # What is asked.
 
@@ -95,13 +95,13 @@ class Work:
         running = self.running.get(task)
         return max(running.attempt if running else 0, self._attempts.get(task, 0)) > version
 
-    def place(self, task: str, otherwise: float) -> float:
+    def waits_since(self, task: str, otherwise: float) -> float:
         """Return since when the turn of a claimable task counts.
 
         A job that was interrupted keeps its place. One that was suspended does not: it has had
         its turn, and would overtake its own children.
         """
-        return self._places.get(task, otherwise)
+        return self._interrupted.get(task, otherwise)
 
     # What happens.
 
@@ -118,9 +118,9 @@ class Work:
             self._leave(old)
             if old.attempt < attempt.attempt:
                 self._end(old, UNKNOWN, attempt.since)
-        interrupted = self._places.pop(task, None)
-        if interrupted is not None:
-            attempt = msgspec.structs.replace(attempt, created=attempt.created or interrupted)
+        since = self._interrupted.pop(task, None)
+        if since is not None:
+            attempt = msgspec.structs.replace(attempt, created=attempt.created or since)
             self.tally.groups[attempt.group].redone += 1
         if task in self._vain:
             number = attempt.attempt - self._vain[task]
@@ -146,7 +146,7 @@ class Work:
         if outcome == "suspended":
             self.suspended[task] = (one.group, now)
         elif outcome not in OVER:
-            self._places.note(task, one.created or one.since)
+            self._interrupted.note(task, one.created or one.since)
         return one
 
     def holds(self, now: float, member: str, attempts: Iterable[LiveAttempt]) -> None:

@@ -18,11 +18,15 @@ def test_an_interrupted_job_keeps_its_place_and_a_suspended_one_does_not() -> No
     for task, outcome in (("taken", "lost"), ("handed-back", "released"), ("parent", "suspended")):
         work.claimed(attempt(task))
         work.over(2.0, task, 1, outcome)
-    assert [work.place(one, 9.0) for one in ("taken", "handed-back", "parent")] == [0.5, 0.5, 9.0]
+    assert [work.waits_since(one, 9.0) for one in ("taken", "handed-back", "parent")] == [
+        0.5,
+        0.5,
+        9.0,
+    ]
     work.claimed(attempt("taken", 2))
     assert work.tally.groups["g"].redone == 1
     work.over(3.0, "taken", 2, "resolved")
-    assert work.place("taken", 9.0) == 9.0
+    assert work.waits_since("taken", 9.0) == 9.0
 
 
 def test_a_hint_of_a_claim_that_is_known_is_stale() -> None:
