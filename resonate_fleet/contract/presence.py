@@ -41,15 +41,16 @@ class Challenge(msgspec.Struct, frozen=True, tag="challenge", tag_field="kind", 
 class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind", omit_defaults=True):
     """`member` is the pid under which the member's leases stand on the server.
 
-    `key` is drawn once by its process: a name that is present is given up to the same key alone.
-    `functions` are registered here, as `name` or `name@version`. `proof`: see `prove`.
+    `incarnation` (on the wire `key`) is drawn once by its process: a name that is present is given
+    up to the same incarnation alone. `functions` are registered here, as `name` or `name@version`.
+    `proof`: see `prove`.
     """
 
     member: Name
     group: Name
     slots: Slots
     functions: tuple[str, ...] = ()
-    key: str = ""
+    incarnation: str = msgspec.field(default="", name="key")
     nonce: str = ""
     proof: str = ""
 
@@ -165,7 +166,7 @@ def prove(secret: str | None, side: str, nonce: str, hello: Hello) -> str:
     """
     if not secret:
         return ""
-    parts = (side, nonce, hello.nonce, hello.member, hello.group, hello.key)
+    parts = (side, nonce, hello.nonce, hello.member, hello.group, hello.incarnation)
     text = msgspec.json.encode(parts)
     return hmac.new(secret.encode(), text, "sha256").hexdigest()
 

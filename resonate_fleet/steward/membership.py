@@ -45,7 +45,7 @@ class Membership:
         self._tasks: set[asyncio.Task[None]] = set()
         #: When those that are gone went; Unix seconds.
         self._gone: Latest[float] = Latest()
-        self._keys: Latest[str] = Latest()
+        self._incarnations: Latest[str] = Latest()
         self._shown: Latest[LiveMember] = Latest()
         self._dirty = asyncio.Event()
 
@@ -67,8 +67,8 @@ class Membership:
     async def came(self, connection: Connection) -> list[FromSteward]:
         hello = connection.hello
         assert hello is not None  # noqa: S101 - whoever comes has said hello
-        first = self._keys.get(hello.member, hello.key)
-        if not compare_digest(first.encode(), hello.key.encode()):
+        first = self._incarnations.get(hello.member, hello.incarnation)
+        if not compare_digest(first.encode(), hello.incarnation.encode()):
             raise ValueError(f"{hello.member} is the name of another process")
         before = self.present.get(hello.member)
         self.present[hello.member] = connection
@@ -87,7 +87,7 @@ class Membership:
 
     def _note_coming(self, hello: Hello) -> None:
         self._gone.pop(hello.member, None)
-        self._keys.note(hello.member, hello.key)
+        self._incarnations.note(hello.member, hello.incarnation)
         shown = self._shown.get(hello.member)
         fresh = LiveMember(
             member=hello.member,

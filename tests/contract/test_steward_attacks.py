@@ -33,7 +33,7 @@ pytestmark = pytest.mark.system
 
 SECRET = "only the fleet knows"
 IDLE = 1000
-HELLO = Hello(member="m-1", group="worker-group", slots=4, key="k", nonce="mine")
+HELLO = Hello(member="m-1", group="worker-group", slots=4, incarnation="k", nonce="mine")
 
 
 @pytest.fixture
@@ -146,15 +146,15 @@ async def test_the_name_of_a_present_member_is_not_given_away(fleet: Fleet, wire
     await freed(wire, "job-1")
 
 
-def test_a_key_may_be_any_text(fleet: Fleet) -> None:
+def test_an_incarnation_may_be_any_text(fleet: Fleet) -> None:
     steward = fleet.steward(STEWARD_GRACE="0")
-    spelt = msgspec.structs.replace(HELLO, key="schl\u00fcssel \U0001f511")
+    spelt = msgspec.structs.replace(HELLO, incarnation="schl\u00fcssel \U0001f511")
     with Stranger(steward) as member:
         assert isinstance(member.say(spelt), Welcome)
-        for key in ("k", "schl\u00fcssel", ""):
+        for other in ("k", "schl\u00fcssel", ""):
             with Stranger(steward) as thief:
-                answer = thief.say(msgspec.structs.replace(spelt, key=key))
-                assert isinstance(answer, Denied), key
+                answer = thief.say(msgspec.structs.replace(spelt, incarnation=other))
+                assert isinstance(answer, Denied), other
     assert "Traceback" not in steward.out.read_text()
 
 

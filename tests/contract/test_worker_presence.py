@@ -229,14 +229,14 @@ def test_the_member_comes_back_says_what_it_holds_and_stops_what_was_handed_over
     place: Place, steward: HandSteward
 ) -> None:
     member = start(place, steward)
-    key = steward.greet().key
+    incarnation = steward.greet().incarnation
     steward.wait_free(1)
     job = elsewhere(place, "compute_something", 3.0)
     steward.assign((job, 0))
     steward.listen("claimed", job)
     steward.hang_up()
     began = time.monotonic()
-    assert steward.greet().key == key, "the same process"
+    assert steward.greet().incarnation == incarnation, "the same process"
     assert time.monotonic() - began < 1.5
     held = steward.hear()
     assert isinstance(held, Held)

@@ -83,13 +83,18 @@ class HandMember:
         *,
         offers: int = 1,
         secret: str | None = None,
-        key: str = "",
+        incarnation: str = "",
         functions: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.port = port
         self._hello = Hello(
-            member=name, group=group, slots=slots, key=key or name, functions=functions, nonce="n"
+            member=name,
+            group=group,
+            slots=slots,
+            incarnation=incarnation or name,
+            functions=functions,
+            nonce="n",
         )
         self._offers = offers
         self._secret = secret
