@@ -82,7 +82,7 @@ class Drain:
         self._runner.ledger.journal.write(DrainStep(step=step, held=held))
 
     def _finish(self) -> None:
-        while self._runner.holds():
+        while self._runner.is_busy():
             if not self.left():
                 return
             try:

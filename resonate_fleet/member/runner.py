@@ -82,6 +82,6 @@ class JobRunner:
         """Take nothing new before the next step; a blocked loop does so when it can."""
         self.on_loop.wait(self.intake.close, CLOSE_SECONDS)
 
-    def holds(self) -> bool:
+    def is_busy(self) -> bool:
         """Tell whether anything is held, or a claim is on its way that may be granted."""
         return len(self.table) > 0 or self.claims.pending > 0

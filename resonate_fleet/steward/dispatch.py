@@ -159,7 +159,7 @@ class Dispatch:
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
                 held = [attempt_of(one, hello.group, hello.member) for one in attempts]
-                self._tools.work.holds(self._tools.now(), hello.member, held)
+                self._tools.work.reconcile(self._tools.now(), hello.member, held)
             case Withdraw(draining=draining):
                 group.withdraw(connection)
                 if draining:

@@ -152,14 +152,14 @@ class FairQueue:
 
     # Limits.
 
-    def holds(self, task: str) -> None:
+    def occupy(self, task: str) -> None:
         """Note that a task runs or is about to, whoever handed it out."""
-        if not self._limits.holds(task):
-            self._limits.hold(task, self._known.get(task) or self._labels(task))
+        if not self._limits.counts(task):
+            self._limits.occupy(task, self._known.get(task) or self._labels(task))
 
-    def frees(self, task: str) -> None:
+    def vacate(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
-        labels = self._limits.free(task)
+        labels = self._limits.vacate(task)
         if labels is not None and labels.key in self._keys:
             self._open(self._keys[labels.key])
 
@@ -168,9 +168,9 @@ class FairQueue:
 
     def relabel(self, task: str) -> None:
         """Count a task that runs by what is known of it now, be it still nothing."""
-        if self._limits.holds(task):
-            self.frees(task)
-            self._limits.hold(task, self._labels_of(task))
+        if self._limits.counts(task):
+            self.vacate(task)
+            self._limits.occupy(task, self._labels_of(task))
 
     def _labels_of(self, task: str) -> Labels:
         return self._known.get(task) or self._labels(task) or Labels()

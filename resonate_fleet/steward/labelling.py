@@ -82,19 +82,19 @@ class Labelling:
             queue, limits = self.queue(name)
             for task, one in self._tools.work.running.items():
                 if one.group == name:
-                    limits.holds(task)
+                    limits.occupy(task)
             group.matcher.requeue(queue, limits)
             group.matching.soon()
 
     # What runs.
 
     def began(self, group: Group, task: str) -> None:
-        group.matcher.holds(task)
+        group.matcher.occupy(task)
         if group.serving.is_set():
             self.label_running(group)
 
     def left(self, group: Group, task: str) -> None:
-        group.matcher.frees(task)
+        group.matcher.vacate(task)
         if self.has_policy(group.name):  # what waits for a limit may have room now
             group.matching.soon()
 

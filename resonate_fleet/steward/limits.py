@@ -66,7 +66,7 @@ class Limits:
         self._keys: dict[str, Room] = {}
         self.functions = {name: Room(limit) for name, limit in policy.functions.items()}
         #: Labels of the tasks that run or are assigned.
-        self._held: dict[str, Labels] = {}
+        self._counted: dict[str, Labels] = {}
         #: Those of them whose labels are not known, so that they count for no key.
         self._unlabelled: set[str] = set()
         #: Until when nothing starts for that.
@@ -85,22 +85,22 @@ class Limits:
         """Note a start that the queue has handed out."""
         for room in self._rooms(labels):
             room.start(now)
-        self.hold(task, labels)
+        self.occupy(task, labels)
 
-    def holds(self, task: str) -> bool:
-        return task in self._held
+    def counts(self, task: str) -> bool:
+        return task in self._counted
 
-    def hold(self, task: str, labels: Labels | None) -> None:
+    def occupy(self, task: str, labels: Labels | None) -> None:
         """Count a task that runs, at once; None is not known."""
         if labels is None:
             self._unlabelled.add(task)
-        self._held[task] = labels or Labels()
-        for room in self._rooms(self._held[task]):
+        self._counted[task] = labels or Labels()
+        for room in self._rooms(self._counted[task]):
             room.running += 1
 
-    def free(self, task: str) -> Labels | None:
+    def vacate(self, task: str) -> Labels | None:
         """Count a task no more; return where it stood, None where it did not count."""
-        labels = self._held.pop(task, None)
+        labels = self._counted.pop(task, None)
         self._unlabelled.discard(task)
         for room in self._rooms(labels) if labels else ():
             room.running -= 1

@@ -51,7 +51,7 @@ def _member(one: LiveMember, dispatch: Dispatch, work: Work, held: int) -> LiveM
     totals = work.tally.members.get(one.member, Totals())
     free = one.slots - held if one.state == "present" else 0
     group = dispatch.groups.get(one.group)
-    offered = group.matcher.free(one.member) if group else 0
+    offered = group.matcher.credits_of(one.member) if group else 0
     return msgspec.structs.replace(
         one,
         free=max(0, free, offered),

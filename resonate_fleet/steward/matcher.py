@@ -13,7 +13,7 @@ claim at version v makes attempt v + 1.
 | - | `offer` | queue; paused if a member gave it back unfinished | - |
 | paused | its pause is over | queue | - |
 | queue | its turn, and the member has the function | assigned | counts |
-| assigned | `claimed` | forgotten: it runs | counts until `frees` |
+| assigned | `claimed` | forgotten: it runs | counts until `vacate` |
 | assigned | `refused`: somebody else has it | forgotten | counts no more |
 | assigned | `returned`, member left, `PATIENCE` over | as for `offer` | counts no more |
 | queue, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
@@ -39,7 +39,7 @@ class Matcher:
 
     def __init__(self, queue: Queue | None = None, limits: QueueLimits | None = None) -> None:
         # Under a policy both are one object, a `FairQueue`: what is taken from it counts at once
-        # for its limits, and whoever does not assign it says so by `frees`.
+        # for its limits, and whoever does not assign it says so by `vacate`.
         self._queue: Queue = queue if queue is not None else FirstCome()
         self._limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
@@ -56,7 +56,7 @@ class Matcher:
     def __contains__(self, task: str) -> bool:
         return task in self._waiting or task in self._assigned
 
-    def free(self, member: str) -> int:
+    def credits_of(self, member: str) -> int:
         found = self._members.get(member)
         return found.credits if found else 0
 
@@ -124,13 +124,13 @@ class Matcher:
             return
         self._wait(now, Waiting(task, version, since, now, needs))
 
-    def holds(self, task: str) -> None:
+    def occupy(self, task: str) -> None:
         """A task runs, whoever handed it out."""
-        self._limits.holds(task)
+        self._limits.occupy(task)
 
-    def frees(self, task: str) -> None:
+    def vacate(self, task: str) -> None:
         """A task runs no more."""
-        self._limits.frees(task)
+        self._limits.vacate(task)
 
     def unlabelled(self) -> list[str]:
         """Return what runs and of which it is not known yet where it stands by the policy."""
@@ -194,7 +194,7 @@ class Matcher:
         """Somebody else has the task, or had it at `version`. Its next hint brings it back."""
         assigned = self._answered(member, task)
         if assigned is not None:
-            self._limits.frees(task)
+            self._limits.vacate(task)
         if assigned is not None and assigned.newer is not None:
             self._wait(now, assigned.newer)
         self.drop(task, version + 1)
@@ -273,7 +273,7 @@ class Matcher:
     def _back(self, now: float, assigned: Assigned) -> None:
         """Put an assigned task back to where it was, or what was heard of it since."""
         waiting = assigned.waiting
-        self._limits.frees(waiting.task)
+        self._limits.vacate(waiting.task)
         if assigned.newer is not None:
             waiting.version = assigned.newer.version
         waiting.heard = now

@@ -108,7 +108,7 @@ class Membership:
 
     def left(self, connection: Connection) -> None:
         if self._leaves(connection) is not None:
-            self._tools.work.holds(self._tools.now(), connection.member, ())
+            self._tools.work.reconcile(self._tools.now(), connection.member, ())
             self._forget(connection.member, "left")
             self._tools.journal.write(Left(member=connection.member))
             self._tools.work.mark(self._tools.now(), "left", connection.member)

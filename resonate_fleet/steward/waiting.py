@@ -66,10 +66,10 @@ class Queue(Protocol):
 class QueueLimits(Protocol):
     """What a queue with limits is told and asked besides."""
 
-    def holds(self, task: str) -> None:
+    def occupy(self, task: str) -> None:
         """Note that a task runs, whoever handed it out."""
 
-    def frees(self, task: str) -> None:
+    def vacate(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
 
     def unlabelled(self) -> list[str]:
@@ -95,9 +95,9 @@ class QueueLimits(Protocol):
 class NoLimits:
     """The limits of a group without a policy."""
 
-    def holds(self, task: str) -> None: ...
+    def occupy(self, task: str) -> None: ...
 
-    def frees(self, task: str) -> None: ...
+    def vacate(self, task: str) -> None: ...
 
     def unlabelled(self) -> list[str]:
         return []

@@ -149,8 +149,8 @@ class Work:
             self._interrupted.note(task, one.created or one.since)
         return one
 
-    def holds(self, now: float, member: str, attempts: Iterable[LiveAttempt]) -> None:
-        """`attempts` are all that the member holds."""
+    def reconcile(self, now: float, member: str, attempts: Iterable[LiveAttempt]) -> None:
+        """Take `attempts` as all that the member holds."""
         listed = {one.task: one for one in attempts}
         for one in self.held_by(member):
             if one.task not in listed:

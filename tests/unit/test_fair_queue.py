@@ -89,7 +89,7 @@ def test_a_key_with_nothing_running_gets_the_next_free_slot() -> None:
     for number in range(20):
         alone = scene.add(10.0 + number, key="other")
         for begun in (alone, None, None):
-            scene.queue.frees(str(running.pop(0)))
+            scene.queue.vacate(str(running.pop(0)))
             running.append(scene.take())
             assert begun in (None, running[-1])
 
@@ -101,7 +101,7 @@ def test_keys_that_are_gone_are_forgotten_and_those_that_owe_are_not() -> None:
     for number in range(200):
         scene.add(0.0, key=f"tenant-{number}" * 100)
         for task in started:
-            scene.queue.frees(task)
+            scene.queue.vacate(task)
         started = scene.all()
     assert len(scene.queue._keys) < 10  # noqa: SLF001 - nothing else shows it
     late = scene.add(0.0, key="rated")
@@ -125,7 +125,7 @@ def test_a_running_limit_holds_until_one_ends() -> None:
     assert scene.queue.why(1000.0, mine[2]) == "waits for key acme: 2 of 2 running"
     assert scene.queue.blocked(1000.0) == {"waits for key acme: 2 of 2 running": 1}
     assert len(scene.queue) == 1
-    scene.queue.frees(mine[0])
+    scene.queue.vacate(mine[0])
     assert scene.queue.blocked(1000.0) == {}
     assert scene.all() == [mine[2]]
 
@@ -133,11 +133,11 @@ def test_a_running_limit_holds_until_one_ends() -> None:
 def test_what_others_claimed_counts_too() -> None:
     scene = Scene(GroupPolicy(keys={"acme": Limit(running=1)}))
     scene.labels["elsewhere"] = Labels(key="acme")
-    scene.queue.holds("elsewhere")
-    scene.queue.holds("elsewhere")
+    scene.queue.occupy("elsewhere")
+    scene.queue.occupy("elsewhere")
     task = scene.add(0.0, key="acme")
     assert scene.take() is None
-    scene.queue.frees("elsewhere")
+    scene.queue.vacate("elsewhere")
     assert scene.take() == task
 
 
@@ -160,7 +160,7 @@ def test_a_function_has_a_limit_across_keys() -> None:
     other = scene.add(2.0, key="b", function="mail")
     assert scene.all() == [first, other]
     assert scene.queue.why(1000.0, second) == "waits for function charge: 1 of 1 running"
-    scene.queue.frees(first)
+    scene.queue.vacate(first)
     assert scene.all() == [second]
 
 
@@ -247,7 +247,7 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
                 assert scene.labels[task].not_before <= now
                 starts += [now] if scene.labels[task].key == "c" else []
         elif kind == "end" and running:
-            scene.queue.frees(running.pop(int(str(what)) % len(running)))
+            scene.queue.vacate(running.pop(int(str(what)) % len(running)))
         elif kind == "drop" and waiting:
             dropped.add(waiting[int(str(what)) % len(waiting)])
             scene.queue.drop(scene.jobs[waiting[int(str(what)) % len(waiting)]])
@@ -264,7 +264,7 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
     for _ in range(10 * len(rest) + 10):
         now += 200.0
         for task in running:
-            scene.queue.frees(task)
+            scene.queue.vacate(task)
         running = scene.all(now)
         rest -= set(running)
     assert rest == set(), "everything comes to its turn"
@@ -354,7 +354,7 @@ def test_the_order_holds_among_what_could_run_on_the_slot(turns: list[tuple[str,
         if kind == "add":
             scene.come(**what)
         elif kind == "end" and scene.running:
-            scene.queue.frees(scene.running.pop(what % len(scene.running)))
+            scene.queue.vacate(scene.running.pop(what % len(scene.running)))
         elif kind == "free":
             now += 1.0
             could, begun = scene.free(now, what)

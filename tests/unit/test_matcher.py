@@ -211,12 +211,12 @@ def test_nobody_has_more_credits_than_slots() -> None:
     matcher = Matcher()
     matcher.join("greedy", 3)
     matcher.credit("greedy", 100_000)
-    assert matcher.free("greedy") == 3
+    assert matcher.credits_of("greedy") == 3
     for number in range(5):
         matcher.offer(0.0, f"t{number}", 0, since=0.0)
     assert len(handed(matcher)) == 3
     matcher.credit("greedy", 100_000)
-    assert matcher.free("greedy") == 0
+    assert matcher.credits_of("greedy") == 0
 
 
 class Truth(RuleBasedStateMachine):
@@ -362,13 +362,17 @@ def test_withdrawn_credits_count_no_more_and_can_be_offered_again() -> None:
     matcher = ready("a", credits=2)
     matcher.withdraw("a")
     matcher.offer(0.0, "t", 0, since=0.0)
-    assert (handed(matcher), matcher.free("a")) == ([], 0)
+    assert (handed(matcher), matcher.credits_of("a")) == ([], 0)
     matcher.credit("a", 1)
-    assert (matcher.free("a"), handed(matcher), matcher.free("a")) == (1, [("a", "t")], 0)
+    assert (matcher.credits_of("a"), handed(matcher), matcher.credits_of("a")) == (
+        1,
+        [("a", "t")],
+        0,
+    )
 
 
 def test_nobody_unknown_has_free_slots() -> None:
-    assert Matcher().free("nobody") == 0
+    assert Matcher().credits_of("nobody") == 0
 
 
 def test_a_survey_leaves_what_was_heard_of_when_it_began() -> None:

@@ -18,11 +18,11 @@ class Noted(NoLimits):
         self.told: list[tuple[str, str]] = []
         self.wakes: float | None = None
 
-    def holds(self, task: str) -> None:
-        self.told.append(("holds", task))
+    def occupy(self, task: str) -> None:
+        self.told.append(("occupy", task))
 
-    def frees(self, task: str) -> None:
-        self.told.append(("frees", task))
+    def vacate(self, task: str) -> None:
+        self.told.append(("vacate", task))
 
     def relabel(self, task: str) -> None:
         self.told.append(("relabel", task))
@@ -118,10 +118,10 @@ def test_a_function_waits_for_nobody_once_its_tasks_are_gone() -> None:
 
 def test_limits_are_told_and_asked_as_they_are() -> None:
     matcher, noted = limited()
-    matcher.holds("a")
-    matcher.frees("b")
+    matcher.occupy("a")
+    matcher.vacate("b")
     matcher.relabel("c")
-    assert noted.told == [("holds", "a"), ("frees", "b"), ("relabel", "c")]
+    assert noted.told == [("occupy", "a"), ("vacate", "b"), ("relabel", "c")]
     assert matcher.unlabelled() == ["u"]
 
 
@@ -178,13 +178,13 @@ def test_a_slot_is_a_credit_an_assignment_or_a_word_that_is_owed() -> None:
     matcher.join("a", 5)
     matcher.credit("a", 3)
     matcher.credit("a", -1)
-    assert matcher.free("a") == 3
+    assert matcher.credits_of("a") == 3
     for task in ("late", "t"):
         matcher.offer(0.0, task, 0, since=0.0)
         assert handed(matcher, PATIENCE / 2 if task == "t" else 0.0) == [("a", task)]
     matcher.match(PATIENCE)  # one has waited for its word for too long
     matcher.credit("a", 9)
-    assert matcher.free("a") == 5 - 1 - 1
+    assert matcher.credits_of("a") == 5 - 1 - 1
 
 
 def test_a_member_without_credits_is_passed_over() -> None:
@@ -231,7 +231,7 @@ def test_one_that_leaves_with_credits_gets_nothing_more() -> None:
     matcher.leave(0.0, "a")
     matcher.offer(0.0, "t", 0, since=0.0)
     assert handed(matcher) == []
-    assert matcher.free("a") == 0
+    assert matcher.credits_of("a") == 0
 
 
 def test_where_a_function_was_ever_full_each_claim_is_waited_for() -> None:
@@ -289,7 +289,7 @@ def test_a_refusal_frees_the_limit_and_forgets_what_was_not_heard_since() -> Non
     matcher.refused(1.0, "b", "t", 3)
     assert noted.told == [], "it was not asked to claim it"
     matcher.refused(1.0, "a", "t", 3)
-    assert noted.told == [("frees", "t")]
+    assert noted.told == [("vacate", "t")]
     assert len(matcher) == 0
 
 
@@ -313,7 +313,7 @@ def test_a_returned_task_waits_as_it_is_known_now() -> None:
     matcher.returned(7.0, "a", "t")
     [one] = matcher.waiting()
     assert (one.version, one.heard, one.since) == (6, 7.0, 0.0)
-    assert noted.told == [("frees", "t")]
+    assert noted.told == [("vacate", "t")]
 
 
 def test_a_word_that_comes_late_makes_the_member_ready_again() -> None:
@@ -402,7 +402,7 @@ def test_a_task_that_one_lacks_counts_for_no_limit() -> None:
 def test_what_is_late_frees_its_limit_and_is_not_given_to_the_late_one() -> None:
     matcher, noted = assigned("a", "b", newer=5)
     assert matcher.match(PATIENCE) == {"b": [("t", 5)]}
-    assert noted.told == [("frees", "t")]
+    assert noted.told == [("vacate", "t")]
 
 
 class Later(FirstCome):

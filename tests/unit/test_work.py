@@ -51,7 +51,7 @@ def test_what_a_member_says_that_it_holds_is_all_that_it_holds() -> None:
     work = Work()
     work.claimed(attempt("over"))
     work.claimed(attempt("kept", since=1.5))
-    work.holds(3.0, "m", [attempt("kept", since=2.0), attempt("news")])
+    work.reconcile(3.0, "m", [attempt("kept", since=2.0), attempt("news")])
     assert [one.task for one in work.held_by("m")] == ["kept", "news"]
     assert work.running["kept"].since == 1.5
     assert [(one.task, one.outcome) for one in work.ended] == [("over", UNKNOWN)]
