@@ -110,7 +110,7 @@ class Dispatch:
 
     def stream(self, group: str) -> Stream:
         self._labelling.label_running(self.group(group))
-        return self._open_stream(group, self.watch.want)
+        return self._open_stream(group, self.watch.want_survey)
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):

@@ -126,7 +126,7 @@ class Group:
         connection.offers = True
         self._offering.add(connection.member)
         if again:
-            self._router.watch.want_look()
+            self._router.watch.want_pending()
         if not self._listening:
             self._listen()
 
@@ -161,7 +161,7 @@ class Group:
         """What waits already goes by its creation, as far as a moment's survey shows it."""
         await stream.opened.wait()
         self.opened_at = self._tools.now()
-        self._router.watch.want()
+        self._router.watch.want_survey()
         await asyncio.sleep(self._router.patience(self.name))
         self.matching.begin()
 
@@ -198,4 +198,4 @@ class Group:
         self.matching.again_in(None if wake is None else wake - now)
         if self._overfull and len(self.matcher) < MOST_WAITING / 2:
             self._overfull = False
-            self._router.watch.want()
+            self._router.watch.want_survey()

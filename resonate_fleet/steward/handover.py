@@ -16,7 +16,7 @@ from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.tools import Tools, first_within, set_within
 from resonate_fleet.steward.work import Latest
 
-#: Pauses between the looks at what was assigned to a dead member, in seconds: its claim may have
+#: Pauses between the reads of what was assigned to a dead member, in seconds: its claim may have
 #: been on the wire when it died.
 AGAIN = (0.2, 0.8, 2.0)
 #: A steward that members do not offer their slots to leaves a death to the other one for so long:

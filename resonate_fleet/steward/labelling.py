@@ -1,7 +1,7 @@
 """What tasks call and where they stand by the policy, for groups in which that matters.
 
 It matters in a group with a policy, and in one whose members differ in their functions. There each
-task costs a look at its promise before it is offered to the matcher.
+task costs a read of its promise before it is offered to the matcher.
 """
 
 import asyncio
@@ -38,15 +38,15 @@ class Labelling:
         self._groups = groups
         self._offer = offer
         surveyor.reads = self._reads
-        #: Looks that are under way, by what is looked up: anybody chooses the ids of jobs.
-        self._peeks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        #: What is being read, by what it is for: anybody chooses the ids of jobs.
+        self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Hints whose promises are to be read.
         self._unread: dict[str, tuple[Group, Hint]] = {}
         #: Groups whose waiting tasks' promises have been read since it began to matter.
         self._read: set[str] = set()
 
     def close(self) -> None:
-        for task in self._peeks.values():
+        for task in self._reading.values():
             task.cancel()
 
     # By the policy.
@@ -101,12 +101,12 @@ class Labelling:
     def label_running(self, group: Group) -> None:
         """Learn where those stand that run; the group's matching waits for it."""
         key = ("running", group.name)
-        if group.matcher.unlabelled() and key not in self._peeks:
+        if group.matcher.unlabelled() and key not in self._reading:
             self._spawn(key, self._label(group))
 
     async def _label(self, group: Group) -> None:
         while tasks := group.matcher.unlabelled():
-            await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "peek")
+            await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "promises")
             self._labelled(group, tasks)
 
     def surveyed(self, group: Group) -> None:
@@ -130,7 +130,7 @@ class Labelling:
         else:
             self._unread[hint.id] = group, hint
             for number in range(ABREAST):
-                if (key := ("hints", str(number))) not in self._peeks:
+                if (key := ("hints", str(number))) not in self._reading:
                     self._spawn(key, self._read_hints())
                     break
 
@@ -143,13 +143,13 @@ class Labelling:
                 some += self._unread.values()
                 self._unread.clear()
             await self._tools.insist(
-                partial(self._surveyor.learn_anew, [hint.id for _, hint in some]), "peek"
+                partial(self._surveyor.learn_anew, [hint.id for _, hint in some]), "promises"
             )
             for group, hint in some:
                 self._offer(group, hint.id, hint.version)
 
     def _reads(self, group: str) -> bool:
-        """Whether it matters what a group's tasks call: then each costs a look at its promise."""
+        """Whether it matters what a group's tasks call: then each costs a read of its promise."""
         found = self._groups.get(group)
         return group in self._policies or (found is not None and found.matcher.is_mixed)
 
@@ -163,10 +163,10 @@ class Labelling:
 
     async def _learn(self, group: Group) -> None:
         tasks = [one.task for one in group.matcher.waiting() if not one.needs]
-        await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "peek")
+        await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "promises")
         for one in list(group.matcher.waiting()):
             self._offer(group, one.task, one.version)
 
     def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
-        self._peeks[key] = asyncio.get_running_loop().create_task(work)
-        self._peeks[key].add_done_callback(lambda _: self._peeks.pop(key, None))
+        self._reading[key] = asyncio.get_running_loop().create_task(work)
+        self._reading[key].add_done_callback(lambda _: self._reading.pop(key, None))

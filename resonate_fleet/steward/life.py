@@ -208,7 +208,7 @@ class Steward:
         await self._surveyor.search(state, *found)
         self._dispatch.searched(state, self._membership.present.keys())
         if state == "acquired":
-            await self._membership.sweep(self._surveyor.seen[state].tasks.values())
+            await self._membership.release_gone(self._surveyor.seen[state].tasks.values())
         if state == "halted":
             await self._handover.follow_up()
             await self._parking.follow_up(self._surveyor.state, self._surveyor.at)

@@ -156,7 +156,7 @@ class Membership:
         run = self._handover.run if seen else self._handover.run_unseen
         try:
             await run(death)
-        except Exception:  # noqa: BLE001 - a defect of ours: the sweep does what is left
+        except Exception:  # noqa: BLE001 - a defect of ours: a survey does what is left
             structlog.get_logger().exception("hand-over.failed", member=death.member)
             self._tools.meters.errors.labels("hand-over").inc()
         if not death.back.is_set():
@@ -190,7 +190,7 @@ class Membership:
 
     # Between times.
 
-    async def sweep(self, held: Iterable[Task]) -> None:
+    async def release_gone(self, held: Iterable[Task]) -> None:
         """Release what still stands under the name of one that is gone.
 
         A claim may have been on the wire when its member died, and a member that said goodbye

@@ -81,8 +81,8 @@ _OWN = (
     Instrument(
         "fleet_steward_errors",
         "counter",
-        "What failed: a survey, a hand-over, parking, a peek at a child, the state file, an extra, "
-        "accept, a line of log or journal",
+        "What failed: a survey, a hand-over, parking, a read of promises, the state file, "
+        "an extra, accept, a line of log or journal",
         ("what",),
     ),
     Instrument("fleet_steward_survey_duration_seconds", "gauge", "How long the last survey took"),
@@ -129,7 +129,7 @@ class Meters:
         self.errors: Counter = made["errors"]
         self.survey: Gauge = made["survey_duration_seconds"]
         made["build"].info({"version": steward_version()})
-        for what in ("survey", "hand-over", "quarantine", "peek", "state", "extra", *_WRITES):
+        for what in ("survey", "hand-over", "quarantine", "promises", "state", "extra", *_WRITES):
             self.errors.labels(what)
         self.truth = Truth(groups)
         self.registry.register(self.truth)

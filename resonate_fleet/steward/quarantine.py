@@ -98,7 +98,7 @@ def pardoned(record: CrashRecord, limit: int) -> bool:
 
 
 def outlived(record: CrashRecord, state: str | None, at: float) -> bool:
-    """Say whether `record` is of no more use, by the task's `state` in a look begun at `at`.
+    """Say whether `record` is of no more use, by the task's `state` in a search begun at `at`.
 
     None is the state of a task that is over. A parked task that is no longer halted was redriven
     by hand: it starts afresh.

@@ -63,8 +63,8 @@ class Surveyor:
         self.reads: Callable[[str], bool] = lambda _: False
         self.entries: dict[str, Entry] = {}
         self.seen = {state: Seen(0.0) for state in STATES}
-        #: What the last look at one promise took, and the last reading by pages, in seconds.
-        self._look_took = self._pages_took = 0.0
+        #: What reading one promise took last, and reading by pages, in seconds.
+        self._promise_took = self._pages_took = 0.0
 
     @property
     def at(self) -> float:
@@ -103,11 +103,11 @@ class Surveyor:
         """Forget what is over: no search has shown it, and it does not live otherwise."""
         self.entries = {t: e for t, e in self.entries.items() if self.state(t) or lives(t, e)}
 
-    async def peek(self, id: str) -> Entry | None:
+    async def read_promise(self, id: str) -> Entry | None:
         """Return what the promise of one task says, None where there is none."""
         began = self._now()
         promise = await self._wire.promise(id)
-        self._look_took = self._now() - began
+        self._promise_took = self._now() - began
         if promise is not None:
             self.entries[id] = self._entry(promise)
         return self.entries.get(id)
@@ -139,15 +139,15 @@ class Surveyor:
 
         async def one(id: str) -> None:
             async with gate:
-                await self.peek(id)
+                await self.read_promise(id)
 
         await asyncio.gather(*(one(task) for task in new))
 
     def pages_pay(self, new: int) -> bool:
         """Say whether so many are read sooner by pages. A page walks through all that finished."""
-        if not self._pages_took or not self._look_took:
+        if not self._pages_took or not self._promise_took:
             return new > FEW
-        return new > max(ABREAST, self._pages_took / self._look_took)
+        return new > max(ABREAST, self._pages_took / self._promise_took)
 
     async def _learn_by_pages(self, new: list[str]) -> None:
         wanted, began = set(new), self._now()

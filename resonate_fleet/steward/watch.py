@@ -27,7 +27,7 @@ WANTED_REST = 3.0
 #: A steward that has just started waits so long for members to come, in seconds: one survey then
 #: serves both. A second one would hold up the first jobs on a server with a long history.
 FIRST_WAIT = 2.0
-#: A look for what another steward heard waits so long, in seconds, until that one has stopped.
+#: A search for what another steward heard waits so long, in seconds, until that one has stopped.
 SETTLE = 1.0
 #: In calm times: the pause between two searches, in intervals, and what is searched in turn.
 CALM = 4.0
@@ -62,23 +62,23 @@ class Watch:
         self._interval = interval
         self._budget = Budget()
         self._stir = asyncio.Event()
-        self._wanted = self._look_wanted = False
+        self._survey_wanted = self._pending_wanted = False
         #: When the last search ended, by the monotonic clock, and how many were made in calm times.
         self._searched, self._turns = 0.0, 0
         #: When the last survey that succeeded began, Unix seconds.
         self.at: float | None = None
 
-    def want(self) -> None:
+    def want_survey(self) -> None:
         """Survey soon: something may have been missed."""
-        self._wanted = True
+        self._survey_wanted = True
         self._stir.set()
 
-    def want_look(self) -> None:
-        """Look soon at what is claimable: another steward may have heard a hint."""
-        asyncio.get_running_loop().call_later(SETTLE, self._want_look)
+    def want_pending(self) -> None:
+        """Search soon for what is claimable: another steward may have heard a hint."""
+        asyncio.get_running_loop().call_later(SETTLE, self._want_pending)
 
-    def _want_look(self) -> None:
-        self._look_wanted = True
+    def _want_pending(self) -> None:
+        self._pending_wanted = True
         self._stir.set()
 
     async def forever(
@@ -89,24 +89,24 @@ class Watch:
         `calm` says whether all that may have happened since a time (Unix seconds) is told.
         """
         await set_within(self._stir, FIRST_WAIT)
-        self._wanted = True
+        self._survey_wanted = True
         while True:
             self._stir.clear()
-            wanted = self._wanted or self._look_wanted
+            wanted = self._survey_wanted or self._pending_wanted
             states = self._due(calm)
             if not states:
                 await set_within(self._stir, self._interval)
                 continue
             began = time.monotonic()
-            await self._survey(search, states)
+            await self._search(search, states)
             self._searched = time.monotonic()
             await asyncio.sleep(WANTED_REST * (self._searched - began) if wanted else 0)
 
     def _due(self, calm: Callable[[float], bool]) -> Sequence[str]:
         owed, since = self._budget.owed(), time.monotonic() - self._searched
-        if owed < ADVANCE and self._wanted:
+        if owed < ADVANCE and self._survey_wanted:
             return STATES
-        if owed < ADVANCE and self._look_wanted:
+        if owed < ADVANCE and self._pending_wanted:
             return STATES[:1]
         if owed > 0 or since < self._interval:
             return ()
@@ -114,14 +114,14 @@ class Watch:
             return STATES
         return (TURNS[self._turns % len(TURNS)],) if since >= CALM * self._interval else ()
 
-    async def _survey(
+    async def _search(
         self, search: Callable[[str], Awaitable[None]], states: Sequence[str]
     ) -> None:
         """Search these states. A server that fails is counted and asked again the next time."""
         at, began = self._tools.now(), time.monotonic()
         whole = len(states) == len(STATES)
-        self._look_wanted = False
-        self._wanted = self._wanted and not whole
+        self._pending_wanted = False
+        self._survey_wanted = self._survey_wanted and not whole
         self._turns += not whole
         try:
             for state in states:

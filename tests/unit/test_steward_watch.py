@@ -62,7 +62,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def test_one_survey_serves_the_start_and_the_first_members(server: Server) -> None:
     assert server.during(1.0) == {}
-    server.call(server.watch.want)
+    server.call(server.watch.want_survey)
     assert server.during(0.1) == SURVEY
     assert server.during(5.0) == {}
 
@@ -90,7 +90,7 @@ def test_what_is_not_told_is_surveyed_each_interval(server: Server) -> None:
 def test_what_another_steward_heard_is_looked_for_once_it_has_stopped(server: Server) -> None:
     server.during(3.0)
     for _ in range(3):  # members turn one after the other
-        server.call(server.watch.want_look)
+        server.call(server.watch.want_pending)
     assert server.during(0.9) == {}
     assert server.during(0.2) == {"pending": 1}
     assert server.during(5.0) == {}
@@ -109,7 +109,7 @@ def test_groups_that_come_and_go_cost_a_slow_server_little_in_the_long_run(serve
     server.during(10.0)
     spent = Counter[str]()
     for _ in range(1000):
-        server.call(server.watch.want)
+        server.call(server.watch.want_survey)
         spent += server.during(10.0)
     assert server.takes * spent.total() < 10_000 * 0.01
     assert spent["halted"] == spent["pending"], "each of them is a whole survey"
@@ -119,17 +119,17 @@ def test_what_is_wanted_on_a_slow_server_comes_at_once_some_times(server: Server
     server.takes = 0.12
     server.during(10.0)
     for _ in range(3):
-        server.call(server.watch.want)
+        server.call(server.watch.want_survey)
         assert server.during(2.0) == SURVEY
 
 
 def test_groups_that_come_within_a_survey_share_the_next(server: Server) -> None:
     server.takes = 0.12
     server.during(1.0)
-    server.call(server.watch.want)
+    server.call(server.watch.want_survey)
     server.during(0.1)
     for _ in range(5):
-        server.call(server.watch.want)
+        server.call(server.watch.want_survey)
         server.during(0.05)
     assert server.during(10.0)["halted"] == 2
 
