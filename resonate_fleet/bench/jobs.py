@@ -16,7 +16,7 @@ from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_TARGET, anycast
 #: Seconds by which a job may be passed over: a turn is not sharper than that.
 SERVES = 0.2
 #: Jobs of a run must be done within this, in seconds.
-PATIENCE = 300.0
+RUN_SECONDS = 300.0
 
 
 class Unfinished(Exception):  # noqa: N818 - a finding
@@ -99,13 +99,13 @@ async def all_done(wire: Wire, ids: Sequence[str], pause: float = 0.1) -> None:
     """Wait until none of the jobs is pending, the last first: one request a pause until then.
 
     Raises:
-        Unfinished: after `PATIENCE`.
+        Unfinished: after `RUN_SECONDS`.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + RUN_SECONDS
     for job in reversed(ids):
         while (promise := await wire.promise(job)) is None or promise.state == "pending":
             if time.monotonic() > end:
-                raise Unfinished(f"{job} is pending after {PATIENCE:g} s")
+                raise Unfinished(f"{job} is pending after {RUN_SECONDS:g} s")
             await asyncio.sleep(pause)
 
 

@@ -19,7 +19,7 @@ from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 
 #: Longest wait for one answer of the server, and of the steward, in seconds.
-PATIENCE: Final = 5.0
+REPLY_SECONDS: Final = 5.0
 STEWARD_SECONDS: Final = 3.0
 
 
@@ -62,15 +62,17 @@ def addresses(asked: Namespace) -> Addresses:
     return read_settings(Addresses, asked, os.environ)
 
 
-def ask[T](where: Addresses, act: Callable[[Wire], Awaitable[T]], patience: float = PATIENCE) -> T:
-    """Return what `act` makes of the server that is meant. `patience` bounds each answer.
+def ask[T](
+    where: Addresses, act: Callable[[Wire], Awaitable[T]], seconds: float = REPLY_SECONDS
+) -> T:
+    """Return what `act` makes of the server that is meant. `seconds` bound each answer.
 
     Raises:
         Unreachable, Refused: as the wire does; `fleet` tells of both.
     """
 
     async def asked() -> T:
-        async with Wire(where.server, where.token, patience) as wire:
+        async with Wire(where.server, where.token, seconds) as wire:
             return await act(wire)
 
     return asyncio.run(asked())

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from resonate_fleet.commands.addresses import (
-    PATIENCE,
+    REPLY_SECONDS,
     Addresses,
     add_addresses,
     addresses,
@@ -107,7 +107,7 @@ def chosen(asked: Namespace, where: Addresses) -> tuple[JobList, str]:
             return found, "from the steward's live state"
     after = time.time() - asked.since if asked.since else 0.0
     search_for = partial(_searched, given, after, limit)
-    return ask(where, search_for, 6 * PATIENCE), "by a search of the store"
+    return ask(where, search_for, 6 * REPLY_SECONDS), "by a search of the store"
 
 
 async def _searched(given: Mapping[str, str], since: float, limit: int, wire: Wire) -> JobList:

@@ -15,9 +15,9 @@ from resonate_fleet.contract import forks
 #: Connections at once that have a thread and time to themselves. Beyond, one at a time is heard.
 MOST = 64
 #: Seconds that such a one has to say what it wants.
-HURRY = 0.5
+HURRIED_SECONDS = 0.5
 #: Seconds that every other one has.
-PATIENCE = 10
+REQUEST_SECONDS = 10
 #: Seconds until the next try where no connection can be accepted.
 PAUSE = 0.05
 
@@ -172,7 +172,7 @@ def _handler_class(handlers: Mapping[str, Handler]) -> type[BaseHTTPRequestHandl
 
         def setup(self) -> None:
             hurried = self.server.hurried
-            self.__dict__["timeout"] = HURRY if hurried else PATIENCE
+            self.__dict__["timeout"] = HURRIED_SECONDS if hurried else REQUEST_SECONDS
             super().setup()
 
         def do_GET(self) -> None:

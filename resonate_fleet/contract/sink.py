@@ -16,7 +16,7 @@ from typing import NamedTuple, TextIO
 #: Bytes that a pipe takes at once where it says that it takes any (POSIX, `PIPE_BUF`).
 PIPE_BYTES = 4096
 #: Seconds to wait for a pipe that is full before its lines are dropped.
-PATIENCE = 1.0
+PIPE_SECONDS = 1.0
 
 
 class Loss(NamedTuple):
@@ -103,7 +103,7 @@ class Sink:
             return
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
-        if not poll.poll(0 if self._failing else PATIENCE * 1000):
+        if not poll.poll(0 if self._failing else PIPE_SECONDS * 1000):
             raise OSError(0, "nobody reads it")
 
 

@@ -28,10 +28,10 @@ from resonate_fleet.member.requests import Answer, Request, made
 #: Seconds between two tries of a request: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 #: Seconds for which a request is repeated that the server answers with a failure of its own.
-PATIENCE = 30.0
+RETRY_SECONDS = 30.0
 #: The same where the answer refuses the sender, or comes from somebody else: for claims and the
 #: like, and for a write that carries the work of a body. The lease bounds the latter anyway.
-REFUSED_PATIENCE, WRITE_PATIENCE = 3.0, 120.0
+REFUSED_RETRY_SECONDS, WRITE_RETRY_SECONDS = 3.0, 120.0
 #: Statuses that refuse the sender and not the request: a token that has expired, say.
 SENDER = (401, 403)
 log = structlog.get_logger()
@@ -67,7 +67,7 @@ class Channel:
         request: Request,
         body: str,
         wanted: Callable[[], bool] = lambda: True,
-        refused_patience: float = REFUSED_PATIENCE,
+        refused_seconds: float = REFUSED_RETRY_SECONDS,
     ) -> Answer:
         """Send an encoded request while it is `wanted`.
 
@@ -84,13 +84,13 @@ class Channel:
         while not self._closed and wanted():
             answer = await self._try(request, body, repeated=repeated)
             if not isinstance(answer, Answer):
-                why, patience = answer, float("inf")
+                why, limit = answer, float("inf")
             elif answer.final:
                 return answer
             else:
                 why = f"{answer.reply.status} {answer.reply.data}"
-                patience = PATIENCE if answer.reply.status >= 500 else refused_patience
-            if time.monotonic() - began >= patience and isinstance(answer, Answer):
+                limit = RETRY_SECONDS if answer.reply.status >= 500 else refused_seconds
+            if time.monotonic() - began >= limit and isinstance(answer, Answer):
                 return answer
             log.debug("request.retried", kind=request.kind, why=why)
             repeated = True

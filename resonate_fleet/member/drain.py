@@ -19,7 +19,7 @@ from resonate_fleet.member.runner import JobRunner
 CHECK_SECONDS = 0.02
 #: Seconds for which claims on their way are waited for, and then for which the hand-back of all
 #: that is held is tried while the server does not answer.
-HAND_BACK_PATIENCE = 3.0
+HAND_BACK_SECONDS = 3.0
 log = structlog.get_logger()
 
 
@@ -92,22 +92,22 @@ class Drain:
             return
 
     def _hand_back(self) -> None:
-        patience = time.monotonic() + HAND_BACK_PATIENCE
+        deadline = time.monotonic() + HAND_BACK_SECONDS
         runner = self._runner
-        while runner.claims.pending and time.monotonic() < patience:
+        while runner.claims.pending and time.monotonic() < deadline:
             time.sleep(CHECK_SECONDS)
-        patience = time.monotonic() + HAND_BACK_PATIENCE
+        deadline = time.monotonic() + HAND_BACK_SECONDS
         for attempt in runner.table.held():
-            if self._release(attempt, patience) and runner.table.finish(attempt):
+            if self._release(attempt, deadline) and runner.table.finish(attempt):
                 runner.ledger.handed_back(attempt)
             runner.on_loop.soon(attempt.body.stop)
         self._wire.close()
 
-    def _release(self, attempt: Attempt, patience: float) -> bool:
+    def _release(self, attempt: Attempt, deadline: float) -> bool:
         """Put the job back; False where it is no longer ours, or nobody answered."""
         data = {"id": attempt.task, "version": attempt.version}
         why = "the server did not answer for those before it"
-        while time.monotonic() < patience:
+        while time.monotonic() < deadline:
             try:
                 return self._wire.call("task.release", data, accept=(404, 409)).ok
             except (Unreachable, Refused) as error:

@@ -26,7 +26,7 @@ FIRST_PAUSE, LONGEST_PAUSE, REST = 0.25, 5.0, 20.0
 #: The same where searches are forbidden: a token may be replaced by a wider one.
 FORBIDDEN_PAUSE = 60.0
 #: Seconds to wait for the stream before the first search.
-PATIENCE = 1.0
+STREAM_SECONDS = 1.0
 #: Claimable tasks that are remembered.
 MOST_KNOWN = 1000
 log = structlog.get_logger()
@@ -155,7 +155,7 @@ class Fallback:
     async def _search_when_idle(self) -> None:
         """Search whenever nothing is known, less and less often while that finds nothing."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stream.opened.wait(), PATIENCE)
+            await asyncio.wait_for(self._stream.opened.wait(), STREAM_SECONDS)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self.claim()

@@ -21,8 +21,8 @@ import sys
 import time
 from itertools import groupby
 
-#: Parts of a lease without a heartbeat of the member's own, after which this process sends one.
-PATIENCE = 0.5
+#: Part of a lease without a heartbeat of the member's own, after which this process sends one.
+DUE_PART = 0.5
 #: Seconds between two looks at what came in: hundreds of jobs a second wake it ten times.
 REST = 0.1
 #: What /proc says of a process that is stopped, by a signal or a debugger, or is no more.
@@ -35,7 +35,7 @@ class HeldLeases:
     def __init__(self, asked: dict[str, object], parent: int) -> None:
         self._url = str(asked["url"])
         self._member = str(asked["member"])
-        self._due_after = float(str(asked["lease"])) * PATIENCE
+        self._due_after = float(str(asked["lease"])) * DUE_PART
         self._token = str(asked["token"] or "")
         self._token_file = str(asked["token_file"] or "")
         self._parent = parent

@@ -33,7 +33,7 @@ from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.upstream import Upstream, Wires
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
-LAST_PATIENCE = 2.0
+LOOP_END_SECONDS = 2.0
 log = structlog.get_logger()
 
 
@@ -176,8 +176,8 @@ class Member:
         self._ledger.journal.write(self._ledger.last_words())
         self._on_loop.soon(self._stopped.set)
         # A loop that user code blocks would keep the process.
-        patience = max(LAST_PATIENCE, self._drain.left() if self._lifespan else 0.0)
-        last = threading.Timer(patience, self._cut)
+        seconds = max(LOOP_END_SECONDS, self._drain.left() if self._lifespan else 0.0)
+        last = threading.Timer(seconds, self._cut)
         last.daemon = True
         last.start()
 

@@ -9,7 +9,7 @@ from resonate.error import ConnectorError
 
 from resonate_fleet.contract.wire import TOO_LARGE, Reply
 from resonate_fleet.member.attempts import ENOUGH, Attempt, Table
-from resonate_fleet.member.channel import WRITE_PATIENCE, Channel
+from resonate_fleet.member.channel import WRITE_RETRY_SECONDS, Channel
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import (
     GO_ON,
@@ -126,7 +126,7 @@ class Writes:
             return self._table.find(attempt.task, attempt.version) is attempt
 
         try:
-            return await self._channel.exchange(request, body, wanted, WRITE_PATIENCE)
+            return await self._channel.exchange(request, body, wanted, WRITE_RETRY_SECONDS)
         except BaseException:
             attempt.lease.wrote_at = None
             raise

@@ -13,7 +13,7 @@ from resonate_fleet.retention.database import Database, Row, Size, StoreError, v
 #: Rows that one read of `note_members` takes.
 _PAGE: Final = 20_000
 #: Seconds to wait for the server's own transactions.
-_PATIENCE: Final = 10.0
+_LOCK_SECONDS: Final = 10.0
 #: The server writes in bursts, a few requests for each job. Seconds without a write that end one,
 #: how often to look, and how long to wait for such a moment.
 QUIET, LOOK, RESTLESS = 0.012, 0.002, 0.5
@@ -38,7 +38,7 @@ class SqliteFile(Database):
         self._last = 0
         try:
             uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
-            self._db = sqlite3.connect(uri, timeout=_PATIENCE, isolation_level=None, uri=True)
+            self._db = sqlite3.connect(uri, timeout=_LOCK_SECONDS, isolation_level=None, uri=True)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from None
         self._db.create_function("root", 1, _root, deterministic=True)

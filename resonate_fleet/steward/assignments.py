@@ -8,7 +8,7 @@ from resonate_fleet.steward.claimant import Claimant
 from resonate_fleet.steward.waiting import Waiting
 
 #: An assignment without the member's word goes to another credit after this, in seconds.
-PATIENCE = 1.0
+ANSWER_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +26,7 @@ class Assignments:
 
     def __init__(self) -> None:
         self._by_task: dict[str, Assigned] = {}
-        #: In the order of their deadlines, since all have the same `PATIENCE`.
+        #: In the order of their deadlines, since all have the same `ANSWER_SECONDS`.
         self._deadlines: deque[Assigned] = deque()
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ class Assignments:
         return self._by_task.get(task)
 
     def add(self, now: float, member: Claimant, waiting: Waiting) -> None:
-        assigned = Assigned(member, waiting, now + PATIENCE)
+        assigned = Assigned(member, waiting, now + ANSWER_SECONDS)
         self._by_task[waiting.task] = assigned
         self._deadlines.append(assigned)
         member.assigned[waiting.task] = waiting

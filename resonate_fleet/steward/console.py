@@ -30,7 +30,7 @@ from resonate_fleet.steward.guards import Handle
 MESSAGE_SECONDS: Final = 0.25
 #: Open streams at once, and messages that wait for a slow reader before it is cut off.
 MOST_STREAMS: Final = 100
-MOST_WAITING: Final = 20
+MOST_UNSENT: Final = 20
 #: Bytes of a request's body.
 LARGEST: Final = 64 * 1024
 #: Seconds that the answer to a wrong token takes.
@@ -194,7 +194,7 @@ class Console:
         if not self._streams:
             # Nobody has listened: the last state told is an old one.
             await asyncio.to_thread(self._doors.feed.change)
-        queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_UNSENT)
         if request.transport is None:  # it has gone already
             return response
         self._streams[queue] = request.transport

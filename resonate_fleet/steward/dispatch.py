@@ -105,8 +105,8 @@ class Dispatch:
 
     # The doors of groups.
 
-    def patience(self, group: str) -> float:
-        return self._labelling.patience(group)
+    def survey_wait(self, group: str) -> float:
+        return self._labelling.survey_wait(group)
 
     def stream(self, group: str) -> Stream:
         self._labelling.label_running(self.group(group))

@@ -27,7 +27,7 @@ from resonate_fleet.steward.waiting import Apart, May, Waiting
 class FairQueue:
     """A `Queue` by a policy; `labels` tells of a task where it stands, None where nobody knows.
 
-    While it is not known of one that runs, nobody's turn comes, for `LABELS_WAIT` at most.
+    While it is not known of one that runs, nobody's turn comes, for `LABELS_SECONDS` at most.
     """
 
     def __init__(self, policy: GroupPolicy, labels: Callable[[str], Labels | None]) -> None:

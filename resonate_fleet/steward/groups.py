@@ -16,9 +16,9 @@ from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.watch import Watch
 
 #: A group that has just opened matches after its first survey, or after this, in seconds.
-HOLD = 0.25
+SURVEY_SECONDS = 0.25
 #: Tasks of a group that are kept in memory; a survey finds the rest when half of them are gone.
-MOST_WAITING = 200_000
+MOST_TASKS = 200_000
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class HintRouter(Protocol):
     def hint(self, group: "Group", hint: Hint) -> None:
         """A hint has come."""
 
-    def patience(self, group: str) -> float:
+    def survey_wait(self, group: str) -> float:
         """Return how long a group that has just opened waits for its first survey, in seconds."""
         ...
 
@@ -162,7 +162,7 @@ class Group:
         await stream.opened.wait()
         self.opened_at = self._tools.now()
         self._router.watch.want_survey()
-        await asyncio.sleep(self._router.patience(self.name))
+        await asyncio.sleep(self._router.survey_wait(self.name))
         self.matching.begin()
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class Group:
             self._router.hint(self, hint)
 
     def offer(self, task: str, version: int, since: float, needs: str = "") -> None:
-        if len(self.matcher) >= MOST_WAITING and task not in self.matcher:
+        if len(self.matcher) >= MOST_TASKS and task not in self.matcher:
             self._overfull = True
             return
         self.matcher.offer(self._tools.now(), task, version, since, needs)
@@ -196,6 +196,6 @@ class Group:
             self._tools.meters.assigned.inc(len(tasks))
         wake = self.matcher.wake_at()
         self.matching.again_in(None if wake is None else wake - now)
-        if self._overfull and len(self.matcher) < MOST_WAITING / 2:
+        if self._overfull and len(self.matcher) < MOST_TASKS / 2:
             self._overfull = False
             self._router.watch.want_survey()

@@ -10,8 +10,8 @@ from functools import partial
 
 from resonate_fleet.contract.hints import Hint, is_child
 from resonate_fleet.steward.fair import FairQueue
-from resonate_fleet.steward.groups import HOLD, Group
-from resonate_fleet.steward.limits import LABELS_WAIT
+from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
+from resonate_fleet.steward.limits import LABELS_SECONDS
 from resonate_fleet.steward.policy import GroupPolicy, Labels
 from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
@@ -54,9 +54,9 @@ class Labelling:
     def has_policy(self, group: str) -> bool:
         return group in self._policies
 
-    def patience(self, group: str) -> float:
+    def survey_wait(self, group: str) -> float:
         """Return how long a group that has just opened waits for its first survey, in seconds."""
-        return LABELS_WAIT if self.has_policy(group) else HOLD
+        return LABELS_SECONDS if self.has_policy(group) else SURVEY_SECONDS
 
     def queue(self, group: str) -> tuple[Queue, QueueLimits]:
         """Return an empty queue for a group, and its limits."""

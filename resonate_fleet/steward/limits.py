@@ -3,7 +3,7 @@
 from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
 
 #: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
-LABELS_WAIT = 5.0
+LABELS_SECONDS = 5.0
 
 #: Characters of a key that are shown: whoever submits chooses it.
 SHOWN = 64
@@ -120,7 +120,7 @@ class Limits:
         if not self._unlabelled:
             self.waits_until = None
         elif self.waits_until is None:
-            self.waits_until = now + LABELS_WAIT
+            self.waits_until = now + LABELS_SECONDS
         return self.waits_until is not None and now < self.waits_until
 
     # What is told.

@@ -15,7 +15,7 @@ claim at version v makes attempt v + 1.
 | queue | its turn, and the member has the function | assigned | counts |
 | assigned | `claimed` | forgotten: it runs | counts until `vacate` |
 | assigned | `refused`: somebody else has it | forgotten | counts no more |
-| assigned | `returned`, member left, `PATIENCE` over | as for `offer` | counts no more |
+| assigned | `returned`, member left, `ANSWER_SECONDS` over | as for `offer` | counts no more |
 | queue, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
 """
 

@@ -16,7 +16,7 @@ from tests.support.services import need
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: Longest wait for the browser to start or to answer, in seconds.
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -79,7 +79,7 @@ class Page:
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": about})
-        said = await asyncio.wait_for(answer, PATIENCE)
+        said = await asyncio.wait_for(answer, WAIT_SECONDS)
         assert "error" not in said, said["error"]
         result: dict[str, Any] = said["result"]
         return result
@@ -90,7 +90,7 @@ class Page:
             await self.call(f"{domain}.enable")
         self._loaded.clear()
         await self.call("Page.navigate", url=url)
-        await asyncio.wait_for(self._loaded.wait(), PATIENCE)
+        await asyncio.wait_for(self._loaded.wait(), WAIT_SECONDS)
 
     async def value(self, script: str) -> Any:
         """Return what a JavaScript expression gives."""
@@ -134,7 +134,7 @@ async def browser(root: Path, width: int = 1320, height: int = 1600) -> AsyncIte
         start_new_session=True,
     )
     try:
-        port = await asyncio.wait_for(_port(root / "profile" / "DevToolsActivePort"), PATIENCE)
+        port = await asyncio.wait_for(_port(root / "profile" / "DevToolsActivePort"), WAIT_SECONDS)
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 [page, *_] = [one for one in await answer.json() if one["type"] == "page"]

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 #: Seconds between two scrapes.
 EVERY = 0.5
 #: Longest wait for an answer, in seconds.
-PATIENCE: Final = 30.0
+WAIT_SECONDS: Final = 30.0
 #: Prometheus hands what it has discovered to its scrapers only so often, in seconds.
 DISCOVERS_EVERY: Final = 5.0
 
@@ -97,7 +97,7 @@ class Asked:
 
     def get(self, path: str, **asked: str) -> bytes:
         url = f"http://127.0.0.1:{self.port}{path}?{urllib.parse.urlencode(asked)}"
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(url, timeout=WAIT_SECONDS) as answer:
             body: bytes = answer.read()
             return body
 

@@ -170,7 +170,7 @@ class SimMember(member.Member):
         """Stop in order. To be called outside of the loop, which runs on meanwhile."""
         with patch.object(drain, "time", _Clock(self._fleet.loop)):
             self._drain.run()
-        self._fleet.loop.run_for(member.LAST_PATIENCE)
+        self._fleet.loop.run_for(member.LOOP_END_SECONDS)
         self.process.kill()
 
     def _close(self) -> None:

@@ -31,7 +31,7 @@ SCENARIOS = {
 #: Its README.md says how to do by hand what this does.
 README = RUNBOOKS / "README.md"
 #: Longest wait until a command shows the cause, in seconds: some faults take their time.
-PATIENCE = 45.0
+WAIT_SECONDS = 45.0
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_pages_commands_find_the_cause(staying: str, pages: tuple[str, ...])
         assert found, page
         for command in found:
             assert command.prints, f"{page}: {command.line} shows nothing"
-            lacks, end = result(command, env), time.monotonic() + PATIENCE
+            lacks, end = result(command, env), time.monotonic() + WAIT_SECONDS
             while lacks is not None and time.monotonic() < end:
                 time.sleep(0.5)
                 lacks = result(command, env)

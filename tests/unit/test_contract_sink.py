@@ -181,7 +181,7 @@ def test_a_start_says_which_journals_it_drops(
 @pytest.fixture
 def full_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     """A pipe that takes nothing until somebody reads."""
-    monkeypatch.setattr(sink, "PATIENCE", 0.0)
+    monkeypatch.setattr(sink, "PIPE_SECONDS", 0.0)
     kept, handlers = structlog.get_config(), logging.getLogger().handlers[:]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

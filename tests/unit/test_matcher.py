@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from resonate_fleet.steward.assignments import PATIENCE
+from resonate_fleet.steward.assignments import ANSWER_SECONDS
 from resonate_fleet.steward.declines import FIRST_PAUSE, LONGEST_PAUSE
 from resonate_fleet.steward.matcher import Matcher
 from tests.support.examples import examples
@@ -96,13 +96,15 @@ def test_an_assignment_without_an_answer_goes_on_to_another_and_its_member_gets_
     assert handed(matcher) == [("frozen", "t0")]
     matcher.join("fit", 1)
     matcher.credit("fit", 1)
-    assert matcher.wake_at() == PATIENCE
-    assert handed(matcher, PATIENCE - 0.01) == []
-    assert handed(matcher, PATIENCE) == [("fit", "t0")]
-    matcher.offer(PATIENCE, "t1", 0, since=1.0)
-    assert handed(matcher, PATIENCE) == [], "the frozen one has a credit left and owes an answer"
-    matcher.refused(PATIENCE, "frozen", "t0", 0)
-    assert handed(matcher, PATIENCE) == [("frozen", "t1")]
+    assert matcher.wake_at() == ANSWER_SECONDS
+    assert handed(matcher, ANSWER_SECONDS - 0.01) == []
+    assert handed(matcher, ANSWER_SECONDS) == [("fit", "t0")]
+    matcher.offer(ANSWER_SECONDS, "t1", 0, since=1.0)
+    assert handed(matcher, ANSWER_SECONDS) == [], (
+        "the frozen one has a credit left and owes an answer"
+    )
+    matcher.refused(ANSWER_SECONDS, "frozen", "t0", 0)
+    assert handed(matcher, ANSWER_SECONDS) == [("frozen", "t1")]
 
 
 def test_a_refused_task_is_gone_until_the_server_speaks_of_it_again() -> None:
@@ -224,7 +226,7 @@ class Truth(RuleBasedStateMachine):
 
     `pending` is what the server would grant, by version. Whatever is pending and was heard of at
     that version waits in the matcher or is on its way to a member, and is handed out once for each
-    patience at most.
+    `ANSWER_SECONDS` at most.
     """
 
     def __init__(self) -> None:
@@ -262,7 +264,7 @@ class Truth(RuleBasedStateMachine):
         for member, tasks in self.matcher.match(self.now).items():
             for task, version in tasks:
                 assert self.now >= self.deadlines.get(task, 0.0), f"{task} is handed out twice"
-                self.deadlines[task] = self.now + PATIENCE
+                self.deadlines[task] = self.now + ANSWER_SECONDS
                 self.on_way[member].append((task, version))
                 self.present[member] -= 1
                 assert self.present[member] >= 0, f"{member} has no slot for {task}"
@@ -305,7 +307,7 @@ class Truth(RuleBasedStateMachine):
             for task in self.matcher.leave(self.now, member):
                 self.deadlines.pop(task, None)
 
-    @rule(seconds=st.sampled_from([0.1, PATIENCE]))
+    @rule(seconds=st.sampled_from([0.1, ANSWER_SECONDS]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
@@ -335,7 +337,7 @@ class Truth(RuleBasedStateMachine):
             for member in list(self.present):
                 while self.on_way.get(member):
                     self.claim(member, answers=True)
-            self.now += PATIENCE / 2
+            self.now += ANSWER_SECONDS / 2
         known = {t for t, v in self.pending.items() if self.heard.get(t, (-1, 0.0))[0] == v}
         assert not known, f"{known} would wait for ever"
 

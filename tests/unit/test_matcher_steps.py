@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from resonate_fleet.steward.assignments import PATIENCE
+from resonate_fleet.steward.assignments import ANSWER_SECONDS
 from resonate_fleet.steward.declines import FIRST_PAUSE, REMEMBERED
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.waiting import FirstCome, May, NoLimits, Waiting
@@ -181,8 +181,8 @@ def test_a_slot_is_a_credit_an_assignment_or_a_word_that_is_owed() -> None:
     assert matcher.credits_of("a") == 3
     for task in ("late", "t"):
         matcher.offer(0.0, task, 0, since=0.0)
-        assert handed(matcher, PATIENCE / 2 if task == "t" else 0.0) == [("a", task)]
-    matcher.match(PATIENCE)  # one has waited for its word for too long
+        assert handed(matcher, ANSWER_SECONDS / 2 if task == "t" else 0.0) == [("a", task)]
+    matcher.match(ANSWER_SECONDS)  # one has waited for its word for too long
     matcher.credit("a", 9)
     assert matcher.credits_of("a") == 5 - 1 - 1
 
@@ -217,7 +217,7 @@ def test_a_member_that_leaves_names_all_that_it_has_not_answered_for() -> None:
     matcher.credit("a", 1)
     matcher.offer(0.5, "t", 0, since=1.0)
     matcher.match(0.5)
-    matcher.match(PATIENCE)
+    matcher.match(ANSWER_SECONDS)
     before = matcher.is_mixed
     assert matcher.leave(2.0, "a") == ["t", "late"]
     assert (before, matcher.is_mixed) == (True, False)
@@ -320,11 +320,11 @@ def test_a_word_that_comes_late_makes_the_member_ready_again() -> None:
     matcher, _ = limited("a", credits=2)
     matcher.offer(0.0, "t", 0, since=0.0)
     matcher.match(0.0)
-    matcher.match(PATIENCE)
-    assert handed(matcher, PATIENCE) == [], "it owes a word"
-    assert matcher.claimed(PATIENCE, "a", "t", 1) is not None
-    matcher.offer(PATIENCE, "u", 0, since=0.0)
-    assert handed(matcher, PATIENCE) == [("a", "u")]
+    matcher.match(ANSWER_SECONDS)
+    assert handed(matcher, ANSWER_SECONDS) == [], "it owes a word"
+    assert matcher.claimed(ANSWER_SECONDS, "a", "t", 1) is not None
+    matcher.offer(ANSWER_SECONDS, "u", 0, since=0.0)
+    assert handed(matcher, ANSWER_SECONDS) == [("a", "u")]
 
 
 # Declines.
@@ -374,13 +374,13 @@ def test_when_there_is_something_to_do_even_if_nothing_happens() -> None:
     matcher.offer(0.0, "t", 0, since=0.0)
     matcher.offer(0.0, "u", 0, since=0.0)
     matcher.match(0.0)
-    assert matcher.wake_at() == PATIENCE
+    assert matcher.wake_at() == ANSWER_SECONDS
     matcher.declined("p", "")
     matcher.declined("p", "")
     matcher.offer(0.25, "p", 0, since=0.0)
-    assert matcher.wake_at() == PATIENCE
+    assert matcher.wake_at() == ANSWER_SECONDS
     matcher.claimed(0.5, "a", "t", 1)
-    assert matcher.wake_at() == PATIENCE, "the other one has not answered"
+    assert matcher.wake_at() == ANSWER_SECONDS, "the other one has not answered"
     matcher.claimed(0.5, "a", "u", 1)
     assert matcher.wake_at() == 0.25 + 2 * FIRST_PAUSE
     noted.wakes = 2.0
@@ -401,7 +401,7 @@ def test_a_task_that_one_lacks_counts_for_no_limit() -> None:
 
 def test_what_is_late_frees_its_limit_and_is_not_given_to_the_late_one() -> None:
     matcher, noted = assigned("a", "b", newer=5)
-    assert matcher.match(PATIENCE) == {"b": [("t", 5)]}
+    assert matcher.match(ANSWER_SECONDS) == {"b": [("t", 5)]}
     assert noted.told == [("vacate", "t")]
 
 
@@ -433,7 +433,7 @@ def test_what_was_heard_since_is_kept_with_all_that_was_said() -> None:
 def test_a_pause_counts_from_when_the_task_came_back(how: str) -> None:
     matcher, _ = assigned("a", newer=4)
     matcher.declined("t", "")
-    at = PATIENCE
+    at = ANSWER_SECONDS
     steps: dict[str, Callable[[], object]] = {
         "claimed": lambda: matcher.claimed(at, "a", "t", 4),
         "refused": lambda: matcher.refused(at, "a", "t", 3),

@@ -28,7 +28,7 @@ async def test_a_token_for_some_ids_only_is_a_token(status: int, *, taken: bool)
     """The question whether anybody is there asks for an id that such a token does not cover."""
     health = Health(now=lambda: 0.0)
     channel = Channel(Answering("promise.get", status), health)
-    answer = await channel.exchange(*nobody(), refused_patience=0.0)
+    answer = await channel.exchange(*nobody(), refused_seconds=0.0)
     assert answer.reply.status == status
     assert health.takes(1.0) is taken
 
