@@ -74,7 +74,7 @@ def test_a_request_that_hangs_keeps_no_lease_beyond_its_length(ward: Ward) -> No
 
 
 def test_a_process_that_was_stopped_hears_the_answer_first(ward: Ward) -> None:
-    """Between two looks it was stopped for longer than the lease."""
+    """Between two checks it was stopped for longer than the lease."""
 
     def meanwhile() -> None:
         ward.check(2)
