@@ -76,6 +76,10 @@ class BadPolicy(Mistake):
     """A policy file that was refused: one line for each mistake in it."""
 
 
+#: The end of the year 9999, Unix seconds: no job is later than that.
+NEVER = 253_402_300_800.0
+
+
 def labels(tags: Mapping[str, str], function: str) -> Labels:
     """Return where a job with these tags stands. A tag that cannot be read counts as not given."""
     priority = tags.get(TAG_PRIORITY, "")
@@ -87,7 +91,7 @@ def labels(tags: Mapping[str, str], function: str) -> Labels:
         priority=_PRIORITY.get(priority, USUAL_PRIORITY),
         key=tags.get(TAG_KEY, ""),
         function=function,
-        not_before=not_before if 0 <= not_before < float("inf") else 0.0,
+        not_before=min(not_before, NEVER) if 0 <= not_before < float("inf") else 0.0,
     )
 
 

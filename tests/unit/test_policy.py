@@ -97,6 +97,7 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
         ({"fleet:priority": "\u0661", "fleet:key": ""}, Labels(function="f")),
         ({"fleet:not-before": "-5"}, Labels(function="f")),
         ({"fleet:not-before": "inf"}, Labels(function="f")),
+        ({"fleet:not-before": "1e300"}, Labels(function="f", not_before=253_402_300_800.0)),
     ],
 )
 def test_tags_say_where_a_job_stands(tags: dict[str, str], expected: Labels) -> None:
