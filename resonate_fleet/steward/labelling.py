@@ -168,5 +168,13 @@ class Labelling:
             self._offer(group, one.task, one.version)
 
     def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
-        self._reading[key] = asyncio.get_running_loop().create_task(work)
-        self._reading[key].add_done_callback(lambda _: self._reading.pop(key, None))
+        """Read in the background, instead of what was begun under this key before."""
+        if (before := self._reading.get(key)) is not None:
+            before.cancel()
+        task = self._reading[key] = asyncio.get_running_loop().create_task(work)
+
+        def over(_: object) -> None:
+            if self._reading.get(key) is task:
+                del self._reading[key]
+
+        task.add_done_callback(over)
