@@ -17,11 +17,11 @@ from resonate_fleet.commands.addresses import (
     from_steward,
 )
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.jobacts import NoSuchJob, OverAlready, cancel
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.jobs import NoSuchJob, OverAlready, cancel
 
 _ENDING: Final = """\
 exit codes: 0 all are cancelled; 1 one had ended before; 2 wrong option, or there is no such job;

@@ -10,10 +10,9 @@ import msgspec
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask, from_steward
 from resonate_fleet.commands.tables import ago, moment, print_fields, print_json
-from resonate_fleet.contract import exits
+from resonate_fleet.contract import exits, jobacts
 from resonate_fleet.contract.jobviews import AttemptLine, ChildLine, JobPage
 from resonate_fleet.contract.options import Parser
-from resonate_fleet.steward import jobs
 
 
 def parser(prog: str) -> Parser:
@@ -36,7 +35,7 @@ def run(asked: Namespace) -> int:
     if answer is not None:
         page = msgspec.json.decode(answer, type=JobPage)
     else:
-        page = ask(where, partial(jobs.page, id=asked.id))
+        page = ask(where, partial(jobacts.page, id=asked.id))
     if asked.json:
         print_json(page)
     else:

@@ -20,11 +20,11 @@ from resonate_fleet.commands.addresses import (
 )
 from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.jobacts import search
 from resonate_fleet.contract.jobviews import STATES, JobLine, JobList, line_of
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import choice, integer, length
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.jobs import search
 
 _ENDING: Final = """\
 The steward knows what lives and the attempts that ended last; `--store` searches the server's

@@ -27,13 +27,11 @@ from resonate_fleet.commands.tables import (
     print_json,
     table,
 )
-from resonate_fleet.contract import exits
+from resonate_fleet.contract import exits, parked
 from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.parked import CrashRecord, CrashRecords, ParkedJob
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward import parked
-from resonate_fleet.steward.parked import CrashRecords, ParkedJob
-from resonate_fleet.steward.quarantine import CrashRecord
 
 ACTIONS: Final = {
     "list": "all that is parked",

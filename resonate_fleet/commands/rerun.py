@@ -8,11 +8,11 @@ from typing import Final
 from resonate_fleet.commands import jobs
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.jobacts import rerun
 from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.jobs import rerun
 
 _ENDING: Final = """\
 The new job has the tag `fleet:repeats`; `fleet job` of either shows the other.

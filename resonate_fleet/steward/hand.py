@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from resonate_fleet.contract import jobacts, parked
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Acted
+from resonate_fleet.contract.parked import NotParked
 from resonate_fleet.contract.wire import Refused, Unreachable
-from resonate_fleet.steward import jobs, parked
 from resonate_fleet.steward.console import Act, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
-from resonate_fleet.steward.parked import NotParked
 from resonate_fleet.steward.tools import Tools
 
 #: Jobs of one act.
@@ -34,7 +34,7 @@ class Hand:
         ended: list[str] = []
 
         async def one(id: str) -> None:
-            await jobs.cancel(self._tools.wire, id, f"cancelled by {who}", ended)
+            await jobacts.cancel(self._tools.wire, id, f"cancelled by {who}", ended)
 
         unchanged = await self._each("cancel", ids, who, one, ended)
         return {"cancelled": ended, "unchanged": unchanged}
@@ -43,7 +43,7 @@ class Hand:
         made: dict[str, str] = {}
 
         async def one(id: str) -> None:
-            made[id] = await jobs.rerun(self._tools.wire, id)
+            made[id] = await jobacts.rerun(self._tools.wire, id)
 
         unchanged = await self._each("rerun", ids, who, one, [])
         return {"rerun": made, "unchanged": unchanged}
@@ -100,7 +100,7 @@ class Hand:
                 await do(name)
                 if name not in done:  # `do` may have noted it itself, with its children
                     done.append(name)
-            except (jobs.NoSuchJob, jobs.OverAlready) as same:
+            except (jobacts.NoSuchJob, jobacts.OverAlready) as same:
                 unchanged[name] = str(same)
             except NotParked as mistake:
                 unchanged[name], status = str(mistake), status or 409

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
+from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import Refused, Unreachable
-from resonate_fleet.steward import jobs
 from resonate_fleet.steward.console import Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.survey import ABREAST
@@ -100,8 +100,8 @@ class Lists:
     async def page(self, given: Mapping[str, str]) -> JobPage:
         job = given["id"]
         try:
-            found = await jobs.page(self._tools.wire, job, payloads=self._payloads)
-        except jobs.NoSuchJob as none:
+            found = await jobacts.page(self._tools.wire, job, payloads=self._payloads)
+        except jobacts.NoSuchJob as none:
             raise Refusal(404, str(none)) from None
         except (Unreachable, Refused) as failed:
             raise Refusal(502, str(failed)) from None

@@ -15,33 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-
-class Crash(msgspec.Struct, frozen=True):
-    """A claim that ended in a crash of its member. `at` in Unix seconds."""
-
-    member: str
-    attempt: int
-    at: float
-    #: False for the ones that another suspect was blamed for.
-    blamed: bool
-
-
-class CrashRecord(msgspec.Struct, frozen=True):
-    """What happened to a task. `parked_at` (Unix seconds) is None unless it was parked."""
-
-    task: str
-    crashes: tuple[Crash, ...] = ()
-    parked_at: float | None = None
-
-    @property
-    def count(self) -> int:
-        """Crashes that count against it."""
-        return sum(crash.blamed for crash in self.crashes)
-
-    @property
-    def members(self) -> list[str]:
-        """The members that it was blamed for, in order."""
-        return [crash.member for crash in self.crashes if crash.blamed]
+from resonate_fleet.contract.parked import Crash, CrashRecord
 
 
 class Judgement(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import IO
 
 import msgspec
 
-from resonate_fleet.steward.quarantine import CrashRecord
+from resonate_fleet.contract.parked import CrashRecord
 
 
 class Known(msgspec.Struct, frozen=True):

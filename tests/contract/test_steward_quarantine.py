@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from resonate_fleet.commands.addresses import from_steward
+from resonate_fleet.contract import parked
 from resonate_fleet.contract.journal import Parked, Redriven, Rejected, read_folder
+from resonate_fleet.contract.parked import CrashRecord
 from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward import parked
-from resonate_fleet.steward.quarantine import CrashRecord
 from resonate_fleet.steward.state import Memory
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, submit

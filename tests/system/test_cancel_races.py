@@ -9,9 +9,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from resonate_fleet.contract.jobacts import OverAlready, cancel
 from resonate_fleet.contract.journal import Claimed, Ended
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.jobs import OverAlready, cancel
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.processes import run_room

@@ -6,11 +6,10 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resonate_fleet.contract.parked import Crash, CrashRecord
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.quarantine import (
-    Crash,
-    CrashRecord,
     Judgement,
     judge,
     outlived,

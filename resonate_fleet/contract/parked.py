@@ -16,10 +16,43 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, group_of
-from resonate_fleet.steward.quarantine import CrashRecord
 
 #: What the SDK makes an exception of at whoever awaits the promise (SDK 0.8.1, `resonate.codec`).
 ERROR_TYPE = "error"
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """A claim that ended in a crash of its member. `at` in Unix seconds."""
+
+    member: str
+    attempt: int
+    at: float
+    #: False for the ones that another suspect was blamed for.
+    blamed: bool
+
+
+class CrashRecord(msgspec.Struct, frozen=True):
+    """What happened to a task. `parked_at` (Unix seconds) is None unless it was parked."""
+
+    task: str
+    crashes: tuple[Crash, ...] = ()
+    parked_at: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Crashes that count against it."""
+        return sum(crash.blamed for crash in self.crashes)
+
+    @property
+    def members(self) -> list[str]:
+        """The members that it was blamed for, in order."""
+        return [crash.member for crash in self.crashes if crash.blamed]
+
+
+class CrashRecords(msgspec.Struct):
+    """The page `GET /quarantine` of a steward."""
+
+    records: list[CrashRecord]
 
 
 class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,12 +137,6 @@ async def reject(wire: Wire, id: str, why: str, journal: Journal | None = None) 
     if journal is not None:
         journal.write(Rejected(job=root_of(id), why=why))
     return msgspec.convert(reply.data["promise"], Promise)
-
-
-class CrashRecords(msgspec.Struct):
-    """The page `GET /quarantine` of a steward."""
-
-    records: list[CrashRecord]
 
 
 async def _parked_task(wire: Wire, id: str) -> Task:
