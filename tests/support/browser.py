@@ -38,6 +38,10 @@ def chromium() -> str:
     return str(found)
 
 
+def _is_error(entry: dict[str, Any]) -> bool:
+    return entry["level"] in ("error", "warning") and NETWORKS not in entry["text"]
+
+
 class Page:
     """An open page. `errors` are its exceptions and console errors; `asked` what it requested.
 
@@ -75,9 +79,8 @@ class Page:
             self.errors.append(str(about["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning"):
             self.errors.append(str(about["args"]))
-        elif method == "Log.entryAdded" and about["entry"]["level"] in ("error", "warning"):
-            if NETWORKS not in about["entry"]["text"]:
-                self.errors.append(about["entry"]["text"])
+        elif method == "Log.entryAdded" and _is_error(about["entry"]):
+            self.errors.append(about["entry"]["text"])
 
     async def call(self, method: str, **about: Any) -> dict[str, Any]:
         number = next(self._numbers)
