@@ -1,7 +1,7 @@
-"""What is heard of tasks goes to the matchers of their groups, what members say to all it concerns.
+"""Routes news of tasks to the matcher of their group, and what members say to whoever needs it.
 
 For each group of which members have offered slots to this steward it listens to the server's
-hints. Nobody else of the group does then, but for workers without presence.
+hints. Then only it and workers without presence listen to the hints of the group.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

@@ -19,8 +19,8 @@ from resonate_fleet.steward.work import Latest
 #: Pauses between the reads of what was assigned to a dead member, in seconds: its claim may have
 #: been on the wire when it died.
 AGAIN = (0.2, 0.8, 2.0)
-#: A steward that members do not offer their slots to leaves a death to the other one for so long:
-#: a member may have lost its connection to this one alone. It acts at once when members turn to it.
+#: A steward to which no member offers slots waits so long before it handles a death itself: the
+#: member may have lost its connection to this one alone. It acts at once when members turn to it.
 STANDBY_SECONDS = 10.0
 #: Requests at the same time.
 ABREAST = 32

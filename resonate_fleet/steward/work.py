@@ -98,9 +98,12 @@ class Work:
     def waits_since(self, task: str, otherwise: float) -> float:
         """Return since when the turn of a claimable task counts.
 
-        A job that was interrupted keeps its place. One that was suspended does not: it has had
-        its turn, and would overtake its own children.
+        A job that was interrupted keeps its place, also where nobody has told: its member may be
+        cut off. One that was suspended does not: it has had its turn, and would overtake its own
+        children.
         """
+        if (one := self.running.get(task)) is not None:
+            return one.created or one.since
         return self._interrupted.get(task, otherwise)
 
     # What happens.

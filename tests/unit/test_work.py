@@ -25,6 +25,7 @@ def test_an_interrupted_job_keeps_its_place_and_a_suspended_one_does_not() -> No
     ]
     work.claimed(attempt("taken", 2))
     assert work.tally.groups["g"].redone == 1
+    assert work.waits_since("taken", 9.0) == 0.5, "its member is cut off and tells nothing"
     work.over(3.0, "taken", 2, "resolved")
     assert work.waits_since("taken", 9.0) == 9.0
 
