@@ -75,4 +75,4 @@ def _copied(prepared: str, file: str) -> str:
     shutil.copy(prepared, file)
     # Else the first checkpoint of the server writes all of it: 0.5 s for 1 GB, amid a measure.
     os.sync()
-    return str(file)
+    return file

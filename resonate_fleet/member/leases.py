@@ -5,6 +5,7 @@ A process of its own stands behind it for what stops every thread (`heartbeat_sc
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -39,7 +40,29 @@ class HeartbeatListener:
     answered: Callable[[], None] = lambda: None
 
 
-class Heartbeats:
+class _Beside(ABC):
+    """A thread that does `_run` beside everything else, until `_end` is set.
+
+    Use as a context manager. The process does not wait for it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(1)
+
+    @abstractmethod
+    def _run(self) -> None: ...
+
+
+class Heartbeats(_Beside):
     """Sends them for every lease in the table and finds out which ones are gone.
 
     The server answers with 200 and nothing, whatever it did (v0.9.8, `op_task_heartbeat`), so
@@ -61,26 +84,17 @@ class Heartbeats:
         listener: HeartbeatListener,
         now: Callable[[], float] | None = None,
     ) -> None:
+        super().__init__("heartbeats")
         self._table = table
         self._wire = wire
         self._member = member
         self._lease = lease
         self._listener = listener
         self._now = now or time.monotonic
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
         #: When the thread last woke.
         self.woke = self._now()
         #: The request that is on its way: an object of its own for each.
         self.request: object | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join(1)
 
     @property
     def interval(self) -> float:
@@ -171,7 +185,7 @@ class Heartbeats:
         self._wire.close()
 
 
-class LapseWatch:
+class LapseWatch(_Beside):
     """A thread that says what has lapsed while a request of the heartbeats hangs.
 
     Most requests end in time, with an answer or without, and the heartbeats go on. A name look-up
@@ -181,19 +195,10 @@ class LapseWatch:
     """
 
     def __init__(self, heartbeats: Heartbeats) -> None:
+        super().__init__("lapses")
         self._heartbeats = heartbeats
         self._request: object | None = None
         self._checks = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lapses", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join(1)
 
     def check(self) -> None:
         """Check once; to be called `CHECKS` times in the time that a request should take."""

@@ -42,6 +42,15 @@ def addresses(*stewards: Process) -> str:
     return ",".join(steward_address(one) for one in stewards)
 
 
+def wait_both_met(members: list[Process]) -> None:
+    """Wait until each member has met both stewards."""
+
+    def met() -> bool:
+        return all(len(one.lines("presence.held")) == 2 for one in members)
+
+    wait_until(met, 20, "both are met")
+
+
 def test_jobs_begin_in_the_order_of_their_creation_whatever_their_ids_are(fleet: Fleet) -> None:
     waiting = [post_job(fleet.server, "compute_something", 0.0, id=f"w-{n}") for n in range(15)]
     address = steward_address(fleet.steward())
@@ -75,8 +84,7 @@ def test_a_frozen_member_holds_nothing_up_for_longer_than_a_second(fleet: Fleet)
 def test_a_steward_that_is_killed_under_load_costs_no_attempt(fleet: Fleet) -> None:
     first, second = fleet.steward("first"), fleet.steward("second")
     workers = start_workers(fleet, "abc", addresses(first, second), WORKER_SLOTS="2")
-    for worker in workers:
-        wait_until(lambda w=worker: len(w.lines("presence.held")) == 2, 20, "both are met")  # type: ignore[misc] # mypy has no type for a default
+    wait_both_met(workers)
     wait_until(lambda: state(first).serving, 10, "the longest-standing one serves")
     assert not state(second).serving
     jobs = []
@@ -94,8 +102,7 @@ def test_a_steward_takes_over_while_every_slot_is_busy(fleet: Fleet) -> None:
     """It serves and knows what comes from then on, long before a slot is offered to it."""
     first, second = fleet.steward("first"), fleet.steward("second")
     members = start_workers(fleet, "ab", addresses(first, second))
-    for member in members:
-        wait_until(lambda m=member: len(m.lines("presence.held")) == 2, 20, "both are met")  # type: ignore[misc] # mypy has no type for a default
+    wait_both_met(members)
     running = [post_job(fleet.server, "compute_something", 600.0) for _ in members]
     wait_all_claimed(fleet, running)
     first.kill()
@@ -127,8 +134,7 @@ def test_without_stewards_work_goes_on_and_with_one_again_it_is_used(fleet: Flee
 def test_the_serving_steward_and_a_worker_die_together(fleet: Fleet) -> None:
     first, second = fleet.steward("first"), fleet.steward("second")
     workers = start_workers(fleet, "ab", addresses(first, second), WORKER_LEASE="60")
-    for worker in workers:
-        wait_until(lambda w=worker: len(w.lines("presence.held")) == 2, 20, "both are met")  # type: ignore[misc] # mypy has no type for a default
+    wait_both_met(workers)
     job = post_job(fleet.server, "compute_something", 1.0)
     holder = wait_claims(fleet, job, 1)[0].who
     (victim,) = (one for one in workers if fleet.member(one) == holder)
@@ -144,8 +150,7 @@ def test_the_serving_steward_and_a_worker_die_together(fleet: Fleet) -> None:
 def test_both_stewards_see_a_death_and_one_of_them_acts(fleet: Fleet) -> None:
     first, second = fleet.steward("first"), fleet.steward("second")
     workers = start_workers(fleet, "ab", addresses(first, second), WORKER_LEASE="60")
-    for worker in workers:
-        wait_until(lambda w=worker: len(w.lines("presence.held")) == 2, 20, "both are met")  # type: ignore[misc] # mypy has no type for a default
+    wait_both_met(workers)
     job = post_job(fleet.server, "compute_something", 1.0)
     holder = wait_claims(fleet, job, 1)[0].who
     next(one for one in workers if fleet.member(one) == holder).kill()
