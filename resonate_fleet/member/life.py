@@ -6,13 +6,12 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
 from resonate_fleet.contract import exits, logs
-from resonate_fleet.contract.loop import loop_factory
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
@@ -82,9 +81,18 @@ def _journal(name: str, settings: Settings) -> Journal:
         ) from None
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     """Run the member, whatever a function does to its loop: stops it, or raises in a callback."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         running = loop.create_task(work)
         while not running.done() and not loop.is_closed():

@@ -20,7 +20,6 @@ from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
-from resonate_fleet.contract.loop import loop_factory
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
@@ -289,7 +288,7 @@ def live(settings: StewardSettings) -> int:
     log.info("settings", **effective(settings))
     if names := unknown(StewardSettings, os.environ):
         log.warning("settings.unused", names=names)
-    return asyncio.run(run(settings), loop_factory=loop_factory())
+    return asyncio.run(run(settings))
 
 
 def _named(settings: StewardSettings) -> StewardSettings:
