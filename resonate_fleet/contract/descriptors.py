@@ -9,6 +9,8 @@ from typing import Any
 QUIET = 60.0
 #: Descriptors taken where the system sets no bound.
 PLENTY = 65_536
+#: Most connections at once that have not said yet what they want.
+MOST_STRANGERS = 256
 #: What asyncio says of it; it says so for each connection that waits, a thousand times a second.
 _ACCEPT = "socket.accept() out of system resource"
 
@@ -24,6 +26,11 @@ def raise_limit() -> int:
     if resource.RLIM_INFINITY != soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
+
+
+def most_strangers() -> int:
+    """Return how many connections may say nothing: they may not take everybody's descriptors."""
+    return min(MOST_STRANGERS, raise_limit() // 4)
 
 
 def say_once(

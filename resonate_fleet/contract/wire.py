@@ -163,6 +163,7 @@ class Wire:
         self._poster: Poster | None = None
 
     async def __aenter__(self) -> Self:
+        self._open()  # later there may be no descriptor to load a module with
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -179,18 +180,21 @@ class Wire:
         Raises:
             Unreachable: there was no answer.
         """
+        try:
+            return await self._open().post(body.encode() if isinstance(body, str) else body)
+        except TimeoutError:
+            raise Unreachable(self.url, "no answer in time") from None
+        except OSError as error:
+            raise Unreachable(self.url, str(error) or repr(error)) from None
+
+    def _open(self) -> "Poster":
         # Imported here: asyncio takes a good part of what a whole one-shot client may, which needs
         # only the types of this module.
         from resonate_fleet.contract.http import Poster  # noqa: PLC0415 - see above
 
         if self._poster is None:
             self._poster = Poster(self.url, self._timeout, min(self._timeout, 5.0))
-        try:
-            return await self._poster.post(body.encode() if isinstance(body, str) else body)
-        except TimeoutError:
-            raise Unreachable(self.url, "no answer in time") from None
-        except OSError as error:
-            raise Unreachable(self.url, str(error) or repr(error)) from None
+        return self._poster
 
     async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
         """Send one request.
@@ -274,7 +278,7 @@ class Wire:
         Raises:
             Unreachable: it did not within `seconds`.
         """
-        import asyncio  # noqa: PLC0415 - see `post`
+        import asyncio  # noqa: PLC0415 - see `_open`
 
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds

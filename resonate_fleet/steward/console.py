@@ -20,7 +20,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from resonate_fleet.contract.descriptors import say_once
+from resonate_fleet.contract.descriptors import most_strangers, say_once
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.steward import guards
 from resonate_fleet.steward.feed import Feed
@@ -145,13 +145,25 @@ class Console:
         except Exception as error:  # noqa: BLE001 - it is raised where the console was asked for
             opened.set_exception(error)
             return
-        sending = asyncio.create_task(self._send_changes())
+        work = (self._send_changes(), self._make_room(runner.server))
+        loops = [asyncio.create_task(one) for one in work]
         opened.set_result(int(runner.addresses[0][1]))
         await self._stop.wait()
-        sending.cancel()
+        for task in loops:
+            task.cancel()
         for transport in list(self._streams.values()):
             transport.abort()
         await runner.cleanup()
+
+    async def _make_room(self, server: web.Server | None) -> None:
+        """End the oldest connections where too many are open: probes need descriptors too."""
+        most = most_strangers()
+        while server is not None:
+            await asyncio.sleep(MESSAGE_SECONDS)
+            streams = set(self._streams.values())
+            others = [one for one in server.connections if one.transport not in streams]
+            for one in others[:-most]:
+                one.force_close()
 
     def _app(self) -> web.Application:
         guard = guards.guard(self._options.hosts, self._options.peers)

@@ -15,12 +15,12 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as wire
-from resonate_fleet.contract.descriptors import raise_limit
+from resonate_fleet.contract.descriptors import most_strangers
 from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
-#: Longest wait for the first line, in seconds, and most connections that wait for theirs.
-HELLO_SECONDS, MOST_STRANGERS = 5.0, 256
+#: Longest wait for the first line, in seconds.
+HELLO_SECONDS = 5.0
 #: A member that leaves so much unread is taken off, in bytes.
 MOST_UNREAD = 4 << 20
 log = structlog.get_logger()
@@ -182,8 +182,7 @@ class PresenceServer:
     ) -> None:
         self.keepalive = keepalive
         self.keeper = keeper
-        # Connections without a hello may not take the descriptors of those with one.
-        self.most_strangers = min(MOST_STRANGERS, raise_limit() // 4)
+        self.most_strangers = most_strangers()
         self._address = address
         self._me = me
         self._server: asyncio.Server | None = None

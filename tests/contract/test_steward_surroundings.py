@@ -66,14 +66,18 @@ def test_a_steward_without_descriptors_says_so_once_and_answers_its_probes(fleet
     steward.line("steward.started", 30)
     worker = fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{port}")
     worker.line("presence.held", 20)
+    page_port = steward.line("steward.started")["port"]
     with ExitStack() as open_:
-        for _ in range(300):
-            open_.enter_context(socket.create_connection(("127.0.0.1", port)))
-        pages = HTTPConnection("127.0.0.1", steward.line("steward.started")["port"], timeout=5)
+        for number in range(300):
+            to = ("127.0.0.1", (port, page_port)[number % 2])
+            open_.enter_context(socket.create_connection(to))
+        steward.line("steward.failed", 20)
+        pages = HTTPConnection("127.0.0.1", page_port, timeout=20)
         pages.request("GET", "/livez")
         assert pages.getresponse().status == 200
         pages.close()
         fleet.server.wait_results(fleet.submit("--cost", "0.05", "--count", "5"), 30)
+    assert {line["what"] for line in steward.lines("steward.failed")} == {"accept"}
     assert len(steward.lines("steward.failed")) <= 2
     assert len(steward.lines()) < 1000
     assert not worker.lines("presence.lost")
