@@ -48,7 +48,6 @@ def live(settings: Settings, signals: StopSignals) -> int:
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
-        signals.install()
         own = Own(signals, restore)
         own.keep()
         journal = _journal(name, settings)

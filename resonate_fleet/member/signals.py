@@ -23,19 +23,16 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.came: queue.SimpleQueue[str] = queue.SimpleQueue()
+        #: The handlers of this process itself, before a user's module is loaded and afterwards.
+        self._own = [signal.getsignal(one) for one in STOPS]
 
-    def install(self) -> None:
-        """Take the signals from now on. To be called in the main thread."""
+    def take(self) -> None:
+        """Take them; say where somebody has set a handler. To be called in the main thread."""
         for one in STOPS:
-            signal.signal(one, self._handle)
-
-    def take_back(self) -> None:
-        """Take them back from whoever has set a handler since, and say so."""
-        for one in STOPS:
-            current = signal.getsignal(one)
-            if current != self._handle:
-                signal.signal(one, self._handle)
+            current = signal.signal(one, self._handle)
+            if current not in self._own:
                 log.warning("signal.taken-back", signal=one.name, handler=_name(current))
+        self._own = [self._handle]
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self.came.put(signal.Signals(number).name)
@@ -50,7 +47,7 @@ class Own:
 
     def keep(self) -> None:
         """Take both back. To be called in the main thread."""
-        self.signals.take_back()
+        self.signals.take()
         if self._restore():
             log.warning("log.taken-back", why="the functions' module has set up logging anew")
 

@@ -229,7 +229,9 @@ class PresenceServer:
         late = asyncio.get_running_loop().call_later(HELLO_SECONDS, connection.close)
         self._strangers[connection] = late
         if len(self._strangers) > self.most_strangers:
-            next(iter(self._strangers)).close()
+            oldest = next(iter(self._strangers))
+            self._leave_strangers(oldest)  # its end comes later, and so do others that open now
+            oldest.close()
 
     def greet(self, connection: Connection) -> None:
         task = asyncio.get_running_loop().create_task(connection.greet(self._me))

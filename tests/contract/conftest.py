@@ -1,5 +1,6 @@
 """One server for all tests of a module, a group of its own for each."""
 
+import resource
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,15 @@ def shared_fleet(
     with Processes(folder / "logs") as processes:
         server = Server(request.param, processes, env={"DEVSERVER_STRICT_ORIGIN": "true"})
         yield Fleet(server, processes, folder)
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process open more files than a thousand idle connections need."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture

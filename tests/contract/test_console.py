@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +12,7 @@ import aiohttp
 import pytest
 
 from resonate_fleet.commands.stream import StateStream
+from resonate_fleet.contract.descriptors import MOST_STRANGERS
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.steward.console import (
     LARGEST,
@@ -23,8 +23,9 @@ from resonate_fleet.steward.console import (
     Refusal,
 )
 from resonate_fleet.steward.feed import Feed
+from tests.support.idle import idle_connections, still_open
 from tests.support.played import Played
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_async
 
 TOKEN = "open-sesame"
 
@@ -264,16 +265,14 @@ async def test_huge_headers_and_bodies_are_refused(scene: Scene) -> None:
     assert scene.acted == []
 
 
+@pytest.mark.usefixtures("many_files")
 async def test_a_thousand_connections_that_say_nothing_keep_nobody_away(scene: Scene) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    held = [socket.create_connection(("127.0.0.1", scene.port)) for _ in range(1000)]
-    try:
+    with idle_connections(scene.port, 1000) as idle:
         assert (await scene.get("/livez"))[:2] == (200, "ok\n")
         assert (await events(scene, 1))[0][0] == "state"
-    finally:
-        for one in held:
-            one.close()
+        await wait_until_async(
+            lambda: still_open(idle) <= MOST_STRANGERS, 10, "most of them are ended"
+        )
 
 
 async def test_streams_are_bounded(scene: Scene) -> None:

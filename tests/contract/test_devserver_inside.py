@@ -10,6 +10,7 @@ from resonate_fleet.contract.settings import load
 from resonate_fleet.contract.wire import Refused, Wire
 from resonate_fleet.server.server import Server
 from resonate_fleet.server.settings import DevServerSettings
+from tests.support.pages import value
 from tests.support.waiting import wait_until_async
 
 LATER = 99_999_999_999_999
@@ -86,8 +87,7 @@ async def test_a_schedule_runs_and_is_counted() -> None:
             return server.state.apply(server.now(), "task.get", {"id": run}).status == 200
 
         await wait_until_async(ran, 5, "the schedule has created its job")
-        assert b"resonate_schedule_promises_total" in server.metrics.page()
-        assert b"resonate_schedule_promises_total 0.0" not in server.metrics.page()
+        assert value(server.metrics.page().decode(), "resonate_schedule_promises_total") > 0
 
 
 async def test_a_lapsed_lease_is_noticed_and_the_task_offered_again() -> None:

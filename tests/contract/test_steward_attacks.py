@@ -1,15 +1,15 @@
 """The presence port under attack: no healthy member loses a lease or a start."""
 
 import json
-import resource
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Self
 
 import msgspec
 import pytest
 
+from resonate_fleet.contract.descriptors import MOST_STRANGERS
 from resonate_fleet.contract.journal import Died
 from resonate_fleet.contract.presence import (
     Challenge,
@@ -26,6 +26,7 @@ from resonate_fleet.contract.presence import (
 from resonate_fleet.contract.wire import Wire
 from tests.contract.test_steward_handover import page, presence_port
 from tests.support.fleet import Fleet
+from tests.support.idle import idle_connections, still_open
 from tests.support.members import HandMember, freed, is_pending, submit
 from tests.support.processes import Process
 
@@ -40,15 +41,6 @@ HELLO = Hello(member="m-1", group="worker-group", slots=4, incarnation="k", nonc
 async def wire(fleet: Fleet) -> AsyncIterator[Wire]:
     async with Wire(fleet.server.url) as opened:
         yield opened
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """Let this process open more files than the idle connections need."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 class Stranger:
@@ -111,7 +103,7 @@ def test_wrong_replayed_and_missing_proofs_are_denied(fleet: Fleet) -> None:
         assert isinstance(welcome, Welcome)
         assert welcome.proof == steward_side, "the steward proves itself too"
         assert present(steward) == {"m-1"}
-    assert SECRET not in steward.out.read_text()
+    assert SECRET not in steward.err.read_text()
 
 
 def test_a_member_takes_no_work_from_a_steward_that_proves_nothing(fleet: Fleet) -> None:
@@ -126,7 +118,7 @@ def test_members_and_stewards_with_one_secret_work(fleet: Fleet) -> None:
     address = f"127.0.0.1:{presence_port(steward)}"
     worker = fleet.worker("w", WORKER_STEWARD=address, FLEET_PRESENCE_SECRET=SECRET)
     worker.line("presence.held")
-    assert SECRET not in worker.out.read_text()
+    assert SECRET not in worker.err.read_text()
     assert steward.lines("presence.open") == []
 
 
@@ -155,7 +147,7 @@ def test_an_incarnation_may_be_any_text(fleet: Fleet) -> None:
             with Stranger(steward) as thief:
                 answer = thief.say(msgspec.structs.replace(spelt, incarnation=other))
                 assert isinstance(answer, Denied), other
-    assert "Traceback" not in steward.out.read_text()
+    assert "Traceback" not in steward.err.read_text()
 
 
 @pytest.mark.parametrize("text", [b'{"kind":"hello","x":' + b"[" * 60_000, b'"\xff"', b"[]"])
@@ -164,7 +156,7 @@ def test_nonsense_is_denied(fleet: Fleet, text: bytes) -> None:
     with Stranger(steward) as stranger:
         assert isinstance(stranger.say_raw(text + b"\n"), Denied)
         assert stranger.hear() is None, "and the connection is closed"
-    assert "Traceback" not in steward.out.read_text()
+    assert "Traceback" not in steward.err.read_text()
 
 
 @pytest.mark.usefixtures("many_files")
@@ -175,14 +167,13 @@ async def test_a_thousand_idle_connections_keep_nobody_out(fleet: Fleet, wire: W
     async with AsyncExitStack() as stack:
         member = await stack.enter_async_context(HandMember(port, "m-1"))
         await member.claim(wire, "job-1")
-        for _ in range(IDLE):
-            idle = socket.create_connection(("127.0.0.1", port), timeout=5)
-            stack.callback(idle.close)
+        idle = stack.enter_context(idle_connections(port, IDLE))
         late = await stack.enter_async_context(HandMember(port, "m-2"))
         await submit(wire, "job-2")
         assert (await late.next_task())[0] in ("job-1", "job-2")
         assert present(steward) == {"m-1", "m-2"}
         assert not await is_pending(wire, "job-1")
+        assert still_open(idle) <= MOST_STRANGERS
     assert steward.running
 
 

@@ -9,7 +9,7 @@ import pytest
 from resonate_fleet.contract.journal import Ended
 from tests.support.pages import metrics
 from tests.support.place import AWKWARD, Place
-from tests.support.processes import Process
+from tests.support.processes import Process, lives
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
@@ -95,21 +95,8 @@ def test_a_claim_that_the_server_fails_is_sent_again(place: Place) -> None:
 
 def heartbeat_process_of(worker: Process) -> int:
     """Return the process that keeps the member's leases; wait for it."""
-
-    def look() -> int | None:
-        lists = Path(f"/proc/{worker.pid}/task").glob("*/children")
-        found = [int(child) for one in lists for child in one.read_text().split()]
-        return next((child for child in found if not ended(child)), None)
-
-    return wait_until(look, 10, "the process that keeps leases runs")
-
-
-def ended(pid: int) -> bool:
-    """Tell whether a process has ended, waited for or not."""
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
+    (found,) = wait_until(worker.children, 10, "the process that keeps leases runs")
+    return found
 
 
 def test_a_body_that_holds_the_interpreter_keeps_its_lease(place: Place) -> None:
@@ -130,7 +117,7 @@ def test_the_process_that_keeps_leases_ends_with_its_member_and_is_replaced(plac
     assert place.task(job)["version"] == 1
     second = heartbeat_process_of(worker)
     worker.kill()
-    wait_until(lambda: ended(second), 10, "it ends")
+    wait_until(lambda: not lives(second), 10, "it ends")
 
 
 def test_the_process_that_keeps_leases_sends_nothing_while_its_member_does(place: Place) -> None:

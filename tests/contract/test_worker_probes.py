@@ -11,17 +11,11 @@ from resonate_fleet.member.metrics import INSTRUMENTS
 from resonate_fleet.member.settings import Settings
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
-from tests.support.pages import metrics, page
+from tests.support.pages import metrics, page, value
 from tests.support.place import AWKWARD, Place
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
-
-
-def value(text: str, series: str) -> float:
-    found = re.search(rf"^{re.escape(series)} (\S+)", text, re.MULTILINE)
-    assert found, f"no {series} in\n{text}"
-    return float(found.group(1))
 
 
 def test_a_blocked_loop_turns_liveness_red_after_its_threshold(place: Place) -> None:

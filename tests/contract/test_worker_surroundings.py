@@ -1,5 +1,7 @@
 """What the world does to a member: its log, its journal, its signals, its proxies, its token."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,9 +15,9 @@ from resonate_fleet.contract.wire import Refused
 from tests.support import modules
 from tests.support.fleet import Fleet
 from tests.support.gate import Gate
-from tests.support.pages import metrics, page
+from tests.support.pages import metrics, page, value
 from tests.support.place import Place
-from tests.support.processes import ROOT, Process, clean_env, room_command, run_room
+from tests.support.processes import ROOT, Process, clean_env, lives, room_command, run_room
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -33,11 +35,17 @@ def own(place: Place, folder: Path, name: str, **env: str) -> Process:
 
 
 @pytest.mark.parametrize(
-    "module",
-    ["takes_signals", "configures_structlog", "replaces_handlers", "uses_uvloop", "closes_streams"],
+    ("module", "taken_back"),
+    [
+        ("takes_signals", ["signal.taken-back"] * 2),
+        ("configures_structlog", ["log.taken-back"]),
+        ("replaces_handlers", ["log.taken-back"]),
+        ("uses_uvloop", []),
+        ("closes_streams", []),
+    ],
 )
 def test_a_module_with_manners_of_its_own_leaves_a_member_that_works_speaks_and_ends(
-    place: Place, tmp_path: Path, module: str
+    place: Place, tmp_path: Path, module: str, taken_back: list[str]
 ) -> None:
     worker = own(place, tmp_path, module)
     job = place.job("compute_something", 0.05)
@@ -46,6 +54,8 @@ def test_a_module_with_manners_of_its_own_leaves_a_member_that_works_speaks_and_
     worker.terminate()
     assert worker.wait(20) == 0
     assert worker.lines("member.stopped")
+    said = [line["action"] for line in worker.lines()]
+    assert [one for one in said if one.endswith(".taken-back")] == taken_back
 
 
 @pytest.mark.parametrize(
@@ -63,28 +73,32 @@ def test_a_module_that_ends_the_import_is_one_line(tmp_path: Path, module: str, 
     assert "Traceback" not in done.stderr
 
 
-def started(place: Place, command: list[str], **env: str) -> "subprocess.Popen[bytes]":
-    settings = {
+def settings(place: Place, **env: str) -> dict[str, str]:
+    return {
         "RESONATE_URL": place.server.url,
         "WORKER_GROUP": place.group,
         "WORKER_HOST": "127.0.0.1",
         "WORKER_PORT": "0",
         "WORKER_LOG_FORMAT": "json",
         "WORKER_LEASE": "5",
+        **env,
     }
+
+
+def started(place: Place, command: list[str], **env: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        command, env=clean_env(settings | env), cwd=ROOT, stdin=subprocess.DEVNULL,
+        command, env=clean_env(settings(place, **env)), cwd=ROOT, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def works_and_ends(place: Place, member: "subprocess.Popen[bytes]") -> None:
+def works_and_ends(place: Place, member: "subprocess.Popen[bytes] | Process") -> None:
     jobs = [place.job("compute_something", 0.05) for _ in range(3)]
     place.server.wait_results(jobs, 30)
     assert {place.task(job)["version"] for job in jobs} == {1}
     member.terminate()
     assert member.wait(20) == 0
-    if member.stdout is not None:
+    if isinstance(member, subprocess.Popen) and member.stdout is not None:
         member.stdout.close()
 
 
@@ -104,8 +118,15 @@ def test_a_member_whose_log_and_journal_have_no_room_works_and_ends(
     place: Place, tmp_path: Path
 ) -> None:
     """No file may grow beyond 4 KiB, that of the log neither."""
-    command = f"trap '' XFSZ; ulimit -f 8; exec {' '.join(room_command('worker'))} 2>{tmp_path}/log"
-    member = started(place, ["bash", "-c", command], WORKER_JOURNAL=str(tmp_path))
+    command = f"trap '' XFSZ; ulimit -f 4; exec {' '.join(room_command('worker'))}"
+    env = settings(place, WORKER_JOURNAL=str(tmp_path))
+    member = place.fleet.processes.start(f"{place.group}-full", ["bash", "-c", command], env)
+    member.line("pages", 30)
+    place.server.wait_results([place.job("compute_something", 0.0) for _ in range(20)], 30)
+    for what in ("log", "journal"):
+        assert value(metrics(member), f'fleet_worker_lines_lost_total{{what="{what}"}}') > 0
+    (journal,) = tmp_path.glob("*.jsonl")
+    assert (journal.stat().st_size, member.err.stat().st_size) == (4096, 4096)
     works_and_ends(place, member)
 
 
@@ -223,12 +244,16 @@ def test_pages_on_ipv6(place: Place) -> None:
 def test_a_forked_child_does_not_keep_its_members_port(shared_fleet: Fleet) -> None:
     first = Place(shared_fleet)
     worker = first.worker(WORKER_FUNCTIONS="tests.support.bodies")
+    before = worker.children()
     job = first.job("leave_child", 0.1)
+    (child,) = wait_until(lambda: worker.children() - before, 10, "the child is there")
     first.server.wait_results([job], 30)
     port = str(worker.line("pages")["port"])
     worker.kill()
     again = first.worker("again", WORKER_PORT=port)
     assert again.line("pages")["port"] == int(port)
+    assert lives(child)
+    os.kill(child, signal.SIGKILL)
     first.close()
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Processes",
     "clean_env",
     "free_port",
+    "lives",
     "room_command",
     "run_room",
 ]
@@ -59,6 +60,11 @@ class Process(BlockingChild):
             return None
 
         return wait_until(look, timeout, f"{self.name} logs {action!r}; its log:\n{self.tail()}")
+
+    def children(self) -> set[int]:
+        """Return its children that live, whichever of its threads began them."""
+        lists = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return {int(pid) for one in lists for pid in one.read_text().split() if lives(int(pid))}
 
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
@@ -101,6 +107,14 @@ class Processes:
     def room(self, room: str, name: str, env: Mapping[str, str], *args: str) -> Process:
         """Start a room with `args` in the background."""
         return self.start(name, [*room_command(room), *args], env)
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process runs: one that has ended and nobody has waited for does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 def room_command(room: str) -> list[str]:

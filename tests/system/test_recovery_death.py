@@ -2,13 +2,12 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from resonate_fleet.contract.journal import Died, FalseAlarm, HandedOver, LeaseLost
 from tests.support.fleet import Fleet
-from tests.support.processes import Process
+from tests.support.processes import lives
 from tests.support.proxy import Cable
 from tests.support.recovery import (
     Pair,
@@ -58,23 +57,18 @@ def test_a_child_that_a_job_forked_does_not_hide_the_death(fleet: Fleet) -> None
     address = steward_address(fleet.steward())
     bodies = {"WORKER_FUNCTIONS": "tests.support.bodies"}
     workers = start_workers(fleet, "ab", address, **bodies)
+    before = {worker.name: worker.children() for worker in workers}
     call = ("--id", "forks", "--function", "leave_child", "--args", '["forks", 20]')
     pair = Pair(fleet, workers, *call)
-    child = wait_until(lambda: _child_of(pair.victim), 5, "the child is there")
+    others = before[pair.victim.name]
+    (child,) = wait_until(lambda: pair.victim.children() - others, 5, "the child is there")
     killed = now()
     pair.victim.kill()
     try:
         assert restarted(fleet, pair.job, killed, 10) <= 1.5
-        os.kill(child, 0)  # it is still there
+        assert lives(child)
     finally:
         os.kill(child, signal.SIGKILL)
-
-
-def _child_of(process: Process) -> int:
-    """Return a child of any of its threads, or 0."""
-    threads = Path(f"/proc/{process.pid}/task")
-    found = [pid for one in threads.glob("*/children") for pid in one.read_text().split()]
-    return int(found[0]) if found else 0
 
 
 @pytest.mark.parametrize("function", ["compute_something", "compute_in_steps"])

@@ -48,6 +48,7 @@ def test_a_rolling_restart_redoes_nothing_that_fits_the_deadline(fleet: Fleet) -
         leaving.terminate()
         assert leaving.wait(10) == 0
         assert fresh.running
+    assert sum(one.lines("drain.step")[0]["held"] for one in old) > 0, "none was busy"
     fleet.server.wait_results(jobs, 30)
     assert {version(fleet, job) for job in jobs} == {1}
 
