@@ -7,10 +7,10 @@ Whose turn it is, of those whose limits have room and whose time has come:
    job came more than that later than its own. Within a priority keys take turns.
 2. In that priority the key that has had the least, by weight: start-time fair queueing (Goyal,
    Vin, Cheng 1996). A start costs a key 1 / weight of virtual time; a key that comes back, or that
-   had no room, goes on from the present virtual time and saves nothing up.
+   had no limiter, goes on from the present virtual time and saves nothing up.
 3. Of that key the job that waits longest.
 
-A function with a limit has a lane of its own, so that one without room costs no search.
+A function with a limit has a lane of its own, so that one without limiter costs no search.
 """
 
 import heapq
@@ -109,8 +109,8 @@ class FairQueue:
         while (queue := self._lanes.next(now, may)) is not None:
             if queue.may_start(now, may):
                 return self._start(now, queue)
-            if queue.key.room.is_shut(now):
-                self._shut(queue.key, queue.key.room.opens(now))
+            if queue.key.limiter.blocks(now):
+                self._block(queue.key, queue.key.limiter.permit_at(now))
             else:
                 self._lanes.set_aside(queue, self._known)
         return None
@@ -120,13 +120,13 @@ class FairQueue:
         times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
         if (until := self._limits.waits_until) is not None and until > self._now:
             times.append(until)
-        return min([*times, *self._lanes.open_at(self._now)], default=None)
+        return min([*times, *self._lanes.permits_at(self._now)], default=None)
 
     def _start(self, now: float, queue: KeyQueue) -> Waiting:
         waiting, key = queue.take(), queue.key
         assert waiting is not None  # noqa: S101 - there is no queue without jobs
         self._virtual = max(self._virtual, key.tag)
-        key.tag += 1 / key.room.limit.weight
+        key.tag += 1 / key.limiter.limit.weight
         self._furthest = max(self._furthest, key.tag)
         self._lanes.left(queue)
         self._limits.start(now, waiting.task, self._known.pop(waiting.task))
@@ -144,7 +144,7 @@ class FairQueue:
             one = self._resting.popleft()
             if one.queues or self._keys.get(one.name) is not one:
                 continue
-            if one.tag <= self._virtual and one.room.is_fresh(now):
+            if one.tag <= self._virtual and one.limiter.is_unused(now):
                 del self._keys[one.name]
                 self._limits.forget(one.name)
             else:
@@ -161,7 +161,7 @@ class FairQueue:
         """Note that a task runs no more, or was not claimed after all."""
         labels = self._limits.vacate(task)
         if labels is not None and labels.key in self._keys:
-            self._open(self._keys[labels.key])
+            self._unblock(self._keys[labels.key])
 
     def unlabelled(self) -> list[str]:
         return self._limits.unlabelled()
@@ -175,14 +175,14 @@ class FairQueue:
     def _labels_of(self, task: str) -> Labels:
         return self._known.get(task) or self._labels(task) or Labels()
 
-    def _shut(self, key: Key, opens: float | None) -> None:
-        key.shut = True
+    def _block(self, key: Key, opens: float | None) -> None:
+        key.blocked = True
         if opens is not None:
             heapq.heappush(self._recovering, (opens, next(self._numbers), key))
 
-    def _open(self, key: Key) -> None:
-        if key.shut:
-            key.shut = False
+    def _unblock(self, key: Key) -> None:
+        if key.blocked:
+            key.blocked = False
             key.tag = max(key.tag, self._virtual)
             for level in key.queues:
                 level.note(key)
@@ -190,7 +190,7 @@ class FairQueue:
     def _wake(self, now: float) -> None:
         self._now = now
         while self._recovering and self._recovering[0][0] <= now:
-            self._open(heapq.heappop(self._recovering)[2])
+            self._unblock(heapq.heappop(self._recovering)[2])
         while self._later and self._later[0][0] <= now:
             waiting = heapq.heappop(self._later)[2]
             if not waiting.gone:
@@ -207,10 +207,10 @@ class FairQueue:
         waits = Counter[str]()
         for queue in self._queues():
             key, lane = queue.key, queue.lane
-            if lane.room is not None and lane.room.is_shut(now):
-                waits[waits_for("function", lane.function, lane.room)] += len(queue)
-            elif key.room.is_shut(now):
-                waits[waits_for("key", key.name, key.room)] += len(queue)
+            if lane.limiter is not None and lane.limiter.blocks(now):
+                waits[waits_for("function", lane.function, lane.limiter)] += len(queue)
+            elif key.limiter.blocks(now):
+                waits[waits_for("key", key.name, key.limiter)] += len(queue)
         if later := sum(not waiting.gone for _, _, waiting in self._later):
             waits["waits for its time"] = later
         return dict(waits)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from resonate_fleet.steward.limits import Room
+from resonate_fleet.steward.limits import Limiter
 from resonate_fleet.steward.policy import Labels
 from resonate_fleet.steward.waiting import ByAge, May, Waiting
 
@@ -16,9 +16,9 @@ class Key:
     """A key of a policy. `tag`: the virtual time of its next start. `queues`: of its jobs."""
 
     name: str
-    room: Room
+    limiter: Limiter
     tag: float = 0.0
-    shut: bool = False
+    blocked: bool = False
     queues: dict["Level", "KeyQueue"] = field(default_factory=dict)
 
 
@@ -35,7 +35,7 @@ class KeyQueue(ByAge):
         """Say whether its key has room and the member may begin its first."""
         first = self.oldest()
         may_begin = first is None or not first.needs or may(first.needs)
-        return may_begin and not self.key.room.is_shut(now)
+        return may_begin and not self.key.limiter.blocks(now)
 
 
 class Level:
@@ -64,7 +64,7 @@ class Level:
             heapq.heappush(self._ages, (first.since, next(self._numbers), key))
 
     def oldest(self) -> tuple[float, Key] | None:
-        """Return since when the oldest job waits, and its key; none of a key that is shut."""
+        """Return since when the oldest job waits, and its key; none of a key that is blocked."""
         while self._ages:
             since, _, key = self._ages[0]
             first = self._first(key)
@@ -90,34 +90,34 @@ class Level:
         return None
 
     def _first(self, key: Key) -> Waiting | None:
-        return None if key.shut or self not in key.queues else key.queues[self].oldest()
+        return None if key.blocked or self not in key.queues else key.queues[self].oldest()
 
 
 @dataclass(eq=False)
 class FunctionLane:
     """Its levels by priority.
 
-    `function` and `room` are of a limit, if there is one; `needs` is the function of what was set
+    `function` and `limiter` are of a limit, if there is one; `needs` is the function of what was set
     aside.
     """
 
     function: str
-    room: Room | None
+    limiter: Limiter | None
     needs: str
     levels: dict[int, Level] = field(default_factory=dict)
 
     def is_open(self, now: float, may: May) -> bool:
         if self.needs and not may(self.needs):
             return False
-        return self.room is None or not self.room.is_shut(now)
+        return self.limiter is None or not self.limiter.blocks(now)
 
 
 class Lanes:
     """A lane for each function with a limit, or that was set aside, and one for all the others."""
 
-    def __init__(self, ageing: float, rooms: Mapping[str, Room]) -> None:
+    def __init__(self, ageing: float, limiters: Mapping[str, Limiter]) -> None:
         self._ageing = ageing
-        self._rooms = rooms
+        self._limiters = limiters
         #: By function, where it has a limit, and by what is needed, where that was set aside.
         self._lanes: dict[tuple[str, str], FunctionLane] = {}
         #: How many wait of each function that was set aside.
@@ -132,11 +132,11 @@ class Lanes:
         queue.level.note(key)
 
     def _queue_of(self, key: Key, labels: Labels, needs: str) -> KeyQueue:
-        function = labels.function if labels.function in self._rooms else ""
+        function = labels.function if labels.function in self._limiters else ""
         needs = needs if needs in self._apart else ""
         lane = self._lanes.get((function, needs))
         if lane is None:
-            lane = FunctionLane(function, self._rooms.get(function), needs)
+            lane = FunctionLane(function, self._limiters.get(function), needs)
             self._lanes[function, needs] = lane
         level = lane.levels.get(labels.priority)
         if level is None:
@@ -168,7 +168,7 @@ class Lanes:
     def next(self, now: float, may: May) -> KeyQueue | None:
         """Return where the job stands whose turn it is, or one that may not start.
 
-        One that may not start is to be set aside, or its key to be shut, before this is asked
+        One that may not start is to be set aside, or its key to be blocked, before this is asked
         again: its age must not count for others.
         """
         urgent: dict[int, float] = {}
@@ -189,10 +189,10 @@ class Lanes:
         turns = [key.queues[level] for level in levels[first] if (key := level.turn()) is not None]
         return min(turns, key=_turn, default=None)
 
-    def open_at(self, now: float) -> Iterator[float]:
+    def permits_at(self, now: float) -> Iterator[float]:
         """Yield when the rates of functions have recovered that have none left now."""
-        for room in {lane.room for lane in self._lanes.values() if lane.room}:
-            if (at := room.opens(now)) and at > now:
+        for limiter in {lane.limiter for lane in self._lanes.values() if lane.limiter}:
+            if (at := limiter.permit_at(now)) and at > now:
                 yield at
 
 

@@ -1,4 +1,4 @@
-"""What the limits of a group's policy leave. Pure."""
+"""The limits of a group's policy: what runs under each, and what may start. Pure."""
 
 from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
 
@@ -9,8 +9,8 @@ LABELS_SECONDS = 5.0
 SHOWN = 64
 
 
-class Room:
-    """What one limit leaves: how many run, and the tokens of its rate (a bucket of `burst`)."""
+class Limiter:
+    """One limit: how many run under it, and the tokens of its rate (a bucket of `burst`)."""
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
@@ -18,8 +18,8 @@ class Room:
         self._tokens = float(limit.burst)
         self._filled = 0.0
 
-    def opens(self, now: float) -> float | None:
-        """Return from when on there is room; None where one that runs has to end first."""
+    def permit_at(self, now: float) -> float | None:
+        """Return when one more may start; None where one that runs has to end first."""
         limit = self.limit
         if limit.running is not None and self.running >= limit.running:
             return None
@@ -30,12 +30,12 @@ class Room:
         missing = max(0.0, 1 - 1e-9 - self._tokens)
         return now + missing / limit.rate
 
-    def is_shut(self, now: float) -> bool:
-        opens = self.opens(now)
-        return opens is None or opens > now
+    def blocks(self, now: float) -> bool:
+        permit = self.permit_at(now)
+        return permit is None or permit > now
 
-    def is_fresh(self, now: float) -> bool:
-        """Say whether it is as if nothing had ever run in it."""
+    def is_unused(self, now: float) -> bool:
+        """Say whether it stands as if nothing had ever started under it."""
         if self.limit.rate is not None:
             self._fill(now, self.limit.rate)
         return not self.running and self._tokens >= self.limit.burst
@@ -59,12 +59,12 @@ class Room:
 
 
 class Limits:
-    """The rooms of all keys and functions, and what runs in them."""
+    """The limiters of all keys and functions, and what runs under them."""
 
     def __init__(self, policy: GroupPolicy) -> None:
         self._policy = policy
-        self._keys: dict[str, Room] = {}
-        self.functions = {name: Room(limit) for name, limit in policy.functions.items()}
+        self._keys: dict[str, Limiter] = {}
+        self.functions = {name: Limiter(limit) for name, limit in policy.functions.items()}
         #: Labels of the tasks that run or are assigned.
         self._counted: dict[str, Labels] = {}
         #: Those of them whose labels are not known, so that they count for no key.
@@ -72,9 +72,9 @@ class Limits:
         #: Until when nothing starts for that.
         self.waits_until: float | None = None
 
-    def key(self, name: str) -> Room:
+    def key(self, name: str) -> Limiter:
         if name not in self._keys:
-            self._keys[name] = Room(self._policy.of_key(name))
+            self._keys[name] = Limiter(self._policy.of_key(name))
         return self._keys[name]
 
     def forget(self, key: str) -> None:
@@ -83,8 +83,8 @@ class Limits:
 
     def start(self, now: float, task: str, labels: Labels) -> None:
         """Note a start that the queue has handed out."""
-        for room in self._rooms(labels):
-            room.start(now)
+        for limiter in self._limiters(labels):
+            limiter.start(now)
         self.occupy(task, labels)
 
     def counts(self, task: str) -> bool:
@@ -95,18 +95,18 @@ class Limits:
         if labels is None:
             self._unlabelled.add(task)
         self._counted[task] = labels or Labels()
-        for room in self._rooms(self._counted[task]):
-            room.running += 1
+        for limiter in self._limiters(self._counted[task]):
+            limiter.running += 1
 
     def vacate(self, task: str) -> Labels | None:
         """Count a task no more; return where it stood, None where it did not count."""
         labels = self._counted.pop(task, None)
         self._unlabelled.discard(task)
-        for room in self._rooms(labels) if labels else ():
-            room.running -= 1
+        for limiter in self._limiters(labels) if labels else ():
+            limiter.running -= 1
         return labels
 
-    def _rooms(self, labels: Labels) -> list[Room]:
+    def _limiters(self, labels: Labels) -> list[Limiter]:
         of_key, of_function = self.key(labels.key), self.functions.get(labels.function)
         return [of_key] if of_function is None else [of_key, of_function]
 
@@ -132,15 +132,15 @@ class Limits:
         """
         if labels.not_before > now:
             return f"waits for its time: {labels.not_before - now:.0f} s"
-        room = self.functions.get(labels.function)
-        if room is not None and room.is_shut(now):
-            return waits_for("function", labels.function, room)
-        room = self._keys.get(labels.key)
-        if room is not None and room.is_shut(now):
-            return waits_for("key", labels.key, room)
+        limiter = self.functions.get(labels.function)
+        if limiter is not None and limiter.blocks(now):
+            return waits_for("function", labels.function, limiter)
+        limiter = self._keys.get(labels.key)
+        if limiter is not None and limiter.blocks(now):
+            return waits_for("key", labels.key, limiter)
         return ""
 
 
-def waits_for(what: str, name: str, room: Room) -> str:
+def waits_for(what: str, name: str, limiter: Limiter) -> str:
     shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
-    return f"waits for {what} {shown or '(none)'}: {room.words()}"
+    return f"waits for {what} {shown or '(none)'}: {limiter.words()}"
