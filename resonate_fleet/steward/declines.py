@@ -57,7 +57,7 @@ class Declines:
         """Yield those whose pause is over, once each."""
         while self._paused and self._paused[0][0] <= now:
             waiting = heapq.heappop(self._paused)[2]
-            if not waiting.gone:
+            if not waiting.dropped:
                 yield waiting
 
     def wake_at(self) -> float | None:

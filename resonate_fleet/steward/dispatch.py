@@ -137,7 +137,7 @@ class Dispatch:
         group.join(connection, hello)
         self._labelling.members_changed(group)
 
-    def gone(self, hello: Hello) -> list[str]:
+    def left(self, hello: Hello) -> list[str]:
         """Return the tasks whose claim the member has not answered for."""
         group = self.group(hello.group)
         unanswered = group.leave(hello.member)

@@ -10,7 +10,7 @@ Whose turn it is, of those whose limits have room and whose time has come:
    had no limiter, goes on from the present virtual time and saves nothing up.
 3. Of that key the job that waits longest.
 
-A function with a limit has a lane of its own, so that one without limiter costs no search.
+A function with a limit has a part of its own, so that one without limiter costs no search.
 """
 
 import heapq
@@ -18,10 +18,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from resonate_fleet.steward.lanes import Key, KeyQueue, Lanes
+from resonate_fleet.steward.subqueues import Key, KeyQueue, Subqueues
 from resonate_fleet.steward.limits import Limits, waits_for
 from resonate_fleet.steward.policy import GroupPolicy, Labels
-from resonate_fleet.steward.waiting import Apart, May, Waiting
+from resonate_fleet.steward.waiting import SetAside, May, Waiting
 
 
 class FairQueue:
@@ -34,7 +34,7 @@ class FairQueue:
         self._labels = labels
         self._numbers = count()
         self._limits = Limits(policy)
-        self._lanes = Lanes(policy.ageing, self._limits.functions)
+        self._subqueues = Subqueues(policy.ageing, self._limits.functions)
         self._keys: dict[str, Key] = {}
         self._virtual = 0.0
         #: The furthest tag that any key has had.
@@ -54,7 +54,7 @@ class FairQueue:
     # What waits.
 
     def add(self, waiting: Waiting) -> None:
-        waiting.queue, waiting.stands_in = self, None
+        waiting.queue, waiting.subqueue = self, None
         labels = self._known[waiting.task] = self._labels(waiting.task) or Labels()
         if labels.not_before > waiting.since:
             heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
@@ -63,25 +63,25 @@ class FairQueue:
 
     def drop(self, waiting: Waiting) -> None:
         del self._known[waiting.task]
-        if not isinstance(waiting.stands_in, KeyQueue):  # its time has not come
-            waiting.gone = True
+        if not isinstance(waiting.subqueue, KeyQueue):  # its time has not come
+            waiting.dropped = True
             return
-        waiting.stands_in.drop(waiting)
-        self._lanes.left(waiting.stands_in)
+        waiting.subqueue.drop(waiting)
+        self._subqueues.left(waiting.subqueue)
 
     def oldest(self) -> Waiting | None:
         """Return the one that waits longest, whether it has room or not."""
         firsts = (queue.oldest() for queue in self._queues())
         return min(filter(None, firsts), key=lambda one: one.since, default=None)
 
-    def apart(self) -> dict[str, Apart]:
-        found: dict[str, Apart] = {}
+    def aside(self) -> dict[str, SetAside]:
+        found: dict[str, SetAside] = {}
         for queue in self._queues():
-            first, needs = queue.oldest(), queue.lane.needs
+            first, needs = queue.oldest(), queue.part.needs
             if needs and first is not None:
-                one = found.get(needs, Apart(0, first))
+                one = found.get(needs, SetAside(0, first))
                 earlier = min(first, one.first, key=lambda one: one.since)
-                found[needs] = Apart(one.size + len(queue), earlier)
+                found[needs] = SetAside(one.size + len(queue), earlier)
         return found
 
     def _queues(self) -> Iterator[KeyQueue]:
@@ -93,7 +93,7 @@ class FairQueue:
         if not key.queues:
             key.tag = max(key.tag, self._virtual)
         waiting.since = max(waiting.since, labels.not_before)
-        self._lanes.enter(waiting, key, labels)
+        self._subqueues.enter(waiting, key, labels)
 
     def _key(self, name: str) -> Key:
         if name not in self._keys:
@@ -106,13 +106,13 @@ class FairQueue:
         self._wake(now)
         if self._limits.waits(now):
             return None
-        while (queue := self._lanes.next(now, may)) is not None:
+        while (queue := self._subqueues.next(now, may)) is not None:
             if queue.may_start(now, may):
                 return self._start(now, queue)
             if queue.key.limiter.blocks(now):
                 self._block(queue.key, queue.key.limiter.permit_at(now))
             else:
-                self._lanes.set_aside(queue, self._known)
+                self._subqueues.set_aside(queue, self._known)
         return None
 
     def wake_at(self) -> float | None:
@@ -120,7 +120,7 @@ class FairQueue:
         times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
         if (until := self._limits.waits_until) is not None and until > self._now:
             times.append(until)
-        return min([*times, *self._lanes.permits_at(self._now)], default=None)
+        return min([*times, *self._subqueues.permits_at(self._now)], default=None)
 
     def _start(self, now: float, queue: KeyQueue) -> Waiting:
         waiting, key = queue.take(), queue.key
@@ -128,7 +128,7 @@ class FairQueue:
         self._virtual = max(self._virtual, key.tag)
         key.tag += 1 / key.limiter.limit.weight
         self._furthest = max(self._furthest, key.tag)
-        self._lanes.left(queue)
+        self._subqueues.left(queue)
         self._limits.start(now, waiting.task, self._known.pop(waiting.task))
         self._rest(now, key)
         return waiting
@@ -193,7 +193,7 @@ class FairQueue:
             self._unblock(heapq.heappop(self._recovering)[2])
         while self._later and self._later[0][0] <= now:
             waiting = heapq.heappop(self._later)[2]
-            if not waiting.gone:
+            if not waiting.dropped:
                 self._enter(waiting, self._known[waiting.task])
 
     # What is told.
@@ -206,11 +206,11 @@ class FairQueue:
         """Return how many tasks wait for a limit or a time, by what it is."""
         waits = Counter[str]()
         for queue in self._queues():
-            key, lane = queue.key, queue.lane
-            if lane.limiter is not None and lane.limiter.blocks(now):
-                waits[waits_for("function", lane.function, lane.limiter)] += len(queue)
+            key, part = queue.key, queue.part
+            if part.limiter is not None and part.limiter.blocks(now):
+                waits[waits_for("function", part.function, part.limiter)] += len(queue)
             elif key.limiter.blocks(now):
                 waits[waits_for("key", key.name, key.limiter)] += len(queue)
-        if later := sum(not waiting.gone for _, _, waiting in self._later):
+        if later := sum(not waiting.dropped for _, _, waiting in self._later):
             waits["waits for its time"] = later
         return dict(waits)

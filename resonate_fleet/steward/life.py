@@ -208,14 +208,14 @@ class Steward:
         await self._surveyor.search(state, *found)
         self._dispatch.searched(state, self._membership.present.keys())
         if state == "acquired":
-            await self._membership.release_gone(self._surveyor.seen[state].tasks.values())
+            await self._membership.release_departed(self._surveyor.seen[state].tasks.values())
         if state == "halted":
             await self._handover.follow_up()
             await self._parking.follow_up(self._surveyor.state, self._surveyor.at)
 
     def _calm(self, at: float) -> bool:
         """Say whether all that may have happened since `at` is told by hints and members."""
-        quiet = not self._membership.gone_since(at) and not self._tools.work.parked
+        quiet = not self._membership.departed_since(at) and not self._tools.work.parked
         return quiet and self._dispatch.is_told
 
     def _over(self, task: str) -> None:

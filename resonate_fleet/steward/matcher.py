@@ -25,7 +25,7 @@ from resonate_fleet.steward.assignments import Assigned, Assignments
 from resonate_fleet.steward.claimant import Claimant, Claimants
 from resonate_fleet.steward.declines import Declines
 from resonate_fleet.steward.waiting import (
-    Apart,
+    SetAside,
     FirstCome,
     NoLimits,
     Queue,
@@ -63,7 +63,7 @@ class Matcher:
     @property
     def is_mixed(self) -> bool:
         """Whether some member lacks a function that another has, or that a task needs."""
-        return self._members.mixed or bool(self._queue.apart())
+        return self._members.mixed or bool(self._queue.aside())
 
     def oldest(self) -> float | None:
         """Return since when the first of the queue waits."""
@@ -88,16 +88,16 @@ class Matcher:
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by what it is."""
-        return {why: apart.size for why, apart in self._blocked()} | self.limited(now)
+        return {why: aside.size for why, aside in self._blocked()} | self.limited(now)
 
     def stuck(self) -> dict[str, str]:
         """Return the first task of each reason of `blocked`."""
-        return {why: apart.first.task for why, apart in self._blocked()}
+        return {why: aside.first.task for why, aside in self._blocked()}
 
-    def _blocked(self) -> list[tuple[str, Apart]]:
+    def _blocked(self) -> list[tuple[str, SetAside]]:
         """Return what was set aside and no member may begin just now, by why not."""
-        apart = self._queue.apart().items()
-        return [(why, one) for name, one in apart if (why := self._members.why_nobody(name))]
+        aside = self._queue.aside().items()
+        return [(why, one) for name, one in aside if (why := self._members.why_nobody(name))]
 
     def requeue(self, queue: Queue, limits: QueueLimits) -> None:
         """Go on with another queue; what stands in the present one moves over."""
@@ -286,6 +286,6 @@ class Matcher:
 
     def _forget(self, waiting: Waiting) -> None:
         del self._waiting[waiting.task]
-        waiting.gone = True
+        waiting.dropped = True
         if waiting.queue is not None:
             waiting.queue.drop(waiting)

@@ -44,14 +44,14 @@ class Membership:
         self._deaths: Latest[Death] = Latest()
         self._tasks: set[asyncio.Task[None]] = set()
         #: When those that are gone went; Unix seconds.
-        self._gone: Latest[float] = Latest()
+        self._departed: Latest[float] = Latest()
         self._incarnations: Latest[str] = Latest()
         self._shown: Latest[LiveMember] = Latest()
         self._dirty = asyncio.Event()
 
-    def gone_since(self, at: float) -> bool:
+    def departed_since(self, at: float) -> bool:
         """Say whether a member has gone since `at`, Unix seconds."""
-        return bool(self._gone) and next(reversed(self._gone.values())) >= at
+        return bool(self._departed) and next(reversed(self._departed.values())) >= at
 
     def all(self) -> list[LiveMember]:
         """Return the members as they stand, those included that went some minutes ago."""
@@ -73,7 +73,7 @@ class Membership:
         before = self.present.get(hello.member)
         self.present[hello.member] = connection
         if before is not None and before.hello is not None:
-            self._dispatch.gone(before.hello)
+            self._dispatch.left(before.hello)
             before.close()  # the old connection is a dead one that nobody has noticed yet
         self._dispatch.joined(connection, hello)
         self._note_coming(hello)
@@ -86,7 +86,7 @@ class Membership:
         return []
 
     def _note_coming(self, hello: Hello) -> None:
-        self._gone.pop(hello.member, None)
+        self._departed.pop(hello.member, None)
         self._incarnations.note(hello.member, hello.incarnation)
         shown = self._shown.get(hello.member)
         fresh = LiveMember(
@@ -126,7 +126,7 @@ class Membership:
         if connection.hello is None or self.present.get(connection.member) is not connection:
             return None
         del self.present[connection.member]
-        return self._dispatch.gone(connection.hello)
+        return self._dispatch.left(connection.hello)
 
     def _serving(self, connection: Connection) -> asyncio.Event:
         assert connection.hello is not None  # noqa: S101 - whoever ends has said hello
@@ -179,7 +179,7 @@ class Membership:
 
     def _forget(self, member: str, state: MemberState) -> None:
         self._tools.memory.members.pop(member, None)
-        self._gone.note(member, self._tools.now())
+        self._departed.note(member, self._tools.now())
         self._show(member, state, self._tools.now())
         self._dirty.set()
 
@@ -190,14 +190,14 @@ class Membership:
 
     # Between times.
 
-    async def release_gone(self, held: Iterable[Task]) -> None:
+    async def release_departed(self, held: Iterable[Task]) -> None:
         """Release what still stands under the name of one that is gone.
 
         A claim may have been on the wire when its member died, and a member that said goodbye
         may not have reached the server before. Names are never used twice, so this is safe.
         """
         for task in held:
-            since = self._gone.get(task.pid or "")
+            since = self._departed.get(task.pid or "")
             if since is not None:
                 await self._handover.release_late(task, since)
 

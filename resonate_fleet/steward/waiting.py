@@ -17,8 +17,8 @@ class Waiting:
     """A claimable task. Times in Unix seconds.
 
     Its turn counts from `since`; `heard` is when it was last heard of. `needs` names its function
-    where that is known. `queue` has it, in its part `stands_in`; None while it is paused.
-    `gone`: it waits no more, and whatever holds it is to pass it over.
+    where that is known. `queue` has it, in its part `subqueue`; None while it is paused.
+    `dropped`: it waits no more, and whatever holds it is to pass it over.
     """
 
     task: str
@@ -27,11 +27,11 @@ class Waiting:
     heard: float
     needs: str = ""
     queue: Optional["Queue"] = None
-    stands_in: Optional["ByAge"] = None
-    gone: bool = False
+    subqueue: Optional["ByAge"] = None
+    dropped: bool = False
 
 
-class Apart(NamedTuple):
+class SetAside(NamedTuple):
     """How many tasks were set aside for want of one function, and the first of them."""
 
     size: int
@@ -56,7 +56,7 @@ class Queue(Protocol):
 
     def oldest(self) -> Waiting | None: ...
 
-    def apart(self) -> dict[str, Apart]:
+    def aside(self) -> dict[str, SetAside]:
         """Return what was set aside, by function."""
         ...
 
@@ -120,13 +120,13 @@ class ByAge:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Waiting]] = []
         self._arrivals = 0
-        self._gone = 0
+        self._dropped = 0
 
     def __len__(self) -> int:
-        return len(self._heap) - self._gone
+        return len(self._heap) - self._dropped
 
     def add(self, waiting: Waiting) -> None:
-        waiting.stands_in = self
+        waiting.subqueue = self
         self._arrivals += 1
         heapq.heappush(self._heap, (waiting.since, self._arrivals, waiting))
 
@@ -137,17 +137,17 @@ class ByAge:
         return first
 
     def drop(self, waiting: Waiting) -> None:
-        waiting.gone = True
-        self._gone += 1
-        if 2 * self._gone > len(self._heap):
-            self._heap = [one for one in self._heap if not one[2].gone]
+        waiting.dropped = True
+        self._dropped += 1
+        if 2 * self._dropped > len(self._heap):
+            self._heap = [one for one in self._heap if not one[2].dropped]
             heapq.heapify(self._heap)
-            self._gone = 0
+            self._dropped = 0
 
     def oldest(self) -> Waiting | None:
-        while self._heap and self._heap[0][2].gone:
+        while self._heap and self._heap[0][2].dropped:
             heapq.heappop(self._heap)
-            self._gone -= 1
+            self._dropped -= 1
         return self._heap[0][2] if self._heap else None
 
 
@@ -157,47 +157,47 @@ class FirstCome:
     def __init__(self) -> None:
         self._all = ByAge()
         #: What was set aside was at the head of all before.
-        self._apart: dict[str, ByAge] = {}
+        self._aside: dict[str, ByAge] = {}
 
     def __len__(self) -> int:
-        apart = sum(map(len, self._apart.values())) if self._apart else 0
-        return len(self._all) + apart
+        aside = sum(map(len, self._aside.values())) if self._aside else 0
+        return len(self._all) + aside
 
     def add(self, waiting: Waiting) -> None:
         waiting.queue = self
         self._all.add(waiting)
 
     def take(self, _now: float, may: May) -> Waiting | None:
-        if self._apart and (first := self._first_apart(may)) is not None:
+        if self._aside and (first := self._first_aside(may)) is not None:
             return self._leave(first)
         while (first := self._all.take()) is not None:
             if not first.needs or may(first.needs):
                 return first
-            self._apart.setdefault(first.needs, ByAge()).add(first)
+            self._aside.setdefault(first.needs, ByAge()).add(first)
         return None
 
     def _leave(self, first: Waiting) -> Waiting:
-        self._apart[first.needs].take()
+        self._aside[first.needs].take()
         self._tidy()
         return first
 
     def _tidy(self) -> None:
-        self._apart = {name: queue for name, queue in self._apart.items() if queue}
+        self._aside = {name: queue for name, queue in self._aside.items() if queue}
 
-    def _first_apart(self, may: May) -> Waiting | None:
-        firsts = (queue.oldest() for name, queue in self._apart.items() if may(name))
+    def _first_aside(self, may: May) -> Waiting | None:
+        firsts = (queue.oldest() for name, queue in self._aside.items() if may(name))
         return min(filter(None, firsts), key=lambda one: one.since, default=None)
 
     def drop(self, waiting: Waiting) -> None:
-        if waiting.stands_in is not None:
-            waiting.stands_in.drop(waiting)
-        if waiting.stands_in is not self._all:
+        if waiting.subqueue is not None:
+            waiting.subqueue.drop(waiting)
+        if waiting.subqueue is not self._all:
             self._tidy()
 
     def oldest(self) -> Waiting | None:
-        firsts = (queue.oldest() for queue in (self._all, *self._apart.values()))
+        firsts = (queue.oldest() for queue in (self._all, *self._aside.values()))
         return min(filter(None, firsts), key=lambda one: one.since, default=None)
 
-    def apart(self) -> dict[str, Apart]:
-        found = ((name, len(queue), queue.oldest()) for name, queue in self._apart.items())
-        return {name: Apart(count, first) for name, count, first in found if first is not None}
+    def aside(self) -> dict[str, SetAside]:
+        found = ((name, len(queue), queue.oldest()) for name, queue in self._aside.items())
+        return {name: SetAside(count, first) for name, count, first in found if first is not None}

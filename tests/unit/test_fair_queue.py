@@ -382,4 +382,4 @@ def test_what_was_set_aside_does_not_go_before_a_more_urgent_one() -> None:
     scene.come(2.0, function="h", key="c")
     begun = [scene.free(3.0, "wide")[1] for _ in range(3)]
     assert begun == [["job-2"], ["job-3"], ["job-1"]], "by priority, then keys take turns"
-    assert not scene.queue.apart()
+    assert not scene.queue.aside()

@@ -30,7 +30,7 @@ def test_those_that_are_gone_count_no_more_and_are_passed_over() -> None:
     queue, tasks = queue_of(*range(10))
     for left, number in ((9, 4), (8, 6), (7, 8)):
         queue.drop(tasks[number])
-        assert tasks[number].gone
+        assert tasks[number].dropped
         assert len(queue) == left
     assert queue.oldest() is tasks[0]
     for left, number in ((6, 0), (5, 1)):
@@ -68,12 +68,12 @@ def test_what_a_member_may_not_begin_is_set_aside_in_its_turn() -> None:
     for number, needs in ((0, "g"), (1, "h"), (2, "f"), (4, "g")):
         tasks[number].needs = needs
     assert queue.take(9.0, lambda one: one == "f") is tasks[2]
-    assert {name: (one.size, one.first.task) for name, one in queue.apart().items()} == {
+    assert {name: (one.size, one.first.task) for name, one in queue.aside().items()} == {
         "g": (1, "t0"),
         "h": (1, "t1"),
     }
     assert (len(queue), queue.oldest()) == (4, tasks[0])
     queue.drop(tasks[0])
-    assert list(queue.apart()) == ["h"]
+    assert list(queue.aside()) == ["h"]
     assert [queue.take(9.0, anything) for _ in range(4)] == [tasks[1], tasks[3], tasks[4], None]
-    assert not queue.apart()
+    assert not queue.aside()

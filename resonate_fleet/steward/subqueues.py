@@ -23,12 +23,12 @@ class Key:
 
 
 class KeyQueue(ByAge):
-    """The jobs of one key in one level of one lane; there is none without jobs."""
+    """The jobs of one key in one level of one part; there is none without jobs."""
 
-    def __init__(self, key: Key, lane: "FunctionLane", level: "Level") -> None:
+    def __init__(self, key: Key, part: "FunctionPart", level: "Level") -> None:
         super().__init__()
         self.key = key
-        self.lane = lane
+        self.part = part
         self.level = level
 
     def may_start(self, now: float, may: May) -> bool:
@@ -39,7 +39,7 @@ class KeyQueue(ByAge):
 
 
 class Level:
-    """One priority of one lane: its keys by turn and by the age of their oldest job.
+    """One priority of one part: its keys by turn and by the age of their oldest job.
 
     Both heaps are lazy: an entry that is not true any more is put right when it comes to the top.
     """
@@ -94,7 +94,7 @@ class Level:
 
 
 @dataclass(eq=False)
-class FunctionLane:
+class FunctionPart:
     """Its levels by priority.
 
     `function` and `limiter` are of a limit, if there is one; `needs` is the function of what was set
@@ -112,37 +112,37 @@ class FunctionLane:
         return self.limiter is None or not self.limiter.blocks(now)
 
 
-class Lanes:
-    """A lane for each function with a limit, or that was set aside, and one for all the others."""
+class Subqueues:
+    """A part for each function with a limit, or that was set aside, and one for all the others."""
 
     def __init__(self, ageing: float, limiters: Mapping[str, Limiter]) -> None:
         self._ageing = ageing
         self._limiters = limiters
         #: By function, where it has a limit, and by what is needed, where that was set aside.
-        self._lanes: dict[tuple[str, str], FunctionLane] = {}
+        self._parts: dict[tuple[str, str], FunctionPart] = {}
         #: How many wait of each function that was set aside.
-        self._apart: Counter[str] = Counter()
+        self._aside: Counter[str] = Counter()
         self._numbers = count()
 
     def enter(self, waiting: Waiting, key: Key, labels: Labels) -> None:
         queue = self._queue_of(key, labels, waiting.needs)
         queue.add(waiting)
-        if queue.lane.needs:
-            self._apart[queue.lane.needs] += 1
+        if queue.part.needs:
+            self._aside[queue.part.needs] += 1
         queue.level.note(key)
 
     def _queue_of(self, key: Key, labels: Labels, needs: str) -> KeyQueue:
         function = labels.function if labels.function in self._limiters else ""
-        needs = needs if needs in self._apart else ""
-        lane = self._lanes.get((function, needs))
-        if lane is None:
-            lane = FunctionLane(function, self._limiters.get(function), needs)
-            self._lanes[function, needs] = lane
-        level = lane.levels.get(labels.priority)
+        needs = needs if needs in self._aside else ""
+        part = self._parts.get((function, needs))
+        if part is None:
+            part = FunctionPart(function, self._limiters.get(function), needs)
+            self._parts[function, needs] = part
+        level = part.levels.get(labels.priority)
         if level is None:
-            level = lane.levels[labels.priority] = Level(self._numbers)
+            level = part.levels[labels.priority] = Level(self._numbers)
         if level not in key.queues:
-            key.queues[level] = KeyQueue(key, lane, level)
+            key.queues[level] = KeyQueue(key, part, level)
         return key.queues[level]
 
     def left(self, queue: KeyQueue) -> None:
@@ -150,19 +150,19 @@ class Lanes:
         if not queue:
             del queue.key.queues[queue.level]
         queue.level.note(queue.key)
-        needs = queue.lane.needs
+        needs = queue.part.needs
         if needs:
-            self._apart[needs] -= 1
-            if not self._apart[needs]:
-                del self._apart[needs]
-                self._lanes = {name: one for name, one in self._lanes.items() if name[1] != needs}
+            self._aside[needs] -= 1
+            if not self._aside[needs]:
+                del self._aside[needs]
+                self._parts = {name: one for name, one in self._parts.items() if name[1] != needs}
 
     def set_aside(self, queue: KeyQueue, known: Mapping[str, Labels]) -> None:
-        """Let the first of a queue wait apart, and all others of what it needs from now on."""
+        """Let the first of a queue wait aside, and all others of what it needs from now on."""
         first = queue.take()
         assert first is not None  # noqa: S101 - there is no queue without jobs
         self.left(queue)
-        self._apart[first.needs] += 0
+        self._aside[first.needs] += 0
         self.enter(first, queue.key, known[first.task])
 
     def next(self, now: float, may: May) -> KeyQueue | None:
@@ -173,8 +173,8 @@ class Lanes:
         """
         urgent: dict[int, float] = {}
         levels: defaultdict[int, list[Level]] = defaultdict(list)
-        for lane in self._lanes.values():
-            for priority, level in lane.levels.items() if lane.is_open(now, may) else ():
+        for part in self._parts.values():
+            for priority, level in part.levels.items() if part.is_open(now, may) else ():
                 if (found := level.oldest()) is None:
                     continue
                 oldest, eldest = found
@@ -191,7 +191,7 @@ class Lanes:
 
     def permits_at(self, now: float) -> Iterator[float]:
         """Yield when the rates of functions have recovered that have none left now."""
-        for limiter in {lane.limiter for lane in self._lanes.values() if lane.limiter}:
+        for limiter in {part.limiter for part in self._parts.values() if part.limiter}:
             if (at := limiter.permit_at(now)) and at > now:
                 yield at
 
