@@ -23,7 +23,7 @@ from resonate_fleet.contract.presence import (
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.groups import Group
-from resonate_fleet.steward.labelling import Labelling
+from resonate_fleet.steward.promise_reader import PromiseReader
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
@@ -56,22 +56,22 @@ class Dispatch:
         self._surveyor = surveyor
         self.watch = watch
         self._open_stream = open_stream
-        self._labelling = Labelling(tools, surveyor, policies, self.groups, self._offer)
-        self.obey = self._labelling.obey
+        self._promises = PromiseReader(tools, surveyor, policies, self.groups, self._offer)
+        self.apply = self._promises.apply
         tools.work.began = self._began
-        tools.work.left = lambda one: self._labelling.left(self.group(one.group), one.task)
+        tools.work.left = lambda one: self._promises.left(self.group(one.group), one.task)
         self._surveyed = False
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
-            matcher = Matcher(*self._labelling.queue(name))
+            matcher = Matcher(*self._promises.queue(name))
             self.groups[name] = Group(name, self._tools, self, matcher)
         return self.groups[name]
 
     def close(self) -> None:
         for group in self.groups.values():
             group.close()
-        self._labelling.close()
+        self._promises.close()
 
     @property
     def hears(self) -> bool:
@@ -106,15 +106,15 @@ class Dispatch:
     # The doors of groups.
 
     def survey_wait(self, group: str) -> float:
-        return self._labelling.survey_wait(group)
+        return self._promises.survey_wait(group)
 
     def stream(self, group: str) -> Stream:
-        self._labelling.label_running(self.group(group))
+        self._promises.read_running(self.group(group))
         return self._open_stream(group, self.watch.want_survey)
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):
-            self._labelling.hint(group, hint)
+            self._promises.hint(group, hint)
 
     def _offer(self, group: Group, task: str, version: int) -> None:
         entry = self._surveyor.entries.get(task)
@@ -128,20 +128,20 @@ class Dispatch:
 
     def _began(self, one: LiveAttempt) -> None:
         self._surveyor.heard(one.task, one.group)
-        self._labelling.began(self.group(one.group), one.task)
+        self._promises.began(self.group(one.group), one.task)
 
     # Members.
 
     def joined(self, connection: Connection, hello: Hello) -> None:
         group = self.group(hello.group)
         group.join(connection, hello)
-        self._labelling.members_changed(group)
+        self._promises.members_changed(group)
 
     def left(self, hello: Hello) -> list[str]:
         """Return the tasks whose claim the member has not answered for."""
         group = self.group(hello.group)
         unanswered = group.leave(hello.member)
-        self._labelling.members_changed(group)
+        self._promises.members_changed(group)
         return unanswered
 
     def heard(self, connection: Connection, hello: Hello, message: FromMember) -> None:
@@ -154,7 +154,7 @@ class Dispatch:
                 if message.free:
                     group.credit(connection, message.free)
                 if message.declined:
-                    self._labelling.members_changed(group)
+                    self._promises.members_changed(group)
                 group.matching.soon()
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
@@ -222,7 +222,7 @@ class Dispatch:
                 work.found_parked(seen.at, {one.id: _parked(one, group) for one, group in parked})
                 self._surveyed = True
         for group in self.groups.values():
-            needed = "acquired" if self._labelling.has_policy(group.name) else "pending"
+            needed = "acquired" if self._promises.has_policy(group.name) else "pending"
             opened, shown = group.opened_at, self._surveyor.seen["pending"].at
             if state == needed and opened is not None and opened <= shown:
                 group.matching.begin()
@@ -230,7 +230,7 @@ class Dispatch:
     def _show_pending(self, seen: Seen) -> None:
         for name, group in list(self.groups.items()):
             group.matcher.keep(seen.tasks, seen.at)
-            if not (group.present or len(group.matcher) or self._labelling.has_policy(name)):
+            if not (group.present or len(group.matcher) or self._promises.has_policy(name)):
                 del self.groups[name]  # anybody can make up more
         self._surveyor.prune(self._lives)
 
@@ -244,7 +244,7 @@ class Dispatch:
             held[one.id] = attempt_of(holding, group, one.pid or "")
         self._tools.work.found_running(seen.at, held, told)
         for known in self.groups.values():
-            self._labelling.surveyed(known)
+            self._promises.surveyed(known)
 
     def _lives(self, task: str, entry: Entry) -> bool:
         work, group = self._tools.work, self.groups.get(entry.group)

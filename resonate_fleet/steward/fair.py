@@ -20,18 +20,18 @@ from itertools import count
 
 from resonate_fleet.steward.subqueues import Key, KeyQueue, Subqueues
 from resonate_fleet.steward.limits import Limits, waits_for
-from resonate_fleet.steward.policy import GroupPolicy, Labels
+from resonate_fleet.steward.policy import GroupPolicy, Attributes
 from resonate_fleet.steward.waiting import SetAside, May, Waiting
 
 
 class FairQueue:
-    """A `Queue` by a policy; `labels` tells of a task where it stands, None where nobody knows.
+    """A `Queue` by a policy; `attributes` tells of a task where it stands, None where nobody knows.
 
-    While it is not known of one that runs, nobody's turn comes, for `LABELS_SECONDS` at most.
+    While it is not known of one that runs, nobody's turn comes, for `UNREAD_SECONDS` at most.
     """
 
-    def __init__(self, policy: GroupPolicy, labels: Callable[[str], Labels | None]) -> None:
-        self._labels = labels
+    def __init__(self, policy: GroupPolicy, attributes: Callable[[str], Attributes | None]) -> None:
+        self._attributes = attributes
         self._numbers = count()
         self._limits = Limits(policy)
         self._subqueues = Subqueues(policy.ageing, self._limits.functions)
@@ -43,7 +43,7 @@ class FairQueue:
         self._resting: deque[Key] = deque()
         self._now = 0.0
         #: Where those stand that wait.
-        self._known: dict[str, Labels] = {}
+        self._known: dict[str, Attributes] = {}
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate has to recover first, by when it has.
         self._recovering: list[tuple[float, int, Key]] = []
@@ -55,11 +55,11 @@ class FairQueue:
 
     def add(self, waiting: Waiting) -> None:
         waiting.queue, waiting.subqueue = self, None
-        labels = self._known[waiting.task] = self._labels(waiting.task) or Labels()
-        if labels.not_before > waiting.since:
-            heapq.heappush(self._later, (labels.not_before, next(self._numbers), waiting))
+        attributes = self._known[waiting.task] = self._attributes(waiting.task) or Attributes()
+        if attributes.not_before > waiting.since:
+            heapq.heappush(self._later, (attributes.not_before, next(self._numbers), waiting))
         else:
-            self._enter(waiting, labels)
+            self._enter(waiting, attributes)
 
     def drop(self, waiting: Waiting) -> None:
         del self._known[waiting.task]
@@ -88,12 +88,12 @@ class FairQueue:
         for key in self._keys.values():
             yield from key.queues.values()
 
-    def _enter(self, waiting: Waiting, labels: Labels) -> None:
-        key = self._key(labels.key)
+    def _enter(self, waiting: Waiting, attributes: Attributes) -> None:
+        key = self._key(attributes.key)
         if not key.queues:
             key.tag = max(key.tag, self._virtual)
-        waiting.since = max(waiting.since, labels.not_before)
-        self._subqueues.enter(waiting, key, labels)
+        waiting.since = max(waiting.since, attributes.not_before)
+        self._subqueues.enter(waiting, key, attributes)
 
     def _key(self, name: str) -> Key:
         if name not in self._keys:
@@ -155,25 +155,25 @@ class FairQueue:
     def occupy(self, task: str) -> None:
         """Note that a task runs or is about to, whoever handed it out."""
         if not self._limits.counts(task):
-            self._limits.occupy(task, self._known.get(task) or self._labels(task))
+            self._limits.occupy(task, self._known.get(task) or self._attributes(task))
 
     def vacate(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
-        labels = self._limits.vacate(task)
-        if labels is not None and labels.key in self._keys:
-            self._unblock(self._keys[labels.key])
+        attributes = self._limits.vacate(task)
+        if attributes is not None and attributes.key in self._keys:
+            self._unblock(self._keys[attributes.key])
 
-    def unlabelled(self) -> list[str]:
-        return self._limits.unlabelled()
+    def unread(self) -> list[str]:
+        return self._limits.unread()
 
-    def relabel(self, task: str) -> None:
+    def recount(self, task: str) -> None:
         """Count a task that runs by what is known of it now, be it still nothing."""
         if self._limits.counts(task):
             self.vacate(task)
-            self._limits.occupy(task, self._labels_of(task))
+            self._limits.occupy(task, self._attributes_of(task))
 
-    def _labels_of(self, task: str) -> Labels:
-        return self._known.get(task) or self._labels(task) or Labels()
+    def _attributes_of(self, task: str) -> Attributes:
+        return self._known.get(task) or self._attributes(task) or Attributes()
 
     def _block(self, key: Key, opens: float | None) -> None:
         key.blocked = True
@@ -200,7 +200,7 @@ class FairQueue:
 
     def why(self, now: float, task: str) -> str:
         """Return what a waiting task waits for besides a slot, "" where it is only that."""
-        return self._limits.why(now, self._labels_of(task))
+        return self._limits.why(now, self._attributes_of(task))
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or a time, by what it is."""

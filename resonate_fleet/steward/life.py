@@ -178,10 +178,10 @@ class Steward:
                 log.warning("policy.refused", why=one, then="the one before stands")
             return
         log.info("policy.read", groups=sorted(self._policies))
-        self._in_background(self._obey())
+        self._in_background(self._apply())
 
-    async def _obey(self) -> None:
-        await self._tools.insist(lambda: self._dispatch.obey(self._policies), "policy")
+    async def _apply(self) -> None:
+        await self._tools.insist(lambda: self._dispatch.apply(self._policies), "policy")
 
     def _waits(self, group: str) -> bool:
         policy = self._policies.get(group)

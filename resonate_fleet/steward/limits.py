@@ -1,9 +1,9 @@
 """The limits of a group's policy: what runs under each, and what may start. Pure."""
 
-from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
+from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
 
 #: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
-LABELS_SECONDS = 5.0
+UNREAD_SECONDS = 5.0
 
 #: Characters of a key that are shown: whoever submits chooses it.
 SHOWN = 64
@@ -65,10 +65,10 @@ class Limits:
         self._policy = policy
         self._keys: dict[str, Limiter] = {}
         self.functions = {name: Limiter(limit) for name, limit in policy.functions.items()}
-        #: Labels of the tasks that run or are assigned.
-        self._counted: dict[str, Labels] = {}
-        #: Those of them whose labels are not known, so that they count for no key.
-        self._unlabelled: set[str] = set()
+        #: Attributes of the tasks that run or are assigned.
+        self._counted: dict[str, Attributes] = {}
+        #: Those of them whose attributes are not known, so that they count for no key.
+        self._unread: set[str] = set()
         #: Until when nothing starts for that.
         self.waits_until: float | None = None
 
@@ -81,63 +81,63 @@ class Limits:
         """Forget a key in which nothing runs."""
         self._keys.pop(key, None)
 
-    def start(self, now: float, task: str, labels: Labels) -> None:
+    def start(self, now: float, task: str, attributes: Attributes) -> None:
         """Note a start that the queue has handed out."""
-        for limiter in self._limiters(labels):
+        for limiter in self._limiters(attributes):
             limiter.start(now)
-        self.occupy(task, labels)
+        self.occupy(task, attributes)
 
     def counts(self, task: str) -> bool:
         return task in self._counted
 
-    def occupy(self, task: str, labels: Labels | None) -> None:
+    def occupy(self, task: str, attributes: Attributes | None) -> None:
         """Count a task that runs, at once; None is not known."""
-        if labels is None:
-            self._unlabelled.add(task)
-        self._counted[task] = labels or Labels()
+        if attributes is None:
+            self._unread.add(task)
+        self._counted[task] = attributes or Attributes()
         for limiter in self._limiters(self._counted[task]):
             limiter.running += 1
 
-    def vacate(self, task: str) -> Labels | None:
+    def vacate(self, task: str) -> Attributes | None:
         """Count a task no more; return where it stood, None where it did not count."""
-        labels = self._counted.pop(task, None)
-        self._unlabelled.discard(task)
-        for limiter in self._limiters(labels) if labels else ():
+        attributes = self._counted.pop(task, None)
+        self._unread.discard(task)
+        for limiter in self._limiters(attributes) if attributes else ():
             limiter.running -= 1
-        return labels
+        return attributes
 
-    def _limiters(self, labels: Labels) -> list[Limiter]:
-        of_key, of_function = self.key(labels.key), self.functions.get(labels.function)
+    def _limiters(self, attributes: Attributes) -> list[Limiter]:
+        of_key, of_function = self.key(attributes.key), self.functions.get(attributes.function)
         return [of_key] if of_function is None else [of_key, of_function]
 
     # What is not known of those that run.
 
-    def unlabelled(self) -> list[str]:
-        return sorted(self._unlabelled)
+    def unread(self) -> list[str]:
+        return sorted(self._unread)
 
     def waits(self, now: float) -> bool:
         """Say whether nothing may start since it is not known of all that run where they stand."""
-        if not self._unlabelled:
+        if not self._unread:
             self.waits_until = None
         elif self.waits_until is None:
-            self.waits_until = now + LABELS_SECONDS
+            self.waits_until = now + UNREAD_SECONDS
         return self.waits_until is not None and now < self.waits_until
 
     # What is told.
 
-    def why(self, now: float, labels: Labels) -> str:
+    def why(self, now: float, attributes: Attributes) -> str:
         """Return what a job that stands there waits for besides a slot, "" where it is only that.
 
         A job's own time comes first.
         """
-        if labels.not_before > now:
-            return f"waits for its time: {labels.not_before - now:.0f} s"
-        limiter = self.functions.get(labels.function)
+        if attributes.not_before > now:
+            return f"waits for its time: {attributes.not_before - now:.0f} s"
+        limiter = self.functions.get(attributes.function)
         if limiter is not None and limiter.blocks(now):
-            return waits_for("function", labels.function, limiter)
-        limiter = self._keys.get(labels.key)
+            return waits_for("function", attributes.function, limiter)
+        limiter = self._keys.get(attributes.key)
         if limiter is not None and limiter.blocks(now):
-            return waits_for("key", labels.key, limiter)
+            return waits_for("key", attributes.key, limiter)
         return ""
 
 

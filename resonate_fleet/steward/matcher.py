@@ -132,13 +132,13 @@ class Matcher:
         """A task runs no more."""
         self._limits.vacate(task)
 
-    def unlabelled(self) -> list[str]:
+    def unread(self) -> list[str]:
         """Return what runs and of which it is not known yet where it stands by the policy."""
-        return self._limits.unlabelled()
+        return self._limits.unread()
 
-    def relabel(self, task: str) -> None:
+    def recount(self, task: str) -> None:
         """It may be known now where a task stands that runs."""
-        self._limits.relabel(task)
+        self._limits.recount(task)
 
     def drop(self, task: str, attempt: int | None = None) -> None:
         """Forget a task that does not wait: it was claimed (as `attempt`), or is over."""

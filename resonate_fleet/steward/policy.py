@@ -40,7 +40,7 @@ _PER: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RATE: Final = re.compile(r"^(?![0.]+/)(\d{1,9}(?:\.\d{1,9})?)/([smh])$")
 
 
-class Labels(msgspec.Struct, frozen=True):
+class Attributes(msgspec.Struct, frozen=True):
     """Where a job stands. `not_before` in Unix seconds."""
 
     priority: int = USUAL_PRIORITY
@@ -80,14 +80,14 @@ class BadPolicy(Mistake):
 NEVER = 253_402_300_800.0
 
 
-def labels(tags: Mapping[str, str], function: str) -> Labels:
+def attributes_of(tags: Mapping[str, str], function: str) -> Attributes:
     """Return where a job with these tags stands. A tag that cannot be read counts as not given."""
     priority = tags.get(TAG_PRIORITY, "")
     try:
         not_before = float(tags.get(TAG_NOT_BEFORE, "0"))
     except ValueError:
         not_before = 0.0
-    return Labels(
+    return Attributes(
         priority=_PRIORITY.get(priority, USUAL_PRIORITY),
         key=tags.get(TAG_KEY, ""),
         function=function,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from resonate_fleet.steward.limits import Limiter
-from resonate_fleet.steward.policy import Labels
+from resonate_fleet.steward.policy import Attributes
 from resonate_fleet.steward.waiting import ByAge, May, Waiting
 
 
@@ -124,23 +124,23 @@ class Subqueues:
         self._aside: Counter[str] = Counter()
         self._numbers = count()
 
-    def enter(self, waiting: Waiting, key: Key, labels: Labels) -> None:
-        queue = self._queue_of(key, labels, waiting.needs)
+    def enter(self, waiting: Waiting, key: Key, attributes: Attributes) -> None:
+        queue = self._queue_of(key, attributes, waiting.needs)
         queue.add(waiting)
         if queue.part.needs:
             self._aside[queue.part.needs] += 1
         queue.level.note(key)
 
-    def _queue_of(self, key: Key, labels: Labels, needs: str) -> KeyQueue:
-        function = labels.function if labels.function in self._limiters else ""
+    def _queue_of(self, key: Key, attributes: Attributes, needs: str) -> KeyQueue:
+        function = attributes.function if attributes.function in self._limiters else ""
         needs = needs if needs in self._aside else ""
         part = self._parts.get((function, needs))
         if part is None:
             part = FunctionPart(function, self._limiters.get(function), needs)
             self._parts[function, needs] = part
-        level = part.levels.get(labels.priority)
+        level = part.levels.get(attributes.priority)
         if level is None:
-            level = part.levels[labels.priority] = Level(self._numbers)
+            level = part.levels[attributes.priority] = Level(self._numbers)
         if level not in key.queues:
             key.queues[level] = KeyQueue(key, part, level)
         return key.queues[level]
@@ -157,7 +157,7 @@ class Subqueues:
                 del self._aside[needs]
                 self._parts = {name: one for name, one in self._parts.items() if name[1] != needs}
 
-    def set_aside(self, queue: KeyQueue, known: Mapping[str, Labels]) -> None:
+    def set_aside(self, queue: KeyQueue, known: Mapping[str, Attributes]) -> None:
         """Let the first of a queue wait aside, and all others of what it needs from now on."""
         first = queue.take()
         assert first is not None  # noqa: S101 - there is no queue without jobs

@@ -16,7 +16,7 @@ import msgspec
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
-from resonate_fleet.steward.policy import Labels, labels
+from resonate_fleet.steward.policy import Attributes, attributes_of
 
 #: States of live tasks. One that moves on during a survey is found in its later state.
 STATES = ("pending", "acquired", "suspended", "halted")
@@ -32,13 +32,13 @@ class Entry(msgspec.Struct, frozen=True):
     """What a task's promise says for as long as it lives. `created` in Unix seconds.
 
     `anyone`: any member of the group may run it; False for timers and for tasks sent to one worker.
-    `function` (as `name` or `name@version`) and `labels` only where the group's calls are read.
+    `function` (as `name` or `name@version`) and `attributes` only where the group's calls are read.
     """
 
     group: str
     created: float
     anyone: bool = True
-    labels: Labels = Labels()
+    attributes: Attributes = Attributes()
     function: str = ""
 
 
@@ -117,8 +117,8 @@ class Surveyor:
         call = call_of(promise) if self.reads(entry.group) else None
         if call is None:
             return entry
-        found = labels(promise.tags, call.func)
-        return msgspec.structs.replace(entry, labels=found, function=call.label)
+        found = attributes_of(promise.tags, call.func)
+        return msgspec.structs.replace(entry, attributes=found, function=call.label)
 
     async def learn_anew(self, tasks: list[str]) -> None:
         """Look again at promises that are known.
@@ -162,7 +162,7 @@ class Surveyor:
 
 
 def entry_of(promise: Promise) -> Entry:
-    """Return what a promise says of its task, but for the labels."""
+    """Return what a promise says of its task, but for the attributes."""
     target = promise.tags.get(TAG_TARGET, "")
     anyone = target.startswith("poll://any@") and promise.tags.get(TAG_TIMER) != "true"
     return Entry(group_of(target) or OTHER, promise.created_at / 1000, anyone)

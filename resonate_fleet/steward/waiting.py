@@ -72,11 +72,11 @@ class QueueLimits(Protocol):
     def vacate(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
 
-    def unlabelled(self) -> list[str]:
+    def unread(self) -> list[str]:
         """Return what runs and of which it is not known yet where it stands."""
         ...
 
-    def relabel(self, task: str) -> None:
+    def recount(self, task: str) -> None:
         """Count a task that runs by what is known of it now."""
 
     def wake_at(self) -> float | None:
@@ -99,10 +99,10 @@ class NoLimits:
 
     def vacate(self, task: str) -> None: ...
 
-    def unlabelled(self) -> list[str]:
+    def unread(self) -> list[str]:
         return []
 
-    def relabel(self, task: str) -> None: ...
+    def recount(self, task: str) -> None: ...
 
     def wake_at(self) -> float | None:
         return None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
+from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
 from resonate_fleet.steward.waiting import May, Waiting
 from tests.support.examples import examples
 
@@ -19,14 +19,14 @@ class Scene:
     """A queue whose jobs stand where they were told to."""
 
     def __init__(self, policy: GroupPolicy) -> None:
-        self.labels: dict[str, Labels] = {}
-        self.queue = FairQueue(policy, lambda task: self.labels[task])
+        self.attributes: dict[str, Attributes] = {}
+        self.queue = FairQueue(policy, lambda task: self.attributes[task])
         self.numbers = count(1)
         self.jobs: dict[str, Waiting] = {}
 
     def add(self, since: float = 0.0, **where: object) -> str:
         task = f"job-{next(self.numbers)}"
-        self.labels[task] = Labels(**where)  # type: ignore[arg-type] # it is what the tests give
+        self.attributes[task] = Attributes(**where)  # type: ignore[arg-type] # as tests give it
         self.jobs[task] = Waiting(task, 0, since, since)
         self.queue.add(self.jobs[task])
         return task
@@ -132,7 +132,7 @@ def test_a_running_limit_holds_until_one_ends() -> None:
 
 def test_what_others_claimed_counts_too() -> None:
     scene = Scene(GroupPolicy(keys={"acme": Limit(running=1)}))
-    scene.labels["elsewhere"] = Labels(key="acme")
+    scene.attributes["elsewhere"] = Attributes(key="acme")
     scene.queue.occupy("elsewhere")
     scene.queue.occupy("elsewhere")
     task = scene.add(0.0, key="acme")
@@ -197,7 +197,7 @@ def test_shares_are_by_weight_over_any_hundred_starts(weights: list[float], wind
     for name in keys:
         for _ in range(320):
             scene.add(0.0, key=name)
-    started = [scene.labels[str(scene.take())].key for _ in range(300)]
+    started = [scene.attributes[str(scene.take())].key for _ in range(300)]
     shares = Counter(started[window : window + 100])
     for name, limit in keys.items():
         assert abs(shares[name] - 100 * limit.weight / sum(weights)) <= 5
@@ -244,17 +244,17 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
             while (task := scene.take(now)) is not None:
                 taken.append(task)
                 running.append(task)
-                assert scene.labels[task].not_before <= now
-                starts += [now] if scene.labels[task].key == "c" else []
+                assert scene.attributes[task].not_before <= now
+                starts += [now] if scene.attributes[task].key == "c" else []
         elif kind == "end" and running:
             scene.queue.vacate(running.pop(int(str(what)) % len(running)))
         elif kind == "drop" and waiting:
             dropped.add(waiting[int(str(what)) % len(waiting)])
             scene.queue.drop(scene.jobs[waiting[int(str(what)) % len(waiting)]])
-        held = Counter(scene.labels[one].key for one in running)
+        held = Counter(scene.attributes[one].key for one in running)
         assert held["a"] <= 2
         assert held["b"] <= 2
-        assert sum(scene.labels[one].function == "g" for one in running) <= 3
+        assert sum(scene.attributes[one].function == "g" for one in running) <= 3
     for first, last in zip(starts, starts[2:], strict=False):
         assert last - first >= 1.0 - 1e-6, "a burst of 2, then one a second"
     assert len(set(taken)) == len(taken)
@@ -317,10 +317,11 @@ class MixedScene(Scene):
 
     def come(self, since: float, **where: object) -> None:
         task = f"job-{next(self.numbers)}"
-        labels = self.labels[task] = Labels(**where)  # type: ignore[arg-type] # as in `add`
+        attributes = Attributes(**where)  # type: ignore[arg-type] # as in `add`
+        self.attributes[task] = attributes
         self.waiting.append(task)
-        self.since[task] = max(since, labels.not_before)
-        self.matcher.offer(0.0, task, 0, since, labels.function)
+        self.since[task] = max(since, attributes.not_before)
+        self.matcher.offer(0.0, task, 0, since, attributes.function)
 
     def free(self, now: float, member: str) -> tuple[set[str], list[str]]:
         """Return what could run on the free slot, and what began."""
@@ -335,13 +336,13 @@ class MixedScene(Scene):
         return could, begun
 
     def may(self, now: float, task: str, member: str) -> bool:
-        labels, held = self.labels[task], [self.labels[one] for one in self.running]
-        if labels.function not in FUNCTIONS[member] or labels.not_before > now:
+        attributes, held = self.attributes[task], [self.attributes[one] for one in self.running]
+        if attributes.function not in FUNCTIONS[member] or attributes.not_before > now:
             return False
-        of_key = sum(one.key == labels.key for one in held)
-        of_function = sum(one.function == labels.function for one in held)
-        return not (labels.key == "b" and of_key >= 2) and not (
-            labels.function == "g" and of_function >= 2
+        of_key = sum(one.key == attributes.key for one in held)
+        of_function = sum(one.function == attributes.function for one in held)
+        return not (attributes.key == "b" and of_key >= 2) and not (
+            attributes.function == "g" and of_function >= 2
         )
 
 
@@ -365,12 +366,12 @@ def test_the_order_holds_among_what_could_run_on_the_slot(turns: list[tuple[str,
 
 def check_turn(scene: MixedScene, task: str, could: set[str]) -> None:
     def urgency(one: str) -> float:
-        return scene.since[one] + 10 * (scene.labels[one].priority - 1)
+        return scene.since[one] + 10 * (scene.attributes[one].priority - 1)
 
-    mine = scene.labels[task]
-    alike = [one for one in could if scene.labels[one].priority == mine.priority]
+    mine = scene.attributes[task]
+    alike = [one for one in could if scene.attributes[one].priority == mine.priority]
     assert min(map(urgency, could)) == min(map(urgency, alike)), "a more urgent priority waits"
-    of_key = [scene.since[one] for one in alike if scene.labels[one].key == mine.key]
+    of_key = [scene.since[one] for one in alike if scene.attributes[one].key == mine.key]
     assert scene.since[task] == min(of_key), "an older job of the key waits"
 
 

@@ -24,10 +24,10 @@ class Noted(NoLimits):
     def vacate(self, task: str) -> None:
         self.told.append(("vacate", task))
 
-    def relabel(self, task: str) -> None:
-        self.told.append(("relabel", task))
+    def recount(self, task: str) -> None:
+        self.told.append(("recount", task))
 
-    def unlabelled(self) -> list[str]:
+    def unread(self) -> list[str]:
         return ["u"]
 
     def wake_at(self) -> float | None:
@@ -120,9 +120,9 @@ def test_limits_are_told_and_asked_as_they_are() -> None:
     matcher, noted = limited()
     matcher.occupy("a")
     matcher.vacate("b")
-    matcher.relabel("c")
-    assert noted.told == [("occupy", "a"), ("vacate", "b"), ("relabel", "c")]
-    assert matcher.unlabelled() == ["u"]
+    matcher.recount("c")
+    assert noted.told == [("occupy", "a"), ("vacate", "b"), ("recount", "c")]
+    assert matcher.unread() == ["u"]
 
 
 def test_another_queue_takes_over_what_stands_in_the_present_one() -> None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from resonate_fleet.steward.policy import BadPolicy, GroupPolicy, Labels, Limit, labels, parse, read
+from resonate_fleet.steward.policy import (
+    Attributes,
+    BadPolicy,
+    GroupPolicy,
+    Limit,
+    attributes_of,
+    parse,
+    read,
+)
 from tests.support.processes import ROOT
 
 GOOD = """
@@ -85,23 +93,23 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
-        ({}, Labels(function="f")),
+        ({}, Attributes(function="f")),
         (
             {"fleet:priority": "1", "fleet:key": "acme", "fleet:not-before": "17.5"},
-            Labels(1, "acme", "f", 17.5),
+            Attributes(1, "acme", "f", 17.5),
         ),
-        ({"fleet:priority": "0"}, Labels(function="f")),
-        ({"fleet:priority": "urgent", "fleet:not-before": "soon"}, Labels(function="f")),
-        ({"fleet:priority": "²", "fleet:not-before": "nan"}, Labels(function="f")),
-        ({"fleet:priority": "1" * 5000, "fleet:not-before": "1" * 5000}, Labels(function="f")),
-        ({"fleet:priority": "\u0661", "fleet:key": ""}, Labels(function="f")),
-        ({"fleet:not-before": "-5"}, Labels(function="f")),
-        ({"fleet:not-before": "inf"}, Labels(function="f")),
-        ({"fleet:not-before": "1e300"}, Labels(function="f", not_before=253_402_300_800.0)),
+        ({"fleet:priority": "0"}, Attributes(function="f")),
+        ({"fleet:priority": "urgent", "fleet:not-before": "soon"}, Attributes(function="f")),
+        ({"fleet:priority": "²", "fleet:not-before": "nan"}, Attributes(function="f")),
+        ({"fleet:priority": "1" * 5000, "fleet:not-before": "1" * 5000}, Attributes(function="f")),
+        ({"fleet:priority": "\u0661", "fleet:key": ""}, Attributes(function="f")),
+        ({"fleet:not-before": "-5"}, Attributes(function="f")),
+        ({"fleet:not-before": "inf"}, Attributes(function="f")),
+        ({"fleet:not-before": "1e300"}, Attributes(function="f", not_before=253_402_300_800.0)),
     ],
 )
-def test_tags_say_where_a_job_stands(tags: dict[str, str], expected: Labels) -> None:
-    assert labels(tags, "f") == expected
+def test_tags_say_where_a_job_stands(tags: dict[str, str], expected: Attributes) -> None:
+    assert attributes_of(tags, "f") == expected
 
 
 @pytest.mark.parametrize("rate", ["0/s", "0.0/h", "-1/s", f"{'9' * 400}/s", "1/d", "/s", ""])

@@ -59,7 +59,7 @@ def test_very_many_that_are_gone_change_nothing() -> None:
 def test_without_a_policy_there_are_no_limits() -> None:
     limits = NoLimits()
     limits.occupy("t")
-    assert (limits.unlabelled(), limits.wake_at()) == ([], None)
+    assert (limits.unread(), limits.wake_at()) == ([], None)
     assert (limits.why(0.0, "t"), limits.blocked(0.0)) == ("", {})
 
 

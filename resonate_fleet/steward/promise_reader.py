@@ -11,8 +11,8 @@ from functools import partial
 from resonate_fleet.contract.hints import Hint, is_child
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
-from resonate_fleet.steward.limits import LABELS_SECONDS
-from resonate_fleet.steward.policy import GroupPolicy, Labels
+from resonate_fleet.steward.limits import UNREAD_SECONDS
+from resonate_fleet.steward.policy import GroupPolicy, Attributes
 from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
@@ -21,7 +21,7 @@ from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimi
 Offer = Callable[[Group, str, int], None]
 
 
-class Labelling:
+class PromiseReader:
     """For all groups. Everything is to be called on the event loop."""
 
     def __init__(
@@ -56,21 +56,21 @@ class Labelling:
 
     def survey_wait(self, group: str) -> float:
         """Return how long a group that has just opened waits for its first survey, in seconds."""
-        return LABELS_SECONDS if self.has_policy(group) else SURVEY_SECONDS
+        return UNREAD_SECONDS if self.has_policy(group) else SURVEY_SECONDS
 
     def queue(self, group: str) -> tuple[Queue, QueueLimits]:
         """Return an empty queue for a group, and its limits."""
         policy = self._policies.get(group)
         if policy is None:
             return FirstCome(), NoLimits()
-        queue = FairQueue(policy, self._labels)
+        queue = FairQueue(policy, self._attributes)
         return queue, queue
 
-    def _labels(self, task: str) -> Labels | None:
+    def _attributes(self, task: str) -> Attributes | None:
         entry = self._surveyor.entries.get(task)
-        return entry.labels if entry else None
+        return entry.attributes if entry else None
 
-    async def obey(self, policies: Mapping[str, GroupPolicy]) -> None:
+    async def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
         """Go by other policies from now on, also with what waits already."""
         before, self._policies = self._policies, policies
         for name, group in list(self._groups.items()):
@@ -91,32 +91,32 @@ class Labelling:
     def began(self, group: Group, task: str) -> None:
         group.matcher.occupy(task)
         if group.serving.is_set():
-            self.label_running(group)
+            self.read_running(group)
 
     def left(self, group: Group, task: str) -> None:
         group.matcher.vacate(task)
         if self.has_policy(group.name):  # what waits for a limit may have room now
             group.matching.soon()
 
-    def label_running(self, group: Group) -> None:
+    def read_running(self, group: Group) -> None:
         """Learn where those stand that run; the group's matching waits for it."""
         key = ("running", group.name)
-        if group.matcher.unlabelled() and key not in self._reading:
-            self._spawn(key, self._label(group))
+        if group.matcher.unread() and key not in self._reading:
+            self._spawn(key, self._read_unread(group))
 
-    async def _label(self, group: Group) -> None:
-        while tasks := group.matcher.unlabelled():
+    async def _read_unread(self, group: Group) -> None:
+        while tasks := group.matcher.unread():
             await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "promises")
-            self._labelled(group, tasks)
+            self._recount(group, tasks)
 
     def surveyed(self, group: Group) -> None:
         """A survey may have shown where those stand that run."""
         known = self._surveyor.entries
-        self._labelled(group, (one for one in group.matcher.unlabelled() if one in known))
+        self._recount(group, (one for one in group.matcher.unread() if one in known))
 
-    def _labelled(self, group: Group, tasks: Iterable[str]) -> None:
+    def _recount(self, group: Group, tasks: Iterable[str]) -> None:
         for task in tasks:
-            group.matcher.relabel(task)
+            group.matcher.recount(task)
         group.matching.soon()
 
     # What waits.
