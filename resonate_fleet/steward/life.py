@@ -31,7 +31,7 @@ from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.feed import Feed
-from resonate_fleet.steward.hand import Hand
+from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.lists import Lists
 from resonate_fleet.steward.live import Dates, live_state
@@ -115,13 +115,13 @@ class Steward:
             self._tools.no_room,
         )
         told = {"acts": bool(options.token), "kill": settings.console_kill, "peers": options.peers}
-        hand = Hand(self._tools, self._dispatch)
+        acts = Acts(self._tools, self._dispatch)
         doors = Doors(
             feed=Feed(state, told),
             pages=handlers,
             asks=Lists(self._tools, self._dispatch, payloads=settings.console_payloads).asks(),
-            acts=hand.acts(kill=settings.console_kill),
-            open_acts={"settled": hand.settled},
+            acts=acts.by_name(kill=settings.console_kill),
+            open_acts={"settled": acts.settled},
         )
         return Console((settings.host, settings.port), options, doors)
 

@@ -17,14 +17,14 @@ from resonate_fleet.steward.tools import Tools
 MOST_ASKED = 1000
 
 
-class Hand:
+class Acts:
     """Everything is to be called on the event loop."""
 
     def __init__(self, tools: Tools, dispatch: Dispatch) -> None:
         self._tools = tools
         self._dispatch = dispatch
 
-    def acts(self, *, kill: bool) -> dict[str, Act]:
+    def by_name(self, *, kill: bool) -> dict[str, Act]:
         all_ = (self.cancel, self.rerun, self.redrive, self.reject, *((self.kill,) if kill else ()))
         return {one.__name__: one for one in all_}
 

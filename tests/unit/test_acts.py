@@ -11,7 +11,7 @@ from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.console import Refusal
-from resonate_fleet.steward.hand import Hand
+from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.lists import MOST_READ, Lists
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.work import Work, attempt_of
@@ -49,7 +49,7 @@ class Scene:
             journal=SimpleNamespace(write=self.lines.append),
         )
         self.dispatch = dispatch
-        self.hand = Hand(tools, dispatch)
+        self.acts = Acts(tools, dispatch)
         self.lists = Lists(tools, dispatch, payloads=True)
 
     def job(self, id: str, function: str = "work") -> str:
@@ -68,7 +68,7 @@ def test_what_was_cancelled_before_the_server_failed_is_journalled_and_stopped(
 ) -> None:
     ids = [scene.job("a"), scene.job("b"), scene.job("c")]
     scene.wire.fails = "b"
-    answer = asyncio.run(scene.hand.cancel(ids, "me"))
+    answer = asyncio.run(scene.acts.cancel(ids, "me"))
     assert answer["cancelled"] == ["a", "c"]
     assert "it fails" in answer["unchanged"]["b"]
     assert scene.stopped == ["a", "c"]
@@ -80,7 +80,7 @@ def test_what_was_cancelled_before_the_server_failed_is_journalled_and_stopped(
 def test_a_job_is_stopped_when_the_server_fails_at_its_children(scene: Scene) -> None:
     scene.job("a")
     scene.wire.fails = "a:1"
-    answer = asyncio.run(scene.hand.cancel(["a"], "me"))
+    answer = asyncio.run(scene.acts.cancel(["a"], "me"))
     assert answer["cancelled"] == ["a"]
     assert "it fails" in answer["unchanged"]["a"]
     assert scene.stopped == ["a"]
@@ -93,7 +93,7 @@ def test_rerun_redrive_and_reject_tell_of_each(scene: Scene) -> None:
         scene.model.call("task.halt", id=name)
     scene.wire.fails = "b"
     for act, key in (("rerun", "rerun"), ("redrive", "redriven")):
-        answer = asyncio.run(getattr(scene.hand, act)(ids, "me"))
+        answer = asyncio.run(getattr(scene.acts, act)(ids, "me"))
         assert list(answer[key]) == ["a"]
         assert list(answer["unchanged"]) == ["b"]
         assert (scene.lines[-1].act, scene.lines[-1].jobs) == (act, ["a"])
@@ -103,11 +103,11 @@ def test_nothing_done_is_refused_and_not_journalled(scene: Scene) -> None:
     ids = [scene.job("a")]
     scene.wire.fails = "a"
     with pytest.raises(Refusal) as failed:
-        asyncio.run(scene.hand.cancel(ids, "me"))
+        asyncio.run(scene.acts.cancel(ids, "me"))
     assert failed.value.status == 502
     scene.wire.fails = "nothing at all"
     with pytest.raises(Refusal) as not_parked:
-        asyncio.run(scene.hand.redrive(ids, "me"))
+        asyncio.run(scene.acts.redrive(ids, "me"))
     assert not_parked.value.status == 409
     assert not scene.lines
 
