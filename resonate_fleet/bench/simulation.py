@@ -15,7 +15,7 @@ from resonate_fleet.bench.loads import greedy_bound, heavy_tailed, uniform
 from resonate_fleet.bench.model import ModelServer, VirtualClock
 from resonate_fleet.bench.place import Asked, BenchPlace
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.watch import CALM, CHEAP, SHARE
+from resonate_fleet.steward.survey_loop import CALM, CHEAP, SHARE
 
 #: Seconds that a message takes from one process to the other.
 WAY = 0.0004

@@ -148,7 +148,7 @@ class Table:
         self._held: dict[str, Attempt] = {}
         self._lock = threading.Lock()
         #: Told of each lease that is held from now on, or (False) is not any more.
-        self.watch: Callable[[Attempt, bool], None] = lambda _attempt, _held: None
+        self.changed: Callable[[Attempt, bool], None] = lambda _attempt, _held: None
 
     def __len__(self) -> int:
         return len(self._held)
@@ -156,7 +156,7 @@ class Table:
     def add(self, attempt: Attempt) -> None:
         with self._lock:
             self._held[attempt.task] = attempt
-            self.watch(attempt, True)
+            self.changed(attempt, True)
 
     def find(self, task: str, version: int) -> Attempt | None:
         """Return the attempt while its lease is held."""
@@ -186,7 +186,7 @@ class Table:
         if self._held.get(attempt.task) is not attempt:
             return False
         del self._held[attempt.task]
-        self.watch(attempt, False)
+        self.changed(attempt, False)
         return True
 
     def held(self) -> list[Attempt]:

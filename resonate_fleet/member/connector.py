@@ -63,7 +63,7 @@ class Connector:
                 found, links = await self._resolve(), self._presence.links
                 for address in found - kept.keys():
                     kept[address] = asyncio.create_task(self._keep(address))
-                await self._watch(RESOLVE_SECONDS if links else RESOLVE_AGAIN_SECONDS)
+                await self._check_silence(RESOLVE_SECONDS if links else RESOLVE_AGAIN_SECONDS)
                 for address in (
                     kept.keys() - found - {one.address for one in links} if found else ()
                 ):
@@ -83,7 +83,7 @@ class Connector:
                 self._note(host, getattr(error, "strerror", None) or str(error))
         return found
 
-    async def _watch(self, seconds: float) -> None:
+    async def _check_silence(self, seconds: float) -> None:
         """Turn away from a steward that says nothing any more: it may be stopped, or stuck."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds

@@ -50,7 +50,7 @@ class HeartbeatProcess:
         self._ended = False
         #: What the process is to be told.
         self.turn = Turn(self._tell)
-        table.watch = self._changed
+        table.changed = self._changed
 
     def __enter__(self) -> Self:
         forks.keep_from_children(self._descriptors)

@@ -146,7 +146,7 @@ class Member:
     def _show(self) -> None:
         """Let the gauges look at what is."""
         runner = self._runner
-        watched: dict[str, Callable[[], float]] = {
+        gauges: dict[str, Callable[[], float]] = {
             "slots_used": lambda: runner.intake.used,
             "hints_held": lambda: runner.fallback.known,
             "search_allowed": lambda: runner.fallback.may_search,
@@ -157,8 +157,8 @@ class Member:
             "stream_connected": self._upstream.is_connected,
             "draining": lambda: self._probes.draining,
         }
-        for name, value in watched.items():
-            self._ledger.metrics.watch(name, value)
+        for name, value in gauges.items():
+            self._ledger.metrics.set_function(name, value)
 
     # Events, from any thread.
 

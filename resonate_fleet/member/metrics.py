@@ -184,7 +184,7 @@ class Metrics:
             )
         return _CLASSES[one.kind](name, one.help, one.labels, registry=self._registry)
 
-    def watch(self, name: str, value: Callable[[], float]) -> None:
+    def set_function(self, name: str, value: Callable[[], float]) -> None:
         """Let a gauge ask `value` at each scrape. `name` without the prefix `fleet_worker_`."""
         self._made[name].set_function(value)
 

@@ -29,7 +29,7 @@ from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.survey import Entry, Seen, Surveyor, group_in
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.watch import Watch
+from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it stands again.
@@ -46,7 +46,7 @@ class Dispatch:
         self,
         tools: Tools,
         surveyor: Surveyor,
-        watch: Watch,
+        survey_loop: SurveyLoop,
         open_stream: OpenStream,
         policies: Mapping[str, GroupPolicy],
     ) -> None:
@@ -54,7 +54,7 @@ class Dispatch:
         self.over: Callable[[str], None] = lambda _: None
         self._tools = tools
         self._surveyor = surveyor
-        self.watch = watch
+        self.survey_loop = survey_loop
         self._open_stream = open_stream
         self._promises = PromiseReader(tools, surveyor, policies, self.groups, self._offer)
         self.apply = self._promises.apply
@@ -110,7 +110,7 @@ class Dispatch:
 
     def stream(self, group: str) -> Stream:
         self._promises.read_running(self.group(group))
-        return self._open_stream(group, self.watch.want_survey)
+        return self._open_stream(group, self.survey_loop.want_survey)
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):

@@ -13,7 +13,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.watch import Watch
+from resonate_fleet.steward.survey_loop import SurveyLoop
 
 #: A group that has just opened matches after its first survey, or after this, in seconds.
 SURVEY_SECONDS = 0.25
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 class HintRouter(Protocol):
     """What a group asks of the dispatch."""
 
-    watch: Watch
+    survey_loop: SurveyLoop
 
     def stream(self, group: str) -> Stream:
         """Return a stream of the group's hints, not running yet."""
@@ -126,7 +126,7 @@ class Group:
         connection.offers = True
         self._offering.add(connection.member)
         if again:
-            self._router.watch.want_pending()
+            self._router.survey_loop.want_pending()
         if not self._listening:
             self._listen()
 
@@ -161,7 +161,7 @@ class Group:
         """What waits already goes by its creation, as far as a moment's survey shows it."""
         await stream.opened.wait()
         self.opened_at = self._tools.now()
-        self._router.watch.want_survey()
+        self._router.survey_loop.want_survey()
         await asyncio.sleep(self._router.survey_wait(self.name))
         self.matching.begin()
 
@@ -198,4 +198,4 @@ class Group:
         self.matching.again_in(None if wake is None else wake - now)
         if self._overfull and len(self.matcher) < MOST_TASKS / 2:
             self._overfull = False
-            self._router.watch.want_survey()
+            self._router.survey_loop.want_survey()

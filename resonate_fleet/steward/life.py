@@ -46,7 +46,7 @@ from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state import StateFile
 from resonate_fleet.steward.survey import Surveyor
 from resonate_fleet.steward.tools import Tools, steady_clock
-from resonate_fleet.steward.watch import Watch
+from resonate_fleet.steward.survey_loop import SurveyLoop
 
 #: How often the loop shows that it is not stuck, in seconds.
 TICK_SECONDS = 0.5
@@ -69,15 +69,15 @@ class Steward:
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
         self._surveyor = Surveyor(tools.wire, tools.now)
-        self._watch = Watch(tools, settings.interval)
-        self._dispatch = Dispatch(tools, self._surveyor, self._watch, self._stream, policies)
+        self._survey_loop = SurveyLoop(tools, settings.interval)
+        self._dispatch = Dispatch(tools, self._surveyor, self._survey_loop, self._stream, policies)
         self._membership = Membership(tools, self._handover, self._dispatch)
         self._dispatch.over = self._over
         self._background: set[asyncio.Task[None]] = set()
 
     def state(self) -> LiveState:
         """Return the live state. To be called on the event loop."""
-        dates = Dates(self._watch.at, self._surveyor.seen["pending"].at)
+        dates = Dates(self._survey_loop.at, self._surveyor.seen["pending"].at)
         return live_state(self._me, self._tools, self._membership, self._dispatch, dates)
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -129,7 +129,7 @@ class Steward:
         """Raises whatever one of the loops ends with: a steward without it is of no use."""
         work = (
             beat,
-            self._watch.forever(self._search, self._calm),
+            self._survey_loop.run(self._search, self._calm),
             self._membership.keep_saving(),
             self._miss(),
             self._tick(),

@@ -31,7 +31,7 @@ FIRST_WAIT = 2.0
 SETTLE = 1.0
 #: In calm times: the pause between two searches, in intervals, and what is searched in turn.
 CALM = 4.0
-TURNS = (
+CALM_STATES = (
     "pending", "acquired", "pending", "suspended", "pending", "acquired", "pending", "halted",
 )  # fmt: skip
 
@@ -54,7 +54,7 @@ class Budget:
         self._owed = self.owed() + max(0.0, min(times) - CHEAP)
 
 
-class Watch:
+class SurveyLoop:
     """`interval` is the least pause between two searches that nobody wants, in seconds."""
 
     def __init__(self, tools: Tools, interval: float) -> None:
@@ -64,7 +64,7 @@ class Watch:
         self._stir = asyncio.Event()
         self._survey_wanted = self._pending_wanted = False
         #: When the last search ended, by the monotonic clock, and how many were made in calm times.
-        self._searched, self._turns = 0.0, 0
+        self._searched, self._calm_searches = 0.0, 0
         #: When the last survey that succeeded began, Unix seconds.
         self.at: float | None = None
 
@@ -81,7 +81,7 @@ class Watch:
         self._pending_wanted = True
         self._stir.set()
 
-    async def forever(
+    async def run(
         self, search: Callable[[str], Awaitable[None]], calm: Callable[[float], bool]
     ) -> None:
         """Search what is due, one state at a time.
@@ -112,7 +112,7 @@ class Watch:
             return ()
         if self.at is None or not calm(self.at):
             return STATES
-        return (TURNS[self._turns % len(TURNS)],) if since >= CALM * self._interval else ()
+        return (CALM_STATES[self._calm_searches % len(CALM_STATES)],) if since >= CALM * self._interval else ()
 
     async def _search(
         self, search: Callable[[str], Awaitable[None]], states: Sequence[str]
@@ -122,7 +122,7 @@ class Watch:
         whole = len(states) == len(STATES)
         self._pending_wanted = False
         self._survey_wanted = self._survey_wanted and not whole
-        self._turns += not whole
+        self._calm_searches += not whole
         try:
             for state in states:
                 before = time.monotonic()

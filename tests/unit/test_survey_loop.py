@@ -10,7 +10,7 @@ import pytest
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.survey import STATES
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.watch import Watch
+from resonate_fleet.steward.survey_loop import SurveyLoop
 from tests.support.virtual import VirtualLoop
 
 INTERVAL = 2.0
@@ -30,8 +30,8 @@ class Server:
             "now": staticmethod(loop.time),
             "failed": staticmethod(lambda *_: None),
         }
-        self.watch = Watch(cast("Tools", type("SomeTools", (), some)), INTERVAL)
-        self.running = loop.create_task(self.watch.forever(self.search, lambda _: self.calm))
+        self.survey_loop = SurveyLoop(cast("Tools", type("SomeTools", (), some)), INTERVAL)
+        self.running = loop.create_task(self.survey_loop.run(self.search, lambda _: self.calm))
 
     async def search(self, state: str) -> None:
         self.asked.append((self.loop.time(), state))
@@ -62,14 +62,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def test_one_survey_serves_the_start_and_the_first_members(server: Server) -> None:
     assert server.during(1.0) == {}
-    server.call(server.watch.want_survey)
+    server.call(server.survey_loop.want_survey)
     assert server.during(0.1) == SURVEY
     assert server.during(5.0) == {}
 
 
 def test_a_steward_without_members_surveys_soon(server: Server) -> None:
     assert server.during(2.1) == SURVEY
-    assert server.watch.at is not None
+    assert server.survey_loop.at is not None
 
 
 def test_in_calm_times_there_is_one_search_now_and_then(server: Server) -> None:
@@ -90,7 +90,7 @@ def test_what_is_not_told_is_surveyed_each_interval(server: Server) -> None:
 def test_what_another_steward_heard_is_looked_for_once_it_has_stopped(server: Server) -> None:
     server.during(3.0)
     for _ in range(3):  # members turn one after the other
-        server.call(server.watch.want_pending)
+        server.call(server.survey_loop.want_pending)
     assert server.during(0.9) == {}
     assert server.during(0.2) == {"pending": 1}
     assert server.during(5.0) == {}
@@ -109,7 +109,7 @@ def test_groups_that_come_and_go_cost_a_slow_server_little_in_the_long_run(serve
     server.during(10.0)
     spent = Counter[str]()
     for _ in range(1000):
-        server.call(server.watch.want_survey)
+        server.call(server.survey_loop.want_survey)
         spent += server.during(10.0)
     assert server.takes * spent.total() < 10_000 * 0.01
     assert spent["halted"] == spent["pending"], "each of them is a whole survey"
@@ -119,17 +119,17 @@ def test_what_is_wanted_on_a_slow_server_comes_at_once_some_times(server: Server
     server.takes = 0.12
     server.during(10.0)
     for _ in range(3):
-        server.call(server.watch.want_survey)
+        server.call(server.survey_loop.want_survey)
         assert server.during(2.0) == SURVEY
 
 
 def test_groups_that_come_within_a_survey_share_the_next(server: Server) -> None:
     server.takes = 0.12
     server.during(1.0)
-    server.call(server.watch.want_survey)
+    server.call(server.survey_loop.want_survey)
     server.during(0.1)
     for _ in range(5):
-        server.call(server.watch.want_survey)
+        server.call(server.survey_loop.want_survey)
         server.during(0.05)
     assert server.during(10.0)["halted"] == 2
 
@@ -145,7 +145,7 @@ def test_a_busy_moment_is_no_reason_to_rest_for_long(server: Server) -> None:
 def test_a_server_that_fails_is_asked_again(server: Server) -> None:
     server.fails = True
     server.during(3.0)
-    assert server.watch.at is None
+    assert server.survey_loop.at is None
     server.fails = False
     assert server.during(2.1) == SURVEY
-    assert server.watch.at is not None
+    assert server.survey_loop.at is not None
