@@ -17,7 +17,7 @@ import msgspec
 from resonate_fleet.contract.journal import Line
 from resonate_fleet.contract.journal_files import hold, make_room
 from resonate_fleet.contract.sink import Loss, Sink, losses
-from resonate_fleet.contract.turn import Turn
+from resonate_fleet.contract.line_buffer import LineBuffer
 
 #: Bytes of a journal's file. When it is full it becomes the older half, and the half before goes.
 FILE_BYTES = 64 * 1024 * 1024
@@ -58,7 +58,7 @@ class Journal:
         self._threshold = threshold
         self._now = now
         #: A line is in the file when `write` returns, until somebody lets it collect.
-        self.turn = Turn(self._put)
+        self.buffer = LineBuffer(self._put)
         self._file = _File(folder / f"{who}.jsonl", file_bytes) if folder is not None else None
         losses.listeners.append(self._say)
         if folder is not None:
@@ -73,7 +73,7 @@ class Journal:
             self._log.log(level, fields.pop("action"), **fields)
 
     def close(self) -> None:
-        self.turn.flush()
+        self.buffer.flush()
         if self._say in losses.listeners:
             losses.listeners.remove(self._say)
         if self._file is not None:
@@ -82,7 +82,7 @@ class Journal:
 
     def _append(self, fields: Line | Mapping[str, Any]) -> None:
         if self._file is not None:
-            self.turn.add(msgspec.json.encode(fields) + b"\n")
+            self.buffer.add(msgspec.json.encode(fields) + b"\n")
 
     def _put(self, lines: bytes) -> None:
         if self._file is None:
@@ -91,7 +91,7 @@ class Journal:
         if deleted:
             self._log.log(INFO, "journal.deleted", file=str(file.path), then="begun anew")
         if dropped is not None:
-            self._log.log(INFO, "journal.turned", dropped_bytes=dropped, file=str(file.path))
+            self._log.log(INFO, "journal.rotated", dropped_bytes=dropped, file=str(file.path))
             self._make_room(file.path.parent)
 
     def _make_room(self, folder: Path) -> None:
@@ -153,7 +153,7 @@ class _File:
                 if self._sink is None:
                     self._open()
                 elif self._size + len(line) > self._limit:
-                    dropped = self._turn(self._sink)
+                    dropped = self._rotate(self._sink)
             except OSError as error:
                 if self._sink is None:
                     self._lost += 1
@@ -171,7 +171,7 @@ class _File:
         self._checked = now
         return os.fstat(self._sink.fd).st_nlink == 0
 
-    def _turn(self, old: Sink) -> int:
+    def _rotate(self, old: Sink) -> int:
         before = self.path.with_suffix(".1.jsonl")
         dropped = before.stat().st_size if before.exists() else 0
         self.path.replace(before)

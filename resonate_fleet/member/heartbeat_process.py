@@ -17,7 +17,7 @@ import structlog
 from resonate_fleet.contract import forks
 from resonate_fleet.contract.ids import origin_of
 from resonate_fleet.contract.token import Token
-from resonate_fleet.contract.turn import Turn
+from resonate_fleet.contract.line_buffer import LineBuffer
 from resonate_fleet.member.attempts import Attempt, Table
 
 #: Bytes that the pipe holds, where the system lets it.
@@ -49,7 +49,7 @@ class HeartbeatProcess:
         self._lock = threading.Lock()
         self._ended = False
         #: What the process is to be told.
-        self.turn = Turn(self._tell)
+        self.buffer = LineBuffer(self._tell)
         table.changed = self._changed
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class HeartbeatProcess:
     def sent(self) -> None:
         """The member's own heartbeats have been sent."""
         self.keep_running()
-        self.turn.add(_line({"sent": 1}))
+        self.buffer.add(_line({"sent": 1}))
 
     def _start(self) -> None:
         script = str(Path(__file__).with_name("heartbeat_script.py"))
@@ -109,9 +109,9 @@ class HeartbeatProcess:
                 self._held[task] = lease
             else:
                 self._held.pop(task, None)
-        self.turn.add(_line(lease if held else {"drop": task}))
+        self.buffer.add(_line(lease if held else {"drop": task}))
         if held:
-            self.turn.flush()  # before a body that may hold the interpreter begins
+            self.buffer.flush()  # before a body that may hold the interpreter begins
 
     def _tell(self, lines: bytes) -> None:
         with self._lock:

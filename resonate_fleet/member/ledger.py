@@ -60,7 +60,7 @@ class Ledger:
                 waited=round(waited, 6),
             )
         )
-        self.journal.turn.flush()  # before the body begins
+        self.journal.buffer.flush()  # before the body begins
         self.on_claimed(attempt)
 
     def refused(self, task: str, version: int, result: str) -> None:
@@ -141,7 +141,7 @@ class Ledger:
     def step_began(self, attempt: Attempt, promise: str) -> None:
         attempt.steps[promise] = time.monotonic()
         self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
-        self.journal.turn.flush()  # before the step begins
+        self.journal.buffer.flush()  # before the step begins
 
     def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
         self.traces.step_ended(attempt, promise, seconds)

@@ -92,8 +92,8 @@ class Member:
             NotOpened: the functions module's start-up failed.
         """
         settings, ledger = self._settings, self._ledger
-        for turn in (ledger.journal.turn, self._heartbeat_process.turn):
-            turn.collect(asyncio.get_running_loop().call_soon)
+        for buffer in (ledger.journal.buffer, self._heartbeat_process.buffer):
+            buffer.collect(asyncio.get_running_loop().call_soon)
         pages = self._probes.pages(ledger.metrics.page, self._about())
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream.wire)
@@ -184,7 +184,7 @@ class Member:
     def _cut(self) -> None:
         if self._lifespan:
             log.error("shutdown.cut", why="the module's shutdown took longer than the drain may")
-        self._ledger.journal.turn.flush()
+        self._ledger.journal.buffer.flush()
         os._exit(exits.OK)
 
 

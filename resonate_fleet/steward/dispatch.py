@@ -150,7 +150,7 @@ class Dispatch:
             case Report():
                 self._report(group, hello.member, message)
                 if message.turned:
-                    group.turn(connection, again=message.turned == "again")
+                    group.serve(connection, again=message.turned == "again")
                 if message.free:
                     group.credit(connection, message.free)
                 if message.declined:

@@ -118,7 +118,7 @@ class Group:
         self.matching.soon()
         return unanswered
 
-    def turn(self, connection: Connection, *, again: bool) -> None:
+    def serve(self, connection: Connection, *, again: bool) -> None:
         """A member's slots are this steward's from now on, whether one is free or not.
 
         It had another steward before, or none for a while, where it turns `again`.
@@ -132,7 +132,7 @@ class Group:
 
     def credit(self, connection: Connection, count: int) -> None:
         if not connection.offers:  # one of an earlier version does not say that it turns
-            self.turn(connection, again=True)
+            self.serve(connection, again=True)
         self.matcher.credit(connection.member, count)
 
     def withdraw(self, connection: Connection) -> None:

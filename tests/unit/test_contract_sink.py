@@ -139,7 +139,7 @@ def test_a_journal_is_bounded_and_says_what_it_drops(tmp_path: Path) -> None:
     sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
     assert set(sizes) == {"w.jsonl", "w.1.jsonl"}
     assert max(sizes.values()) <= 1000
-    assert lines.kept.count("journal.turned") >= 2
+    assert lines.kept.count("journal.rotated") >= 2
 
 
 def test_a_journal_that_somebody_deletes_is_begun_anew(

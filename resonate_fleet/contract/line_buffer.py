@@ -1,17 +1,17 @@
-"""Lines that are written once a turn of an event loop, and not one by one."""
+"""Lines that are written once an iteration of an event loop, and not one by one."""
 
 import threading
 from collections.abc import Callable
 
-#: Calls a function when the loop's turn is over.
+#: Has the loop call a function in its next iteration.
 type Soon = Callable[[Callable[[], None]], object]
 
 
-class Turn:
+class LineBuffer:
     """Hands lines to `write` in the order of `add`. Safe to use from any thread.
 
-    Each line goes at once, but for those of the thread that has called `collect`: these go
-    together, by a call that `soon` makes, or before that with another thread's.
+    Lines of the thread that has called `collect` go together: `soon` flushes them, or the next
+    line of another thread does. A line of any other thread goes at once.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
