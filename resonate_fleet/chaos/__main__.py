@@ -76,9 +76,9 @@ def _run_all(options: ChaosOptions, judge: Judge) -> int:
     _say(f"seed {seed}")
     read = [(path, scenario.read(path)) for path in map(scenario.find, options.scenarios)]
     planned = [  # each refusal comes before the first run begins
-        (path, script(one, seed + turn, options.place, options.tag))
+        (path, script(one, seed + number, options.place, options.tag))
         for path, one in read
-        for turn in range(options.times)
+        for number in range(options.times)
     ]
     if options.command == "plan" or not _strikes_for_real(options):
         for _, one in planned:
@@ -141,7 +141,7 @@ def _unjudged(root: Path) -> int:
 def _new_folder(runs: Path, name: str) -> RunFolder:
     """A folder of its own for each run, never one that has anything in it."""
     begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
-    for one in [begin, *(f"{begin}-{turn}" for turn in range(2, 1000))]:
+    for one in [begin, *(f"{begin}-{number}" for number in range(2, 1000))]:
         if not (runs / one).exists():
             return RunFolder(runs / one)
     raise PlaceFailed(f"{runs}: no free name for a run folder")

@@ -192,22 +192,22 @@ def _expand(
         StrikeOrder(
             strike=0,
             fault=strike.fault,
-            when=_at_turn(when, job, turn),
+            when=_at_time(when, job, number),
             job=_id(begin, job) if job else "",
-            attempt=turn if job else 0,
+            attempt=number if job else 0,
             seconds=round(strike.seconds or (strike.leases or 0) * scenario.fleet.lease, DIGITS),
             to=strike.to or 0,
             back=scenario.fleet.members,
             draw=round(draws.random(), 6),
         )
-        for turn in range(1, times + 1)
+        for number in range(1, times + 1)
     ]
 
 
-def _at_turn(when: When, job: int | None, turn: int) -> When:
-    """The trigger of the `turn`-th time: every 5 s becomes after 5, 10, 15 s."""
+def _at_time(when: When, job: int | None, number: int) -> When:
+    """The trigger of the `number`-th time: every 5 s becomes after 5, 10, 15 s."""
     if when.every is not None:
-        return When(after=round(when.every * turn, DIGITS))
+        return When(after=round(when.every * number, DIGITS))
     return msgspec.structs.replace(when, job=job, attempts=1)
 
 

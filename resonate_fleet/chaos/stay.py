@@ -51,6 +51,6 @@ class Stay(Runner):
 
     async def _send_again(self) -> None:
         begin = self._plan.jobs[0].id.rpartition("-")[0]
-        for turn in itertools.count(2):
-            again = [f"--id-prefix={begin}-{turn}", "--wait"]
+        for number in itertools.count(2):
+            again = [f"--id-prefix={begin}-{number}", "--wait"]
             await self._adapter.submit([*self._script.client, *again])

@@ -263,7 +263,7 @@ class _Lines:
 def _new_folder(options: DemoOptions) -> Path:
     """Return a folder of this run's own that is not there yet."""
     name = f"{demo_plan.NAME}-{options.seed}-{time.strftime('%m%d-%H%M%S')}"
-    names = (name, *(f"{name}-{turn}" for turn in range(2, 1000)))
+    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
     return next(options.runs / one for one in names if not (options.runs / one).exists())
 
 

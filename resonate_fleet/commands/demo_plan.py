@@ -92,4 +92,4 @@ def _shares(kills: int) -> list[float]:
     >>> _shares(1)
     [0.333]
     """
-    return [round(turn / (kills + 2), 3) for turn in range(1, kills + 1)]
+    return [round(number / (kills + 2), 3) for number in range(1, kills + 1)]

@@ -3,13 +3,13 @@
 import random
 
 
-def doubled(first: float, turn: int, longest: float) -> float:
-    """Return the pause after try number `turn`, from 0, in seconds.
+def doubled(first: float, doublings: int, longest: float) -> float:
+    """Return `first` doubled so many times, `longest` at most, in seconds.
 
-    >>> [doubled(0.5, turn, 3.0) for turn in range(4)]
+    >>> [doubled(0.5, doublings, 3.0) for doublings in range(4)]
     [0.5, 1.0, 2.0, 3.0]
     """
-    return float(min(first * 2.0 ** min(turn, 1000), longest))
+    return float(min(first * 2.0 ** min(doublings, 1000), longest))
 
 
 class Backoff:
@@ -18,14 +18,14 @@ class Backoff:
     def __init__(self, first: float, longest: float) -> None:
         self._first = first
         self._longest = longest
-        self._turn = 0
+        self._tries = 0
 
     def next(self) -> float:
         """Return the next pause."""
-        pause = doubled(self._first, self._turn, self._longest)
-        self._turn += 1
+        pause = doubled(self._first, self._tries, self._longest)
+        self._tries += 1
         return pause * random.uniform(0.5, 1)
 
     def reset(self) -> None:
         """Begin anew: the last try went well."""
-        self._turn = 0
+        self._tries = 0

@@ -54,7 +54,7 @@ class GaveUp(Exception):  # noqa: N818 - the server's silence, not a failure of 
         self.cause = cause
 
 
-class _Turns:
+class _Jobs:
     """Jobs in their order: each is taken once, and is under way until it is done."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
@@ -62,10 +62,10 @@ class _Turns:
         self._under_way: dict[int, Job] = {}
 
     def take(self) -> tuple[int, Job] | None:
-        turn = next(self._left, None)
-        if turn is not None:
-            self._under_way[turn[0]] = turn[1]
-        return turn
+        taken = next(self._left, None)
+        if taken is not None:
+            self._under_way[taken[0]] = taken[1]
+        return taken
 
     def done(self, index: int) -> None:
         del self._under_way[index]
@@ -99,7 +99,7 @@ class Submission:
         self._who = who
         self._observer = observer
         self._traceparent = traceparent
-        self._turns = _Turns(jobs)
+        self._jobs = _Jobs(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._cause = ""
@@ -124,7 +124,7 @@ class Submission:
 
     def unconfirmed(self) -> Iterator[Job]:
         """Yield what was not confirmed, in order; once."""
-        return self._turns.rest()
+        return self._jobs.rest()
 
     def _work_in_threads(self, count: int) -> None:
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -141,7 +141,7 @@ class Submission:
             url, token = self._settings.url, self._settings.token
             with BlockingWire(url, token, clock=self._clock) as wire:
                 for index, job in self._take():
-                    if self._wait_turn(index):
+                    if self._wait_for_rate(index):
                         self._one(wire, index, job)
         except OSError as error:  # of the journal: a job that cannot be written down is not sent
             self._give_up(str(error))
@@ -149,12 +149,12 @@ class Submission:
     def _take(self) -> Iterator[tuple[int, Job]]:
         while not self._stop.is_set():
             with self._lock:
-                turn = self._turns.take()
-            if turn is None:
+                taken = self._jobs.take()
+            if taken is None:
                 return
-            yield turn
+            yield taken
 
-    def _wait_turn(self, index: int) -> bool:
+    def _wait_for_rate(self, index: int) -> bool:
         """Keep to the rate; return False when submission stopped meanwhile."""
         if not self._settings.rate:
             return True
@@ -213,7 +213,7 @@ class Submission:
     def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:
         with self._lock:
             self._heard = time.monotonic()
-            self._turns.done(index)
+            self._jobs.done(index)
             new = promise.tags.get(words.TAG_CLIENT) == self._who and job.id not in self._seen
             self._remember(job.id)
             differs = not new and _call(promise) != msgspec.to_builtins(job.call)

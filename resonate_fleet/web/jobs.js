@@ -15,7 +15,7 @@ async function ask(path) {
 
 export class Jobs {
   constructor(model, { go }) {
-    Object.assign(this, { model, go, query: new URLSearchParams(), turn: 0 });
+    Object.assign(this, { model, go, query: new URLSearchParams(), asked: 0 });
     const form = byId("filters");
     byId("filter-state").append(...STATES.map((one) => h("option", { value: one }, one)));
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -43,12 +43,12 @@ export class Jobs {
   }
 
   async load() {
-    const turn = (this.turn += 1);
+    const asked = (this.asked += 1);
     try {
       const page = await ask(`jobs?${this.query}`);
-      if (turn === this.turn) this.fill(page);
+      if (asked === this.asked) this.fill(page);
     } catch (error) {
-      if (turn === this.turn) say(byId("jobs-note"), error.message);
+      if (asked === this.asked) say(byId("jobs-note"), error.message);
     }
   }
 
