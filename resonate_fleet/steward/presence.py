@@ -39,7 +39,7 @@ class Identity:
     waits: Callable[[str], bool] = lambda _: False
 
 
-class Keeper(Protocol):
+class PresenceListener(Protocol):
     """Who is told. The order of calls for one connection is came, heard, then left or ended."""
 
     async def came(self, connection: "Connection") -> list[FromSteward]:
@@ -128,9 +128,9 @@ class Connection(asyncio.Protocol):
             return
         self._welcomed = False
         if self._said_bye:
-            self._port.keeper.left(self)
+            self._port.listener.left(self)
         else:
-            self._port.keeper.ended(self)
+            self._port.listener.ended(self)
 
     def _heard(self, message: FromMember) -> None:
         if self.hello is None:
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
             self._said_bye = True
             self.close()
         elif self._welcomed:
-            self._port.keeper.heard(self, message)
+            self._port.listener.heard(self, message)
         else:
             raise ValueError("not welcomed yet")
 
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._deny("the presence secret is not proven")
             return
         try:
-            news = await self._port.keeper.came(self)
+            news = await self._port.listener.came(self)
         except ValueError as error:
             self._deny(str(error))
             return
@@ -178,10 +178,10 @@ class PresenceServer:
     """Listens while used as an async context manager. `port` is the one in use then."""
 
     def __init__(
-        self, address: tuple[str, int], keepalive: float, keeper: Keeper, me: Identity
+        self, address: tuple[str, int], keepalive: float, listener: PresenceListener, me: Identity
     ) -> None:
         self.keepalive = keepalive
-        self.keeper = keeper
+        self.listener = listener
         self.most_strangers = most_strangers()
         self._address = address
         self._me = me
@@ -204,7 +204,7 @@ class PresenceServer:
 
     async def __aexit__(self, *_: object) -> None:
         # Connections that end from here on end because of us: nobody has died.
-        self.keeper = _Deaf()
+        self.listener = _NoListener()
         if self._server is not None:
             self._server.close()
         for connection in [*self._members, *self._strangers]:
@@ -252,7 +252,7 @@ class PresenceServer:
             late.cancel()
 
 
-class _Deaf:
+class _NoListener:
     """Hears of nothing any more."""
 
     async def came(self, connection: Connection) -> list[FromSteward]:  # noqa: ARG002 - as in the protocol
