@@ -120,7 +120,7 @@ class Dispatch:
         entry = self._surveyor.entries.get(task)
         if entry is not None and not entry.anyone:
             return
-        if entry is None and not group.matching.held_back:
+        if entry is None and not group.matching.deferred:
             self._surveyor.heard(task, group.name)
         begun = entry.created if entry and version == 0 else self._tools.now()
         needs = entry.function if entry else ""

@@ -43,19 +43,19 @@ class HintRouter(Protocol):
 class Matching:
     """When `match` is called: once for all that happens in one turn of the loop.
 
-    While it is held back, what happens waits for `begin`.
+    While it is deferred, what happens waits for `begin`.
     """
 
     def __init__(self, match: Callable[[], None]) -> None:
         self._match = match
-        self.held_back = self._scheduled = False
+        self.deferred = self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def hold_back(self) -> None:
-        self.held_back = True
+    def defer(self) -> None:
+        self.deferred = True
 
     def begin(self) -> None:
-        self.held_back = False
+        self.deferred = False
         self.soon()
 
     def soon(self) -> None:
@@ -73,7 +73,7 @@ class Matching:
 
     def _run(self) -> None:
         self._scheduled = False
-        if not self.held_back:
+        if not self.deferred:
             self._match()
 
 
@@ -148,7 +148,7 @@ class Group:
     # Hints.
 
     def _listen(self) -> None:
-        self.matching.hold_back()
+        self.matching.defer()
         self.serving.set()
         stream = self._stream = self._router.stream(self.name)
         loop = asyncio.get_running_loop()
