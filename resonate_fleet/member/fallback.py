@@ -174,21 +174,21 @@ class Fallback:
         try:
             found = await self._search()
         except Unreachable:
-            self._counts("pulls", "failed")
+            self._counts("fallback_searches", "failed")
             return False
         except Refused as refused:
             forbidden = refused.reply.status == 403
-            self._counts("pulls", "forbidden" if forbidden else "failed")
+            self._counts("fallback_searches", "forbidden" if forbidden else "failed")
             if forbidden and self.may_search:
                 log.warning("search.forbidden", why=str(refused), then="it lives on hints")
             self.may_search = self.may_search and not forbidden
             return False
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             log.warning("search.unreadable", why=repr(error))  # and no reason to search no more
-            self._counts("pulls", "failed")
+            self._counts("fallback_searches", "failed")
             return False
         self.may_search = True
-        self._counts("pulls", "found" if found else "empty")
+        self._counts("fallback_searches", "found" if found else "empty")
         return found
 
     async def _search(self) -> bool:

@@ -148,7 +148,7 @@ class Member:
         runner = self._runner
         gauges: dict[str, Callable[[], float]] = {
             "slots_used": lambda: runner.intake.used,
-            "hints_held": lambda: runner.fallback.known,
+            "fallback_backlog": lambda: runner.fallback.known,
             "search_allowed": lambda: runner.fallback.may_search,
             "leases_held": lambda: len(runner.table),
             "heartbeat_age_seconds": self._heartbeats.age,

@@ -72,19 +72,22 @@ INSTRUMENTS = (
     ),
     Instrument(_W + "hints_received", "counter", "Hints that the stream brought."),
     Instrument(
-        _W + "hints_dropped", "counter", "Hints not kept, by why they were dropped.", ("why",)
+        _W + "hints_dropped", "counter", "Hints not kept, by why: full, avoided.", ("why",)
     ),
     Instrument(
-        _W + "hints_held", "gauge", "Tasks known here that wait for a free slot, without a steward."
+        _W + "fallback_backlog",
+        "gauge",
+        "Claimable tasks that this member knows while it has no steward; 0 with one.",
     ),
     Instrument(
-        _W + "pulls",
+        _W + "fallback_searches",
         "counter",
-        "Looks for waiting work by result: found, empty, failed, forbidden.",
+        "Searches of the server for work while there is no steward, by result: found, empty, "
+        "failed, forbidden.",
         ("result",),
     ),
     Instrument(
-        _W + "search_allowed", "gauge", "1 while the server lets this member look for work, else 0."
+        _W + "search_allowed", "gauge", "1 while the server lets this member search for work, else 0."
     ),
     Instrument(
         _W + "heartbeat_age_seconds",
