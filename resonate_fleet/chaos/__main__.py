@@ -10,16 +10,14 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from resonate_fleet.chaos import replay, scenario
-from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.options import ChaosOptions, options_of, parser
-from resonate_fleet.chaos.place import Adapter, PlaceFailed
+from resonate_fleet.chaos.place import Adapter, PlaceFailed, module_of
 from resonate_fleet.chaos.plan import Script, plan_lines, script
 from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.stay import Stay
@@ -117,20 +115,12 @@ async def _drive(one: Script, folder: RunFolder, options: ChaosOptions) -> None:
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        adapter = _adapter_for(options)
+        adapter: Adapter = module_of(options.place).open_place(options)
         if options.stay:
             await Stay(one, adapter, folder, _say).drive()
         await Runner(one, adapter, folder, _say, options.lead).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def _adapter_for(options: ChaosOptions) -> Adapter:
-    """Return the adapter of the place; its module is loaded only where it is asked for."""
-    if options.place == "processes":
-        return LocalPlace(options.server_bin)
-    adapter: Adapter = import_module(f"resonate_fleet.chaos.{options.place}").open_place(options)
-    return adapter
 
 
 def _unjudged(root: Path) -> int:

@@ -5,6 +5,7 @@ import signal
 import time
 from typing import Final, Self
 
+from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Candidate, PlaceFailed, way
 from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
@@ -24,6 +25,10 @@ STRIKES: Final[dict[Fault, signal.Signals | None]] = {
 }
 #: What undoes it: a signal, or None where the gates are opened.
 HEALS: Final[dict[Fault, signal.Signals | None]] = {"pause": signal.SIGCONT, "partition": None}
+
+
+def open_place(options: ChaosOptions) -> "LocalPlace":
+    return LocalPlace(options.server_bin)
 
 
 class LocalPlace:

@@ -3,27 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Final, Protocol
 
 from resonate_fleet.contract.exits import CommandFailed
-from resonate_fleet.contract.run import Fault, Place, Plan, RunFolder
+from resonate_fleet.contract.run import AT_THE_FLEET, Fault, Place, Plan, RunFolder
 
-#: Seconds between two looks at what is waited for.
-LOOK_SECONDS: Final = 0.05
-#: What every place can do, by name: a new fault is here, or below, only once the places do it.
-_EVERYWHERE: Final[frozenset[Fault]] = frozenset(
-    {
-        *("kill", "terminate", "out-of-memory", "kill-with-steward"),
-        *("steward-kill", "server-restart", "rolling-restart", "scale"),
-    }
-)
-#: What each place can do. A scenario that asks for more is refused when it is planned. What is
-#: done to one member stands in `STRIKES` of the place, and what undoes it in `HEALS`.
-CAN: Final[dict[Place, frozenset[Fault]]] = {
-    "processes": _EVERYWHERE | {"pause", "partition"},
-    "compose": _EVERYWHERE | {"pause", "partition"},
-    "kubernetes": _EVERYWHERE,
-}
+#: Seconds between two checks of what is waited for.
+CHECK_SECONDS: Final = 0.05
 
 #: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment
 #: starts another server pod at once, whoever ends the one there is.
@@ -33,9 +21,8 @@ CANNOT_LAST: Final[dict[Place, frozenset[Fault]]] = {
     "kubernetes": frozenset({"server-restart"}),
 }
 
-#: Where a strike takes longer to land, jobs last longer: costs, deadline and promised seconds are
-#: multiplied by this, and the rate divided. Otherwise a job's second half may be over before an
-#: engine has acted. Leases stay as they are.
+#: A factor for costs, deadline and promised seconds; the rate is divided by it. A container engine
+#: takes its time to strike: a job as short as on processes would be over before. Leases stay.
 PACE: Final[dict[Place, float]] = {"processes": 1.0, "compose": 2.0, "kubernetes": 10.0}
 
 
@@ -56,6 +43,20 @@ class PlaceFailed(CommandFailed):
     """The place could not do what was asked; the message says what it answered."""
 
 
+def module_of(place: Place) -> ModuleType:
+    """Return the module of a place, which is loaded only where it is asked for.
+
+    It has `open_place`, and tables of what is done to a member (`STRIKES`) and what undoes that
+    (`HEALS`).
+    """
+    return import_module(f"resonate_fleet.chaos.{'local' if place == 'processes' else place}")
+
+
+def can(place: Place) -> frozenset[Fault]:
+    """Return the faults that a place can do. A scenario that asks for others is refused."""
+    return frozenset((*AT_THE_FLEET, *module_of(place).STRIKES))
+
+
 def way[T](ways: Mapping[Fault, T], fault: Fault) -> T:
     """Return how a place does `fault` to a member, or undoes it.
 
@@ -72,9 +73,9 @@ async def until(
     true: Callable[[], bool | Awaitable[bool]],
     seconds: float,
     what: str,
-    pause: float = LOOK_SECONDS,
+    pause: float = CHECK_SECONDS,
 ) -> None:
-    """Look again and again until it is true.
+    """Check again and again until it is true.
 
     Raises:
         PlaceFailed: it did not become so in time.

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.place import CAN, CANNOT_LAST, PACE
+from resonate_fleet.chaos.place import CANNOT_LAST, PACE, can
 from resonate_fleet.chaos.scenario import BadScenario, Scenario, StrikeSpec, When
 from resonate_fleet.contract.run import (
     AT_A_MEMBER,
@@ -129,10 +129,10 @@ def _orders(scenario: Scenario, seed: int, tag: str) -> list[StrikeOrder]:
 
 def _refuse(scenario: Scenario, place: Place) -> None:
     asked = {strike.fault for strike in scenario.strikes}
-    can = ", ".join(sorted(CAN[place]))
+    able = can(place)
     wrong = [
-        f"{scenario.name}: {place} cannot do {fault}; accepted: {can}"
-        for fault in sorted(asked - CAN[place])
+        f"{scenario.name}: {place} cannot do {fault}; accepted: {', '.join(sorted(able))}"
+        for fault in sorted(asked - able)
     ]
     lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
     wrong += [

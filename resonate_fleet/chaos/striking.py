@@ -186,7 +186,7 @@ class Striker:
             return "members", "replaced in turn", self._adapter.rolling_restart
         if order.fault == "scale":
             return "members", f"to be {order.to}", lambda: self._scale(order)
-        raise ValueError(f"{order.fault} is not done to the whole fleet")
+        raise PlaceFailed(f"{order.fault} is not done to the whole fleet")
 
     async def _scale(self, order: StrikeOrder) -> str:
         answer = await self._adapter.scale(order.to)

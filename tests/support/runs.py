@@ -17,6 +17,7 @@ from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.jobs import Call, Result
 from resonate_fleet.contract.run import (
+    DEADLY,
     Fault,
     Guarantees,
     Plan,
@@ -326,7 +327,7 @@ class Player:
             asked=round(EPOCH + asked, 6),
         )
         self.write("chaos", struck)
-        if blow.fault in ("kill", "kill-with-steward", "out-of-memory"):
+        if blow.fault in DEADLY:
             self.kill(member, held)
         elif blow.fault == "terminate":
             member.taking = False

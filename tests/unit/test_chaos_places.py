@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from typing import Any, cast, get_args
+from typing import cast
 
 import msgspec
 import pytest
 
 from resonate_fleet.chaos import compose, kubernetes, local, scenario
-from resonate_fleet.chaos.place import CAN, Adapter, Candidate, PlaceFailed
+from resonate_fleet.chaos.place import Adapter, Candidate, PlaceFailed, can, module_of
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.scenario import BadScenario, StrikeSpec, When
 from resonate_fleet.contract.run import (
@@ -31,7 +31,6 @@ ADAPTERS: dict[Place, Adapter] = {
     "compose": compose.ComposePlace("fleet-nowhere"),
     "kubernetes": kubernetes.KubernetesPlace("nowhere"),
 }
-TABLES: dict[Place, Any] = {"processes": local, "compose": compose, "kubernetes": kubernetes}
 
 
 def with_new() -> scenario.Scenario:
@@ -54,10 +53,14 @@ def test_every_fault_has_a_sign_to_be_drawn() -> None:
     assert sorted(re.findall(r'^  "?([a-z-]+)"?: ', table, re.MULTILINE)) == sorted(FAULTS)
 
 
-@pytest.mark.parametrize("place", get_args(Place))
-def test_the_tables_of_a_place_hold_what_it_can_do(place: Place) -> None:
-    assert set(TABLES[place].STRIKES) == CAN[place] & set(AT_A_MEMBER)
-    assert set(TABLES[place].HEALS) == CAN[place] & set(FREEZING)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_undoes_what_it_freezes_and_strikes_members_with_faults_of_members(
+    place: Place,
+) -> None:
+    module = module_of(place)
+    assert set(module.STRIKES) <= set(AT_A_MEMBER)
+    assert set(module.HEALS) == set(module.STRIKES) & set(FREEZING)
+    assert can(place) == {*AT_THE_FLEET, *module.STRIKES}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -73,7 +76,7 @@ def test_a_plan_says_what_a_fault_is_done_to_or_refuses_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where somebody has written that the place can do it."""
-    monkeypatch.setitem(CAN, place, CAN[place] | {NEW})
+    monkeypatch.setitem(module_of(place).STRIKES, NEW, None)
     with pytest.raises(BadScenario, match="no plan says what flood is done to; accepted: "):
         script(with_new(), 1, place)
 

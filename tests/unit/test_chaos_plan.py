@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
-from resonate_fleet.chaos.place import CAN, CANNOT_LAST
+from resonate_fleet.chaos.place import CANNOT_LAST, can
 from resonate_fleet.chaos.plan import StrikeOrder, script
 from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, StrikeSpec, When
 from resonate_fleet.contract import exits
@@ -136,7 +136,7 @@ def test_what_is_done_to_the_whole_fleet_can_last_some_seconds_and_is_undone() -
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_place_cannot_do_is_refused_when_planning(place: Place) -> None:
     for name, one in SHIPPED.items():
-        beyond = {strike.fault for strike in one.strikes} - CAN[place]
+        beyond = {strike.fault for strike in one.strikes} - can(place)
         beyond |= {strike.fault for strike in one.strikes if strike.seconds} & CANNOT_LAST[place]
         keys = bool(one.load.keys) and place != "processes"
         if not beyond and not keys:

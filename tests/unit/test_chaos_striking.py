@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
+from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.run import AT_A_MEMBER, Fault
 
@@ -26,5 +27,5 @@ def test_every_fault_that_is_not_on_a_member_has_a_deed_of_its_own() -> None:
 
 @pytest.mark.parametrize("fault", [*AT_A_MEMBER, "flood"])
 def test_any_other_is_refused(fault: str) -> None:
-    with pytest.raises(ValueError, match=f"{fault} is not done to the whole fleet"):
+    with pytest.raises(PlaceFailed, match=f"{fault} is not done to the whole fleet"):
         on_all(fault)
