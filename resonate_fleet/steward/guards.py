@@ -93,6 +93,8 @@ def _stranger(request: web.Request, hosts: Sequence[str]) -> str | None:
 
 def _is_ours(host: str) -> bool:
     """Tell whether `host` is a name that no stranger can have point to this machine."""
+    if not host:  # no browser sends it so, and an `Origin: null` would be equal to it
+        return False
     if "." not in host or host.endswith(_INSIDE):
         return True
     with suppress(ValueError):

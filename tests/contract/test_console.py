@@ -210,6 +210,8 @@ async def test_nonsense_for_a_body_is_refused(scene: Scene, body: bytes) -> None
         (b"POST /acts/cancel HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff", 401),
         (b"GET /jobs HTTP/1.1\r\nHost: \xff.example", 403),
         (b"GET /jobs HTTP/1.1\r\nHost: [x", 403),
+        (b"GET /jobs HTTP/1.1\r\nHost: ", 403),
+        (b"GET /jobs HTTP/1.1\r\nHost: \r\nOrigin: null", 403),
         (b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[\xff", 403),
         (b"GET /jobs?search=%ff HTTP/1.1\r\nHost: localhost", 200),
     ],
