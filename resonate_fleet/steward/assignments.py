@@ -1,4 +1,4 @@
-"""What is assigned to members and waits for their word, with its deadlines. Pure."""
+"""Assigned tasks whose members have not answered, with their deadlines. Pure."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from resonate_fleet.steward.claimant import Claimant
 from resonate_fleet.steward.waiting import Waiting
 
-#: An assignment without the member's word goes to another credit after this, in seconds.
+#: Seconds after which a task without the member's answer goes to another credit.
 ANSWER_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Assigned:
-    """`newer`: what was heard of the task meanwhile, at a later version."""
+    """`newer`: the task at a later version, if that was heard meanwhile."""
 
     member: Claimant
     waiting: Waiting
@@ -22,11 +22,11 @@ class Assigned:
 
 
 class Assignments:
-    """By task. Each is noted in its member too."""
+    """Assignments by task. Each is noted in its member too."""
 
     def __init__(self) -> None:
         self._by_task: dict[str, Assigned] = {}
-        #: In the order of their deadlines, since all have the same `ANSWER_SECONDS`.
+        #: In the order of their deadlines: all have the same `ANSWER_SECONDS`.
         self._deadlines: deque[Assigned] = deque()
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Assignments:
         member.credits -= 1
 
     def end(self, task: str) -> Assigned:
-        """Let it go, whatever became of it."""
+        """Remove and return an assignment."""
         assigned = self._by_task.pop(task)
         del assigned.member.assigned[task]
         return assigned

@@ -9,12 +9,12 @@ from resonate_fleet.steward.waiting import Waiting
 
 @dataclass(slots=True, eq=False)
 class Claimant:
-    """`assigned` wait for its word; `owed` have waited too long and went on to others.
+    """A member. It has not answered for `assigned`, nor for `owed`, which others got meanwhile.
 
-    It may still claim what it owes a word for, so each of these fills a slot, and it gets no new
-    task meanwhile.
+    It may still claim an owed task. So each of them fills a slot, and it gets no new task until it
+    has answered.
 
-    `full`: functions of which it may begin no more; `bounded`: those that ever were.
+    `full`: functions of which it may begin no more now; `bounded`: functions that ever were full.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Claimant:
         return function in self.functions and function not in self.full
 
     def may_begin(self, function: str) -> bool:
-        """Whether it may get one more. Where there is a limit, each one's claim is waited for."""
+        """Whether it may get one more. Of a bounded function it gets one assignment at a time."""
         return self.runs(function) and not (
             function in self.bounded
             and any(one.needs == function for one in self.assigned.values())
@@ -43,7 +43,7 @@ class Claimants:
 
     def __init__(self) -> None:
         self.mixed = False
-        #: Members with credits, whoever's turn it is first.
+        #: Members with credits, the next one first.
         self.ready: OrderedDict[str, Claimant] = OrderedDict()
         self._members: dict[str, Claimant] = {}
 
@@ -67,8 +67,8 @@ class Claimants:
     def credit(self, member: str, count: int) -> None:
         """Note `count` more free slots; nobody has more of them than slots."""
         one = self._members[member]
-        room = one.slots - one.credits - len(one.assigned) - len(one.owed)
-        one.credits += max(0, min(count, room))
+        left = one.slots - one.credits - len(one.assigned) - len(one.owed)
+        one.credits += max(0, min(count, left))
         self.make_ready(one)
 
     def withdraw(self, member: str) -> None:
@@ -81,18 +81,18 @@ class Claimants:
         one.bounded |= one.full
 
     def make_ready(self, one: Claimant) -> None:
-        """Give a member its turn where it has a credit and owes no word."""
+        """Put a member last in `ready` if it has a credit and owes no answer."""
         if one.credits and not one.owed:
             self.ready.setdefault(one.name, one)
 
     def first_again(self, passed: Iterable[Claimant]) -> None:
-        """Give members their turns back, the first one first."""
+        """Put members first in `ready`, the last one of `passed` before all."""
         for one in passed:
             self.ready[one.name] = one
             self.ready.move_to_end(one.name, last=False)
 
     def why_nobody(self, function: str) -> str:
-        """Return why no member may begin a function just now, "" where one may."""
+        """Return why no member may begin a function just now, "" if one may."""
         members = self._members.values()
         if not function or any(one.runs(function) for one in members):
             return ""

@@ -1,7 +1,7 @@
-"""Routes news of tasks to the matcher of their group, and what members say to whoever needs it.
+"""Routes hints, surveys and members' reports to the matchers of their groups.
 
-For each group of which members have offered slots to this steward it listens to the server's
-hints. Then only it and workers without presence listen to the hints of the group.
+While members of a group offer their slots to this steward, it listens to the group's hints in their
+place. Besides it only plain SDK workers hear them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -32,7 +32,7 @@ from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.work import OVER, attempt_of
 
-#: Makes the stream of a group's hints. The second argument is called when it stands again.
+#: Makes the stream of a group's hints. The second argument is called when it is open again.
 OpenStream = Callable[[str, Callable[[], None]], Stream]
 
 
@@ -80,20 +80,20 @@ class Dispatch:
         return self._surveyed and bool(present) and all(group.hears for group in present)
 
     @property
-    def is_told(self) -> bool:
-        """Whether what happens in every group with members is heard, by another steward perhaps."""
+    def is_heard(self) -> bool:
+        """Whether the hints of every group with members are heard, here or by another steward."""
         present = [group for group in self.groups.values() if group.present]
-        return bool(present) and all(group.is_told for group in present)
+        return bool(present) and all(group.is_heard for group in present)
 
     def is_shown(self, surveyed: float | None) -> bool:
-        """Whether a survey begun at that time shows all that waited when hints began to come."""
+        """Whether a survey begun at that time came after the streams of all groups had opened."""
         serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
 
     def cancel(self, task: str) -> str | None:
-        """Tell whoever runs `task` to stop its body; return that member, None where nobody does.
+        """Have the member that runs `task` stop its body; return it, None where none runs it.
 
-        The job itself must have been ended on the server before.
+        The job must have ended on the server before.
         """
         attempt = self._tools.work.running.get(task)
         holder = self.group(attempt.group).present.get(attempt.member) if attempt else None
@@ -103,7 +103,7 @@ class Dispatch:
         self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
         return attempt.member
 
-    # The doors of groups.
+    # What groups ask.
 
     def survey_wait(self, group: str) -> float:
         return self._promises.survey_wait(group)
@@ -138,7 +138,7 @@ class Dispatch:
         self._promises.members_changed(group)
 
     def left(self, hello: Hello) -> list[str]:
-        """Return the tasks whose claim the member has not answered for."""
+        """Forget a member; return the assigned tasks that it has not answered for."""
         group = self.group(hello.group)
         unanswered = group.leave(hello.member)
         self._promises.members_changed(group)
@@ -194,21 +194,21 @@ class Dispatch:
     # Surveys.
 
     def found(self, tasks: Iterable[Task]) -> None:
-        """Take what a survey shows as claimable, of all groups."""
+        """Offer the claimable tasks that a survey shows, of all groups."""
         for task in tasks:
             entry = self._surveyor.entries.get(task.id)
             if entry is None or not entry.anyone:
                 continue
             if self._tools.work.is_stale(task.id, task.version):
                 continue
-            # What was claimed before this steward came goes by its creation all the same.
+            # Until its first survey this steward knows of no earlier claims: creation counts.
             own = task.version == 0 or not self._surveyed
             begun = entry.created if own else self._tools.now()
             since = self._tools.work.waits_since(task.id, begun)
             self.group(entry.group).offer(task.id, task.version, since, entry.function)
 
     def searched(self, state: str, told: Collection[str]) -> None:
-        """Take what a search has shown; `told` are the members that tell what they do."""
+        """Take what a search has shown; `told` are the members that report to this steward."""
         seen, work, entries = self._surveyor.seen[state], self._tools.work, self._surveyor.entries
         match state:
             case "pending":

@@ -1,16 +1,17 @@
 """The queue of a group with a policy: priorities, fair shares, limits, not-before. Pure.
 
-Whose turn it is, of those whose limits have room and whose time has come:
+A job may start when its not-before has come and no limit of its key or function blocks it. Of
+those that may start, the next one is found in three steps:
 
-1. The priority whose oldest job is the most urgent. A job of priority p counts as if it had come
-   (p - 1) times `ageing` seconds later. So a priority is never passed over for one whose oldest
-   job came more than that later than its own. Within a priority keys take turns.
-2. In that priority the key that has had the least, by weight: start-time fair queueing (Goyal,
-   Vin, Cheng 1996). A start costs a key 1 / weight of virtual time; a key that comes back, or that
-   had no limiter, goes on from the present virtual time and saves nothing up.
-3. Of that key the job that waits longest.
+1. The priority. A job of priority p counts as (p - 1) times `ageing` seconds younger than it is.
+   The priority with the oldest job by that count goes first.
+2. In that priority, the key that has had the least by weight: start-time fair queueing (Goyal,
+   Vin, Cheng 1996). A start costs a key 1 / weight of virtual time. A key that comes back, or that
+   was blocked, goes on from the present virtual time: it saves nothing up.
+3. Of that key, the job that waits longest.
 
-A function with a limit has a part of its own, so that one without limiter costs no search.
+A function with a limit has a subqueue of its own. While the limit blocks it, none of its jobs is
+looked at.
 """
 
 import heapq
@@ -25,9 +26,9 @@ from resonate_fleet.steward.waiting import SetAside, May, Waiting
 
 
 class FairQueue:
-    """A `Queue` by a policy; `attributes` tells of a task where it stands, None where nobody knows.
+    """A `Queue` by a policy. `attributes` returns those of a task, None while they are not known.
 
-    While it is not known of one that runs, nobody's turn comes, for `UNREAD_SECONDS` at most.
+    While those of a running task are not known nothing starts, for `UNREAD_SECONDS` at most.
     """
 
     def __init__(self, policy: GroupPolicy, attributes: Callable[[str], Attributes | None]) -> None:
@@ -37,15 +38,15 @@ class FairQueue:
         self._subqueues = Subqueues(policy.ageing, self._limits.functions)
         self._keys: dict[str, Key] = {}
         self._virtual = 0.0
-        #: The furthest tag that any key has had.
+        #: The largest tag that any key has had.
         self._furthest = 0.0
-        #: Keys of which nothing waits: anybody can make up more.
+        #: Keys without waiting jobs. Whoever submits makes up keys, so they must be forgotten.
         self._resting: deque[Key] = deque()
         self._now = 0.0
-        #: Where those stand that wait.
+        #: Attributes of the tasks that wait.
         self._known: dict[str, Attributes] = {}
         self._later: list[tuple[float, int, Waiting]] = []
-        #: Keys whose rate has to recover first, by when it has.
+        #: Keys whose rate blocks them, by the time at which it does no more.
         self._recovering: list[tuple[float, int, Key]] = []
 
     def __len__(self) -> int:
@@ -70,7 +71,7 @@ class FairQueue:
         self._subqueues.left(waiting.subqueue)
 
     def oldest(self) -> Waiting | None:
-        """Return the one that waits longest, whether it has room or not."""
+        """Return the one that waits longest, whether it may start or not."""
         firsts = (queue.oldest() for queue in self._queues())
         return min(filter(None, firsts), key=lambda one: one.since, default=None)
 
@@ -100,7 +101,7 @@ class FairQueue:
             self._keys[name] = Key(name, self._limits.key(name))
         return self._keys[name]
 
-    # Whose turn it is.
+    # What is next.
 
     def take(self, now: float, may: May) -> Waiting | None:
         self._wake(now)
@@ -134,8 +135,8 @@ class FairQueue:
         return waiting
 
     def _rest(self, now: float, key: Key) -> None:
-        """Forget keys that would come back as new ones; look at two for each that comes to rest."""
-        if not self._known:  # nobody has to wait for what anybody had
+        """Forget keys that would be the same when made anew, two for each that comes to rest."""
+        if not self._known:  # nobody competes: what keys have had counts no more
             self._virtual = self._furthest
         if key.queues:
             return
@@ -153,7 +154,7 @@ class FairQueue:
     # Limits.
 
     def occupy(self, task: str) -> None:
-        """Note that a task runs or is about to, whoever handed it out."""
+        """Note that a task runs or is about to, whoever assigned it."""
         if not self._limits.counts(task):
             self._limits.occupy(task, self._known.get(task) or self._attributes(task))
 
@@ -167,7 +168,7 @@ class FairQueue:
         return self._limits.unread()
 
     def recount(self, task: str) -> None:
-        """Count a task that runs by what is known of it now, be it still nothing."""
+        """Count a running task by what is known of it now, even if that is still nothing."""
         if self._limits.counts(task):
             self.vacate(task)
             self._limits.occupy(task, self._attributes_of(task))
@@ -175,10 +176,10 @@ class FairQueue:
     def _attributes_of(self, task: str) -> Attributes:
         return self._known.get(task) or self._attributes(task) or Attributes()
 
-    def _block(self, key: Key, opens: float | None) -> None:
+    def _block(self, key: Key, until: float | None) -> None:
         key.blocked = True
-        if opens is not None:
-            heapq.heappush(self._recovering, (opens, next(self._numbers), key))
+        if until is not None:
+            heapq.heappush(self._recovering, (until, next(self._numbers), key))
 
     def _unblock(self, key: Key) -> None:
         if key.blocked:
@@ -196,14 +197,14 @@ class FairQueue:
             if not waiting.dropped:
                 self._enter(waiting, self._known[waiting.task])
 
-    # What is told.
+    # What is shown.
 
     def why(self, now: float, task: str) -> str:
-        """Return what a waiting task waits for besides a slot, "" where it is only that."""
+        """Return what a waiting task waits for besides a slot, "" for nothing else."""
         return self._limits.why(now, self._attributes_of(task))
 
     def blocked(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for a limit or a time, by what it is."""
+        """Return how many tasks wait, by the limit or time that they wait for."""
         waits = Counter[str]()
         for queue in self._queues():
             key, part = queue.key, queue.part

@@ -15,9 +15,9 @@ from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.survey_loop import SurveyLoop
 
-#: A group that has just opened matches after its first survey, or after this, in seconds.
+#: Seconds that a group which has just opened waits for its first survey before it matches.
 SURVEY_SECONDS = 0.25
-#: Tasks of a group that are kept in memory; a survey finds the rest when half of them are gone.
+#: Tasks of a group kept in memory. A survey finds the others when half of these have left.
 MOST_TASKS = 200_000
 
 log = structlog.get_logger()
@@ -41,9 +41,9 @@ class HintRouter(Protocol):
 
 
 class Matching:
-    """When `match` is called: once for all that happens in one turn of the loop.
+    """Calls `match` once for all that happens in one iteration of the loop.
 
-    While it is deferred, what happens waits for `begin`.
+    While matching is deferred, all of it waits for `begin`.
     """
 
     def __init__(self, match: Callable[[], None]) -> None:
@@ -64,7 +64,7 @@ class Matching:
             asyncio.get_running_loop().call_soon(self._run)
 
     def again_in(self, seconds: float | None) -> None:
-        """Match in so many seconds, instead of what was asked for before; None is never."""
+        """Match in so many seconds, None for never. The last call counts."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -78,7 +78,7 @@ class Matching:
 
 
 class Group:
-    """`opened_at` is when its stream stood, Unix seconds; None while no member offers slots."""
+    """`opened_at`: when its stream opened, Unix seconds; None while no member offers slots."""
 
     def __init__(self, name: str, tools: Tools, router: HintRouter, matcher: Matcher) -> None:
         self.name = name
@@ -100,8 +100,8 @@ class Group:
         return self._stream is not None and self._stream.connected
 
     @property
-    def is_told(self) -> bool:
-        """Whether its hints are heard here, or by another steward."""
+    def is_heard(self) -> bool:
+        """Whether its hints are heard, here or by another steward."""
         return self.hears or not self._offering
 
     # Members.
@@ -111,7 +111,7 @@ class Group:
         self.matcher.join(hello.member, hello.slots, hello.functions)
 
     def leave(self, member: str) -> list[str]:
-        """Return the tasks whose claim the member has not answered for."""
+        """Forget a member; return the assigned tasks that it has not answered for."""
         self.present.pop(member, None)
         unanswered = self.matcher.leave(self._tools.now(), member)
         self._stop_offering(member)
@@ -119,9 +119,9 @@ class Group:
         return unanswered
 
     def serve(self, connection: Connection, *, again: bool) -> None:
-        """A member's slots are this steward's from now on, whether one is free or not.
+        """Serve a member from now on, whether it has a free slot or not.
 
-        It had another steward before, or none for a while, where it turns `again`.
+        `again`: it had another steward before, or none for a while.
         """
         connection.offers = True
         self._offering.add(connection.member)
@@ -131,7 +131,7 @@ class Group:
             self._listen()
 
     def credit(self, connection: Connection, count: int) -> None:
-        if not connection.offers:  # one of an earlier version does not say that it turns
+        if not connection.offers:  # a member of an earlier version does not say `turned`
             self.serve(connection, again=True)
         self.matcher.credit(connection.member, count)
 
@@ -158,7 +158,7 @@ class Group:
         ]
 
     async def _begin(self, stream: Stream) -> None:
-        """What waits already goes by its creation, as far as a moment's survey shows it."""
+        """Match after a survey, so that what waits already keeps its order of creation."""
         await stream.opened.wait()
         self.opened_at = self._tools.now()
         self._router.survey_loop.want_survey()
@@ -166,7 +166,7 @@ class Group:
         self.matching.begin()
 
     def close(self) -> None:
-        """Stop listening: a worker without presence in the same group must not starve."""
+        """Stop listening, so that a plain SDK worker of the group gets its hints again."""
         for task in self._listening:
             task.cancel()
         self._listening, self._stream, self.opened_at = [], None, None

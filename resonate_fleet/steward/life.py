@@ -216,7 +216,7 @@ class Steward:
     def _calm(self, at: float) -> bool:
         """Say whether all that may have happened since `at` is told by hints and members."""
         quiet = not self._membership.departed_since(at) and not self._tools.work.parked
-        return quiet and self._dispatch.is_told
+        return quiet and self._dispatch.is_heard
 
     def _over(self, task: str) -> None:
         if self._handover.is_trial(task):

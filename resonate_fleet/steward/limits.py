@@ -2,10 +2,11 @@
 
 from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
 
-#: Nothing starts for so long where it is not known of all that run where they stand, in seconds.
+#: Seconds for which nothing starts while the attributes of some running task are not known. After
+#: that such a task counts for the key "" and for no function.
 UNREAD_SECONDS = 5.0
 
-#: Characters of a key that are shown: whoever submits chooses it.
+#: Characters of a key that are shown: whoever submits chooses its length.
 SHOWN = 64
 
 
@@ -26,7 +27,7 @@ class Limiter:
         if limit.rate is None:
             return now
         self._fill(now, limit.rate)
-        # A hair's breadth less than a whole token is what rounding leaves of one.
+        # Rounding may leave a hair's breadth less than a whole token.
         missing = max(0.0, 1 - 1e-9 - self._tokens)
         return now + missing / limit.rate
 
@@ -41,7 +42,7 @@ class Limiter:
         return not self.running and self._tokens >= self.limit.burst
 
     def start(self, now: float) -> None:
-        """Note a start that the queue has handed out."""
+        """Take a token for a start."""
         if self.limit.rate is not None:
             self._fill(now, self.limit.rate)
             self._tokens -= 1
@@ -67,9 +68,9 @@ class Limits:
         self.functions = {name: Limiter(limit) for name, limit in policy.functions.items()}
         #: Attributes of the tasks that run or are assigned.
         self._counted: dict[str, Attributes] = {}
-        #: Those of them whose attributes are not known, so that they count for no key.
+        #: Those of them whose attributes are not known.
         self._unread: set[str] = set()
-        #: Until when nothing starts for that.
+        #: Until when nothing starts because of them.
         self.waits_until: float | None = None
 
     def key(self, name: str) -> Limiter:
@@ -78,11 +79,11 @@ class Limits:
         return self._keys[name]
 
     def forget(self, key: str) -> None:
-        """Forget a key in which nothing runs."""
+        """Forget a key under which nothing runs."""
         self._keys.pop(key, None)
 
     def start(self, now: float, task: str, attributes: Attributes) -> None:
-        """Note a start that the queue has handed out."""
+        """Note that the queue lets a task start."""
         for limiter in self._limiters(attributes):
             limiter.start(now)
         self.occupy(task, attributes)
@@ -91,7 +92,7 @@ class Limits:
         return task in self._counted
 
     def occupy(self, task: str, attributes: Attributes | None) -> None:
-        """Count a task that runs, at once; None is not known."""
+        """Count a task that runs; its attributes are None while they are not known."""
         if attributes is None:
             self._unread.add(task)
         self._counted[task] = attributes or Attributes()
@@ -99,7 +100,7 @@ class Limits:
             limiter.running += 1
 
     def vacate(self, task: str) -> Attributes | None:
-        """Count a task no more; return where it stood, None where it did not count."""
+        """Count a task no more; return its attributes, None where it did not count."""
         attributes = self._counted.pop(task, None)
         self._unread.discard(task)
         for limiter in self._limiters(attributes) if attributes else ():
@@ -110,26 +111,19 @@ class Limits:
         of_key, of_function = self.key(attributes.key), self.functions.get(attributes.function)
         return [of_key] if of_function is None else [of_key, of_function]
 
-    # What is not known of those that run.
-
     def unread(self) -> list[str]:
         return sorted(self._unread)
 
     def waits(self, now: float) -> bool:
-        """Say whether nothing may start since it is not known of all that run where they stand."""
+        """Say whether nothing may start because of tasks whose attributes are not known."""
         if not self._unread:
             self.waits_until = None
         elif self.waits_until is None:
             self.waits_until = now + UNREAD_SECONDS
         return self.waits_until is not None and now < self.waits_until
 
-    # What is told.
-
     def why(self, now: float, attributes: Attributes) -> str:
-        """Return what a job that stands there waits for besides a slot, "" where it is only that.
-
-        A job's own time comes first.
-        """
+        """Return what a job waits for besides a slot, "" for nothing else."""
         if attributes.not_before > now:
             return f"waits for its time: {attributes.not_before - now:.0f} s"
         limiter = self.functions.get(attributes.function)

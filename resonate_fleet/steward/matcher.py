@@ -1,9 +1,9 @@
 """Pairs waiting tasks with free slots, first come, first served. Pure.
 
-One matcher serves one group. Members offer a free slot as a credit; `match` gives each waiting
-task to one credit. The member claims the task on the server and says what became of it. Nothing
-here is needed for correctness: the server's claim decides, and each thing that is lost costs a
-wait. Times are seconds of the caller's clock.
+One matcher serves one group. Members offer a free slot as a credit; `match` assigns each waiting
+task to one credit. The member claims the task on the server and answers what became of it.
+Correctness does not rest on it: the server's claim decides, and a lost message only costs a wait.
+Times are seconds of the caller's clock.
 
 A task waits in exactly one place: in the queue, among the paused, or assigned to one credit. A
 claim at version v makes attempt v + 1.
@@ -38,8 +38,8 @@ class Matcher:
     """The waiting tasks and the members of one group."""
 
     def __init__(self, queue: Queue | None = None, limits: QueueLimits | None = None) -> None:
-        # Under a policy both are one object, a `FairQueue`: what is taken from it counts at once
-        # for its limits, and whoever does not assign it says so by `vacate`.
+        # Under a policy both are one `FairQueue`. What is taken from it counts for its limits at
+        # once, until `vacate`.
         self._queue: Queue = queue if queue is not None else FirstCome()
         self._limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
@@ -47,10 +47,10 @@ class Matcher:
         self._members = Claimants()
         self._declines = Declines()
 
-    # What is to be seen from outside.
+    # What is shown.
 
     def __len__(self) -> int:
-        """Return how many tasks wait, those included that nobody has claimed yet."""
+        """Return how many tasks wait or are assigned."""
         return len(self._waiting) + len(self._assigned)
 
     def __contains__(self, task: str) -> bool:
@@ -66,16 +66,16 @@ class Matcher:
         return self._members.mixed or bool(self._queue.aside())
 
     def oldest(self) -> float | None:
-        """Return since when the first of the queue waits."""
+        """Return since when the oldest task waits."""
         first = self._queue.oldest()
         return first.since if first else None
 
     def waiting(self) -> Iterable[Waiting]:
-        """Return all that wait and are not assigned."""
+        """Return the tasks that wait and are not assigned."""
         return self._waiting.values()
 
     def why(self, now: float, task: str) -> str:
-        """Return what a task waits for besides a slot, "" where it is only that."""
+        """Return what a task waits for besides a slot, "" for nothing else."""
         waiting = self._waiting.get(task)
         if waiting is None:
             return ""
@@ -83,11 +83,11 @@ class Matcher:
         return self._members.why_nobody(lacks) or self._limits.why(now, task)
 
     def limited(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for a limit or for their time, by what it is."""
+        """Return how many tasks wait, by the limit or time that they wait for."""
         return self._limits.blocked(now)
 
     def blocked(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for something else than a slot, by what it is."""
+        """Return how many tasks wait for something else than a slot, by that."""
         return {why: aside.size for why, aside in self._blocked()} | self.limited(now)
 
     def stuck(self) -> dict[str, str]:
@@ -95,12 +95,12 @@ class Matcher:
         return {why: aside.first.task for why, aside in self._blocked()}
 
     def _blocked(self) -> list[tuple[str, SetAside]]:
-        """Return what was set aside and no member may begin just now, by why not."""
+        """Return the tasks that no member may begin just now, by the reason."""
         aside = self._queue.aside().items()
         return [(why, one) for name, one in aside if (why := self._members.why_nobody(name))]
 
     def requeue(self, queue: Queue, limits: QueueLimits) -> None:
-        """Go on with another queue; what stands in the present one moves over."""
+        """Use another queue; the tasks in the present one move over."""
         self._queue, self._limits = queue, limits
         for waiting in self._waiting.values():
             if waiting.queue is not None:
@@ -109,9 +109,9 @@ class Matcher:
     # What is heard of tasks.
 
     def offer(self, now: float, task: str, version: int, since: float, needs: str = "") -> None:
-        """Take a task that is claimable at `version`; its turn counts from `since`.
+        """Take a task that is claimable at `version`; `since` is its place in the queue.
 
-        It `needs` a function, where that is known.
+        `needs`: its function, where that is known.
         """
         if (assigned := self._assigned.get(task)) is not None:
             if version > assigned.waiting.version:
@@ -125,19 +125,19 @@ class Matcher:
         self._wait(now, Waiting(task, version, since, now, needs))
 
     def occupy(self, task: str) -> None:
-        """A task runs, whoever handed it out."""
+        """Note that a task runs, whoever assigned it."""
         self._limits.occupy(task)
 
     def vacate(self, task: str) -> None:
-        """A task runs no more."""
+        """Note that a task runs no more."""
         self._limits.vacate(task)
 
     def unread(self) -> list[str]:
-        """Return what runs and of which it is not known yet where it stands by the policy."""
+        """Return the running tasks whose attributes are not known."""
         return self._limits.unread()
 
     def recount(self, task: str) -> None:
-        """It may be known now where a task stands that runs."""
+        """Count a running task by what is known of it now."""
         self._limits.recount(task)
 
     def drop(self, task: str, attempt: int | None = None) -> None:
@@ -147,7 +147,7 @@ class Matcher:
             self._forget(waiting)
 
     def keep(self, pending: Mapping[str, object], at: float) -> None:
-        """Forget all that a search begun at `at` has not shown and that was heard of before."""
+        """Forget what was heard of before `at` and what a search begun then has not shown."""
         for waiting in list(self._waiting.values()):
             if waiting.heard < at and waiting.task not in pending:
                 self._forget(waiting)
@@ -170,7 +170,7 @@ class Matcher:
         self._members.withdraw(member)
 
     def leave(self, now: float, member: str) -> list[str]:
-        """Forget a member; return the tasks whose claim it has not answered for."""
+        """Forget a member; return the assigned tasks that it has not answered for."""
         one = self._members.leave(member)
         if one is None:
             return []
@@ -179,7 +179,7 @@ class Matcher:
             self._back(now, self._assigned.end(task))
         return unanswered
 
-    # The member's word on what was assigned to it.
+    # What a member answers to an assignment.
 
     def claimed(self, now: float, member: str, task: str, attempt: int) -> Waiting | None:
         """The server has granted the task to `member`; return how it waited."""
@@ -209,16 +209,16 @@ class Matcher:
         """A member gives the task back: it lacks a function, or has a reason of its own ("")."""
         self._declines.note(task, lacks)
         if lacks and (waiting := self._waiting.get(task)) is not None:
-            waiting.needs = lacks  # its next hint was faster than the member's word
+            waiting.needs = lacks  # its next hint came before the member's report
 
     def ended(self, task: str) -> None:
-        """A body has come to its end: what was declined before counts no more."""
+        """Note that a job is over: earlier declines count no more."""
         self._declines.forget(task)
 
     # Matching.
 
     def match(self, now: float) -> dict[str, list[tuple[str, int]]]:
-        """Return `(task, version)` by member: what each is to claim now."""
+        """Return what each member is to claim now, as `(task, version)`."""
         self._wake(now)
         found: dict[str, list[tuple[str, int]]] = {}
         passed: list[Claimant] = []
@@ -235,7 +235,7 @@ class Matcher:
         return found
 
     def wake_at(self) -> float | None:
-        """Return when `match` has something to do even if nothing happens."""
+        """Return when `match` must be called though nothing happens until then."""
         times = (self._declines.wake_at(), self._assigned.wake_at(), self._limits.wake_at())
         return min((one for one in times if one is not None), default=None)
 
@@ -246,9 +246,9 @@ class Matcher:
             self._queue.add(waiting)
 
     def _give_up(self, now: float, late: Assigned) -> None:
-        """Let the task go on to another; the member gets no new one until it has answered.
+        """Offer the task to others; the member gets no new one until it has answered.
 
-        It may be stuck and still claim later: what it owes a word for fills a slot until then.
+        It may be stuck and still claim later. Until it answers, the task fills a slot of it.
         """
         member, task = late.member, late.waiting.task
         self._assigned.end(task)
@@ -262,7 +262,7 @@ class Matcher:
         self._members.make_ready(member)
 
     def _answered(self, member: str, task: str) -> Assigned | None:
-        """Take the task off those that wait for the member's word."""
+        """Take the task off those that the member has not answered for."""
         one = self._members.get(member)
         if one is None:
             return None
@@ -271,7 +271,7 @@ class Matcher:
         return self._assigned.end(task) if task in one.assigned else None
 
     def _back(self, now: float, assigned: Assigned) -> None:
-        """Put an assigned task back to where it was, or what was heard of it since."""
+        """Let an assigned task wait again, at the newest version that was heard."""
         waiting = assigned.waiting
         self._limits.vacate(waiting.task)
         if assigned.newer is not None:

@@ -1,6 +1,6 @@
-"""What tasks call and where they stand by the policy, for groups in which that matters.
+"""Reads promises where the matcher needs a task's function or attributes.
 
-It matters in a group with a policy, and in one whose members differ in their functions. There each
+That is so in a group with a policy, and in one whose members differ in their functions. There each
 task costs a read of its promise before it is offered to the matcher.
 """
 
@@ -22,7 +22,7 @@ Offer = Callable[[Group, str, int], None]
 
 
 class PromiseReader:
-    """For all groups. Everything is to be called on the event loop."""
+    """One for all groups. Everything is to be called on the event loop."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class PromiseReader:
         self._groups = groups
         self._offer = offer
         surveyor.reads = self._reads
-        #: What is being read, by what it is for: anybody chooses the ids of jobs.
+        #: Reads under way, by their purpose.
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Hints whose promises are to be read.
         self._unread: dict[str, tuple[Group, Hint]] = {}
-        #: Groups whose waiting tasks' promises have been read since it began to matter.
-        self._read: set[str] = set()
+        #: Groups of which the waiting tasks were read when their members began to differ.
+        self._learned: set[str] = set()
 
     def close(self) -> None:
         for task in self._reading.values():
@@ -71,7 +71,7 @@ class PromiseReader:
         return entry.attributes if entry else None
 
     async def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
-        """Go by other policies from now on, also with what waits already."""
+        """Use other policies from now on, for waiting and running tasks too."""
         before, self._policies = self._policies, policies
         for name, group in list(self._groups.items()):
             if policies.get(name) == before.get(name):
@@ -95,11 +95,11 @@ class PromiseReader:
 
     def left(self, group: Group, task: str) -> None:
         group.matcher.vacate(task)
-        if self.has_policy(group.name):  # what waits for a limit may have room now
+        if self.has_policy(group.name):  # a limit may allow another start now
             group.matching.soon()
 
     def read_running(self, group: Group) -> None:
-        """Learn where those stand that run; the group's matching waits for it."""
+        """Read the promises of running tasks; until then a group with a policy starts nothing."""
         key = ("running", group.name)
         if group.matcher.unread() and key not in self._reading:
             self._spawn(key, self._read_unread(group))
@@ -110,7 +110,7 @@ class PromiseReader:
             self._recount(group, tasks)
 
     def surveyed(self, group: Group) -> None:
-        """A survey may have shown where those stand that run."""
+        """Count running tasks anew whose promises a survey has read."""
         known = self._surveyor.entries
         self._recount(group, (one for one in group.matcher.unread() if one in known))
 
@@ -122,7 +122,7 @@ class PromiseReader:
     # What waits.
 
     def hint(self, group: Group, hint: Hint) -> None:
-        """Offer what is hinted at. Whether a child is work, only its promise tells."""
+        """Offer the task of a hint. A child is read first: it may be a timer."""
         entry, reads = self._surveyor.entries.get(hint.id), self._reads(group.name)
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):
@@ -135,7 +135,7 @@ class PromiseReader:
                     break
 
     async def _read_hints(self) -> None:
-        """Read what is hinted at: one by one, or by pages where so many have piled up."""
+        """Read the promises of hints: one by one, or by pages when many have piled up."""
         while self._unread:
             many = self._surveyor.pages_pay(len(self._unread))
             some = [self._unread.pop(next(iter(self._unread)))]
@@ -149,16 +149,16 @@ class PromiseReader:
                 self._offer(group, hint.id, hint.version)
 
     def _reads(self, group: str) -> bool:
-        """Whether it matters what a group's tasks call: then each costs a read of its promise."""
+        """Say whether the promise of each of a group's tasks is read."""
         found = self._groups.get(group)
         return group in self._policies or (found is not None and found.matcher.is_mixed)
 
     def members_changed(self, group: Group) -> None:
-        """Learn what waits already where a group's members differ from now on."""
+        """Read the promises of waiting tasks when a group's members begin to differ."""
         if not self._reads(group.name):
-            self._read.discard(group.name)
-        elif group.name not in self._read:
-            self._read.add(group.name)
+            self._learned.discard(group.name)
+        elif group.name not in self._learned:
+            self._learned.add(group.name)
             self._spawn(("group", group.name), self._learn(group))
 
     async def _learn(self, group: Group) -> None:
@@ -168,7 +168,7 @@ class PromiseReader:
             self._offer(group, one.task, one.version)
 
     def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
-        """Read in the background, instead of what was begun under this key before."""
+        """Read in the background; an earlier read under this key ends."""
         if (before := self._reading.get(key)) is not None:
             before.cancel()
         task = self._reading[key] = asyncio.get_running_loop().create_task(work)

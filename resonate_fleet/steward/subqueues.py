@@ -1,4 +1,4 @@
-"""Where the jobs of a group with a policy stand, by function, priority and key. Pure."""
+"""The subqueues of a group with a policy, by function, priority and key. Pure."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from resonate_fleet.steward.waiting import ByAge, May, Waiting
 
 @dataclass(eq=False)
 class Key:
-    """A key of a policy. `tag`: the virtual time of its next start. `queues`: of its jobs."""
+    """A key of a policy. `tag`: the virtual time of its next start. `queues`: those of its jobs."""
 
     name: str
     limiter: Limiter
@@ -23,7 +23,7 @@ class Key:
 
 
 class KeyQueue(ByAge):
-    """The jobs of one key in one level of one part; there is none without jobs."""
+    """The jobs of one key in one level; an empty one is removed."""
 
     def __init__(self, key: Key, part: "FunctionPart", level: "Level") -> None:
         super().__init__()
@@ -32,39 +32,39 @@ class KeyQueue(ByAge):
         self.level = level
 
     def may_start(self, now: float, may: May) -> bool:
-        """Say whether its key has room and the member may begin its first."""
+        """Say whether its key has a permit and the member may begin its first job."""
         first = self.oldest()
         may_begin = first is None or not first.needs or may(first.needs)
         return may_begin and not self.key.limiter.blocks(now)
 
 
 class Level:
-    """One priority of one part: its keys by turn and by the age of their oldest job.
+    """One priority of one part: its keys by tag and by the age of their oldest job.
 
-    Both heaps are lazy: an entry that is not true any more is put right when it comes to the top.
+    Both heaps are lazy: an outdated entry is mended when it comes to the top.
     """
 
     def __init__(self, numbers: "count[int]") -> None:
         self._numbers = numbers
-        self._turns: list[tuple[float, int, Key]] = []
-        self._turning: set[Key] = set()
+        self._tags: list[tuple[float, int, Key]] = []
+        self._tagged: set[Key] = set()
         self._ages: list[tuple[float, int, Key]] = []
         self._age_of: dict[Key, float] = {}
 
     def note(self, key: Key) -> None:
-        """Take in what has changed of a key: its oldest job, its tag, its room."""
+        """Take in what has changed of a key: its oldest job, its tag, whether it is blocked."""
         first = self._first(key)
         if first is None:
             return
-        if key not in self._turning:
-            self._turning.add(key)
-            heapq.heappush(self._turns, (key.tag, next(self._numbers), key))
+        if key not in self._tagged:
+            self._tagged.add(key)
+            heapq.heappush(self._tags, (key.tag, next(self._numbers), key))
         if self._age_of.get(key) != first.since:
             self._age_of[key] = first.since
             heapq.heappush(self._ages, (first.since, next(self._numbers), key))
 
     def oldest(self) -> tuple[float, Key] | None:
-        """Return since when the oldest job waits, and its key; none of a key that is blocked."""
+        """Return since when the oldest job waits, and its key. Blocked keys are left out."""
         while self._ages:
             since, _, key = self._ages[0]
             first = self._first(key)
@@ -76,15 +76,15 @@ class Level:
                 self.note(key)
         return None
 
-    def turn(self) -> Key | None:
-        """Return whose turn it is."""
-        while self._turns:
-            tag, number, key = self._turns[0]
+    def next_key(self) -> Key | None:
+        """Return the key with the least tag. Blocked keys are left out."""
+        while self._tags:
+            tag, number, key = self._tags[0]
             if self._first(key) is None:
-                heapq.heappop(self._turns)
-                self._turning.discard(key)
+                heapq.heappop(self._tags)
+                self._tagged.discard(key)
             elif key.tag > tag:
-                heapq.heapreplace(self._turns, (key.tag, number, key))
+                heapq.heapreplace(self._tags, (key.tag, number, key))
             else:
                 return key
         return None
@@ -95,10 +95,10 @@ class Level:
 
 @dataclass(eq=False)
 class FunctionPart:
-    """Its levels by priority.
+    """The levels of one function, by priority.
 
-    `function` and `limiter` are of a limit, if there is one; `needs` is the function of what was set
-    aside.
+    `function` and `limiter` are set for a function with a limit; `needs` is the function whose
+    jobs were set aside here.
     """
 
     function: str
@@ -113,12 +113,12 @@ class FunctionPart:
 
 
 class Subqueues:
-    """A part for each function with a limit, or that was set aside, and one for all the others."""
+    """A part for each function that has a limit or was set aside, and one for all others."""
 
     def __init__(self, ageing: float, limiters: Mapping[str, Limiter]) -> None:
         self._ageing = ageing
         self._limiters = limiters
-        #: By function, where it has a limit, and by what is needed, where that was set aside.
+        #: By `function` and `needs` of the part.
         self._parts: dict[tuple[str, str], FunctionPart] = {}
         #: How many wait of each function that was set aside.
         self._aside: Counter[str] = Counter()
@@ -158,7 +158,7 @@ class Subqueues:
                 self._parts = {name: one for name, one in self._parts.items() if name[1] != needs}
 
     def set_aside(self, queue: KeyQueue, known: Mapping[str, Attributes]) -> None:
-        """Let the first of a queue wait aside, and all others of what it needs from now on."""
+        """Set the first job of a queue aside, and later ones that need the same function."""
         first = queue.take()
         assert first is not None  # noqa: S101 - there is no queue without jobs
         self.left(queue)
@@ -166,10 +166,10 @@ class Subqueues:
         self.enter(first, queue.key, known[first.task])
 
     def next(self, now: float, may: May) -> KeyQueue | None:
-        """Return where the job stands whose turn it is, or one that may not start.
+        """Return the queue whose first job is next, or a queue whose first job may not start.
 
-        One that may not start is to be set aside, or its key to be blocked, before this is asked
-        again: its age must not count for others.
+        In the second case its key must be blocked or its first job set aside before the next call:
+        its age must not count for others.
         """
         urgent: dict[int, float] = {}
         levels: defaultdict[int, list[Level]] = defaultdict(list)
@@ -186,16 +186,17 @@ class Subqueues:
         if not urgent:
             return None
         first = min(urgent, key=lambda priority: (urgent[priority], priority))
-        turns = [key.queues[level] for level in levels[first] if (key := level.turn()) is not None]
-        return min(turns, key=_turn, default=None)
+        keys = ((level, level.next_key()) for level in levels[first])
+        queues = [key.queues[level] for level, key in keys if key is not None]
+        return min(queues, key=_tag_and_age, default=None)
 
     def permits_at(self, now: float) -> Iterator[float]:
-        """Yield when the rates of functions have recovered that have none left now."""
+        """Yield when each function whose rate blocks it now may start again."""
         for limiter in {part.limiter for part in self._parts.values() if part.limiter}:
             if (at := limiter.permit_at(now)) and at > now:
                 yield at
 
 
-def _turn(queue: KeyQueue) -> tuple[float, float]:
+def _tag_and_age(queue: KeyQueue) -> tuple[float, float]:
     first = queue.oldest()
     return queue.key.tag, first.since if first else 0.0

@@ -1,10 +1,10 @@
 """Surveys of the server: every live task, and the group of each.
 
-A survey is a search for each state: one `task.search` page for each thousand live tasks. What no
-hint and no member has told of costs one `promise.get` more or, where many are new, one
-`promise.search` page for each thousand promises. On a server that has finished a million jobs a
-page takes 0.1 to 0.4 s (SQLite), under the lock that all other requests wait for. So searches are
-seldom: what lives is known from hints and from members.
+A survey searches each state: one `task.search` page for each thousand live tasks. A task that no
+hint and no member has told of costs one `promise.get` more. Where many are new, pages of
+`promise.search` replace those. On a server that has finished a million jobs a page takes 0.1 to
+0.4 s (SQLite), under the lock that all other requests wait for. So searches are seldom: hints and
+members tell of most live tasks.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from resonate_fleet.steward.policy import Attributes, attributes_of
 
 #: States of live tasks. One that moves on during a survey is found in its later state.
 STATES = ("pending", "acquired", "suspended", "halted")
-#: More new tasks than this are looked up by pages, until it is known what pages cost.
+#: More new tasks than this are read by pages, as long as the cost of pages is not known.
 FEW = 64
 #: Requests at the same time.
 ABREAST = 8
@@ -29,10 +29,10 @@ OTHER = "other"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What a task's promise says for as long as it lives. `created` in Unix seconds.
+    """What a task's promise says; it never changes. `created` in Unix seconds.
 
     `anyone`: any member of the group may run it; False for timers and for tasks sent to one worker.
-    `function` (as `name` or `name@version`) and `attributes` only where the group's calls are read.
+    `function` (as `name` or `name@version`) and `attributes` only where promises are read for them.
     """
 
     group: str
@@ -49,30 +49,30 @@ class Seen(msgspec.Struct, frozen=True):
     tasks: dict[str, Task] = {}
 
 
-#: Told of each page of a search as it comes.
+#: Gets each page of a search as it comes.
 Found = Callable[[Iterable[Task]], None]
 
 
 class Surveyor:
-    """Searches one server. `entries` holds what is known of live tasks, `seen` what each showed."""
+    """Searches one server. `entries`: live tasks; `seen`: the last search of each state."""
 
     def __init__(self, wire: Wire, now: Callable[[], float] = time.time) -> None:
         self._wire = wire
         self._now = now
-        #: Says of a group whether it is of interest what its tasks call.
+        #: Says whether the calls of a group's tasks are to be read.
         self.reads: Callable[[str], bool] = lambda _: False
         self.entries: dict[str, Entry] = {}
         self.seen = {state: Seen(0.0) for state in STATES}
-        #: What reading one promise took last, and reading by pages, in seconds.
+        #: Seconds that the last read of one promise took, and the last read by pages.
         self._promise_took = self._pages_took = 0.0
 
     @property
     def at(self) -> float:
-        """Since when nothing is known that is older, Unix seconds; 0 before the first survey."""
+        """When the oldest of the last searches began, Unix seconds; 0 before the first survey."""
         return min(seen.at for seen in self.seen.values())
 
     def state(self, task: str) -> str | None:
-        """Return the state in which a task was last seen; where in several, the latest of them."""
+        """Return the state in which a task was seen; of several the last one in `STATES`."""
         states = (state for state in reversed(STATES) if task in self.seen[state].tasks)
         return next(states, None)
 
@@ -95,12 +95,12 @@ class Surveyor:
         return self.seen[state]
 
     def heard(self, task: str, group: str) -> None:
-        """A hint or a member tells of a task: no search needs to look it up."""
+        """Note a task that a hint or a member tells of, so that no search has to read it."""
         if not self.reads(group):
             self.entries.setdefault(task, Entry(group, self._now()))
 
     def prune(self, lives: Callable[[str, Entry], bool]) -> None:
-        """Forget what is over: no search has shown it, and it does not live otherwise."""
+        """Forget tasks that no search has shown and that `lives` does not know."""
         self.entries = {t: e for t, e in self.entries.items() if self.state(t) or lives(t, e)}
 
     async def read_promise(self, id: str) -> Entry | None:
@@ -121,7 +121,7 @@ class Surveyor:
         return msgspec.structs.replace(entry, attributes=found, function=call.label)
 
     async def learn_anew(self, tasks: list[str]) -> None:
-        """Look again at promises that are known.
+        """Read the promises of `tasks`, also where they are known.
 
         Raises:
             Unreachable, Refused: as the wire does.
@@ -144,7 +144,7 @@ class Surveyor:
         await asyncio.gather(*(one(task) for task in new))
 
     def pages_pay(self, new: int) -> bool:
-        """Say whether so many are read sooner by pages. A page walks through all that finished."""
+        """Say whether pages are faster for so many. A page walks through all finished promises."""
         if not self._pages_took or not self._promise_took:
             return new > FEW
         return new > max(ABREAST, self._pages_took / self._promise_took)
@@ -162,7 +162,7 @@ class Surveyor:
 
 
 def entry_of(promise: Promise) -> Entry:
-    """Return what a promise says of its task, but for the attributes."""
+    """Return what a promise says of its task, without call and attributes."""
     target = promise.tags.get(TAG_TARGET, "")
     anyone = target.startswith("poll://any@") and promise.tags.get(TAG_TIMER) != "true"
     return Entry(group_of(target) or OTHER, promise.created_at / 1000, anyone)

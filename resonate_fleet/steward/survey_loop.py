@@ -1,8 +1,11 @@
 """When the server is searched.
 
 A steward surveys at its start, and when it begins to hear the hints of a group. While it hears
-them, or another steward does, it only looks for what was lost: one search now and then. All
-searches together take a quarter of a percent of the server's time, however much has finished there.
+them, or another steward does, it only looks for what was lost: one search now and then.
+
+Searches take a quarter of a percent of the server's time (`SHARE`), however much has finished
+there. Two things come on top: the first 20 ms of each search (`CHEAP`), and up to 2 s in advance
+for searches that somebody wants (`ADVANCE`), which are paid back by resting.
 """
 
 import asyncio
@@ -17,19 +20,18 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.survey import STATES
 from resonate_fleet.steward.tools import Tools, set_within
 
-#: Share of the server's time that searches take, not counting `CHEAP` seconds of each, and the
-#: seconds that may be taken in advance by those that are wanted.
+#: Part of the server's time; seconds of each search that count for nothing; seconds in advance.
 SHARE, CHEAP, ADVANCE = 1 / 400, 0.02, 2.0
-#: A search counts as what the fastest of so many took: a busy moment is no reason to rest for long.
+#: A search counts as the fastest of the last so many: one busy moment makes no long rest.
 LAST = 4
-#: Pause after what was wanted, as a multiple of what it took: what is wanted meanwhile comes after.
+#: Pause after a search that was wanted, as a multiple of what it took.
 WANTED_REST = 3.0
-#: A steward that has just started waits so long for members to come, in seconds: one survey then
-#: serves both. A second one would hold up the first jobs on a server with a long history.
+#: Seconds that a steward waits at its start for a first member: one survey then serves both. On a
+#: server with a long history a second one would hold up the first jobs.
 FIRST_WAIT = 2.0
-#: A search for what another steward heard waits so long, in seconds, until that one has stopped.
+#: Seconds until the search for what another steward has heard: by then that one has stopped.
 SETTLE = 1.0
-#: In calm times: the pause between two searches, in intervals, and what is searched in turn.
+#: In calm times: the pause between two searches, in intervals, and the states in their order.
 CALM = 4.0
 CALM_STATES = (
     "pending", "acquired", "pending", "suspended", "pending", "acquired", "pending", "halted",
@@ -37,7 +39,7 @@ CALM_STATES = (
 
 
 class Budget:
-    """What the searches owe to the server, in seconds; it is paid back by resting."""
+    """The seconds that searches have taken beyond their share; resting pays them back."""
 
     def __init__(self) -> None:
         self._owed, self._at = 0.0, time.monotonic()
@@ -55,7 +57,7 @@ class Budget:
 
 
 class SurveyLoop:
-    """`interval` is the least pause between two searches that nobody wants, in seconds."""
+    """`interval`: the least pause between two searches that nobody wants, in seconds."""
 
     def __init__(self, tools: Tools, interval: float) -> None:
         self._tools = tools
@@ -63,9 +65,9 @@ class SurveyLoop:
         self._budget = Budget()
         self._stir = asyncio.Event()
         self._survey_wanted = self._pending_wanted = False
-        #: When the last search ended, by the monotonic clock, and how many were made in calm times.
+        #: When the last search ended, by the monotonic clock, and how many were no whole survey.
         self._searched, self._calm_searches = 0.0, 0
-        #: When the last survey that succeeded began, Unix seconds.
+        #: When the last successful survey began, Unix seconds.
         self.at: float | None = None
 
     def want_survey(self) -> None:
@@ -74,7 +76,7 @@ class SurveyLoop:
         self._stir.set()
 
     def want_pending(self) -> None:
-        """Search soon for what is claimable: another steward may have heard a hint."""
+        """Search for claimable tasks in `SETTLE` seconds: another steward may have heard a hint."""
         asyncio.get_running_loop().call_later(SETTLE, self._want_pending)
 
     def _want_pending(self) -> None:
@@ -84,9 +86,9 @@ class SurveyLoop:
     async def run(
         self, search: Callable[[str], Awaitable[None]], calm: Callable[[float], bool]
     ) -> None:
-        """Search what is due, one state at a time.
+        """Call `search` for each state that is due.
 
-        `calm` says whether all that may have happened since a time (Unix seconds) is told.
+        `calm` says whether hints and members tell of all that happened since a time (Unix seconds).
         """
         await set_within(self._stir, FIRST_WAIT)
         self._survey_wanted = True
@@ -112,12 +114,14 @@ class SurveyLoop:
             return ()
         if self.at is None or not calm(self.at):
             return STATES
-        return (CALM_STATES[self._calm_searches % len(CALM_STATES)],) if since >= CALM * self._interval else ()
+        if since < CALM * self._interval:
+            return ()
+        return (CALM_STATES[self._calm_searches % len(CALM_STATES)],)
 
     async def _search(
         self, search: Callable[[str], Awaitable[None]], states: Sequence[str]
     ) -> None:
-        """Search these states. A server that fails is counted and asked again the next time."""
+        """Search these states. A failure is counted; they are due again later."""
         at, began = self._tools.now(), time.monotonic()
         whole = len(states) == len(STATES)
         self._pending_wanted = False

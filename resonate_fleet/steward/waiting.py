@@ -16,9 +16,9 @@ May = Callable[[str], bool]
 class Waiting:
     """A claimable task. Times in Unix seconds.
 
-    Its turn counts from `since`; `heard` is when it was last heard of. `needs` names its function
-    where that is known. `queue` has it, in its part `subqueue`; None while it is paused.
-    `dropped`: it waits no more, and whatever holds it is to pass it over.
+    `since`: its place in the queue. `heard`: when it was last heard of. `needs`: its function,
+    where that is known. `queue` and `subqueue`: where it waits, None while it is paused.
+    `dropped`: it waits no more; whatever still holds it passes it over.
     """
 
     task: str
@@ -32,7 +32,7 @@ class Waiting:
 
 
 class SetAside(NamedTuple):
-    """How many tasks were set aside for want of one function, and the first of them."""
+    """How many tasks were set aside because they need one function, and the first of them."""
 
     size: int
     first: Waiting
@@ -41,18 +41,18 @@ class SetAside(NamedTuple):
 class Queue(Protocol):
     """What the matcher asks of a queue.
 
-    A task whose turn comes at a member that may not begin it is set aside: the queue then passes
-    over all of its function, until a member comes that may.
+    When a task is next and the member may not begin its function, the queue sets aside all tasks of
+    that function, until a member comes that may.
     """
 
     def add(self, waiting: Waiting) -> None:
-        """Take `waiting` in, and note in it where it stands."""
+        """Take `waiting` in, and note in it where it waits."""
 
     def take(self, now: float, may: May) -> Waiting | None:
-        """Return whose turn it is of those that may begin, and let it go; None where nobody's."""
+        """Remove and return the next one that may start; None where none may."""
 
     def drop(self, waiting: Waiting) -> None:
-        """Note that `waiting` is gone."""
+        """Note that `waiting` waits no more."""
 
     def oldest(self) -> Waiting | None: ...
 
@@ -64,31 +64,31 @@ class Queue(Protocol):
 
 
 class QueueLimits(Protocol):
-    """What a queue with limits is told and asked besides."""
+    """What the matcher tells and asks a queue with limits besides."""
 
     def occupy(self, task: str) -> None:
-        """Note that a task runs, whoever handed it out."""
+        """Note that a task runs, whoever assigned it."""
 
     def vacate(self, task: str) -> None:
         """Note that a task runs no more, or was not claimed after all."""
 
     def unread(self) -> list[str]:
-        """Return what runs and of which it is not known yet where it stands."""
+        """Return the running tasks whose attributes are not known."""
         ...
 
     def recount(self, task: str) -> None:
-        """Count a task that runs by what is known of it now."""
+        """Count a running task by what is known of it now."""
 
     def wake_at(self) -> float | None:
-        """Return when a task's time comes, or a limit has room again."""
+        """Return when a task's time comes, or a rate allows the next start."""
         ...
 
     def why(self, now: float, task: str) -> str:
-        """Return what a task waits for besides a slot, "" where it is only that."""
+        """Return what a task waits for besides a slot, "" for nothing else."""
         ...
 
     def blocked(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for something else than a slot, by what it is."""
+        """Return how many tasks wait for something else than a slot, by that."""
         ...
 
 
@@ -115,7 +115,7 @@ class NoLimits:
 
 
 class ByAge:
-    """By (since, order of arrival). Those that are gone leave when they come to the front."""
+    """By (since, order of arrival). Dropped ones leave when they come to the front."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Waiting]] = []
@@ -156,7 +156,7 @@ class FirstCome:
 
     def __init__(self) -> None:
         self._all = ByAge()
-        #: What was set aside was at the head of all before.
+        #: What was set aside, by function. All of it is older than what is left in `_all`.
         self._aside: dict[str, ByAge] = {}
 
     def __len__(self) -> int:
