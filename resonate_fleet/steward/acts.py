@@ -1,4 +1,4 @@
-"""Acts on jobs: each is done, journalled, and told to the members that hold what has ended."""
+"""The console's acts on jobs. Each is journalled; members stop the bodies of what has ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -49,7 +49,7 @@ class Acts:
         return {"rerun": made, "unchanged": unchanged}
 
     async def kill(self, ids: list[str], who: str) -> Any:
-        """Ask for the members that hold these jobs; whoever started them reads the journal."""
+        """Ask in the journal that the holders of these jobs be killed, by whoever started them."""
         wanted = set(_few(ids))
         running = self._tools.work.running.values()
         held = {root_of(one.task): one.member for one in running if root_of(one.task) in wanted}
@@ -86,12 +86,12 @@ class Acts:
         do: Callable[[str], Awaitable[None]],
         done: list[str],
     ) -> dict[str, str]:
-        """Do it to each; return by id why one is unchanged. `done` gets what was done.
+        """Do it to each job; return by id why one is unchanged. `done` gets those that were done.
 
-        It is journalled, and its bodies are stopped, also where the server fails at another.
+        They are journalled, and their bodies stopped, even if the server fails at another job.
 
         Raises:
-            Refusal: nothing was done, and not for the reason that it is over already.
+            Refusal: nothing was done, for another reason than that all were over.
         """
         unchanged: dict[str, str] = {}
         status = 0
@@ -114,10 +114,10 @@ class Acts:
             self._journal(act, [name for name in ids if name in set(done)], who)
         return unchanged
 
-    # Somebody has cancelled by the server alone and says so; the steward asks the server itself.
+    # An act without a token: somebody has cancelled on the server and says so.
 
     async def settled(self, ids: list[str], _who: str) -> Any:
-        """Stop bodies whose jobs the server has as ended. It is asked first, so nobody can lie."""
+        """Stop the bodies of jobs that have ended, after the server has confirmed that."""
         wanted = set(_few(ids))
         tasks = [task for task in self._tools.work.running if root_of(task) in wanted]
         over = await asyncio.gather(*(self._is_over(task) for task in tasks))
@@ -133,7 +133,7 @@ class Acts:
         return promise is None or promise.state != "pending"
 
     def _stop(self, ended: Iterable[str]) -> None:
-        """Tell the members that hold what the server has as ended."""
+        """Have members stop the bodies of tasks that have ended."""
         for task in dict.fromkeys(ended):
             self._dispatch.cancel(task)
 

@@ -1,9 +1,9 @@
 """The console: a page, its event stream and its acts, and the pages of probes and scrapes.
 
 It runs in a thread with a loop of its own, so that the matcher never waits for a page. It reads
-the live state and searches nothing for it.
+the live state and causes no searches.
 
-Who may ask is for `steward.guards` to say. Acts need the console's token; there are no cookies.
+`steward.guards` says who may ask. Acts need the console's token; there are no cookies.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from resonate_fleet.steward.guards import Handle
 
 #: Seconds between two messages of a stream.
 MESSAGE_SECONDS: Final = 0.25
-#: Open streams at once, and messages that wait for a slow reader before it is cut off.
+#: Most open streams, and most messages that wait for a reader before it is cut off.
 MOST_STREAMS: Final = 100
 MOST_UNSENT: Final = 20
 #: Bytes of a request's body.
@@ -45,14 +45,14 @@ _TYPES: Final = {
 _UNHEARD = logging.getLogger("resonate_fleet.console")
 _UNHEARD.setLevel(logging.CRITICAL + 1)
 
-#: Asks something of the steward: what came in, and what is to be answered.
+#: Answers a question to the steward by the request's parameters.
 Ask = Callable[[Mapping[str, str]], Coroutine[Any, Any, Any]]
-#: Does something to jobs for whoever asked; returns what is to be answered.
+#: Does something to jobs for the address that asked; returns the answer.
 Act = Callable[[list[str], str], Coroutine[Any, Any, Any]]
 
 
 class Refusal(Exception):  # noqa: N818 - what the asker did, told in one line
-    """An ask or an act that is answered with `status` and one line."""
+    """A question or an act that is refused with `status` and one line."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -68,7 +68,7 @@ class _Jobs(msgspec.Struct):
 class ConsoleOptions:
     """`hosts`: further names under which it may be reached. `peers`: addresses of other consoles.
 
-    Without a `token` nothing can be done from the page. `failed` is told, once a minute, why no
+    Without a `token` the page allows no acts. `failed` gets the reason, once a minute, while no
     connection can be accepted.
     """
 
@@ -80,16 +80,13 @@ class ConsoleOptions:
 
 @dataclass(frozen=True)
 class Doors:
-    """What the console reaches.
-
-    `feed` and `pages` are called from threads of their own, the others in the steward's loop.
-    """
+    """What the console calls: `feed` and `pages` in threads, the others in the steward's loop."""
 
     feed: Feed
     pages: Mapping[str, Handler]
     asks: Mapping[str, Ask]
     acts: Mapping[str, Act]
-    #: Acts that need no token: whoever asks for them can do no harm.
+    #: Acts that need no token because they can do no harm.
     open_acts: Mapping[str, Act] = field(default_factory=dict)
 
 
@@ -128,13 +125,13 @@ class Console:
     async def _serve(self, opened: "Future[int]") -> None:
         self._loop = asyncio.get_running_loop()
         say_once(self._loop, self._options.failed)
-        # The first use of threads imports a module, for which there may be no descriptor later.
+        # The first use of threads imports a module: now, while there are descriptors for it.
         await asyncio.to_thread(lambda: None)
         self._stop = asyncio.Event()
         runner = web.AppRunner(
             self._app(),
             access_log=None,
-            # What it logs is what strangers send; a defect of ours is logged where it is caught.
+            # It would log what strangers send. Defects of ours are logged where they are caught.
             logger=_UNHEARD,
             keepalive_timeout=15.0,
             shutdown_timeout=0.5,
@@ -204,7 +201,7 @@ class Console:
         response.headers["X-Accel-Buffering"] = "no"
         await response.prepare(request)
         if not self._streams:
-            # Nobody has listened: the last state told is an old one.
+            # Nobody has listened for a while: the feed's last state is an old one.
             await asyncio.to_thread(self._doors.feed.change)
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_UNSENT)
         if request.transport is None:  # it has gone already

@@ -1,4 +1,4 @@
-"""What members gave back, and the pauses of what they gave back unfinished. Pure."""
+"""Tasks that members gave back, and how long they pause for it. Pure."""
 
 import heapq
 from collections import OrderedDict
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.steward.waiting import Waiting
 
-#: Pause of a task that a member gave back for a reason of its own: first, and longest, in seconds.
+#: Pause of a task given back for another reason than a lacking function: first, longest, seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Tasks whose declines are remembered.
 REMEMBERED = 4096
@@ -16,14 +16,14 @@ REMEMBERED = 4096
 
 @dataclass(slots=True)
 class _Declined:
-    """`lacks`: the function that a member lacks; else `times` it was given back unfinished."""
+    """`lacks`: the function that a member lacks. `times`: how often it had another reason."""
 
     lacks: str = ""
     times: int = 0
 
 
 class Declines:
-    """By task, with those that are paused for it."""
+    """Declines by task, and the tasks that pause."""
 
     def __init__(self) -> None:
         self._notes: OrderedDict[str, _Declined] = OrderedDict()
@@ -41,7 +41,7 @@ class Declines:
         self._notes.pop(task, None)
 
     def pauses(self, now: float, waiting: Waiting) -> bool:
-        """Pause a task that was given back unfinished, and note what its members lack."""
+        """Pause a task if it was declined so; return whether. Note the function that it needs."""
         note = self._notes.get(waiting.task)
         if note is None:
             return False

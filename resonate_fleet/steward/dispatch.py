@@ -207,14 +207,14 @@ class Dispatch:
             since = self._tools.work.waits_since(task.id, begun)
             self.group(entry.group).offer(task.id, task.version, since, entry.function)
 
-    def searched(self, state: str, told: Collection[str]) -> None:
-        """Take what a search has shown; `told` are the members that report to this steward."""
+    def searched(self, state: str, reporting: Collection[str]) -> None:
+        """Take what a search has shown; `reporting` are the members that report to this steward."""
         seen, work, entries = self._surveyor.seen[state], self._tools.work, self._surveyor.entries
         match state:
             case "pending":
                 self._show_pending(seen)
             case "acquired":
-                self._show_acquired(seen, told)
+                self._show_acquired(seen, reporting)
             case "suspended":
                 work.found_suspended(seen.at, {t: group_in(entries, t) for t in seen.tasks})
             case "halted":
@@ -234,7 +234,7 @@ class Dispatch:
                 del self.groups[name]  # anybody can make up more
         self._surveyor.prune(self._lives)
 
-    def _show_acquired(self, seen: Seen, told: Collection[str]) -> None:
+    def _show_acquired(self, seen: Seen, reporting: Collection[str]) -> None:
         held: dict[str, LiveAttempt] = {}
         for one in seen.tasks.values():
             group = group_in(self._surveyor.entries, one.id)
@@ -242,7 +242,7 @@ class Dispatch:
                 self.groups[group].matcher.drop(one.id, one.version)
             holding = Holding(one.id, one.version, "", seen.at)
             held[one.id] = attempt_of(holding, group, one.pid or "")
-        self._tools.work.found_running(seen.at, held, told)
+        self._tools.work.found_running(seen.at, held, reporting)
         for known in self.groups.values():
             self._promises.surveyed(known)
 

@@ -1,4 +1,4 @@
-"""What is new in the live state since it was last told: the messages of an event stream."""
+"""The messages of an event stream: what is new in the live state since the last one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ import msgspec
 
 from resonate_fleet.contract.live import LiveChange, LiveState
 
-#: Ended attempts and marks of one message, at most; counts come with the groups and are whole.
+#: Most ended attempts, and most marks, of one message. The counts of groups are always complete.
 MOST = 500
 
 
 class Feed:
-    """Turns states into messages. `take` returns the state as it is; `whole` begins a stream."""
+    """Makes messages of states. `take` returns the present state."""
 
     def __init__(self, take: Callable[[], LiveState], extras: dict[str, Any]) -> None:
         self._take = take
@@ -20,11 +20,11 @@ class Feed:
         self._last = LiveState(at=0.0, steward="", since=0.0)
 
     def whole(self) -> bytes:
-        """Return the state that `change` goes on from."""
+        """Return the first message of a stream: the state of the last `change`."""
         return _event("state", {**msgspec.to_builtins(self._last), **self._extras})
 
     def change(self) -> bytes:
-        """Return what is new, and take that for told."""
+        """Return what is new since the last call."""
         before, self._last = self._last, self._take()
         return _event("change", news(before, self._last))
 

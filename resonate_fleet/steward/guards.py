@@ -1,8 +1,8 @@
-"""Who may ask the console: it answers no stranger's page, and acts for nobody without its token.
+"""Who may ask the console. It answers no page of another site, and acts only with its token.
 
-The Host must be a name that no stranger's DNS can give: an address, a name without a dot, one of
-the cluster's, or one that is allowed by a setting. A request that another site caused is refused.
-Each answer carries a strict Content-Security-Policy.
+The Host must be a name that no stranger's DNS can point here (against DNS rebinding): an address, a
+name without a dot, one of the cluster's, or one that a setting allows. A request that another site
+caused is refused. Each answer carries a strict Content-Security-Policy.
 """
 
 import hmac
@@ -23,7 +23,7 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def guard(hosts: Sequence[str], peers: Sequence[str]) -> Middleware:
-    """Return the middleware that refuses strangers, and gives each answer its headers."""
+    """Return the middleware that refuses strangers and adds the headers to each answer."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handle) -> web.StreamResponse:
@@ -53,7 +53,7 @@ async def _answer(request: web.Request, handler: Handle) -> web.StreamResponse:
 
 
 def headers(peers: Sequence[str]) -> dict[str, str]:
-    """Return what goes with each answer; the page may ask `peers` besides its own steward."""
+    """Return the headers of each answer; the page may ask `peers` besides its own steward."""
     connect = " ".join(["'self'", *peers])
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -77,7 +77,7 @@ def has_token(request: web.Request, token: str) -> bool:
 
 
 def _stranger(request: web.Request, hosts: Sequence[str]) -> str | None:
-    """Return why a request is refused before anything is looked at, or None."""
+    """Return why a request is refused before all else, or None."""
     origin = request.headers.get("Origin")
     try:
         host = urlsplit(f"//{request.host}").hostname or ""
@@ -92,7 +92,7 @@ def _stranger(request: web.Request, hosts: Sequence[str]) -> str | None:
 
 
 def _is_ours(host: str) -> bool:
-    """Tell whether `host` is a name that no stranger can have point to this machine."""
+    """Say whether `host` is a name that no stranger can point to this machine."""
     if not host:  # no browser sends it so, and an `Origin: null` would be equal to it
         return False
     if "." not in host or host.endswith(_INSIDE):

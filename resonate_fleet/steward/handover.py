@@ -1,9 +1,9 @@
 """Takes the leases of the dead and gives their jobs back to the server.
 
-Nothing here can harm a job whose holder lives after all: `task.release` names the version that
-was told or seen, and the server refuses it when the task has moved on; and it refuses the holder's
-own late write when the release came first. So at most one result is ever written, and the worst
-that an error of judgement costs is work done twice (docs/guarantees.md).
+A holder that lives after all comes to no harm. `task.release` names the version of its claim; the
+server refuses the release when the task has moved on. When the release comes first, the server
+refuses the holder's late write. So at most one result is written, and an error of judgement costs
+work done twice at worst (docs/guarantees.md).
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.tools import Tools, first_within, set_within
 from resonate_fleet.steward.work import Latest
 
-#: Pauses between the reads of what was assigned to a dead member, in seconds: its claim may have
-#: been on the wire when it died.
+#: Pauses between the reads of tasks that were assigned to a dead member, in seconds: its claim may
+#: have been on the wire when it died.
 AGAIN = (0.2, 0.8, 2.0)
-#: A steward to which no member offers slots waits so long before it handles a death itself: the
+#: Seconds that a steward waits before it handles a death while no member offers it slots: that
 #: member may have lost its connection to this one alone. It acts at once when members turn to it.
 STANDBY_SECONDS = 10.0
 #: Requests at the same time.
 ABREAST = 32
-#: States in which a task on trial has not shown its outcome yet.
+#: States of a task on trial whose outcome is not known yet.
 RUNNABLE = ("pending", "acquired")
 
 
@@ -47,9 +47,9 @@ class Death:
         self.unanswered = unanswered
         self.serving = serving or asyncio.Event()
         self.back = asyncio.Event()
-        #: Its leases are being released: from here on it counts as dead.
+        #: It counts as dead: its leases are being released.
         self.declared = False
-        #: Its jobs have been blamed, by this steward or beside another that hands over.
+        #: Its jobs have been blamed.
         self.blamed = False
         #: `[task, version]` of what it lost.
         self.taken: list[tuple[str, int]] = []
@@ -65,20 +65,20 @@ class Handover:
         self._grace = grace
         self._gate = asyncio.Semaphore(ABREAST)
         self._deaths: Latest[Death] = Latest()
-        #: By the task on trial: the leases that wait for its outcome.
+        #: The leases that wait for the outcome of a trial, by the task on trial.
         self._held_back: dict[str, list[Task]] = {}
 
     async def run(self, death: Death) -> None:
         """Hand over what `death.member` held, unless it comes back before."""
         self._deaths.note(death.member, death)
-        told = self._told(death)  # another steward may hand it over before the grace is out
+        reported = self._reported(death)  # another steward may hand it over before the grace is out
         if await set_within(death.back, self._grace):
             return
         await first_within(STANDBY_SECONDS, death.serving, death.back)
         held = await self._held(death)
         if death.back.is_set():
             return
-        moved = [one for one in told if one.id not in {task.id for task in held}]
+        moved = [one for one in reported if one.id not in {task.id for task in held}]
         if held or death.serving.is_set():
             await self._declare(death, held, moved)
         elif moved:
@@ -86,12 +86,12 @@ class Handover:
         await self._release_late_claims(death)
 
     def _count_too(self, death: Death, moved: Sequence[Task]) -> None:
-        """Another steward hands over. This one counts too: it may be the one that has to park."""
+        """Count the crash though another steward hands over: this one may have to park."""
         death.blamed = True
         self._parking.judge(death.member, moved)
 
     async def _release_late_claims(self, death: Death) -> None:
-        """Look again: a claim of what was assigned may still have been on its way to the server."""
+        """Release assigned tasks whose claim reached the server after the death was seen."""
         for pause in AGAIN:
             if await set_within(death.back, pause):
                 return
@@ -100,7 +100,7 @@ class Handover:
     async def run_unseen(self, death: Death) -> None:
         """Hand over what is left of a member that a steward before this one knew.
 
-        Nobody saw it end, so there is no grace left to give, and its leases must be searched for.
+        Its grace is over, and its leases are known to the server alone.
         """
         self._deaths.note(death.member, death)
 
@@ -113,21 +113,21 @@ class Handover:
             await self._declare(death, held)
 
     async def _held(self, death: Death) -> list[Task]:
-        """Return what the member holds: as it has told, or as the server says where that is old."""
-        told = self._told(death)
-        names = [one.id for one in told]
+        """Return what the member holds: by its reports, checked on the server if they may be old."""
+        reported = self._reported(death)
+        names = [one.id for one in reported]
         if not death.serving.is_set():
             return await self._still(death, names)
-        return told + await self._still(death, [t for t in death.unanswered if t not in names])
+        return reported + await self._still(death, [t for t in death.unanswered if t not in names])
 
-    def _told(self, death: Death) -> list[Task]:
+    def _reported(self, death: Death) -> list[Task]:
         return [
             Task(id=one.task, state="acquired", version=one.attempt, pid=death.member)
             for one in self._tools.work.held_by(death.member)
         ]
 
     async def _still(self, death: Death, tasks: Sequence[str]) -> list[Task]:
-        """Return those of `tasks` that stand under the member's name."""
+        """Return those of `tasks` whose lease is the member's."""
 
         async def ask(id: str) -> Task | None:
             async with self._gate:
@@ -139,7 +139,7 @@ class Handover:
         return [one for one in found if one is not None and one.pid == death.member]
 
     async def _declare(self, death: Death, held: list[Task], moved: Sequence[Task] = ()) -> None:
-        """From here on the member counts as dead. `moved`: what another steward has handed over."""
+        """Declare the member dead. `moved`: what another steward has handed over already."""
         death.declared = death.blamed = True
         self._tools.meters.deaths.inc()
         tasks = [(task.id, task.version) for task in held]
@@ -158,7 +158,7 @@ class Handover:
         if judgement.trial in by_id:
             self._held_back[judgement.trial] = ours(judgement.hold_back)
         else:
-            free += ours(judgement.hold_back)  # what they wait for is another's to end
+            free += ours(judgement.hold_back)  # another steward decides on the trial
         await asyncio.gather(
             *(self._park(death, one) for one in ours(judgement.park)),
             self._release_all(death, free),
@@ -180,9 +180,9 @@ class Handover:
         async with self._gate:
             if death.back.is_set():
                 return
-            # Listed whatever the answer: after any answer the member does not hold it so any more.
+            # After any answer the member does not hold this version any more.
             death.taken.append((task.id, task.version))
-            # Before the server's hint can come: the job keeps its place among those that wait.
+            # Noted before the server's hint can come, so that the job keeps its place in the queue.
             self._tools.work.over(self._tools.now(), task.id, task.version, "died")
             released = await self._tools.insist(
                 lambda: self._tools.wire.release(task.id, task.version), "hand-over", death.back
@@ -202,23 +202,21 @@ class Handover:
         self._tools.journal.write(line)
         self._tools.work.mark(self._tools.now(), "handed-over", death.member, task.id)
 
-    # After the first minutes.
-
     async def release_late(self, task: Task, ended_at: float) -> None:
-        """Release a lease that turned up under the name of one that is gone."""
+        """Release a lease that was found later, of a member that is dead or has left."""
         member = task.pid or ""
-        # A death that was none is told of this one too.
+        # The death may be known: if the member comes back it hears of this lease too.
         death = self._deaths.get(member) or Death(member, ended_at)
         await self._release_all(death, [task])
 
     async def pardon(self, member: str) -> None:
-        """`member` lives: its jobs are not to blame, and what was held back is its own again."""
+        """Blame the jobs of `member` no more: it lives and keeps leases that were held back."""
         for trial, leases in self._held_back.items():
             self._held_back[trial] = [task for task in leases if task.pid != member]
         await self._parking.pardon(member)
 
     async def follow_up(self) -> None:
-        """Release the next of those held back where a trial is over.
+        """Release the next lease of each trial that is over.
 
         Raises:
             Unreachable, Refused: as the wire does.
@@ -229,7 +227,7 @@ class Handover:
                 await self.end_trial(trial)
 
     async def end_trial(self, trial: str) -> None:
-        """Release the next of those that were held back for `trial`."""
+        """Release the next lease that was held back for `trial`; its task is the next trial."""
         waiting = self._held_back.pop(trial, None)
         if waiting:
             first, rest = waiting[0], waiting[1:]

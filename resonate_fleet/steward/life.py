@@ -1,7 +1,7 @@
 """A steward from the environment to an exit code.
 
-On SIGTERM or SIGINT, in order: not ready; no more members; hand-overs under way finish (for a few
-seconds at most); what must be remembered is written; the pages close; exit 0.
+On SIGTERM or SIGINT it is not ready any more and closes the presence port. Hand-overs under way
+get a few seconds to finish. Then it writes its state file, closes its pages and exits with 0.
 """
 
 import asyncio
@@ -48,10 +48,10 @@ from resonate_fleet.steward.survey import Surveyor
 from resonate_fleet.steward.tools import Tools, steady_clock
 from resonate_fleet.steward.survey_loop import SurveyLoop
 
-#: How often the loop shows that it is not stuck, in seconds.
+#: Seconds between two signs of the loop that it is not stuck.
 TICK_SECONDS = 0.5
 
-#: Something more that is to be done with the state, time and again (pod deletion costs, say).
+#: Something else to do with the state again and again, such as writing pod deletion costs.
 Extra = Callable[[LiveState], Awaitable[None]]
 
 
@@ -84,7 +84,7 @@ class Steward:
         """Run until `stop` is set."""
         settings, log = self._settings, structlog.get_logger()
         state = on_loop(asyncio.get_running_loop(), self.state)
-        say_once(asyncio.get_running_loop(), self._tools.no_room)
+        say_once(asyncio.get_running_loop(), self._tools.not_accepting)
         self._tools.meters.truth.state = state
         handlers = pages(self._tools.meters, self._tools.memory, self._probed, state)
         if settings.secret is None:
@@ -112,12 +112,12 @@ class Steward:
             settings.console_token,
             settings.console_hosts,
             settings.console_peers,
-            self._tools.no_room,
+            self._tools.not_accepting,
         )
-        told = {"acts": bool(options.token), "kill": settings.console_kill, "peers": options.peers}
+        shown = {"acts": bool(options.token), "kill": settings.console_kill, "peers": options.peers}
         acts = Acts(self._tools, self._dispatch)
         doors = Doors(
-            feed=Feed(state, told),
+            feed=Feed(state, shown),
             pages=handlers,
             asks=Lists(self._tools, self._dispatch, payloads=settings.console_payloads).asks(),
             acts=acts.by_name(kill=settings.console_kill),
@@ -126,7 +126,7 @@ class Steward:
         return Console((settings.host, settings.port), options, doors)
 
     async def _work_until(self, stop: asyncio.Event, beat: Coroutine[Any, Any, None]) -> None:
-        """Raises whatever one of the loops ends with: a steward without it is of no use."""
+        """Run the loops until `stop` is set; raise what one of them ends with."""
         work = (
             beat,
             self._survey_loop.run(self._search, self._calm),
@@ -169,7 +169,7 @@ class Steward:
                     self._tools.failed("extra", error)
 
     def reread(self) -> None:
-        """Take the policy file as it is now; one with mistakes changes nothing."""
+        """Read the policy file again; a file with mistakes changes nothing."""
         log = structlog.get_logger()
         try:
             self._policies = policies_of(self._settings)
@@ -187,8 +187,6 @@ class Steward:
         policy = self._policies.get(group)
         return policy is not None and policy.alone == "wait"
 
-    # What the parts tell each other.
-
     def _stream(self, group: str, again: Callable[[], None]) -> Stream:
         log = structlog.get_logger().bind(group=group)
 
@@ -203,7 +201,7 @@ class Steward:
         )
 
     async def _search(self, state: str) -> None:
-        """Search one state; the last of a survey is the one in which parked tasks are."""
+        """Search one state. After `halted`, the last one of a survey, follow up parked jobs."""
         found = [self._dispatch.found] if state == "pending" else []
         await self._surveyor.search(state, *found)
         self._dispatch.searched(state, self._membership.present.keys())
@@ -214,7 +212,7 @@ class Steward:
             await self._parking.follow_up(self._surveyor.state, self._surveyor.at)
 
     def _calm(self, at: float) -> bool:
-        """Say whether all that may have happened since `at` is told by hints and members."""
+        """Say whether hints and members tell of all that happened since `at`."""
         quiet = not self._membership.departed_since(at) and not self._tools.work.parked
         return quiet and self._dispatch.is_heard
 
@@ -281,7 +279,7 @@ async def run(settings: StewardSettings) -> int:
 def live(settings: StewardSettings) -> int:
     """Run the steward until a signal ends it; return the exit code."""
     settings = _named(settings)
-    # Whatever is printed anywhere goes on when nobody reads it any more.
+    # Printing never fails, even when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     logs.configure(settings.log_format, settings.log_level, settings.name)
     log = structlog.get_logger()
@@ -292,7 +290,7 @@ def live(settings: StewardSettings) -> int:
 
 
 def _named(settings: StewardSettings) -> StewardSettings:
-    """Fill in the steward's name, and its own file where the state is a folder of several."""
+    """Fill in the steward's name, and the name of its state file if a folder is given."""
     name, state = settings.name or own_name(), settings.state
     if state is not None and state.is_dir():
         state /= f"{name}.json"

@@ -1,4 +1,4 @@
-"""What the console is asked of jobs, by what the steward knows: lists, and the page of one job."""
+"""What the console asks about jobs: lists, and the page of one job."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.survey import ABREAST
 from resonate_fleet.steward.tools import Tools
 
-#: Lines of a list, where nothing is said, and at most.
+#: Lines of a list: by default, and at most.
 USUAL, MOST = 200, 5000
 #: Promises that are read for one list, and schedules that are shown.
 MOST_READ = 1000
@@ -33,14 +33,14 @@ class Lists:
         self._tools = tools
         self._dispatch = dispatch
         self._payloads = payloads
-        #: What waiting jobs call, as far as somebody has asked.
+        #: Functions of waiting jobs, as far as a list asked for them.
         self._called: dict[str, str] = {}
 
     def asks(self) -> dict[str, Ask]:
         return {"jobs": self.listing, r"job/{id:[\s\S]+}": self.page, "schedules": self.schedules}
 
     async def listing(self, given: Mapping[str, str]) -> JobList:
-        """Return the jobs that match, those that ended last first; nothing is searched for it."""
+        """Return the matching jobs, live ones first, then the latest to end. Searches nothing."""
         limit = _number(given.get("limit", ""), USUAL, MOST)
         since = _number(given.get("since", ""), 0, 1 << 31)
         after, unread = self._tools.now() - since, 0
@@ -53,7 +53,7 @@ class Lists:
         return JobList(jobs=found[:limit], more=len(found) > limit, unread=unread)
 
     async def _read(self, lines: list[JobLine]) -> tuple[list[JobLine], int]:
-        """Ask the server what those call that do not run; return also how many stay unread."""
+        """Fill in the functions that are not known; return also how many stay unread."""
         unknown = [one.id for one in lines if not one.function]
         self._called = {name: self._called[name] for name in unknown if name in self._called}
         gate = asyncio.Semaphore(ABREAST)

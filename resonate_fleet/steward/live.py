@@ -27,7 +27,7 @@ def live_state(
     dispatch: Dispatch,
     dates: Dates,
 ) -> LiveState:
-    """Take the state as it is now."""
+    """Return the state as it is now."""
     work, held = tools.work, tools.work.holders()
     members = [_member(one, dispatch, work, held.get(one.member, 0)) for one in membership.all()]
     return LiveState(

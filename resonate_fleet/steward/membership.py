@@ -1,9 +1,9 @@
 """Who is a member and who died, and what follows from it.
 
 A member whose presence ends without goodbye gets a short grace: it may only have lost the
-connection. Then it is taken for dead, and what it held is handed over (`steward.handover`). When
-it comes back under the same name it never was dead: it is told what it lost, and the crash that
-its jobs were blamed for is taken back.
+connection. Then it is taken for dead, and what it held is handed over (`steward.handover`). If it
+comes back under the same name it was not dead: it hears what it lost, and its jobs are blamed no
+more.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from resonate_fleet.steward.state import Known
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import Latest
 
-#: The state file is written at most this often for comings and goings, in seconds.
+#: Least pause between two writes of the state file, in seconds.
 SAVE_EVERY = 0.1
 #: A stopping steward gives hand-overs under way this long, in seconds.
 STOP_SECONDS = 3.0
-#: Those that are gone are shown for so long, in seconds.
+#: Seconds for which members that died or left are shown.
 SHOWN_SECONDS = 600.0
 
 
@@ -43,18 +43,18 @@ class Membership:
         self._dispatch = dispatch
         self._deaths: Latest[Death] = Latest()
         self._tasks: set[asyncio.Task[None]] = set()
-        #: When those that are gone went; Unix seconds.
+        #: When members died or left, Unix seconds.
         self._departed: Latest[float] = Latest()
         self._incarnations: Latest[str] = Latest()
         self._shown: Latest[LiveMember] = Latest()
         self._dirty = asyncio.Event()
 
     def departed_since(self, at: float) -> bool:
-        """Say whether a member has gone since `at`, Unix seconds."""
+        """Say whether a member has died or left since `at`, Unix seconds."""
         return bool(self._departed) and next(reversed(self._departed.values())) >= at
 
     def all(self) -> list[LiveMember]:
-        """Return the members as they stand, those included that went some minutes ago."""
+        """Return the members, those included that died or left some minutes ago."""
         now = self._tools.now()
         return [
             one
@@ -74,7 +74,7 @@ class Membership:
         self.present[hello.member] = connection
         if before is not None and before.hello is not None:
             self._dispatch.left(before.hello)
-            before.close()  # the old connection is a dead one that nobody has noticed yet
+            before.close()  # its end has not been noticed yet
         self._dispatch.joined(connection, hello)
         self._note_coming(hello)
         death = self._deaths.pop(hello.member, None)
@@ -122,7 +122,7 @@ class Membership:
             self._take_for_dead(death, seen=True)
 
     def _leaves(self, connection: Connection) -> list[str] | None:
-        """Return what was assigned to it; None where its name is on a newer connection already."""
+        """Return the unanswered assignments; None if its member has a newer connection already."""
         if connection.hello is None or self.present.get(connection.member) is not connection:
             return None
         del self.present[connection.member]
@@ -140,7 +140,7 @@ class Membership:
     # Death and return.
 
     def miss(self) -> None:
-        """Take for dead whoever the last steward knew and who has not come back to this one."""
+        """Take for dead the members of the last steward that have not come back to this one."""
         for member in list(self._tools.memory.members):
             if member not in self.present and member not in self._deaths:
                 death = Death(member, self._tools.now())
@@ -163,10 +163,10 @@ class Membership:
             self._forget(death.member, "dead")
 
     async def _back(self, death: Death) -> list[FromSteward]:
-        """A member that was missed is here again."""
+        """Take back what was done to a member that is here again; return what it is to hear."""
         death.back.set()
         if death.task is not None:
-            # What is being released right now is let finish, so that the member hears of it.
+            # A release under way finishes first, so that the member hears of it.
             await death.task
         if death.blamed:
             await self._handover.pardon(death.member)
@@ -188,13 +188,11 @@ class Membership:
         if shown is not None:
             self._shown[member] = msgspec.structs.replace(shown, state=state, until=until)
 
-    # Between times.
-
     async def release_departed(self, held: Iterable[Task]) -> None:
-        """Release what still stands under the name of one that is gone.
+        """Release what is still held under the name of a member that died or left.
 
-        A claim may have been on the wire when its member died, and a member that said goodbye
-        may not have reached the server before. Names are never used twice, so this is safe.
+        Its claim may have been on the wire when it died; its releases may not have reached the
+        server before it left. Names are never used twice, so this is safe.
         """
         for task in held:
             since = self._departed.get(task.pid or "")
@@ -209,7 +207,7 @@ class Membership:
             await asyncio.sleep(SAVE_EVERY)
 
     async def stop(self) -> None:
-        """Let hand-overs finish for a moment; the rest is in the state file for the next start."""
+        """Let hand-overs finish for a moment; the state file keeps the rest for the next start."""
         if self._tasks:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):

@@ -14,10 +14,10 @@ from resonate_fleet.contract.live import LiveGroup, LiveState
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.steward.survey import OTHER
 
-#: Groups that are told apart. A job names its group itself, so that anybody could make up more.
+#: Groups with series of their own. A job names its group itself, so there may be any number.
 MOST_GROUPS: Final = 100
 
-#: What to make of the groups that share a label, at a time.
+#: Makes a value of the groups that share a label, at a time.
 type _Reader = Callable[[list[LiveGroup], float], float]
 
 
@@ -94,7 +94,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     *(one for one, _ in _PER_GROUP), _LEASES, _AS_OF, _SERVING, *_OWN,
 )  # fmt: skip
 
-#: Values of `what` in the errors that are none of the steward's work.
+#: Values of `what` for errors of writing and accepting.
 _WRITES: Final = ("accept", "log", "journal")
 _KINDS: dict[str, Any] = {
     "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
@@ -145,10 +145,10 @@ class Meters:
 
 
 class Truth(Collector):
-    """The live state, made into series at each scrape.
+    """Makes series of the live state at each scrape.
 
-    A group once seen stays, at zero; those beyond `MOST_GROUPS` are added up as `other`. A
-    member's series goes with it. `state` is called from the scrape's thread.
+    A group once seen keeps its series; groups beyond `MOST_GROUPS` are added up as `other`. A
+    member's series ends with its presence. `state` is called from the scrape's thread.
     """
 
     def __init__(self, groups: tuple[str, ...]) -> None:

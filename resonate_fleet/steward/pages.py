@@ -1,6 +1,6 @@
 """The steward's pages: probes, metrics, members, quarantine, the live state.
 
-They are read from threads of their own; what they show is taken on the event loop.
+Each request runs in a thread of its own and takes the state from the event loop.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ class ProbeState:
 def on_loop(
     loop: asyncio.AbstractEventLoop, take: Callable[[], LiveState]
 ) -> Callable[[], LiveState]:
-    """Return what calls `take` on the loop, from any other thread.
+    """Return a function that calls `take` on the loop, for any other thread.
 
-    It raises TimeoutError where the loop is stuck.
+    It raises TimeoutError when the loop is stuck.
     """
 
     async def call() -> LiveState:
@@ -89,7 +89,7 @@ def pages(
 
 
 def member_lines(state: LiveState) -> list[MemberLine]:
-    """Return all that are present or hold something, by name."""
+    """Return the members that are present or hold a lease, by name."""
     present = {one.member: one for one in state.members if one.state == "present"}
     leases: dict[str, list[tuple[str, int]]] = {}
     for one in state.running:

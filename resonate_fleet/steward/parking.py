@@ -1,4 +1,4 @@
-"""Quarantine: counts the crashes of jobs and parks the ones to blame (`steward.quarantine`)."""
+"""Counts the crashes of jobs and parks those to blame; `steward.quarantine` has the rule."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,7 +27,7 @@ class Parking:
         self._limit = max_crashes
 
     def judge(self, member: str, held: Sequence[Task]) -> Judgement:
-        """Count the crash of `member`, for good, before anything else happens to its tasks."""
+        """Count the crash of `member` and save it, before anything else happens to its tasks."""
         if not held:
             return Judgement()
         before = {task.id: self._before(task.id, member) for task in held}
@@ -43,14 +43,14 @@ class Parking:
     def _before(self, task: str, member: str) -> CrashRecord:
         old = self._records.get(task)
         if old is None or old.parked_at is not None:
-            return CrashRecord(task)  # held though parked once: redriven by hand, it starts afresh
+            return CrashRecord(task)  # parked once and held again: somebody has redriven it
         return without_member(old, member)
 
     async def park(self, task: Task) -> bool:
-        """Halt a task in the hands of the dead.
+        """Halt a task that a dead member holds; return whether it was.
 
-        `task.halt` names no version, so the task is looked at once more just before: one that
-        has moved on is left alone.
+        `task.halt` names no version, so the task is read once more just before: one that has moved
+        on is left alone.
         """
         current = await self._tools.insist(lambda: self._tools.wire.task(task.id), "quarantine")
         if current is None or (current.state, current.version) != ("acquired", task.version):
@@ -73,7 +73,7 @@ class Parking:
         return True
 
     async def pardon(self, member: str) -> None:
-        """Take back what the death of `member` did to its jobs: it was none."""
+        """Take back the crash of `member`: it lives."""
         touched = [
             (task, record)
             for task, record in self._records.items()
@@ -96,7 +96,7 @@ class Parking:
             self._tools.work.redriven(self._tools.now(), task)
 
     async def follow_up(self, seen: Callable[[str], str | None], at: float) -> None:
-        """Drop the records of what is over. What searches since `at` have `seen` is not asked for.
+        """Drop the records of what is over. Only tasks that searches since `at` missed are read.
 
         Raises:
             Unreachable, Refused: as the wire does.
@@ -106,7 +106,7 @@ class Parking:
             state = seen(task) or await self._state(task)
             if self._records.get(task) is not record:
                 continue  # something happened to it meanwhile
-            # Another steward has parked it. A redrive is to start afresh here too.
+            # Another steward has parked it: noted, so that a redrive clears the record here too.
             if record.parked_at is None and record.count > self._limit and state == "halted":
                 self._records[task] = CrashRecord(task, record.crashes, parked_at=at)
             elif outlived(record, state, at):

@@ -16,7 +16,7 @@
     [groups.worker-group.functions.charge_card]
     running = 5
 
-A job says by its tags where it stands: `fleet:priority` (1 to 5, 1 first), `fleet:key` and
+A job's tags give its attributes: `fleet:priority` (1 to 5, 1 first), `fleet:key` and
 `fleet:not-before` (Unix seconds).
 """
 
@@ -41,7 +41,7 @@ _RATE: Final = re.compile(r"^(?![0.]+/)(\d{1,9}(?:\.\d{1,9})?)/([smh])$")
 
 
 class Attributes(msgspec.Struct, frozen=True):
-    """Where a job stands. `not_before` in Unix seconds."""
+    """What a policy goes by. `not_before` in Unix seconds."""
 
     priority: int = USUAL_PRIORITY
     key: str = ""
@@ -50,7 +50,7 @@ class Attributes(msgspec.Struct, frozen=True):
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a key or a function. `rate`: starts a second; `burst`: starts that may come at once."""
+    """The limit of a key or a function. `rate`: starts a second; `burst`: starts at once."""
 
     weight: float = 1.0
     running: int | None = None
@@ -59,7 +59,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one group. `ageing` in seconds, for one step of priority."""
+    """The policy of one group. `ageing` in seconds, for one step of priority."""
 
     ageing: float = 60.0
     alone: Literal["wait", "work"] = "work"
@@ -76,12 +76,12 @@ class BadPolicy(Mistake):
     """A policy file that was refused: one line for each mistake in it."""
 
 
-#: The end of the year 9999, Unix seconds: no job is later than that.
+#: The latest not-before: the end of the year 9999, Unix seconds.
 NEVER = 253_402_300_800.0
 
 
 def attributes_of(tags: Mapping[str, str], function: str) -> Attributes:
-    """Return where a job with these tags stands. A tag that cannot be read counts as not given."""
+    """Return the attributes of a job with these tags. Unreadable tags count as not given."""
     priority = tags.get(TAG_PRIORITY, "")
     try:
         not_before = float(tags.get(TAG_NOT_BEFORE, "0"))

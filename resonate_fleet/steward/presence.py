@@ -1,7 +1,7 @@
-"""Where members keep a connection open for as long as they live.
+"""The port at which members keep a connection open for as long as they live.
 
-When a member's process ends, whatever ended it, its kernel closes the connection. When its whole
-node ends, nobody does: TCP keepalive finds that out.
+When a member's process ends, for whatever reason, its kernel closes the connection. When its whole
+node ends, nothing closes it; TCP keepalive finds that out.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from resonate_fleet.contract.descriptors import most_strangers
 from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
-#: Longest wait for the first line, in seconds.
+#: Longest wait for a hello, in seconds.
 HELLO_SECONDS = 5.0
-#: A member that leaves so much unread is taken off, in bytes.
+#: A member that leaves more bytes unread is cut off.
 MOST_UNREAD = 4 << 20
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 class Identity:
     """Who the steward is to its members. `since`: its start, Unix seconds.
 
-    `waits` tells of a group whether its members wait while no steward is there.
+    `waits` says whether the members of a group wait while there is no steward.
     """
 
     name: str
@@ -40,24 +40,24 @@ class Identity:
 
 
 class PresenceListener(Protocol):
-    """Who is told. The order of calls for one connection is came, heard, then left or ended."""
+    """Hears of connections. The order for each is `came`, `heard`, then `left` or `ended`."""
 
     async def came(self, connection: "Connection") -> list[FromSteward]:
-        """A member said hello; return what it is to be told besides the welcome.
+        """Take a member that said hello; return the messages that follow its welcome.
 
         Raises:
-            ValueError: it is not to be welcomed, with the reason.
+            ValueError: it is not welcome, with the reason.
         """
         ...
 
     def heard(self, connection: "Connection", message: FromMember) -> None:
-        """It said something else."""
+        """Take any other message."""
 
     def left(self, connection: "Connection") -> None:
-        """It said goodbye."""
+        """Note that the member said goodbye."""
 
     def ended(self, connection: "Connection") -> None:
-        """Its connection ended without goodbye."""
+        """Note that the connection ended without goodbye."""
 
 
 class Connection(asyncio.Protocol):
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         return self.hello.member if self.hello else ""
 
     def say(self, message: FromSteward) -> None:
-        """Send a message, together with what else is said in this turn of the loop."""
+        """Send a message, together with others of this iteration of the loop."""
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent.append(wire.line(message))
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > MOST_UNREAD:
             self._transport.abort()
 
-    # What the transport tells.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # It is a stream; uvloop's are no instances of asyncio's class.
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
         try:
             for one in lines:
                 self._heard(wire.decode_member(one))
-        # Nonsense ends the connection, also where it is nested without end.
+        # Nonsense ends the connection, even when it is nested without end.
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             self._deny(str(error))
 
@@ -203,7 +203,7 @@ class PresenceServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Connections that end from here on end because of us: nobody has died.
+        # Connections that end from here on are closed by this steward: no member has died.
         self.listener = _NoListener()
         if self._server is not None:
             self._server.close()
@@ -222,10 +222,10 @@ class PresenceServer:
                 if loop.time() - connection.said_at > wire.BEAT_SECONDS / 2:
                     connection.say(wire.Beat())
 
-    # What connections tell.
+    # Called by connections.
 
     def opened(self, connection: Connection) -> None:
-        """Give a new connection some seconds for its hello; the oldest makes room."""
+        """Give a new connection some seconds for its hello; too many close the oldest."""
         late = asyncio.get_running_loop().call_later(HELLO_SECONDS, connection.close)
         self._strangers[connection] = late
         if len(self._strangers) > self.most_strangers:
@@ -253,7 +253,7 @@ class PresenceServer:
 
 
 class _NoListener:
-    """Hears of nothing any more."""
+    """The listener of a steward that ends: it hears nothing any more."""
 
     async def came(self, connection: Connection) -> list[FromSteward]:  # noqa: ARG002 - as in the protocol
         raise ValueError("the steward ends")

@@ -1,14 +1,13 @@
 """Which jobs are to blame when a member crashes, and which of them are to be parked. Pure.
 
-A crash names no culprit: every job that the member held is a suspect. Blaming them all would
-park innocents that share members with a poison job again and again. So a crash counts against
-those suspects only that have crashed most often before; the poison job soon leads alone.
+A crash names no culprit: every job that the member held is a suspect. Blaming them all would park
+innocent jobs that share members with a poison job again and again. So a crash counts only against
+the suspects with the most crashes before. The poison job soon has more than all others.
 
-A task is parked when it leads alone and its crashes are more than the limit. Where several lead
-(they always run together, on a fleet of one member, say), they are taken apart: one of them is
-released, the leases of the others are left alone until that one's outcome is known, or until
-they run out by themselves, whatever comes first. Nothing has to be undone if the steward dies
-in between.
+A task is parked when it alone has the most crashes and they are more than the limit. Several tasks
+may share the lead, as they do on a fleet of one member, where they always run together. Then one
+of them is on trial: it is released, and the leases of the others are held back until its outcome
+is known or until they lapse. If the steward dies in between, nothing has to be undone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from resonate_fleet.contract.parked import Crash, CrashRecord
 class Judgement(msgspec.Struct, frozen=True):
     """What to do with the leases of a crashed member, by task id.
 
-    `hold_back` are not to be released before `trial` is over.
+    `hold_back` are not released before `trial` is over.
     """
 
     blamed: tuple[str, ...] = ()
@@ -45,16 +44,16 @@ def judge(counts: Mapping[str, int], suspects: Sequence[str], limit: int) -> Jud
         return Judgement(blamed=blamed, release=tuple(suspects))
     if len(blamed) == 1:
         return Judgement(blamed=blamed, park=blamed, release=others)
-    # Not always the same one: it may be the very one that takes the others down.
+    # Not always the same one: it may be the one that crashes the others' members.
     trial = sorted(blamed)[most % len(blamed)]
     apart = tuple(task for task in blamed if task != trial)
     return Judgement(blamed=blamed, release=(*others, trial), hold_back=apart, trial=trial)
 
 
 def with_crash(record: CrashRecord, crash: Crash) -> CrashRecord:
-    """Return `record` with `crash`, in place of one that the same member's death left before.
+    """Return `record` with `crash`, which replaces an earlier one of the same member.
 
-    A member dies once; a steward that was restarted in between may be told of it again.
+    A member dies once; a steward that restarts may count the same death again.
     """
     others = without_member(record, crash.member).crashes
     return msgspec.structs.replace(record, crashes=(*others, crash))
@@ -67,15 +66,15 @@ def without_member(record: CrashRecord, member: str) -> CrashRecord:
 
 
 def pardoned(record: CrashRecord, limit: int) -> bool:
-    """Say whether a parked task is within the limit after all."""
+    """Say whether a task is parked though its crashes are within the limit."""
     return record.parked_at is not None and record.count <= limit
 
 
 def outlived(record: CrashRecord, state: str | None, at: float) -> bool:
-    """Say whether `record` is of no more use, by the task's `state` in a search begun at `at`.
+    """Say whether `record` is of no more use. `state` is the task's in a search begun at `at`.
 
-    None is the state of a task that is over. A parked task that is no longer halted was redriven
-    by hand: it starts afresh.
+    None is the state of a task that is over. A parked task that is not halted any more was
+    redriven: it begins with a clean record.
     """
     last = max((crash.at for crash in record.crashes), default=0.0)
     if max(last, record.parked_at or 0.0) >= at:

@@ -1,9 +1,9 @@
-"""Scale-in that spares the busy: pods are told how much would be lost with them.
+"""Scale-in that spares busy pods: the steward writes each pod's deletion cost.
 
-When a Deployment shrinks, Kubernetes first ends pods of a lower deletion cost, an annotation
-(KEP-2255). The cost written here is the number of leases that the pod's member holds. The
-documentation of Kubernetes warns of writing it often, so a pod is written to when it became busy
-or idle, and at most once in `REST` seconds.
+When a Deployment shrinks, Kubernetes ends pods of a lower deletion cost first (an annotation,
+KEP-2255). The cost written here is the number of leases that the pod's member holds. The
+documentation of Kubernetes warns of writing it often, so a pod's cost is written when it has
+changed, and at most once in `REST` seconds.
 """
 
 import os
@@ -47,9 +47,9 @@ def due(
     now: float,
     rest: float = REST,
 ) -> dict[str, int]:
-    """Return what is to be written now; `written` has each pod's last cost and its time.
+    """Return the costs to write now; `written` has each pod's last cost and its time.
 
-    `rest`: least pause between two writes to one pod, in seconds. A pod that was never written to
+    `rest`: least pause between two writes to one pod, in seconds. A pod without a written cost
     counts as idle: Kubernetes takes a missing annotation for 0.
     """
     chosen: dict[str, int] = {}
@@ -61,7 +61,7 @@ def due(
 
 
 class PodCosts:
-    """Writes the costs. An `Extra` of the steward."""
+    """Writes the costs; the steward calls it with its state again and again."""
 
     def __init__(self, cluster: Cluster, rest: float = REST) -> None:
         self._cluster = cluster

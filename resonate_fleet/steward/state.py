@@ -1,4 +1,4 @@
-"""What the steward must not forget when it restarts: members, crash counts, parked jobs."""
+"""What the steward keeps over a restart: members, crash counts, parked jobs."""
 
 import fcntl
 import os
@@ -18,14 +18,14 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """The whole of it. `records` by task id, `members` by name."""
+    """All that is kept. `records` by task id, `members` by name."""
 
     members: dict[str, Known] = {}
     records: dict[str, CrashRecord] = {}
 
 
 class StateFile:
-    """Keeps a `Memory` in one file, replaced whole, so that a kill leaves the old or the new.
+    """Keeps a `Memory` in one file. It is replaced whole: a kill leaves the old one or the new.
 
     A second steward on the same file neither reads nor writes it: it would take the members of
     the first one for dead. The lock is the kernel's and ends with the process.
@@ -36,10 +36,10 @@ class StateFile:
         self._lock: IO[str] | None = None
 
     def load(self) -> Memory:
-        """Return what was kept; an empty memory where there is none or another one has it.
+        """Return what was kept; an empty memory if there is no file or another steward has it.
 
         Raises:
-            ValueError: the file is none of ours. It is left alone.
+            ValueError: the file is not a state file. It is left alone.
         """
         if self._path is not None and self._path.is_dir():
             raise ValueError("a folder; accepted: a file (Docker makes a folder of a missing one)")

@@ -1,4 +1,4 @@
-"""What the doing parts of the steward share."""
+"""What the parts of the steward share that talk to server, disk and journal."""
 
 import asyncio
 import itertools
@@ -18,9 +18,9 @@ from resonate_fleet.steward.work import Work
 
 #: Pauses while the server does not answer, in seconds; the last one repeats.
 PAUSES = (0.05, 0.1, 0.2, 0.5)
-#: Status of a token that has expired: its file will hold another one.
+#: Status for an expired token: its file will hold a new one.
 EXPIRED = 401
-#: Seconds between two lines about the same thing that fails.
+#: Seconds between two log lines about the same failure.
 SAID_SECONDS = 60.0
 
 
@@ -35,13 +35,13 @@ class Tools:
     file: StateFile = field(default_factory=lambda: StateFile(None))
     now: Callable[[], float] = time.time
     work: Work = field(default_factory=Work)
-    #: When what failed was last said, and how often it failed unsaid since.
+    #: When each failure was last logged, and how often it came since.
     said: dict[str, tuple[float, int]] = field(default_factory=dict)
     #: Seconds for which a missed member may come back.
     grace: float = 0.1
 
     def save(self) -> None:
-        """Write what must be remembered; a disk that refuses is counted, leases come first."""
+        """Write the memory to the state file; a failure is counted and stops nothing."""
         try:
             self.file.save(self.memory)
         except OSError as error:
@@ -50,7 +50,7 @@ class Tools:
     async def insist[T](
         self, ask: Callable[[], Awaitable[T]], what: str, give_up: asyncio.Event | None = None
     ) -> T | None:
-        """Ask until the server answers; None once `give_up` is set, or when refused for good."""
+        """Ask until the server answers; None if `give_up` is set or the server refuses for good."""
         for tries in itertools.count():
             try:
                 return await ask()
@@ -73,12 +73,12 @@ class Tools:
 
         return bool(await self.insist(ask, "quarantine"))
 
-    def no_room(self, why: str) -> None:
-        """Say that connections cannot be accepted; what there are go on."""
+    def not_accepting(self, why: str) -> None:
+        """Log that connections cannot be accepted; those that are open go on."""
         self.failed("accept", OSError(f"{why}: no connection can be accepted (ulimit -n)"))
 
     def failed(self, what: str, error: Exception) -> None:
-        """Count what failed; say it, but not again and again."""
+        """Count a failure; log it once in `SAID_SECONDS`."""
         self.meters.errors.labels(what).inc()
         said_at, more = self.said.get(what, (float("-inf"), 0))
         now = time.monotonic()
@@ -90,14 +90,14 @@ class Tools:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for `event`, `seconds` at most; say whether it is set."""
+    """Wait `seconds` at most for `event`; say whether it is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()
 
 
 async def first_within(seconds: float, *events: asyncio.Event) -> None:
-    """Wait until one of `events` is set, `seconds` at most."""
+    """Wait `seconds` at most until one of `events` is set."""
     if any(event.is_set() for event in events):
         return
     waits = [asyncio.create_task(event.wait()) for event in events]

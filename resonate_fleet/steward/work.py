@@ -1,4 +1,4 @@
-"""What is being worked on: attempts, as members tell of them and searches show them. Pure.
+"""Attempts, as members report them and searches show them. Pure.
 
 Times are Unix seconds.
 """
@@ -17,7 +17,7 @@ from resonate_fleet.contract.presence import Holding
 SHOWN, REMEMBERED = 2000, 20_000
 #: Outcomes after which a job is over.
 OVER = ("resolved", "rejected", "cancelled")
-#: Outcome of an attempt that nobody has told of.
+#: Outcome of an attempt whose end nobody has reported.
 UNKNOWN = "unknown"
 
 
@@ -60,7 +60,7 @@ class Tally:
 
 
 class Work:
-    """Every attempt that is known to run, and what is remembered of those that ended."""
+    """The running attempts that are known, and the latest of those that ended."""
 
     def __init__(self) -> None:
         self.running: dict[str, LiveAttempt] = {}
@@ -70,15 +70,15 @@ class Work:
         self.ended: deque[LiveAttempt] = deque(maxlen=SHOWN)
         self.marks: deque[LiveMark] = deque(maxlen=SHOWN)
         self.tally = Tally()
-        #: Told of each attempt that runs from now on, and of each that runs no more.
+        #: Called with each attempt that begins, and with each that ends.
         self.began: Callable[[LiveAttempt], None] = lambda _: None
         self.left: Callable[[LiveAttempt], None] = lambda _: None
         self._held: dict[str, set[str]] = {}
         #: The latest attempt known of a task, running or over.
         self._attempts: Latest[int] = Latest()
-        #: Claims of a task that began nothing.
+        #: How many claims of a task began nothing.
         self._vain: Latest[int] = Latest()
-        #: Since when the turn of an interrupted task counts: it keeps its place.
+        #: Since when an interrupted task has waited first: it keeps its place in the queue.
         self._interrupted: Latest[float] = Latest()
 
     # What is asked.
@@ -91,16 +91,15 @@ class Work:
         return {member: len(tasks) for member, tasks in self._held.items()}
 
     def is_stale(self, task: str, version: int) -> bool:
-        """Say whether a hint of `version` tells of a claim that is known already."""
+        """Say whether a later claim than `version` is known, so that a hint of it is outdated."""
         running = self.running.get(task)
         return max(running.attempt if running else 0, self._attempts.get(task, 0)) > version
 
     def waits_since(self, task: str, otherwise: float) -> float:
-        """Return since when the turn of a claimable task counts.
+        """Return the place of a claimable task in the queue, as the time since which it waits.
 
-        A job that was interrupted keeps its place, also where nobody has told: its member may be
-        cut off. One that was suspended does not: it has had its turn, and would overtake its own
-        children.
+        A job that was interrupted keeps its place, even if its member is cut off and has not said
+        so. A job that was suspended does not: it would overtake its own children.
         """
         if (one := self.running.get(task)) is not None:
             return one.created or one.since
@@ -113,7 +112,7 @@ class Work:
         self.marks.append(LiveMark(at=at, kind=kind, member=member, job=job))
 
     def claimed(self, attempt: LiveAttempt) -> None:
-        """A claim was granted. An earlier attempt of the task is over."""
+        """Note a granted claim. An earlier attempt of the task is over."""
         task, old = attempt.task, self.running.get(attempt.task)
         if old is not None and old.attempt > attempt.attempt:
             return
@@ -136,11 +135,11 @@ class Work:
         self.began(attempt)
 
     def began_nothing(self, task: str) -> None:
-        """A member gave a task back that it could not begin."""
+        """Note that a member gave a task back that it could not begin."""
         self._vain.note(task, self._vain.get(task, 0) + 1)
 
     def over(self, now: float, task: str, attempt: int, outcome: str) -> LiveAttempt | None:
-        """An attempt has ended; return it if it was known to run."""
+        """Note the end of an attempt; return it if it was known to run."""
         one = self.running.get(task)
         if one is None or one.attempt != attempt:
             return None
@@ -176,25 +175,25 @@ class Work:
     # What a search shows.
 
     def found_running(
-        self, at: float, found: Mapping[str, LiveAttempt], told: Collection[str]
+        self, at: float, found: Mapping[str, LiveAttempt], reporting: Collection[str]
     ) -> None:
-        """A search begun at `at` has found these held; `told` are members that tell themselves."""
+        """Take what a search begun at `at` has found held. Members in `reporting` report themselves."""
         for one in list(self.running.values()):
             shown = found.get(one.task)
-            if one.member not in told and one.since < at and shown is None:
+            if one.member not in reporting and one.since < at and shown is None:
                 self.over(at, one.task, one.attempt, UNKNOWN)
         for one in found.values():
             if one.attempt > self._attempts.get(one.task, 0):
                 self.claimed(one)
 
     def found_suspended(self, at: float, found: Mapping[str, str]) -> None:
-        """A search begun at `at` has found these waiting for others; `found` gives groups."""
+        """Take the suspended tasks of a search begun at `at`, with their groups."""
         later = {task: one for task, one in self.suspended.items() if one[1] >= at}
         fresh = {task: (group, at) for task, group in found.items() if task not in self.running}
         self.suspended = fresh | later
 
     def found_parked(self, at: float, found: Mapping[str, LiveParked]) -> None:
-        """A search begun at `at` has found these in quarantine."""
+        """Take the parked tasks of a search begun at `at`."""
         later = {t: one for t, one in self.parked.items() if (one.since or 0.0) >= at}
         self.parked = {t: self.parked.get(t, one) for t, one in found.items()} | later
 
