@@ -39,7 +39,7 @@ def run(asked: Namespace) -> int:
 
 
 def _look_here_for_modules() -> None:
-    """Do as `python -m` does: a command that pip installs finds nothing of the current folder."""
+    """Search the current folder first, as `python -m` does and an installed command does not."""
     try:
         here = str(Path.cwd())
     except OSError:  # somebody has deleted it

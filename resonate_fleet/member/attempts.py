@@ -13,7 +13,7 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.member.threads import Run
 
-#: Attempts after which a job that none can bring to an end is rejected with the reason.
+#: After so many attempts a job that no attempt can end is rejected with the reason.
 ENOUGH = 3
 
 
@@ -22,10 +22,10 @@ def _now() -> float:
 
 
 class Callee(NamedTuple):
-    """The function that a job calls, as this member knows it; the same for all its attempts.
+    """The function that a job calls, as this member knows it.
 
-    `label` is the name, with the version past the first. `suspends`: it can wait durably, and later
-    claims may be resumes.
+    `label`: `name`, or past version 1 `name@version`. `suspends`: it can wait durably, so that a
+    later claim may be a resume.
     """
 
     name: str
@@ -41,34 +41,34 @@ class Callee(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """How a lease stands. `Table` says whether it is held at all."""
+    """The times of a lease. `Table` says whether it is held."""
 
-    #: When the claim was sent, or the last heartbeat that was confirmed: the lease stood then.
+    #: When the last confirmed heartbeat, or the claim, was sent: the lease was valid then.
     stood: float = field(default_factory=_now)
-    #: When the write that ends the attempt set out, None where none is on its way.
+    #: When the write that ends the attempt was sent, None while there is none.
     wrote_at: float | None = None
 
     @property
     def writing(self) -> bool:
-        """Tell whether the body is over and its outcome on its way to the server."""
+        """Say whether the attempt's outcome is on its way to the server."""
         return self.wrote_at is not None
 
 
 @dataclass(eq=False, slots=True)
 class Body:
-    """What runs of an attempt: tasks of the event loop, and calls in threads."""
+    """What an attempt runs: tasks of the event loop, and calls in threads."""
 
     tasks: set[asyncio.Task[object]] = field(default_factory=set)
     runs: set[Run] = field(default_factory=set)
-    #: The function has been entered at least once: its arguments fitted.
+    #: The function has been entered at least once, so its arguments fit.
     entered: bool = False
     stopping: bool = False
 
     def stop(self) -> None:
         """Stop it. To be called on the event loop.
 
-        A coroutine is cancelled where it waits; a thread gets an exception as soon as it runs
-        Python code again (a call that blocks in C, like `time.sleep`, ends first).
+        A coroutine is cancelled where it waits. A thread gets an exception when it next runs Python
+        code; a call that blocks in C, like `time.sleep`, ends first.
         """
         self.stopping = True
         for run in list(self.runs):
@@ -81,11 +81,11 @@ class Body:
 class Failure:
     """What went wrong in an attempt."""
 
-    #: What the function last raised: type and text, the same with its place, its traceback.
+    #: What the function raised last: type and text; these with the place; the traceback.
     raised: str = ""
     error: str = ""
     traceback: str = ""
-    #: Why the SDK cannot go on with it, and whether another attempt would meet the same.
+    #: Why the SDK cannot go on, and whether every further attempt would fail the same way.
     trouble: str = ""
     hopeless: bool = False
 
@@ -107,9 +107,9 @@ class Attempt:
     lease: Lease = field(default_factory=Lease)
     body: Body = field(default_factory=Body)
     failure: Failure = field(default_factory=Failure)
-    #: When steps that are not checkpointed yet began, by promise.
+    #: When the steps without a checkpoint began, by promise.
     steps: dict[str, float] = field(default_factory=dict)
-    #: Durable waits that were found settled: each may have cost a claim of its own.
+    #: Durable waits that were over when the function reached them: each may have cost a claim.
     waits: int = 0
 
     @property
@@ -124,12 +124,12 @@ class Attempt:
         return time.monotonic() - self.began
 
     def writing_for(self) -> float:
-        """Return the seconds that its outcome has been on its way, 0 where it is not."""
+        """Return for how many seconds its outcome has been on its way, 0 if it is not."""
         return time.monotonic() - self.lease.wrote_at if self.lease.wrote_at is not None else 0.0
 
     @property
     def is_hopeless(self) -> bool:
-        """The SDK gives it up, enough others did, and the next one would."""
+        """The SDK gives it up, as the next attempt would, and there were `ENOUGH` attempts."""
         return self.callee.known and self.failure.hopeless and self.version >= ENOUGH
 
 
@@ -147,7 +147,7 @@ class Table:
         self._most = most
         self._held: dict[str, Attempt] = {}
         self._lock = threading.Lock()
-        #: Told of each lease that is held from now on, or (False) is not any more.
+        #: Called with each lease that is added (True) or taken off (False).
         self.changed: Callable[[Attempt, bool], None] = lambda _attempt, _held: None
 
     def __len__(self) -> int:
@@ -164,20 +164,20 @@ class Table:
         return attempt if attempt is not None and attempt.version == version else None
 
     def finish(self, attempt: Attempt) -> bool:
-        """Take the attempt off; False where somebody else has done so: then it is their event."""
+        """Take the attempt off; False if it is off already: whoever did it reports the end."""
         with self._lock:
             return self._drop(attempt)
 
     def write(self, attempt: Attempt) -> bool:
-        """Note that a write which ends the attempt sets out; False where its lease is gone."""
+        """Note that the write which ends the attempt is sent; False if its lease is gone."""
         with self._lock:
             attempt.lease.wrote_at = _now() if self._held.get(attempt.task) is attempt else None
             return attempt.lease.writing
 
     def lose(self, attempt: Attempt) -> bool:
-        """Take off an attempt whose lease seems to be gone; False where that is not to be said.
+        """Take off an attempt whose lease is gone; False if it is off already or is being written.
 
-        While a write is on its way its answer decides: the server may have accepted it.
+        The answer to such a write decides: the server may have accepted it.
         """
         with self._lock:
             return not attempt.lease.writing and self._drop(attempt)
@@ -194,23 +194,23 @@ class Table:
             return list(self._held.values())
 
     def holdings(self) -> list[Holding]:
-        """Return what is held as stewards are told of it."""
+        """Return what is held, as stewards hear it."""
         now = time.time()
         return [
             Holding(one.task, one.version, one.function, now - one.seconds()) for one in self.held()
         ]
 
-    # Functions that run as many bodies here as they may.
+    # Functions with a limit in this member.
 
     def refuse(self, attempt: Attempt) -> str:
-        """Return why an attempt that is not in the table yet must not run, "" where it may."""
+        """Return why an attempt must not be added, "" if it may."""
         most = self._most.get(attempt.callee.label)
         if most is None or self._running(attempt.callee.label) < most:
             return ""
         return f"{most} of {attempt.callee.label!r} run here already"
 
     def full(self) -> list[str]:
-        """Return the labels of the functions of which no more may begin."""
+        """Return the labels of the functions whose limit is reached."""
         return [label for label, most in self._most.items() if self._running(label) >= most]
 
     def _running(self, label: str) -> int:

@@ -28,9 +28,9 @@ from resonate_fleet.member.threads import Run, Stopped, Threads, end_child
 from resonate_fleet.member.values import UnwritableError, check_writable
 
 Function = Callable[..., Any]
-#: Told that a step (a child run by `ctx.run`) begins in an attempt.
+#: Hears of each step (a child run by `ctx.run`) that begins in an attempt.
 StepBegan = Callable[[Attempt, str], None]
-#: Told that nothing of an attempt runs any more: its outcome is all that is left to do.
+#: Hears of each task whose function has returned: only its outcome is left to write.
 Over = Callable[[str], object]
 log = structlog.get_logger()
 
@@ -44,8 +44,8 @@ class Bodies:
 
     Plain functions run on threads, so that none of them can stop the event loop; coroutine
     functions run on the loop. Both get a context whose `run` does the same for their steps.
-    `over(task)` is called when a job's plain function has returned; a coroutine function may leave
-    steps behind that still run.
+    `over(task)` is called when a job's plain function has returned. It is not for coroutine
+    functions, whose steps may still run.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Bodies:
         member: str = "",
     ) -> None:
         self._member = member
-        # By identity: registered functions stay for good; steps are wrapped anew each time.
+        # By identity. Registered functions stay; steps are wrapped anew each time.
         self._kept: dict[int, Function] = {}
         self._threads = Threads()
         self._step_began = step_began
@@ -100,14 +100,14 @@ class Bodies:
                 return result
             finally:
                 end_child(process)
-            # Not while the first is handled: it would be kept with the one that takes its place.
+            # Outside of the `except` clause: there `failure` would keep `error` as its context.
             raise failure
 
         body.__dict__["__signature__"] = _signature(fn)
         return body
 
     def _signed(self, result: Result, attempt: Attempt, began: float) -> Result:
-        """Say in a result of this kind who brought it."""
+        """Fill in a `Result` who brought it and when."""
         return msgspec.structs.replace(
             result,
             member=self._member,
@@ -128,7 +128,7 @@ class Bodies:
     async def _on_thread(self, attempt: Attempt, promise: str, call: Callable[[], Any]) -> Any:
         run: Run = self._threads.start(_contained(call))
         if promise == attempt.task:
-            # What that sets off goes out before the outcome is made up.
+            # The slot is reported free before the SDK builds the outcome.
             run.returned = lambda value: inspect.isawaitable(value) or self._over(promise)
         attempt.body.runs.add(run)
         try:
@@ -152,7 +152,7 @@ class MemberContext(Context):
         return new
 
     def _check_loop(self) -> None:
-        """Refuse a call on another event loop, which would wait for ever for this one."""
+        """Refuse a call on another event loop: it would wait for ever."""
         if asyncio.get_running_loop() is not self.loop:
             raise RuntimeError("the context belongs to the event loop that runs the function")
 
@@ -175,16 +175,16 @@ class MemberContext(Context):
 
 
 def is_async(fn: Function) -> bool:
-    """Tell whether calling `fn` makes a coroutine, which can wait durably."""
+    """Say whether calling `fn` makes a coroutine, which can wait durably."""
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
         getattr(fn, "__call__", None)  # noqa: B004 - an instance with `async def __call__`
     )
 
 
 def _signature(fn: Function) -> inspect.Signature:
-    """Return the signature of `fn`, its annotations evaluated where they can be.
+    """Return the signature of `fn`, with its annotations evaluated as far as possible.
 
-    The SDK would evaluate them among the names of the wrapper's module.
+    The SDK would evaluate them with the names of the wrapper's module.
     """
     signature = inspect.signature(fn)
     where = fn if hasattr(fn, "__globals__") else type(fn).__call__
@@ -209,7 +209,7 @@ def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
 
 
 def _contained(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Keep what no future carries, or what would end the event loop, within a thread."""
+    """Turn what a future cannot carry, or what would end the event loop, into an EscapedError."""
 
     def contained() -> Any:
         try:
@@ -236,7 +236,7 @@ def _failed(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
     """Note that a function has failed; return the error that the SDK is to see."""
     if isinstance(raised, asyncio.CancelledError) and (task := asyncio.current_task()) is not None:
         while task.uncancel():
-            pass  # the function cancelled itself: the job goes on to its end all the same
+            pass  # the function cancelled itself; the job still ends in order
     error = raised if isinstance(raised, Exception) else EscapedError(_escaped(raised))
     if attempt.failure.raised != text_of(
         error
@@ -256,9 +256,10 @@ def _failed(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
 
 
 def _check_result(result: Any, ctx: Context, attempt: Attempt, body: Function) -> None:
-    """Refuse what the SDK could not store, or not read back into what the step declares.
+    """Refuse a result that the SDK cannot store, or not read back as the step's declared type.
 
-    The SDK finds out when it has stored the step's result, and would release the job without end.
+    The SDK finds out only after it has stored the step's result, and would release the job again
+    and again.
     """
     encoded = check_writable(result, f"{ctx.info.func_name} returned")
     if ctx.info.id == attempt.task:

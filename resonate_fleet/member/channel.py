@@ -27,10 +27,10 @@ from resonate_fleet.member.requests import Answer, Request, made
 
 #: Seconds between two tries of a request: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-#: Seconds for which a request is repeated that the server answers with a failure of its own.
+#: Seconds for which a request is repeated while the server answers with a status of 500 or more.
 RETRY_SECONDS = 30.0
-#: The same where the answer refuses the sender, or comes from somebody else: for claims and the
-#: like, and for a write that carries the work of a body. The lease bounds the latter anyway.
+#: The same while the answer refuses the sender or is not the server's: for most requests, and for a
+#: write that carries a body's result. The lease bounds the latter anyway.
 REFUSED_RETRY_SECONDS, WRITE_RETRY_SECONDS = 3.0, 120.0
 #: Statuses that refuse the sender and not the request: a token that has expired, say.
 SENDER = (401, 403)
@@ -40,9 +40,9 @@ log = structlog.get_logger()
 class Channel:
     """Tries requests until the server answers or `close` is called.
 
-    The SDK's own connection keeps aiohttp's total timeout of five minutes, gives up on a request
-    whose answer timed out (`TimeoutError` is not among what it retries), and pauses for up to a
-    minute. Here pauses are a second at most. The token is read anew for each try.
+    It replaces the SDK's own connection. That one has aiohttp's total timeout of five minutes, does
+    not retry after a `TimeoutError`, and pauses for up to a minute. Here a pause lasts a second at
+    most, and the token is read anew for each try.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Claims: what becomes of the hints that the intake gave to the SDK."""
+"""Sends the SDK's claims and notes the granted ones."""
 
 import asyncio
 import time
@@ -24,11 +24,11 @@ class _Grant(msgspec.Struct):
 
 
 class Claims:
-    """Sends claims and notes the granted ones.
+    """Follows each claim from its request to the end of the SDK's task.
 
-    The SDK claims, runs and settles within one task of the event loop (`Core.on_message`), so
-    that the task which sends a claim lives exactly as long as what the claim leads to, and a
-    context variable set while it is sent is seen by the function.
+    The SDK claims, runs and settles a job within one task of the event loop (`Core.on_message`).
+    So that task ends when the attempt does, and the function sees a context variable that is set
+    while the claim is sent.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Claims:
         running = asyncio.current_task()
         assert running is not None  # noqa: S101 - a coroutine runs in a task
         task, version = request.data.id, request.data.version + 1
-        # This task may have been made in the context of another job, whose end freed its slot.
+        # The SDK may have made this task in the context of the job that ended before it.
         current.set(None)
         structlog.contextvars.clear_contextvars()
 
@@ -86,11 +86,11 @@ class Claims:
         running.add_done_callback(over)
 
     async def _granted(self, request: Request, reply: Reply, sent: float) -> bool:
-        """Note a lease; False where it went back at once and nothing may run."""
+        """Note a lease; False if it was given back at once and nothing may run."""
         task, version = request.data.id, request.data.version + 1
         promise = msgspec.convert(reply.data, _Grant).promise
         if promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending":
-            # A durable sleep that is not due: the SDK drops it and would keep its lease.
+            # A durable sleep that is not due. The SDK drops it without releasing the lease.
             await self._channel.ask("task.release", task, version=version)
             return True
         attempt = self._attempt(request, promise, sent)
@@ -100,7 +100,7 @@ class Claims:
         why = self._table.refuse(attempt)
         self._table.add(attempt)
         current.set(attempt)
-        # Whatever the function logs says which job it is about.
+        # The function's log lines name the job.
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self._intake.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
@@ -114,7 +114,7 @@ class Claims:
             self._ledger.handed_back(attempt)
 
     async def _decline(self, attempt: Attempt, why: str) -> None:
-        """Leave a job to others, or for later: its function runs as often here as it may."""
+        """Give a job back because its function's limit is reached here."""
         self._intake.avoid(attempt.task, attempt.callee.label)
         if await self._release(attempt):
             self._ledger.ended(attempt, "released", why)
@@ -142,8 +142,8 @@ class Claims:
         self._intake.refused(task)
         if not answer.repeated:
             return
-        # An earlier try may have been granted and its answer lost: then the lease is ours, but
-        # what the SDK needs with it is not. Another claim brings it.
+        # An earlier try may have been granted and its answer lost. The SDK needs that answer, so
+        # the lease is released: the next claim brings it.
         found = await self._channel.task(task)
         if found and found.get("pid") == request.data.pid and found["version"] == version:
             await self._channel.ask("task.release", task, version=version)

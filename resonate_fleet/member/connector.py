@@ -1,4 +1,4 @@
-"""Connects to each steward there is, and connects again."""
+"""Keeps a connection to each steward."""
 
 import asyncio
 import socket
@@ -11,15 +11,14 @@ from resonate_fleet.contract.presence import Hello
 from resonate_fleet.member.link import Link
 from resonate_fleet.member.presence import Presence
 
-#: Seconds before a lost connection is made again (the steward's grace is not much longer), and
+#: Seconds until a lost connection is made again (the steward's grace is not much longer), and
 #: between two tries to connect: first and longest.
 AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
-#: Longest wait for a connection, and pause between two look-ups of names, in seconds:
-#: with a steward, and without any.
+#: Longest wait for a connection; pause between two look-ups of names with a steward, and without.
 CONNECT_SECONDS, RESOLVE_SECONDS, RESOLVE_AGAIN_SECONDS = 5.0, 5.0, 1.0
-#: Pause between two checks whether the steward that has the slots still speaks, in seconds.
+#: Seconds between two checks whether the steward that has the slots still speaks.
 CHECK_SECONDS = 0.25
-#: Seconds without any steward after which this is said.
+#: Seconds without any steward after which this is logged.
 SAY_SECONDS = 3.0
 log = structlog.get_logger()
 
@@ -30,7 +29,7 @@ class Connector:
     """Keeps a connection to each steward while `run` runs, on the event loop.
 
     `addresses` are hosts or names with a port; a name may stand for several stewards. `failed` is
-    called for each try that led to no welcome.
+    called for each try that ends without a welcome.
     """
 
     def __init__(
@@ -73,18 +72,18 @@ class Connector:
                 task.cancel()
 
     async def _resolve(self) -> set[Address]:
-        """Return what the addresses stand for just now; nothing where nobody can say."""
+        """Return the IP addresses behind `addresses` now; none if the look-up fails."""
         loop, found = asyncio.get_running_loop(), set[Address]()
         for host, port in self._addresses:
             try:
                 infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
-            except (OSError, UnicodeError) as error:  # no such name, or none that could be
+            except (OSError, UnicodeError) as error:  # UnicodeError: no possible name
                 self._note(host, getattr(error, "strerror", None) or str(error))
         return found
 
     async def _check_silence(self, seconds: float) -> None:
-        """Turn away from a steward that says nothing any more: it may be stopped, or stuck."""
+        """Choose again and again for `seconds`: a silent steward may be stopped or stuck."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while loop.time() < end:
@@ -94,7 +93,7 @@ class Connector:
     async def _keep(self, address: Address) -> None:
         pauses, link = Backoff(FIRST_PAUSE, LONGEST_PAUSE), None
         while True:
-            # Another address may lead to the same steward.
+            # Connect unless another address has led to the same steward.
             if link is None or all(one.rank != link.rank for one in self._presence.links):
                 link = await self._connect(address)
                 if link.welcome is not None:
@@ -120,7 +119,7 @@ class Connector:
         return link
 
     def _note(self, address: object, why: str) -> None:
-        """Note why a steward cannot be had; say it once where that goes on without any other."""
+        """Note why a steward cannot be reached; log it once if there is no other for a while."""
         self._failed()
         now, links = asyncio.get_running_loop().time(), self._presence.links
         if self._since is None:

@@ -1,4 +1,4 @@
-"""Stopping in order: named steps, in a thread that a blocked event loop cannot stop."""
+"""The drain: named steps to stop in order, in a thread that a blocked event loop cannot stop."""
 
 import os
 import queue
@@ -17,16 +17,15 @@ from resonate_fleet.member.runner import JobRunner
 
 #: Seconds between two checks of what is still held.
 CHECK_SECONDS = 0.02
-#: Seconds for which claims on their way are waited for, and then for which the hand-back of all
-#: that is held is tried while the server does not answer.
+#: Longest wait for claims on their way, and then for the hand-back of all leases, in seconds each.
 HAND_BACK_SECONDS = 3.0
 log = structlog.get_logger()
 
 
 class Drain:
-    """Waits for a signal in `signals`, then drains; a second signal ends the waiting at once.
+    """Waits for a signal in `signals`, then drains. A second signal ends the wait for bodies.
 
-    What is held may take `seconds` to finish. `not_ready` is called first, `close` last.
+    Bodies may take `seconds` to finish. `not_ready` is called first, `close` last.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Drain:
             os._exit(exits.FAILED)
 
     def left(self) -> float:
-        """Return how many seconds are left of the drain's time."""
+        """Return how many seconds of the drain are left."""
         return max(0.0, self._end - time.monotonic())
 
     def _steps(self) -> None:
@@ -104,7 +103,7 @@ class Drain:
         self._wire.close()
 
     def _release(self, attempt: Attempt, deadline: float) -> bool:
-        """Put the job back; False where it is no longer ours, or nobody answered."""
+        """Release the job; False if it is no longer ours or the server does not answer."""
         data = {"id": attempt.task, "version": attempt.version}
         why = "the server did not answer for those before it"
         while time.monotonic() < deadline:

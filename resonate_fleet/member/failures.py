@@ -1,4 +1,4 @@
-"""Errors of users' code: in one line, with their traceback, and in a form that the wire takes."""
+"""Errors of users' code: as one line, as a traceback, and in a form that the wire carries."""
 
 import traceback
 from collections.abc import Iterable, Iterator
@@ -11,11 +11,11 @@ from resonate.error import ApplicationError
 
 import resonate_fleet
 
-#: Characters of an error's text, and of a traceback, that are kept. The rest adds nothing.
+#: Characters that are kept of an error's text, and of a traceback.
 TEXT, TRACEBACK = 16_384, 8_192
 #: Bytes of an error on the wire, its pickled form included.
-ROOM = 262_144
-#: Frames below these folders are not the user's.
+WIRE_BYTES = 262_144
+#: Frames of files in these folders are not the user's.
 _MACHINERY = tuple(str(Path(one).parent) for one in (resonate.__file__, resonate_fleet.__file__))
 _codec = Codec(NoopEncryptor())
 
@@ -25,7 +25,7 @@ class EscapedError(Exception):
 
 
 def text_of(error: BaseException) -> str:
-    """Return type and text of an error, whatever its `__str__` does."""
+    """Return type and text of an error, even if its `__str__` raises."""
     try:
         text = str(error)
     except BaseException as second:  # noqa: BLE001 - it is the user's code that runs here
@@ -54,28 +54,28 @@ def traceback_of(error: BaseException) -> str:
 def carriable(error: Exception) -> Exception:
     """Return `error`, or a plain one with its text where the wire cannot carry it.
 
-    An error travels as its text and, where that works, pickled; whoever awaits the job unpickles
-    it. What fails at either end, or is too large, would have the job claimed without end.
+    An error travels as its text and, if possible, pickled; whoever awaits the job unpickles it. An
+    error that fails at either end, or is too large, would have the job claimed again and again.
     """
     try:
         value = _codec.encode(error)
         _codec.decode_error(value)
     except BaseException:  # noqa: BLE001 - it is the user's code that runs here
         return ApplicationError(text_of(error))
-    return error if len(value.data or "") <= ROOM else ApplicationError(text_of(error))
+    return error if len(value.data or "") <= WIRE_BYTES else ApplicationError(text_of(error))
 
 
 def forget_frames(error: BaseException) -> None:
-    """Let go of what the frames of an error hold: each has ended, and the error may live on.
+    """Clear the frames of an error: they have ended, and hold values as long as the error lives.
 
-    The SDK keeps it in a cycle, which the garbage collector finds much later.
+    The SDK keeps the error in a cycle, which the garbage collector finds much later.
     """
     for found in _chain(error):
         traceback.clear_frames(found.__traceback__)
 
 
 def _chain[Link: BaseException | traceback.TracebackException](first: Link) -> Iterator[Link]:
-    """Yield an error and what led to it, each once: causes may go in a circle."""
+    """Yield an error and its causes, each once: causes may form a circle."""
     found, passed = first, set[int]()
     while found is not None and id(found) not in passed:
         passed.add(id(found))
@@ -96,9 +96,9 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _cut(text: str, room: int) -> str:
+def _cut(text: str, most: int) -> str:
     """Keep beginning and end of a long text."""
-    if len(text) <= room:
+    if len(text) <= most:
         return text
-    head = room // 4
-    return f"{text[:head]}\n... ({len(text) - room} characters) ...\n{text[head - room :]}"
+    head = most // 4
+    return f"{text[:head]}\n... ({len(text) - most} characters) ...\n{text[head - most :]}"

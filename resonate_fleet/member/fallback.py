@@ -1,6 +1,6 @@
 """The fallback: how a member without a steward finds work.
 
-It hears the hints of the server, and searches when it is idle.
+It listens to the group's hints, and searches the server when it is idle.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
 from resonate_fleet.member.intake import Intake
 
-#: Pause of an idle member between two searches, in seconds: first and longest, and as a multiple of
-#: what the last one took.
+#: Pause of an idle member between two searches: first and longest, in seconds, and the least one as
+#: a multiple of what the last search took.
 FIRST_PAUSE, LONGEST_PAUSE, REST = 0.25, 5.0, 20.0
-#: The same where searches are forbidden: a token may be replaced by a wider one.
+#: The same while searches are forbidden: a token may be replaced by a wider one.
 FORBIDDEN_PAUSE = 60.0
 #: Seconds to wait for the stream before the first search.
 STREAM_SECONDS = 1.0
@@ -39,7 +39,7 @@ class Backlog:
         self._counts = counts
         self._now = now
         self._known: dict[str, tuple[float, int]] = {}
-        #: Durable sleeps, and tasks that were given up here, with the time until which.
+        #: Tasks that were given up here, with the time until which they are avoided.
         self._avoided: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Backlog:
         return task, self._known.pop(task)[1]
 
     def learn(self, task: str, version: int, since: float | None = None) -> None:
-        """Note a claimable task; it waits from now on where nobody says since when."""
+        """Note a claimable task; it waits from now on unless `since` is known."""
         since = self._now() if since is None else since
         if self._avoided.get(task, 0.0) > self._now():
             self._counts("hints_dropped", "avoided")
@@ -115,7 +115,7 @@ class Fallback:
                 task.cancel()
 
     def avoid(self, task: str, seconds: float, *, lacks: bool) -> None:
-        """Leave a task alone for a while. `lacks`: this member cannot run it."""
+        """Leave a task alone for a while. `lacks`: this member lacks its function."""
         self._reads_first = self._reads_first or lacks
         self._backlog.avoid(task, seconds)
 
@@ -143,7 +143,7 @@ class Fallback:
                 self.claim()
 
     async def _read_first(self, hint: Hint) -> None:
-        """A child may be a durable sleep, which is nobody's to run. The next hint asks again."""
+        """Read the promise first: it may be a durable sleep, or call what this member lacks."""
         with suppress(Unreachable, Refused):
             promise = await self._wire.promise(hint.id)
             if promise is not None and self._is_ours(promise):
@@ -153,7 +153,7 @@ class Fallback:
     # Searches.
 
     async def _search_when_idle(self) -> None:
-        """Search whenever nothing is known, less and less often while that finds nothing."""
+        """Search when a slot is free and no task is known; less often while nothing is found."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stream.opened.wait(), STREAM_SECONDS)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
@@ -184,7 +184,7 @@ class Fallback:
             self.may_search = self.may_search and not forbidden
             return False
         except (KeyError, TypeError, msgspec.ValidationError) as error:
-            log.warning("search.unreadable", why=repr(error))  # and no reason to search no more
+            log.warning("search.unreadable", why=repr(error))
             self._counts("fallback_searches", "failed")
             return False
         self.may_search = True
@@ -203,7 +203,7 @@ class Fallback:
                 return bool(self._backlog)
 
     async def _claimable(self, ids: list[str]) -> dict[str, int]:
-        """Return the version of those of `ids`, in order, that wait for a claim."""
+        """Return the claimable tasks of `ids`, which are in order, with their versions."""
         found: dict[str, int] = {}
         # The id without its last character sorts just before it, and the search begins after it.
         cursor = ids[0][:-1] if ids else None
@@ -215,7 +215,7 @@ class Fallback:
         return {one: found[one] for one in ids if one in found}
 
     def _is_ours(self, promise: Promise) -> bool:
-        """Tell work for this member from a durable sleep, whose task the server ends itself."""
+        """Say whether a promise is work for this member, and no durable sleep."""
         return promise.tags.get(TAG_TIMER) != "true" and self.runs(promise)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,11 +1,11 @@
-"""Whether the server takes this member's requests, said once and not at each of them."""
+"""Whether the server takes this member's requests; logged once, not for each request."""
 
 import time
 from collections.abc import Callable
 
 import structlog
 
-#: Seconds for which requests fail before this is said and the member counts as not ready.
+#: Seconds for which requests fail before this is logged and the member counts as not ready.
 LASTING = 2.0
 log = structlog.get_logger()
 
@@ -13,9 +13,9 @@ log = structlog.get_logger()
 class Health:
     """Hears of each answer. Safe to use from any thread.
 
-    `count` is told of each answer that refuses a request for a reason that is not the job's, by
-    its status, and of each request without an answer ("none"). `connected`: whether the stream is
-    open; where it is not, that has been said.
+    `count` gets the status of each answer that refuses the sender or is not the protocol's, and
+    "none" for each request without an answer. `connected` says whether the stream is open; if it is
+    not, that has been logged.
     """
 
     def __init__(
@@ -34,21 +34,21 @@ class Health:
         self.answered_at: float | None = None
 
     def answered(self) -> None:
-        """The server took a request and gave an answer of the protocol."""
+        """Note that the server took a request."""
         if self._said and self._since is not None:
             log.info("requests.accepted", seconds=round(self._now() - self._since, 3))
         self._since, self._said = None, False
         self.answered_at = self._now()
 
     def silent(self, why: str, after: float = 0.0) -> None:
-        """There was no answer of the server, `after` so many seconds."""
+        """Note that the server gave no answer, `after` so many seconds."""
         self._count("none")
         self._fails(why, after)
         if self._connected():
             self._say()
 
     def refused(self, status: int, why: str) -> None:
-        """The answer refuses whatever is asked: a wrong token, a proxy's own word."""
+        """Note an answer that would refuse any request: to a wrong token, or by a proxy."""
         self._count(str(status))
         self._fails(why)
         self._say()
@@ -65,11 +65,11 @@ class Health:
 
     @property
     def failing(self) -> str:
-        """Why requests have failed for a while, empty where they do not."""
+        """Why requests have failed for a while, "" if they have not."""
         since = self._since
         lasting = since is not None and self._now() - since >= LASTING
         return self._why if lasting else ""
 
     def takes(self, within: float) -> bool:
-        """Tell whether the server took a request in the last seconds."""
+        """Say whether the server took a request in the last `within` seconds."""
         return self.answered_at is not None and self._now() - self.answered_at < within

@@ -1,6 +1,6 @@
-"""The process that sends the heartbeats while the member cannot, from the member's side.
+"""Starts the process that sends heartbeats while the member cannot, and tells it of leases.
 
-What runs in it is `heartbeat_script`.
+`heartbeat_script` runs in it.
 """
 
 import os
@@ -20,25 +20,25 @@ from resonate_fleet.contract.token import Token
 from resonate_fleet.contract.line_buffer import LineBuffer
 from resonate_fleet.member.attempts import Attempt, Table
 
-#: Bytes that the pipe holds, where the system lets it.
+#: Bytes that the pipe is to hold, if the system allows it.
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031
-#: Seconds that the process has to end when its input has ended.
+#: Longest wait for the process to end after its input has ended, in seconds.
 ENDING = 0.5
 log = structlog.get_logger()
 
 
 class HeartbeatProcess:
-    """Runs the process while used as a context manager, and tells it of leases.
+    """Runs the process while used as a context manager.
 
-    Telling it never waits and never fails. Where the process cannot run (there is no `/proc`, or
-    no room for it), the thread of the heartbeats is all there is, as before.
+    Writing to it never waits and never fails. If it cannot run (there is no `/proc`, or no memory),
+    only the member's own thread sends heartbeats.
     """
 
     def __init__(
         self, table: Table, url: str, token: str | None, member: str, lease: float
     ) -> None:
-        #: What is held, as the process is told of it.
+        #: The lines about the leases that are held.
         self._held: dict[str, dict[str, object]] = {}
         file = str(token.file) if isinstance(token, Token) else ""
         self._hello = {
@@ -48,7 +48,7 @@ class HeartbeatProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._ended = False
-        #: What the process is to be told.
+        #: Lines on their way to the process.
         self.buffer = LineBuffer(self._tell)
         table.changed = self._changed
 
@@ -64,7 +64,7 @@ class HeartbeatProcess:
             self._end()
 
     def keep_running(self) -> None:
-        """Start the process where it does not run."""
+        """Start the process unless it runs."""
         if self._ended or not Path("/proc/self/stat").exists():
             return
         with self._lock:
@@ -80,7 +80,7 @@ class HeartbeatProcess:
                 log.warning("heartbeat-process.failed", why=str(error), then="a thread sends them")
 
     def sent(self) -> None:
-        """The member's own heartbeats have been sent."""
+        """Tell the process that the member's own heartbeats have been sent."""
         self.keep_running()
         self.buffer.add(_line({"sent": 1}))
 
@@ -118,7 +118,7 @@ class HeartbeatProcess:
             self._write(lines)
 
     def _write(self, lines: bytes) -> None:
-        """Write whole lines. A pipe that is full or broken: the process begins anew later."""
+        """Write whole lines. If the pipe is full or broken the process is started again later."""
         try:
             if self._process is None or os.write(self._descriptors()[0], lines) == len(lines):
                 return

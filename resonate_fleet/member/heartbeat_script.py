@@ -1,15 +1,15 @@
-"""The process that keeps a member's leases while the member itself cannot. A script by itself.
+"""A script that keeps a member's leases while the member itself cannot.
 
-A body that holds the interpreter's lock (a regular expression without end, a huge `sorted`, C code)
-stops every thread of its member, that of the heartbeats too. This process hears over its standard
-input which leases are held and each time that the member has sent its own heartbeats. Where these
-fail to come, it sends them, for as long as the member lives and is not stopped.
+A body may hold the interpreter's lock: an endless regular expression, a huge `sorted`, C code. It
+then stops every thread of its member, the heartbeats' too. This process hears over its standard
+input which leases are held, and each time that the member has sent its own heartbeats. When those
+stop it sends heartbeats itself, as long as the member lives and is not stopped.
 
 Lines of JSON come in: first `{"url", "member", "lease", "token", "token_file"}`, then
 `{"add": [task, version, origin]}`, `{"drop": task}` and `{"sent": n}`. It ends with its input.
 
-It imports of the standard library what it needs and nothing of this package, so that it starts in a
-tenth of a second and takes 11 MB.
+It imports little of the standard library and nothing of this package, so that it starts in a tenth
+of a second and takes 11 MB.
 """
 
 import json
@@ -23,9 +23,9 @@ from itertools import groupby
 
 #: Part of a lease without a heartbeat of the member's own, after which this process sends one.
 DUE_PART = 0.5
-#: Seconds between two looks at what came in: hundreds of jobs a second wake it ten times.
+#: Pause after something came in, in seconds: hundreds of jobs a second wake it ten times.
 REST = 0.1
-#: What /proc says of a process that is stopped, by a signal or a debugger, or is no more.
+#: States in /proc of a process that is stopped by a signal or a debugger, or has ended.
 STOPPED = "TtZX"
 
 
@@ -67,7 +67,7 @@ class HeldLeases:
         return max(0.0, self._last + self._due_after - time.monotonic())
 
     def send(self) -> None:
-        """Send a heartbeat for each origin, where one is due and the member is not stopped."""
+        """Send a heartbeat for each origin, unless the member is stopped."""
         self._last = time.monotonic()
         held = sorted(self._held.items(), key=lambda one: one[1][1])
         for _, group in groupby(held, key=lambda one: one[1][1]):

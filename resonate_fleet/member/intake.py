@@ -1,7 +1,7 @@
 """The intake: which tasks this member claims.
 
 With a steward it claims what it is assigned, one task for each slot that it has offered. Without
-any it goes by its fallback, which finds work itself (`member.fallback`).
+any, its fallback finds work (`member.fallback`).
 """
 
 import asyncio
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from resonate_fleet.member.fallback import Fallback
     from resonate_fleet.member.reporter import Reporter
 
-#: Seconds for which a task is left alone that was given up here without a steward: where this
-#: member lacks its function, and for another reason, which a few more attempts bring to an end.
+#: In the fallback: seconds for which a task is left alone that this member has given up, because it
+#: lacks the function, and for another reason, which ends the job after a few attempts.
 AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
 class Inbox:
-    """A `Source` of the SDK: the hints that the intake gives it, and what else is sent.
+    """The SDK's `Source`: the intake's hints, and messages to this member alone.
 
-    `stream` brings what is sent to this member alone: its name is a group of its own, which gets
-    no hints for anyone.
+    `stream` brings the latter: the member's name is a group of its own, which gets no hints for
+    anyone.
     """
 
     def __init__(self, member: str, stream: Stream) -> None:
@@ -38,7 +38,7 @@ class Inbox:
         self._deliver: Callable[[str], None] = lambda _: None
 
     def join(self, intake: "Intake") -> None:
-        """Get to know who takes the hints. To be called once, before anything else."""
+        """Set who takes the hints. To be called once, before anything else."""
         self._intake = intake
 
     def unicast(self) -> str:
@@ -74,21 +74,19 @@ class Inbox:
 
 
 class Intake:
-    """Gives the SDK no more hints than there are free slots.
+    """Gives the SDK no more hints than there are free slots. To be called on the event loop.
 
-    A slot is taken when a hint is handed to the SDK, and free again when `ending` or `done` is
-    called for its task: whoever watches the wire does so when the body is over and when the SDK's
-    own task for the hint has ended, for whatever reason (refused, suspended, settled, released,
-    dropped). Everything here runs on the event loop.
+    A hint that the SDK gets takes a slot. `ending` (the body is over) or `done` (the SDK's task for
+    the hint has ended) frees it; what follows the claims calls both.
     """
 
     def __init__(self, slots: int, inbox: Inbox) -> None:
         self._slots = slots
         self._inbox = inbox
-        #: Tasks that the SDK has, with the version at which they were claimable.
+        #: Tasks of which the SDK has a hint, with the hint's version.
         self._taken: dict[str, int] = {}
         self._ending: set[str] = set()
-        #: Assigned tasks of which the steward has not heard yet.
+        #: Assigned tasks whose claim is not decided yet.
         self._unanswered: set[str] = set()
         #: Assigned again before their last claim had ended here.
         self._again: dict[str, int] = {}
@@ -97,7 +95,7 @@ class Intake:
         inbox.join(self)
 
     def join(self, steward: "Reporter", fallback: "Fallback") -> None:
-        """Get to know the two ways to work. To be called once, before anything else."""
+        """Set the two sources of work. To be called once, before anything else."""
         self._steward = steward
         self._fallback = fallback
 
@@ -105,7 +103,7 @@ class Intake:
 
     @property
     def used(self) -> int:
-        """Slots with a body. No more than so many outcomes at a time are written beside them."""
+        """Slots in use. A task whose outcome is being written uses none, up to as many as slots."""
         return len(self._taken) - min(len(self._ending), self._slots)
 
     @property
@@ -113,7 +111,7 @@ class Intake:
         return 0 if self._closed else self._slots - self.used
 
     def take(self, task: str, version: int) -> bool:
-        """Let the SDK claim a task and run it; False where that cannot be."""
+        """Let the SDK claim a task and run it; False if it has it already or no slot is free."""
         if task in self._taken or self.free <= 0:
             return False
         self._taken[task] = version
@@ -128,20 +126,21 @@ class Intake:
             self._steward.drain()
         self._inbox.close()
 
-    # What the steward tells.
+    # With a steward.
 
     def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
+        """Claim assigned tasks. `offered`: by the steward that has the slots."""
         for task, version in tasks:
-            room = self.free - self._offered
+            free = self.free - self._offered
             if offered:
-                self._offered, room = max(0, self._offered - 1), self.free
+                self._offered, free = max(0, self._offered - 1), self.free
             if task in self._taken:  # its last claim has not quite ended here
                 self._again[task] = version
             else:
-                self._claim(task, version, room)
+                self._claim(task, version, free)
 
-    def _claim(self, task: str, version: int, room: int) -> None:
-        if room > 0 and self.take(task, version):
+    def _claim(self, task: str, version: int, free: int) -> None:
+        if free > 0 and self.take(task, version):
             self._unanswered.add(task)
         else:
             self._steward.returned(task)
@@ -160,17 +159,16 @@ class Intake:
     # What becomes of claims.
 
     def granted(self, task: str) -> None:
-        """A claim was granted."""
         self._unanswered.discard(task)
 
     def refused(self, task: str) -> None:
-        """A claim was refused; `done` follows."""
+        """Report a refused claim; `done` follows."""
         if task in self._unanswered:
             self._unanswered.discard(task)
             self._steward.refused(task, self._taken[task])
 
     def ending(self, task: str) -> bool:
-        """A body is over and its outcome is about to be written; False where that is known."""
+        """Free the slot of a body that is over; False if that was done already."""
         if task not in self._taken or task in self._ending:
             return False
         self._ending.add(task)
@@ -178,7 +176,7 @@ class Intake:
         return True
 
     def done(self, task: str) -> None:
-        """What a hint led to is over."""
+        """Note that the SDK's task for a hint has ended."""
         self.refused(task)
         self._taken.pop(task, None)
         self._ending.discard(task)
@@ -187,7 +185,7 @@ class Intake:
         self._freed()
 
     def avoid(self, task: str, lacks: str) -> None:
-        """The job is given up here: it lacks a function, or has another reason ("")."""
+        """Give a job up. `lacks`: the function that this member lacks, "" for another reason."""
         self._steward.declined(task, lacks)
         seconds = AVOID_SECONDS if lacks else AGAIN_SECONDS
         self._fallback.avoid(task, seconds, lacks=bool(lacks))

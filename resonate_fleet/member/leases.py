@@ -19,21 +19,23 @@ from resonate_fleet.contract.wire import Refused, Reply, Unreachable
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.requests import why_lost
 
-#: Heartbeats in the time of one lease, and the part of their interval for which a lease is too
-#: young for one: a job of a second then costs none. The first comes within half of the lease.
-PER_LEASE, YOUNG = 3, 2
+#: Heartbeats in the time of one lease.
+PER_LEASE = 3
+#: A lease gets none before its age is this part of their interval: short jobs cost none. Its first
+#: one comes within half of the lease.
+YOUNG = 1 / 2
 #: Longest pause before a heartbeat that failed is tried again, in seconds.
 RETRY_PAUSE = 0.5
 #: Shortest pause between two heartbeats, in seconds, however long the last one took.
 LEAST_PAUSE = 0.02
-#: Checks of a request in the time that it should take; at one more it counts as hanging.
+#: Checks of a request in the time that it should take. After one more it counts as hanging.
 CHECKS = 4
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class HeartbeatListener:
-    """Hears of each lease that is gone and why, each round that failed, each that was answered."""
+    """Hears why a lease is lost, and whether a round of heartbeats failed or was answered."""
 
     lost: Callable[[Attempt, str], None]
     failed: Callable[[Unreachable | Refused], None] = lambda _: None
@@ -41,10 +43,7 @@ class HeartbeatListener:
 
 
 class _Beside(ABC):
-    """A thread that does `_run` beside everything else, until `_end` is set.
-
-    Use as a context manager. The process does not wait for it.
-    """
+    """A daemon thread that runs `_run` until `_end` is set. Use as a context manager."""
 
     def __init__(self, name: str) -> None:
         self._end = threading.Event()
@@ -63,16 +62,16 @@ class _Beside(ABC):
 
 
 class Heartbeats(_Beside):
-    """Sends them for every lease in the table and finds out which ones are gone.
+    """Sends heartbeats for the leases in the table and finds out which leases are lost.
 
-    The server answers with 200 and nothing, whatever it did (v0.9.8, `op_task_heartbeat`), so
-    after each heartbeat the tasks are read. There is one for each origin: the server's main
+    The server's answer does not tell (v0.9.8, `op_task_heartbeat`: always 200 and nothing), so each
+    task is read after its heartbeat. There is one heartbeat for each origin: the server's main
     branch refuses a request with several. The listener is called in the thread that sends.
 
-    A lease that could not be renewed for its whole length counts as lapsed, by this machine's
-    monotonic clock and from the sending of the last heartbeat, hence not later than on the server.
-    The server is asked first even then, so that a process that was stopped for a while and goes on
-    learns the truth. What a request that hangs holds up is `LapseWatch`'s.
+    A lease that was not renewed for its whole length has lapsed. Its time counts from the sending
+    of the last confirmed heartbeat, by this machine's monotonic clock, so it ends no later than on
+    the server. Even then the server is asked first: a process that was stopped for a while may
+    still hold its leases. `LapseWatch` takes care of a request that hangs.
     """
 
     def __init__(
@@ -110,11 +109,11 @@ class Heartbeats(_Beside):
         return self._thread.is_alive()
 
     def age(self) -> float:
-        """Return the seconds since the oldest lease held was known to stand, 0 without any."""
+        """Return the greatest age of the leases held: seconds since the last sign; 0 for none."""
         return max((self._now() - one.lease.stood for one in self._table.held()), default=0.0)
 
     def send(self) -> bool:
-        """Send one for all leases that are due; False where the server did not answer."""
+        """Send heartbeats for all leases that are due; False if the server did not answer."""
         held = sorted(filter(self._is_due, self._table.held()), key=lambda one: origin_of(one.task))
         sent: dict[Attempt, float] = {}
         try:
@@ -130,10 +129,10 @@ class Heartbeats(_Beside):
         return True
 
     def _is_due(self, attempt: Attempt) -> bool:
-        return self._now() - attempt.lease.stood >= self.interval / YOUNG
+        return self._now() - attempt.lease.stood >= self.interval * YOUNG
 
     def _send_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
-        """Send one for leases of one origin; return when it was sent."""
+        """Send one heartbeat for leases of one origin; return when it was sent."""
         sent = self._now()
         tasks = [{"id": one.task, "version": one.version} for one in attempts]
         self._ask("task.heartbeat", {"pid": self._member, "tasks": tasks})
@@ -161,7 +160,7 @@ class Heartbeats(_Beside):
             self.request = None
 
     def lapse(self) -> None:
-        """Say of each lease whose whole length is over that it is lost. For any thread."""
+        """Report each lease as lost whose whole length is over. For any thread."""
         for one in self._table.held():
             if self._now() - one.lease.stood >= self._lease:
                 self._listener.lost(one, "lapsed")
@@ -186,12 +185,11 @@ class Heartbeats(_Beside):
 
 
 class LapseWatch(_Beside):
-    """A thread that says what has lapsed while a request of the heartbeats hangs.
+    """A thread that reports lapsed leases while a request of the heartbeats hangs.
 
-    Most requests end in time, with an answer or without, and the heartbeats go on. A name look-up
-    has no time-out: measured with one that hung for 10 s, the end of a lease of 4 s was noticed
-    after 11.3 s. Checks are counted, not seconds: in a process that was stopped and goes on, the
-    answer that waits for the heartbeats is heard first.
+    Requests have a time-out, but a name look-up has none: when one hung for 10 s, the end of a
+    lease of 4 s was noticed after 11.3 s (measured). This thread counts checks, not seconds: in a
+    process that was stopped and goes on, the answer to the heartbeats is read first.
     """
 
     def __init__(self, heartbeats: Heartbeats) -> None:

@@ -1,4 +1,4 @@
-"""Where the member's events are told: each one once, to journal, metrics and traces."""
+"""Reports each event of the member once, to journal, metrics, traces and stewards."""
 
 import time
 from collections import Counter
@@ -31,9 +31,9 @@ log = structlog.get_logger()
 
 
 class Ledger:
-    """Tells journal and metrics. Safe to use from any thread.
+    """Reports events. Safe to use from any thread.
 
-    `totals` counts ended attempts by outcome, and those handed back, for the last line.
+    `totals` counts ended attempts by outcome, and those handed back, for the journal's last line.
     """
 
     def __init__(self, journal: Journal, metrics: Metrics, traces: Traces | None = None) -> None:
@@ -43,12 +43,12 @@ class Ledger:
         self.totals: Counter[str] = Counter()
         self._unfit_said = False
         self.clock = ServerClock(off=self.clock_off)
-        #: Told of each granted lease and each end, after the journal.
+        #: Called with each granted lease and each end, after the journal.
         self.on_claimed: Callable[[Attempt], None] = lambda _: None
         self.on_ended: Callable[[Attempt, str], None] = lambda _attempt, _outcome: None
 
     def claimed(self, attempt: Attempt, waited: float) -> None:
-        """Tell of a granted lease; to be called in the context that the attempt runs in."""
+        """Report a granted lease; to be called in the context that the attempt runs in."""
         self.traces.claimed(attempt)
         self.metrics.claimed(attempt, waited)
         self.journal.write(
@@ -68,7 +68,7 @@ class Ledger:
         self.journal.write(ClaimRefused(task=task, version=version), 10)
 
     def ended(self, attempt: Attempt, outcome: str, error: str = "") -> None:
-        """Tell the end of an attempt; the caller has taken it off the table."""
+        """Report the end of an attempt; the caller has taken it off the table."""
         self.totals[outcome] += 1
         seconds = attempt.seconds()
         self.metrics.ended(attempt, outcome, seconds)
@@ -88,13 +88,13 @@ class Ledger:
         self.on_ended(attempt, outcome)
 
     def handed_back(self, attempt: Attempt) -> None:
-        """Tell the end of an attempt that a drain gave back."""
+        """Report an attempt that a drain gave back."""
         self.totals["handed back"] += 1
         self.metrics.count("leases_handed_back")
         self.ended(attempt, "released")
 
     def lost(self, attempt: Attempt, why: str) -> None:
-        """Tell of a lease that is gone; `ended` follows."""
+        """Report a lost lease; `ended` follows."""
         self.metrics.count("leases_lost", why)
         self.journal.write(
             LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why), WARNING
@@ -110,15 +110,15 @@ class Ledger:
         )
 
     def late(self) -> None:
-        """Tell of a result that came after its lease had gone."""
+        """Report a result that came after its lease was lost."""
         self.metrics.count("late_results_refused")
 
     def clock_off(self, seconds: float) -> None:
-        """Tell once how far the server's clock is ahead of this machine's."""
+        """Log once how far the server's clock is ahead of this machine's."""
         log.warning("clock.off", seconds=seconds, then="deadlines are set by the server's clock")
 
     def unfit(self, attempt: Attempt, why: str) -> None:
-        """Tell once that the server refuses what the SDK asks of it."""
+        """Report a write that the server refuses for good; log it once."""
         self.metrics.count("writes_refused")
         if not self._unfit_said:
             self._unfit_said = True

@@ -35,9 +35,9 @@ def live(settings: Settings, signals: StopSignals) -> int:
         Mistake: the functions or the journal's folder cannot be used, or what a setting asks for
             is not installed.
     """
-    # A name for this start, under which its leases stand on the server.
+    # Each start has a name of its own, under which the server keeps its leases.
     name = f"{settings.member or own_name()}-{secrets.token_hex(3)}"
-    # A function that prints goes on when nobody reads it any more.
+    # Printing never fails, even when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     give_back()
     restore = logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
@@ -90,7 +90,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Run the member, whatever a function does to its loop: stops it, or raises in a callback."""
+    """Run the member to its end, even if a function stops its loop or raises in a callback."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         running = loop.create_task(work)
@@ -110,7 +110,7 @@ async def _run(
     wires, on_loop = Wires(settings, journal.who), OnLoop(asyncio.get_running_loop())
     await Member(settings, functions, journal, own, wires, on_loop).run()
     journal.close()
-    # Bodies that were handed back may still block their threads: the process ends without them.
+    # Bodies that were handed back may still block their threads; the process does not wait.
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(exits.OK)

@@ -1,4 +1,4 @@
-"""What a functions module opens once a process and closes at its end."""
+"""What a functions module opens at the process's start and closes at its end."""
 
 import asyncio
 import traceback
@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-#: Makes what is entered at the start and left after the drain.
+#: Makes a context manager that is entered at the start and left after the drain.
 type Manager = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 type _Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
@@ -50,7 +50,7 @@ class Lifespan:
         return [value for value in values if value is not None]
 
     async def open_unless(self, stopping: Callable[[], bool]) -> list[Any] | None:
-        """Do the same; return None where this process was `stopping` before it was over."""
+        """Do the same; return None if the process is `stopping` before it is over."""
         opening = asyncio.create_task(self.open())
         while not (await asyncio.wait({opening}, timeout=CHECK_SECONDS))[0]:
             if stopping():
@@ -58,7 +58,7 @@ class Lifespan:
         return opening.result()
 
     async def close(self) -> None:
-        """Leave all that was entered; what fails is logged and holds up nothing."""
+        """Leave all that was entered; a failure is logged and stops nothing."""
         while self._opened:
             name, manager = self._opened.pop()
             try:

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Link(asyncio.Protocol):
-    """A connection, which counts once it is welcomed. `heard_at` by the loop's clock."""
+    """A connection; it counts once it has `welcome`. `heard_at` by the loop's clock."""
 
     def __init__(
         self, presence: "Presence", address: tuple[str, int], hello: Hello, secret: str | None
@@ -29,7 +29,7 @@ class Link(asyncio.Protocol):
         self.welcome: wire.Welcome | None = None
         self.heard_at = 0.0
         self.ended = asyncio.Event()
-        #: Why this member or the steward will have nothing of it.
+        #: Why one side refused the other.
         self.refused = ""
         self._presence = presence
         self._hello = hello
@@ -40,7 +40,7 @@ class Link(asyncio.Protocol):
 
     @property
     def rank(self) -> tuple[float, str]:
-        """Return what makes all members choose the same steward: the longest-standing one."""
+        """Return the order by which all members choose the same steward, the longest-standing."""
         return (self.welcome.since, self.welcome.steward) if self.welcome else (0.0, "")
 
     def say(self, message: FromMember) -> None:
@@ -49,7 +49,7 @@ class Link(asyncio.Protocol):
 
     @property
     def why_not(self) -> str:
-        """Say why the connection ended unwelcome."""
+        """Return why the connection ended without a welcome."""
         return self.refused or "it closes without a greeting: is this its presence port?"
 
     def close(self) -> None:
@@ -57,11 +57,11 @@ class Link(asyncio.Protocol):
             self._transport.close()
 
     def descriptor(self) -> int | None:
-        """Return the socket's number while there is one."""
+        """Return the socket's descriptor while there is one."""
         sock = self._transport.get_extra_info("socket") if self._transport else None
         return None if sock is None else int(sock.fileno())
 
-    # What the transport tells.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # It is a stream; uvloop's are no instances of asyncio's class.

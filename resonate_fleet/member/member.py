@@ -106,7 +106,7 @@ class Member:
             stack.enter_context(LapseWatch(self._heartbeats))
             for part in (self._probes.loop_lag, self._upstream, self._own, self._runner):
                 stack.callback(asyncio.create_task(part.run()).cancel)
-            # What stands now stays: looks for garbage pass it over, and so come sooner.
+            # All present objects stay: the garbage collector need not visit them.
             gc.freeze()
             self._drain.start()
             await self._stopped.wait()
@@ -114,7 +114,7 @@ class Member:
             ledger.traces.close()
 
     async def _open(self) -> bool:
-        """Run the module's start-up; False where a signal came before it was over.
+        """Run the module's start-up; False if a signal came before it was over.
 
         Raises:
             NotOpened: it failed.
@@ -124,7 +124,7 @@ class Member:
             self._runner.sdk.with_dependency(value)
         return values is not None
 
-    # What is said.
+    # Reports about itself.
 
     def _about(self) -> dict[str, str]:
         """Return what `/version` shows."""
@@ -144,7 +144,7 @@ class Member:
         log.info("pages", host=self._settings.host, port=port, functions=functions)
 
     def _show(self) -> None:
-        """Let the gauges look at what is."""
+        """Set the functions of the gauges."""
         runner = self._runner
         gauges: dict[str, Callable[[], float]] = {
             "slots_used": lambda: runner.intake.used,
@@ -172,10 +172,10 @@ class Member:
             self._ledger.metrics.count("lines_lost", loss.what, by=loss.fresh)
 
     def _close(self) -> None:
-        """End `run`: nothing is held any more."""
+        """End `run`; no lease is held any more."""
         self._ledger.journal.write(self._ledger.last_words())
         self._on_loop.soon(self._stopped.set)
-        # A loop that user code blocks would keep the process.
+        # User code may block the loop: then the process ends without it.
         seconds = max(LOOP_END_SECONDS, self._drain.left() if self._lifespan else 0.0)
         last = threading.Timer(seconds, self._cut)
         last.daemon = True
@@ -189,7 +189,7 @@ class Member:
 
 
 def version() -> str:
-    """Return the version of this package, `0` where it runs from a folder not installed."""
+    """Return the version of this package, `0` if it is not installed."""
     try:
         return metadata.version("resonate-fleet")
     except metadata.PackageNotFoundError:

@@ -87,7 +87,7 @@ INSTRUMENTS = (
         ("result",),
     ),
     Instrument(
-        _W + "search_allowed", "gauge", "1 while the server lets this member search for work, else 0."
+        _W + "search_allowed", "gauge", "1 while the server lets this member search, else 0."
     ),
     Instrument(
         _W + "heartbeat_age_seconds",
@@ -139,23 +139,23 @@ INSTRUMENTS = (
 )
 
 _CLASSES: dict[str, Any] = {"counter": Counter, "gauge": Gauge}
-#: OpenMetrics allows this many characters of names and values in an exemplar.
-_EXEMPLAR_ROOM = 128
-#: Seconds for which an exemplar stands at least.
+#: Most characters of an exemplar's names and values, by OpenMetrics.
+_EXEMPLAR_CHARACTERS = 128
+#: Seconds for which an exemplar stays at least.
 _EXEMPLAR_SECONDS = 1.0
 
 
 class Metrics:
     """The instruments with their values. Safe to use from any thread.
 
-    `known` tells which functions are registered: other names, which anyone may send, share the
-    label `unknown`, so that strangers cannot make series.
+    `known` says whether a function is registered. Other names, which anyone may send, share the
+    label `unknown`: strangers cannot make series.
     """
 
     def __init__(self, known: Callable[[str], bool], slots: int, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing
         self._known = known
-        #: Label sets that were used, and when a bucket may show another job (monotonic).
+        #: Instruments by name and labels; when a bucket may show another exemplar (monotonic).
         self._children: dict[tuple[str, ...], Any] = {}
         self._shown: dict[tuple[str, str, int], float] = {}
         self._registry = CollectorRegistry(auto_describe=False)
@@ -170,7 +170,7 @@ class Metrics:
             self._made["leases_lost"].labels(why)
 
     def expect(self, functions: Iterable[str]) -> None:
-        """Let the counters of these functions begin at zero: a rate needs a first sample."""
+        """Start the counters of these functions at zero: a rate needs a first sample."""
         for function in functions:
             for name in ("attempts_started", "reclaims", "retries"):
                 self._made[name].labels(function)
@@ -211,7 +211,7 @@ class Metrics:
         self.count("attempts_ended", function, outcome)
         self.count("busy_seconds", by=seconds)
         self._observe("attempt_duration_seconds", function, seconds, attempt)
-        # Of a function that waits durably each settled wait explains one claim before this one.
+        # Each settled wait of a function that waits durably explains one earlier claim.
         if attempt.callee.suspends and attempt.version - 1 > attempt.waits:
             self.count("reclaims", function)
 
@@ -223,12 +223,12 @@ class Metrics:
         self.count("retries", self._function(attempt))
 
     def page(self, accept: str) -> Page:
-        """Return the scrape: OpenMetrics, with exemplars, for whoever accepts it."""
+        """Return the scrape; with exemplars where `accept` takes OpenMetrics."""
         encode, content_type = choose_encoder(accept)
         return Page(encode(self._registry), content_type=content_type)
 
     def _child(self, *key: str) -> Any:
-        """Return an instrument with its labels, which the library looks up slowly."""
+        """Return an instrument with its labels; kept, because the library finds it slowly."""
         child = self._children.get(key)
         if child is None:
             name, *labels = key
@@ -237,7 +237,7 @@ class Metrics:
         return child
 
     def _observe(self, name: str, function: str, seconds: float, attempt: Attempt) -> None:
-        """Observe a time; its bucket shows another job now and then."""
+        """Observe a time; now and then its bucket gets this attempt as its exemplar."""
         bucket, now = (name, function, bisect_left(_SECONDS, seconds)), time.monotonic()
         exemplar = None
         if now >= self._shown.get(bucket, 0.0):
@@ -250,5 +250,5 @@ class Metrics:
 
 def _exemplar(attempt: Attempt) -> dict[str, str] | None:
     labels = {"job": attempt.job, "attempt": str(attempt.version)}
-    room = sum(len(name) + len(value) for name, value in labels.items())
-    return labels if room <= _EXEMPLAR_ROOM else None
+    length = sum(len(name) + len(value) for name, value in labels.items())
+    return labels if length <= _EXEMPLAR_CHARACTERS else None

@@ -18,7 +18,7 @@ class OnLoop:
         return threading.get_ident() == self._thread
 
     def soon(self, call: Callable[[], object]) -> bool:
-        """Call it in a turn of the loop; False where the loop has closed."""
+        """Call it in the loop's next iteration; False if the loop has closed."""
         try:
             self.loop.call_soon_threadsafe(call)
         except RuntimeError:
@@ -26,7 +26,7 @@ class OnLoop:
         return True
 
     def wait(self, call: Callable[[], object], seconds: float) -> bool:
-        """Call it and wait. False where user code blocks the loop: it is called when it can be."""
+        """Call it and wait `seconds` at most. False if user code blocks the loop."""
         done = threading.Event()
 
         def run() -> None:

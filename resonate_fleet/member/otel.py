@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry: one trace an attempt, from the extra `otel`.
 
-A trace's ids are made from job and attempt number, so that an attempt on another member can link
-to the one before it without having heard of it.
+A trace's ids are made from task and attempt number. So an attempt can link to the one before it,
+which ran on another member.
 """
 
 import time
@@ -35,8 +35,8 @@ def otlp(member: str, group: str) -> Traces:
 class OpenTelemetryTraces(Traces):
     """Hands spans to `processor`.
 
-    An attempt's span is current while its function runs: spans that the function makes with the
-    library come below it, and log lines written there carry the trace's id as `trace`.
+    An attempt's span is current while its function runs. The function's own spans are its children,
+    and log lines carry the trace's id as `trace`.
     """
 
     def __init__(self, member: str, group: str, processor: SpanProcessor) -> None:
@@ -67,7 +67,7 @@ class OpenTelemetryTraces(Traces):
                 },
             )
         self._spans[attempt] = span
-        # Never detached: the context belongs to the SDK's task and ends with it.
+        # It is not detached: the context ends with the SDK's task.
         context.attach(trace.set_span_in_context(span))
         structlog.contextvars.bind_contextvars(trace=trace.format_trace_id(ids[0]))
 
@@ -133,7 +133,7 @@ def _wanting(ids: tuple[int, int]) -> Iterator[None]:
 
 
 class _GivenIds(RandomIdGenerator):
-    """Gives the wanted ids where there are any, random ones elsewhere."""
+    """Gives the wanted ids if there are any, else random ones."""
 
     def generate_trace_id(self) -> int:
         return _chosen(0, super().generate_trace_id)

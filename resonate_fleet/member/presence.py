@@ -1,7 +1,7 @@
 """Presence: the connections to the stewards, which the kernel closes when this process dies.
 
-Every steward is told what happens here. One of them is offered the free slots: the longest-standing
-one that speaks, the same for all members. Without any the member goes by its fallback.
+Every steward hears what happens here. One of them is offered the free slots: the longest-standing
+one that speaks, the same for all members. Without any the member uses its fallback.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from resonate_fleet.member.revocation import Revocation
 
 #: Longest wait for the loop to say goodbye, in seconds.
 BYE_SECONDS = 0.5
-#: Seconds without any steward after which the member goes by its fallback.
+#: Seconds without any steward after which the member uses its fallback.
 FALL_BACK_SECONDS = 0.5
 NOTHING = Report()
 log = structlog.get_logger()
@@ -42,12 +42,12 @@ class Presence:
         self._table = table
         self._revocation = revocation
         self._on_loop = on_loop
-        #: The one that the slots are offered to.
+        #: The link to the steward that is offered the slots.
         self._serving: Link | None = None
         self._falling_back: asyncio.TimerHandle | None = None
-        #: The last steward said that this group waits where there is none.
+        #: By the last steward, this group's members wait while there is no steward.
         self._waits = False
-        #: Hints may have gone to another steward, or to this member without one.
+        #: The next steward is not the first: hints may have gone elsewhere before.
         self._turned = False
         self._left = False
         #: Called when there is a steward to work for.
@@ -66,7 +66,7 @@ class Presence:
             if report != NOTHING:
                 link.say(report)
 
-    # What a link tells.
+    # Called by links.
 
     def welcomed(self, link: Link) -> None:
         if self._left:
@@ -93,10 +93,10 @@ class Presence:
             case wire.Cancel(tasks=jobs):
                 self._revocation.cancelled(jobs)
 
-    # Whom the slots are offered to.
+    # The steward that is offered the slots.
 
     def choose(self) -> None:
-        """Turn to the longest-standing steward that still speaks, if it is another one."""
+        """Choose the longest-standing steward that still speaks."""
         loop = asyncio.get_running_loop()
         there = [one for one in self.links if loop.time() - one.heard_at < wire.SILENT_SECONDS]
         chosen = min(there, key=lambda one: one.rank, default=None)
@@ -124,7 +124,7 @@ class Presence:
         self.reporter.freed()
 
     def fall_back(self) -> None:
-        """Work without a steward, where the group's policy allows that."""
+        """Work without a steward, if the group's policy allows that."""
         if not self._waits:
             self._turned = True
             self._intake.fall_back(on=True)
@@ -132,10 +132,10 @@ class Presence:
     # The end.
 
     def leave(self) -> None:
-        """Say goodbye and close: this member holds nothing any more. From a thread of its own."""
+        """Say goodbye and close; this member holds nothing any more. For another thread."""
         self._left = True
         if not self._on_loop.wait(self._bye, BYE_SECONDS):
-            # Without a goodbye the end would look like a death.
+            # The loop is blocked. Without a goodbye the end would look like a death.
             for descriptor in self._descriptors():
                 with suppress(OSError):
                     os.write(descriptor, wire.line(wire.Bye()))
@@ -146,5 +146,5 @@ class Presence:
             link.close()
 
     def _descriptors(self) -> list[int]:
-        """Return the sockets' numbers: copies in a forked child would outlive this process."""
+        """Return the sockets' descriptors: a forked child's copies would outlive this process."""
         return [fd for link in list(self.links) if (fd := link.descriptor()) is not None]

@@ -12,9 +12,9 @@ from resonate_fleet.member.leases import Heartbeats
 
 #: Seconds between two ticks of the loop.
 TICK = 0.2
-#: Seconds between two checks of a server whose stream is not open, and for which one counts.
+#: Seconds between two requests to a server whose stream is not open, and for which one counts.
 CHECK, RECENT = 1.0, 3.0
-#: Seconds that the thread of the heartbeats may be late, its longest wait for answers included.
+#: Seconds that the heartbeat thread may be late; its longest wait for answers is shorter.
 LATE_SECONDS = 60.0
 
 
@@ -38,12 +38,11 @@ class LoopLag:
 class Probes:
     """Answers of `/livez` and `/readyz`, each with its reasons in words.
 
-    Liveness asks whether this process can still do its work: its loop turns, heartbeats
-    go out. A blocking job does not matter (it has its thread), nor does the server's absence or
-    a drain.
+    Liveness asks whether this process works: its loop runs and its heartbeats go out. Neither a
+    blocking job, which has its own thread, nor an absent server or a drain matters.
 
-    Readiness asks whether work can be done: the stream is open, or the server takes requests all
-    the same (a proxy that buffers holds the stream's first bytes back while nothing is sent).
+    Readiness asks whether work can be done: the stream is open, or the server takes requests. A
+    proxy that buffers may keep the stream closed while nothing is sent.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Probes:
         self.draining = False
 
     def drain(self) -> None:
-        """Be not ready from now on."""
+        """Stop being ready."""
         self.draining = True
 
     def not_alive(self) -> list[str]:

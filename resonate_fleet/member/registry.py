@@ -19,7 +19,7 @@ from resonate_fleet.member.bodies import Bodies, Function, is_async
 from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.lifespan import Lifespan, Manager
 
-#: Functions that are missing here and said to be.
+#: Missing functions that are logged at most.
 MOST_MISSED = 100
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ class BadFunctions(Exception):  # noqa: N818 - the user's mistake, told in one l
 
 
 class Registry:
-    """What a functions module registers with: `register` as in the SDK, also as a decorator."""
+    """Takes a functions module's registrations. `register` is the SDK's, also as a decorator."""
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
@@ -74,7 +74,7 @@ class Registry:
         No more than `limit` jobs of it run in one member at a time.
 
         Raises:
-            BadFunctions: the name is taken in this version, or the limit is none.
+            BadFunctions: the name is taken in this version, or the limit is not a number from 1.
         """
         if fn is None:
             return lambda given: self.register(
@@ -118,11 +118,11 @@ class Registry:
         return self._limits
 
     def has(self, name: str) -> bool:
-        """Tell whether `name` is registered in any version."""
+        """Say whether `name` is registered in any version."""
         return name in self._names
 
     def runs(self, promise: Promise) -> bool:
-        """Tell whether what a promise calls is registered; so counts what cannot be read."""
+        """Say whether the function that a promise calls is registered, or cannot be read."""
         call = call_of(promise)
         if call is None or (call.func, call.version) in self._keys:
             return True

@@ -1,4 +1,4 @@
-"""What a member tells its stewards: one report for a turn of the event loop, or for a few."""
+"""Reports of a member to its stewards: one for all events of an iteration of the loop, or more."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ from resonate_fleet.contract.presence import FromMember, Report, Withdraw
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.onloop import OnLoop
 
-#: What no slot waits for is reported with what comes in so many seconds.
+#: Events that free no slot wait so long for others, in seconds.
 LAZY_SECONDS = 0.01
 
 
@@ -54,11 +54,11 @@ class Reporter:
         self._soon()
 
     def drain(self) -> None:
-        """Offer nothing any more."""
+        """Withdraw all offers for good."""
         self._send(Withdraw(draining=True))
 
     def _fill(self) -> None:
-        """Tell of which functions no more may begin here, whichever others may."""
+        """Report the functions whose limit is reached here, if they have changed."""
         full = self._table.full()
         if full != self._full:
             self._full = self._events["full"] = full

@@ -1,4 +1,4 @@
-"""The SDK's requests as they pass by: the parts that are looked at, and replies made here.
+"""The SDK's requests: the parts that the member reads, and replies that it makes itself.
 
 Shapes: `resonate.send` of SDK 0.8.1; states: server v0.9.8, `src/server.rs`.
 """
@@ -15,7 +15,7 @@ from resonate_fleet.member.attempts import Attempt
 
 #: Requests that only the holder of a lease may send.
 FENCED = ("task.fulfill", "task.suspend", "task.release", "task.fence")
-#: Status of a reply to `task.suspend`: what was awaited is there, go on at once.
+#: Status of a reply to `task.suspend`: the awaited promise is settled, so go on at once.
 GO_ON = 300
 
 
@@ -31,7 +31,7 @@ class Action(msgspec.Struct):
 
     @property
     def error(self) -> str:
-        """The message that a rejection carries (`resonate.codec`), or nothing."""
+        """The message of a rejection (`resonate.codec`), "" for none."""
         if self.data.get("state") in (None, "resolved"):
             return ""
         try:
@@ -64,9 +64,9 @@ class Request(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """A reply, as it came, and whether an earlier try may have reached the server too.
+    """A reply and its text. `repeated`: an earlier try may have reached the server too.
 
-    `final`: asking again is of no use.
+    `final`: another try is of no use.
     """
 
     reply: Reply
@@ -85,7 +85,7 @@ def made(kind: str, data: dict[str, Any]) -> tuple[Request, str]:
 
 
 def nobody() -> tuple[Request, str]:
-    """Return a request that changes nothing and that any server answers."""
+    """Return a request that any server answers and that changes nothing."""
     return made("promise.get", {"id": "is-anybody-there"})
 
 
@@ -126,9 +126,9 @@ def why_lost(task: dict[str, Any] | None, attempt: Attempt) -> str:
 
 
 def is_done(request: Request, task: dict[str, Any]) -> bool:
-    """Tell whether the task stands as `request` would leave it, at the request's version.
+    """Say whether the task is as `request` would leave it, at the request's version.
 
-    A suspended task may be pending again already, woken by what it awaited.
+    A suspended task may be pending again: what it awaited is settled.
     """
     after = {
         "task.fulfill": ("fulfilled",),

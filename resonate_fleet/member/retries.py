@@ -7,7 +7,7 @@ from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.member.attempts import Attempt, current
 from resonate_fleet.member.values import UnwritableError
 
-#: Told of each retry: the attempt, the error, and the seconds until it.
+#: Hears of each retry: the attempt, the error, and the seconds until it.
 Retrying = Callable[[Attempt, BaseException, float], None]
 LONGEST = 60.0
 
@@ -15,9 +15,9 @@ LONGEST = 60.0
 class Retries:
     """The SDK's retry policy: `count` retries, `delay` seconds before the first, then doubling.
 
-    The SDK asks from within its `except` clause, for functions without durable steps only
-    (`resonate.context.Context.invoke_with_retry`). Arguments that do not fit are final: the body
-    was never entered, and no retry would make them fit.
+    The SDK calls `next` in its `except` clause, and only for functions without durable steps
+    (`resonate.context.Context.invoke_with_retry`). If the body was never entered its arguments do
+    not fit; no retry changes that.
     """
 
     def __init__(self, count: int, delay: float, retrying: Retrying) -> None:

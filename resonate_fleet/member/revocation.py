@@ -1,4 +1,4 @@
-"""Leases that end elsewhere: handed over by a steward, cancelled, or found to be gone."""
+"""Ends leases that others have ended: handed over, cancelled, or found to be lost."""
 
 from collections.abc import Sequence
 
@@ -16,20 +16,20 @@ class Revocation:
         self._on_loop = on_loop
 
     def lost(self, attempt: Attempt, why: str) -> None:
-        """A lease is gone."""
+        """End an attempt whose lease is lost."""
         if self._table.lose(attempt):
             self._ledger.lost(attempt, why)
             self._end(attempt, "lost")
 
     def released(self, tasks: Sequence[tuple[str, int]]) -> None:
-        """A steward handed these over while it took this member for dead."""
+        """End attempts that a steward has handed over, taking this member for dead."""
         for task, version in tasks:
             attempt = self._table.find(task, version)
             if attempt is not None:
                 self.lost(attempt, "taken")
 
     def cancelled(self, tasks: Sequence[str]) -> None:
-        """These jobs were cancelled."""
+        """End attempts of jobs that were cancelled."""
         for attempt in self._table.held():
             if attempt.task in tasks and self._table.lose(attempt):
                 self._end(attempt, "cancelled")

@@ -27,9 +27,9 @@ CLOSE_SECONDS = 1.0
 class JobRunner:
     """The SDK with the member's own parts around it.
 
-    `intake` lets the SDK claim what `presence` brings from a steward, or what `fallback` finds
-    without one. The SDK runs the functions, as `Bodies` wraps them, and sends its claims by
-    `claims` and its outcomes by `Writes`.
+    `intake` lets the SDK claim what a steward assigns (`presence`) or what `fallback` finds. The
+    SDK runs the functions, as `Bodies` wraps them. Its claims go through `claims`, its outcomes
+    through `Writes`.
 
     Raises:
         BadFunctions: the SDK refuses a function.
@@ -79,9 +79,9 @@ class JobRunner:
     # The steps of a drain, from a thread of its own.
 
     def close_intake(self) -> None:
-        """Take nothing new before the next step; a blocked loop does so when it can."""
+        """Take nothing new; a blocked loop does so later."""
         self.on_loop.wait(self.intake.close, CLOSE_SECONDS)
 
     def is_busy(self) -> bool:
-        """Tell whether anything is held, or a claim is on its way that may be granted."""
+        """Say whether a lease is held or a claim is on its way."""
         return len(self.table) > 0 or self.claims.pending > 0

@@ -26,15 +26,15 @@ from resonate_fleet.member.retries import Retries
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.writes import Writes
 
-#: The SDK's own bound on tasks at once; slots are counted in the intake.
+#: The SDK's own bound on concurrent tasks: without effect, since the intake counts slots.
 PLENTY = 1_000_000
-#: Errors for which the SDK releases a job and which every further attempt would meet again.
+#: Errors for which the SDK releases a job though every further attempt would fail the same way.
 NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
 log = structlog.get_logger()
 
 
 class Network:
-    """`resonate_base.connections.Network` on the fleet's own wire: each kind its own way."""
+    """`resonate_base.connections.Network` on the fleet's own wire."""
 
     def __init__(self, channel: Channel, claims: Claims, writes: Writes) -> None:
         self._channel = channel
@@ -42,7 +42,7 @@ class Network:
         self._writes = writes
 
     async def start(self) -> None:
-        """Nothing to open: the wire connects with its first request."""
+        """Do nothing: the wire connects with its first request."""
 
     async def stop(self) -> None:
         self._channel.close()
@@ -51,7 +51,7 @@ class Network:
         """Send one request of the SDK and return the reply, whatever its status.
 
         Raises:
-            ConnectorError: the lease went, or the member ended, before there was an answer.
+            ConnectorError: the lease was lost, or the member ended, before there was an answer.
         """
         request = requests.read(req)
         if request.kind == "task.acquire":
@@ -79,7 +79,7 @@ def build(
         sources=[intake],
         group=settings.group,
         pid=name,
-        # The channel puts the token in, which may change.
+        # The channel adds the token, which may change.
         token=None,
         ttl=timedelta(seconds=settings.lease),
         heartbeat=NoopHeartbeat(),  # the member's own thread sends them
@@ -96,9 +96,9 @@ def build(
 
 
 def listen() -> None:
-    """Take from the SDK's log why it gives a job up; the end of the attempt says it.
+    """Take the reason why the SDK gives a job up from its log, for the end of the attempt.
 
-    The SDK logs an error with its traceback whenever it releases a job, and says it nowhere else.
+    The SDK logs an error with its traceback when it releases a job, and reports it nowhere else.
     """
     for name in ("resonate.core", "resonate.resonate"):
         logging.getLogger(name).addFilter(_heard)
@@ -121,6 +121,6 @@ def _heard(record: logging.LogRecord) -> bool:
 
 
 def _observe(event: Event) -> None:
-    """Tell at most of failed tasks: they include every refused claim."""
+    """Log failed tasks as debug lines: every refused claim is one."""
     if isinstance(event, BackgroundTaskFailed):
         log.debug("sdk.task-failed", why=event.cause)

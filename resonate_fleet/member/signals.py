@@ -1,4 +1,4 @@
-"""What belongs to the process as a whole, and which the member keeps to itself."""
+"""The process's signals and log, which the member does not leave to the functions' module."""
 
 import asyncio
 import queue
@@ -10,15 +10,15 @@ import structlog
 
 from resonate_fleet.contract.start import STOPS
 
-#: Seconds between two checks whether a function has taken the signals or the log over.
+#: Seconds between two checks whether user code has replaced signal handlers or logging.
 KEEP = 1.0
 log = structlog.get_logger()
 
 
 class StopSignals:
-    """Collects what comes. `SimpleQueue.put` is safe in a handler that interrupts itself.
+    """Collects signals. `SimpleQueue.put` is safe in a handler that interrupts itself.
 
-    A user's module may set handlers of its own: then nothing would end the member in order.
+    A user's module may set handlers of its own; with them nothing would end the member in order.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class StopSignals:
         self._own = [signal.getsignal(one) for one in STOPS]
 
     def take(self) -> None:
-        """Take them; say where somebody has set a handler. To be called in the main thread."""
+        """Set the handlers; log where user code has set others. To be called in the main thread."""
         for one in STOPS:
             current = signal.signal(one, self._handle)
             if current not in self._own:
@@ -39,7 +39,7 @@ class StopSignals:
 
 
 class Own:
-    """The signals and the log. `keep` takes back what a user's code has set anew."""
+    """The signals and the log. `keep` takes back what user code has replaced."""
 
     def __init__(self, signals: StopSignals, restore: Callable[[], bool]) -> None:
         self.signals = signals

@@ -1,4 +1,4 @@
-"""Threads for blocking bodies: none is joined at exit, and each can be told to stop."""
+"""Threads for blocking bodies. None is joined at exit, and each can be stopped."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Stopped(BaseException):
-    """Raised inside a thread whose body is to end; user code must not swallow it."""
+    """Raised in a thread whose body is to end; user code must not swallow it."""
 
 
 class Run:
@@ -29,16 +29,16 @@ class Run:
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._stopped = False
-        #: Its thread is done with it, and `future` has its outcome.
+        #: The call is over, and `future` has its outcome.
         self.done = False
         self.future: asyncio.Future[Any] = loop.create_future()
-        #: Gets what the call returned, before anybody else.
+        #: Gets what the call returned, before `future` does.
         self.returned: Callable[[Any], object] = lambda _: None
 
     async def outcome(self) -> Any:
         """Wait for the end; return what the call returned, or raise what it raised.
 
-        Cancelled, it stops the call and is over when the thread is: until then that is busy.
+        When cancelled it stops the call and waits until the thread is free.
         """
         try:
             return await self.future
@@ -61,7 +61,7 @@ class Run:
         """Run the call in this thread and hand its outcome to the loop."""
         try:
             self._execute()
-        except Stopped:  # it came between the call and the clearing
+        except Stopped:  # raised between the call's end and `_leave`
             self._thread = None
             self._ended(self, None, Stopped())
 
@@ -94,14 +94,14 @@ type Ended = Callable[[Run, Any, BaseException | None], None]
 
 
 class Threads:
-    """A pool of daemon threads that grows with what is asked of it.
+    """A pool of daemon threads that grows on demand.
 
-    The standard library's pool joins its threads when the interpreter ends; here a handed-back
-    body that still blocks must not keep the process alive.
+    The standard library's pool joins its threads when the interpreter ends. Here a body that was
+    handed back and still blocks must not keep the process alive.
 
-    Waking a thread, or the loop, costs more than a short body. So one thread at a time is woken;
-    it wakes the next before it runs a body, if more wait. The loop is woken once for all outcomes
-    that it has not seen.
+    Waking a thread, or the loop, costs more than a short body. So one thread is woken at a time; if
+    more calls wait, it wakes the next thread before it runs its own. The loop is woken once for all
+    outcomes that it has not seen.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Threads:
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = self._all = 0
-        #: A thread has been woken and has not come round yet.
+        #: A thread has been woken and has not taken a call yet.
         self._waking = False
         self._outcomes: deque[tuple[Run, Any, BaseException | None]] = deque()
         self._loop_knows = False
@@ -135,7 +135,7 @@ class Threads:
         try:
             threading.Thread(target=self._work, name="body", daemon=True).start()
             self._all += 1
-        except RuntimeError:  # the system has no more: those that there are go on
+        except RuntimeError:  # the system has no more threads: those that exist go on
             self._waking = False
             if not self._all:
                 raise
@@ -178,14 +178,14 @@ class Threads:
             if error is None:
                 run.returned(value)
                 run.future.set_result(value)
-            elif isinstance(error, Stopped):  # it looks like any other cancelled body
+            elif isinstance(error, Stopped):  # to the SDK it is a cancelled body
                 run.future.cancel()
             else:
                 run.future.set_exception(error)
 
 
 def end_child(process: int) -> None:
-    """End a child that a body forked in `process` and that would return: the job is not its."""
+    """End a child that a body forked in `process`: only the parent may return a result."""
     if os.getpid() != process:
         os._exit(0)
 

@@ -1,23 +1,23 @@
-"""Traces of attempts, where somebody asks for them."""
+"""Traces of attempts, if a setting asks for them."""
 
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Attempt
 
 
 class Traces:
-    """What the ledger tells of attempts. This one keeps nothing: traces are off."""
+    """Hears of attempts from the ledger. This class does nothing: traces are off."""
 
     def claimed(self, attempt: Attempt) -> None:
         """Begin a trace; to be called in the context that the attempt runs in."""
 
     def retried(self, attempt: Attempt, error: str) -> None:
-        """The function raised and will run again."""
+        """Note that the function raised and will run again."""
 
     def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
-        """A step's result was checkpointed."""
+        """Note that a step's result was checkpointed."""
 
     def ended(self, attempt: Attempt, outcome: str, error: str) -> None:
-        """The attempt is over."""
+        """End a trace."""
 
     def close(self) -> None:
         """Send what has not been sent."""

@@ -1,4 +1,4 @@
-"""The server as this member reaches it."""
+"""This member's connections to the server."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Wires:
         return Wire(self._url, self._token)
 
     def blocking(self) -> BlockingWire:
-        """Return one for a thread; an answer that is late for a heartbeat is none."""
+        """Return one for a thread. Its time-out is short enough for heartbeats."""
         return BlockingWire(self._url, self._token, max(0.2, min(self._lease / 3, 5.0)))
 
     def stream(
@@ -41,7 +41,7 @@ class Wires:
 
 
 class Upstream:
-    """The connections of the event loop, and whether work can be done by them.
+    """The event loop's connections, and whether they work.
 
     `stream` brings what is sent to this member alone.
     """
@@ -60,7 +60,7 @@ class Upstream:
         return self.stream.connected
 
     def group_stream(self, group: str) -> Stream:
-        """Return a stream of the group's hints. The member's own tells of outages."""
+        """Return a stream of the group's hints. Outages are reported by `stream`."""
         return self._wires.stream(group, lambda _: None, lambda _: self.ready())
 
     def ready(self) -> None:
@@ -70,7 +70,7 @@ class Upstream:
             self._ledger.journal.write(MemberReady())
 
     async def run(self) -> None:
-        """Ask the server something cheap, once and again while its stream is not open."""
+        """Send a cheap request again and again while the stream is not open."""
         while True:
             if not self.stream.connected:
                 with suppress(ConnectorError):

@@ -1,4 +1,4 @@
-"""Values of users' code on their way into JSON."""
+"""Checks values of users' code before they become JSON."""
 
 import math
 from typing import Any
@@ -9,13 +9,13 @@ from resonate.error import ResonateError
 
 
 class UnwritableError(ResonateError):
-    """A function gave what JSON cannot hold. Final: a retry would give the same."""
+    """A function gave a value that JSON cannot hold. It is final: a retry would give the same."""
 
 
 def check_writable(value: Any, what: str) -> bytes:
-    """Return a value as JSON; refuse one that JSON cannot hold while its job can be rejected.
+    """Return a value as JSON, or refuse it here, so that the job is rejected.
 
-    SDK 0.8.1 releases a job whose result it cannot encode, and the job would run without end.
+    SDK 0.8.1 would release a job whose result it cannot encode, and it would run again and again.
 
     Raises:
         UnwritableError: with a sentence that begins with `what`.

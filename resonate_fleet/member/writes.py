@@ -1,4 +1,4 @@
-"""Writes under a lease: nothing is sent for a lease that is known to be gone."""
+"""Writes under a lease. Nothing is sent under a lease that is known to be lost."""
 
 import asyncio
 import time
@@ -21,19 +21,19 @@ from resonate_fleet.member.requests import (
     with_traceback,
 )
 
-#: Characters of an error where even the full one is too large for whoever stands between.
+#: Characters that are kept of an error if a proxy refuses the full one as too large.
 SHORT = 200
-#: Statuses below 500 that say nothing against the request itself.
+#: Statuses below 500 for which the request itself may be right.
 PASSING_REFUSALS = (401, 403, 404, 405, 408, 409, 425, 429)
 
 
 class Writes:
     """Sends what settles, suspends, releases or checkpoints a job, and notes what it did.
 
-    `given_up(task, lacks)` is called when the SDK or this member gives a job back unfinished, so
-    that it is not claimed here again at once: SDK 0.8.1 releases a job whose function it does not
-    know (`lacks`), or whose call it cannot read, and the server offers it again at once.
-    `ending(task)` is called when a body is over and its outcome is about to be written.
+    `given_up(task, lacks)` is called when the SDK or this member gives a job back unfinished. SDK
+    0.8.1 does so with a job whose function it does not know (`lacks`) or whose call it cannot read;
+    the server offers it again, and this member should not claim it again at once. `ending(task)` is
+    called when a body is over, before its outcome is written.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Writes:
         self._releases: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request, body: str) -> str:
-        """Send a write and return the reply; a lease that is gone gets 409 from here.
+        """Send a write and return the reply; under a lost lease that is 409, made here.
 
         Raises:
-            ConnectorError: the lease went while the server did not answer.
+            ConnectorError: the lease was lost while the server did not answer.
         """
         if request.kind == "task.fulfill" and self._ending(request.data.id):
-            await asyncio.sleep(0)  # what that set off goes out first: nobody waits for this write
+            await asyncio.sleep(0)  # the next claim goes out first: nobody waits for this write
         attempt = self._table.find(request.data.id, request.data.version)
         if attempt is None:
             if request.kind == "task.fulfill":
@@ -83,14 +83,14 @@ class Writes:
         return answer.body
 
     async def _never(self, request: Request, attempt: Attempt, answer: Answer, size: int) -> str:
-        """Note what the server will not take; reject the job where no attempt could mend it."""
+        """Note a write that the server will not take; reject the job if no attempt can help."""
         reply = answer.reply
         attempt.failure.trouble = f"{request.kind}: {reply.status} {reply.data}"
         if reply.status == TOO_LARGE:
             attempt.failure.trouble = _too_large(request, size, reply)
             rejected = await self._reject(attempt, attempt.failure.trouble)
             if rejected is not None:
-                # The SDK is content with what stands now; an error of its own would keep the body.
+                # The SDK accepts this reply; an error would make it keep the body.
                 done = request.kind == "task.fulfill"
                 return request.reply(*((200, rejected) if done else (409, attempt.failure.trouble)))
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
@@ -100,9 +100,9 @@ class Writes:
         return answer.body
 
     async def _reject(self, attempt: Attempt, why: str) -> Any | None:
-        """End a job with an error, in the SDK's place.
+        """Reject a job in the SDK's place.
 
-        Return the data of the reply, None where it was not taken.
+        Return the data of the reply, None if the server did not take it.
         """
         attempt.lease.wrote_at = time.monotonic()
         for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
@@ -117,8 +117,8 @@ class Writes:
         return reply.data
 
     async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
-        # While a write is on its way the heartbeats do not judge by what it sees on the server:
-        # a settled task may be this write's own work.
+        # While this write is on its way, heartbeats must not take the task's new state for a loss:
+        # it may be the write's own work.
         if request.kind != "task.fence" and not self._table.write(attempt):
             raise ConnectorError(RuntimeError("the lease is gone"))
 
@@ -166,7 +166,7 @@ class Writes:
             self._ledger.ended(attempt, outcome, error)
 
     async def _refused(self, request: Request, attempt: Attempt, answer: Answer) -> str:
-        """Find out whether the lease is gone, or an earlier try of this request did its work."""
+        """Find out whether the lease is lost, or an earlier try of this request succeeded."""
         found = await self._channel.task(attempt.task)
         if answer.repeated and found is not None and is_done(request, found):
             done = Reply(kind=request.kind, status=200, data={})
@@ -196,10 +196,10 @@ class Writes:
         return reply.data if reply is not None else {}
 
     def abandoned(self, attempt: Attempt, ended: "asyncio.Task[Any]") -> None:
-        """Give back a job whose task has ended without a word to the server.
+        """Release a job whose SDK task has ended without a write.
 
-        SDK 0.8.1 releases on its own errors only: a body that is cancelled, or raises a
-        `BaseException` that is not the SDK's, would leave its lease standing forever.
+        SDK 0.8.1 releases a job after its own errors only. When a body is cancelled, or raises a
+        `BaseException` that is not the SDK's, its lease would be kept for ever.
         """
         why = "cancelled" if ended.cancelled() else repr(ended.exception())
         release = asyncio.create_task(self._give_back(attempt, f"the body ended early: {why}"))
@@ -227,7 +227,7 @@ def _too_large(request: Request, size: int, reply: Reply) -> str:
 
 
 def _is_settled_wait(reply: Reply) -> bool:
-    """Tell whether a created promise is a durable wait that was over before: a replay's sign."""
+    """Say whether a created promise is a durable wait that was over before, as in a replay."""
     try:
         promise = reply.data["action"]["data"]["promise"]
         return bool(

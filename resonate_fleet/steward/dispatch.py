@@ -208,7 +208,7 @@ class Dispatch:
             self.group(entry.group).offer(task.id, task.version, since, entry.function)
 
     def searched(self, state: str, reporting: Collection[str]) -> None:
-        """Take what a search has shown; `reporting` are the members that report to this steward."""
+        """Take what a search has shown; `reporting`: the members that report here."""
         seen, work, entries = self._surveyor.seen[state], self._tools.work, self._surveyor.entries
         match state:
             case "pending":

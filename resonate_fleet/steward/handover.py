@@ -113,7 +113,7 @@ class Handover:
             await self._declare(death, held)
 
     async def _held(self, death: Death) -> list[Task]:
-        """Return what the member holds: by its reports, checked on the server if they may be old."""
+        """Return what the member holds: by its reports, or by the server if they may be old."""
         reported = self._reported(death)
         names = [one.id for one in reported]
         if not death.serving.is_set():

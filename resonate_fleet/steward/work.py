@@ -177,7 +177,7 @@ class Work:
     def found_running(
         self, at: float, found: Mapping[str, LiveAttempt], reporting: Collection[str]
     ) -> None:
-        """Take what a search begun at `at` has found held. Members in `reporting` report themselves."""
+        """Take the held tasks of a search begun at `at`. Members in `reporting` end their own."""
         for one in list(self.running.values()):
             shown = found.get(one.task)
             if one.member not in reporting and one.since < at and shown is None:

@@ -64,10 +64,10 @@ def test_a_survey_corrects_what_nobody_tells_and_nothing_else() -> None:
     work.claimed(attempt("gone", member="stranger"))
     work.claimed(attempt("young", member="stranger", since=6.0))
     found = {"found": attempt("found", 4, "stranger")}
-    work.found_running(5.0, found, told={"present"})
+    work.found_running(5.0, found, reporting={"present"})
     assert sorted(work.running) == ["found", "told", "young"]
     work.over(7.0, "found", 4, "resolved")
-    work.found_running(6.5, found, told=set())
+    work.found_running(6.5, found, reporting=set())
     assert "found" not in work.running, "its end was told after the survey began"
 
 
