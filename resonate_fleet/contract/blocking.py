@@ -1,7 +1,7 @@
-"""The wire without an event loop: for a one-shot client and for threads of their own.
+"""The wire without an event loop, for a one-shot client and for threads.
 
-Uses the standard library's client: importing aiohttp takes longer than a whole one-shot client
-may, and a heartbeat thread must not depend on any loop.
+It uses the standard library's client: a one-shot client ends sooner than aiohttp is imported, and a
+heartbeat thread must not depend on a loop.
 """
 
 import time
@@ -20,9 +20,9 @@ from resonate_fleet.contract.wire import Promise, Raw, Reply, Task, Unreachable,
 class BlockingWire:
     """One kept-alive connection to one server, for one thread. Use as a context manager.
 
-    `timeout` is the longest wait for one answer, in seconds. Nothing is retried here but a
-    request that found the kept connection closed, which servers do while it idles; so it may
-    be carried out twice where the server died under it.
+    `timeout` is the longest wait for one answer, in seconds. A request is sent again only if the
+    kept connection was closed, as servers do with idle ones. If the server died under it, the
+    request may be carried out twice.
     """
 
     def __init__(

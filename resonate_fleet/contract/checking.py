@@ -22,9 +22,9 @@ class Field:
 
 
 def fields_of(kind: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """Return the fields of a Struct whose annotations say what is accepted: `whole(1, 9)`, ...
+    """Return the fields of a Struct that have annotations such as `whole(1, 9)`.
 
-    One without a default must be there. Those without such an annotation are left out.
+    A field without a default is required.
     """
     return tuple(
         Field(one.name, accepted, words, one.required)

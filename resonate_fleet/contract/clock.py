@@ -1,23 +1,22 @@
 """How far this machine's clock is from the server's.
 
-Deadlines are set by whoever creates a promise: by a client for its job, by a member for a durable
-sleep. A clock that is behind sets them too early; a job may have timed out before it exists. Every
-answer of the server carries its time, to the second (HTTP's `Date`).
+Whoever creates a promise sets its deadline: a client for its job, a member for a durable sleep. A
+clock that is behind sets it too early, and a job may have timed out before it exists. Every answer
+of the server carries its time, to the second (HTTP's `Date`).
 """
 
 import time
 from collections.abc import Callable
 from email.utils import mktime_tz, parsedate_tz
 
-#: Seconds beyond which a difference is said and taken into account.
+#: A difference of more seconds is logged and taken into account.
 TOLERATED = 1.0
 
 
 class ServerClock:
-    """The server's clock as answers tell of it. Safe to use from any thread.
+    """The server's clock, by its answers. Safe to use from any thread.
 
-    `offset` is how many seconds the server's clock is ahead of this one, as far as that is certain:
-    0 while both may be the same.
+    `offset`: the seconds that the server's clock is ahead for certain; 0 while both may agree.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class ServerClock:
             return
         low, high = at - self._now(), at + 1 - sent
         narrow = max(low, self._low), min(high, self._high)
-        # Nothing left in between: one of the clocks was set, or they drift apart.
+        # An empty interval: one of the clocks was set, or they drift apart.
         self._low, self._high = narrow if narrow[0] <= narrow[1] else (low, high)
         if abs(self.offset) > TOLERATED and not self._said:
             self._said = True

@@ -1,4 +1,4 @@
-"""Settings that several processes have: declared once, so that they mean the same everywhere.
+"""Settings that several processes share, declared once.
 
 Each is what `contract.settings.setting` takes: `url: str = setting(*common.SERVER_URL)`.
 """
@@ -35,7 +35,7 @@ SERVER_TOKEN: Declared[str | None] = (
     optional(text("a bearer token")),
     "Sent to the server. A file (`RESONATE_TOKEN_FILE`) is read anew where it has changed.",
 )
-#: A secret: it never crosses the wire, see `contract.presence.prove`.
+#: A secret. It never crosses the wire, see `contract.presence.prove`.
 PRESENCE_SECRET: Declared[str | None] = (
     "FLEET_PRESENCE_SECRET",
     "",

@@ -1,17 +1,17 @@
-"""Room for what matters where the system gives a process few descriptors (`ulimit -n`)."""
+"""Takes the descriptors that the system allows a process, and reports when there are too few."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 
-#: Seconds between two lines that say that no connection can be accepted.
-QUIET = 60.0
-#: Descriptors taken where the system sets no bound.
+#: Seconds between two reports that no connection can be accepted.
+SAID_SECONDS = 60.0
+#: Descriptors taken if the system sets no bound.
 PLENTY = 65_536
 #: Most connections at once that have not said yet what they want.
 MOST_STRANGERS = 256
-#: What asyncio says of it; it says so for each connection that waits, a thousand times a second.
+#: asyncio's own message, which it repeats a thousand times a second.
 _ACCEPT = "socket.accept() out of system resource"
 
 
@@ -38,14 +38,14 @@ def say_once(
     say: Callable[[str], None],
     now: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Have `say` told once a minute that connections cannot be accepted; the loop says the rest."""
+    """Call `say` once a minute while connections cannot be accepted, in place of asyncio's log."""
     last = float("-inf")
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         nonlocal last
         if context.get("message") != _ACCEPT:
             loop.default_exception_handler(context)
-        elif now() - last >= QUIET:
+        elif now() - last >= SAID_SECONDS:
             last = now()
             say(str(context.get("exception")))
 

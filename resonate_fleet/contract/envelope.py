@@ -1,4 +1,4 @@
-"""A request as it goes over the wire, and the payloads inside."""
+"""Requests on the wire, and the payloads in them."""
 
 import base64
 import uuid
@@ -39,8 +39,8 @@ def encode_value(value: Any) -> dict[str, str]:
 def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> dict[str, Any]:
     """Return a request as it goes over the wire.
 
-    The server looks for a token in the head and not in the header of the HTTP request, which
-    counts for streams only (v0.9.8, `src/auth.rs`).
+    The server reads a token in this head; a header of the HTTP request counts for streams only
+    (v0.9.8, `src/auth.rs`).
     """
     head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
     if sent := tokens.current(token):

@@ -4,7 +4,7 @@ from typing import Final
 
 
 class CommandFailed(Exception):  # noqa: N818 - a state of the world, told in one line
-    """What was asked for cannot be done now; the text is for the user. `fleet` ends with FAILED."""
+    """The command cannot do what was asked. The text is for the user; `fleet` ends with FAILED."""
 
 
 #: All went as promised.
@@ -13,7 +13,7 @@ OK: Final = 0
 BROKEN: Final = 1
 #: The user's mistake: one line says what, where, and what is accepted.
 USAGE: Final = 2
-#: Nothing was proved: a witness is missing or a planned strike hit nothing.
+#: Nothing was proved: a journal is missing, or a planned strike hit nothing.
 INCONCLUSIVE: Final = 3
 #: The command itself failed: a process would not start, the server cannot be reached in time.
 FAILED: Final = 4

@@ -1,8 +1,8 @@
-"""Sockets of this process that a child which a job forks must not keep.
+"""Closes this process's sockets in children that a job forks.
 
-A child by `subprocess` inherits none: Python's sockets close on exec. One by `os.fork`, or by
-`multiprocessing` with that method, has copies of all. It would keep this process's port taken, and
-its connections alive, beyond this process's own end.
+A child by `subprocess` inherits none: Python's sockets close on exec. A child by `os.fork`, or by
+`multiprocessing` with that method, has copies of all. After this process's end they would keep its
+port taken and its connections open.
 """
 
 import os
@@ -22,13 +22,13 @@ def keep_from_children(owner: Descriptors) -> None:
 
 
 def forget(owner: Descriptors) -> None:
-    """The owner has closed everything."""
+    """Note that the owner has closed everything."""
     with suppress(ValueError):
         _owners.remove(owner)
 
 
 def _close() -> None:
-    """Put nothing in the place of each: an object that knows its number may close it later."""
+    """Replace each by /dev/null: an object that has its number may still close it."""
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for owner in _owners:
         with suppress(OSError, RuntimeError):

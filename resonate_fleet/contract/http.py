@@ -1,7 +1,7 @@
 """HTTP/1.1 as the wire needs it: POST of small bodies over kept-alive connections.
 
-A member makes two requests a job and little else, so what a request costs in Python bounds the
-jobs a second. A general client (aiohttp 3) spends several times the processor time of this.
+A member does little more than two requests a job. So the cost of a request in Python bounds the
+jobs a second; a general client (aiohttp 3) takes several times the processor time of this one.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from resonate_fleet.contract.wire import Raw
 KEPT = 30.0
 #: Most bytes of an answer's head.
 HEAD_BYTES = 65_536
-#: Looks for late answers in the time that one may take.
+#: Checks for late answers in the time that one may take.
 SWEEPS = 16
 
 
 class Broken(OSError):  # noqa: N818 - a state of the world
-    """The connection ended, or carried something else than an answer."""
+    """The connection ended, or what came was no answer."""
 
 
 class _Connection(asyncio.Protocol):
@@ -110,7 +110,7 @@ class _Head:
     """The part of an answer before its body.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no such head.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -162,10 +162,10 @@ def _dechunked(buffer: bytearray) -> bytes | None:
 
 
 class Poster:
-    """Posts to one address over as many connections as there are requests at once.
+    """Posts to one address, with one connection for each request under way.
 
-    `timeout` bounds one request, `connect` the time to connect, both in seconds. Nothing is
-    repeated: where an answer is missing it is unknown whether the request took effect.
+    `timeout` bounds one request, `connect` the time to connect, both in seconds. No request is
+    repeated: without an answer it is unknown whether it took effect.
     """
 
     def __init__(self, url: str, timeout: float, connect: float) -> None:
@@ -208,7 +208,7 @@ class Poster:
         try:
             reply = await answer
         except BaseException:
-            connection.close()  # its answer may still come: it is of no use to the next request
+            connection.close()  # its answer may still come, and would meet the next request
             self._all.discard(connection)
             raise
         connection.last_used = time.monotonic()
@@ -219,7 +219,7 @@ class Poster:
         return reply
 
     def _sweep_later(self) -> None:
-        """Look for late answers now and then: a timer for each request costs more."""
+        """Check for late answers now and then: a timer for each request costs more."""
         loop = asyncio.get_running_loop()
         self._sweep = loop.call_later(self._timeout / SWEEPS, self._expire)
 
@@ -232,7 +232,7 @@ class Poster:
             self._sweep_later()
 
     def _kept(self) -> _Connection | None:
-        """Return the connection that was used last, if it can still be used."""
+        """Return the idle connection that was used last, None if none is usable."""
         while self._idle:
             connection = self._idle.pop()
             if connection.usable and time.monotonic() - connection.last_used < KEPT:

@@ -56,9 +56,9 @@ def root_of(task: str) -> str:
 
 
 def origin_of(task: str) -> tuple[str, str]:
-    """Return the key under which heartbeats may share a request.
+    """Return a key; heartbeats of tasks with the same key may share a request.
 
-    The server's main branch takes an origin to be the id up to its first `.`, the SDK up to its
-    first `:`. Two tasks that agree on both belong together for either.
+    For the server's main branch an origin is the id up to its first `.`, for the SDK up to its
+    first `:`. Tasks with the same key have the same origin for both.
     """
     return task.partition(".")[0], task.partition(":")[0]

@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Instrument:
-    """One metric family. `name` is the exported one but for the `_total` of counters.
+    """One metric family. `name` is the exported name without the `_total` of counters.
 
     `buckets` are upper bounds of a histogram in the unit that the name ends in.
     """

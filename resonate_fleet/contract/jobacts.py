@@ -1,6 +1,6 @@
-"""Jobs in hand: what becomes of one, by the server; cancel it, run it again.
+"""Acts on jobs: show one, cancel it, run it again, search the store.
 
-All of it works on the server alone. A steward adds what it knows: attempts, members, reasons.
+They work on the server alone. A steward adds what it knows: attempts, members, reasons.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -21,9 +21,9 @@ from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Wire
 from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
 
-#: Children that are looked up for one page, or cancelled with their job, at most.
+#: Most children that are read for one page, or cancelled with their job.
 MOST_CHILDREN = 500
-#: Repeats of one job that are looked for.
+#: Most repeats of one job.
 MOST_REPEATS = 1000
 #: Tags that name the job itself (SDK 0.8.1).
 _OWN = (TAG_ORIGIN, "resonate:branch", "resonate:parent")
@@ -93,7 +93,7 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
 
 
 def _kind_of(error: str) -> str:
-    """Return the exception's name, which says nothing of what the job was given."""
+    """Return the exception's name alone: its text may hold the job's arguments."""
     name = error.rstrip().rpartition("\n")[2].partition(":")[0]
     return name if name.replace(".", "").isidentifier() else "an error" if error else ""
 
@@ -106,7 +106,7 @@ def _result(promise: Promise) -> object:
 
 
 async def _children(wire: Wire, id: str, budget: list[int]) -> list[ChildLine]:
-    """Children have numbers: `job:1`, `job:2`, and below them `job:1.1` (SDK 0.8.1, `ids`)."""
+    """Return a job's children: `job:1`, `job:2`, and below them `job:1.1` (SDK 0.8.1, `ids`)."""
     found: list[ChildLine] = []
     async for child in _numbered(wire, id, budget):
         call = call_of(child)
@@ -133,10 +133,10 @@ async def _numbered(wire: Wire, id: str, budget: list[int]) -> AsyncIterator[Pro
 
 
 async def cancel(wire: Wire, id: str, why: str, ended: list[str] | None = None) -> list[str]:
-    """End a job as cancelled, and its children that are not over; return all that were ended.
+    """Cancel a job and those of its children that are not over; return all that were cancelled.
 
-    `ended` gets them as they end, so that it tells of them also where the server fails after.
-    A body that runs is not stopped by this: its member has to hear of it.
+    `ended` gets them one by one, so that it has them even if the server fails later. This stops no
+    running body: the member has to hear of it.
 
     Raises:
         NoSuchJob, OverAlready, Unreachable, Refused.
@@ -167,7 +167,7 @@ async def _settle(wire: Wire, id: str, why: str) -> Promise:
 
 
 def _is_for(promise: Promise, why: str) -> bool:
-    """Tell our own cancellation from somebody's before: one outcome, and one who brought it."""
+    """Say whether this call cancelled it: only one does, and its reason `why` is stored."""
     return error_of(promise) == why
 
 
@@ -218,7 +218,7 @@ async def search(
 ) -> AsyncIterator[Promise]:
     """Yield jobs (no children) whose promise is in one of `states`, page by page, in id order.
 
-    Each page walks through all that has ever finished. `progress` is told how many were read.
+    Each page walks through all that has ever finished. `progress` gets the number read so far.
     """
     read = 0
     for state in states:

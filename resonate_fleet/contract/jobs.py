@@ -1,4 +1,4 @@
-"""What a job is on the wire: the call that its promise carries and the result that it leaves."""
+"""Jobs on the wire: the call in a promise's parameter, and the result in its value."""
 
 from typing import Any
 
@@ -24,11 +24,10 @@ msgspec.convert({"func": ""}, Call)  # see `contract.wire`
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A result that tells who brought it, as the functions of the worker image return it.
+    """The result of the worker image's functions, which says who brought it.
 
-    The function gives `id`, `cost` (what was asked for, in seconds) and `steps`. The member that
-    runs it fills in itself, the `attempt` (the claim that brought the result), and when the body
-    `began` and `ended`, in Unix seconds.
+    The function gives `id`, `cost` (the seconds that were asked for) and `steps`. Its member fills
+    in the rest: its name, the `attempt`, and when the body `began` and `ended`, in Unix seconds.
     """
 
     id: str
@@ -41,7 +40,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def label(name: str, version: int) -> str:
-    """Return how a function is named in words: `name`, or past version 1 `name@version`."""
+    """Return a function's label: `name`, or past version 1 `name@version`."""
     return name if version == 1 else f"{name}@{version}"
 
 

@@ -1,4 +1,4 @@
-"""Jobs as people look at them: a line of a list, and a page. Times are Unix seconds."""
+"""Jobs as people see them: a line of a list, and a page. Times are Unix seconds."""
 
 from typing import Any, Final, Literal
 
@@ -43,7 +43,7 @@ class JobLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """`more`: there are more than these. `unread`: of so many nobody knows what they call."""
+    """`more`: there are more than these. `unread`: jobs whose function is not known."""
 
     jobs: list[JobLine]
     more: bool = False
@@ -61,7 +61,7 @@ class AttemptLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A step or a call of a job, with its own."""
+    """A step or a call of a job, with its own children."""
 
     id: str
     state: JobState
@@ -72,8 +72,8 @@ class ChildLine(msgspec.Struct, frozen=True, kw_only=True):
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     """All of a job. `claims`: how often it was claimed, by the server.
 
-    `repeats`: the job that this one runs again; `repeated`: those that run this one again.
-    `hidden`: arguments and results are not shown here.
+    `repeats`: the job that this one runs again. `repeated`: the jobs that run this one again.
+    `hidden`: arguments and results are left out.
     """
 
     id: str
@@ -121,9 +121,10 @@ def line_of(promise: Promise, task: Task | None = None) -> JobLine:
 
 
 def error_of(promise: Promise) -> str:
-    """Return why a job ended without a result: message and traceback, "" where it did not.
+    """Return message and traceback of a job that ended without a result, else "".
 
-    The SDK keeps the first as `message` (0.8.1, `resonate.codec`), members the other as `stack`.
+    The SDK stores the message as `message` (0.8.1, `resonate.codec`), members the traceback as
+    `stack`.
     """
     if promise.state not in _OVER or promise.state == "resolved":
         return ""

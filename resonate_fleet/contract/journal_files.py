@@ -1,11 +1,11 @@
-"""The journals of a folder, bounded as a whole: each start of a process begins a new file."""
+"""Bounds all journals of a folder together: each start of a process begins a new file."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-#: Bytes of all journals of a folder. Those that were written least lately go first.
+#: Bytes of all journals of a folder. The oldest go first.
 FOLDER_BYTES = 1024 * 1024 * 1024
 
 
@@ -15,7 +15,7 @@ class Dropped(NamedTuple):
 
 
 def hold(fd: int) -> None:
-    """Keep an open journal from being dropped for as long as its process lives."""
+    """Protect an open journal for as long as its process lives."""
     with suppress(ImportError, OSError):
         import fcntl  # noqa: PLC0415 - not on every system
 

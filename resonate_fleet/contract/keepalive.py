@@ -1,4 +1,4 @@
-"""How the kernel finds out that the other side of a connection is gone."""
+"""Has the kernel find out that the other side of a connection is gone."""
 
 import socket
 
@@ -6,8 +6,7 @@ import socket
 def keep_alive(connection: socket.socket, seconds: float) -> None:
     """Have the kernel end `connection` after about `seconds` without a sign of the other side.
 
-    Half of them pass in silence, then five probes go out. Where a platform lacks one of the
-    knobs its own default stays.
+    After half of them five probes go out. An option that the platform lacks keeps its default.
     """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     probes = 5

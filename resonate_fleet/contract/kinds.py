@@ -58,7 +58,7 @@ def seconds(low: float, high: float) -> Kind[float]:
 
 
 def length() -> Kind[float]:
-    """Return the kind of a length of time as people write it, in seconds."""
+    """A length of time as people write it, read as seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
     def read(raw: str) -> float:

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import aiohttp
 import msgspec
 
-#: Where a pod finds its service account: a token, the authority, the namespace.
+#: A pod's service account: token, certificate authority, namespace.
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 #: Longest wait for one answer, in seconds.
 ANSWER_SECONDS: Final = 15.0
@@ -72,8 +72,8 @@ def own_namespace(account: Path = ACCOUNT) -> str | None:
 def trusting(authority: Path) -> ssl.SSLContext:
     """Return a TLS context that trusts `authority` alone.
 
-    Python 3.13 demands key usage and key identifiers of an authority; those of EKS and MicroK8s
-    lack them. That demand alone is dropped: chain, dates and host names are checked.
+    Python 3.13 demands key usage and key identifiers, which the authorities of EKS and MicroK8s
+    lack. Only that demand is dropped: chain, dates and host names are checked.
     """
     context = ssl.create_default_context(cafile=str(authority))
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -124,7 +124,7 @@ class Cluster:
     # Requests.
 
     async def get(self, path: str, **query: str) -> Object:
-        """Read an object. Repeated where the API server does not answer or is too busy."""
+        """Read an object. Repeated while the API server does not answer or is too busy."""
         return await self._repeat("GET", path, query=query)
 
     async def delete(self, path: str, options: Mapping[str, Any]) -> Object:

@@ -1,9 +1,8 @@
-"""The live state of a fleet, as a steward tells it at `GET /state`.
+"""The live state of a fleet, as a steward shows it at `GET /state`.
 
-A steward knows what it has heard: hints, members' claims and outcomes, and what its last search
-showed. `complete` is False until its first survey has come to its end, at its start and again when
-it begins to hear a group. Times are Unix seconds; `at` is when the state was taken, by the
-steward's clock.
+A steward knows hints, members' reports and what its searches have shown. `complete` is False until
+the first survey after its start, and again until one after it begins to hear a group. Times are
+Unix seconds; `at` is when the state was taken, by the steward's clock.
 """
 
 from typing import Literal
@@ -21,10 +20,10 @@ MarkKind = Literal[
 class LiveAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """A claim of a job.
 
-    `outcome` is that of the journal's line `job.ended`, None while it runs; `died` where its member
-    did, `unknown` where nobody has told how it ended. `attempt` numbers the claims; `number` leaves
-    out those that began nothing, because a member lacked the function; 0 where there were none
-    that the steward heard of. `created` is when the job became claimable, None where nobody said.
+    `outcome` is as in the journal's line `job.ended`, None while it runs; `died` if its member did,
+    `unknown` if its end was not reported. `attempt` numbers the claims. `number` leaves out claims
+    that began nothing because the member lacked the function; 0 means that there were none.
+    `created`: when the job became claimable, None if that is not known.
     """
 
     task: str
@@ -45,7 +44,7 @@ class LiveAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveMember(msgspec.Struct, frozen=True, kw_only=True):
-    """A member; the dead and those that left stay for some minutes. `busy` in slot seconds."""
+    """A member; shown for some minutes after it died or left. `busy` in slot seconds."""
 
     member: str
     group: str
@@ -60,12 +59,11 @@ class LiveMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of a group: jobs, and children that were called on a group of their own.
+    """Counts of a group's tasks: jobs, and children that were sent to a group.
 
-    `limited`: those of the waiting that wait for a limit of the policy or for their time.
-    `oldest`: since when the oldest waiting one waits. `done`, `failed` and `redone` count since
-    the steward's start. `blocked` says why jobs wait though slots are free, with their number;
-    `stuck` names the first of each.
+    `limited`: the waiting tasks that wait for a limit of the policy or for their time. `oldest`:
+    since when the oldest one waits. `done`, `failed` and `redone` count since the steward's start.
+    `blocked`: how many tasks wait though slots are free, by the reason; `stuck`: the first of each.
     """
 
     group: str
@@ -85,7 +83,7 @@ class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveParked(msgspec.Struct, frozen=True, kw_only=True):
-    """A task in quarantine. `since` None where this steward did not park it."""
+    """A task in quarantine. `since` is None if another steward parked it."""
 
     task: str
     job: str
@@ -105,11 +103,11 @@ class LiveMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveState(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of it. `serving`: members offer this steward their slots, not another one.
+    """The live state. `serving`: members offer their slots to this steward.
 
-    `since` is the steward's start; `searched` when its last survey of the server began. `as_of` is
-    how old the figures are: now while the server's hints are heard, else the last survey; 0 before.
-    `ended` and `marks` hold the last minutes, and no more than so many.
+    `since`: the steward's start. `searched`: when its last survey began. `as_of`: the time of the
+    figures, which is now while the server's hints are heard, else that of the last survey, and 0
+    before the first. `ended` and `marks` hold the latest ones, up to a bound.
     """
 
     at: float
@@ -128,7 +126,7 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is new since the last message of an event stream; what is left out is as it was."""
+    """What has changed since the last message of an event stream."""
 
     at: float
     serving: bool

@@ -1,4 +1,4 @@
-"""One event a line: JSON in containers, readable on a terminal."""
+"""Logging: one event a line, as JSON in containers and as text on a terminal."""
 
 import logging
 import sys
@@ -16,14 +16,14 @@ Event = MutableMapping[str, Any]
 def configure(
     format: str, level: str, who: str, stream: TextIO | None = None, group: str = ""
 ) -> Callable[[], bool]:
-    """Set up logging for this process, the libraries' included.
+    """Set up logging for this process and its libraries.
 
-    A JSON line has `at` (Unix seconds), `level`, `action` (a stable word) and `who`, the `group` of
-    a process that has one, then the event's own fields. `auto` is text on a terminal and JSON
-    elsewhere. Lines go to standard error so that a command's own output stays clean; containers
-    collect both. A line that cannot be written is lost, and no caller sees it (contract.sink).
+    A JSON line has `at` (Unix seconds), `level`, `action` (a stable word), `who`, `group` if there
+    is one, and the event's own fields. `auto` is text on a terminal, else JSON. Lines go to
+    standard error, so that a command's own output stays clean; containers collect both. A line that
+    cannot be written is lost without an error (contract.sink).
 
-    What is returned sets all of this again where somebody has changed it, and says whether.
+    Return a function that sets all this again, and says whether somebody had changed it.
     """
     out = lines_to(stream if stream is not None else sys.stderr, "log")
     as_text = format == "text" or (format == "auto" and out.isatty())
@@ -70,8 +70,8 @@ def configure(
 class _Lines:
     """Writes each line at once.
 
-    It has no lock, unlike structlog's own: the stream takes whole lines from any thread, and what
-    is said while a line is written (that lines were lost before it) would wait for itself.
+    Unlike structlog's logger it has no lock: the stream takes whole lines from any thread. With a
+    lock it would hang where the loss of a line is logged while the next line is written.
     """
 
     def __init__(self, out: TextIO) -> None:

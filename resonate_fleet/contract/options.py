@@ -17,12 +17,12 @@ from resonate_fleet.contract.settings import (
     sentence,
 )
 
-#: What a command shows and reads: its parser under a name, and what it does with what was typed.
+#: Runs a command with its parsed arguments; returns the exit code.
 type Handler = Callable[[argparse.Namespace], int]
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes whole options only, shows texts as they are written, and raises `Mistake`."""
+    """Accepts no abbreviated options, keeps the line breaks of texts, and raises `Mistake`."""
 
     def __init__(self, **given: Any) -> None:
         given.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override] # the same
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Read the arguments; what they name for writing is tried.
+        """Read the arguments and check the paths that they name.
 
         Raises:
             Mistake: they were refused.
@@ -102,7 +102,7 @@ def read_settings[C](cls: type[C], asked: argparse.Namespace, env: Mapping[str, 
 
 
 def guarded(what: str, main: Callable[[], int]) -> int:
-    """Return what `main` returns; a user's mistake is told in `what`'s name, exit code 2."""
+    """Return what `main` returns; on a user's mistake write its lines and return 2."""
     try:
         return main()
     except Mistake as mistake:

@@ -1,4 +1,4 @@
-"""Files and folders that a command is to write or run: refused before anything runs."""
+"""Paths that a command line names, checked before anything runs."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from resonate_fleet.contract.settings import Mistake
 
 
 class NamedPath(Path):
-    """A path that the command line names, which is tried before anything runs."""
+    """A path that can be checked."""
 
     def check(self, option: str) -> None:
-        """Try whether it is of use.
+        """Check the path.
 
         Raises:
-            Mistake: it cannot.
+            Mistake: it is of no use for `option`.
         """
 
 
@@ -26,7 +26,7 @@ class Program(NamedPath):
 
 
 class OutputFile(NamedPath):
-    """A file: it need not be there, its folder must."""
+    """A file to write. Its folder must exist."""
 
     def check(self, option: str) -> None:
         there = self.exists()
@@ -42,7 +42,7 @@ class OutputFile(NamedPath):
 
 
 class OutputFolder(NamedPath):
-    """A folder: what writes into it makes it where it is not there."""
+    """A folder to write to. It need not exist: whatever writes to it makes it."""
 
     def check(self, option: str) -> None:
         there = next(one for one in (self, *self.absolute().parents) if one.exists())

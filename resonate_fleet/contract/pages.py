@@ -12,18 +12,18 @@ from typing import Any, Self
 
 from resonate_fleet.contract import forks
 
-#: Connections at once that have a thread and time to themselves. Beyond, one at a time is heard.
+#: Connections that get a thread of their own. Further ones are served one after the other, hurried.
 MOST = 64
-#: Seconds that such a one has to say what it wants.
+#: Seconds in which a hurried request must come.
 HURRIED_SECONDS = 0.5
-#: Seconds that every other one has.
+#: The same for every other one.
 REQUEST_SECONDS = 10
-#: Seconds until the next try where no connection can be accepted.
+#: Pause after a connection could not be accepted, in seconds.
 PAUSE = 0.05
 
 
 class Page:
-    """What a page answers: a status and a body."""
+    """The answer to a request: a status and a body."""
 
     def __init__(
         self, body: str | bytes, status: int = 200, content_type: str = "text/plain; charset=utf-8"
@@ -77,7 +77,7 @@ class Pages:
 
 
 class _Server(ThreadingHTTPServer):
-    """Keeps one descriptor in reserve, so that probes are answered when there is no other left."""
+    """Keeps one descriptor in reserve, so that it can answer probes when no other is left."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -87,7 +87,7 @@ class _Server(ThreadingHTTPServer):
         self.address_family, *_, bound = found[0]
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._open = threading.Semaphore(MOST)
-        #: The request under way in the accepting thread may not wait.
+        #: A request is served in the accepting thread, and must be quick.
         self.hurried = False
         super().__init__((str(bound[0]), int(bound[1])), handler)
 
@@ -106,7 +106,7 @@ class _Server(ThreadingHTTPServer):
 
     @property
     def is_short(self) -> bool:
-        """The reserve is in use."""
+        """Whether the reserve is in use."""
         return self._reserve is None
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -142,7 +142,7 @@ class _Server(ThreadingHTTPServer):
             self._open.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - given
-        """Say what a page did wrong; whoever hangs up on a page is nobody's fault."""
+        """Log a page's failure. A client that hangs up is none."""
         import structlog  # noqa: PLC0415 - a one-shot client does without
 
         log = structlog.get_logger()

@@ -1,7 +1,7 @@
-"""What an operator does about parked jobs: list, show, redrive, reject.
+"""An operator's acts on parked jobs: list, show, redrive, reject.
 
-Works on the server alone, with or without a steward. What happened to a job before it was parked
-is known to the steward only (`CrashRecords`).
+They work on the server alone, with or without a steward. Only the steward knows the crashes of a
+job before it was parked (`CrashRecords`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, group_of
 
-#: What the SDK makes an exception of at whoever awaits the promise (SDK 0.8.1, `resonate.codec`).
+#: Marks a value that the SDK raises as an exception where it is awaited (0.8.1, `resonate.codec`).
 ERROR_TYPE = "error"
 
 
@@ -27,12 +27,12 @@ class Crash(msgspec.Struct, frozen=True):
     member: str
     attempt: int
     at: float
-    #: False for the ones that another suspect was blamed for.
+    #: False if another task of the member was blamed.
     blamed: bool
 
 
 class CrashRecord(msgspec.Struct, frozen=True):
-    """What happened to a task. `parked_at` (Unix seconds) is None unless it was parked."""
+    """The crashes of a task. `parked_at` (Unix seconds) is None unless it was parked."""
 
     task: str
     crashes: tuple[Crash, ...] = ()
@@ -45,7 +45,7 @@ class CrashRecord(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> list[str]:
-        """The members that it was blamed for, in order."""
+        """The members whose crashes it was blamed for, in order."""
         return [crash.member for crash in self.crashes if crash.blamed]
 
 
@@ -56,9 +56,9 @@ class CrashRecords(msgspec.Struct):
 
 
 class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A task in quarantine. `created` in Unix seconds; `record` None where nobody kept one.
+    """A task in quarantine. `created` in Unix seconds; `record` is None without a steward's.
 
-    `task` is the job's id, or that of a child of it which is a task of its own.
+    `task` is the job's id, or that of a child which is a task of its own.
     """
 
     task: str
@@ -71,7 +71,7 @@ class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotParked(Mistake):
-    """There is no such task, or it is not in quarantine. `state` is what it is in, if anything."""
+    """The task does not exist (`state` is None) or is in another state than parked."""
 
     def __init__(self, task: str, state: str | None) -> None:
         super().__init__(f"{task} is {state}, not parked" if state else f"there is no task {task}")
@@ -84,7 +84,7 @@ async def parked(
     records: Mapping[str, CrashRecord] | None = None,
     known: Iterable[str] | None = None,
 ) -> list[ParkedJob]:
-    """Return every parked task, in id order; of `known`, those that still are.
+    """Return every parked task, in id order; with `known`, those of them that are still parked.
 
     Without `known` the server searches its store.
 
@@ -109,7 +109,7 @@ async def show(wire: Wire, id: str, records: Mapping[str, CrashRecord] | None = 
 
 
 async def redrive(wire: Wire, id: str, journal: Journal | None = None) -> None:
-    """Give a parked task back to its group; its crashes are forgotten.
+    """Give a parked task back to its group, with a clean record.
 
     Raises:
         NotParked, Unreachable, Refused.
@@ -125,8 +125,8 @@ async def redrive(wire: Wire, id: str, journal: Journal | None = None) -> None:
 async def reject(wire: Wire, id: str, why: str, journal: Journal | None = None) -> Promise:
     """End a parked job as rejected with `why`, for whoever awaits it; return its promise.
 
-    The server lets a promise be settled whatever its task's state, so only the look just before
-    keeps a job that is not parked from being ended by mistake.
+    The server settles a promise whatever its task's state. So the task is read just before, lest a
+    job that is not parked be ended by mistake.
 
     Raises:
         NotParked, Unreachable, Refused.

@@ -5,11 +5,11 @@ The steward opens with `Challenge`, the member says `Hello`, the steward answers
 the connection, on any platform and without any right in a cluster. A member that stops in order
 says `Bye` first.
 
-A welcomed member says what it holds (`Held`) and from then on what happens, in one `Report` for
-each turn of its loop. It offers its free slots as credits to one steward alone. That one sends it
-`Assign` with a task for a credit; the member claims the task on the server and answers with
-`claimed`, `refused` or `returned`. The server's claim decides: whatever is lost of this costs a
-wait, never a job. A steward that has nothing to say says `Beat` once a second.
+A welcomed member says what it holds (`Held`), and from then on what happens, in one `Report` for
+each iteration of its loop. It offers its free slots as credits to one steward alone. That steward
+sends `Assign` with a task for each credit. The member claims the task on the server and answers
+`claimed`, `refused` or `returned`. The server's claim decides: a lost message costs a wait, never a
+job. A steward that has nothing else to say sends `Beat` once a second.
 """
 
 import hmac
@@ -17,14 +17,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-#: Longest line that either side reads, in bytes; the first one is shorter.
+#: Longest line that either side reads, in bytes, and longest hello.
 LINE_BYTES = 1 << 20
 HELLO_BYTES = 1 << 16
-#: Most slots of a member, and most of them that it can offer.
+#: Most slots of a member.
 MOST_SLOTS = 1000
-#: A steward that has said nothing for so long says `Beat`, in seconds.
+#: Seconds of silence after which a steward sends `Beat`.
 BEAT_SECONDS = 1.0
-#: A member offers nothing to a steward that it has not heard for so long, in seconds.
+#: Seconds of silence after which a member offers a steward nothing.
 SILENT_SECONDS = 3.5
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -41,9 +41,9 @@ class Challenge(msgspec.Struct, frozen=True, tag="challenge", tag_field="kind", 
 class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind", omit_defaults=True):
     """`member` is the pid under which the member's leases stand on the server.
 
-    `incarnation` (on the wire `key`) is drawn once by its process: a name that is present is given
-    up to the same incarnation alone. `functions` are registered here, as `name` or `name@version`.
-    `proof`: see `prove`.
+    `incarnation` (on the wire `key`) is drawn once by its process; only the same incarnation may
+    use a known name again. `functions` are registered here, as `name` or `name@version`. `proof`:
+    see `prove`.
     """
 
     member: Name
@@ -56,9 +56,9 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind", omit_def
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome", tag_field="kind", omit_defaults=True):
-    """The steward watches this member from now on. `since`: its start, Unix seconds.
+    """The steward takes this member. `since`: the steward's start, Unix seconds.
 
-    `waits`: by the group's policy its members wait, and do not work, while no steward is there.
+    `waits`: by the group's policy its members do not work while there is no steward.
     """
 
     steward: str = ""
@@ -68,13 +68,13 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome", tag_field="kind", omit
 
 
 class Denied(msgspec.Struct, frozen=True, tag="denied", tag_field="kind", omit_defaults=True):
-    """The steward does not take this member, and closes."""
+    """The steward refuses this member and closes."""
 
     why: str
 
 
 class Bye(msgspec.Struct, frozen=True, tag="bye", tag_field="kind", omit_defaults=True):
-    """The member holds nothing any more and closes."""
+    """The member holds nothing and closes."""
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True):
@@ -87,9 +87,9 @@ class Holding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Held(msgspec.Struct, frozen=True, tag="held", tag_field="kind", omit_defaults=True):
-    """All that the member holds: whatever else the steward believes of it is over.
+    """All leases that the member holds. Others of it that the steward knows are over.
 
-    `full`: functions of which no more may begin here now, as `name` or `name@version`.
+    `full`: functions whose limit is reached here, as `name` or `name@version`.
     """
 
     attempts: list[Holding] = []
@@ -99,13 +99,13 @@ class Held(msgspec.Struct, frozen=True, tag="held", tag_field="kind", omit_defau
 class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_defaults=True):
     """What happened since the last one.
 
-    `free`: slots that are free now and were not offered before. `claimed`: `[task, attempt,
-    function]`. `refused`: `[task, version]` of assigned tasks that the server did not grant.
-    `returned`: assigned tasks that this member has no slot for. `declined`: `[task, function]`
-    that it gives back because it lacks the function, or for a reason of its own where the function
-    is empty. `ended`: `[task, attempt, outcome]`, outcomes as in the journal. `full`: as in `Held`,
-    where it has changed. `turned`: from now on the member's slots are this steward's; "again" where
-    it had another one before, or none for a while, so that a hint may have gone elsewhere.
+    `free`: slots that have become free. `claimed`: `[task, attempt, function]`. `refused`: `[task,
+    version]` of assigned tasks that the server did not grant. `returned`: assigned tasks for which
+    this member has no slot. `declined`: `[task, function]` of tasks given back because the function
+    is not registered here, or with an empty function for another reason. `ended`: `[task, attempt,
+    outcome]`, outcomes as in the journal. `full`: as in `Held`, if it has changed. `turned`: from
+    now on this steward has the member's slots; "again" if another one had them, or none for a
+    while, so that hints may have gone elsewhere.
     """
 
     free: Credits = 0
@@ -119,7 +119,7 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag="withdraw", tag_field="kind", omit_defaults=True):
-    """Credits that were offered count no more. A member that drains offers none again."""
+    """The member takes its credits back. While it drains it offers no more."""
 
     draining: bool = False
 
@@ -131,19 +131,19 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", tag_field="kind", omit_d
 
 
 class Released(msgspec.Struct, frozen=True, tag="released", tag_field="kind", omit_defaults=True):
-    """`tasks` holds `[task, version]` of the leases that were handed over meanwhile."""
+    """`tasks` holds `[task, version]` of leases that were handed over while it was missing."""
 
     tasks: list[tuple[str, int]]
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="kind", omit_defaults=True):
-    """The bodies of these tasks are to be stopped: their jobs were cancelled."""
+    """The member must stop the bodies of these tasks: they were cancelled."""
 
     tasks: list[str]
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat", tag_field="kind", omit_defaults=True):
-    """The steward is there."""
+    """The steward has nothing else to say."""
 
 
 FromMember = Hello | Bye | Held | Report | Withdraw
@@ -162,7 +162,7 @@ def line(message: FromMember | FromSteward) -> bytes:
 def prove(secret: str | None, side: str, nonce: str, hello: Hello) -> str:
     """Return the proof that `side` (`member` or `steward`) knows the secret, "" without one.
 
-    It is bound to both nonces and to the member's name, so that nothing of it can be replayed.
+    It covers both nonces and the member's name, so that it cannot be replayed.
     """
     if not secret:
         return ""
@@ -172,5 +172,5 @@ def prove(secret: str | None, side: str, nonce: str, hello: Hello) -> str:
 
 
 def proven(secret: str | None, side: str, nonce: str, hello: Hello, proof: str) -> bool:
-    """Say whether `proof` is that of `side`. Takes the same time for every wrong one."""
+    """Say whether `proof` is right. Takes the same time for every wrong one."""
     return hmac.compare_digest(prove(secret, side, nonce, hello).encode(), proof.encode())

@@ -1,7 +1,7 @@
 """Writes a process's journal: each line to the log and, where a folder is set, to a file.
 
-One `write` a line, so that a process killed at any moment has left whole lines but for perhaps its
-last. What cannot be written is lost, counted and said once; the work goes on.
+A process that is killed leaves whole lines, except perhaps the last one. A line that cannot be
+written is lost and counted, which is logged once; the work goes on.
 """
 
 import errno
@@ -19,11 +19,11 @@ from resonate_fleet.contract.journal_files import hold, make_room
 from resonate_fleet.contract.sink import Loss, Sink, losses
 from resonate_fleet.contract.line_buffer import LineBuffer
 
-#: Bytes of a journal's file. When it is full it becomes the older half, and the half before goes.
+#: Bytes of a journal's file. A full one becomes `<who>.1.jsonl` and replaces the one before it.
 FILE_BYTES = 64 * 1024 * 1024
-#: What a disk says that has no room now and may have some later.
+#: Errors of a disk that is full and may have space later.
 FULL = (errno.ENOSPC, errno.EDQUOT)
-#: Seconds between two looks whether the file is still there.
+#: Seconds between two checks whether the file still exists.
 CHECK_SECONDS = 1.0
 INFO, ERROR = 20, 40
 
@@ -57,7 +57,7 @@ class Journal:
         self._log = log if log is not None else _default_log()
         self._threshold = threshold
         self._now = now
-        #: A line is in the file when `write` returns, until somebody lets it collect.
+        #: Unless its `collect` is called, a line is in the file when `write` returns.
         self.buffer = LineBuffer(self._put)
         self._file = _File(folder / f"{who}.jsonl", file_bytes) if folder is not None else None
         losses.listeners.append(self._say)
@@ -100,7 +100,7 @@ class Journal:
             self._log.log(INFO, "journal.dropped", folder=str(folder), **dropped._asdict())
 
     def _say(self, loss: Loss) -> None:
-        """Say once on what still works that the other does not, and when it works again."""
+        """Report a lost journal in the log, a lost log in the journal; once, and the end of it."""
         if not loss.over and loss.lines > loss.fresh:
             return
         level = INFO if loss.over else ERROR
@@ -118,7 +118,7 @@ class Journal:
 
 
 class _File:
-    """A file that is replaced when it is full, and opened again where it is not there."""
+    """A file that is rotated when it is full, and made anew when it was deleted."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path = path
@@ -143,7 +143,8 @@ class _File:
     def write(self, line: bytes) -> tuple[int | None, bool]:
         """Append a line.
 
-        Return the bytes that went where the file was full, and whether somebody had deleted it.
+        Return the bytes that a rotation dropped (None: none was due), and whether the file was
+        deleted.
         """
         dropped, deleted = None, False
         with self._lock:
@@ -164,7 +165,7 @@ class _File:
         return dropped, deleted
 
     def _is_deleted(self) -> bool:
-        """Look now and then whether somebody has deleted the file that is written to."""
+        """Check now and then whether somebody has deleted the open file."""
         now = time.monotonic()
         if self._sink is None or now - self._checked < CHECK_SECONDS:
             return False

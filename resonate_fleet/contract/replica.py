@@ -1,7 +1,7 @@
 """The name of a replica: `worker-2` on Compose, the host's name elsewhere.
 
-A container's host name is its id. What Compose calls the container stands in Docker's own name
-server only, under the container's address.
+A container's host name is its id. Only Docker's own name server knows Compose's name for it, by the
+container's address.
 """
 
 import re

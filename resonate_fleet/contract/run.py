@@ -3,12 +3,12 @@
     runs/<name>/
       plan.json        what was going to be done (chaos, or a demo without strikes)
       journal/*.jsonl  what each process says it did (contract.journal)
-      server.json      what the server says happened (`Records`), taken when the run had ended
+      server.json      what the server says happened (`Records`), read after the run
       verdict.json     what the report found
-      report.html      the same for eyes
+      report.html      the same as a page
       targets/*.json   where its processes can be scraped meanwhile (Prometheus's file discovery)
 
-The judge reads nothing else.
+The report reads nothing else.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ AT_A_MEMBER: Final = (*DEADLY, *FREEZING, "terminate")
 #: Faults that go through all members: they end several of them in order, and may kill one.
 AT_ALL_MEMBERS: Final = ("rolling-restart", "scale")
 AT_THE_FLEET: Final = (*AT_ALL_MEMBERS, "steward-kill", "server-restart")
-#: Faults of the server or the whole fleet that can be made to last, and then are undone.
+#: Faults of the server or the whole fleet that can last (`seconds`) and are then undone.
 LASTING: Final = ("server-restart", "scale")
 
 Place = Literal["processes", "compose", "kubernetes"]
@@ -96,7 +96,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     lease: float
     steward: bool
-    #: How many of them, where there are any.
+    #: Number of stewards if there are any.
     stewards: int = 1
     #: Seconds that the steward waits before it hands over what a dead member held.
     grace: float = 0.1

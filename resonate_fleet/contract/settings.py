@@ -1,4 +1,4 @@
-"""Settings: each declared once, read once, refused early and all at once."""
+"""Settings: each is declared once and read once; all mistakes are reported together."""
 
 import dataclasses
 import errno
@@ -13,7 +13,7 @@ from resonate_fleet.contract.kinds import *  # noqa: F403 - kinds are imported f
 from resonate_fleet.contract.kinds import Kind
 from resonate_fleet.contract.token import Token
 
-#: Said of a value that Kubernetes or Docker put into the environment, not the user.
+#: Added to a refusal of a value that Kubernetes or Docker put into the environment.
 _LINK = (
     "; this is the address of a Service or a linked container of that name: "
     "set enableServiceLinks: false in the pod, or drop the link"
@@ -37,7 +37,7 @@ class Setting:
 
     @property
     def option(self) -> str:
-        """The option that wins over the variable; a secret has none, for others see command lines.
+        """The command line's option, which wins over the variable; "" for a secret.
 
         >>> Setting("WORKER_LOG_LEVEL", "info", text(), "").option
         '--log-level'
@@ -50,7 +50,7 @@ class Setting:
 
 
 class Mistake(Exception):  # noqa: N818 - the user's, told in plain lines
-    """What a user gave was refused: one line a mistake."""
+    """A user's input was refused: one line a mistake."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
@@ -58,7 +58,7 @@ class Mistake(Exception):  # noqa: N818 - the user's, told in plain lines
 
 
 class BadSettings(Mistake):
-    """Settings that were refused: one line each, all of them."""
+    """Settings were refused: a line for each of them."""
 
 
 def setting[T](
@@ -72,9 +72,9 @@ def setting[T](
 ) -> T:
     """Declare a field of a settings class.
 
-    `default` is text, read like any other value; None means the setting must be given. A value
-    may also come from a file: `<env>_FILE` names it (the custom of container secrets). `option`
-    is the command line's word for it where that does not follow from `env`.
+    `default` is text, read like any other value; None means that the setting must be given. A value
+    may also come from a file, named by `<env>_FILE`, as is usual for container secrets. `option`
+    is the command line's option if it does not follow from `env`.
     """
     one = Setting(env, default, kind, help, secret, option)
     return field(metadata={"setting": one})  # type: ignore[no-any-return] # a field stands for its value
@@ -96,8 +96,8 @@ def load[C](
 ) -> C:
     """Read all settings of `cls`.
 
-    `given` holds values by field name (command-line options); they win over `env`. Empty text
-    in `env` counts as not set, which is what container tools make of an unset variable.
+    `given` holds command-line options by field name; they win over `env`. Empty text in `env`
+    counts as not set: container tools write it for an unset variable.
 
     Raises:
         BadSettings: with a line for every value that was refused, and for every variable that
@@ -147,7 +147,7 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
 
 
 def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
-    """Return the variables that begin like settings of `cls` and mean nothing to it."""
+    """Return the variables that begin like settings of `cls` and are none."""
     return strangers.unknown([one.env for _, one in declared(cls)], env)
 
 
@@ -170,10 +170,7 @@ def effective(values: Any) -> dict[str, Any]:
 
 
 def taken_port(values: Any, error: OSError) -> str:
-    """Return a line that names the setting whose port is taken, where `error` is of that kind.
-
-    Any other error is returned in its own words.
-    """
+    """Return a line that names the setting whose port is taken; for other errors their own text."""
     numbers = re.findall(r"\d+", str(error)) if error.errno == errno.EADDRINUSE else []
     for field_name, one in declared(type(values)):
         value = getattr(values, field_name)

@@ -1,11 +1,11 @@
-"""Foreign text as it may be shown, and in which order: ids, errors, names of somebody's choice."""
+"""Makes foreign text safe to show, and sorts names: ids, errors, whatever somebody else chose."""
 
 import re
 from html import escape
 from typing import Final
 
-#: What moves a cursor, hides or turns text: control characters, line and paragraph separators,
-#: direction marks, and the surrogates that no stream can carry.
+#: Characters that move a cursor, hide text or change its direction: control characters, line and
+#: paragraph separators, direction marks; and surrogates, which no stream can carry.
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -13,7 +13,7 @@ _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#+!|~])")
 
 
 def clean(text: object) -> str:
-    r"""Return `text` with every character escaped that a terminal or a reader would act on.
+    r"""Return `text` with each character escaped that a terminal would act on.
 
     >>> clean("a\x1b[2Jb")
     'a\\x1b[2Jb'

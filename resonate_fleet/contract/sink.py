@@ -1,7 +1,7 @@
-"""Where lines are written: what cannot be written is lost and counted, and stops nobody.
+"""Writes lines. A line that cannot be written is lost and counted; it stops nothing.
 
-A log whose reader has gone, a pipe that nobody empties, a full disk: each of them would end or
-hold whatever writes a line, and that is everything in a process.
+A log without a reader, a pipe that nobody empties or a full disk would otherwise end or block
+whatever writes a line, and everything in a process does.
 """
 
 import io
@@ -13,29 +13,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
-#: Bytes that a pipe takes at once where it says that it takes any (POSIX, `PIPE_BUF`).
+#: Bytes that a pipe takes at once if it is ready to take any (POSIX, `PIPE_BUF`).
 PIPE_BYTES = 4096
-#: Seconds to wait for a pipe that is full before its lines are dropped.
+#: Longest wait for a full pipe, in seconds; then its lines are lost.
 PIPE_SECONDS = 1.0
 
 
 class Loss(NamedTuple):
-    """A line that was lost, or (`over`) the end of such a time.
+    """Lines were lost, or (`over`) lines can be written again.
 
-    `what` is where it should have gone, `log` or `journal`; `lines` counts since the last one that
-    was written.
+    `what`: where they should have gone, `log` or `journal`. `lines`: all that were lost since the
+    last line that was written.
     """
 
     what: str
     why: str
     lines: int
     over: bool = False
-    #: How many of them this time.
+    #: The lines that were lost this time.
     fresh: int = 1
 
 
 class Losses:
-    """Who hears of lost lines in this process."""
+    """Tells listeners of lost lines."""
 
     def __init__(self) -> None:
         self.listeners: list[Callable[[Loss], None]] = []
@@ -43,7 +43,7 @@ class Losses:
 
     def tell(self, loss: Loss) -> None:
         if getattr(self._telling, "now", False):
-            return  # what tells of a loss may lose its own line
+            return  # a listener lost its own line
         self._telling.now = True
         try:
             for listener in list(self.listeners):
@@ -52,14 +52,14 @@ class Losses:
             self._telling.now = False
 
 
-#: The process's own.
+#: This process's losses.
 losses = Losses()
 
 
 class Sink:
     """Appends whole lines to a file descriptor. Safe to use from any thread.
 
-    `write` never raises and never waits for long. A line that was cut is ended before the next.
+    `write` never raises and never waits for long. A line that was cut off is ended before the next.
     """
 
     def __init__(self, what: str, fd: int, noted: Losses = losses) -> None:
@@ -108,7 +108,7 @@ class Sink:
 
 
 class LineStream(io.TextIOBase):
-    """A text stream that writes whole lines to a sink, those of each thread for themselves."""
+    """A text stream that writes whole lines to a sink. Each thread's lines stay apart."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink

@@ -1,8 +1,8 @@
-"""The first lines of a process: signals are heard before anything that takes time is imported.
+"""The first lines of a process: it sets signal handlers before it imports what takes time.
 
-As process 1 of a container, where nobody put an init, a signal without a handler is dropped by the
-kernel: a SIGTERM during the start would be lost and the container killed when its grace is over.
-The Dockerfile blocks these signals until Python runs; what came meanwhile is heard here.
+The kernel drops a signal without a handler for process 1 of a container. A SIGTERM during the start
+would be lost, and the container killed at the end of its grace. So the Dockerfile blocks these
+signals until Python runs, and they are handled here.
 """
 
 import io
@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from resonate_fleet.contract import exits
 
-#: What asks a process to end.
+#: Signals that ask a process to end.
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def leave_when_told(code: int = exits.OK) -> None:
     """End at once with `code` on SIGTERM or SIGINT, until the process sets handlers of its own.
 
-    Until then it has begun nothing that would have to be ended.
+    Until then it has begun nothing that must be ended in order.
     """
     open_streams()
 
@@ -34,9 +34,9 @@ def leave_when_told(code: int = exits.OK) -> None:
 
 
 def open_streams() -> None:
-    """Put nothing in the place of a standard stream that is closed (`2>&-`).
+    """Open /dev/null for each standard stream that is closed (`2>&-`).
 
-    The next file or socket would get its number, and whatever is written there.
+    The next file or socket would get its descriptor, and what is written to the stream.
     """
     for fd, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
@@ -48,23 +48,23 @@ def open_streams() -> None:
 
 
 def let_in() -> None:
-    """Take what the Dockerfile blocks; a signal that has waited is handled at once."""
+    """Unblock the signals that the Dockerfile blocks; one that has waited is handled at once."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def plain_streams() -> None:
-    """Let no text end a command: what a stream cannot show is escaped."""
+    """Have standard streams escape what they cannot show, so that no text ends a command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def import_structlog() -> None:
-    """Import structlog without rich, which it loads for pictures of exceptions: 0.1 s of CPU.
+    """Import structlog without rich, which would take 0.1 s; it needs it to draw exceptions.
 
-    A module that stands as None in `sys.modules` counts as missing, by Python's own documentation.
-    Whoever wants rich afterwards gets it.
+    A module that is None in `sys.modules` counts as missing (Python's documentation). Later imports
+    of rich work.
     """
     modules: dict[str, Any] = sys.modules
     if "structlog" in modules or "rich" in modules:

@@ -1,21 +1,21 @@
-"""Variables of the environment that look like settings of ours and are none."""
+"""Finds variables of the environment that look like settings and are none."""
 
 import re
 from collections.abc import Collection, Mapping
 
-#: What Kubernetes makes of each Service of the namespace, for all pods but those that refuse it.
+#: Variables that Kubernetes makes of each Service of the namespace, unless a pod refuses them.
 _LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
-#: Names that tests and chaos read; a setting of the embedded server sounds the same.
+#: Names that tests and chaos read; settings of the embedded server begin the same.
 _OTHERS = frozenset({"RESONATE_SERVER_BIN"})
 #: How alike two names must be, from 0 to 1, for one to be taken for the other.
 _ALIKE = 0.75
 
 
 def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
-    """Return a line for each variable that is close to one of `known` and none of them.
+    """Return a line for each variable that is close to one of `known`, and none of them.
 
-    Only variables count that begin as those of `known` do (`WORKER_` and the like).
+    Only variables with the prefixes of `known` count (`WORKER_` and the like).
     """
     lines = []
     for name, value in _strangers(known, env):
@@ -26,9 +26,9 @@ def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
 
 
 def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
-    """Return the variables that begin as those of `known` do, are none of them nor close to one.
+    """Return the variables with the prefixes of `known` that are not close to any of them.
 
-    Names that begin with `RESONATE_` or `FLEET_` are left out: others have their own.
+    Names that begin with `RESONATE_` or `FLEET_` are left out: other programs use them too.
     """
     return sorted(
         name
@@ -58,7 +58,7 @@ def _is_link(name: str, value: str) -> bool:
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
-    """Return the setting of the same process that `name` is taken for, or nothing."""
+    """Return the setting of the same process that is closest to `name`, "" if none is close."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
     prefix, _, word = name.removesuffix("_FILE").partition("_")

@@ -12,21 +12,21 @@ from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.keepalive import keep_alive
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-#: A server that says nothing for so long, in seconds, is gone.
+#: Seconds without a sign of the server after which the connection ends.
 SILENT_SECONDS = 20.0
-#: Bytes of an answer that are told where the server refuses the stream.
+#: Bytes of the server's refusal that are logged.
 TOLD_BYTES = 200
 
 
 class Stream:
     """Reads `GET /poll/{group}/{name}` for as long as it runs.
 
-    The SDK's own source keeps aiohttp's total timeout of five minutes, which cuts a healthy
-    stream and, because `TimeoutError` is not an `aiohttp.ClientError`, ends its loop for good.
-    Here only connecting has a limit; the kernel's keepalive finds a peer that is gone.
+    The SDK's own source has aiohttp's total timeout of five minutes. It cuts a healthy stream and,
+    because `TimeoutError` is no `aiohttp.ClientError`, ends the source's loop for good. Here only
+    connecting has a limit; the kernel's keepalive finds out when the server is gone.
 
-    `message` gets the text of each event, `lost(why)` and `back(seconds)` tell of outages;
-    `back(None)` of the first connection.
+    `message` gets the text of each event. `lost(why)` and `back(seconds)` report outages,
+    `back(None)` the first connection.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Stream:
         if connection is not None and connection.transport is not None:
             sock = connection.transport.get_extra_info("socket")
             keep_alive(sock, SILENT_SECONDS)
-            # A child that a job forks would go on taking the messages beyond our own end.
+            # A child that a job forks would still take messages after this process's end.
             self._descriptor = sock.fileno()
             forks.keep_from_children(self._descriptors)
         self.connected = True
@@ -95,7 +95,7 @@ class Stream:
 
 
 async def _answer(response: aiohttp.ClientResponse) -> str:
-    """Say what came instead of a stream."""
+    """Return the server's refusal as words."""
     told = await response.content.read(TOLD_BYTES)
     words = " ".join(told.decode("utf-8", "replace").split())
     return f"HTTP {response.status}" + (f": {words}" if words else "")

@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps what it read
-    """A token as it was read first. `now` reads its file anew where the file has changed."""
+    """A token as it was read first. `now` reads its file again when that has changed."""
 
     _file: Path
     _text: str
@@ -18,7 +18,7 @@ class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps wha
         return made
 
     def now(self) -> str:
-        """Return what the file holds; the last text where it holds nothing just now."""
+        """Return the file's text; the last one if it holds nothing now."""
         with suppress(OSError, UnicodeDecodeError):
             stat = self._file.stat()
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
@@ -29,7 +29,7 @@ class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps wha
 
     @property
     def file(self) -> Path:
-        """Where it is read from."""
+        """The file that holds it."""
         return self._file
 
 

@@ -1,4 +1,4 @@
-"""Where in a TOML file a value stands: what `tomllib` does not tell."""
+"""Finds the lines of values in a TOML file, which `tomllib` does not report."""
 
 import re
 from collections import Counter
@@ -36,7 +36,7 @@ def _table(repeated: bool, name: str, seen: Counter[str]) -> Path:  # noqa: FBT0
 
 
 def line_of(found: dict[Path, int], path: Path) -> int:
-    """Return the line of `path`, or of the nearest thing around it that has one."""
+    """Return the line of `path`, or of the innermost table around it that has one."""
     while path not in found:
         path = path[:-1]
     return found[path]

@@ -33,7 +33,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A task. `version` counts its claims; `ttl` (milliseconds) and `pid` stand while acquired."""
+    """A task. `version` counts its claims; `ttl` (milliseconds) and `pid` are its lease's."""
 
     id: str
     state: str
@@ -42,9 +42,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     ttl: int | None = None
 
 
-# msgspec 0.22.0 ends the process with a segmentation fault when several threads are the first to
-# convert to a struct at the same time (122 of 1,500 starts with 8 threads). So each is converted
-# to once here, where the import lock keeps other threads out.
+# msgspec 0.22.0 crashes (segmentation fault) when several threads convert to a struct for its first
+# time at once (122 of 1,500 starts with 8 threads). So each is converted to once here, where the
+# import lock keeps other threads out.
 msgspec.convert({"id": "", "state": ""}, Promise)
 msgspec.convert({"id": "", "state": "", "version": 0}, Task)
 
@@ -62,7 +62,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Raw(NamedTuple):
-    """An answer of HTTP as it came. `date` is the header of that name, or empty."""
+    """An HTTP answer. `date` is the header of that name, "" without it."""
 
     status: int
     body: bytes
@@ -70,7 +70,7 @@ class Raw(NamedTuple):
 
 
 def too_large(body: bytes | str) -> Raw | None:
-    """Return the answer to a request that the server would not read to its end."""
+    """Return the server's answer to a request that is too large, None for any other."""
     if len(body) <= REQUEST_BYTES:
         return None
     return Raw(TOO_LARGE, f"more than {REQUEST_BYTES // 1024**2} MiB".encode())
@@ -93,16 +93,16 @@ class Refused(CommandFailed):
         self.reply = reply
 
 
-#: The status of a request that is larger than the server, or a proxy before it, takes.
+#: Status for a request that is too large for the server or a proxy.
 TOO_LARGE = 413
-#: Statuses of HTTP that pass by themselves: a server or a proxy that is busy or starts.
+#: HTTP statuses that pass: a server or a proxy is busy or starts.
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
 class Foreign(Exception):  # noqa: N818 - a state of the world
-    """An answer that is none of the protocol: a proxy's page, or HTTP's own refusal.
+    """An answer that is not the protocol's: a proxy's page, or a refusal by HTTP.
 
-    `passing`: asking again makes sense. A page with status 200 may be anything and counts as one.
+    `passing`: another try makes sense. So it does after a page with status 200.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -117,7 +117,7 @@ def parse(raw: Raw, kind: str) -> Reply:
     """Read a reply to a request of this kind.
 
     Raises:
-        Foreign: the body is none of this protocol.
+        Foreign: the body is not of this protocol.
     """
     try:
         read = msgspec.json.decode(raw.body)
@@ -133,7 +133,7 @@ def accepted(url: str, raw: Raw, kind: str, accept: tuple[int, ...]) -> Reply:
     """Return the reply in `raw` to a request of `kind`: its status is below 400 or in `accept`.
 
     Raises:
-        Unreachable: it is not of this protocol, and asking again makes sense.
+        Unreachable: it is not of this protocol, and another try makes sense.
         Refused: any other status.
     """
     try:
@@ -150,13 +150,13 @@ def accepted(url: str, raw: Raw, kind: str, accept: tuple[int, ...]) -> Reply:
 class Wire:
     """A connection to one server. Use as an async context manager.
 
-    `timeout` is the longest wait for one answer, in seconds. Nothing is retried here: whoever
-    calls knows what a repeat would mean.
+    `timeout` is the longest wait for one answer, in seconds. No request is repeated: only the
+    caller knows what a repeat would do.
     """
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
         self.url = url.rstrip("/")
-        #: The server's, as answers to `call` tell of it.
+        #: The server's clock, by the answers to `call`.
         self.clock = ServerClock()
         self._token = token
         self._timeout = timeout
@@ -188,8 +188,8 @@ class Wire:
             raise Unreachable(self.url, str(error) or repr(error)) from None
 
     def _open(self) -> "Poster":
-        # Imported here: asyncio takes a good part of what a whole one-shot client may, which needs
-        # only the types of this module.
+        # Imported here: a one-shot client needs only the types of this module, and asyncio takes a
+        # good part of its time.
         from resonate_fleet.contract.http import Poster  # noqa: PLC0415 - see above
 
         if self._poster is None:
@@ -210,7 +210,7 @@ class Wire:
         self.clock.heard(raw.date, sent)
         return accepted(self.url, raw, kind, accept)
 
-    # One method a request that more than one room makes.
+    # Requests of more than one room.
 
     async def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""
@@ -235,7 +235,7 @@ class Wire:
         return msgspec.convert(reply.data["promise"], Promise)
 
     async def release(self, id: str, version: int) -> bool:
-        """Put an acquired task back to pending; False where it is no longer held at `version`."""
+        """Put an acquired task back to pending; False if it is not held at `version` any more."""
         reply = await self.call("task.release", {"id": id, "version": version}, accept=(404, 409))
         return reply.ok
 

@@ -1,4 +1,4 @@
-"""Names and addresses that every room spells the same way."""
+"""Names and addresses that all rooms share."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ DEFAULT_GROUP: Final = "worker-group"
 COMPUTE_SOMETHING: Final = "compute_something"
 COMPUTE_DURABLY: Final = "compute_durably"
 COMPUTE_IN_STEPS: Final = "compute_in_steps"
-#: What a function must not do, so that its alert can be seen: it blocks its member's event loop.
+#: It blocks its member's event loop, as no function should, so that the alert for it can be seen.
 COMPUTE_ON_LOOP: Final = "compute_on_loop"
 
 #: Tags of a durable promise that the server or the SDK act on.
@@ -20,19 +20,19 @@ TAG_TARGET: Final = "resonate:target"
 TAG_TIMER: Final = "resonate:timer"
 TAG_ORIGIN: Final = "resonate:origin"
 
-#: Tags by which a job says where it stands in a group with a policy (steward/policy.py).
+#: A job's attributes for a group with a policy (steward/policy.py).
 TAG_PRIORITY: Final = "fleet:priority"
 TAG_KEY: Final = "fleet:key"
 TAG_NOT_BEFORE: Final = "fleet:not-before"
 #: The job that this one runs again.
 TAG_REPEATS: Final = "fleet:repeats"
 
-#: Tags of our own, written by the client: who asked, in which run and under which trace.
+#: Tags by the client: its name and the trace of the submission.
 TAG_CLIENT: Final = "fleet:client"
 TAG_TRACE: Final = "fleet:traceparent"
 
-#: Bytes of a request that the server takes (v0.9.8: its HTTP library's own limit). It ends the
-#: connection while a larger one is still being sent, so that its answer may be lost.
+#: Bytes of the largest request (v0.9.8: the limit of the server's HTTP library). The server closes
+#: the connection while a larger one is being sent, so that its answer may be lost.
 REQUEST_BYTES: Final = 2 * 1024 * 1024
 
 #: Default ports. The server's is the real server's own.

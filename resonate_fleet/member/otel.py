@@ -23,7 +23,7 @@ from resonate_fleet.contract.words import TAG_TRACE
 from resonate_fleet.member.attempts import Attempt
 from resonate_fleet.member.tracing import Traces
 
-#: Seconds that spans may take to leave when the member ends.
+#: Longest wait for spans to be sent when the member ends, in seconds.
 FLUSH = 1.0
 
 

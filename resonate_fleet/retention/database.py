@@ -1,4 +1,4 @@
-"""A store of the real server, whichever kind it is."""
+"""A store of the real server, of either kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class StoreError(CommandFailed):
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes on disk, those of them that hold nothing and are used again, and what to do."""
+    """Bytes on disk, the free ones among them, and advice on how to give these back."""
 
     total: int
     free: int
@@ -26,24 +26,24 @@ class Size:
 
 
 class Database(ABC):
-    """One open store. Whatever fails in it raises `StoreError`."""
+    """One open store. Each failure raises `StoreError`."""
 
     #: SQL for the family of a promise: its origin, else its id up to the first separator.
     family: str
-    #: Seconds that one transaction shall take, and the share of the time that all may take.
+    #: Seconds that one transaction should take, and the share of the time that all may take.
     transaction_seconds: float
     share: float
 
     @abstractmethod
     def rows(self, sql: str, **values: Any) -> list[Row]:
-        """Run one statement; return its rows, none for one that only changes."""
+        """Run one statement; return its rows, if it has any."""
 
     def await_quiet(self) -> None:  # noqa: B027 - most stores need no such thing
-        """Wait for a moment in which a transaction is likely to be in nobody's way."""
+        """Wait for a moment in which a transaction is unlikely to hold the server up."""
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
-        """Hold all or nothing of what is run inside; the server waits for it at most."""
+        """Do all or nothing of what is run inside. At worst the server waits for its end."""
 
     @abstractmethod
     def columns(self) -> Mapping[str, set[str]]:
@@ -53,12 +53,12 @@ class Database(ABC):
     def size(self) -> Size: ...
 
     @abstractmethod
-    def note_members(self, cutoff: int) -> None:
-        """Fill `members (family, id, ended)`; `ended`: the promise was settled before `cutoff`."""
+    def list_candidates(self, cutoff: int) -> None:
+        """Fill `candidates (family, id, ended)`; `ended`: the promise was settled by `cutoff`."""
 
     @abstractmethod
     def drop_revived(self) -> None:
-        """Delete from `families` those that got a promise since `note_members`."""
+        """Delete from `families` those that got a promise after `list_candidates`."""
 
     @abstractmethod
     def close(self) -> None: ...

@@ -13,7 +13,7 @@ _MARK: Final = re.compile(r"(?<!:):([a-z]+)")
 
 
 class Postgres(Database):
-    """Nobody waits for what is done here: it touches only rows that are over.
+    """The server waits for nothing here: only finished rows are touched.
 
     Raises:
         StoreError: the database cannot be reached.
@@ -67,10 +67,10 @@ class Postgres(Database):
             "`VACUUM FULL` shortens it while no server runs",
         )
 
-    def note_members(self, cutoff: int) -> None:
-        self.rows("CREATE TEMP TABLE members (family TEXT, id TEXT, ended INTEGER)")
+    def list_candidates(self, cutoff: int) -> None:
+        self.rows("CREATE TEMP TABLE candidates (family TEXT, id TEXT, ended INTEGER)")
         self.rows(
-            f"INSERT INTO members SELECT {self.family}, id,"
+            f"INSERT INTO candidates SELECT {self.family}, id,"
             " (state <> 'pending' AND settled_at < :cutoff)::int FROM promises",
             cutoff=cutoff,
         )

@@ -1,8 +1,8 @@
-"""Old jobs leave the store: whole families that are over, in small transactions.
+"""Deletes old jobs from the store: whole finished families, in small transactions.
 
-A family is a job with its children, by their common origin. It may go when every promise of it was
-settled before the cutoff, no task of it is unfinished, nobody waits for any of it, and no schedule
-names any of it. All this is looked at again in the transaction that deletes it.
+A family is a job with its children, by their common origin. It may go when all its promises were
+settled before the cutoff, all its tasks are finished, nothing waits for it and no schedule names
+it. All this is checked again in the transaction that deletes it.
 """
 
 import time
@@ -16,21 +16,21 @@ from resonate_fleet.retention.database import Database, Row
 LEAST: Final = 10
 MOST: Final = 5_000
 
-#: A promise `m` that must stay. Every table is asked by an index.
+#: True of a promise `x` that must stay. Every table has an index for it.
 _STAYS: Final = """
-NOT EXISTS (SELECT 1 FROM promises p WHERE p.id = m.id AND p.state <> 'pending'
+NOT EXISTS (SELECT 1 FROM promises p WHERE p.id = x.id AND p.state <> 'pending'
   AND p.settled_at < :cutoff)
-OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = m.id AND t.state <> 'fulfilled')
-OR EXISTS (SELECT 1 FROM callbacks c WHERE c.awaited_id = m.id)
-OR EXISTS (SELECT 1 FROM callbacks c WHERE c.awaiter_id = m.id)
-OR EXISTS (SELECT 1 FROM listeners l WHERE l.promise_id = m.id)
-OR EXISTS (SELECT 1 FROM outgoing_unblock o WHERE o.promise_id = m.id)
+OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = x.id AND t.state <> 'fulfilled')
+OR EXISTS (SELECT 1 FROM callbacks c WHERE c.awaited_id = x.id)
+OR EXISTS (SELECT 1 FROM callbacks c WHERE c.awaiter_id = x.id)
+OR EXISTS (SELECT 1 FROM listeners l WHERE l.promise_id = x.id)
+OR EXISTS (SELECT 1 FROM outgoing_unblock o WHERE o.promise_id = x.id)
 """
 
 
 @dataclass(frozen=True)
 class Count:
-    """Families, and the promises that they are made of."""
+    """A number of families, and of the promises in them."""
 
     families: int = 0
     promises: int = 0
@@ -40,10 +40,7 @@ class Count:
 
 
 class Prune:
-    """What may go of one store. `cutoff` is in Unix milliseconds.
-
-    `clock` and `sleep` are of the machine unless a test brings its own.
-    """
+    """Plans and does the deletion in one store. `cutoff` is in Unix milliseconds."""
 
     def __init__(
         self,
@@ -59,19 +56,19 @@ class Prune:
         self._after = ""
 
     def plan(self) -> Count:
-        """Find what may go, holding nobody up. Once."""
-        self._database.note_members(self._cutoff)
+        """Find what may go, without holding up the server. To be called once."""
+        self._database.list_candidates(self._cutoff)
         self._run(
-            "CREATE TEMP TABLE families AS SELECT family, count(*) AS promises FROM members"
+            "CREATE TEMP TABLE families AS SELECT family, count(*) AS promises FROM candidates"
             " GROUP BY family HAVING min(ended) = 1"
         )
         self._run("CREATE UNIQUE INDEX families_by_name ON families (family)")
         self._run(
-            "DELETE FROM members WHERE NOT EXISTS"
-            " (SELECT 1 FROM families f WHERE f.family = members.family)"
+            "DELETE FROM candidates WHERE NOT EXISTS"
+            " (SELECT 1 FROM families f WHERE f.family = candidates.family)"
         )
-        self._run("CREATE INDEX members_by_family ON members (family)")
-        self._run("ANALYZE members")
+        self._run("CREATE INDEX candidates_by_family ON candidates (family)")
+        self._run("ANALYZE candidates")
         self._run("ANALYZE families")
         self._keep_what_stays("true")
         counts = self._run("SELECT count(*), COALESCE(sum(promises), 0) FROM families")[0]
@@ -92,7 +89,7 @@ class Prune:
             self._sleep(took * (1 / share - 1))
 
     def _last_of_next(self, size: int) -> str:
-        """Return the last of so many families that come next, "" where there are no more."""
+        """Return the last of the next `size` families, "" if there are no more."""
         names = self._run(
             "SELECT family FROM families WHERE family > :after ORDER BY family LIMIT :size",
             after=self._after,
@@ -103,23 +100,23 @@ class Prune:
     def _delete(self, until: str) -> Count:
         """Delete the families up to `until` that may still go."""
         self._database.drop_revived()
-        span = "m.family > :after AND m.family <= :until"
+        span = "x.family > :after AND x.family <= :until"
         bounds = {"after": self._after, "until": until}
         self._keep_what_stays(span, **bounds)
-        going = f"FROM members m JOIN families f ON f.family = m.family WHERE {span}"
+        going = f"FROM candidates x JOIN families f ON f.family = x.family WHERE {span}"
         families, promises = self._run(
-            f"SELECT count(DISTINCT m.family), count(*) {going}",
+            f"SELECT count(DISTINCT x.family), count(*) {going}",
             **bounds,
         )[0]
-        self._run(f"DELETE FROM promises WHERE id IN (SELECT m.id {going})", **bounds)
+        self._run(f"DELETE FROM promises WHERE id IN (SELECT x.id {going})", **bounds)
         self._after = until
         return Count(families, promises)
 
     def _keep_what_stays(self, span: str, **bounds: Any) -> None:
-        """Take off the plan what must stay of the families in `span`."""
+        """Take the families in `span` that must stay off the plan."""
         self._run(
             "DELETE FROM families WHERE family IN"
-            f" (SELECT m.family FROM members m WHERE {span} AND ({_STAYS}))",
+            f" (SELECT x.family FROM candidates x WHERE {span} AND ({_STAYS}))",
             cutoff=self._cutoff,
             **bounds,
         )

@@ -1,4 +1,4 @@
-"""The tables of the pinned server version, and the refusal of any other."""
+"""The tables of the pinned server version; a store with others is refused."""
 
 from typing import Final
 

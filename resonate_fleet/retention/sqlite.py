@@ -10,19 +10,19 @@ from urllib.parse import quote
 
 from resonate_fleet.retention.database import Database, Row, Size, StoreError, value
 
-#: Rows that one read of `note_members` takes.
+#: Rows that one read of `list_candidates` takes.
 _PAGE: Final = 20_000
 #: Seconds to wait for the server's own transactions.
 _LOCK_SECONDS: Final = 10.0
-#: The server writes in bursts, a few requests for each job. Seconds without a write that end one,
-#: how often to look, and how long to wait for such a moment.
-QUIET, LOOK, RESTLESS = 0.012, 0.002, 0.5
-#: Pages in the log at which it is written back: so few that the server never has to do it.
+#: The server writes in bursts of a few requests for each job. In seconds: the time without a write
+#: that ends a burst, the pause between two checks, the longest wait for such a moment.
+QUIET_SECONDS, CHECK_SECONDS, LONGEST_SECONDS = 0.012, 0.002, 0.5
+#: Pages in the log at which it is written back here: so few that the server never has to.
 _LOG_PAGES: Final = 200
 
 
 class SqliteFile(Database):
-    """Reads never hold the server up; a transaction holds its writes up for as long as it takes.
+    """Reads never hold the server up; a transaction holds up its writes.
 
     Raises:
         StoreError: there is no such file, or it is no database.
@@ -34,7 +34,7 @@ class SqliteFile(Database):
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        #: The last promise, in order of creation, whose family is known.
+        #: The row of the last promise that has been looked at, in order of creation.
         self._last = 0
         try:
             uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
@@ -57,11 +57,11 @@ class SqliteFile(Database):
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The server answers 500 where a request of its meets a transaction of ours."""
+        """Wait for a pause in the server's writes: it answers 500 if one meets our transaction."""
         now = began = since = clock()
         version = value(self, "PRAGMA data_version")
-        while now - since < QUIET and now - began < RESTLESS:
-            sleep(LOOK)
+        while now - since < QUIET_SECONDS and now - began < LONGEST_SECONDS:
+            sleep(CHECK_SECONDS)
             now = clock()
             seen = value(self, "PRAGMA data_version")
             if seen != version:
@@ -97,12 +97,12 @@ class SqliteFile(Database):
             "shortens it while no server runs",
         )
 
-    def note_members(self, cutoff: int) -> None:
-        self.rows("CREATE TEMP TABLE members (family TEXT, id TEXT, ended INTEGER)")
+    def list_candidates(self, cutoff: int) -> None:
+        self.rows("CREATE TEMP TABLE candidates (family TEXT, id TEXT, ended INTEGER)")
         last = value(self, "SELECT COALESCE(max(rowid), 0) FROM promises")
         for begin in range(0, last, _PAGE):
             self.rows(
-                f"INSERT INTO members SELECT {self.family}, id,"
+                f"INSERT INTO candidates SELECT {self.family}, id,"
                 " state <> 'pending' AND settled_at < :cutoff FROM promises"
                 " WHERE rowid > :begin AND rowid <= :end",
                 cutoff=cutoff,

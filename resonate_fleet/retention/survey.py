@@ -6,7 +6,7 @@ from typing import Final
 from resonate_fleet.retention.database import Database, Size
 
 DAY: Final = 86_400_000
-#: Upper bounds of the age classes, in days, and what the last one is called.
+#: Upper bounds of the age classes, in days, and the name of the last one.
 AGES: Final = {"1 day": 1, "7 days": 7, "30 days": 30, "90 days": 90}
 OLDER: Final = "older"
 

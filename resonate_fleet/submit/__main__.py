@@ -1,4 +1,4 @@
-"""`python -m client`: fire and forget, but not before the server has confirmed."""
+"""`python -m client`: submits jobs and ends when the server has confirmed them."""
 
 import sys
 

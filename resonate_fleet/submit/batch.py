@@ -1,4 +1,4 @@
-"""Batches: a file of jobs, one JSON object a line, checked first and read again to be sent."""
+"""Batches: a file of jobs, one JSON object a line. It is checked whole, then read again."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ from resonate_fleet.submit.calls import of
 from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
-#: Mistakes that are named; a file that is wrong throughout would fill the screen.
+#: Most mistakes that are named: a file may be wrong throughout.
 MOST_MISTAKES: Final = 10
 
 
@@ -49,7 +49,7 @@ _KINDS: Final[dict[str, Kind[Any]]] = {
 
 @dataclass(frozen=True)
 class Batch:
-    """The jobs of a file. `count` of them; each iteration reads the file anew."""
+    """The `count` jobs of a file. Each iteration reads the file again."""
 
     file: IO[bytes]
     function: str | None
@@ -65,9 +65,8 @@ class Batch:
 def opened(path: str, function: str | None, prefix: str | None) -> Batch:
     """Return the jobs of the file at `path`, `-` for standard input.
 
-    `function` is that of lines without one. A line without an id gets one that is the same each
-    time: `prefix` with the line's number or, without a prefix, a digest of number, function and
-    line.
+    `function` is for lines without one. A line without an id gets the same one each time: `prefix`
+    with the line's number or, without a prefix, a digest of number, function and line.
 
     Raises:
         Mistake: the file cannot be read, or lines of it are wrong.

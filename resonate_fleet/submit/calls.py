@@ -1,4 +1,4 @@
-"""A call as somebody types it: the function's arguments from JSON, a file, or standard input."""
+"""Calls from a command line: arguments as JSON, from a file, or from standard input."""
 
 import sys
 from pathlib import Path
@@ -13,10 +13,10 @@ ARGUMENTS: Final = "a JSON array (positional) or object (by name), @FILE with on
 
 
 def call(function: str, arguments: str | None, version: int = 1) -> Call:
-    """Return the call of `function` with `arguments` as typed; None means without any.
+    """Return the call of `function` with `arguments` as typed; None means no arguments.
 
     Raises:
-        Mistake: they are no JSON array or object.
+        Mistake: they are not a JSON array or object.
     """
     given = [] if arguments is None else _decoded(arguments)
     return of(function, given, version)

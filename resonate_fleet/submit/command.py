@@ -1,4 +1,4 @@
-"""`python -m client`: the load that its options describe, submitted."""
+"""The command line of `python -m client`: a load from options and environment."""
 
 import argparse
 import math
@@ -49,7 +49,7 @@ def run(asked: argparse.Namespace) -> int:
     """Run the client; return its exit code.
 
     Raises:
-        Mistake: what was asked for cannot be.
+        Mistake: options or variables were refused.
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
         signal.signal(number, signal.default_int_handler)
@@ -57,7 +57,7 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
-    """Return what is to be submitted, by what was typed and by the environment.
+    """Return what to submit, by the command line and the environment.
 
     Raises:
         BadSettings: with one line for every wrong value.

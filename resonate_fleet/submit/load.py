@@ -1,4 +1,4 @@
-"""From settings and a seed to jobs. Pure: the same input makes the same load."""
+"""Makes jobs from settings and a seed. Pure: the same input makes the same load."""
 
 import random
 import time
@@ -14,9 +14,9 @@ from resonate_fleet.submit.settings import ClientSettings
 
 @dataclass(frozen=True)
 class Job:
-    """A job to submit. `cost` in seconds, None where the caller gave the arguments.
+    """A job to submit. `cost` in seconds, None if the caller gave the arguments.
 
-    `group` and `timeout` (seconds) are those of the settings where none is given.
+    `group` and `timeout` (seconds): None means the settings'.
     """
 
     id: str
@@ -33,9 +33,9 @@ PRIORITY: Final = integer(1, 5)
 def policy_tags(
     priority: int | None, key: str | None, later: float | None, now: Callable[[], float] = time.time
 ) -> dict[str, str]:
-    """Return what tells a group with a policy where a job stands (docs/policy.md).
+    """Return the tags of a job's attributes for a group with a policy (docs/policy.md).
 
-    `later`: the job is not before so many seconds from now.
+    `later`: the job's not-before, in seconds from now.
     """
     at = None if later is None else f"{now() + later:.3f}"
     given = {words.TAG_PRIORITY: priority, words.TAG_KEY: key, words.TAG_NOT_BEFORE: at}
@@ -48,9 +48,9 @@ def make(
     args: list[Any] | None,
     new_id: Callable[[], str],
 ) -> list[Job]:
-    """Return the load: one job for each of `ids`, or `settings.count` jobs with ids of their own.
+    """Return the load: one job for each of `ids`, or `settings.count` jobs with new ids.
 
-    `args` replaces the arguments that the function would be given otherwise.
+    `args` replaces the usual arguments of the function.
     """
     chance = random.Random(settings.seed)
     given = list(ids) or _ids(settings, new_id)
@@ -79,16 +79,16 @@ def _cost(chance: random.Random, settings: ClientSettings) -> float:
 def _job(id_: str, settings: ClientSettings, cost: float, args: list[Any] | None) -> Job:
     if args is not None:
         return Job(id_, Call(func=settings.function, args=args), None)
-    # A function of the user's own is called like those of the examples: with id and cost.
+    # A user's function gets id and cost, as those of the example do.
     steps = [settings.steps] if settings.function == words.COMPUTE_IN_STEPS else []
     return Job(id_, Call(func=settings.function, args=[id_, cost, *steps]), cost)
 
 
 def _id(raw: str) -> str:
-    """Read the id of a root.
+    """Read the id of a job.
 
-    The origin of an id is what stands before its first `:` (server v0.9.8, `src/types.rs`), so a
-    root id holds none; it may be neither empty nor hold a zero character.
+    The server takes the part before the first `:` for the origin (v0.9.8, `src/types.rs`), so a
+    job's id has none. It is not empty and has no zero character.
     """
     if not raw or len(raw) > 512 or ":" in raw or "\0" in raw:
         raise ValueError
@@ -96,7 +96,7 @@ def _id(raw: str) -> str:
     return raw
 
 
-#: What the server takes for the id of a job.
+#: The ids of jobs that the server accepts.
 ID: Final = Kind(_id, "1 to 512 characters without `:`")
 
 

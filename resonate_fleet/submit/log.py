@@ -1,4 +1,4 @@
-"""The client's log: the lines of contract.logs without the time that importing structlog takes."""
+"""The client's log: the lines of contract.logs without structlog, which imports slowly."""
 
 import sys
 import time
@@ -32,11 +32,11 @@ class JsonLog:
 
 class NoLog:
     def log(self, level: int, event: str, **fields: Any) -> None:
-        """Say nothing: the ids on standard output are what a person at a terminal wants."""
+        """Write nothing: at a terminal the ids on standard output are enough."""
 
 
 def make(format: str, who: str) -> Log:
-    """Return the log that the setting asks for; it goes to standard error."""
+    """Return the log that the setting asks for. It writes to standard error."""
     if format == "text":
         import structlog  # noqa: PLC0415 - a one-shot client need not wait
 

@@ -1,4 +1,4 @@
-"""The client's metrics. Served only where CLIENT_PORT says so: most clients end at once."""
+"""The client's metrics. Served only if CLIENT_PORT is set: most clients end at once."""
 
 from typing import Final
 

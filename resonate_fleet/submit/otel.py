@@ -14,7 +14,7 @@ from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.submit import Confirmation
 from resonate_fleet.submit.tracing import SubmissionTraces
 
-#: Milliseconds that spans may take to leave when the client ends.
+#: Longest wait for spans to be sent when the client ends, in milliseconds.
 FLUSH = 1000
 
 

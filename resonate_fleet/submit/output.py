@@ -14,9 +14,9 @@ from resonate_fleet.submit.submit import Confirmation
 
 
 class Output:
-    """Writes whole lines to standard output, each at once: a client may be killed any time.
+    """Writes whole lines to standard output, each at once: a client may be killed at any time.
 
-    `ids` False leaves the ids of confirmed jobs out, where a progress bar stands for them.
+    `ids`: print the ids of confirmed jobs; without them a progress bar shows the count.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Output:
         self._json = json
         self._ids = ids
         self._out = out if out is not None else sys.stdout
-        #: Why lines could not be written, a full disk say; empty where they could.
+        #: Why lines could not be written (a full disk, say), "" if they could.
         self.lost = ""
 
     def confirmed(self, one: Confirmation) -> None:
@@ -44,7 +44,7 @@ class Output:
         )
 
     def unconfirmed(self, ids: Iterable[str]) -> None:
-        """Print the ids to run again with; in plain mode standard output is for confirmed ones."""
+        """Print ids that are not confirmed, as JSON only: plain output is for confirmed ones."""
         if self._json:
             for id_ in ids:
                 self._object(action="unconfirmed", id=id_)
@@ -66,7 +66,7 @@ class Output:
             self._out.write(text + "\n")
             self._out.flush()
         except OSError as error:  # the jobs are sent all the same
-            if not isinstance(error, BrokenPipeError):  # else whoever read it has gone
+            if not isinstance(error, BrokenPipeError):  # else nobody reads it any more
                 self.lost = error.strerror or str(error)
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
@@ -88,11 +88,11 @@ class Bar(Protocol):
 
 class _NoBar:
     def advance(self, count: int = 1) -> None:
-        """There is no terminal to draw on."""
+        """Do nothing: there is no terminal."""
 
 
 def progress(what: str, total: int) -> AbstractContextManager[Bar]:
-    """Return a bar on standard error where that is a terminal, else one that draws nothing."""
+    """Return a bar on standard error if that is a terminal, else one that draws nothing."""
     if not sys.stderr.isatty():
         return nullcontext(_NoBar())
     from resonate_fleet.submit.bar import RichBar  # noqa: PLC0415 - rich is slow to import and rarely needed

@@ -1,4 +1,4 @@
-"""What becomes known of a submission: journal, output, metrics, traces."""
+"""Records a submission: in journal, output, metrics and traces."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.submit import Confirmation, Observer
 
-#: Jobs that stood for another call which are named one by one.
+#: Most jobs with another call that are named one by one.
 NAMED: Final = 20
 
 
 class Recorder:
-    """Journals, counts and prints what submission does; passes it on to `observers`.
+    """Journals, counts and prints what a submission does, and passes it on to `observers`.
 
-    `say` takes a line for people.
+    `say` writes a line for people.
     """
 
     def __init__(self, out: Output, journal: Journal, say: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ class Recorder:
             observer.submitted(job)
 
     def retried(self, job: Job, cause: str) -> None:
-        if self._silent_since is None:  # one line a gap, not one a try
+        if self._silent_since is None:  # one line an outage, not one a try
             self._silent_since = time.monotonic()
             self._journal.write(ServerLost(why=cause), level=30)
         for observer in self.observers:

@@ -1,4 +1,4 @@
-"""Waiting for results: the server's durable records are read until every job has ended."""
+"""Waits for results: reads the server's promises until every job has ended."""
 
 import math
 import time
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.wire import Promise, Unreachable
 
-#: Seconds between two looks while results come, and when nothing has come for a while.
+#: Pause between two rounds of reads: while results come, and when none has come for a while.
 SOON, LATER = 0.05, 0.5
-#: Promises read in one look, so that waiting for many jobs does not load the server.
+#: Promises read in one round, so that waiting for many jobs does not load the server.
 WINDOW = 64
 
 
@@ -21,9 +21,9 @@ def wait(
     seconds: float = math.inf,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[str, Promise | None]]:
-    """Yield each of `ids` with its promise as it ends; None where the server has none.
+    """Yield each of `ids` with its promise when it has ended; None if the server has none.
 
-    After `seconds` those that have not ended are yielded as they are. At least one look is taken.
+    After `seconds` those that have not ended are yielded as they are. Each is read at least once.
 
     Raises:
         Unreachable: the server did not answer for `deadline` seconds.

@@ -1,4 +1,4 @@
-"""A submission from its jobs to an exit code."""
+"""Runs a submission, from its jobs to an exit code."""
 
 import os
 import sys
@@ -32,10 +32,10 @@ NAMED: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be submitted. `jobs` can be gone through again, and are `count`.
+    """What to submit: `count` jobs, which can be iterated over again.
 
-    `wait` is how long to wait for the results, in seconds; None: not at all. `bulk` shows a
-    progress bar and a summary in place of ids.
+    `wait`: how long to wait for the results, in seconds; None: not at all. `bulk`: show a progress
+    bar and a summary instead of ids.
     """
 
     settings: SubmitSettings
@@ -48,10 +48,10 @@ class Order:
 
 
 def submit(order: Order, command: str) -> int:
-    """Submit; return the exit code. `command` stands before what is told people.
+    """Submit; return the exit code. Lines for people begin with `command`.
 
     Raises:
-        Mistake: a setting asks for what is not installed.
+        Mistake: a setting needs an extra that is not installed.
     """
     settings = order.settings
     who = f"{settings.client}-{os.urandom(3).hex()}"
@@ -132,10 +132,10 @@ def _tell_unconfirmed(
 
 
 def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out: Output) -> int:
-    """Print how each of `ids` ends, `seconds` at most; return the exit code.
+    """Print how each of `ids` ends, waiting `seconds` at most; return the exit code.
 
     Raises:
-        Unreachable, Refused: the server does not tell.
+        Unreachable, Refused: the results cannot be read.
     """
     codes = [exits.OK]
     with (
@@ -149,7 +149,7 @@ def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out:
     return max(codes, key=_GRAVITY.index)
 
 
-#: Exit codes of a job's states; any other ended without its result.
+#: Exit codes by a job's state. In any other state it ended without its result.
 CODES: Final = {"resolved": exits.OK, "pending": exits.INCONCLUSIVE, "unknown": exits.USAGE}
 _GRAVITY: Final = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.USAGE]
 
@@ -172,5 +172,5 @@ def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
 
 def tell(command: str, line: str) -> None:
     """Write a line for people to standard error."""
-    with suppress(OSError):  # whoever read it has gone
+    with suppress(OSError):  # nobody reads it any more
         sys.stderr.write(f"{command}: {line}\n")

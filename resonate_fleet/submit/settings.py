@@ -1,4 +1,4 @@
-"""What a client can be told, by environment or by option."""
+"""Settings of the client."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ from resonate_fleet.contract.settings import (
     text,
 )
 
-#: A nominal cost in seconds is drawn evenly between the two.
+#: Bounds of the nominal costs, in seconds; costs are drawn evenly between them.
 Costs = tuple[float, float]
 
 MAX_COST = 86_400.0
@@ -47,7 +47,7 @@ def _keys(raw: str) -> dict[str, int]:
 
 @settings
 class SubmitSettings:
-    """What every submission can be told."""
+    """Settings of every submission."""
 
     url: str = setting(*common.SERVER_URL)
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
@@ -99,7 +99,7 @@ class SubmitSettings:
 
 @settings
 class ClientSettings(SubmitSettings):
-    """What `python -m client` makes loads of."""
+    """Settings of `python -m client`: the load that it makes."""
 
     count: int = setting("CLIENT_COUNT", "1", integer(1, 1_000_000), "Jobs to create.")
     function: str = setting(
@@ -116,7 +116,7 @@ class ClientSettings(SubmitSettings):
         "CLIENT_KEYS",
         "",
         Kind(_keys, "such as `acme=90,other=10`, or nothing"),
-        "The first so many jobs have this key, the next that one (docs/policy.md).",
+        "Numbers of jobs by key: the first 90 have `acme`, the next 10 `other` (docs/policy.md).",
     )
     seed: int | None = setting(
         "CLIENT_SEED", "", optional(integer(0, 2**63 - 1)), "Makes the costs the same each time."
@@ -125,6 +125,6 @@ class ClientSettings(SubmitSettings):
         "CLIENT_ID_PREFIX",
         "",
         text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "Ids are `<prefix>-00001` and so on, the same each time. Nothing makes new ids, and so "
-        "does a prefix that ends in `-`, in front of them.",
+        "With a prefix ids are `<prefix>-00001` and so on, the same each time. Without one they are "
+        "new; with one that ends in `-` too, with the prefix in front.",
     )

@@ -1,4 +1,4 @@
-"""Submission: each job is sent until the server has confirmed it, or the deadline has come."""
+"""Submission: sends each job until the server has confirmed it, or the deadline has come."""
 
 import threading
 import time
@@ -20,15 +20,15 @@ from resonate_fleet.submit.settings import SubmitSettings
 
 #: Seconds between two tries: the first, and the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-#: Longest wait for one answer, in seconds; a server that is up answers in milliseconds.
+#: Longest wait for one answer, in seconds.
 ANSWER_SECONDS = 10.0
-#: Ids that are remembered, to tell one that is given twice from a new one.
+#: Most ids that are remembered to notice one that is given twice.
 REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The server has the job. `new` False: it had the id before; `differs`: with another call."""
+    """The server has the job. `new`: it had no such id before. `differs`: its call is another."""
 
     job: Job
     new: bool
@@ -37,7 +37,7 @@ class Confirmation:
 
 
 class Observer(Protocol):
-    """Hears what submission does; called from several threads, one call at a time."""
+    """Hears what a submission does. Called from several threads, one at a time."""
 
     def submitted(self, job: Job) -> None: ...
 
@@ -55,7 +55,7 @@ class GaveUp(Exception):  # noqa: N818 - the server's silence, not a failure of 
 
 
 class _Jobs:
-    """Jobs in their order: each is taken once, and is under way until it is done."""
+    """Jobs in their order. Each is taken once, and is under way until it is done."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._left = enumerate(jobs)
@@ -71,7 +71,7 @@ class _Jobs:
         del self._under_way[index]
 
     def rest(self) -> Iterator[Job]:
-        """Yield what is not done, in order; once."""
+        """Yield the jobs that are not done, in order. To be called once."""
         begun = (job for _, job in sorted(self._under_way.items(), key=lambda one: one[0]))
         return chain(begun, (job for _, job in self._left))
 
@@ -79,10 +79,9 @@ class _Jobs:
 class Submission:
     """Sends `jobs`, in order, over as many connections as the settings allow.
 
-    `jobs` may be longer than memory: each is taken when its turn comes. A repeated
-    `promise.create` returns the promise that is there already, so repeating a try whose answer
-    was lost doubles nothing. `who` marks the jobs that this process created; `traceparent` gives
-    what each carries to its worker's traces.
+    `jobs` may be longer than memory: it is read one by one. A repeated `promise.create` returns the
+    promise that exists, so another try after a lost answer doubles nothing. `who` marks the jobs
+    that this process created. `traceparent` returns a job's trace context for its worker.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Submission:
         self._clock = clock or ServerClock()
 
     def run(self, count: int) -> None:
-        """Submit everything: `count` jobs, which says how many connections are worth it.
+        """Submit all jobs. No more connections are opened than `count`, their number.
 
         Raises:
             GaveUp: some jobs are unconfirmed.
@@ -123,7 +122,7 @@ class Submission:
             raise GaveUp(self._cause)
 
     def unconfirmed(self) -> Iterator[Job]:
-        """Yield what was not confirmed, in order; once."""
+        """Yield the unconfirmed jobs, in order. To be called once."""
         return self._jobs.rest()
 
     def _work_in_threads(self, count: int) -> None:
@@ -143,7 +142,7 @@ class Submission:
                 for index, job in self._take():
                     if self._wait_for_rate(index):
                         self._one(wire, index, job)
-        except OSError as error:  # of the journal: a job that cannot be written down is not sent
+        except OSError as error:  # of the journal: a job that cannot be journalled is not sent
             self._give_up(str(error))
 
     def _take(self) -> Iterator[tuple[int, Job]]:
@@ -155,12 +154,12 @@ class Submission:
             yield taken
 
     def _wait_for_rate(self, index: int) -> bool:
-        """Keep to the rate; return False when submission stopped meanwhile."""
+        """Keep to the rate; return False if the submission stopped meanwhile."""
         if not self._settings.rate:
             return True
         due = self._started + index / self._settings.rate
         stopped = self._stop.wait(max(0.0, due - time.monotonic()))
-        with self._lock:  # silence before anything was due counts for nothing
+        with self._lock:  # the deadline counts only from when a job is due
             self._heard = max(self._heard, due)
         return not stopped
 
@@ -181,10 +180,10 @@ class Submission:
             self._stop.wait(min(pauses.next(), max(self._left(), 0)))
 
     def _attempt(self, wire: BlockingWire, index: int, job: Job, began: float) -> str:
-        """Try once; return why it is worth another try, or nothing when it is over."""
+        """Try once; return why another try is needed, "" if none is."""
         wire.timeout = min(ANSWER_SECONDS, max(self._left(), 0.05))
         try:
-            if not self._clock.known:  # a clock that is behind would make jobs that are over
+            if not self._clock.known:  # with a clock that is behind, jobs would have timed out
                 wire.call("promise.get", {"id": "what-time-is-it"}, accept=(401, 403, 404))
             promise = wire.create_promise(
                 job.id, self._timeout_at(job), msgspec.to_builtins(job.call), self._tags(job)
@@ -234,9 +233,9 @@ class Submission:
 
 
 def tags(id_: str, group: str, who: str) -> dict[str, str]:
-    """Return the tags of a job, as SDK 0.8.1 sets them for an `rpc`, and who asked.
+    """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it.
 
-    A root job is its own origin, branch and parent; every child's id extends it.
+    A job is its own origin, branch and parent.
     """
     return {
         words.TAG_ORIGIN: id_,

@@ -1,4 +1,4 @@
-"""Traces of submissions, where somebody asks for them."""
+"""Traces of submissions, if a setting asks for them."""
 
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.submit.load import Job
@@ -6,20 +6,20 @@ from resonate_fleet.submit.submit import Confirmation
 
 
 class SubmissionTraces:
-    """What submission tells of jobs. This one keeps nothing: traces are off."""
+    """Hears of submissions. This class does nothing: traces are off."""
 
     def traceparent(self, _: Job) -> str:
-        """Return what the job carries to its worker, by the W3C's Trace Context, or nothing."""
+        """Return the job's `traceparent` (W3C Trace Context), "" for none."""
         return ""
 
     def submitted(self, job: Job) -> None:
         """Begin the job's span."""
 
     def retried(self, job: Job, cause: str) -> None:
-        """There was no answer; the job is sent again."""
+        """Note that the job is sent again."""
 
     def confirmed(self, confirmation: Confirmation) -> None:
-        """The submission is over."""
+        """End the job's span."""
 
     def close(self) -> None:
         """Send what has not been sent."""

@@ -18,7 +18,12 @@ from resonate_fleet.retention.database import Database, StoreError
 from resonate_fleet.retention.postgres import Postgres
 from resonate_fleet.retention.prune import Prune, scheduled
 from resonate_fleet.retention.schema import check
-from resonate_fleet.retention.sqlite import LOOK, QUIET, RESTLESS, SqliteFile
+from resonate_fleet.retention.sqlite import (
+    CHECK_SECONDS,
+    LONGEST_SECONDS,
+    QUIET_SECONDS,
+    SqliteFile,
+)
 from resonate_fleet.retention.survey import survey
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
@@ -186,7 +191,10 @@ def test_transactions_grow_to_what_fits_and_leave_time_to_others(database: Datab
     assert slept[1] == pytest.approx(took * (1 / database.share - 1), rel=0.02)
 
 
-@pytest.mark.parametrize(("writes", "seconds"), [(10, 10 * LOOK + QUIET), (10_000, RESTLESS)])
+@pytest.mark.parametrize(
+    ("writes", "seconds"),
+    [(10, 10 * CHECK_SECONDS + QUIET_SECONDS), (10_000, LONGEST_SECONDS)],
+)
 def test_a_transaction_waits_for_the_end_of_a_burst(
     tmp_path: Path, writes: int, seconds: float
 ) -> None:
@@ -202,7 +210,7 @@ def test_a_transaction_waits_for_the_end_of_a_burst(
                 server.commit()
 
         opened.await_quiet(sleep, lambda: now[0])
-        assert now[0] == pytest.approx(seconds, abs=LOOK)
+        assert now[0] == pytest.approx(seconds, abs=CHECK_SECONDS)
 
 
 def test_a_schedule_names_its_last_and_its_next_run() -> None:

@@ -1,4 +1,4 @@
-"""The lines that processes leave behind: what the report reconciles with the server's records.
+"""Journal lines of the processes, which the report compares with the server's records.
 
 A journal line is a log line with a fixed set of fields. Every process logs its lines (so that
 `docker compose logs` and `kubectl logs` are journals) and, where a journal folder is set, appends
@@ -28,7 +28,7 @@ _actions = {kind.__struct_config__.tag: kind for kind in KINDS}
 
 
 def read(lines: Iterable[bytes | str], where: str) -> Iterator[Line | BadLine]:
-    """Yield the journal lines among `lines`; other log lines are passed over, broken ones named."""
+    """Yield the journal lines among `lines`, and a BadLine for each broken one."""
     for number, raw in enumerate(lines, start=1):
         text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
         if not text.strip():

@@ -1,4 +1,4 @@
-"""Every line of a journal: one class an action, and a base with what all of them have."""
+"""The lines of a journal: a class for each action."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", omit_d
 
 
 class MemberStarted(Line, frozen=True, tag="member.started"):
-    """A member begins, with the settings that matter to its share."""
+    """A member starts."""
 
     group: str
     slots: int
@@ -29,7 +29,7 @@ class MemberReady(Line, frozen=True, tag="member.ready"):
 
 
 class MemberStopped(Line, frozen=True, tag="member.stopped"):
-    """The member ends in order; attempts by how they ended."""
+    """The member ends in order; its attempts by outcome."""
 
     done: int
     failed: int
@@ -59,10 +59,10 @@ class Claimed(Line, frozen=True, tag="job.claimed"):
 
 
 class Ended(Line, frozen=True, tag="job.ended"):
-    """An attempt is over, `seconds` after its claim; the last `writing` of them its body was over.
+    """An attempt is over, `seconds` after its claim and `writing` after the end of its body.
 
     `outcome`: resolved, rejected, suspended (the server resumes it later), released (handed back),
-    lost (the lease was gone; the body was stopped, nothing written), refused (the server refused
+    lost (the lease was lost; the body was stopped, nothing written), refused (the server refused
     the late write), unknown-function, cancelled.
     """
 
@@ -142,7 +142,7 @@ class ClientStarted(Line, frozen=True, tag="client.started"):
 
 
 class Confirmed(Line, frozen=True, tag="job.confirmed"):
-    """The server has the job. `new` is False where it had the id before this submission."""
+    """The server has the job. `new` is False if it had the id before this submission."""
 
     job: str
     group: str
@@ -159,7 +159,7 @@ class ClientEnded(Line, frozen=True, tag="client.ended"):
     unconfirmed: int
 
 
-# Stewards, and who acts in their stead.
+# Stewards, and operators without one.
 
 
 class StewardStarted(Line, frozen=True, tag="steward.started"):
@@ -210,7 +210,7 @@ class FalseAlarm(Line, frozen=True, tag="member.false-alarm"):
 
 
 class Parked(Line, frozen=True, tag="job.parked"):
-    """A job was set aside (`task.halt`) after `crashes` crashes of the `members` that held it."""
+    """A job was parked (`task.halt`) after `crashes` crashes of the `members` that held it."""
 
     job: str
     task: str
@@ -232,9 +232,9 @@ class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
 
 
 class Acted(Line, frozen=True, tag="jobs.acted"):
-    """Somebody did something to jobs on the steward's page: `by` is where the request came from.
+    """An act on jobs on the steward's page. `by`: the address that the request came from.
 
-    `members`: those to kill, one for each job; whoever started them does it.
+    `members`: the members to kill, one for each job; whoever started them does it.
     """
 
     act: str
@@ -257,10 +257,10 @@ class RunStarted(Line, frozen=True, tag="run.started"):
 class StrikeDone(Line, frozen=True, tag="strike.done"):
     """A fault was done: the place was asked at `asked`, and by `at` the fault had taken hold.
 
-    `held`: `[task, version]` of each lease that the target held then, by the server.
-    `strike` numbers the plan's strikes from 0. `answer` is what the place said. `job` is the job
-    whose trigger led to it, if any; `part`, 0 to 1, how far it was, and `done` how many jobs had
-    ended by then: what a replay needs to strike at the same point.
+    `strike` numbers the plan's strikes from 0. `held`: `[task, version]` of each lease that the
+    target held then, by the server. `answer`: the place's words. `job`: the job that triggered it,
+    if any; `part`, 0 to 1, says how far it was, `done` how many jobs had ended. A replay strikes at
+    the same point.
     """
 
     strike: int
@@ -283,7 +283,7 @@ class StrikeMissed(Line, frozen=True, tag="strike.missed"):
 
 
 class StrikeHealed(Line, frozen=True, tag="strike.healed"):
-    """What a strike had stopped runs again: asked for at `asked`, done by `at`; `answer`: how."""
+    """The effect of a strike was undone: asked for at `asked`, done by `at`; `answer`: how."""
 
     strike: int
     fault: str
