@@ -125,6 +125,6 @@ class ClientSettings(SubmitSettings):
         "CLIENT_ID_PREFIX",
         "",
         text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "With a prefix ids are `<prefix>-00001` and so on, the same each time. Without one they are "
-        "new; with one that ends in `-` too, with the prefix in front.",
+        "With a prefix ids are `<prefix>-00001` and so on, the same each time. Without one they "
+        "are new; after a prefix that ends in `-` they are new too.",
     )

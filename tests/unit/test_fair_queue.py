@@ -141,6 +141,21 @@ def test_what_others_claimed_counts_too() -> None:
     assert scene.take() == task
 
 
+def test_nothing_starts_beside_a_task_of_unknown_attributes_until_it_counts_for_no_key() -> None:
+    known = {"waits": Attributes(key="acme"), "keyless": Attributes()}
+    queue = FairQueue(GroupPolicy(each_key=Limit(running=1)), known.get)
+    queue.occupy("runs")
+    for task in known:
+        queue.add(Waiting(task, 0, 0.0, 0.0))
+    assert queue.unread() == ["runs"]
+    assert [queue.take(at, lambda _: True) for at in (10.0, 14.9)] == [None, None]
+    started = queue.take(15.0, lambda _: True)
+    assert started is not None
+    assert started.task == "waits", "`runs` may be of the key `acme` too"
+    assert queue.take(15.0, lambda _: True) is None
+    assert queue.why(15.0, "keyless") == "waits for key (none): 1 of 1 running"
+
+
 def test_a_rate_lets_a_burst_through_and_then_one_at_a_time() -> None:
     scene = Scene(GroupPolicy(keys={"acme": Limit(rate=10.0, burst=3)}))
     for _ in range(10):
