@@ -1,0 +1,33 @@
+"""What becomes of a body whose lease others have ended."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from resonate_fleet.member.attempts import Attempt, Callee, Table
+from resonate_fleet.member.onloop import OnLoop
+from resonate_fleet.member.revocation import Revocation
+from resonate_fleet.member.threads import Threads
+from tests.support.waiting import wait_until_async
+
+
+async def test_a_body_that_was_told_to_stop_counts_no_more_while_a_call_in_c_keeps_it() -> None:
+    table, ended = Table(), list[str]()
+    ledger: Any = SimpleNamespace(ended=lambda _attempt, outcome: ended.append(outcome))
+    revocation = Revocation(table, ledger, OnLoop(asyncio.get_running_loop()))
+    in_c = threading.Lock()
+    in_c.acquire()
+    attempt = Attempt("job", 1, Callee("wait", "wait"))
+    run = Threads().start(in_c.acquire)
+    attempt.body.runs.add(run)
+    table.add(attempt)
+    revocation.cancelled(["job"])
+    assert (ended, table.held()) == (["cancelled"], [])
+    await wait_until_async(lambda: attempt.body.stopping, 5, "it is told to stop")
+    assert not run.done
+    in_c.release()
+    with pytest.raises(asyncio.CancelledError):
+        await run.outcome()
