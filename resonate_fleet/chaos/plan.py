@@ -122,7 +122,7 @@ def _client_options(scenario: Scenario, seed: int, tag: str) -> list[str]:
 def _orders(scenario: Scenario, seed: int, tag: str) -> list[StrikeOrder]:
     found: list[StrikeOrder] = []
     for at, strike in enumerate(scenario.strikes):
-        draws = _stream(scenario, seed, f"strike {at}")
+        draws = _source(scenario, seed, f"strike {at}")
         found.extend(_expand(scenario, strike, prefix(scenario, seed, tag), draws))
     return [msgspec.structs.replace(order, strike=at) for at, order in enumerate(found)]
 
@@ -145,7 +145,7 @@ def _refuse(scenario: Scenario, place: Place) -> None:
         raise BadScenario(wrong)
 
 
-def _stream(scenario: Scenario, seed: int, what: str) -> random.Random:
+def _source(scenario: Scenario, seed: int, what: str) -> random.Random:
     """A source of its own for each use, so that one more strike leaves the costs as they were."""
     return random.Random(f"{scenario.name}/{seed}/{what}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import structlog
 
-from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract import presence as messages
 from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 
@@ -26,7 +26,7 @@ class Link(asyncio.Protocol):
         self, presence: "Presence", address: tuple[str, int], hello: Hello, secret: str | None
     ) -> None:
         self.address = address
-        self.welcome: wire.Welcome | None = None
+        self.welcome: messages.Welcome | None = None
         self.heard_at = 0.0
         self.ended = asyncio.Event()
         #: Why one side refused the other.
@@ -45,7 +45,7 @@ class Link(asyncio.Protocol):
 
     def say(self, message: FromMember) -> None:
         if self._transport is not None:
-            self._transport.write(wire.line(message))
+            self._transport.write(messages.line(message))
 
     @property
     def why_not(self) -> str:
@@ -73,7 +73,7 @@ class Link(asyncio.Protocol):
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         try:
             for one in lines:
-                self._heard(wire.decode_steward(one))
+                self._heard(messages.decode_steward(one))
         except (ValueError, msgspec.MsgspecError) as error:
             self.refused = str(error)
             log.warning("presence.refused", why=self.refused)
@@ -86,17 +86,17 @@ class Link(asyncio.Protocol):
 
     def _heard(self, message: FromSteward) -> None:
         match message:
-            case wire.Challenge(nonce=nonce):
+            case messages.Challenge(nonce=nonce):
                 self._nonce = nonce
                 self._hello = msgspec.structs.replace(self._hello, nonce=secrets.token_hex(16))
-                proof = wire.prove(self._secret, "member", nonce, self._hello)
+                proof = messages.prove(self._secret, "member", nonce, self._hello)
                 self.say(msgspec.structs.replace(self._hello, proof=proof))
-            case wire.Welcome(proof=proof) if self._hello.nonce:
-                if not wire.proven(self._secret, "steward", self._nonce, self._hello, proof):
+            case messages.Welcome(proof=proof) if self._hello.nonce:
+                if not messages.proven(self._secret, "steward", self._nonce, self._hello, proof):
                     raise ValueError("the steward has not proven the presence secret")
                 self.welcome = message
                 self._presence.welcomed(self)
-            case wire.Denied(why=why):
+            case messages.Denied(why=why):
                 raise ValueError(why)
             case _ if self.welcome is not None:
                 self._presence.heard(self, message)

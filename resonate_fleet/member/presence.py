@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract import forks
-from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract import presence as messages
 from resonate_fleet.contract.presence import FromMember, FromSteward, Report
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.intake import Intake
@@ -70,12 +70,12 @@ class Presence:
 
     def welcomed(self, link: Link) -> None:
         if self._left:
-            link.say(wire.Bye())
+            link.say(messages.Bye())
             link.close()
             return
         self.links.add(link)
         log.info("presence.held", steward=link.rank[1])
-        link.say(wire.Held(self._table.holdings(), self._table.full()))
+        link.say(messages.Held(self._table.holdings(), self._table.full()))
         self.choose()
 
     def lost(self, link: Link) -> None:
@@ -86,11 +86,11 @@ class Presence:
 
     def heard(self, link: Link, message: FromSteward) -> None:
         match message:
-            case wire.Assign(tasks=tasks):
+            case messages.Assign(tasks=tasks):
                 self._intake.assigned(tasks, offered=link is self._serving)
-            case wire.Released(tasks=tasks):
+            case messages.Released(tasks=tasks):
                 self._revocation.released(tasks)
-            case wire.Cancel(tasks=jobs):
+            case messages.Cancel(tasks=jobs):
                 self._revocation.cancelled(jobs)
 
     # The steward that is offered the slots.
@@ -98,7 +98,7 @@ class Presence:
     def choose(self) -> None:
         """Choose the longest-standing steward that still speaks."""
         loop = asyncio.get_running_loop()
-        there = [one for one in self.links if loop.time() - one.heard_at < wire.SILENT_SECONDS]
+        there = [one for one in self.links if loop.time() - one.heard_at < messages.SILENT_SECONDS]
         chosen = min(there, key=lambda one: one.rank, default=None)
         if chosen is not None and chosen is not self._serving:
             self._turn_to(chosen)
@@ -113,7 +113,7 @@ class Presence:
             self._falling_back.cancel()
             self._falling_back = None
         if self._serving in self.links and self._serving is not None:
-            self._serving.say(wire.Withdraw())
+            self._serving.say(messages.Withdraw())
         self._serving = chosen
         self._waits = chosen.welcome is not None and chosen.welcome.waits
         self._intake.withdrawn()
@@ -138,11 +138,11 @@ class Presence:
             # The loop is blocked. Without a goodbye the end would look like a death.
             for descriptor in self._descriptors():
                 with suppress(OSError):
-                    os.write(descriptor, wire.line(wire.Bye()))
+                    os.write(descriptor, messages.line(messages.Bye()))
 
     def _bye(self) -> None:
         for link in list(self.links):
-            link.say(wire.Bye())
+            link.say(messages.Bye())
             link.close()
 
     def _descriptors(self) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Protocol, Self, cast
 import msgspec
 import structlog
 
-from resonate_fleet.contract import presence as wire
+from resonate_fleet.contract import presence as messages
 from resonate_fleet.contract.descriptors import most_strangers
 from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         """Send a message, together with others of this iteration of the loop."""
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(wire.line(message))
+        self._unsent.append(messages.line(message))
 
     def close(self) -> None:
         self._flush()
@@ -106,17 +106,17 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         with suppress(OSError):
             keep_alive(self._transport.get_extra_info("socket"), self._port.keepalive)
-        self.say(wire.Challenge(self._nonce))
+        self.say(messages.Challenge(self._nonce))
         self._port.opened(self)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        if len(self._buffer) > (wire.LINE_BYTES if self._welcomed else wire.HELLO_BYTES):
+        if len(self._buffer) > (messages.LINE_BYTES if self._welcomed else messages.HELLO_BYTES):
             self._deny("the line is too long")
             return
         try:
             for one in lines:
-                self._heard(wire.decode_member(one))
+                self._heard(messages.decode_member(one))
         # Nonsense ends the connection, even when it is nested without end.
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             self._deny(str(error))
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
                 raise ValueError("no hello")
             self.hello = message
             self._port.greet(self)
-        elif isinstance(message, wire.Bye):
+        elif isinstance(message, messages.Bye):
             self._said_bye = True
             self.close()
         elif self._welcomed:
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
 
     def _deny(self, why: str) -> None:
         log.info("presence.denied", member=self.member or None, why=why)
-        self.say(wire.Denied(why))
+        self.say(messages.Denied(why))
         self.close()
 
     # The greeting, in a task of its own.
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
     async def greet(self, me: Identity) -> None:
         hello = self.hello
         assert hello is not None  # noqa: S101 - it is what is being answered
-        if not wire.proven(me.secret, "member", self._nonce, hello, hello.proof):
+        if not messages.proven(me.secret, "member", self._nonce, hello, hello.proof):
             self._deny("the presence secret is not proven")
             return
         try:
@@ -166,8 +166,8 @@ class Connection(asyncio.Protocol):
             return
         self._welcomed = True
         self._port.known(self)
-        proof = wire.prove(me.secret, "steward", self._nonce, hello)
-        self.say(wire.Welcome(me.name, me.since, me.waits(hello.group), proof))
+        proof = messages.prove(me.secret, "steward", self._nonce, hello)
+        self.say(messages.Welcome(me.name, me.since, me.waits(hello.group), proof))
         for one in news:
             self.say(one)
         if self._transport is None:  # it has gone meanwhile
@@ -217,10 +217,10 @@ class PresenceServer:
         """Say something to each member once a second, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(wire.BEAT_SECONDS)
+            await asyncio.sleep(messages.BEAT_SECONDS)
             for connection in self._members:
-                if loop.time() - connection.said_at > wire.BEAT_SECONDS / 2:
-                    connection.say(wire.Beat())
+                if loop.time() - connection.said_at > messages.BEAT_SECONDS / 2:
+                    connection.say(messages.Beat())
 
     # Called by connections.
 
