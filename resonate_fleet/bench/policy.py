@@ -12,7 +12,7 @@ from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.policy import GroupPolicy, Labels, Limit
+from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
 
 #: Jobs of the flood, what each takes, and how often ten of another tenant come meanwhile.
 FLOOD, COST, TENS = 10_000, 0.05, 5
@@ -119,7 +119,7 @@ def _matcher(count: int) -> list[float]:
     All keys have waiting jobs throughout; three in ten of them may have two jobs running.
     """
     keys = {f"k{number}": Limit(running=2) for number in range(0, KEYS, 3)}
-    queue = FairQueue(GroupPolicy(keys=keys), lambda task: Labels(key=task.partition("-")[0]))
+    queue = FairQueue(GroupPolicy(keys=keys), lambda task: Attributes(key=task.partition("-")[0]))
     matcher, running, took = Matcher(queue, queue), deque[str](), list[float]()
     matcher.join("member", BACKLOG)
     for number in range(count + BACKLOG):
