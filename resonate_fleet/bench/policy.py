@@ -12,7 +12,7 @@ from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
+from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
 
 #: Jobs of the flood, what each takes, and how often ten of another tenant come meanwhile.
 FLOOD, COST, TENS = 10_000, 0.05, 5

@@ -16,8 +16,8 @@ import msgspec
 
 from resonate_fleet.contract.journal import Line
 from resonate_fleet.contract.journal_files import hold, make_room
-from resonate_fleet.contract.sink import Loss, Sink, losses
 from resonate_fleet.contract.line_buffer import LineBuffer
+from resonate_fleet.contract.sink import Loss, Sink, losses
 
 #: Bytes of a journal's file. A full one becomes `<who>.1.jsonl` and replaces the one before it.
 FILE_BYTES = 64 * 1024 * 1024

@@ -16,8 +16,8 @@ import structlog
 
 from resonate_fleet.contract import forks
 from resonate_fleet.contract.ids import origin_of
-from resonate_fleet.contract.token import Token
 from resonate_fleet.contract.line_buffer import LineBuffer
+from resonate_fleet.contract.token import Token
 from resonate_fleet.member.attempts import Attempt, Table
 
 #: Bytes that the pipe is to hold, if the system allows it.

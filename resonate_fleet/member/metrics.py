@@ -71,9 +71,7 @@ INSTRUMENTS = (
         ("function",),
     ),
     Instrument(_W + "hints_received", "counter", "Hints that the stream brought."),
-    Instrument(
-        _W + "hints_dropped", "counter", "Hints not kept, by why: full, avoided.", ("why",)
-    ),
+    Instrument(_W + "hints_dropped", "counter", "Hints not kept, by why: full, avoided.", ("why",)),
     Instrument(
         _W + "fallback_backlog",
         "gauge",

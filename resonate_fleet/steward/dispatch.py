@@ -23,13 +23,13 @@ from resonate_fleet.contract.presence import (
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.groups import Group
-from resonate_fleet.steward.promise_reader import PromiseReader
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
+from resonate_fleet.steward.promise_reader import PromiseReader
 from resonate_fleet.steward.survey import Entry, Seen, Surveyor, group_in
-from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.survey_loop import SurveyLoop
+from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it is open again.

@@ -19,10 +19,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from resonate_fleet.steward.subqueues import Key, KeyQueue, Subqueues
 from resonate_fleet.steward.limits import Limits, waits_for
-from resonate_fleet.steward.policy import GroupPolicy, Attributes
-from resonate_fleet.steward.waiting import SetAside, May, Waiting
+from resonate_fleet.steward.policy import Attributes, GroupPolicy
+from resonate_fleet.steward.subqueues import Key, KeyQueue, Subqueues
+from resonate_fleet.steward.waiting import May, SetAside, Waiting
 
 
 class FairQueue:

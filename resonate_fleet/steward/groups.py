@@ -12,8 +12,8 @@ from resonate_fleet.contract.presence import Assign, Hello
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
-from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.survey_loop import SurveyLoop
+from resonate_fleet.steward.tools import Tools
 
 #: Seconds that a group which has just opened waits for its first survey before it matches.
 SURVEY_SECONDS = 0.25

@@ -28,10 +28,10 @@ from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
+from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.feed import Feed
-from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.lists import Lists
 from resonate_fleet.steward.live import Dates, live_state
@@ -45,8 +45,8 @@ from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state import StateFile
 from resonate_fleet.steward.survey import Surveyor
-from resonate_fleet.steward.tools import Tools, steady_clock
 from resonate_fleet.steward.survey_loop import SurveyLoop
+from resonate_fleet.steward.tools import Tools, steady_clock
 
 #: Seconds between two signs of the loop that it is not stuck.
 TICK_SECONDS = 0.5

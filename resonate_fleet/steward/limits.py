@@ -1,6 +1,6 @@
 """The limits of a group's policy: what runs under each, and what may start. Pure."""
 
-from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
+from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
 
 #: Seconds for which nothing starts while the attributes of some running task are not known. After
 #: that such a task counts for the key "" and for no function.

@@ -25,11 +25,11 @@ from resonate_fleet.steward.assignments import Assigned, Assignments
 from resonate_fleet.steward.claimant import Claimant, Claimants
 from resonate_fleet.steward.declines import Declines
 from resonate_fleet.steward.waiting import (
-    SetAside,
     FirstCome,
     NoLimits,
     Queue,
     QueueLimits,
+    SetAside,
     Waiting,
 )
 

@@ -12,7 +12,7 @@ from resonate_fleet.contract.hints import Hint, is_child
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
 from resonate_fleet.steward.limits import UNREAD_SECONDS
-from resonate_fleet.steward.policy import GroupPolicy, Attributes
+from resonate_fleet.steward.policy import Attributes, GroupPolicy
 from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits

@@ -71,7 +71,9 @@ def test_a_token_that_may_not_search_leaves_hints(
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         page = answer.read().decode()
     assert re.search(r"^fleet_worker_search_allowed 0\.0$", page, re.MULTILINE)
-    assert re.search(r'^fleet_worker_fallback_searches_total\{result="forbidden"\} 1\.0$', page, re.MULTILINE)
+    assert re.search(
+        r'^fleet_worker_fallback_searches_total\{result="forbidden"\} 1\.0$', page, re.MULTILINE
+    )
 
 
 async def submit(url: str, token: str, count: int) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
-from resonate_fleet.steward.console import Refusal
 from resonate_fleet.steward.acts import Acts
+from resonate_fleet.steward.console import Refusal
 from resonate_fleet.steward.lists import MOST_READ, Lists
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.work import Work, attempt_of

@@ -8,8 +8,8 @@ import pytest
 
 from resonate_fleet.commands import cancel, jobs
 from resonate_fleet.contract.jobviews import JobList
-from resonate_fleet.steward.console import LARGEST
 from resonate_fleet.steward.acts import MOST_ASKED
+from resonate_fleet.steward.console import LARGEST
 
 
 @pytest.mark.parametrize("width", [1, 200])

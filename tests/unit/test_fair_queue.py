@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.policy import GroupPolicy, Attributes, Limit
+from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
 from resonate_fleet.steward.waiting import May, Waiting
 from tests.support.examples import examples
 

@@ -9,8 +9,8 @@ import pytest
 
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.survey import STATES
-from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.survey_loop import SurveyLoop
+from resonate_fleet.steward.tools import Tools
 from tests.support.virtual import VirtualLoop
 
 INTERVAL = 2.0
