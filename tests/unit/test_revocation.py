@@ -1,6 +1,7 @@
 """What becomes of a body whose lease others have ended."""
 
 import asyncio
+import operator
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +19,18 @@ async def test_a_body_that_was_told_to_stop_counts_no_more_while_a_call_in_c_kee
     table, ended = Table(), list[str]()
     ledger: Any = SimpleNamespace(ended=lambda _attempt, outcome: ended.append(outcome))
     revocation = Revocation(table, ledger, OnLoop(asyncio.get_running_loop()))
-    in_c = threading.Lock()
-    in_c.acquire()
+    begins, ends = threading.Lock(), threading.Lock()
+    begins.acquire()
+    ends.acquire()
     attempt = Attempt("job", 1, Callee("wait", "wait"))
-    run = Threads().start(in_c.acquire)
+    run = Threads().start(lambda: any(map(operator.call, (begins.release, ends.acquire))))
     attempt.body.runs.add(run)
     table.add(attempt)
+    await wait_until_async(lambda: not begins.locked(), 5, "it is in C")
     revocation.cancelled(["job"])
     assert (ended, table.held()) == (["cancelled"], [])
     await wait_until_async(lambda: attempt.body.stopping, 5, "it is told to stop")
     assert not run.done
-    in_c.release()
+    ends.release()
     with pytest.raises(asyncio.CancelledError):
         await run.outcome()
