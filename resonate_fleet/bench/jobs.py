@@ -160,6 +160,6 @@ def turns_missed(jobs: Sequence[tuple[float, float]]) -> float:
 
 
 def unfairness(done: Sequence[Done]) -> float:
-    """Return `turns_missed` of finished jobs."""
-    in_order = sorted(done, key=lambda one: (one.created, one.id))
+    """Return `turns_missed` of finished jobs, given in the order in which they were submitted."""
+    in_order = sorted(done, key=lambda one: one.created)
     return turns_missed([(one.created, one.began) for one in in_order])

@@ -21,6 +21,7 @@ from resonate_fleet.contract.presence import (
     Withdraw,
 )
 from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.groups import Group
 from resonate_fleet.steward.matcher import Matcher
@@ -34,6 +35,8 @@ from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it is open again.
 OpenStream = Callable[[str, Callable[[], None]], Stream]
+#: How often the server sends the hints that are due, in seconds.
+TICK_SECONDS = int(SERVER_ENV["RESONATE_MESSAGES__POLL_INTERVAL"]) / 1000
 
 
 class Dispatch:
@@ -61,6 +64,7 @@ class Dispatch:
         tools.work.began = self._began
         tools.work.left = lambda one: self._promises.left(self.group(one.group), one.task)
         self._surveyed = False
+        self._tick = 0.0
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
@@ -122,9 +126,19 @@ class Dispatch:
             return
         if entry is None and not group.matching.deferred:
             self._surveyor.heard(task, group.name)
-        begun = entry.created if entry and version == 0 else self._tools.now()
+        begun = entry.created if entry and version == 0 else self._heard_at()
         needs = entry.function if entry else ""
         group.offer(task, version, self._tools.work.waits_since(task, begun), needs)
+
+    def _heard_at(self) -> float:
+        """Return the time that counts for what is heard now, Unix seconds.
+
+        What the server sends in one tick came at once: the least ids first, not the oldest jobs.
+        """
+        now = self._tools.now()
+        if not 0 <= now - self._tick < TICK_SECONDS:
+            self._tick = now
+        return self._tick
 
     def _began(self, one: LiveAttempt) -> None:
         self._surveyor.heard(one.task, one.group)

@@ -115,10 +115,13 @@ class NoLimits:
 
 
 class ByAge:
-    """By (since, order of arrival). Dropped ones leave when they come to the front."""
+    """By (since, id). Dropped ones leave when they come to the front.
+
+    Of equals the shorter id is first, so that `order-9` goes before `order-10`.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Waiting]] = []
+        self._heap: list[tuple[float, int, str, int, Waiting]] = []
         self._arrivals = 0
         self._dropped = 0
 
@@ -128,7 +131,8 @@ class ByAge:
     def add(self, waiting: Waiting) -> None:
         waiting.subqueue = self
         self._arrivals += 1
-        heapq.heappush(self._heap, (waiting.since, self._arrivals, waiting))
+        task = waiting.task
+        heapq.heappush(self._heap, (waiting.since, len(task), task, self._arrivals, waiting))
 
     def take(self) -> Waiting | None:
         first = self.oldest()
@@ -140,15 +144,15 @@ class ByAge:
         waiting.dropped = True
         self._dropped += 1
         if 2 * self._dropped > len(self._heap):
-            self._heap = [one for one in self._heap if not one[2].dropped]
+            self._heap = [one for one in self._heap if not one[-1].dropped]
             heapq.heapify(self._heap)
             self._dropped = 0
 
     def oldest(self) -> Waiting | None:
-        while self._heap and self._heap[0][2].dropped:
+        while self._heap and self._heap[0][-1].dropped:
             heapq.heappop(self._heap)
             self._dropped -= 1
-        return self._heap[0][2] if self._heap else None
+        return self._heap[0][-1] if self._heap else None
 
 
 class FirstCome:

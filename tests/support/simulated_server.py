@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,9 @@ from resonate_fleet.contract.wire import Raw, Unreachable, Wire
 from resonate_fleet.contract.words import group_of
 from tests.support.model import Model
 from tests.support.virtual import Process, VirtualLoop, running
+
+#: Seconds between two hints that the server sends in one tick.
+BETWEEN_HINTS = 0.0001
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,16 @@ class Server:
 
     def _send(self) -> None:
         self._sending = False
-        for message in self.model.state.take_outgoing(100):
+        for number, message in enumerate(self.model.state.take_outgoing(100)):
             heard = [
                 one
                 for one in self.streams
                 if one.group == group_of(message.address) and not one.process.dead
             ]
             if heard:
-                self.random.choice(heard).hear(message.kind, message.data)
+                one = self.random.choice(heard)
+                after = number * BETWEEN_HINTS
+                self._loop.call_later(after, partial(one.hear, message.kind, message.data))
 
 
 class SimWire(Wire):
@@ -155,6 +161,8 @@ class SimStream(Stream):
             self._server.streams.remove(self)
 
     def hear(self, kind: str, data: dict[str, Any]) -> None:
+        if self.process.dead or not self.connected:
+            return
         token = running.set(self.process)
         try:
             self._message(msgspec.json.encode({"kind": kind, "data": data}).decode())

@@ -16,6 +16,12 @@ def test_first_come_first_served_is_fair() -> None:
     assert unfairness(done((0.0, 0.0), (0.0, 5.0), (0.0, 9.0))) <= 1
 
 
+def test_jobs_of_one_moment_have_their_turn_as_they_were_submitted() -> None:
+    jobs = done(*((0.0, float(n)) for n in range(12)))
+    assert jobs[-1].id < jobs[2].id  # as texts: job-11 and job-2
+    assert unfairness(jobs) <= 1
+
+
 def test_a_job_that_was_passed_over_is_seen() -> None:
     assert unfairness(done((0.0, 10.0), (0.0, 1.0), (0.0, 2.0))) == pytest.approx(10 / 1.2)
 

@@ -36,13 +36,14 @@ def test_first_come_first_served_whatever_the_ids_look_like() -> None:
     assert [task for _, task in handed(matcher)] == [f"order-{n}" for n in range(200)]
 
 
-def test_equals_go_in_the_order_in_which_they_were_heard_of() -> None:
+def test_equals_go_by_id_the_shorter_one_first() -> None:
     matcher = Matcher()
-    for task in ("z", "a", "m"):
+    jobs = [f"order-{n}" for n in range(12)]
+    for task in sorted(jobs):  # as the server sends those of one tick
         matcher.offer(0.0, task, 0, since=1.0)
-    matcher.join("a", 3)
-    matcher.credit("a", 3)
-    assert [task for _, task in handed(matcher)] == ["z", "a", "m"]
+    matcher.join("a", 12)
+    matcher.credit("a", 12)
+    assert [task for _, task in handed(matcher)] == jobs
 
 
 def test_jobs_are_spread_over_members_with_slots_to_spare() -> None:
