@@ -145,7 +145,7 @@ def database(
 
 
 def planned(database: Database) -> Prune:
-    for table in ("members", "families"):
+    for table in ("candidates", "families"):
         database.rows(f"DROP TABLE IF EXISTS {table}")
     return Prune(database, CUTOFF, sleep=lambda _: None)
 
