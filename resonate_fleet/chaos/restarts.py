@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from resonate_fleet.chaos.child import Child, StartFailed
+from resonate_fleet.chaos.child import Child
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.ports import HOST, free_port
 
@@ -65,6 +65,12 @@ class Restarts:
         self._tasks[one.name] = asyncio.create_task(self._watch(one, launch, again=again))
 
     async def _watch(self, one: LocalProcess, launch: Launch, *, again: bool) -> None:
+        try:
+            await self._fill(one, launch, again=again)
+        except Exception as failed:  # noqa: BLE001 - whatever it is, nobody else would say it
+            self.failures.append(str(failed) or repr(failed))
+
+    async def _fill(self, one: LocalProcess, launch: Launch, *, again: bool) -> None:
         while one.child is not None:
             code = await one.child.wait()
             one.member = ""
@@ -73,11 +79,7 @@ class Restarts:
                 return
             self.say(f"{one.name} ended with {code} and is started again")
             await asyncio.sleep(RESTART_SECONDS)
-            try:
-                await launch(one)
-            except StartFailed as failed:
-                self.failures.append(str(failed))
-                return
+            await launch(one)
             one.starts += 1
             self._changed()
 

@@ -36,7 +36,7 @@ class Registered:
     """Keeps the record of a fleet up to date, and takes it away in the end."""
 
     def __init__(self) -> None:
-        self._file = _folder() / f"{os.getpid()}.json"
+        self._name = f"{os.getpid()}.json"
         self._me = _facts(os.getpid())[1]
 
     def write(self, fleet: LocalFleet) -> None:
@@ -58,12 +58,13 @@ class Registered:
             steward=fleet.steward_url,
             members=members,
         )
-        new = self._file.with_suffix(".new")
+        file = _folder() / self._name  # made anew where somebody has cleared up
+        new = file.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(record))
-        new.replace(self._file)
+        new.replace(file)
 
     def remove(self) -> None:
-        self._file.unlink(missing_ok=True)
+        (_folder() / self._name).unlink(missing_ok=True)
 
 
 def fleets() -> list[FleetRecord]:

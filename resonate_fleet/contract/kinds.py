@@ -113,6 +113,7 @@ def url() -> Kind[str]:
             raise ValueError
         if "@" in parts.netloc or "?" in raw or "#" in raw or not re.fullmatch(r"[!-~]+", raw):
             raise ValueError
+        host.encode("idna")  # no name has an empty part, or one of more than 63 characters
         return raw.rstrip("/")
 
     return Kind(

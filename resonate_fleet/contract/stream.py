@@ -61,7 +61,7 @@ class Stream:
                                 message(text)
                         else:
                             why = await _answer(response)
-                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - a token that no header takes, a defect
                     why = str(error) or repr(error)
                 finally:
                     self.connected = False

@@ -186,7 +186,11 @@ class Console:
             await asyncio.sleep(MESSAGE_SECONDS)
             if not self._streams:
                 continue
-            message = await asyncio.to_thread(self._doors.feed.change)
+            try:
+                message = await asyncio.to_thread(self._doors.feed.change)
+            except Exception:  # the steward's loop is stuck, say: the streams go on afterwards
+                structlog.get_logger().exception("console.failed", path="/events")
+                continue
             for queue, transport in list(self._streams.items()):
                 try:
                     queue.put_nowait(message)

@@ -13,10 +13,12 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.survey_loop import SurveyLoop
-from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.tools import Tools, set_within
 
 #: Seconds that a group which has just opened waits for its first survey before it matches.
 SURVEY_SECONDS = 0.25
+#: Longest wait for the stream of its hints before that survey, in seconds.
+HINT_SECONDS = 1.0
 #: Tasks of a group kept in memory. A survey finds the others when half of these have left.
 MOST_TASKS = 200_000
 
@@ -78,7 +80,7 @@ class Matching:
 
 
 class Group:
-    """`opened_at`: when its stream opened, Unix seconds; None while no member offers slots."""
+    """`opened_at`: from when on hints or surveys show all, Unix seconds; None before that."""
 
     def __init__(self, name: str, tools: Tools, router: HintRouter, matcher: Matcher) -> None:
         self.name = name
@@ -158,12 +160,20 @@ class Group:
         ]
 
     async def _begin(self, stream: Stream) -> None:
-        """Match after a survey, so that what waits already keeps its order of creation."""
-        await stream.opened.wait()
-        self.opened_at = self._tools.now()
-        self._router.survey_loop.want_survey()
+        """Match after a survey, so that what waits already keeps its order of creation.
+
+        Where the server gives no hints, the survey alone begins the matching.
+        """
+        if not await set_within(stream.opened, HINT_SECONDS):
+            self._want_survey()
+            await stream.opened.wait()
+        self._want_survey()
         await asyncio.sleep(self._router.survey_wait(self.name))
         self.matching.begin()
+
+    def _want_survey(self) -> None:
+        self.opened_at = self._tools.now()
+        self._router.survey_loop.want_survey()
 
     def close(self) -> None:
         """Stop listening, so that a plain SDK worker of the group gets its hints again."""

@@ -13,6 +13,7 @@ import pytest
 
 from resonate_fleet.commands.stream import StateStream
 from resonate_fleet.contract.descriptors import MOST_STRANGERS
+from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.steward.console import (
     LARGEST,
@@ -141,6 +142,27 @@ async def test_top_knows_what_the_steward_knows_by_the_stream(scene: Scene) -> N
         assert state is not None
         assert sorted(state.running, key=str) == sorted(wanted.running, key=str)
         assert state.groups == wanted.groups
+
+
+async def test_streams_go_on_after_a_state_that_could_not_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, stuck = Played.state, list[bool]()
+
+    def take(fleet: Played) -> LiveState:
+        if stuck:
+            stuck.clear()
+            raise TimeoutError
+        return state(fleet)
+
+    monkeypatch.setattr(Played, "state", take)
+    async with opened(ConsoleOptions()) as scene:
+        reading = asyncio.create_task(events(scene, 8))
+        await wait_until_async(lambda: scene.console.streams, 10, "it listens")
+        stuck.append(True)
+        await wait_until_async(lambda: not stuck, 10, "the state cannot be had")
+        assert not reading.done()
+        assert len(await asyncio.wait_for(reading, 10)) == 8
 
 
 async def test_a_page_may_do_nothing_that_its_policy_does_not_name(scene: Scene) -> None:

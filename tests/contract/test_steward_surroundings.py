@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import Fleet
+from tests.support.gate import Gate
 from tests.support.pages import metrics, value
 from tests.support.processes import ROOT, clean_env, free_port, room_command, run_room
 from tests.support.waiting import wait_until
@@ -83,6 +84,16 @@ def test_a_steward_without_descriptors_says_so_once_and_answers_its_probes(fleet
     assert len(steward.lines("steward.failed")) <= 2
     assert len(steward.lines()) < 1000
     assert not worker.lines("presence.lost")
+
+
+def test_a_steward_that_is_given_no_hints_finds_jobs_by_searches(fleet: Fleet) -> None:
+    with Gate(fleet.server.url) as gate:
+        gate.answer = lambda kind, _: (403, b"no hints") if kind == "poll" else None
+        steward = fleet.steward(RESONATE_URL=gate.url, STEWARD_INTERVAL="0.2")
+        port = steward.line("steward.started")["presence_port"]
+        fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{port}")
+        fleet.server.wait_results(fleet.submit("--cost", "0.05", "--count", "3"), 30)
+        assert [line["why"] for line in steward.lines("stream.lost")] == ["HTTP 403: no hints"]
 
 
 @pytest.mark.parametrize("wrong", ["port", "name"])

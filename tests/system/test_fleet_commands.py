@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def start_up(
 def test_up_runs_jobs_restarts_who_was_killed_and_ends_in_order(
     processes: Processes, tmp_path: Path
 ) -> None:
-    process, url, steward = start_up(processes, "--workers", "2", "--runs", str(tmp_path / "up"))
+    more = ("--workers", "2", "--runs", str(tmp_path / "up"))
+    process, url, steward = start_up(processes, *more, env={"TMPDIR": str(tmp_path)})
     said = process.out.read_text()
     assert url in said
     assert steward in said
@@ -66,6 +68,8 @@ def test_up_runs_jobs_restarts_who_was_killed_and_ends_in_order(
 
     victim, other = started()
     assert {victim.who, other.who} == set(re.findall(r"worker-\d-[0-9a-f]{6}", said))
+    (record,) = tmp_path.glob("resonate-fleet-*")
+    shutil.rmtree(record)  # as whoever clears up temporary files does
     os.kill(victim.process, signal.SIGKILL)
     third = wait_until(lambda: started()[2:], 30, "the killed worker is started again")[0]
     assert third.who.rpartition("-")[0] == victim.who.rpartition("-")[0]

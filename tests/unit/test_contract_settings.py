@@ -115,6 +115,11 @@ def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
             "http://h",
             ["http://a b", "http://h/\u00e4", "http://[::1", "http://[hello]:1", ""],
         ),
+        (
+            url(),
+            "http://a.host.:8001",
+            ["http://a..host:1", "http://.host", f"http://{'a' * 64}.host"],
+        ),
         (addresses(), "a:1, b:2", ["a:1,", "steward", ":1", "steward:0", "steward:x", "h:65536"]),
         (addresses(), "[::1]:9466", ["::1:9466", "[::1]", "[steward]:1", "a b:1", "http://h:1"]),
         (number(0, 1), "0.5", ["nan", "inf", "-0.1", "x"]),
