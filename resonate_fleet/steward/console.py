@@ -188,7 +188,7 @@ class Console:
                 continue
             try:
                 message = await asyncio.to_thread(self._doors.feed.change)
-            except Exception:  # the steward's loop is stuck, say: the streams go on afterwards
+            except Exception:  # noqa: BLE001 - its loop is stuck, say: streams go on afterwards
                 structlog.get_logger().exception("console.failed", path="/events")
                 continue
             for queue, transport in list(self._streams.items()):
