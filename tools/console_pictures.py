@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from resonate_fleet.contract.live import LiveState
-from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
+from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page, browser
 from tests.support.played import Played
@@ -75,8 +75,8 @@ async def show(width: int, scheme: str) -> None:
         async with browser(Path(folder), width, 900) as page:
             played = Show()
             feed = Feed(played.state, {"acts": False, "kill": False, "peers": []})
-            doors = Doors(feed, {}, {"jobs": jobs}, {})
-            with Console(("127.0.0.1", 0), ConsoleOptions(), doors) as console:
+            endpoints = Endpoints(feed, {}, {"jobs": jobs}, {})
+            with Console(("127.0.0.1", 0), ConsoleOptions(), endpoints) as console:
                 await take(page, played, f"http://127.0.0.1:{console.port}/", width, scheme)
 
 

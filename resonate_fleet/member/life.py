@@ -22,7 +22,7 @@ from resonate_fleet.member.member import Member
 from resonate_fleet.member.memory import give_back
 from resonate_fleet.member.onloop import OnLoop
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.signals import Own, StopSignals
+from resonate_fleet.member.signals import ProcessWide, StopSignals
 from resonate_fleet.member.upstream import Wires
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
-        own = Own(signals, restore)
+        own = ProcessWide(signals, restore)
         own.keep()
         journal = _journal(name, settings)
         _to_the_end(_run(settings, functions, journal, own))
@@ -105,7 +105,7 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _run(
-    settings: Settings, functions: registry.Registry, journal: Journal, own: Own
+    settings: Settings, functions: registry.Registry, journal: Journal, own: ProcessWide
 ) -> None:
     wires, on_loop = Wires(settings, journal.who), OnLoop(asyncio.get_running_loop())
     await Member(settings, functions, journal, own, wires, on_loop).run()

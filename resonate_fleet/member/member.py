@@ -28,7 +28,7 @@ from resonate_fleet.member.probes import LoopLag, Probes
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.runner import JobRunner
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.signals import Own
+from resonate_fleet.member.signals import ProcessWide
 from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.upstream import Upstream, Wires
 
@@ -50,7 +50,7 @@ class Member:
         settings: Settings,
         registry: Registry,
         journal: Journal,
-        own: Own,
+        own: ProcessWide,
         wires: Wires,
         on_loop: OnLoop,
     ) -> None:

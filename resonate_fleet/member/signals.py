@@ -38,8 +38,8 @@ class StopSignals:
         self.came.put(signal.Signals(number).name)
 
 
-class Own:
-    """The signals and the log. `keep` takes back what user code has replaced."""
+class ProcessWide:
+    """Signals and log, which a process has once. `keep` takes back what user code has replaced."""
 
     def __init__(self, signals: StopSignals, restore: Callable[[], bool]) -> None:
         self.signals = signals

@@ -79,7 +79,7 @@ class ConsoleOptions:
 
 
 @dataclass(frozen=True)
-class Doors:
+class Endpoints:
     """What the console calls: `feed` and `pages` in threads, the others in the steward's loop."""
 
     feed: Feed
@@ -97,10 +97,12 @@ class Console:
         OSError: the port cannot be had (on entering).
     """
 
-    def __init__(self, address: tuple[str, int], options: ConsoleOptions, doors: Doors) -> None:
+    def __init__(
+        self, address: tuple[str, int], options: ConsoleOptions, endpoints: Endpoints
+    ) -> None:
         self._address = address
         self._options = options
-        self._doors = doors
+        self._endpoints = endpoints
         self._steward = asyncio.get_running_loop()
         self._streams: dict[asyncio.Queue[bytes], asyncio.Transport] = {}
         self.port = 0
@@ -165,12 +167,12 @@ class Console:
     def _app(self) -> web.Application:
         guard = guards.guard(self._options.hosts, self._options.peers)
         app = web.Application(client_max_size=LARGEST, middlewares=[guard])
-        for path, handler in self._doors.pages.items():
+        for path, handler in self._endpoints.pages.items():
             app.router.add_get(path, _page(handler))
-        for name, ask in self._doors.asks.items():
+        for name, ask in self._endpoints.asks.items():
             app.router.add_get(f"/{name}", self._asked(ask))
         app.router.add_post("/acts/{act}", self._act)
-        for name, act in self._doors.open_acts.items():
+        for name, act in self._endpoints.open_acts.items():
             app.router.add_post(f"/{name}", self._open_act(act))
         app.router.add_get("/events", self._events)
         for asset in files("resonate_fleet.web").iterdir():
@@ -187,7 +189,7 @@ class Console:
             if not self._streams:
                 continue
             try:
-                message = await asyncio.to_thread(self._doors.feed.change)
+                message = await asyncio.to_thread(self._endpoints.feed.change)
             except Exception:  # noqa: BLE001 - its loop is stuck, say: streams go on afterwards
                 structlog.get_logger().exception("console.failed", path="/events")
                 continue
@@ -206,13 +208,13 @@ class Console:
         await response.prepare(request)
         if not self._streams:
             # Nobody has listened for a while: the feed's last state is an old one.
-            await asyncio.to_thread(self._doors.feed.change)
+            await asyncio.to_thread(self._endpoints.feed.change)
         queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_UNSENT)
         if request.transport is None:  # it has gone already
             return response
         self._streams[queue] = request.transport
         try:
-            await response.write(self._doors.feed.whole())
+            await response.write(self._endpoints.feed.whole())
             while message := await queue.get():
                 await response.write(message)
         except ConnectionError:
@@ -237,7 +239,7 @@ class Console:
         if not guards.has_token(request, self._options.token):
             await asyncio.sleep(WRONG_TOKEN_SECONDS)
             return web.json_response({"error": "the token is not the console's"}, status=401)
-        act = self._doors.acts.get(request.match_info["act"])
+        act = self._endpoints.acts.get(request.match_info["act"])
         if act is None:
             return web.json_response({"error": "there is no such act"}, status=404)
         return await self._do(request, act)

@@ -29,7 +29,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.acts import Acts
-from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
+from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.handover import Handover
@@ -85,7 +85,7 @@ class Steward:
         settings, log = self._settings, structlog.get_logger()
         state = on_loop(asyncio.get_running_loop(), self.state)
         say_once(asyncio.get_running_loop(), self._tools.not_accepting)
-        self._tools.meters.truth.state = state
+        self._tools.meters.live.state = state
         handlers = pages(self._tools.meters, self._tools.memory, self._probed, state)
         if settings.secret is None:
             log.warning("presence.open", why="FLEET_PRESENCE_SECRET is not set")
@@ -116,14 +116,14 @@ class Steward:
         )
         shown = {"acts": bool(options.token), "kill": settings.console_kill, "peers": options.peers}
         acts = Acts(self._tools, self._dispatch)
-        doors = Doors(
+        endpoints = Endpoints(
             feed=Feed(state, shown),
             pages=handlers,
             asks=Lists(self._tools, self._dispatch, payloads=settings.console_payloads).asks(),
             acts=acts.by_name(kill=settings.console_kill),
             open_acts={"settled": acts.settled},
         )
-        return Console((settings.host, settings.port), options, doors)
+        return Console((settings.host, settings.port), options, endpoints)
 
     async def _work_until(self, stop: asyncio.Event, beat: Coroutine[Any, Any, None]) -> None:
         """Run the loops until `stop` is set; raise what one of them ends with."""

@@ -131,8 +131,8 @@ class Meters:
         made["build"].info({"version": steward_version()})
         for what in ("survey", "hand-over", "quarantine", "promises", "state", "extra", *_WRITES):
             self.errors.labels(what)
-        self.truth = Truth(groups)
-        self.registry.register(self.truth)
+        self.live = LiveCollector(groups)
+        self.registry.register(self.live)
 
     def lost_line(self, what: str, *, over: bool) -> None:
         """Count a line of log or journal that could not be written."""
@@ -144,7 +144,7 @@ class Meters:
         return Page(encode(self.registry), content_type=content_type)
 
 
-class Truth(Collector):
+class LiveCollector(Collector):
     """Makes series of the live state at each scrape.
 
     A group once seen keeps its series; groups beyond `MOST_GROUPS` are added up as `other`. A

@@ -20,7 +20,7 @@ from resonate_fleet.steward.console import (
     MOST_STREAMS,
     Console,
     ConsoleOptions,
-    Doors,
+    Endpoints,
     Refusal,
 )
 from resonate_fleet.steward.feed import Feed
@@ -75,8 +75,10 @@ async def opened(options: ConsoleOptions, members: int = 3) -> AsyncIterator[Sce
 
     acted: list[tuple[list[str], str]] = []
     feed = Feed(fleet.state, {"acts": bool(options.token)})
-    doors = Doors(feed, {"/livez": lambda _: Page("ok\n")}, {"jobs": echo}, {"cancel": cancel})
-    with Console(("127.0.0.1", 0), options, doors) as console:
+    endpoints = Endpoints(
+        feed, {"/livez": lambda _: Page("ok\n")}, {"jobs": echo}, {"cancel": cancel}
+    )
+    with Console(("127.0.0.1", 0), options, endpoints) as console:
         async with aiohttp.ClientSession() as http:
             yield Scene(console, fleet, http, acted)
 

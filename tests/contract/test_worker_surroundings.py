@@ -171,6 +171,9 @@ def test_a_proxy_that_refuses_everything_is_said_once_and_turns_readiness_red(
     assert f"HTTP {status}" in said["why"]
     assert f'requests_refused_total{{status="{status}"}}' in metrics(worker)
     left[0] = 0
+    # A hint that comes before the stream is open would be sent again after a minute only.
+    opens = "fleet_worker_stream_connected"
+    wait_until(lambda: value(metrics(worker), opens) == 1, 20, "the stream is open")
     job = place.job("compute_something", 0.05)
     place.server.wait_results([job], 30)
     wait_until(lambda: page(worker, "/readyz")[0] == 200, 20, "readiness is green again")

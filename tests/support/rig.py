@@ -1,4 +1,4 @@
-"""The SDK with the member's doors around it, and the model behind them."""
+"""The SDK with the member's own parts around it, and the model behind them."""
 
 import asyncio
 import base64
@@ -86,7 +86,7 @@ class Lines:
 
 
 class Rig:
-    """The SDK with the member's doors around it, and the model behind them."""
+    """The SDK with the member's own parts around it, and the model behind them."""
 
     def __init__(self, functions: Sequence[Callable[..., Any]] = (), **env: str) -> None:
         self.model, self.intake, self.lines = Model(), HandIntake(), Lines()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
+from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page, browser
 from tests.support.console import Watched
@@ -31,7 +31,7 @@ class Scene(Watched):
         self.acted: list[tuple[str, list[str]]] = []
 
 
-def doors(fleet: Played, scene: "list[Scene]") -> Doors:
+def endpoints(fleet: Played, scene: "list[Scene]") -> Endpoints:
     async def jobs(given: Mapping[str, str]) -> Any:
         found = [
             {"id": one.job, "state": "running", "function": one.function, "member": one.member}
@@ -52,14 +52,14 @@ def doors(fleet: Played, scene: "list[Scene]") -> Doors:
 
     extras = {"acts": True, "kill": False, "peers": []}
     asks = {"jobs": jobs, "job/{id:.+}": job}
-    return Doors(Feed(fleet.state, extras), {}, asks, {"cancel": cancel, "rerun": cancel})
+    return Endpoints(Feed(fleet.state, extras), {}, asks, {"cancel": cancel, "rerun": cancel})
 
 
 @asynccontextmanager
 async def opened(tmp: Path, fleet: Played) -> AsyncIterator[Scene]:
     scenes: list[Scene] = []
     options = ConsoleOptions(token="open-sesame")
-    with Console(("127.0.0.1", 0), options, doors(fleet, scenes)) as console:
+    with Console(("127.0.0.1", 0), options, endpoints(fleet, scenes)) as console:
         async with browser(tmp, 1280, 900) as page:
             scenes.append(Scene(page, fleet, console.port))
             await page.open(scenes[0].url)
@@ -158,7 +158,7 @@ async def test_an_act_asks_for_the_token(tmp_path: Path) -> None:
 async def test_the_page_says_when_the_steward_is_gone_and_comes_back(tmp_path: Path) -> None:
     fleet = Played(2, 1, time.time())
     async with browser(tmp_path) as page:
-        with Console(("127.0.0.1", 0), ConsoleOptions(), doors(fleet, [])) as console:
+        with Console(("127.0.0.1", 0), ConsoleOptions(), endpoints(fleet, [])) as console:
             port = console.port
             scene = Scene(page, fleet, port)
             await page.open(scene.url)
@@ -166,7 +166,7 @@ async def test_the_page_says_when_the_steward_is_gone_and_comes_back(tmp_path: P
             await scene.until(stream.format("live"), "it is live")
         await scene.until(stream.format("lost"), "the loss is noticed")
         assert "gone" in await page.value("document.getElementById('stream-words').textContent")
-        with Console(("127.0.0.1", port), ConsoleOptions(), doors(fleet, [])):
+        with Console(("127.0.0.1", port), ConsoleOptions(), endpoints(fleet, [])):
             await scene.until(stream.format("live"), "it is live again")
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from resonate_fleet.contract.pages import Page
-from resonate_fleet.steward.console import Console, ConsoleOptions, Doors
+from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page as Shown
 from tests.support.browser import browser
 from tests.support.played import Played, at_work
-from tests.system.test_console_page import Scene, doors, opened
+from tests.system.test_console_page import Scene, endpoints, opened
 
 pytestmark = pytest.mark.browser
 
@@ -123,10 +123,12 @@ def luminance(colour: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def second(fleet: Played) -> Doors:
-    asks = doors(fleet, []).asks
+def second(fleet: Played) -> Endpoints:
+    asks = endpoints(fleet, []).asks
     pages = {"/livez": lambda _: Page("ok\n")}
-    return Doors(Feed(fleet.state, {"acts": False, "kill": False, "peers": []}), pages, asks, {})
+    return Endpoints(
+        Feed(fleet.state, {"acts": False, "kill": False, "peers": []}), pages, asks, {}
+    )
 
 
 async def test_the_page_goes_to_the_other_steward(tmp_path: Path) -> None:
@@ -137,7 +139,9 @@ async def test_the_page_goes_to_the_other_steward(tmp_path: Path) -> None:
             there = f"http://127.0.0.1:{other.port}"
             told = Feed(fleet.state, {"acts": False, "kill": False, "peers": [there]})
             with Console(
-                address, ConsoleOptions(peers=[there]), Doors(told, {}, doors(fleet, []).asks, {})
+                address,
+                ConsoleOptions(peers=[there]),
+                Endpoints(told, {}, endpoints(fleet, []).asks, {}),
             ) as first:
                 scene = Scene(page, fleet, first.port)
                 await page.open(f"{scene.url}#/now")

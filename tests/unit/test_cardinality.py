@@ -56,7 +56,7 @@ def test_the_steward() -> None:
         LiveMember(member=m, group=group, slots=4, free=0, since=0.0) for m in ("m-1", "m-2")
     ]
     empty = LiveState(at=100.0, steward="s", since=0.0, members=members)
-    meters.truth.state = lambda: empty
+    meters.live.state = lambda: empty
     before = series(meters.page("").body)
     running = [
         LiveAttempt(
@@ -75,7 +75,7 @@ def test_the_steward() -> None:
         parked=[LiveParked(task=f"job-{n}", job=f"job-{n}", attempt=1) for n in range(JOBS)],
         groups=[LiveGroup(group=group, waiting=JOBS, running=JOBS, parked=JOBS, oldest=50.0)],
     )
-    meters.truth.state = lambda: full
+    meters.live.state = lambda: full
     assert series(meters.page("").body) == before
 
 
@@ -83,7 +83,7 @@ def test_groups_that_strangers_make_up() -> None:
     meters = Meters(("worker-group",))
     groups = [LiveGroup(group=f"group-{n}", waiting=1, oldest=50.0) for n in range(JOBS)]
     state = LiveState(at=100.0, steward="s", since=0.0, groups=groups)
-    meters.truth.state = lambda: state
+    meters.live.state = lambda: state
     page = meters.page("").body
     text = page.decode() if isinstance(page, bytes) else page
     waiting = [line for line in text.splitlines() if line.startswith("fleet_jobs_waiting{")]
