@@ -33,32 +33,37 @@ SERVER_TOKEN: Declared[str | None] = (
     "RESONATE_TOKEN",
     "",
     optional(text("a bearer token")),
-    "Sent to the server. A file (`RESONATE_TOKEN_FILE`) is read anew where it has changed.",
+    "Bearer token for the server. A file (`RESONATE_TOKEN_FILE`) is read again when it changes.",
 )
 #: A secret. It never crosses the wire, see `contract.presence.prove`.
 PRESENCE_SECRET: Declared[str | None] = (
     "FLEET_PRESENCE_SECRET",
     "",
     optional(text()),
-    "Members and stewards prove to each other that they know it; none: anyone is let in.",
+    "Members and stewards prove to each other that they know it. Without it anyone is let in.",
 )
 
 
 def host(process: str) -> Declared[str]:
     everywhere = "0.0.0.0"  # noqa: S104 - in a container it is reached from outside
-    return f"{process}_HOST", everywhere, listening_host(), "Where its pages listen."
+    return f"{process}_HOST", everywhere, listening_host(), "Address on which its pages listen."
 
 
 def replica_name(process: str) -> Declared[str]:
     """Return the name of a replica, which stands in a URL's path and in a file's name."""
     kind = text("up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}")
-    says = "Its name, a member's first part; without it the replica's on Compose, else the host's."
+    says = "Its name; a member adds to it. Without it: the replica's on Compose, else the host's."
     return f"{process}_NAME", "", kind, says
 
 
 def journal(process: str) -> Declared[Path | None]:
     """Return the journal's folder of `process`, which is a prefix such as WORKER."""
-    return f"{process}_JOURNAL", "", path(), "Folder for its journal, besides the log."
+    return (
+        f"{process}_JOURNAL",
+        "",
+        path(),
+        "Folder for its journal files; the log has the same lines.",
+    )
 
 
 def log_format(process: str) -> Declared[str]:
@@ -67,4 +72,4 @@ def log_format(process: str) -> Declared[str]:
 
 
 def log_level(process: str) -> Declared[str]:
-    return f"{process}_LOG_LEVEL", "info", choice(*LOG_LEVELS), "Least level that is logged."
+    return f"{process}_LOG_LEVEL", "info", choice(*LOG_LEVELS), "Lowest level that is logged."

@@ -24,7 +24,7 @@ _W = "fleet_worker_"
 
 INSTRUMENTS = (
     Instrument(_W + "slots", "gauge", "Jobs that can run at the same time here."),
-    Instrument(_W + "slots_used", "gauge", "Slots taken now."),
+    Instrument(_W + "slots_used", "gauge", "Slots in use now."),
     Instrument(
         _W + "attempts_started",
         "counter",
@@ -90,13 +90,13 @@ INSTRUMENTS = (
     Instrument(
         _W + "heartbeat_age_seconds",
         "gauge",
-        "Time since the leases held were last seen to stand; 0 when none is held.",
+        "Time since the oldest lease held was last confirmed; 0 when none is held.",
     ),
     Instrument(_W + "heartbeat_failures", "counter", "Heartbeats that got no answer."),
     Instrument(
         _W + "late_results_refused",
         "counter",
-        "Results that came after their lease had gone and were refused.",
+        "Results that were refused because their lease was lost before.",
     ),
     Instrument(
         _W + "result_bytes",
@@ -108,27 +108,26 @@ INSTRUMENTS = (
     Instrument(
         _W + "requests_refused",
         "counter",
-        "Answers that refuse the sender, or are none of the server's protocol, by HTTP status; "
-        "`none` where there was no answer.",
+        "Answers that refuse the sender or are not the server's, by status (`none`: no answer).",
         ("status",),
     ),
     Instrument(
         _W + "writes_refused", "counter", "Writes of jobs that the server will never take (400)."
     ),
     Instrument(
-        _W + "steward_failures", "counter", "Tries to reach a steward that led to no welcome."
+        _W + "steward_failures", "counter", "Tries to reach a steward that ended without a welcome."
     ),
     Instrument(
         _W + "lines_lost",
         "counter",
-        "Lines that could not be written, by where they should have gone: log, journal.",
+        "Lines that could not be written, by destination: log, journal.",
         ("what",),
     ),
     Instrument(_W + "retries", "counter", "Runs of a function that raised before.", ("function",)),
     Instrument(
         _W + "clock_offset_seconds",
         "gauge",
-        "Seconds that the server's clock is ahead of this machine's, as far as that is certain.",
+        "Seconds that the server's clock is ahead of this machine's for certain; else 0.",
     ),
     Instrument(_W + "loop_lag_seconds", "gauge", "How late the event loop is now."),
     Instrument(_W + "stream_connected", "gauge", "1 while hints can arrive, else 0."),

@@ -44,7 +44,7 @@ class Settings:
         "WORKER_DRAIN",
         f"{DRAIN_SECONDS:g}",
         seconds(0, 86_400),
-        "Time to finish what is held after SIGTERM or SIGINT; the rest is handed back.",
+        "Time to finish running jobs after SIGTERM or SIGINT; the rest is handed back.",
     )
     host: str = setting(*common.host("WORKER"))
     port: int = setting(
@@ -54,14 +54,14 @@ class Settings:
         "WORKER_FUNCTIONS",
         "resonate_fleet.example",
         MODULE,
-        "Module whose `register(registry)` brings the functions.",
+        "Module whose `register(registry)` registers the functions.",
     )
     stewards: tuple[tuple[str, int], ...] = setting(
         "WORKER_STEWARD",
         "",
         addresses(),
         "Presence ports of the stewards; a name may stand for several. Without any the member "
-        "looks for work itself.",
+        "finds work itself.",
     )
     secret: str | None = setting(*common.PRESENCE_SECRET, secret=True)
     journal: Path | None = setting(*common.journal("WORKER"))
@@ -84,7 +84,7 @@ class Settings:
         "WORKER_RETRY_DELAY",
         "1",
         seconds(0, 3600),
-        "Wait before the first retry; doubles with each, up to a minute or this, if longer.",
+        "Wait before the first retry. It doubles each time, up to a minute or, if longer, this.",
     )
     liveness: float = setting(
         "WORKER_LIVENESS",

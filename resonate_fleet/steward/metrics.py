@@ -37,10 +37,10 @@ _PER_GROUP = (
     _group_gauge("fleet_jobs_waiting", "Tasks that wait for a member", _sum("waiting")),
     _group_gauge(
         "fleet_jobs_limited",
-        "Those of the waiting that wait for a limit of the policy, or for their time",
+        "Waiting tasks that wait for a limit of the policy, or for their time",
         _sum("limited"),
     ),
-    _group_gauge("fleet_jobs_running", "Tasks that a member holds a lease of", _sum("running")),
+    _group_gauge("fleet_jobs_running", "Tasks that a member holds", _sum("running")),
     _group_gauge(
         "fleet_jobs_suspended", "Tasks that wait for a child or a timer", _sum("suspended")
     ),
@@ -50,16 +50,16 @@ _PER_GROUP = (
         "How long the longest waiting task has waited; 0 when none waits",
         _oldest_age,
     ),
-    _group_gauge("fleet_members", "Members whose presence stands", _sum("members")),
+    _group_gauge("fleet_members", "Members that are present", _sum("members")),
 )
 _LEASES = Instrument(
-    "fleet_member_leases", "gauge", "Leases of each member, gone with the member", ("member",)
+    "fleet_member_leases", "gauge", "Leases of each member; its series ends with it", ("member",)
 )
 _AS_OF = Instrument(
     "fleet_steward_state_timestamp_seconds",
     "gauge",
-    "Unix time of which the figures are: now while it hears the server's hints, else that of its "
-    "last survey; 0 before the first",
+    "Unix time of the figures: now while it hears the server's hints, else that of its last "
+    "survey; 0 before the first",
 )
 _SERVING = Instrument(
     "fleet_steward_serving", "gauge", "1 while members offer it their slots, else 0"
@@ -76,8 +76,8 @@ _OWN = (
     Instrument("fleet_steward_false_alarms", "counter", "Members taken for dead that came back"),
     Instrument("fleet_steward_quarantined", "counter", "Jobs parked"),
     Instrument("fleet_steward_hints", "counter", "Hints that the server has sent"),
-    Instrument("fleet_steward_assigned", "counter", "Tasks given to a free slot"),
-    Instrument("fleet_steward_refused", "counter", "Of those, claims that the server refused"),
+    Instrument("fleet_steward_assigned", "counter", "Tasks assigned to a free slot"),
+    Instrument("fleet_steward_refused", "counter", "Assigned tasks whose claim the server refused"),
     Instrument(
         "fleet_steward_errors",
         "counter",

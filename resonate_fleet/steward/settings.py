@@ -44,22 +44,25 @@ class StewardSettings:
         "STEWARD_PORT",
         str(STEWARD_PORT),
         tcp_port(),
-        "`/metrics`, probes, `/state`, `/members`, `/quarantine`",
+        "port of `/metrics`, probes, `/state`, `/members`, `/quarantine` and the console",
     )
     presence_port: int = setting(
-        "STEWARD_PRESENCE_PORT", str(PRESENCE_PORT), tcp_port(), "members keep a connection to it"
+        "STEWARD_PRESENCE_PORT",
+        str(PRESENCE_PORT),
+        tcp_port(),
+        "port to which members keep a connection",
     )
     grace: float = setting(
         "STEWARD_GRACE",
         "0.1",
         seconds(0, 60),
-        "a member whose presence ended may come back this long before its leases are released",
+        "time for a member whose presence ended to come back before its leases are released",
     )
     reconnect: float = setting(
         "STEWARD_RECONNECT",
         "5",
         seconds(0, 600),
-        "after a start of the steward: members that it knew may come back this long",
+        "time after a start for members that the steward knew to come back",
     )
     keepalive: float = setting(
         "STEWARD_KEEPALIVE",
@@ -71,8 +74,8 @@ class StewardSettings:
         "STEWARD_INTERVAL",
         "2",
         seconds(0.05, 600),
-        "least pause between two surveys of the server; they are far rarer while hints are heard "
-        "and on a slow server",
+        "least pause between two surveys of the server; they are far rarer while hints are heard, "
+        "or on a slow server",
     )
     groups: tuple[str, ...] = setting(
         "STEWARD_GROUPS",
@@ -109,7 +112,7 @@ class StewardSettings:
         "STEWARD_CONSOLE_TOKEN",
         "",
         optional(text("a secret of its own")),
-        "who gives it may cancel, rerun, redrive and reject on the page; without it nobody may",
+        "token for the page's acts: cancel, rerun, redrive, reject; without it there are none",
         secret=True,
     )
     console_kill: bool = setting(
@@ -122,13 +125,13 @@ class StewardSettings:
         "STEWARD_CONSOLE_HOSTS",
         "",
         _words("names of hosts", text(pattern=r"[A-Za-z0-9.-]+")),
-        "names, besides addresses and the cluster's own, under which the page is reached",
+        "further host names of the page, besides addresses and the cluster's own names",
     )
     console_peers: tuple[str, ...] = setting(
         "STEWARD_CONSOLE_PEERS",
         "",
         _PEERS,
-        "pages of other stewards, where a browser goes when this one is gone",
+        "pages of other stewards, to which a browser changes when this one does not answer",
     )
     console_payloads: bool = setting(
         "STEWARD_CONSOLE_PAYLOADS", "true", flag(), "show arguments and results on the page"

@@ -52,28 +52,31 @@ class SubmitSettings:
     url: str = setting(*common.SERVER_URL)
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
     client: str = setting(
-        "CLIENT_NAME", "client", name(), "Stands in the journal and the jobs' tags."
+        "CLIENT_NAME", "client", name(), "Its name in the journal and in the jobs' tags."
     )
     group: str = setting(
         "CLIENT_GROUP", words.DEFAULT_GROUP, name("group"), "The group whose members do the jobs."
     )
     rate: float = setting(
-        "CLIENT_RATE", "0", number(0, 100_000, "jobs a second"), "0 sends as fast as it goes."
+        "CLIENT_RATE",
+        "0",
+        number(0, 100_000, "jobs a second"),
+        "Jobs to send a second; 0: as many as possible.",
     )
     timeout: float = setting(
         "CLIENT_TIMEOUT",
         "86400",
         seconds(0.001, LONGEST),
-        "A job not done by then fails.",
+        "Time limit of a job: it fails if it is not done by then.",
     )
     deadline: float = setting(
         "CLIENT_DEADLINE",
         "30",
         seconds(0.1, 86_400),
-        "Without any answer for so long, the client gives up with exit code 4.",
+        "Longest time without an answer; then the client ends with exit code 4.",
     )
     connections: int = setting(
-        "CLIENT_CONNECTIONS", "8", integer(1, 256), "Requests under way at once, at most."
+        "CLIENT_CONNECTIONS", "8", integer(1, 256), "Most requests under way at once."
     )
     journal: Path | None = setting(*common.journal("CLIENT"))
     log_format: str = setting(
