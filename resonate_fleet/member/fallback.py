@@ -105,7 +105,7 @@ class Fallback:
         return len(self._backlog)
 
     def switch(self, *, on: bool) -> None:
-        """Begin to look for work, or end it and forget what is known."""
+        """Begin to search and listen, or end it and forget what is known."""
         if on and not self._tasks:
             self._spawn(self._stream.run(self._message))
             self._spawn(self._search_when_idle())
@@ -192,7 +192,7 @@ class Fallback:
         return found
 
     async def _search(self) -> bool:
-        """Learn what waits for this group; say whether anything does."""
+        """Learn the waiting tasks of this group; say whether there are any."""
         tags, cursor = {TAG_TARGET: anycast(self._group)}, None
         while True:
             page, cursor = await self._wire.search_promises("pending", tags, cursor=cursor)

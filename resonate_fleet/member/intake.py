@@ -88,7 +88,7 @@ class Intake:
         self._ending: set[str] = set()
         #: Assigned tasks whose claim is not decided yet.
         self._unanswered: set[str] = set()
-        #: Assigned again before their last claim had ended here.
+        #: Tasks assigned again before their last claim had ended here, with their new version.
         self._again: dict[str, int] = {}
         self._offered = 0
         self._closed = False

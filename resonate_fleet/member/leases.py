@@ -1,6 +1,6 @@
 """Heartbeats: a thread with a connection of its own, which a blocked event loop cannot stop.
 
-A process of its own stands behind it for what stops every thread (`heartbeat_script`).
+A separate process takes over when every thread is stopped (`heartbeat_script`).
 """
 
 import threading
@@ -92,7 +92,7 @@ class Heartbeats(_Beside):
         self._now = now or time.monotonic
         #: When the thread last woke.
         self.woke = self._now()
-        #: The request that is on its way: an object of its own for each.
+        #: The request on its way: a new object for each.
         self.request: object | None = None
 
     @property
@@ -109,7 +109,7 @@ class Heartbeats(_Beside):
         return self._thread.is_alive()
 
     def age(self) -> float:
-        """Return the greatest age of the leases held: seconds since the last sign; 0 for none."""
+        """Return the age of the oldest lease, since it was last confirmed; 0 without any."""
         return max((self._now() - one.lease.stood for one in self._table.held()), default=0.0)
 
     def send(self) -> bool:

@@ -1,4 +1,4 @@
-"""A member put together: what starts it, what serves, what ends it."""
+"""Puts a member together: starts its parts, serves, and ends them."""
 
 import asyncio
 import gc

@@ -45,7 +45,7 @@ class Presence:
         #: The link to the steward that is offered the slots.
         self._serving: Link | None = None
         self._falling_back: asyncio.TimerHandle | None = None
-        #: By the last steward, this group's members wait while there is no steward.
+        #: The last steward has said that this group's members wait while there is none.
         self._waits = False
         #: The next steward is not the first: hints may have gone elsewhere before.
         self._turned = False

@@ -13,7 +13,7 @@ from resonate_fleet.steward.console import Act, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.tools import Tools
 
-#: Jobs of one act.
+#: Most jobs of one act.
 MOST_ASKED = 1000
 
 
@@ -98,7 +98,7 @@ class Acts:
         for name in _few(ids):
             try:
                 await do(name)
-                if name not in done:  # `do` may have noted it itself, with its children
+                if name not in done:  # `do` may have noted it already, with its children
                     done.append(name)
             except (jobacts.NoSuchJob, jobacts.OverAlready) as same:
                 unchanged[name] = str(same)

@@ -86,7 +86,7 @@ class Claimants:
             self.ready.setdefault(one.name, one)
 
     def first_again(self, passed: Iterable[Claimant]) -> None:
-        """Put members first in `ready`, the last one of `passed` before all."""
+        """Put members first in `ready`, each before the one put there before."""
         for one in passed:
             self.ready[one.name] = one
             self.ready.move_to_end(one.name, last=False)

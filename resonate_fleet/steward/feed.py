@@ -48,7 +48,7 @@ def news(before: LiveState, now: LiveState) -> LiveChange:
 
 
 def _changed[T](before: list[T], now: list[T], key: Callable[[T], Any]) -> list[T]:
-    """Return what stands in `now` alone, or as something else there."""
+    """Return the items of `now` that are new or have changed."""
     old = {key(one): one for one in before}
     return [one for one in now if old.get(key(one)) != one]
 

@@ -35,7 +35,7 @@ class HintRouter(Protocol):
         ...
 
     def hint(self, group: "Group", hint: Hint) -> None:
-        """A hint has come."""
+        """Take a hint."""
 
     def survey_wait(self, group: str) -> float:
         """Return how long a group that has just opened waits for its first survey, in seconds."""

@@ -33,7 +33,7 @@ def guard(hosts: Sequence[str], peers: Sequence[str]) -> Middleware:
         response = await _answer(request, handler)
         if not response.prepared:
             response.headers.update(headers(peers))
-            if request.path == "/livez":  # another steward's page looks whether this one is there
+            if request.path == "/livez":  # another steward's page checks whether this one answers
                 response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return response
 

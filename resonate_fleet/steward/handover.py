@@ -22,7 +22,7 @@ AGAIN = (0.2, 0.8, 2.0)
 #: Seconds that a steward waits before it handles a death while no member offers it slots: that
 #: member may have lost its connection to this one alone. It acts at once when members turn to it.
 STANDBY_SECONDS = 10.0
-#: Requests at the same time.
+#: Most requests at once.
 ABREAST = 32
 #: States of a task on trial whose outcome is not known yet.
 RUNNABLE = ("pending", "acquired")

@@ -162,7 +162,7 @@ class Matcher:
         self._members.credit(member, count)
 
     def filled(self, member: str, functions: Iterable[str]) -> None:
-        """Note the functions of which no more may begin in a member."""
+        """Note the functions whose limit is reached in a member."""
         self._members.filled(member, functions)
 
     def withdraw(self, member: str) -> None:
@@ -182,7 +182,7 @@ class Matcher:
     # What a member answers to an assignment.
 
     def claimed(self, now: float, member: str, task: str, attempt: int) -> Waiting | None:
-        """The server has granted the task to `member`; return how it waited."""
+        """Note a claim that the server has granted; return how the task waited."""
         assigned = self._answered(member, task)
         found = assigned.waiting if assigned else self._waiting.get(task)
         if assigned is not None and assigned.newer and assigned.newer.version >= attempt:
@@ -191,7 +191,7 @@ class Matcher:
         return found
 
     def refused(self, now: float, member: str, task: str, version: int) -> None:
-        """Somebody else has the task, or had it at `version`. Its next hint brings it back."""
+        """Note that somebody else has claimed the task at `version`. A new hint brings it back."""
         assigned = self._answered(member, task)
         if assigned is not None:
             self._limits.vacate(task)
@@ -200,13 +200,13 @@ class Matcher:
         self.drop(task, version + 1)
 
     def returned(self, now: float, member: str, task: str) -> None:
-        """The member had no slot for it."""
+        """Note that the member had no slot for the task."""
         assigned = self._answered(member, task)
         if assigned is not None:
             self._back(now, assigned)
 
     def declined(self, task: str, lacks: str) -> None:
-        """A member gives the task back: it lacks a function, or has a reason of its own ("")."""
+        """Note that a member gives the task back. `lacks`: the function, "" for another reason."""
         self._declines.note(task, lacks)
         if lacks and (waiting := self._waiting.get(task)) is not None:
             waiting.needs = lacks  # its next hint came before the member's report

@@ -62,7 +62,7 @@ class Membership:
             if one.member in self.present or now - (one.until or now) < SHOWN_SECONDS
         ]
 
-    # What presence tells.
+    # Called by presence.
 
     async def came(self, connection: Connection) -> list[FromSteward]:
         hello = connection.hello

@@ -73,7 +73,7 @@ class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadPolicy(Mistake):
-    """A policy file that was refused: one line for each mistake in it."""
+    """A policy file was refused: one line for each mistake in it."""
 
 
 #: The latest not-before: the end of the year 9999, Unix seconds.

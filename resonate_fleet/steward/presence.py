@@ -61,7 +61,7 @@ class PresenceListener(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One open connection; a member's once `hello` is there."""
+    """One open connection. `hello` is None until a member has said it."""
 
     def __init__(self, port: "PresenceServer") -> None:
         self.hello: Hello | None = None

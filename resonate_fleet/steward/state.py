@@ -11,7 +11,7 @@ from resonate_fleet.contract.parked import CrashRecord
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A member that the steward watched when it last wrote."""
+    """A member that was present when the file was written."""
 
     group: str
     slots: int

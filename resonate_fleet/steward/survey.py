@@ -22,7 +22,7 @@ from resonate_fleet.steward.policy import Attributes, attributes_of
 STATES = ("pending", "acquired", "suspended", "halted")
 #: More new tasks than this are read by pages, as long as the cost of pages is not known.
 FEW = 64
-#: Requests at the same time.
+#: Most requests at once.
 ABREAST = 8
 #: Group of tasks whose address names none (pushed over HTTP, say).
 OTHER = "other"
