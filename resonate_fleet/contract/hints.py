@@ -33,5 +33,5 @@ def read_hint(text: str) -> Hint | None:
 
 
 def is_child(task: str) -> bool:
-    """Tell a task that a job called from a job: it may be a durable sleep, which nobody runs."""
+    """Say whether a task is a child of a job: it may be a durable sleep, which nobody runs."""
     return ":" in task
