@@ -13,6 +13,7 @@ import structlog
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import MemberStarted
+from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Pages
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
@@ -104,14 +105,16 @@ class Member:
             stack.enter_context(self._heartbeat_process)
             stack.enter_context(self._heartbeats)
             stack.enter_context(LapseWatch(self._heartbeats))
-            for part in (self._probes.loop_lag, self._upstream, self._own, self._runner):
-                stack.callback(asyncio.create_task(part.run()).cancel)
+            parts = (self._probes.loop_lag, self._upstream, self._own, self._runner)
             # All present objects stay: the garbage collector need not visit them.
             gc.freeze()
             self._drain.start()
-            await self._stopped.wait()
-            await self._lifespan.close()
-            ledger.traces.close()
+            await work_until(self._until_closed(), *(part.run() for part in parts))
+
+    async def _until_closed(self) -> None:
+        await self._stopped.wait()
+        await self._lifespan.close()
+        self._ledger.traces.close()
 
     async def _open(self) -> bool:
         """Run the module's start-up; False if a signal came before it was over.

@@ -20,6 +20,7 @@ from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
+from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
@@ -126,8 +127,8 @@ class Steward:
         return Console((settings.host, settings.port), options, endpoints)
 
     async def _work_until(self, stop: asyncio.Event, beat: Coroutine[Any, Any, None]) -> None:
-        """Run the loops until `stop` is set; raise what one of them ends with."""
-        work = (
+        await work_until(
+            stop.wait(),
             beat,
             self._survey_loop.run(self._search, self._calm),
             self._membership.keep_saving(),
@@ -135,21 +136,10 @@ class Steward:
             self._tick(),
             self._do_extras(),
         )
-        loops = [asyncio.create_task(one) for one in work]
-        ended = asyncio.create_task(stop.wait())
-        try:
-            done, _ = await asyncio.wait([ended, *loops], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (ended, *loops):
-                task.cancel()
-            await asyncio.gather(ended, *loops, return_exceptions=True)
 
     async def _miss(self) -> None:
         await asyncio.sleep(self._settings.reconnect)
         self._membership.miss()
-        await asyncio.Event().wait()
 
     async def _tick(self) -> None:
         while True:

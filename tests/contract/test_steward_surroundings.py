@@ -5,6 +5,7 @@ import subprocess
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support.fleet import Fleet
 from tests.support.gate import Gate
 from tests.support.pages import metrics, value
 from tests.support.processes import ROOT, clean_env, free_port, room_command, run_room
+from tests.support.proxy import Cable
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -110,8 +112,11 @@ def test_a_wrong_address_of_the_steward_is_said_once(fleet: Fleet, wrong: str) -
 
 
 def test_a_steward_on_ipv6(fleet: Fleet) -> None:
-    steward = fleet.steward(STEWARD_HOST="::1")
-    port = steward.line("steward.started")["presence_port"]
-    worker = fleet.worker("w", WORKER_STEWARD=f"[::1]:{port}", WORKER_HOST="::1")
-    worker.line("presence.held", 20)
-    fleet.server.wait_results(fleet.submit("--cost", "0.05"), 30)
+    with Cable(fleet.server.url, "::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        url: dict[str, Any] = {"RESONATE_URL": server.url}
+        steward = fleet.steward(STEWARD_HOST="::1", **url)
+        port = steward.line("steward.started")["presence_port"]
+        worker = fleet.worker("w", WORKER_STEWARD=f"[::1]:{port}", WORKER_HOST="::1", **url)
+        worker.line("presence.held", 20)
+        fleet.server.wait_results(fleet.submit("--cost", "0.05", **url), 30)

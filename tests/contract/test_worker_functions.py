@@ -1,6 +1,7 @@
 """What functions may do to their worker, and what a caller may send it."""
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,12 @@ def test_a_function_that_stops_the_loop_does_not_stop_its_member(
     assert place.server.wait_results([job], 30)[job] == job
     assert worker.line("loop.stopped")["then"] == "it goes on"
     assert worker.running
+
+
+def test_a_signal_that_a_function_takes_is_taken_back(place: Place, worker: Process) -> None:
+    place.server.wait_results([place.job("takes_signals")], 30)
+    taken = worker.line("signal.taken-back", 20)
+    assert (taken["signal"], taken["handler"]) == ("SIGTERM", repr(signal.SIG_IGN))
 
 
 @pytest.mark.parametrize("function", ["forks", "forks_on_the_loop"])

@@ -58,6 +58,14 @@ def test_a_module_with_manners_of_its_own_leaves_a_member_that_works_speaks_and_
     assert [one for one in said if one.endswith(".taken-back")] == taken_back
 
 
+def test_a_member_whose_loop_fails_says_so_and_ends(place: Place, tmp_path: Path) -> None:
+    modules.write(tmp_path, "breaks_a_loop")
+    env = {"WORKER_FUNCTIONS": "breaks_a_loop", "PYTHONPATH": str(tmp_path)}
+    worker = place.start_worker(**env)
+    assert worker.wait(20) == 4
+    assert "ZeroDivisionError" in worker.lines("defect")[0]["exception"]
+
+
 @pytest.mark.parametrize(
     ("module", "says"),
     [("exits", "SystemExit: 0"), ("interrupts", "KeyboardInterrupt"), ("is_broken", "two lines")],
@@ -119,7 +127,8 @@ def test_a_member_whose_log_and_journal_have_no_room_works_and_ends(
 ) -> None:
     """No file may grow beyond 4 KiB, that of the log neither."""
     command = f"trap '' XFSZ; ulimit -f 4; exec {' '.join(room_command('worker'))}"
-    env = settings(place, WORKER_JOURNAL=str(tmp_path))
+    # Python would leave modules behind that it has compiled and half written.
+    env = settings(place, WORKER_JOURNAL=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
     member = place.fleet.processes.start(f"{place.group}-full", ["bash", "-c", command], env)
     member.line("pages", 30)
     place.server.wait_results([place.job("compute_something", 0.0) for _ in range(20)], 30)
@@ -258,15 +267,17 @@ def test_pages_on_ipv6(place: Place) -> None:
     assert worker.line("pages")["host"] == "::1"
 
 
-def test_a_forked_child_does_not_keep_its_members_port(shared_fleet: Fleet) -> None:
+def test_a_forked_child_does_not_keep_its_members_port(shared_fleet: Fleet, gate: Gate) -> None:
     first = Place(shared_fleet)
-    worker = first.worker(WORKER_FUNCTIONS="tests.support.bodies")
+    worker = first.worker(WORKER_FUNCTIONS="tests.support.bodies", RESONATE_URL=gate.url)
+    wait_until(lambda: gate.streams == 2, 20, "its own stream and its group's are open")
     before = worker.children()
     job = first.job("leave_child", 0.1)
     (child,) = wait_until(lambda: worker.children() - before, 10, "the child is there")
     first.server.wait_results([job], 30)
     port = str(worker.line("pages")["port"])
     worker.kill()
+    wait_until(lambda: not gate.streams, 5, "its streams have ended")
     again = first.worker("again", WORKER_PORT=port)
     assert again.line("pages")["port"] == int(port)
     assert lives(child)

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import signal
 import sys
 import time
 from datetime import timedelta
@@ -75,6 +76,11 @@ async def stops_the_loop(_: Context, id: str) -> str:
     return id
 
 
+async def takes_signals(_: Context, id: str) -> str:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return id
+
+
 async def exits_in_a_callback(_: Context, id: str) -> str:
     asyncio.get_running_loop().call_soon(sys.exit, 5)
     await asyncio.sleep(0.05)
@@ -133,7 +139,7 @@ def register(registry: DurableRegistry) -> None:
     functions: list[Any] = [
         add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
         cancel_itself, two_steps, chat, hold_interpreter, stops_the_loop, exits_in_a_callback,
-        forks, forks_on_the_loop,
+        forks, forks_on_the_loop, takes_signals,
     ]  # fmt: skip
     for one in functions:
         registry.register(one)

@@ -28,6 +28,7 @@ class TableServer:
         self.asked: list[tuple[str, str]] = []
         self.lag = 0.0
         self.away = False
+        self.why: Exception = Unreachable("server", "away")
 
     def holds(self, id: str, member: str, version: int = 1, state: str = "acquired") -> Task:
         self.tasks[id] = Task(id=id, state=state, version=version, pid=member)
@@ -36,7 +37,7 @@ class TableServer:
     async def _answer(self, kind: str, id: str) -> None:
         await asyncio.sleep(self.lag)
         if self.away:
-            raise Unreachable("server", "away")
+            raise self.why
         self.asked.append((kind, id))
 
     async def task(self, id: str) -> Task | None:

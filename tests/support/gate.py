@@ -26,6 +26,8 @@ class Gate:
         self.target = (parts.hostname or "", parts.port or 80)
         self.buffering = buffering
         self.answer: Answer = lambda _kind, _request: None
+        #: How many streams are open.
+        self.streams = 0
         #: The tokens that came with requests.
         self.tokens: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -67,7 +69,11 @@ class _GateHandler(BaseHTTPRequestHandler):
             return
         with socket.create_connection(self.gate.target) as server:
             server.sendall(f"GET {self.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            self._pump(server)
+            self.gate.streams += 1
+            try:
+                self._pump(server)
+            finally:
+                self.gate.streams -= 1
 
     def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

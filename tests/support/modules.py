@@ -28,6 +28,12 @@ import sys
 sys.stdout.close()
 sys.stdin.close()
 """,
+    "breaks_a_loop": """
+from resonate_fleet.member.upstream import Upstream
+async def fail(_):
+    raise ZeroDivisionError
+Upstream.run = fail
+""",
     "exits": """
 import sys
 sys.exit(0)

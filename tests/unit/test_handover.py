@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.contract.wire import Task
+from resonate_fleet.contract.wire import Refused, Reply, Task
 from resonate_fleet.steward.handover import ABREAST, Death, Handover
 from resonate_fleet.steward.parking import Parking
 from tests.support.by_hand import START, Stage
@@ -276,11 +276,14 @@ def test_a_server_that_is_away_is_waited_for_until_the_member_is_back(
     assert scene.server.asked == []
 
 
-def test_the_looks_wait_for_the_server_too(scene: Scene) -> None:
+@pytest.mark.parametrize("status", [0, 401])
+def test_the_looks_wait_for_the_server_and_for_a_fresh_token(scene: Scene, status: int) -> None:
     scene.server.away = True
+    if status:
+        scene.server.why = Refused(Reply(kind="task.get", status=status, data="expired"))
     scene.server.holds("sent", "m")
     scene.run("sent", seconds=1.0)
-    assert scene.count("errors_total", what="hand-over") == 1
+    assert scene.count("errors_total", what="hand-over") > 0
     scene.server.away = False
     scene.loop.run_for(1.0)
     assert scene.released() == ["sent"]

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from resonate.codec import Codec, NoopEncryptor
@@ -46,9 +47,15 @@ async def test_a_job_whose_body_fails_in_any_way_is_rejected_with_the_reason(
 
 
 async def test_an_error_keeps_its_traceback_from_the_users_first_frame_on(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    log = Mock()  # how logging is set up is other tests' matter
+    monkeypatch.setattr("resonate_fleet.member.bodies.log", log)
     error = error_of(await rig.run("own_base_in_a_step"))
+    assert len(rig.lines.of("job.retried")) == 1
+    (said,) = log.warning.mock_calls
+    assert said.args == ("function.raised",)
+    assert said.kwargs["exception"] == error["stack"]
     assert "in own_base" in error["stack"]
     first = error["stack"].splitlines()[1]
     assert "failing.py" in first
@@ -102,11 +109,14 @@ async def test_a_server_that_refuses_the_sdks_child_ids_ends_jobs_with_its_words
         return Raw(400, json.dumps({"kind": "task.fence", "head": head, "data": words}).encode())
 
     monkeypatch.setattr(ModelWire, "post", refuse)
+    log = Mock()  # how logging is set up is other tests' matter
+    monkeypatch.setattr("resonate_fleet.member.ledger.log", log)
     promise = await rig.run(function)
     assert promise["state"] == "rejected"
     assert words in error_of(promise)["message"]
     assert rig.model.task("job")["version"] == 3
     assert (await rig.run("fine", "without"))["state"] == "resolved"
+    assert [one.args for one in log.error.mock_calls] == [("server.unfit",)]
 
 
 async def test_a_smaller_limit_of_a_proxy_rejects_the_job_too(
