@@ -1,9 +1,9 @@
 """Which sources are missing or cut: what only they could have told proves nothing."""
 
+from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import (
     ClientEnded,
     ClientStarted,
-    Confirmed,
     Died,
     HandedOver,
     Joined,
@@ -12,7 +12,9 @@ from resonate_fleet.contract.journal import (
     RunEnded,
     RunStarted,
     StewardStarted,
+    StrikeMissed,
 )
+from resonate_fleet.contract.run import AT_THE_FLEET, FREEZING
 from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
 
@@ -21,7 +23,7 @@ def coverage_of(facts: Facts) -> Coverage:
     missing = {f"{name}: {why}": [name] for name, why in facts.evidence.unread.items()}
     absent = _absent_members(facts)
     missing |= {f"the journal of member {name}": places for name, places in absent.items()}
-    missing |= _absent_roles(facts)
+    missing |= _absent_roles(facts) | _absent_steps(facts)
     cut = _cut(facts)
     writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
     few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
@@ -51,13 +53,31 @@ def _absent_members(facts: Facts) -> dict[str, list[str]]:
 def _absent_roles(facts: Facts) -> dict[str, list[str]]:
     plan, evidence = facts.evidence.plan, facts.evidence
     absent = []
-    if not evidence.of(ClientStarted) and not evidence.of(Confirmed):
+    if not evidence.of(ClientStarted):
         absent.append("the client")
-    if plan and plan.steward and not evidence.of(StewardStarted):
-        absent.append("the steward")
+    stewards = {entry.line.who for entry in evidence.of(StewardStarted)}
+    if plan and plan.steward and len(stewards) < plan.stewards:
+        absent.append("the steward" if plan.stewards == 1 else f"{plan.stewards} stewards")
     if plan and plan.strikes and not evidence.of(RunStarted):
         absent.append("chaos")
     return {f"the journal of {role}": ["plan.json"] for role in absent}
+
+
+def _absent_steps(facts: Facts) -> dict[str, list[str]]:
+    """Return planned steps that the server has a result of and no member wrote down.
+
+    A member may have been just about to, once in each attempt that was interrupted.
+    """
+    told = {s.promise for one in facts.attempts() for s in one.steps if s.ended is not None}
+    absent = {}
+    for job in facts.jobs.values():
+        steps = [one for one in facts.children if root_of(one) == job.id and one not in told]
+        planned = job.planned is not None and job.planned.steps > 0
+        if planned and len(steps) > sum(one.interrupted for one in job.attempts):
+            absent[f"what a member wrote of the steps of {job.id}"] = [
+                f"server.json#{one}" for one in steps[:3]
+            ]
+    return absent
 
 
 def _cut(facts: Facts) -> dict[str, list[str]]:
@@ -71,16 +91,29 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
             cut.setdefault(writer, []).append(torn.where)
     started = {entry.line.who for entry in facts.evidence.of(MemberStarted)}
     for member in facts.members.values():
-        if member.name not in started:
+        if member.name not in started or (member.attempts and member.ready is None):
             cut.setdefault(member.name, []).append(member.lines[0].where)
         if member.stopped is None and member.died is None and not _may_live_on(facts, member):
             cut.setdefault(member.name, []).append(member.lines[-1].where)
+    if unhealed := _unhealed(facts):
+        cut["chaos"] = unhealed
     for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
         ended = {entry.line.who for entry in facts.evidence.of(last)}
         for entry in facts.evidence.of(first):
             if entry.line.who not in ended:
                 cut.setdefault(entry.line.who, []).append(entry.where)
     return cut
+
+
+def _unhealed(facts: Facts) -> list[str]:
+    """Return strikes of whose end, or failure, chaos says nothing."""
+    missed = {entry.line.strike for entry in facts.evidence.of(StrikeMissed)}
+    return [
+        strike.where
+        for strike in facts.strikes
+        if strike.fault in (*FREEZING, *AT_THE_FLEET) and strike.healed is None
+        if strike.number not in missed
+    ]
 
 
 def _may_live_on(facts: Facts, member: MemberFacts) -> bool:

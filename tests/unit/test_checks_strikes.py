@@ -278,3 +278,16 @@ def test_members_that_end_show_a_change_of_members_and_nothing_else(
 
     assert went_unseen("scale") != shown
     assert went_unseen("server-restart")
+
+
+@pytest.mark.parametrize("fault", ["scale", "rolling-restart"])
+@pytest.mark.parametrize(("place", "shown"), [("processes", False), ("kubernetes", True)])
+def test_members_that_the_run_itself_ends_show_nothing(
+    fault: str, place: str, *, shown: bool
+) -> None:
+    """But a lent fleet goes on after the run."""
+    over = entry(j.RunEnded(finished=True, at=20.0, who="chaos"))
+    left = [member("m", stopped=20.5)]
+    struck = [strike(fault, target="members", healed=15.0)]
+    run = facts(members=left, strikes=struck, lines=[over], plan=plan(place=place))
+    assert (said(effect(run)) == []) == shown

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.journal import StrikeDone
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.report.assembly import facts_of
@@ -11,7 +12,7 @@ from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.findings import CATALOGUE
 from resonate_fleet.report.verdict import Verdict, judge
 from tests.support.runs import Blow, Run, play
-from tests.support.sabotage import SABOTAGES, claimant, quiet_job
+from tests.support.sabotage import SABOTAGES, claimant, drop, quiet_job
 
 BLOWS = [Blow("kill", 6, 0.6), Blow("terminate", 11), Blow("pause", 15, seconds=0.8)]
 
@@ -47,6 +48,22 @@ def test_sabotage_is_found_out(name: str, tmp_path: Path) -> None:
 def test_every_finding_of_the_catalogue_is_made_by_a_sabotage(tmp_path: Path) -> None:
     named = {do(honest()) for do, _ in SABOTAGES.values()}
     assert set(CATALOGUE) - named == set()
+
+
+#: Lines that tell a reader more, and the verdict nothing that others do not.
+ASIDES = (j.Died, j.DrainStep, j.Joined, j.LeaseLost, j.Left)
+
+
+def test_a_run_without_the_lines_of_any_one_kind_does_not_pass(tmp_path: Path) -> None:
+    run = honest()
+    kinds = {type(one) for lines in run.journals.values() for one in lines}
+    assert {j.HandedOver, j.StepEnded, j.StrikeHealed, j.ClientStarted} <= kinds
+    words = {}
+    for kind in kinds:
+        run = honest()
+        drop(run, *(one for lines in run.journals.values() for one in lines if type(one) is kind))
+        words[kind] = judged(run, tmp_path / kind.__name__).verdict
+    assert {kind for kind, word in words.items() if word == "PASS"} <= set(ASIDES)
 
 
 def test_evidence_names_the_very_lines(tmp_path: Path) -> None:
@@ -90,6 +107,11 @@ def test_missing_and_broken_files_are_missing_witnesses(file: str, tmp_path: Pat
     for verdict in (broken, missing):
         assert verdict.verdict == "INCONCLUSIVE"
         assert "missing-source" in {one.name for one in verdict.findings}
+
+
+def test_one_of_two_stewards_is_a_missing_witness(tmp_path: Path) -> None:
+    run = play(BLOWS, jobs=30, seed=11, stewards=2)
+    assert [one.name for one in judged(run, tmp_path).findings] == ["missing-source"]
 
 
 def test_an_empty_folder_is_inconclusive(tmp_path: Path) -> None:

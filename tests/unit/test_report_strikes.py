@@ -42,19 +42,32 @@ def test_a_member_that_works_on_after_the_strike_took_hold_is_found_out(tmp_path
 
 
 def test_either_of_two_stewards_may_hand_over(tmp_path: Path) -> None:
-    """The first died with the member; both tell of the death, the second hands over."""
+    """The first dies with the member, of which it still tells; the second hands over."""
     run = play([Blow("kill-with-steward", 6, 0.6)], jobs=20)
     told = run.journals.pop("steward")
     handed = [one for one in told if isinstance(one, j.HandedOver)]
     first = [one for one in told if not isinstance(one, j.HandedOver)]
     (died,) = (one for one in told if isinstance(one, j.Died))
-    run.journals["steward-1"] = [replace(one, who="steward-1") for one in first]
+    spoken = [replace(one, who="steward-1") for one in first]
+    run.journals["steward-1"] = [one for one in spoken if one.at <= died.at]
     started = j.StewardStarted(version="0.1.0", at=first[0].at, who="steward-2")
     others = [replace(one, who="steward-2") for one in (died, *handed)]
     run.journals["steward-2"] = [started, *others]
     verdict = judged(run, tmp_path)
     assert verdict.findings == []
     assert (verdict.figures.hand_overs, verdict.figures.redone_jobs) == (1, 1)
+
+
+def test_a_steward_that_was_to_die_with_the_member_and_lives_on_is_found_out(
+    tmp_path: Path,
+) -> None:
+    run = play([Blow("kill-with-steward", 6, 0.6)], jobs=20)
+    (struck,) = (one for one in run.journals["chaos"] if isinstance(one, j.StrikeDone))
+    add(run, "steward", j.Left(member=struck.target), struck.at + 3)
+    found = judged(run, tmp_path / "lived").findings
+    assert [one.name for one in found] == ["strike-without-effect"]
+    add(run, "steward", j.StewardStarted(version="0.1.0"), struck.at + 0.4)
+    assert judged(run, tmp_path / "again").findings == []
 
 
 @pytest.mark.parametrize("said", ["lost", "refused"])

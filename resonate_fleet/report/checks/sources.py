@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from resonate_fleet.contract.journal import StrikeDone
+from resonate_fleet.contract.run import DEADLY
 from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.facts import Facts, MemberFacts
 from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.recoveries import recoveries
 
 #: Clocks of one run may differ by this much, in seconds; on one machine they do not at all.
 SLACK = 1.0
@@ -21,6 +23,17 @@ def incomplete(facts: Facts) -> Iterator[Finding]:
     for who, places in facts.coverage.cut.items():
         says = f"the journal of {who} has a broken line or does not go to its end"
         yield found("journal-cut", says, *places)
+
+
+def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
+    """Name claims of the killed that came free sooner than a lease lapses, nobody says how."""
+    for one in recoveries(facts):
+        killed = [strike.fault in DEADLY for strike in facts.strikes_on(one.member)] == [True]
+        seconds = one.seconds if killed and one.way == "lapsed" else None
+        if seconds is not None and seconds < one.low - SLACK:
+            says = f"claim {one.number} of {one.task} came free in {seconds:.1f} s"
+            why = f"{says}, and nobody says that it was handed over: a line is missing"
+            yield found("missing-source", why, f"server.json#{one.task}")
 
 
 def backwards(facts: Facts) -> Iterator[Finding]:
@@ -85,4 +98,4 @@ def _could_have_worked(member: MemberFacts, waits: list[tuple[float, float]]) ->
     return any(min(end, until) - max(begin, ready) >= SLACK for begin, end in waits)
 
 
-CHECKS = (incomplete, backwards, far, too_early, idle_members)
+CHECKS = (incomplete, freed_by_nobody, backwards, far, too_early, idle_members)

@@ -1,5 +1,6 @@
 """Was every planned strike done, did it hit a lease, and did the struck notice?"""
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,6 +10,7 @@ from resonate_fleet.contract.journal import (
     Joined,
     Line,
     MemberStarted,
+    RunEnded,
     ServerLost,
     StepEnded,
     StewardStarted,
@@ -104,6 +106,7 @@ def effect(facts: Facts) -> Iterator[Finding]:
             went_on = [] if _shows(facts, strike) else [strike.where]
         else:  # one that nobody knows is named by another check
             went_on = _went_on(facts, strike, member) if member else []
+            went_on += _steward_went_on(facts, strike)
         if went_on:
             says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
             # That a member did not end can be seen only in a journal that goes to its end.
@@ -132,6 +135,21 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
     ]
 
 
+def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
+    """Return what the steward that served wrote after its death and before its next start."""
+    if strike.fault != "kill-with-steward":
+        return []
+    starts = [(one.line.at, one.line.who) for one in facts.evidence.of(StewardStarted)]
+    since = {who: at for at, who in starts if at <= strike.at}
+    serving = min(since, key=since.__getitem__, default="")
+    again = min((at for at, who in starts if who == serving and at > strike.at), default=math.inf)
+    return [
+        one.where
+        for one in facts.evidence.lines
+        if one.line.who == serving and strike.at + facts.shows_on < one.line.at < again
+    ]
+
+
 def _late_results(facts: Facts, strike: StrikeFacts) -> list[str]:
     """Return results of work that a killed member ended after its death.
 
@@ -153,13 +171,22 @@ def _needs_the_server(line: object) -> bool:
 
 def _shows(facts: Facts, strike: StrikeFacts) -> bool:
     """Say whether what a strike on the server or the whole fleet brings about shows anywhere."""
-    begin, over = strike.at - 1, (strike.healed or strike.at) + SHOWS_WITHIN
+    begin = strike.at - 1
+    over = min((strike.healed or strike.at) + SHOWS_WITHIN, _members_left_alone(facts))
     kinds = SIGNS.get(strike.fault, (MemberStarted, Joined))
     if any(begin <= entry.line.at <= over for kind in kinds for entry in facts.evidence.of(kind)):
         return True
     members = facts.members.values()
     ended = [one.until for one in members if one.stopped or one.died]
     return strike.fault not in SIGNS and any(begin <= at <= over for at in ended)
+
+
+def _members_left_alone(facts: Facts) -> float:
+    """Return until when no member is ended by the run itself: a lent fleet never is."""
+    plan = facts.evidence.plan
+    if plan is not None and plan.place == "kubernetes":
+        return math.inf
+    return min((entry.line.at for entry in facts.evidence.of(RunEnded)), default=math.inf)
 
 
 CHECKS = (done, hit, proof, effect)
