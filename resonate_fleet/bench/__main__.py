@@ -42,11 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Run the measures asked for; return the exit code.
-
-    Raises:
-        Mistake: there is no such measure.
-    """
     try:
         return _run(asked, shlex.join(["fleet", *sys.argv[1:]]))
     except KeyboardInterrupt:

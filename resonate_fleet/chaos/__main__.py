@@ -39,11 +39,6 @@ def main(argv: list[str] | None = None, judge: Judge | None = None) -> int:
 
 
 def run(asked: Namespace, judge: Judge | None = None) -> int:
-    """Do what was asked for; return the exit code.
-
-    Raises:
-        Mistake: a scenario was refused.
-    """
     options = options_of(asked)
     # The journal's file and the lines that are printed have it all: nothing is logged.
     structlog.configure(

@@ -47,11 +47,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Cancel; return the exit code.
-
-    Raises:
-        Mistake: what was typed cannot be meant.
-    """
     where = addresses(asked)
     code, ended = ask(where, partial(_cancel, _ids(asked, where), asked.why))
     told = [from_steward(where.steward_url, "settled", {"jobs": page}) for page in pages(ended)]

@@ -149,7 +149,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Play the demo; return its exit code."""
     given = vars(asked)
     if given["kill"] is None:
         given["kill"] = 1 if asked.workers > 1 and asked.jobs >= JOBS_A_KILL else 0

@@ -67,11 +67,6 @@ def add_filters(made: Parser) -> None:
 
 
 def run(asked: Namespace) -> int:
-    """Print the list; return the exit code.
-
-    Raises:
-        Mistake: what was typed cannot be meant.
-    """
     found, source = chosen(asked, addresses(asked))
     if asked.json:
         for one in found.jobs:

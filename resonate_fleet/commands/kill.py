@@ -28,11 +28,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Kill it; return the exit code.
-
-    Raises:
-        Mistake: there is no such member, or no fleet.
-    """
     found = [(fleet, one) for fleet in fleets() for one in fleet.members]
     if not found:
         raise Mistake("`fleet up` keeps no fleet on this machine")

@@ -3,13 +3,14 @@
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, Protocol
 
 from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Handler, Parser, tell
+from resonate_fleet.contract.options import Parser, tell
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.start import let_in, plain_streams
@@ -21,9 +22,16 @@ _COMPLETING: Final = "_ARGCOMPLETE"
 class CommandModule(Protocol):
     """What a subcommand's module offers."""
 
-    run: Handler
-
     def parser(self, prog: str) -> Parser: ...
+
+    def run(self, asked: Namespace) -> int:
+        """Do what was typed; return the exit code.
+
+        Raises:
+            Mistake: the user's, told with exit code 2.
+            CommandFailed: the state of the world, told with exit code 4.
+        """
+        ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

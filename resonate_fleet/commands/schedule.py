@@ -100,11 +100,6 @@ def _add_options(one: Parser) -> None:
 
 
 def run(asked: Namespace) -> int:
-    """Do it; return the exit code.
-
-    Raises:
-        Mistake: what was typed cannot be meant.
-    """
     acts = {"add": _add, "list": _list, "show": _show, "remove": _remove}
     ask(addresses(asked), partial(acts[asked.action], asked))
     return exits.OK

@@ -44,11 +44,6 @@ def parser(prog: str = PROG) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Do it; return the exit code.
-
-    Raises:
-        Mistake: the store is none that is known.
-    """
     act: Callable[[Namespace, Database], None] = _show if asked.action == "show" else _prune
     with closing(_open(asked.store)) as database:
         try:

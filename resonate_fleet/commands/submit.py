@@ -62,11 +62,6 @@ def add_wait(parser: Parser) -> None:
 
 
 def run(asked: Namespace) -> int:
-    """Submit; return the exit code.
-
-    Raises:
-        Mistake: what was asked for cannot be.
-    """
     for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
         signal.signal(number, signal.default_int_handler)
     settings = read_settings(SubmitSettings, asked, os.environ)

@@ -65,7 +65,6 @@ class View:
 
 
 def run(asked: Namespace) -> int:
-    """Look until told to stop; return the exit code."""
     where = addresses(asked)
     view, screen = View("fleet top", where.server), console()
     try:

@@ -57,11 +57,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Keep a fleet up; return the exit code.
-
-    Raises:
-        Mistake: what was asked for cannot be.
-    """
     shape = Shape(
         members=asked.workers,
         stewards=asked.stewards,

@@ -17,9 +17,6 @@ from resonate_fleet.contract.settings import (
     sentence,
 )
 
-#: Runs a command with its parsed arguments; returns the exit code.
-type Handler = Callable[[argparse.Namespace], int]
-
 
 class Parser(argparse.ArgumentParser):
     """Accepts no abbreviated options, keeps the line breaks of texts, and raises `Mistake`."""

@@ -23,11 +23,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code.
-
-    Raises:
-        BadSettings: options or variables were refused.
-    """
     leave_when_told()
     settings = _settings(asked)
     import_structlog()
