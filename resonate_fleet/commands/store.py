@@ -114,10 +114,10 @@ def _counted(count: Count) -> str:
 def _deleted(prune: Prune, planned: Count) -> Count:
     """Run it under a progress bar, where somebody sees it."""
     done = Count()
-    with progress("deleted", planned.families) as bar:
+    with progress("deleted", planned.families) as advance:
         for part in prune.run():
             done += part
-            bar.advance(part.families)
+            advance(part.families)
     return done
 
 

@@ -105,8 +105,7 @@ def _send(order: Order, submission: Submission, recorder: Recorder, command: str
         submission.run(order.count)
         return
     try:
-        with progress("confirmed", order.count) as bar:
-            recorder.advance = bar.advance
+        with progress("confirmed", order.count) as recorder.advance:
             submission.run(order.count)
     finally:
         took = max(time.monotonic() - began, 0.001)
@@ -140,11 +139,11 @@ def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out:
     codes = [exits.OK]
     with (
         BlockingWire(settings.url, settings.token) as wire,
-        progress("ended", len(ids)) as bar,
+        progress("ended", len(ids)) as advance,
     ):
         for id_, promise in results.wait(wire, ids, settings.deadline, seconds):
             out.ended(id_, promise)
-            bar.advance()
+            advance(1)
             codes.append(CODES.get(state_of(promise), exits.BROKEN))
     return max(codes, key=_GRAVITY.index)
 
