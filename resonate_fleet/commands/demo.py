@@ -27,7 +27,7 @@ from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.keys import Keys
 from resonate_fleet.commands.live import FleetSnapshot
-from resonate_fleet.commands.ports import STEWARD, usual_port
+from resonate_fleet.commands.ports import usual_port
 from resonate_fleet.commands.stream import StateStream
 from resonate_fleet.commands.tables import plain
 from resonate_fleet.commands.tail import Tail
@@ -38,6 +38,7 @@ from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
+from resonate_fleet.contract.words import STEWARD_PORT
 
 #: Seconds between two pictures.
 LOOK_SECONDS = 0.1
@@ -57,7 +58,7 @@ class DemoPlace(LocalPlace):
     def __init__(self, options: DemoOptions, group: str) -> None:
         super().__init__(drain=DRAIN_SECONDS)
         self._options = options
-        self._ports = Ports(steward=usual_port(STEWARD)) if options.web else Ports()
+        self._ports = Ports(steward=usual_port(STEWARD_PORT)) if options.web else Ports()
         self._console = console_env(chaos=True) if options.web else {}
         self._group = group
         self.token = options.token
