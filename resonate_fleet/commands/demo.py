@@ -2,24 +2,21 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
 import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from dataclasses import replace
 
-import structlog
 from rich.console import Console
 
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.ports import HOST, Ports
-from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.run import Runner, write_plan
+from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
@@ -56,41 +53,35 @@ class DemoPlace(LocalPlace):
     """
 
     def __init__(self, options: DemoOptions, group: str) -> None:
-        super().__init__(drain=DRAIN_SECONDS)
+        ports = Ports(steward=usual_port(STEWARD_PORT)) if options.web else Ports()
+        super().__init__(ports=ports)
         self._options = options
-        self._ports = Ports(steward=usual_port(STEWARD_PORT)) if options.web else Ports()
         self._console = console_env(chaos=True) if options.web else {}
+        #: Where the page is going to be.
+        self.page = console_line(f"http://{HOST}:{ports.steward}", self._console)
         self._group = group
         self.token = options.token
         self.is_up = asyncio.Event()
         self.on_end: Callable[[], object] = lambda: None
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
-        shape = Shape(
-            members=plan.members,
-            slots=plan.slots,
-            lease=plan.lease,
-            drain=self._drain,
+        await super().start(plan, folder)
+        self.is_up.set()
+
+    def shape(self, plan: Plan, folder: RunFolder) -> Shape:
+        return replace(
+            super().shape(plan, folder),
+            drain=DRAIN_SECONDS,
             group=self._group,
             restart=self._options.web,
             steward_env=self._console,
             server=self._options.server,
             token=self._options.token,
         )
-        fleet = LocalFleet(shape, folder.root, ports=self._ports)
-        await fleet.__aenter__()
-        self._fleet = fleet
-        self.url = fleet.url
-        self.is_up.set()
 
     async def end_members(self) -> None:
         self.on_end()
         await super().end_members()
-
-    @property
-    def page(self) -> str:
-        """Where the page is going to be."""
-        return console_line(f"http://{HOST}:{self._ports.steward}", self._console)
 
     async def stop(self) -> None:
         if not self._options.web:
@@ -161,9 +152,9 @@ def run(asked: Namespace) -> int:
 
 
 def _run(options: DemoOptions) -> int:
-    _quiet()
+    log_nothing()
     tag = f"-{os.urandom(3).hex()}" if options.server else ""
-    folder = RunFolder(_new_folder(options))
+    folder = new_folder(options.runs, f"{demo_plan.NAME}-{options.seed}")
     script = demo_plan.plan(options, tag)
     write_plan(folder, script.plan)
     console = Console()
@@ -258,18 +249,3 @@ class _Lines:
             line = f"{max(change.at - self._began, 0):6.2f} s  {change.text}"
             self._console.print(plain(line), soft_wrap=True)
         self._told = len(self._view.news)
-
-
-def _new_folder(options: DemoOptions) -> Path:
-    """Return a folder of this run's own that is not there yet."""
-    name = f"{demo_plan.NAME}-{options.seed}-{time.strftime('%m%d-%H%M%S')}"
-    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
-    return next(options.runs / one for one in names if not (options.runs / one).exists())
-
-
-def _quiet() -> None:
-    """The journals have everything; the screen is for the story."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        cache_logger_on_first_use=False,
-    )

@@ -73,7 +73,7 @@ def run(asked: Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
             root = asked.runs or Path(temporary)
-            return asyncio.run(_keep_up(LocalFleet(shape, root, ports=ports(asked)), Registered()))
+            return asyncio.run(_keep_up(LocalFleet(shape, root, ports(asked)), Registered()))
     except StartFailed as failed:
         head, *rest = str(failed).splitlines()
         if head.endswith("ended with 2:") and rest:  # it said what the user got wrong
