@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +42,8 @@ def log_nothing() -> None:
 def new_folder(runs: Path, name: str) -> RunFolder:
     """Return a folder of this run's own that is not there yet."""
     begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
-    names = (begin, *(f"{begin}-{turn}" for turn in range(2, 1000)))
-    free = next((runs / one for one in names if not (runs / one).exists()), None)
-    if free is None:
-        raise PlaceFailed(f"{runs}: no free name for a run folder")
-    return RunFolder(free)
+    names = chain([begin], (f"{begin}-{turn}" for turn in count(2)))
+    return RunFolder(next(runs / one for one in names if not (runs / one).exists()))
 
 
 def write_plan(folder: RunFolder, plan: Plan) -> None:

@@ -26,9 +26,8 @@ from resonate_fleet.commands.keys import Keys
 from resonate_fleet.commands.live import FleetSnapshot
 from resonate_fleet.commands.ports import usual_port
 from resonate_fleet.commands.stream import StateStream
-from resonate_fleet.commands.tables import plain
 from resonate_fleet.commands.tail import Tail
-from resonate_fleet.commands.top import View, showing
+from resonate_fleet.commands.top import Printer, View, showing
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
@@ -209,7 +208,8 @@ async def _shown(
 ) -> AsyncIterator[Keys]:
     """Show meanwhile what the steward and the journals say; kill whom the page asks for."""
     view, tail = View("fleet demo", f"{len(runner.plan.jobs)} jobs"), Tail(folder.journal)
-    print_news = _Lines(view, console)
+    began = time.time()
+    print_news = Printer(view, console, lambda at: f"{max(at - began, 0):6.2f} s")
 
     async def follow(show: Callable[[], None]) -> None:
         await place.is_up.wait()
@@ -235,17 +235,3 @@ async def _shown(
             await asyncio.gather(following, return_exceptions=True)
             view.news += of_a_run(tail.new())
     print_news()
-
-
-class _Lines:
-    """Prints each change once, with the seconds since the beginning."""
-
-    def __init__(self, view: View, console: Console) -> None:
-        self._view, self._console = view, console
-        self._began, self._told = time.time(), 0
-
-    def __call__(self) -> None:
-        for change in self._view.news[self._told :]:
-            line = f"{max(change.at - self._began, 0):6.2f} s  {change.text}"
-            self._console.print(plain(line), soft_wrap=True)
-        self._told = len(self._view.news)
