@@ -20,15 +20,6 @@ class FleetSnapshot:
     steward: bool
 
 
-def snapshot(where: Addresses) -> FleetSnapshot:
-    """Ask the steward, else the server.
-
-    Raises:
-        Unreachable, Refused: neither answers.
-    """
-    return snapshot_of(where, by_the_steward(where.steward_url))
-
-
 def snapshot_of(where: Addresses, state: LiveState | None) -> FleetSnapshot:
     """Return what a steward says; ask the server where none does.
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.by_server import failed_lately
-from resonate_fleet.commands.live import FleetSnapshot, snapshot
+from resonate_fleet.commands.live import FleetSnapshot, by_the_steward, snapshot_of
 from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobviews import JobLine
@@ -35,7 +35,7 @@ Who holds what, which attempt, and how many jobs wait: by the steward, else by t
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    found = snapshot(where)
+    found = snapshot_of(where, by_the_steward(where.steward_url))
     failed = ask(where, partial(failed_lately, found.state, SHOWN))
     if asked.json:
         more = {"source": found.source, "failed": msgspec.to_builtins(failed)}
