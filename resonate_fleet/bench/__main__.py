@@ -37,7 +37,6 @@ _NEEDS_STORE = ("history", "searches", "prune")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the measures asked for; return the exit code."""
     return guarded("fleet bench", lambda: run(parser("fleet bench").parse_args(argv)))
 
 

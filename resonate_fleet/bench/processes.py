@@ -96,7 +96,6 @@ class WorkerProcess:
     journal: Path
 
     def lines(self) -> list[Line]:
-        """Return the lines that this member has written so far."""
         return [line for line in read_folder(self.journal) if not isinstance(line, BadLine)]
 
     def ready_at(self) -> float:
@@ -104,7 +103,6 @@ class WorkerProcess:
         return next(line.at for line in self.lines() if isinstance(line, MemberReady))
 
     def wait_ready(self) -> None:
-        """Wait until the member takes jobs."""
 
         def ready() -> bool:
             if self.kind == "plain":

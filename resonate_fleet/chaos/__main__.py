@@ -57,7 +57,6 @@ def _list(_options: ChaosOptions, _judge: Judge) -> int:
 
 
 def _run_all(options: ChaosOptions, judge: Judge) -> int:
-    """Plan every run that is asked for, and do them if that is wanted."""
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
     _say(f"seed {seed}")
     read = [(path, scenario.read(path)) for path in map(scenario.find, options.scenarios)]

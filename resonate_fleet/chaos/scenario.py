@@ -118,7 +118,6 @@ _sections: dict[str, type[msgspec.Struct]] = {
 
 
 def shipped() -> list[str]:
-    """Return the names of the scenarios that come along."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 

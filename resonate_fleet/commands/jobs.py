@@ -52,7 +52,6 @@ def parser(prog: str) -> Parser:
 
 
 def add_filters(made: Parser) -> None:
-    """Give `made` the options by which jobs are chosen."""
     add = made.add_argument
     add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
     add("--function", metavar="NAME")

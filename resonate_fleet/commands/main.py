@@ -35,7 +35,6 @@ class CommandModule(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     # Ends like Ctrl-C; where it is process 1 of a container, SIGTERM would do nothing by itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     let_in()

@@ -47,7 +47,6 @@ def run(asked: Namespace) -> int:
 
 
 def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> RenderableType:
-    """Return a snapshot as tables."""
     state = found.state
     parts: list[RenderableType] = [plain(found.source, "dim"), Text(), groups(state, width)]
     parts += [plain(line, "bold yellow") for line in blocked(state)]
@@ -58,7 +57,6 @@ def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> Renderable
 
 
 def groups(state: LiveState, width: int) -> RenderableType:
-    """Return the groups as a table."""
     if not state.groups:
         return Text("no jobs are under way")
     names = ("group", "waiting>", "oldest>", "running>", "suspended>", "parked>", "members>?")

@@ -194,7 +194,6 @@ def _died(
 
 
 def _first(lines: list[JournalEntry[Any]], kind: type) -> Any:
-    """Return the first line of a kind, or None."""
     return next((entry.line for entry in lines if type(entry.line) is kind), None)
 
 

@@ -46,7 +46,6 @@ def _settings(asked: Namespace) -> DevServerSettings:
 
 
 def main() -> int:
-    """Serve as the command line and the environment say; return the exit code."""
     leave_when_told()
     prog = "python -m resonate_fleet.server"
     return guarded("server", lambda: run(parser(prog).parse_args()))
