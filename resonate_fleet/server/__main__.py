@@ -46,7 +46,6 @@ def _settings(asked: Namespace) -> DevServerSettings:
 
 
 def main() -> int:
-    leave_when_told()
     prog = "python -m resonate_fleet.server"
     return guarded("server", lambda: run(parser(prog).parse_args()))
 
