@@ -18,7 +18,7 @@ from resonate_fleet.chaos.place import Candidate, PlaceFailed, until, way
 from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.contract import common
-from resonate_fleet.contract.kubernetes import Access, Cluster
+from resonate_fleet.contract.kubernetes import Access
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
 from resonate_fleet.contract.settings import load, setting, settings
 from resonate_fleet.contract.wire import Wire
@@ -46,7 +46,6 @@ def open_place(options: ChaosOptions) -> "KubernetesPlace":
 class Lent:
     """The fleet of a namespace while a run has it."""
 
-    cluster: Cluster
     pods: Pods
     strikes: PodStrikes
     deployments: Deployments
@@ -84,7 +83,7 @@ class KubernetesPlace:
         one = await self._open.enter_async_context(cluster(*self._wanted))
         self.url = self.url or service_url(one, "server", SERVER_PORT)
         pods = Pods(one, folder.journal, JOURNALS)
-        self._lent = Lent(one, pods, PodStrikes(one, pods), Deployments(one), folder)
+        self._lent = Lent(pods, PodStrikes(one, pods), Deployments(one), folder)
         await pods.open()
         self._open.push_async_callback(pods.close)
         if not pods.of("server"):

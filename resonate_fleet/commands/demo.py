@@ -216,7 +216,7 @@ async def _shown(
         with StateStream(place.fleet.steward_url) as stream:
             while True:
                 if state := await asyncio.to_thread(stream.state):
-                    view.take(FleetSnapshot(state, state.steward, steward=True))
+                    view.take(FleetSnapshot(state, state.steward))
                 lines = tail.new()
                 view.news += of_a_run(lines)
                 for _, job in kills(lines):

@@ -61,7 +61,7 @@ class View:
             for one in snapshot.state.running
         ]
         state = msgspec.structs.replace(snapshot.state, running=running)
-        self.shown, self.trouble = FleetSnapshot(state, snapshot.source, snapshot.steward), ""
+        self.shown, self.trouble = FleetSnapshot(state, snapshot.source), ""
 
 
 def run(asked: Namespace) -> int:
