@@ -14,7 +14,7 @@ import msgspec
 
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.options import ChaosOptions, options_of, parser
-from resonate_fleet.chaos.place import Adapter, PlaceFailed, module_of
+from resonate_fleet.chaos.place import Adapter, module_of
 from resonate_fleet.chaos.plan import Script, plan_lines, script
 from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.stay import Stay
@@ -22,7 +22,6 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Judges a run folder, says so on the terminal, and returns the exit code of the verdict.
 Judge = Callable[[Path], int]
@@ -42,9 +41,6 @@ def run(asked: Namespace, judge: Judge | None = None) -> int:
     commands = {"list": _list, "plan": _run_all, "run": _run_all, "replay": _replay}
     try:
         return commands[options.command](options, judge or _unjudged)
-    except (PlaceFailed, Refused, Unreachable) as failed:
-        sys.stderr.write(f"chaos: {failed}\n")
-        return exits.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("chaos: interrupted; everything of this run was healed and ended\n")
         return exits.INTERRUPTED

@@ -10,9 +10,7 @@ from typing import Final, Protocol
 
 from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, tell
-from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.options import Parser, guarded
 from resonate_fleet.contract.start import let_in, plain_streams
 
 #: Set by the shell that asks for completions (argcomplete).
@@ -63,15 +61,8 @@ def _run(typed: list[str]) -> int:
         sys.stderr.write(f"{listing()}\nfleet: there is no command {name!r}{_meant(name)}\n")
         return exits.USAGE
     module, prog = _module(command), f"fleet {command.name}"
-    try:
-        return module.run(module.parser(prog).parse_args(rest[command.name.count(" ") :]))
-    except Mistake as mistake:
-        tell(prog, mistake)
-        return exits.USAGE
-    except exits.CommandFailed as failed:
-        first, *rest = str(failed).splitlines()
-        sys.stderr.write("\n".join([f"{prog}: {clean(first)}", *map(clean, rest), ""]))
-        return exits.FAILED
+    words = rest[command.name.count(" ") :]
+    return guarded(prog, lambda: module.run(module.parser(prog).parse_args(words)))
 
 
 def _command(name: str) -> Command | None:
