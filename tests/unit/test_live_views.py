@@ -73,9 +73,7 @@ def test_what_has_no_room_is_counted() -> None:
 def test_a_job_that_nobody_can_do_is_named_with_the_reason() -> None:
     why = "nobody has the function nope"
     group = LiveGroup(group="g", waiting=3, blocked={why: 3}, stuck={why: "a-job"})
-    text = "\n".join(
-        printed(ps.drawn(FleetSnapshot(state(groups=[group]), "s"), [], 100))
-    )
+    text = "\n".join(printed(ps.drawn(FleetSnapshot(state(groups=[group]), "s"), [], 100)))
     assert "g: 3 wait, nobody has the function nope: a-job" in text
 
 
