@@ -188,9 +188,6 @@ async def _play(
             await over.wait()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-    except ExceptionGroup as group:  # the tasks of a run fail together; the first says why
-        failed = group.exceptions[0]
-        raise failed if isinstance(failed, exits.CommandFailed) else group from None
     finally:
         await place.end()
     return code
