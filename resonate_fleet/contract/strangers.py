@@ -17,11 +17,11 @@ def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
 
     Only variables with the prefixes of `known` count (`WORKER_` and the like).
     """
-    lines = []
-    for name in _strangers(known, env):
-        if nearest := _nearest(name, known):
-            lines.append(f"{name} is set, and there is no such setting; accepted: {nearest}")
-    return lines
+    return [
+        f"{name} is set, and there is no such setting; accepted: {nearest}"
+        for name in _strangers(known, env)
+        if (nearest := _nearest(name, known))
+    ]
 
 
 def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
