@@ -21,8 +21,6 @@ from resonate_fleet.contract.live import LiveState
 
 #: Whose worker serves a group.
 Kind = Literal["ours", "plain"]
-#: Longest wait for anything of a bench, in seconds.
-GIVE_UP_SECONDS = 120.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -96,6 +94,7 @@ class WorkerProcess:
     journal: Path
 
     def lines(self) -> list[Line]:
+        """Return the lines that this member has written so far."""
         return [line for line in read_folder(self.journal) if not isinstance(line, BadLine)]
 
     def ready_at(self) -> float:
@@ -103,6 +102,7 @@ class WorkerProcess:
         return next(line.at for line in self.lines() if isinstance(line, MemberReady))
 
     def wait_ready(self) -> None:
+        """Wait until the member takes jobs."""
 
         def ready() -> bool:
             if self.kind == "plain":
@@ -144,17 +144,16 @@ class Spent:
         return self.seconds() / (time.monotonic() - self._began)
 
 
-def wait_for(what: str, ready: Callable[[], bool], process: Process | None = None) -> None:
+def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 120) -> None:
     """Wait until `ready()`.
 
     Raises:
         NotReady: the process has ended, or the time is over.
     """
-    end = time.monotonic() + GIVE_UP_SECONDS
+    end = time.monotonic() + seconds
     while not ready():
-        if time.monotonic() > end or (process and not process.running):
-            log = f":\n{process.tail()}" if process else ""
-            raise NotReady(f"waited in vain for {what}{log}")
+        if not process.running or time.monotonic() > end:
+            raise NotReady(f"{what} did not get ready:\n{process.tail()}")
         time.sleep(0.02)
 
 

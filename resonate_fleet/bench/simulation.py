@@ -168,6 +168,8 @@ class SimulatedMember:
 
 
 class Simulation:
+    """One run of a case."""
+
     def __init__(self, case: Case) -> None:
         self.case = case
         self.clock = VirtualClock()

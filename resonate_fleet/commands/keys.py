@@ -5,6 +5,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Self
 
 
@@ -27,7 +28,12 @@ class Keys:
             tty.setcbreak(sys.stdin)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._before is not None:
             import termios  # noqa: PLC0415 - Unix only
 

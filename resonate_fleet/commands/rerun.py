@@ -32,6 +32,11 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
+    """Run them again, print the new ids; return the exit code.
+
+    Raises:
+        Mistake: what was typed cannot be meant, or there is no such job.
+    """
     where = addresses(asked)
     ask(where, partial(_rerun, _ids(asked, where)))
     return exits.OK
@@ -44,6 +49,8 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
         return list(dict.fromkeys(asked.ids))
     asked.state = "failed"
     found, _ = jobs.chosen(asked, where)
+    if not found.jobs:
+        sys.stderr.write("fleet rerun: no failed job matches\n")
     return [one.id for one in found.jobs]
 
 

@@ -2,10 +2,9 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from uuid import UUID
-
-from resonate_fleet.contract.clock import now_ms
 
 
 class Ids:
@@ -17,7 +16,7 @@ class Ids:
 
     def __init__(
         self,
-        now_ms: Callable[[], int] = now_ms,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._now_ms = now_ms

@@ -34,22 +34,23 @@ def name(what: str = "name") -> Kind[str]:
 
 
 def integer(low: int, high: int) -> Kind[int]:
-    return _between(int, low, high, f"a whole number from {low} to {high}")
+    def read(raw: str) -> int:
+        value = int(raw)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(read, f"a whole number from {low} to {high}")
 
 
 def number(low: float, high: float, unit: str = "") -> Kind[float]:
-    words = f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}"
-    return _between(float, low, high, words)
-
-
-def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N, accepts: str) -> Kind[N]:
-    def read(raw: str) -> N:
-        value = kind(raw)
+    def read(raw: str) -> float:
+        value = float(raw)
         if not low <= value <= high:  # refuses nan too
             raise ValueError
         return value
 
-    return Kind(read, accepts)
+    return Kind(read, f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}")
 
 
 def seconds(low: float, high: float) -> Kind[float]:

@@ -16,10 +16,6 @@ class NamedPath(Path):
             Mistake: it is of no use for `option`.
         """
 
-    def _unwritable(self, option: str, error: OSError, what: str) -> Mistake:
-        accepted = f"a {what} that can be written"
-        return Mistake(f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}")
-
 
 class Program(NamedPath):
     """A program that is to be run."""
@@ -39,7 +35,10 @@ class OutputFile(NamedPath):
             if not there:
                 self.unlink()
         except OSError as error:
-            raise self._unwritable(option, error, "file") from None
+            accepted = "a file that can be written"
+            raise Mistake(
+                f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}"
+            ) from None
 
 
 class OutputFolder(NamedPath):
@@ -52,4 +51,7 @@ class OutputFolder(NamedPath):
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise self._unwritable(option, error, "folder") from None
+            accepted = "a folder that can be written"
+            raise Mistake(
+                f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}"
+            ) from None

@@ -17,11 +17,12 @@ def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
 
     Only variables with the prefixes of `known` count (`WORKER_` and the like).
     """
-    return [
-        f"{name} is set, and there is no such setting; accepted: {nearest}"
-        for name in _strangers(known, env)
-        if (nearest := _nearest(name, known))
-    ]
+    lines = []
+    for name, value in _strangers(known, env):
+        nearest = _nearest(name, known)
+        if nearest and not _is_link(name, value):
+            lines.append(f"{name} is set, and there is no such setting; accepted: {nearest}")
+    return lines
 
 
 def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
@@ -31,22 +32,23 @@ def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     """
     return sorted(
         name
-        for name in _strangers(known, env)
-        if not name.startswith(("RESONATE_", "FLEET_")) and not _nearest(name, known)
+        for name, value in _strangers(known, env)
+        if not name.startswith(("RESONATE_", "FLEET_"))
+        and not _is_link(name, value)
+        and not _nearest(name, known)
     )
 
 
-def _strangers(known: Collection[str], env: Mapping[str, str]) -> list[str]:
+def _strangers(known: Collection[str], env: Mapping[str, str]) -> list[tuple[str, str]]:
     prefixes = tuple({f"{name.partition('_')[0]}_" for name in known})
     return [
-        name
+        (name, value)
         for name, value in env.items()
         if name.startswith(prefixes)
         and value
         and name not in known
         and name.removesuffix("_FILE") not in known
         and name not in _OTHERS
-        and not _is_link(name, value)
     ]
 
 

@@ -15,6 +15,7 @@ SIGNS = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
 
 
 def table(verdict: Verdict) -> Group:
+    """Return what the terminal shows."""
     style = STYLES.get(verdict.verdict, "bold black on yellow")
     head = Text.assemble(
         (f" {SIGNS[verdict.verdict]} {verdict.verdict} ", style), "  ", verdict.says
@@ -87,4 +88,5 @@ def _findings(verdict: Verdict) -> Table:
 
 
 def plain(text: str) -> Text:
+    """Return foreign text as what it is."""
     return Text(clean(text))

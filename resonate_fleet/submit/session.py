@@ -1,7 +1,6 @@
 """Runs a submission, from its jobs to an exit code."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,6 @@ from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import effective
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.start import STOPS
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit import log, results
 from resonate_fleet.submit.load import Job
@@ -55,8 +53,6 @@ def submit(order: Order, command: str) -> int:
     Raises:
         Mistake: a setting needs an extra that is not installed.
     """
-    for number in STOPS:  # each ends it like Ctrl-C
-        signal.signal(number, signal.default_int_handler)
     settings = order.settings
     who = f"{settings.client}-{os.urandom(3).hex()}"
     tracing = traces(settings.traces, who)
@@ -109,7 +105,8 @@ def _send(order: Order, submission: Submission, recorder: Recorder, command: str
         submission.run(order.count)
         return
     try:
-        with progress("confirmed", order.count) as recorder.advance:
+        with progress("confirmed", order.count) as bar:
+            recorder.advance = bar.advance
             submission.run(order.count)
     finally:
         took = max(time.monotonic() - began, 0.001)
@@ -143,11 +140,11 @@ def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out:
     codes = [exits.OK]
     with (
         BlockingWire(settings.url, settings.token) as wire,
-        progress("ended", len(ids)) as advance,
+        progress("ended", len(ids)) as bar,
     ):
         for id_, promise in results.wait(wire, ids, settings.deadline, seconds):
             out.ended(id_, promise)
-            advance(1)
+            bar.advance()
             codes.append(CODES.get(state_of(promise), exits.BROKEN))
     return max(codes, key=_GRAVITY.index)
 

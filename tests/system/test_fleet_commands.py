@@ -113,22 +113,26 @@ def test_kill_strikes_a_member_of_the_fleet_that_is_up_and_nobody_else(
     assert run_room("fleet", "kill", env=env).returncode == 2
 
 
-def test_kill_believes_no_record_of_a_process_that_is_not_the_fleets(tmp_path: Path) -> None:
+def start_of(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_kill_believes_a_record_of_the_very_process_and_its_parent_alone(tmp_path: Path) -> None:
+    folder = tmp_path / f"resonate-fleet-{os.getuid()}"
+    folder.mkdir(mode=0o700)
     with subprocess.Popen(["sleep", "60"]) as bystander:
-        stat = Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()
-        mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        folder = tmp_path / f"resonate-fleet-{os.getuid()}"
-        folder.mkdir(mode=0o700)
-        member = {"place": "worker-1", "member": "worker-1-x", "process": bystander.pid}
-        # Another start of the same number, and a child of somebody else.
-        for started, parent in (("1", os.getpid()), (stat[19], os.getppid())):
-            fleet = {"process": parent, "started": mine[19], "url": "http://x", "steward": None}
-            record = fleet | {"members": [member | {"started": started}]}
-            (folder / f"{parent}.json").write_text(json.dumps(record))
-        done = run_room("fleet", "kill", "worker-1", env={"TMPDIR": str(tmp_path)})
-        assert done.returncode == 2
-        assert bystander.poll() is None
-        bystander.kill()
+        own = start_of(bystander.pid)
+        # Another start of the same number, a child of somebody else, and the truth.
+        for started, parent, code in (("1", os.getpid(), 2), (own, 1, 2), (own, os.getpid(), 0)):
+            member = {"place": "worker-1", "member": "worker-1-x", "process": bystander.pid}
+            fleet = {"process": parent, "started": start_of(parent), "url": "http://x"}
+            record = fleet | {"steward": None, "members": [member | {"started": started}]}
+            (folder / "fleet.json").write_text(json.dumps(record))
+            assert bystander.poll() is None
+            done = run_room("fleet", "kill", "worker-1", env={"TMPDIR": str(tmp_path)})
+            assert done.returncode == code, done.stderr
+            assert (folder / "fleet.json").exists(), "it is a record of a fleet that runs"
+        assert bystander.wait(10) == -signal.SIGKILL
 
 
 def test_ps_with_a_steward_says_how_old_it_is_and_names_who_nobody_can_do(

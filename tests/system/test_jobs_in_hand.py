@@ -166,15 +166,29 @@ def test_all_of_a_function_are_cancelled_and_others_are_not(scene: Scene) -> Non
     assert scene.state(other) == "running"
 
 
-def test_nobody_stops_a_body_by_saying_that_its_job_is_over(scene: Scene) -> None:
+def test_an_act_on_all_that_finds_none_says_so(scene: Scene) -> None:
     job = post_job(scene.fleet.server, "waits", 120.0)
+    scene.running(1)
+    for command, says in (
+        (("cancel", "--all", "--function", "plain"), "no job that matches is under way"),
+        (("rerun", "--failed"), "no failed job matches"),
+    ):
+        done = scene.run(*command)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == f"fleet {command[0]}: {says}\n"
+    assert scene.state(job) == "running"
+
+
+def test_nobody_stops_a_body_by_saying_that_its_job_is_over(scene: Scene) -> None:
+    job = post_job(scene.fleet.server, "waits", 3.0)
     scene.running(1)
     body = json.dumps({"jobs": [job]}).encode()
     request = Request(f"{scene.pages}/settled", data=body)  # noqa: S310 - this test's steward
     with urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
         assert json.loads(answer.read()) == {"stopped": []}
-    assert scene.state(job) == "running"
-    assert scene.outcomes(job) == []
+    assert scene.outcomes(job) == [], "it was said in the middle of it"
+    wait_until(lambda: scene.outcomes(job), 20, "its body is over")
+    assert scene.outcomes(job) == ["resolved"]
 
 
 def test_what_is_over_stays_as_it_is(scene: Scene) -> None:
@@ -187,6 +201,10 @@ def test_what_is_over_stays_as_it_is(scene: Scene) -> None:
 
 @pytest.mark.parametrize("steward", [True, False])
 def test_mistakes_are_one_line_and_change_nothing(scene: Scene, steward: bool) -> None:  # noqa: FBT001 - a parameter
+    running = post_job(scene.fleet.server, "waits", 120.0)
+    failed = post_job(scene.fleet.server, "fails")
+    scene.running(1)
+    wait_until(lambda: scene.state(failed) == "failed", 20, "one has failed")
     for command in (
         ("job", "no-such-job"),
         ("cancel", "no-such-job"),
@@ -200,4 +218,6 @@ def test_mistakes_are_one_line_and_change_nothing(scene: Scene, steward: bool) -
         done = scene.run(*command, steward=steward)
         assert done.returncode == 2, command
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert (scene.state(running), scene.state(failed)) == ("running", "failed")
+    assert not scene.job(failed).get("repeated")
     assert scene.fleet.server.tasks("pending") == []

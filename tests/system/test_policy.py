@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from resonate_fleet.contract.journal import Claimed, Ended
-from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
+from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 from tests.support.fleet import Fleet
 from tests.support.jobs import post_job
 from tests.support.processes import Process, run_room
@@ -51,10 +51,10 @@ def state(steward: Process) -> dict[str, Any]:
     return found
 
 
-def submit(fleet: Fleet, cost: float = 0.05, **tags: str) -> str:
+def submit(fleet: Fleet, cost: float = 0.05, group: str = DEFAULT_GROUP, **tags: str) -> str:
     named = {"key": TAG_KEY, "priority": TAG_PRIORITY, "not_before": TAG_NOT_BEFORE}
     given = {named[name]: value for name, value in tags.items()}
-    return post_job(fleet.server, "compute_something", cost, tags=given)
+    return post_job(fleet.server, "compute_something", cost, group=group, tags=given)
 
 
 def started(fleet: Fleet) -> list[str]:
@@ -144,16 +144,19 @@ def test_a_changed_file_counts_after_a_signal_and_a_bad_one_does_not(
 
 
 def test_members_wait_for_a_steward_where_the_policy_says_so(fleet: Fleet, policy: Path) -> None:
-    policy.write_text(POLICY.format(alone="wait"))
+    policy.write_text(POLICY.format(alone="wait") + '[groups.other]\nalone = "work"\n')
     steward = fleet.steward(STEWARD_POLICY=str(policy))
-    worker = fleet.worker("w", WORKER_STEWARD=presence(steward))
-    done(fleet, [submit(fleet)])
+    waits = fleet.worker("w", WORKER_STEWARD=presence(steward))
+    works = fleet.worker("other", WORKER_STEWARD=presence(steward), WORKER_GROUP="other")
+    done(fleet, [submit(fleet), submit(fleet, group="other")])
     steward.kill()
-    worker.line("presence.lost", 10)
-    waiting = submit(fleet)
-    later = submit(fleet, 0.0)
-    time.sleep(3)  # longer than it takes a member to fall back
-    assert not {waiting, later} & set(started(fleet))
+    for worker in (waits, works):
+        worker.line("presence.lost", 10)
+    waiting = [submit(fleet), submit(fleet, 0.0)]
+    # When the other one has fallen back, found a job and heard of another, this one could have.
+    done(fleet, [submit(fleet, group="other")])
+    done(fleet, [submit(fleet, group="other")])
+    assert not set(waiting) & set(started(fleet))
 
 
 def test_a_steward_with_a_bad_policy_says_all_and_does_not_start(
