@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.jobs import result_of
-from tests.support.runs import Run
+from tests.support.runs import Blow, Run, play
 
 Sabotage = Callable[[Run], str]
 SABOTAGES: dict[str, tuple[Sabotage, str]] = {}
@@ -411,6 +411,14 @@ def chaos_makes_up_its_proof(run: Run) -> str:
 def chaos_strikes_an_idle_member(run: Run) -> str:
     _pretend(run, held=[])
     return "strike-hit-nothing"
+
+
+@sabotage("INCONCLUSIVE")
+def chaos_strikes_too_softly(run: Run) -> str:
+    """A pause far shorter than the lease is all there was: nothing had to be recovered."""
+    soft = play([Blow("pause", 15, seconds=0.8)], jobs=30, seed=11)
+    run.plan, run.journals, run.records, run.at = soft.plan, soft.journals, soft.records, soft.at
+    return "nothing-recovered"
 
 
 @sabotage("INCONCLUSIVE")

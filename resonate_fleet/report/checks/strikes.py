@@ -19,6 +19,7 @@ from resonate_fleet.contract.journal import (
 from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.recoveries import recoveries
 
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
@@ -61,6 +62,16 @@ def hit(facts: Facts) -> Iterator[Finding]:
         ):
             says = f"strike {strike.number} ({strike.fault} of {strike.target}) hit no held lease"
             yield found("strike-hit-nothing", says, strike.where)
+
+
+def recovered(facts: Facts) -> Iterator[Finding]:
+    """Name a promise about recoveries in a run of strikes that had none."""
+    plan = facts.evidence.plan
+    if plan is None or not plan.strikes or plan.guarantees.recovery_seconds is None:
+        return
+    if not facts.handed_over and all(one.claimed is None for one in recoveries(facts)):
+        says = f"{plan.guarantees.recovery_seconds:g} s are promised and no job was claimed again"
+        yield found("nothing-recovered", says, "plan.json", *[one.where for one in facts.strikes])
 
 
 def _anybody_worked(facts: Facts, strike: StrikeFacts) -> bool:
@@ -189,4 +200,4 @@ def _members_left_alone(facts: Facts) -> float:
     return min((entry.line.at for entry in facts.evidence.of(RunEnded)), default=math.inf)
 
 
-CHECKS = (done, hit, proof, effect)
+CHECKS = (done, hit, recovered, proof, effect)
