@@ -2,10 +2,10 @@
 
 import sys
 from argparse import Namespace
-from importlib.metadata import version
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.version import package_version
 
 
 def parser(prog: str) -> Parser:
@@ -13,5 +13,5 @@ def parser(prog: str) -> Parser:
 
 
 def run(_: Namespace) -> int:
-    sys.stdout.write(f"{version('resonate-fleet')}\n")
+    sys.stdout.write(f"{package_version()}\n")
     return exits.OK

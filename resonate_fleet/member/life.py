@@ -54,8 +54,6 @@ def live(settings: Settings, signals: StopSignals) -> int:
         _to_the_end(_run(settings, functions, journal, own))
     except Mistake:
         raise
-    except registry.BadFunctions as bad:
-        raise Mistake(str(bad)) from None
     except NotOpened as bad:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except OSError as error:

@@ -17,6 +17,7 @@ from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Pages
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
+from resonate_fleet.contract.version import package_version
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.drain import Drain
@@ -59,7 +60,7 @@ class Member:
         self._settings = settings
         self._own = own
         self._on_loop = on_loop
-        metrics = Metrics(registry.has, settings.slots, version())
+        metrics = Metrics(registry.has, settings.slots, package_version())
         metrics.expect(one.partition("@")[0] for one in registry.names())
         losses.listeners.append(self._count_loss)
         self._ledger = Ledger(journal, metrics, traces(settings.traces, name, settings.group))
@@ -134,14 +135,16 @@ class Member:
         return {
             "member": self._ledger.journal.who,
             "group": self._settings.group,
-            "version": version(),
+            "version": package_version(),
             "sdk": metadata.version("resonate-sdk"),
             "python": platform.python_version(),
         }
 
     def _say_start(self, port: int) -> None:
         group, slots = self._settings.group, self._settings.slots
-        started = MemberStarted(group=group, slots=slots, process=os.getpid(), version=version())
+        started = MemberStarted(
+            group=group, slots=slots, process=os.getpid(), version=package_version()
+        )
         self._ledger.journal.write(started)
         functions = list(self._runner.functions)
         log.info("pages", host=self._settings.host, port=port, functions=functions)
@@ -189,11 +192,3 @@ class Member:
             log.error("shutdown.cut", why="the module's shutdown took longer than the drain may")
         self._ledger.journal.buffer.flush()
         os._exit(exits.OK)
-
-
-def version() -> str:
-    """Return the version of this package, `0` if it is not installed."""
-    try:
-        return metadata.version("resonate-fleet")
-    except metadata.PackageNotFoundError:
-        return "0"

@@ -13,6 +13,7 @@ from resonate.retry import RetryPolicy
 from resonate.types import DurableRegistry
 
 from resonate_fleet.contract.jobs import call_of, label
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.member.attempts import Callee
 from resonate_fleet.member.bodies import Bodies, Function, is_async
@@ -24,7 +25,7 @@ MOST_MISSED = 100
 log = structlog.get_logger()
 
 
-class BadFunctions(Exception):  # noqa: N818 - the user's mistake, told in one line
+class BadFunctions(Mistake):
     """The functions module cannot be used."""
 
 

@@ -27,6 +27,7 @@ from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.version import package_version
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.acts import Acts
@@ -37,7 +38,7 @@ from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.lists import Lists
 from resonate_fleet.steward.live import Dates, live_state
 from resonate_fleet.steward.membership import Membership
-from resonate_fleet.steward.metrics import Meters, steward_version
+from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.pages import ProbeState, on_loop, pages
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.policy import BadPolicy, GroupPolicy
@@ -98,7 +99,7 @@ class Steward:
             presence = PresenceServer(address, settings.keepalive, self._membership, self._me)
             await open_.enter_async_context(presence)
             started = StewardStarted(
-                version=steward_version(), port=served.port, presence_port=presence.port
+                version=package_version(), port=served.port, presence_port=presence.port
             )
             self._tools.journal.write(started)
             self._probed.ready = True

@@ -1,7 +1,6 @@
 """The steward's instruments, and what a scrape gets."""
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -12,6 +11,7 @@ from prometheus_client.registry import Collector
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.live import LiveGroup, LiveState
 from resonate_fleet.contract.pages import Page
+from resonate_fleet.contract.version import package_version
 from resonate_fleet.steward.survey import OTHER
 
 #: Groups with series of their own. A job names its group itself, so there may be any number.
@@ -128,7 +128,7 @@ class Meters:
         self.refused: Counter = made["refused"]
         self.errors: Counter = made["errors"]
         self.survey: Gauge = made["survey_duration_seconds"]
-        made["build"].info({"version": steward_version()})
+        made["build"].info({"version": package_version()})
         for what in ("survey", "hand-over", "quarantine", "promises", "state", "extra", *_WRITES):
             self.errors.labels(what)
         self.live = LiveCollector(groups)
@@ -195,10 +195,3 @@ def _family(instrument: Instrument, values: Mapping[str, float]) -> GaugeMetricF
     for label, value in values.items():
         family.add_metric([label], value)
     return family
-
-
-def steward_version() -> str:
-    try:
-        return version("resonate-fleet")
-    except PackageNotFoundError:
-        return "unknown"
