@@ -120,7 +120,7 @@ class _Head:
         lines = raw[len(first) :]
         lower = lines.lower()
         length = _field(lower, lower, b"content-length")
-        self.length = int(length) if length is not None else None
+        self.length = _size(length, 10) if length is not None else None
         self.chunked = b"chunked" in (_field(lower, lower, b"transfer-encoding") or b"")
         self.date = (_field(lines, lower, b"date") or b"").decode("latin-1")
         closes = b"close" in (_field(lower, lower, b"connection") or b"")
@@ -144,6 +144,13 @@ def _field(lines: bytes, lower: bytes, name: bytes) -> bytes | None:
     return value.partition(b"\r\n")[0].strip()
 
 
+def _size(text: bytes, base: int) -> int:
+    size = int(text, base)
+    if size < 0:  # a chunk of -6 would be read for ever
+        raise ValueError(f"a length of {size}")
+    return size
+
+
 def _dechunked(buffer: bytearray) -> bytes | None:
     parts: list[bytes] = []
     at = 0
@@ -151,7 +158,7 @@ def _dechunked(buffer: bytearray) -> bytes | None:
         end = buffer.find(b"\r\n", at)
         if end < 0:
             return None
-        size = int(bytes(buffer[at:end]).partition(b";")[0], 16)
+        size = _size(bytes(buffer[at:end]).partition(b";")[0], 16)
         at = end + 2
         if len(buffer) < at + size + 2:
             return None

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
@@ -21,6 +22,7 @@ import structlog
 from aiohttp import web
 
 from resonate_fleet.contract.descriptors import most_strangers, say_once
+from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.steward import guards
 from resonate_fleet.steward.feed import Feed
@@ -114,15 +116,25 @@ class Console:
 
     def __enter__(self) -> Self:
         opened: Future[int] = Future()
-        work = partial(asyncio.run, self._serve(opened))
-        self._thread = threading.Thread(target=work, name="console", daemon=True)
+        run = partial(self._run, opened)
+        self._thread = threading.Thread(target=run, name="console", daemon=True)
         self._thread.start()
         self.port = opened.result()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with suppress(RuntimeError):  # it has failed, and its loop is closed
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    def _run(self, opened: "Future[int]") -> None:
+        try:
+            asyncio.run(self._serve(opened))
+        except Exception as error:  # noqa: BLE001 - raised where the console was asked for, or said
+            if opened.done():
+                structlog.get_logger().exception("console.failed")
+            else:
+                opened.set_exception(error)
 
     async def _serve(self, opened: "Future[int]") -> None:
         self._loop = asyncio.get_running_loop()
@@ -138,21 +150,16 @@ class Console:
             keepalive_timeout=15.0,
             shutdown_timeout=0.5,
         )
-        try:
-            await runner.setup()
-            await web.TCPSite(runner, *self._address, backlog=1024).start()
-        except Exception as error:  # noqa: BLE001 - it is raised where the console was asked for
-            opened.set_exception(error)
-            return
-        work = (self._send_changes(), self._make_room(runner.server))
-        loops = [asyncio.create_task(one) for one in work]
+        await runner.setup()
+        await web.TCPSite(runner, *self._address, backlog=1024).start()
         opened.set_result(int(runner.addresses[0][1]))
-        await self._stop.wait()
-        for task in loops:
-            task.cancel()
-        for transport in list(self._streams.values()):
-            transport.abort()
-        await runner.cleanup()
+        try:
+            loops = (self._send_changes(), self._make_room(runner.server))
+            await work_until(self._stop.wait(), *loops)
+        finally:
+            for transport in list(self._streams.values()):
+                transport.abort()
+            await runner.cleanup()
 
     async def _make_room(self, server: web.Server | None) -> None:
         """End the oldest connections where too many are open: probes need descriptors too."""

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from unittest.mock import AsyncMock, Mock, call
 
 import aiohttp
 import pytest
@@ -144,6 +145,29 @@ async def test_top_knows_what_the_steward_knows_by_the_stream(scene: Scene) -> N
         assert state is not None
         assert sorted(state.running, key=str) == sorted(wanted.running, key=str)
         assert state.groups == wanted.groups
+
+
+async def test_a_console_that_cannot_be_put_together_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody waits for it for ever."""
+    monkeypatch.setattr(Console, "_app", Mock(side_effect=PermissionError("no assets")))
+    with pytest.raises(PermissionError, match="no assets"):
+        async with opened(ConsoleOptions()):
+            pass
+
+
+async def test_a_console_whose_loop_fails_says_so_and_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = Mock()  # how logging is set up is other tests' matter
+    monkeypatch.setattr("structlog.get_logger", lambda: log)
+    monkeypatch.setattr(Console, "_make_room", AsyncMock(side_effect=ZeroDivisionError))
+    async with opened(ConsoleOptions()) as scene:
+        await wait_until_async(lambda: log.mock_calls, 10, "it says so")
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await scene.get("/livez")
+    assert log.mock_calls == [call.exception("console.failed")]
 
 
 async def test_streams_go_on_after_a_state_that_could_not_be_had(

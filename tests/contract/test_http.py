@@ -129,6 +129,14 @@ async def test_an_end_without_a_whole_answer_is_an_error(parts: list[bytes]) -> 
             await it.post(b"abc")
 
 
+@pytest.mark.parametrize("field", ["content-length: -1", "transfer-encoding: chunked"])
+async def test_a_length_below_zero_is_an_error(field: str) -> None:
+    raw = f"HTTP/1.1 200 OK\r\n{field}\r\n\r\n-6\r\nabc\r\n0\r\n\r\n".encode()
+    async with server(lambda _: ([raw], False)) as (url, _), poster(url) as it:
+        with pytest.raises(OSError, match="a length of -"):
+            await it.post(b"abc")
+
+
 async def test_no_answer_in_time_is_a_timeout_and_costs_only_that_connection() -> None:
     silent = True
 
