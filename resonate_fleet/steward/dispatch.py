@@ -110,9 +110,11 @@ class Dispatch:
     # What groups ask.
 
     def survey_wait(self, group: str) -> float:
+        """Return how long a group that has just opened waits for its first survey, in seconds."""
         return self._promises.survey_wait(group)
 
     def stream(self, group: str) -> Stream:
+        """Return a stream of the group's hints, not running yet."""
         self._promises.read_running(self.group(group))
         return self._open_stream(group, self.survey_loop.want_survey)
 

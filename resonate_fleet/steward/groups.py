@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
-from resonate_fleet.contract.hints import Hint, read_hint
+from resonate_fleet.contract.hints import read_hint
 from resonate_fleet.contract.presence import Assign, Hello
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
-from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.tools import Tools, set_within
+
+if TYPE_CHECKING:
+    from resonate_fleet.steward.dispatch import Dispatch
 
 #: Seconds that a group which has just opened waits for its first survey before it matches.
 SURVEY_SECONDS = 0.25
@@ -23,23 +25,6 @@ HINT_SECONDS = 1.0
 MOST_TASKS = 200_000
 
 log = structlog.get_logger()
-
-
-class HintRouter(Protocol):
-    """What a group asks of the dispatch."""
-
-    survey_loop: SurveyLoop
-
-    def stream(self, group: str) -> Stream:
-        """Return a stream of the group's hints, not running yet."""
-        ...
-
-    def hint(self, group: "Group", hint: Hint) -> None:
-        """Take a hint."""
-
-    def survey_wait(self, group: str) -> float:
-        """Return how long a group that has just opened waits for its first survey, in seconds."""
-        ...
 
 
 class Matching:
@@ -82,7 +67,7 @@ class Matching:
 class Group:
     """`opened_at`: from when on hints or surveys show all, Unix seconds; None before that."""
 
-    def __init__(self, name: str, tools: Tools, router: HintRouter, matcher: Matcher) -> None:
+    def __init__(self, name: str, tools: Tools, dispatch: "Dispatch", matcher: Matcher) -> None:
         self.name = name
         self.matcher = matcher
         self.present: dict[str, Connection] = {}
@@ -91,7 +76,7 @@ class Group:
         self.serving = asyncio.Event()
         self.matching = Matching(self._match)
         self._tools = tools
-        self._router = router
+        self._dispatch = dispatch
         self._offering: set[str] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._stream: Stream | None = None
@@ -128,7 +113,7 @@ class Group:
         connection.offers = True
         self._offering.add(connection.member)
         if again:
-            self._router.survey_loop.want_pending()
+            self._dispatch.survey_loop.want_pending()
         if not self._listening:
             self._listen()
 
@@ -152,7 +137,7 @@ class Group:
     def _listen(self) -> None:
         self.matching.defer()
         self.serving.set()
-        stream = self._stream = self._router.stream(self.name)
+        stream = self._stream = self._dispatch.stream(self.name)
         loop = asyncio.get_running_loop()
         self._listening = [
             loop.create_task(stream.run(self._message)),
@@ -168,12 +153,12 @@ class Group:
             self._want_survey()
             await stream.opened.wait()
         self._want_survey()
-        await asyncio.sleep(self._router.survey_wait(self.name))
+        await asyncio.sleep(self._dispatch.survey_wait(self.name))
         self.matching.begin()
 
     def _want_survey(self) -> None:
         self.opened_at = self._tools.now()
-        self._router.survey_loop.want_survey()
+        self._dispatch.survey_loop.want_survey()
 
     def close(self) -> None:
         """Stop listening, so that a plain SDK worker of the group gets its hints again."""
@@ -190,7 +175,7 @@ class Group:
             return
         if hint is not None:
             self._tools.meters.hints.inc()
-            self._router.hint(self, hint)
+            self._dispatch.hint(self, hint)
 
     def offer(self, task: str, version: int, since: float, needs: str = "") -> None:
         if len(self.matcher) >= MOST_TASKS and task not in self.matcher:
@@ -208,4 +193,4 @@ class Group:
         self.matching.again_in(None if wake is None else wake - now)
         if self._overfull and len(self.matcher) < MOST_TASKS / 2:
             self._overfull = False
-            self._router.survey_loop.want_survey()
+            self._dispatch.survey_loop.want_survey()
