@@ -14,7 +14,7 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.contract.run import AT_THE_FLEET, FREEZING
+from resonate_fleet.contract.run import AT_THE_FLEET, DEADLY, FREEZING
 from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
 
@@ -93,7 +93,8 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
     for member in facts.members.values():
         if member.name not in started or (member.attempts and member.ready is None):
             cut.setdefault(member.name, []).append(member.lines[0].where)
-        if member.stopped is None and member.died is None and not _may_live_on(facts, member):
+        ends = member.died is not None or _may_live_on(facts, member)
+        if member.stopped is None and (not ends or _never_thawed(facts, member)):
             cut.setdefault(member.name, []).append(member.lines[-1].where)
     if unhealed := _unhealed(facts):
         cut["chaos"] = unhealed
@@ -103,6 +104,14 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
             if entry.line.who not in ended:
                 cut.setdefault(entry.line.who, []).append(entry.where)
     return cut
+
+
+def _never_thawed(facts: Facts, member: MemberFacts) -> bool:
+    """Say whether a paused member that nothing killed wrote no line after chaos had thawed it."""
+    strikes = facts.strikes_on(member.name)
+    thawed = [one.healing for one in strikes if one.fault == "pause" and one.healing is not None]
+    killed = any(one.fault in DEADLY for one in strikes)
+    return not killed and any(member.lines[-1].line.at < at for at in thawed)
 
 
 def _unhealed(facts: Facts) -> list[str]:

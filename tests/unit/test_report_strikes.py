@@ -74,6 +74,20 @@ def test_a_steward_that_was_to_die_with_the_member_and_lives_on_is_found_out(
     assert judged(run, tmp_path / "again").findings == []
 
 
+def test_a_member_that_chaos_says_it_thawed_and_that_is_never_heard_again_is_cut(
+    tmp_path: Path,
+) -> None:
+    run = play([Blow("pause", 6, 0.2, seconds=9)], jobs=20, lease=2.0)
+    (struck,) = (one for one in run.journals["chaos"] if isinstance(one, j.StrikeDone))
+    after = [one for one in run.journals[struck.target] if one.at > struck.at]
+    assert after
+    drop(run, *after)
+    add(run, "steward", j.Died(member=struck.target, tasks=struck.held), struck.at + 3)
+    verdict = judged(run, tmp_path)
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert "journal-cut" in {one.name for one in verdict.findings}
+
+
 @pytest.mark.parametrize("said", ["lost", "refused"])
 def test_a_result_that_the_server_accepted_was_written(said: str, tmp_path: Path) -> None:
     """Whatever the member's own clock said of its lease."""
