@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.pages import metrics, page
+from tests.support.pages import metrics, page, value
 from tests.support.place import Place
 from tests.support.processes import ROOT, free_port
 from tests.support.services import need
@@ -77,3 +77,5 @@ def test_with_the_two_lines_hints_come_at_once(place: Place, tmp_path: Path) -> 
         wait_until(lambda: series in metrics(worker), 20, "the stream is open while idle")
         job = place.job("compute_something", 0.05)
         place.server.wait_results([job], 30)
+        heard = "fleet_worker_hints_received_total"
+        wait_until(lambda: value(metrics(worker), heard), 5, "its hint has come")

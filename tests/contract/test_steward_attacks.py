@@ -25,6 +25,7 @@ from resonate_fleet.contract.presence import (
 )
 from resonate_fleet.contract.wire import Wire
 from tests.contract.test_steward_handover import page, presence_port
+from tests.contract.test_worker_presence import HandSteward
 from tests.support.fleet import Fleet
 from tests.support.idle import idle_connections, still_open
 from tests.support.members import HandMember, freed, is_pending, submit
@@ -111,6 +112,14 @@ def test_a_member_takes_no_work_from_a_steward_that_proves_nothing(fleet: Fleet)
     worker = fleet.worker("w", WORKER_STEWARD=address, FLEET_PRESENCE_SECRET=SECRET)
     worker.line("presence.refused")
     assert worker.lines("presence.held") == []
+    pretender = HandSteward()
+    address = f"127.0.0.1:{pretender.port}"
+    worker = fleet.worker("v", WORKER_STEWARD=address, FLEET_PRESENCE_SECRET=SECRET)
+    pretender.greet()
+    assert pretender.hear() is None, "nothing is offered to it"
+    assert "has not proven" in worker.line("presence.refused")["why"]
+    assert worker.lines("presence.held") == []
+    pretender.close()
 
 
 def test_members_and_stewards_with_one_secret_work(fleet: Fleet) -> None:

@@ -89,8 +89,9 @@ def test_a_claim_that_the_server_fails_is_sent_again(place: Place) -> None:
         proxy.fail_once("task.acquire")
         job = place.job("add", 1, 1)
         assert place.server.wait_results([job], 30)[job] == 2
-        claims = [one for one in proxy.kind("task.acquire") if one["id"] == job]
-        assert [one["version"] for one in claims] == [0, 0]
+        claims = [one for one in proxy.requests if one["kind"] == "task.acquire"]
+        assert [(one["data"]["id"], one["data"]["version"]) for one in claims] == [(job, 0)] * 2
+        assert claims[0]["head"] == claims[1]["head"], "the same request, not a new search's"
 
 
 def heartbeat_process_of(worker: Process) -> int:

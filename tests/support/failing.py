@@ -1,6 +1,7 @@
 """Functions that fail in every way that was thought of, and the error that each must end with."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -188,6 +189,11 @@ async def nobody_has_the_step(ctx: Context, id: str) -> Any:
 
 async def refused_child(ctx: Context, id: str) -> Any:
     return await ctx.options(target="nowhere://").rpc("fine", id)
+
+
+def fails_anew(_: Context, id: str) -> NoReturn:
+    """Raise another error each time."""
+    raise ValueError(time.monotonic_ns())
 
 
 async def child_id(ctx: Context, id: str) -> Any:

@@ -276,14 +276,23 @@ def test_a_server_that_is_away_is_waited_for_until_the_member_is_back(
     assert scene.server.asked == []
 
 
-@pytest.mark.parametrize("status", [0, 401])
-def test_the_looks_wait_for_the_server_and_for_a_fresh_token(scene: Scene, status: int) -> None:
+def test_a_hand_over_waits_for_a_fresh_token(scene: Scene) -> None:
     scene.server.away = True
-    if status:
-        scene.server.why = Refused(Reply(kind="task.get", status=status, data="expired"))
+    scene.server.why = Refused(Reply(kind="task.release", status=401, data="expired"))
+    scene.claimed("a", "m")
+    scene.run(seconds=1.0)
+    assert scene.released() == []
+    assert scene.count("errors_total", what="hand-over") > 0
+    scene.server.away = False
+    scene.loop.run_for(1.0)
+    assert scene.released() == ["a"]
+
+
+def test_the_looks_wait_for_the_server_too(scene: Scene) -> None:
+    scene.server.away = True
     scene.server.holds("sent", "m")
     scene.run("sent", seconds=1.0)
-    assert scene.count("errors_total", what="hand-over") > 0
+    assert scene.count("errors_total", what="hand-over") == 1
     scene.server.away = False
     scene.loop.run_for(1.0)
     assert scene.released() == ["sent"]

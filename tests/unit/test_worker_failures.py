@@ -11,14 +11,18 @@ from resonate.codec import Codec, NoopEncryptor
 from resonate.types import Value as SdkValue
 
 from resonate_fleet.contract.wire import Raw
-from tests.support.failing import FAILURES, child_id, sleeps
+from tests.support.failing import FAILURES, child_id, fails_anew, sleeps
 from tests.support.model import ModelWire
 from tests.support.rig import Rig
 
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    made = Rig(WORKER_RETRIES="1", WORKER_RETRY_DELAY="0", functions=[*FAILURES, child_id, sleeps])
+    made = Rig(
+        WORKER_RETRIES="1",
+        WORKER_RETRY_DELAY="0",
+        functions=[*FAILURES, child_id, fails_anew, sleeps],
+    )
     made.sdk.start()
     yield made
     await made.sdk.stop()
@@ -47,20 +51,26 @@ async def test_a_job_whose_body_fails_in_any_way_is_rejected_with_the_reason(
 
 
 async def test_an_error_keeps_its_traceback_from_the_users_first_frame_on(
-    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = Mock()  # how logging is set up is other tests' matter
-    monkeypatch.setattr("resonate_fleet.member.bodies.log", log)
     error = error_of(await rig.run("own_base_in_a_step"))
-    assert len(rig.lines.of("job.retried")) == 1
-    (said,) = log.warning.mock_calls
-    assert said.args == ("function.raised",)
-    assert said.kwargs["exception"] == error["stack"]
     assert "in own_base" in error["stack"]
     first = error["stack"].splitlines()[1]
     assert "failing.py" in first
     assert len(error["stack"]) < 10_000
     assert not [one for one in caplog.records if one.name.startswith("resonate.")]
+
+
+async def test_a_traceback_is_logged_once_an_attempt(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Mock()  # how logging is set up is other tests' matter
+    monkeypatch.setattr("resonate_fleet.member.bodies.log", log)
+    await rig.run("fails_anew")
+    assert len(rig.lines.of("job.retried")) == 1
+    (said,) = log.warning.mock_calls
+    assert said.args == ("function.raised",)
+    assert "in fails_anew" in said.kwargs["exception"]
 
 
 async def test_a_call_that_cannot_be_read_ends_its_job(rig: Rig) -> None:
