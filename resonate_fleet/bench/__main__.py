@@ -37,16 +37,10 @@ _NEEDS_STORE = ("history", "searches", "prune")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the measures asked for; return the exit code."""
     return guarded("fleet bench", lambda: run(parser("fleet bench").parse_args(argv)))
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Run the measures asked for; return the exit code.
-
-    Raises:
-        Mistake: there is no such measure.
-    """
     try:
         return _run(asked, shlex.join(["fleet", *sys.argv[1:]]))
     except KeyboardInterrupt:

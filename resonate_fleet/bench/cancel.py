@@ -57,7 +57,7 @@ async def _at_work(wire: CountedWire, group: str, member: WorkerProcess) -> dict
         claimed = {line.task for line in member.lines() if isinstance(line, Claimed)}
         return bodies <= claimed and others <= {line.task for line in _ended(member)}
 
-    await until("all are at work", at_work)
+    await until("all to be at work", at_work)
     return made
 
 
@@ -70,7 +70,7 @@ def _bodies(made: dict[str, str]) -> set[str]:
 async def _ends(wire: CountedWire, member: WorkerProcess, made: dict[str, str]) -> list[float]:
     """Return when each body was stopped, and when the jobs ended that had none."""
     bodies = _bodies(made)
-    await until("all are stopped", lambda: bodies <= {line.task for line in _ended(member)})
+    await until("all to be stopped", lambda: bodies <= {line.task for line in _ended(member)})
     stopped = {line.task: line.at for line in _ended(member) if line.task in bodies}
     for job in made.keys() - bodies:
         promise = await wire.promise(job)

@@ -8,7 +8,6 @@ from resonate_fleet.report.bound import Window, greedy
 
 
 def uniform(seed: int, count: int, low: float = 0.1, high: float = 1.0) -> list[float]:
-    """Return costs that are spread evenly."""
     random = Random(seed)
     return [round(random.uniform(low, high), 3) for _ in range(count)]
 

@@ -21,6 +21,8 @@ from resonate_fleet.contract.live import LiveState
 
 #: Whose worker serves a group.
 Kind = Literal["ours", "plain"]
+#: Longest wait for anything of a bench, in seconds.
+GIVE_UP_SECONDS = 120.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -94,7 +96,6 @@ class WorkerProcess:
     journal: Path
 
     def lines(self) -> list[Line]:
-        """Return the lines that this member has written so far."""
         return [line for line in read_folder(self.journal) if not isinstance(line, BadLine)]
 
     def ready_at(self) -> float:
@@ -102,7 +103,6 @@ class WorkerProcess:
         return next(line.at for line in self.lines() if isinstance(line, MemberReady))
 
     def wait_ready(self) -> None:
-        """Wait until the member takes jobs."""
 
         def ready() -> bool:
             if self.kind == "plain":
@@ -144,16 +144,17 @@ class Spent:
         return self.seconds() / (time.monotonic() - self._began)
 
 
-def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 120) -> None:
+def wait_for(what: str, ready: Callable[[], bool], process: Process | None = None) -> None:
     """Wait until `ready()`.
 
     Raises:
         NotReady: the process has ended, or the time is over.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + GIVE_UP_SECONDS
     while not ready():
-        if not process.running or time.monotonic() > end:
-            raise NotReady(f"{what} did not get ready:\n{process.tail()}")
+        if time.monotonic() > end or (process and not process.running):
+            log = f":\n{process.tail()}" if process else ""
+            raise NotReady(f"waited in vain for {what}{log}")
         time.sleep(0.02)
 
 

@@ -11,15 +11,14 @@ from collections.abc import Callable
 
 from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import Figure, at_most, figure
-from resonate_fleet.bench.jobs import Done, Unfinished
+from resonate_fleet.bench.jobs import Done
 from resonate_fleet.bench.loads import greedy_bound, uniform
 from resonate_fleet.bench.place import Asked, BenchFleet, BenchPlace
-from resonate_fleet.bench.processes import WorkerProcess
+from resonate_fleet.bench.processes import WorkerProcess, wait_for
 from resonate_fleet.contract.journal import Claimed, Ended, ServerBack
 
 #: Seconds of a job that is struck, and how far into it.
 COST, INTO = 2.0, 0.5
-GIVE_UP_SECONDS = 120.0
 #: Seconds without any steward.
 AWAY = 30.0
 
@@ -58,7 +57,7 @@ async def kills(
     with place.fleet("ours", 3, 1, stewards=stewards, **env) as fleet:
         found = []
         for _ in range(count):
-            await until("the fleet is whole", fleet.whole)
+            await until("a whole fleet", fleet.whole)
             found.append(await _kill(place, fleet, steward_too=steward_too))
     return found
 
@@ -101,7 +100,7 @@ async def _steward_killed(place: BenchPlace, times: int) -> list[Figure]:
     """Kill the steward that serves, under 100 jobs a second; another one stands by."""
     every = 4.0
     with place.fleet("ours", 3, 8, stewards=2) as fleet:
-        await until("the fleet is whole", fleet.whole)
+        await until("a whole fleet", fleet.whole)
         load = [0.02] * int(100 * every * (times + 0.5))
         submitting = asyncio.create_task(
             jobs.submit_steadily(place.wire, fleet.group, load, rate=100)
@@ -111,7 +110,7 @@ async def _steward_killed(place: BenchPlace, times: int) -> list[Figure]:
             fleet.stewards[0].process.strike()
             await asyncio.sleep(every / 2)
             await asyncio.to_thread(place.restart, fleet.stewards[0])
-            await until("the fleet is whole", fleet.whole)
+            await until("a whole fleet", fleet.whole)
         done = await jobs.finish(place.wire, await submitting)
     what = f"the serving steward killed {times} times under 100 jobs/s"
     waits, goals = jobs.waits(done), at_most(worst=150)
@@ -126,7 +125,7 @@ async def _stewards_away(place: BenchPlace) -> list[Figure]:
     slots = 12
     costs = uniform(1, int(1.5 * AWAY * slots), 0.5, 1.5)
     with place.fleet("ours", 3, 4, stewards=2) as fleet:
-        await until("the fleet is whole", fleet.whole)
+        await until("a whole fleet", fleet.whole)
         ids = await jobs.submit(place.wire, fleet.group, costs, 8)
         await asyncio.sleep(AWAY / 6)
         for steward in fleet.stewards:
@@ -135,7 +134,7 @@ async def _stewards_away(place: BenchPlace) -> list[Figure]:
         for steward in list(fleet.stewards):
             await asyncio.to_thread(place.restart, steward)
         returned = time.monotonic()
-        await until("it serves again", fleet.whole)
+        await until("it to serve again", fleet.whole)
         back = time.monotonic() - returned
         done = await jobs.finish(place.wire, ids)
     what = f"all stewards away for {AWAY:g} s under load"
@@ -184,13 +183,9 @@ async def _claim(fleet: BenchFleet, job: str, attempt: int) -> tuple[WorkerProce
         )
         return bool(found)
 
-    await until(f"{job} is claimed the {attempt}. time", claimed)
+    await until(f"claim {attempt} of {job}", claimed)
     return found[0]
 
 
 async def until(what: str, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + GIVE_UP_SECONDS
-    while not await asyncio.to_thread(condition):
-        if time.monotonic() > end:
-            raise Unfinished(f"not within {GIVE_UP_SECONDS:g} s: {what}")
-        await asyncio.sleep(0.02)
+    await asyncio.to_thread(wait_for, what, condition)

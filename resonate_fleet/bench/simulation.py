@@ -168,8 +168,6 @@ class SimulatedMember:
 
 
 class Simulation:
-    """One run of a case."""
-
     def __init__(self, case: Case) -> None:
         self.case = case
         self.clock = VirtualClock()

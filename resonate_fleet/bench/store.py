@@ -76,11 +76,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Prepare a store; return the exit code.
-
-    Raises:
-        Mistake: it is there already.
-    """
     is_file = "://" not in asked.store
     if is_file and Path(asked.store).exists():
         raise Mistake(f"{asked.store} exists; accepted: a new file")

@@ -1,31 +1,27 @@
 """`python -m resonate_fleet.chaos`: plan, run, replay."""
 
 import asyncio
-import logging
 import random
 import shutil
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.options import ChaosOptions, options_of, parser
-from resonate_fleet.chaos.place import Adapter, PlaceFailed, module_of
+from resonate_fleet.chaos.place import Adapter, module_of
 from resonate_fleet.chaos.plan import Script, plan_lines, script
-from resonate_fleet.chaos.run import Runner, write_plan
+from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.stay import Stay
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Judges a run folder, says so on the terminal, and returns the exit code of the verdict.
 Judge = Callable[[Path], int]
@@ -39,24 +35,12 @@ def main(argv: list[str] | None = None, judge: Judge | None = None) -> int:
 
 
 def run(asked: Namespace, judge: Judge | None = None) -> int:
-    """Do what was asked for; return the exit code.
-
-    Raises:
-        Mistake: a scenario was refused.
-    """
     options = options_of(asked)
-    # The journal's file and the lines that are printed have it all: nothing is logged.
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        cache_logger_on_first_use=False,
-    )
+    log_nothing()
     commands: dict[str, Callable[[ChaosOptions, Judge], int]]
     commands = {"list": _list, "plan": _run_all, "run": _run_all, "replay": _replay}
     try:
         return commands[options.command](options, judge or _unjudged)
-    except (PlaceFailed, Refused, Unreachable) as failed:
-        sys.stderr.write(f"chaos: {failed}\n")
-        return exits.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("chaos: interrupted; everything of this run was healed and ended\n")
         return exits.INTERRUPTED
@@ -69,7 +53,6 @@ def _list(_options: ChaosOptions, _judge: Judge) -> int:
 
 
 def _run_all(options: ChaosOptions, judge: Judge) -> int:
-    """Plan every run that is asked for, and do them if that is wanted."""
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
     _say(f"seed {seed}")
     read = [(path, scenario.read(path)) for path in map(scenario.find, options.scenarios)]
@@ -102,7 +85,7 @@ def _strikes_for_real(options: ChaosOptions) -> bool:
 
 def _run(one: Script, path: Path, options: ChaosOptions) -> RunFolder:
     """Do one run, from the scenario file at `path`; return its folder."""
-    folder = _new_folder(options.runs, f"{one.plan.scenario}-{one.plan.seed}")
+    folder = new_folder(options.runs, f"{one.plan.scenario}-{one.plan.seed}")
     write_plan(folder, one.plan)
     shutil.copyfile(path, folder.root / replay.SCENARIO_FILE)
     asyncio.run(_drive(one, folder, options))
@@ -126,15 +109,6 @@ async def _drive(one: Script, folder: RunFolder, options: ChaosOptions) -> None:
 def _unjudged(root: Path) -> int:
     _say(f"the run is in {root}; `fleet report {root}` judges it")
     return exits.OK
-
-
-def _new_folder(runs: Path, name: str) -> RunFolder:
-    """A folder of its own for each run, never one that has anything in it."""
-    begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
-    for one in [begin, *(f"{begin}-{number}" for number in range(2, 1000))]:
-        if not (runs / one).exists():
-            return RunFolder(runs / one)
-    raise PlaceFailed(f"{runs}: no free name for a run folder")
 
 
 def _replay(options: ChaosOptions, judge: Judge) -> int:

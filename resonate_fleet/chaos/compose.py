@@ -107,7 +107,8 @@ class ComposePlace:
         config = json.loads(await self._docker.compose("config", "--format", "json"))
         if "RESONATE_AUTH__PUBLICKEY" not in config["services"]["server"]["environment"]:
             return None
-        return _token(Path(config["secrets"]["steward-token"]["file"]))
+        token = Path(config["secrets"]["steward-token"]["file"])
+        return (await asyncio.to_thread(token.read_text, "utf-8")).strip()
 
     async def find(self, member: str) -> Candidate | None:
         """A member's name begins with its replica's; its last part is of one start.
@@ -238,7 +239,8 @@ class ComposePlace:
         (steward, *_) = await self._docker.containers("steward", all=True)
         await self._docker.run("cp", f"{steward.id}:/journal/.", str(folder.journal))
         folder.logs.mkdir(parents=True, exist_ok=True)
-        _write(folder.logs / "compose.log", await self._docker.compose("logs", "--timestamps"))
+        log = await self._docker.compose("logs", "--timestamps")
+        await asyncio.to_thread((folder.logs / "compose.log").write_text, log, "utf-8")
 
     async def stop(self) -> None:
         if not self._ours:
@@ -288,11 +290,3 @@ HEALS: Final[dict[Fault, Deed]] = {
     "pause": _signal(signal.SIGCONT),
     "partition": ComposePlace.connect,
 }
-
-
-def _token(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip()
-
-
-def _write(path: Path, content: str) -> None:
-    path.write_text(content, encoding="utf-8")

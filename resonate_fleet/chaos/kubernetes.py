@@ -17,11 +17,10 @@ from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Candidate, PlaceFailed, until, way
 from resonate_fleet.chaos.pod_strikes import PodStrikes
 from resonate_fleet.chaos.pods import Pod, Pods
-from resonate_fleet.chaos.scenario import BadScenario
 from resonate_fleet.contract import common
-from resonate_fleet.contract.kubernetes import Access, Cluster
+from resonate_fleet.contract.kubernetes import Access
 from resonate_fleet.contract.run import Fault, Plan, RunFolder
-from resonate_fleet.contract.settings import BadSettings, load, setting, settings
+from resonate_fleet.contract.settings import load, setting, settings
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT
 
@@ -40,22 +39,13 @@ Deed = Callable[["KubernetesPlace", Pod], Awaitable[str]]
 
 
 def open_place(options: ChaosOptions) -> "KubernetesPlace":
-    """Return the place that the options name.
-
-    Raises:
-        BadScenario: the token cannot be read.
-    """
-    try:
-        return KubernetesPlace(options.namespace, load(Login, os.environ).token)
-    except BadSettings as bad:
-        raise BadScenario(bad.lines) from None
+    return KubernetesPlace(options.namespace, load(Login, os.environ).token)
 
 
 @dataclass(frozen=True)
 class Lent:
     """The fleet of a namespace while a run has it."""
 
-    cluster: Cluster
     pods: Pods
     strikes: PodStrikes
     deployments: Deployments
@@ -93,7 +83,7 @@ class KubernetesPlace:
         one = await self._open.enter_async_context(cluster(*self._wanted))
         self.url = self.url or service_url(one, "server", SERVER_PORT)
         pods = Pods(one, folder.journal, JOURNALS)
-        self._lent = Lent(one, pods, PodStrikes(one, pods), Deployments(one), folder)
+        self._lent = Lent(pods, PodStrikes(one, pods), Deployments(one), folder)
         await pods.open()
         self._open.push_async_callback(pods.close)
         if not pods.of("server"):

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Candidate, PlaceFailed, way
-from resonate_fleet.chaos.ports import HOST
+from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.shape import OPT_IN, Shape
@@ -34,9 +34,9 @@ def open_place(options: ChaosOptions) -> "LocalPlace":
 class LocalPlace:
     """Runs a plan on processes. `server_bin` is a real server's binary, else the embedded one."""
 
-    def __init__(self, server_bin: str | None = None, drain: float = 30.0) -> None:
+    def __init__(self, server_bin: str | None = None, ports: Ports | None = None) -> None:
         self._server_bin = server_bin
-        self._drain = drain
+        self._ports = ports
         self._fleet: LocalFleet | None = None
         #: Places under a lasting fault, by handle: they may leave the fleet before it is healed.
         self._frozen: dict[str, LocalProcess] = {}
@@ -57,19 +57,21 @@ class LocalPlace:
         return self._fleet
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
-        shape = Shape(
+        fleet = LocalFleet(self.shape(plan, folder), folder.root, self._ports)
+        await fleet.__aenter__()
+        self._fleet, self.url = fleet, fleet.url
+
+    def shape(self, plan: Plan, folder: RunFolder) -> Shape:
+        """Return the fleet that the plan is run on."""
+        return Shape(
             members=plan.members,
             slots=plan.slots,
             lease=plan.lease,
-            drain=self._drain,
             stewards=plan.stewards if plan.steward else 0,
             gates=any(strike.fault == "partition" for strike in plan.strikes),
             server_bin=self._server_bin,
             steward_env=_policy(plan, folder),
         )
-        fleet = LocalFleet(shape, folder.root)
-        await fleet.__aenter__()
-        self._fleet, self.url = fleet, fleet.url
 
     def addresses(self) -> dict[str, str]:
         members = self.fleet.members.values()

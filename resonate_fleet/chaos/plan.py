@@ -142,7 +142,7 @@ def _refuse(scenario: Scenario, place: Place) -> None:
     if scenario.load.keys and place != "processes":
         wrong.append(f"{scenario.name}: {place} cannot do load.keys; accepted: processes")
     if wrong:
-        raise BadScenario(wrong)
+        raise BadScenario(*wrong)
 
 
 def _source(scenario: Scenario, seed: int, what: str) -> random.Random:
@@ -242,7 +242,7 @@ def _target(order: StrikeOrder) -> str:
     }
     if order.fault not in targets:
         accepted = ", ".join((*AT_A_MEMBER, *targets))
-        raise BadScenario([f"no plan says what {order.fault} is done to; accepted: {accepted}"])
+        raise BadScenario(f"no plan says what {order.fault} is done to; accepted: {accepted}")
     return targets[order.fault]
 
 

@@ -25,13 +25,20 @@ def free_port() -> int:
 
 def take(port: int) -> bool:
     """Take a TCP port until our end; False where somebody listens on it or has taken it so."""
-    with socket.socket(type=socket.SOCK_DGRAM) as held, socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            held.bind((HOST, port))
-            probe.bind((HOST, port))
+    with socket.socket(type=socket.SOCK_DGRAM) as held, suppress(OSError):
+        held.bind((HOST, port))
+        if is_free(port):
             held.detach()
             return True
+    return False
+
+
+def is_free(port: int) -> bool:
+    """Say whether nobody listens on a TCP port."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, port))
+        return True
     return False
 
 

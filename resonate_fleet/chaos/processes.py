@@ -41,18 +41,12 @@ class LocalFleet:
     `on_change` is called after each start and end of a process.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        root: Path,
-        on_change: Callable[[], None] | None = None,
-        ports: Ports | None = None,
-    ) -> None:
+    def __init__(self, shape: Shape, root: Path, ports: Ports | None = None) -> None:
         self.shape = shape
         self.folder = RunFolder(root)
         self.members: dict[str, LocalProcess] = {}
         self.server: Child | None = None
-        self.on_change = on_change or (lambda: None)
+        self.on_change: Callable[[], None] = lambda: None
         self.ports = ports or Ports()
         first = LocalProcess("steward-1", self.ports.steward, self.ports.presence)
         others = range(2, shape.stewards + 1)

@@ -34,7 +34,7 @@ def load(root: Path) -> Recorded:
         plan = msgspec.json.decode(folder.plan.read_bytes(), type=Plan)
         text = (root / SCENARIO_FILE).read_text(encoding="utf-8")
     except (OSError, msgspec.DecodeError) as error:
-        raise BadScenario([f"{root} is not the folder of a chaos run: {error}"]) from None
+        raise BadScenario(f"{root} is not the folder of a chaos run: {error}") from None
     scenario = scenarios.parse(text, f"{plan.scenario}.toml")
     return Recorded(scenario=scenario, plan=plan, strikes=strikes(folder))
 

@@ -1,12 +1,16 @@
 """Drives one run: the load goes out, strikes fall when they are due, the records are collected."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain, count
+from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from resonate_fleet.chaos.observer import RunObserver, records
 from resonate_fleet.chaos.place import Adapter, PlaceFailed
@@ -25,6 +29,21 @@ RECORDS_SECONDS: Final = 15.0
 
 #: Takes a line for people.
 Print = Callable[[str], None]
+
+
+def log_nothing() -> None:
+    """Keep the screen for what is printed: the journals have everything."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        cache_logger_on_first_use=False,
+    )
+
+
+def new_folder(runs: Path, name: str) -> RunFolder:
+    """Return a folder of this run's own that is not there yet."""
+    begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
+    names = chain([begin], (f"{begin}-{turn}" for turn in count(2)))
+    return RunFolder(next(runs / one for one in names if not (runs / one).exists()))
 
 
 def write_plan(folder: RunFolder, plan: Plan) -> None:

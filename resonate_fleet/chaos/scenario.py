@@ -35,9 +35,6 @@ SHIPPED: Final = Path(__file__).parent / "scenarios"
 class BadScenario(Mistake):
     """A scenario file that was refused: one line for each mistake in it."""
 
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__(*lines)
-
 
 KeyName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}$")]
 _KEYS = "a number of jobs for each key, which make load.count together"
@@ -121,7 +118,6 @@ _sections: dict[str, type[msgspec.Struct]] = {
 
 
 def shipped() -> list[str]:
-    """Return the names of the scenarios that come along."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
@@ -134,7 +130,7 @@ def find(name: str) -> Path:
     for path in (Path(name), SHIPPED / f"{name}.toml"):
         if path.suffix == ".toml" and path.is_file():
             return path
-    raise BadScenario([f"{name}: no such scenario; accepted: a file, {', '.join(shipped())}"])
+    raise BadScenario(f"{name}: no such scenario; accepted: a file, {', '.join(shipped())}")
 
 
 def read(path: Path) -> Scenario:
@@ -146,7 +142,7 @@ def read(path: Path) -> Scenario:
     try:
         return parse(path.read_text(encoding="utf-8"), path.name)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadScenario([f"{path}: {error}"]) from None
+        raise BadScenario(f"{path}: {error}") from None
 
 
 def parse(toml: str, file: str) -> Scenario:
@@ -158,7 +154,7 @@ def parse(toml: str, file: str) -> Scenario:
     try:
         raw = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
-        raise BadScenario([f"{file}: {error}"]) from None
+        raise BadScenario(f"{file}: {error}") from None
     checker = Checker(file, locate(toml))
     top = {key: value for key, value in raw.items() if key not in (*_sections, "strikes")}
     values: dict[str, Any] = checker.table(
@@ -172,7 +168,7 @@ def parse(toml: str, file: str) -> Scenario:
     if keys and sum(keys.values()) != values["load"].get("count"):
         checker.refuse(("load", "keys"), keys, _KEYS)
     if checker.wrong:
-        raise BadScenario(checker.lines())
+        raise BadScenario(*checker.lines())
     name = Path(file).stem
     return msgspec.convert({"name": name, **values}, Scenario)
 

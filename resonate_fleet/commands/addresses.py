@@ -49,7 +49,6 @@ class Addresses:
 
 
 def add_addresses(parser: Parser, *, steward: bool = True) -> None:
-    """Give `parser` the options `--server` and `--steward`."""
     add_settings(parser, Addresses, () if steward else ("steward",))
 
 

@@ -2,24 +2,21 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
 import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from dataclasses import replace
 
-import structlog
 from rich.console import Console
 
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.ports import HOST, Ports
-from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.run import Runner, write_plan
+from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
@@ -27,17 +24,17 @@ from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.keys import Keys
 from resonate_fleet.commands.live import FleetSnapshot
-from resonate_fleet.commands.ports import STEWARD, usual_port
+from resonate_fleet.commands.ports import usual_port
 from resonate_fleet.commands.stream import StateStream
-from resonate_fleet.commands.tables import plain
 from resonate_fleet.commands.tail import Tail
-from resonate_fleet.commands.top import View, showing
+from resonate_fleet.commands.top import Printer, View, showing
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
+from resonate_fleet.contract.words import STEWARD_PORT
 
 #: Seconds between two pictures.
 LOOK_SECONDS = 0.1
@@ -55,41 +52,35 @@ class DemoPlace(LocalPlace):
     """
 
     def __init__(self, options: DemoOptions, group: str) -> None:
-        super().__init__(drain=DRAIN_SECONDS)
+        ports = Ports(steward=usual_port(STEWARD_PORT)) if options.web else Ports()
+        super().__init__(ports=ports)
         self._options = options
-        self._ports = Ports(steward=usual_port(STEWARD)) if options.web else Ports()
         self._console = console_env(chaos=True) if options.web else {}
+        #: Where the page is going to be.
+        self.page = console_line(f"http://{HOST}:{ports.steward}", self._console)
         self._group = group
         self.token = options.token
         self.is_up = asyncio.Event()
         self.on_end: Callable[[], object] = lambda: None
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
-        shape = Shape(
-            members=plan.members,
-            slots=plan.slots,
-            lease=plan.lease,
-            drain=self._drain,
+        await super().start(plan, folder)
+        self.is_up.set()
+
+    def shape(self, plan: Plan, folder: RunFolder) -> Shape:
+        return replace(
+            super().shape(plan, folder),
+            drain=DRAIN_SECONDS,
             group=self._group,
             restart=self._options.web,
             steward_env=self._console,
             server=self._options.server,
             token=self._options.token,
         )
-        fleet = LocalFleet(shape, folder.root, ports=self._ports)
-        await fleet.__aenter__()
-        self._fleet = fleet
-        self.url = fleet.url
-        self.is_up.set()
 
     async def end_members(self) -> None:
         self.on_end()
         await super().end_members()
-
-    @property
-    def page(self) -> str:
-        """Where the page is going to be."""
-        return console_line(f"http://{HOST}:{self._ports.steward}", self._console)
 
     async def stop(self) -> None:
         if not self._options.web:
@@ -149,7 +140,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Play the demo; return its exit code."""
     given = vars(asked)
     if given["kill"] is None:
         given["kill"] = 1 if asked.workers > 1 and asked.jobs >= JOBS_A_KILL else 0
@@ -161,9 +151,9 @@ def run(asked: Namespace) -> int:
 
 
 def _run(options: DemoOptions) -> int:
-    _quiet()
+    log_nothing()
     tag = f"-{os.urandom(3).hex()}" if options.server else ""
-    folder = RunFolder(_new_folder(options))
+    folder = new_folder(options.runs, f"{demo_plan.NAME}-{options.seed}")
     script = demo_plan.plan(options, tag)
     write_plan(folder, script.plan)
     console = Console()
@@ -198,9 +188,6 @@ async def _play(
             await over.wait()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-    except ExceptionGroup as group:  # the tasks of a run fail together; the first says why
-        failed = group.exceptions[0]
-        raise failed if isinstance(failed, exits.CommandFailed) else group from None
     finally:
         await place.end()
     return code
@@ -218,14 +205,15 @@ async def _shown(
 ) -> AsyncIterator[Keys]:
     """Show meanwhile what the steward and the journals say; kill whom the page asks for."""
     view, tail = View("fleet demo", f"{len(runner.plan.jobs)} jobs"), Tail(folder.journal)
-    print_news = _Lines(view, console)
+    began = time.time()
+    print_news = Printer(view, console, lambda at: f"{max(at - began, 0):6.2f} s")
 
     async def follow(show: Callable[[], None]) -> None:
         await place.is_up.wait()
         with StateStream(place.fleet.steward_url) as stream:
             while True:
                 if state := await asyncio.to_thread(stream.state):
-                    view.take(FleetSnapshot(state, state.steward, steward=True))
+                    view.take(FleetSnapshot(state, state.steward))
                 lines = tail.new()
                 view.news += of_a_run(lines)
                 for _, job in kills(lines):
@@ -244,32 +232,3 @@ async def _shown(
             await asyncio.gather(following, return_exceptions=True)
             view.news += of_a_run(tail.new())
     print_news()
-
-
-class _Lines:
-    """Prints each change once, with the seconds since the beginning."""
-
-    def __init__(self, view: View, console: Console) -> None:
-        self._view, self._console = view, console
-        self._began, self._told = time.time(), 0
-
-    def __call__(self) -> None:
-        for change in self._view.news[self._told :]:
-            line = f"{max(change.at - self._began, 0):6.2f} s  {change.text}"
-            self._console.print(plain(line), soft_wrap=True)
-        self._told = len(self._view.news)
-
-
-def _new_folder(options: DemoOptions) -> Path:
-    """Return a folder of this run's own that is not there yet."""
-    name = f"{demo_plan.NAME}-{options.seed}-{time.strftime('%m%d-%H%M%S')}"
-    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
-    return next(options.runs / one for one in names if not (options.runs / one).exists())
-
-
-def _quiet() -> None:
-    """The journals have everything; the screen is for the story."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        cache_logger_on_first_use=False,
-    )

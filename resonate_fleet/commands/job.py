@@ -25,11 +25,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Show the job; return the exit code.
-
-    Raises:
-        Mistake: there is no such job.
-    """
     where = addresses(asked)
     answer = from_steward(where.steward_url, f"job/{quote(asked.id, safe='')}")
     if answer is not None:

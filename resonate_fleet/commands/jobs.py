@@ -21,7 +21,7 @@ from resonate_fleet.commands.addresses import (
 from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
-from resonate_fleet.contract.jobviews import STATES, JobLine, JobList, line_of
+from resonate_fleet.contract.jobviews import OVER, STATES, JobLine, JobList, line_of
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import choice, integer, length
 from resonate_fleet.contract.wire import Wire
@@ -36,12 +36,7 @@ FILTERS: Final = ("state", "function", "group", "member", "search")
 #: Jobs that one list holds at most.
 MOST: Final = 5000
 #: States of promises by the states of jobs; those that live are all `pending`.
-_SEARCHED: Final = {
-    "done": "resolved",
-    "failed": "rejected",
-    "cancelled": "rejected_canceled",
-    "timed-out": "rejected_timedout",
-}
+_SEARCHED: Final[dict[str, str]] = {job: promise for promise, job in OVER.items()}
 
 
 def parser(prog: str) -> Parser:
@@ -57,7 +52,6 @@ def parser(prog: str) -> Parser:
 
 
 def add_filters(made: Parser) -> None:
-    """Give `made` the options by which jobs are chosen."""
     add = made.add_argument
     add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
     add("--function", metavar="NAME")
@@ -67,11 +61,6 @@ def add_filters(made: Parser) -> None:
 
 
 def run(asked: Namespace) -> int:
-    """Print the list; return the exit code.
-
-    Raises:
-        Mistake: what was typed cannot be meant.
-    """
     found, source = chosen(asked, addresses(asked))
     if asked.json:
         for one in found.jobs:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
+from contextlib import suppress
 from typing import Final
 
 from resonate_fleet.commands.here import FleetRecord, MemberRecord, fleets, is_of
@@ -28,11 +29,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Kill it; return the exit code.
-
-    Raises:
-        Mistake: there is no such member, or no fleet.
-    """
     found = [(fleet, one) for fleet in fleets() for one in fleet.members]
     if not found:
         raise Mistake("`fleet up` keeps no fleet on this machine")
@@ -66,19 +62,16 @@ def _held(fleet: FleetRecord) -> dict[str, str]:
 
 def _kill(fleet: FleetRecord, member: MemberRecord) -> bool:
     """Kill the process, looked at again while nothing else can take its number."""
-    try:
-        if not hasattr(os, "pidfd_open"):
-            if is_of(fleet, member):
-                os.kill(member.process, signal.SIGKILL)
-                return True
-            return False
-        handle = os.pidfd_open(member.process)
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(member.process) if hasattr(os, "pidfd_open") else None
         try:
             if is_of(fleet, member):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                if handle is None:
+                    os.kill(member.process, signal.SIGKILL)
+                else:
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
                 return True
         finally:
-            os.close(handle)
-    except ProcessLookupError:
-        pass
+            if handle is not None:
+                os.close(handle)
     return False

@@ -16,17 +16,6 @@ class FleetSnapshot:
 
     state: LiveState
     source: str
-    #: Nobody knows of idle members, nor since when a claim is held, without a steward.
-    steward: bool
-
-
-def snapshot(where: Addresses) -> FleetSnapshot:
-    """Ask the steward, else the server.
-
-    Raises:
-        Unreachable, Refused: neither answers.
-    """
-    return snapshot_of(where, by_the_steward(where.steward_url))
 
 
 def snapshot_of(where: Addresses, state: LiveState | None) -> FleetSnapshot:
@@ -36,14 +25,12 @@ def snapshot_of(where: Addresses, state: LiveState | None) -> FleetSnapshot:
         Unreachable, Refused: it does not answer.
     """
     if state is not None:
-        return FleetSnapshot(state, _source(state), steward=True)
+        return FleetSnapshot(state, _source(state))
     url = where.steward_url
     state, more = ask(where, by_the_server)
     says = f"no steward at {url}" if url else "no steward is named (--steward)"
     says += ": by the server alone, which knows no idle members"
-    return FleetSnapshot(
-        state, says + ("; more waits than is counted" if more else ""), steward=False
-    )
+    return FleetSnapshot(state, says + ("; more waits than is counted" if more else ""))
 
 
 def by_the_steward(url: str | None) -> LiveState | None:

@@ -3,15 +3,14 @@
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, Protocol
 
 from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Handler, Parser, tell
-from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.options import Parser, guarded
 from resonate_fleet.contract.start import let_in, plain_streams
 
 #: Set by the shell that asks for completions (argcomplete).
@@ -21,13 +20,19 @@ _COMPLETING: Final = "_ARGCOMPLETE"
 class CommandModule(Protocol):
     """What a subcommand's module offers."""
 
-    run: Handler
-
     def parser(self, prog: str) -> Parser: ...
+
+    def run(self, asked: Namespace) -> int:
+        """Do what was typed; return the exit code.
+
+        Raises:
+            Mistake: the user's, told with exit code 2.
+            CommandFailed: the state of the world, told with exit code 4.
+        """
+        ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     # Ends like Ctrl-C; where it is process 1 of a container, SIGTERM would do nothing by itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     let_in()
@@ -56,15 +61,8 @@ def _run(typed: list[str]) -> int:
         sys.stderr.write(f"{listing()}\nfleet: there is no command {name!r}{_meant(name)}\n")
         return exits.USAGE
     module, prog = _module(command), f"fleet {command.name}"
-    try:
-        return module.run(module.parser(prog).parse_args(rest[command.name.count(" ") :]))
-    except Mistake as mistake:
-        tell(prog, mistake)
-        return exits.USAGE
-    except exits.CommandFailed as failed:
-        first, *rest = str(failed).splitlines()
-        sys.stderr.write("\n".join([f"{prog}: {clean(first)}", *map(clean, rest), ""]))
-        return exits.FAILED
+    words = rest[command.name.count(" ") :]
+    return guarded(prog, lambda: module.run(module.parser(prog).parse_args(words)))
 
 
 def _command(name: str) -> Command | None:

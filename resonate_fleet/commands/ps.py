@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.by_server import failed_lately
-from resonate_fleet.commands.live import FleetSnapshot, snapshot
+from resonate_fleet.commands.live import FleetSnapshot, by_the_steward, snapshot_of
 from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobviews import JobLine
@@ -35,7 +35,7 @@ Who holds what, which attempt, and how many jobs wait: by the steward, else by t
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    found = snapshot(where)
+    found = snapshot_of(where, by_the_steward(where.steward_url))
     failed = ask(where, partial(failed_lately, found.state, SHOWN))
     if asked.json:
         more = {"source": found.source, "failed": msgspec.to_builtins(failed)}
@@ -47,7 +47,6 @@ def run(asked: Namespace) -> int:
 
 
 def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> RenderableType:
-    """Return a snapshot as tables."""
     state = found.state
     parts: list[RenderableType] = [plain(found.source, "dim"), Text(), groups(state, width)]
     parts += [plain(line, "bold yellow") for line in blocked(state)]
@@ -58,7 +57,6 @@ def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> Renderable
 
 
 def groups(state: LiveState, width: int) -> RenderableType:
-    """Return the groups as a table."""
     if not state.groups:
         return Text("no jobs are under way")
     names = ("group", "waiting>", "oldest>", "running>", "suspended>", "parked>", "members>?")

@@ -59,11 +59,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Do it; return the exit code.
-
-    Raises:
-        Mistake: a job is not parked.
-    """
     where = addresses(asked)
     acts = {"list": _list, "show": _show, "redrive": _redrive, "reject": _reject}
     ask(where, partial(acts[asked.action], asked, where))

@@ -32,11 +32,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Run them again, print the new ids; return the exit code.
-
-    Raises:
-        Mistake: what was typed cannot be meant, or there is no such job.
-    """
     where = addresses(asked)
     ask(where, partial(_rerun, _ids(asked, where)))
     return exits.OK

@@ -32,11 +32,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Print the results; return the exit code.
-
-    Raises:
-        BadSettings: options or variables were refused.
-    """
     settings = read_settings(SubmitSettings, asked, os.environ)
     out = Output(settings.group, json=asked.json)
     return await_results(settings, asked.ids, asked.wait or 0.0, out)

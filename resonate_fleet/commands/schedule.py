@@ -11,6 +11,7 @@ import msgspec
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
 from resonate_fleet.commands.tables import console, print_fields, print_json, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
@@ -100,11 +101,6 @@ def _add_options(one: Parser) -> None:
 
 
 def run(asked: Namespace) -> int:
-    """Do it; return the exit code.
-
-    Raises:
-        Mistake: what was typed cannot be meant.
-    """
     acts = {"add": _add, "list": _list, "show": _show, "remove": _remove}
     ask(addresses(asked), partial(acts[asked.action], asked))
     return exits.OK
@@ -145,7 +141,7 @@ def _check_cron(expression: str) -> None:
         cron = Cron(expression)
     except ValueError:
         raise Mistake(f"CRON is {expression!r}; accepted: {ACCEPTED}") from None
-    if cron.first_after(_now()) is None:
+    if cron.first_after(now_ms()) is None:
         raise Mistake(
             f"CRON is {expression!r}, which the server finds no time for and would run each "
             "minute; accepted: an expression with a time to come"
@@ -223,7 +219,7 @@ async def _remove(asked: Namespace, wire: Wire) -> None:
 
 def _next(one: Schedule) -> str:
     """Return when it runs next; where that is past, the server is behind with it."""
-    return clock(one.next_run_at) + (" (late)" if one.next_run_at + 2000 < _now() else "")
+    return clock(one.next_run_at) + (" (late)" if one.next_run_at + 2000 < now_ms() else "")
 
 
 def _plain(one: Schedule) -> dict[str, Any]:
@@ -243,10 +239,6 @@ def _plain(one: Schedule) -> dict[str, Any]:
         "next": one.next_run_at / 1000,
         "last": None if one.last_run_at is None else one.last_run_at / 1000,
     }
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def clock(milliseconds: int | None) -> str:

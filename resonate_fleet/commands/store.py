@@ -10,6 +10,7 @@ from typing import Final
 
 from resonate_fleet.commands.tables import console, print_json, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, length
 from resonate_fleet.retention.database import Database, Size, StoreError
@@ -44,11 +45,6 @@ def parser(prog: str = PROG) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Do it; return the exit code.
-
-    Raises:
-        Mistake: the store is none that is known.
-    """
     act: Callable[[Namespace, Database], None] = _show if asked.action == "show" else _prune
     with closing(_open(asked.store)) as database:
         try:
@@ -72,7 +68,7 @@ def _open(store: str) -> Database:
 
 
 def _show(asked: Namespace, database: Database) -> None:
-    seen = survey(database, _now())
+    seen = survey(database, now_ms())
     if asked.json:
         print_json(asdict(seen))
         return
@@ -97,7 +93,7 @@ def _states(seen: StoreSurvey) -> str:
 
 
 def _prune(asked: Namespace, database: Database) -> None:
-    prune = Prune(database, _now() - round(asked.older_than * 1000))
+    prune = Prune(database, now_ms() - round(asked.older_than * 1000))
     planned = prune.plan()
     would = "go" if asked.yes else "would go"
     sys.stdout.write(f"{_counted(planned)} {would}. {_LOST}\n")
@@ -119,12 +115,8 @@ def _counted(count: Count) -> str:
 def _deleted(prune: Prune, planned: Count) -> Count:
     """Run it under a progress bar, where somebody sees it."""
     done = Count()
-    with progress("deleted", planned.families) as bar:
+    with progress("deleted", planned.families) as advance:
         for part in prune.run():
             done += part
-            bar.advance(part.families)
+            advance(part.families)
     return done
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 import math
 import os
-import signal
 from argparse import Namespace
 from typing import Final
 
@@ -62,13 +61,6 @@ def add_wait(parser: Parser) -> None:
 
 
 def run(asked: Namespace) -> int:
-    """Submit; return the exit code.
-
-    Raises:
-        Mistake: what was asked for cannot be.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
-        signal.signal(number, signal.default_int_handler)
     settings = read_settings(SubmitSettings, asked, os.environ)
     return submit(_many(asked, settings) if asked.jobs else _one(asked, settings), "fleet submit")
 

@@ -12,8 +12,6 @@ class Command(NamedTuple):
 
 
 class Purpose(NamedTuple):
-    """Commands for one purpose."""
-
     title: str
     commands: tuple[Command, ...]
 
@@ -95,7 +93,6 @@ proved; 4 the command itself failed; 130 Ctrl-C; 141 nobody reads the output.
 
 
 def listing() -> str:
-    """Return the list of all commands."""
     parts = [_ABOUT]
     for group in PURPOSES:
         lines = [f"  fleet {one.name:<13}{one.about}" for one in group.commands]

@@ -31,7 +31,6 @@ def plain(text: object, style: str = "") -> Text:
 
 
 def print_json(value: object) -> None:
-    """Print a value for programs."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 

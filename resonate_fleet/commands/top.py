@@ -61,15 +61,14 @@ class View:
             for one in snapshot.state.running
         ]
         state = msgspec.structs.replace(snapshot.state, running=running)
-        self.shown, self.trouble = FleetSnapshot(state, snapshot.source, snapshot.steward), ""
+        self.shown, self.trouble = FleetSnapshot(state, snapshot.source), ""
 
 
 def run(asked: Namespace) -> int:
-    """Look until told to stop; return the exit code."""
     where = addresses(asked)
     view, screen = View("fleet top", where.server), console()
     try:
-        with showing(view, screen, _Printer(view, screen)) as show:
+        with showing(view, screen, Printer(view, screen, _clock, picture=True)) as show:
             _look_on(view, where, asked, show)
     except KeyboardInterrupt:
         return exits.OK  # Ctrl-C is how a live view is left
@@ -111,20 +110,24 @@ def _take(view: View, where: Addresses, stream: StateStream) -> None:
         view.trouble = str(failed)
 
 
-class _Printer:
-    """Where nothing can be drawn in place: the first picture, then a line for each change."""
+class Printer:
+    """Where nothing can be drawn in place: the picture at first if asked, a line for each change.
 
-    def __init__(self, view: View, screen: Console) -> None:
-        self._view = view
-        self._screen = screen
-        self._told = -1
+    `clock` shows when something happened, Unix seconds.
+    """
+
+    def __init__(
+        self, view: View, screen: Console, clock: Callable[[float], str], *, picture: bool = False
+    ) -> None:
+        self._view, self._screen, self._clock, self._picture = view, screen, clock, picture
+        self._told = 0
 
     def __call__(self) -> None:
-        if self._told < 0:
+        if self._picture:
             self._screen.print(draw(self._view, self._screen))
-            self._told = 0
+            self._picture = False
         for change in self._view.news[self._told :]:
-            self._screen.print(plain(f"{_clock(change.at)}  {change.text}"), soft_wrap=True)
+            self._screen.print(plain(f"{self._clock(change.at)}  {change.text}"), soft_wrap=True)
         self._told = len(self._view.news)
 
 

@@ -57,11 +57,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Keep a fleet up; return the exit code.
-
-    Raises:
-        Mistake: what was asked for cannot be.
-    """
     shape = Shape(
         members=asked.workers,
         stewards=asked.stewards,
@@ -78,7 +73,7 @@ def run(asked: Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
             root = asked.runs or Path(temporary)
-            return asyncio.run(_keep_up(LocalFleet(shape, root, ports=ports(asked)), Registered()))
+            return asyncio.run(_keep_up(LocalFleet(shape, root, ports(asked)), Registered()))
     except StartFailed as failed:
         head, *rest = str(failed).splitlines()
         if head.endswith("ended with 2:") and rest:  # it said what the user got wrong

@@ -66,6 +66,11 @@ class ServerClock:
         return (self._low + self._high) / 2
 
 
+def now_ms() -> int:
+    """Return this machine's time, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 def seconds_of(date: str) -> int | None:
     """Return the Unix time of a `Date` header, None where it is none."""
     read = parsedate_tz(date)

@@ -2,9 +2,10 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from uuid import UUID
+
+from resonate_fleet.contract.clock import now_ms
 
 
 class Ids:
@@ -16,7 +17,7 @@ class Ids:
 
     def __init__(
         self,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = now_ms,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._now_ms = now_ms

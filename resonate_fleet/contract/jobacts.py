@@ -63,9 +63,8 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
     """
     promise, task = await _found(wire, id), await wire.task(id)
     call = call_of(promise)
-    line = line_of(promise, task)
-    budget = [MOST_CHILDREN]
-    shown = JobPage(
+    line, error = line_of(promise, task), error_of(promise)
+    return JobPage(
         id=id,
         state=line.state,
         function=line.function,
@@ -76,19 +75,14 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
         timeout=promise.timeout_at / 1000,
         claims=line.attempt,
         tags=promise.tags,
-        error=error_of(promise),
-        children=await _children(wire, id, budget),
+        args=call.args if call and payloads else [],
+        kwargs=call.kwargs if call and payloads else {},
+        result=_result(promise) if payloads else None,
+        error=error if payloads else _kind_of(error),
+        children=await _children(wire, id, [MOST_CHILDREN]),
         repeats=promise.tags.get(TAG_REPEATS, ""),
         repeated=await _repeated(wire, id),
         hidden=not payloads,
-    )
-    if not payloads:
-        return msgspec.structs.replace(shown, error=_kind_of(shown.error))
-    return msgspec.structs.replace(
-        shown,
-        args=call.args if call else [],
-        kwargs=call.kwargs if call else {},
-        result=_result(promise),
     )
 
 

@@ -14,7 +14,7 @@ JobState = Literal[
 STATES: Final[tuple[JobState, ...]] = (
     "waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked",
 )  # fmt: skip
-_OVER: Final[dict[str, JobState]] = {
+OVER: Final[dict[str, JobState]] = {
     "resolved": "done",
     "rejected": "failed",
     "rejected_canceled": "cancelled",
@@ -100,8 +100,8 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 
 def state_of(promise: Promise, task: Task | None = None) -> JobState:
     """Return the state of a job; without its task a job that is not over counts as running."""
-    if promise.state in _OVER:
-        return _OVER[promise.state]
+    if promise.state in OVER:
+        return OVER[promise.state]
     return _LIVE.get(task.state, "running") if task else "running"
 
 
@@ -126,7 +126,7 @@ def error_of(promise: Promise) -> str:
     The SDK stores the message as `message` (0.8.1, `resonate.codec`), members the traceback as
     `stack`.
     """
-    if promise.state not in _OVER or promise.state == "resolved":
+    if promise.state not in OVER or promise.state == "resolved":
         return ""
     try:
         value = promise.value.decoded()

@@ -34,23 +34,22 @@ def name(what: str = "name") -> Kind[str]:
 
 
 def integer(low: int, high: int) -> Kind[int]:
-    def read(raw: str) -> int:
-        value = int(raw)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    return Kind(read, f"a whole number from {low} to {high}")
+    return _between(int, low, high, f"a whole number from {low} to {high}")
 
 
 def number(low: float, high: float, unit: str = "") -> Kind[float]:
-    def read(raw: str) -> float:
-        value = float(raw)
+    words = f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}"
+    return _between(float, low, high, words)
+
+
+def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N, accepts: str) -> Kind[N]:
+    def read(raw: str) -> N:
+        value = kind(raw)
         if not low <= value <= high:  # refuses nan too
             raise ValueError
         return value
 
-    return Kind(read, f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}")
+    return Kind(read, accepts)
 
 
 def seconds(low: float, high: float) -> Kind[float]:

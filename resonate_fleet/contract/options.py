@@ -16,9 +16,7 @@ from resonate_fleet.contract.settings import (
     masked,
     sentence,
 )
-
-#: Runs a command with its parsed arguments; returns the exit code.
-type Handler = Callable[[argparse.Namespace], int]
+from resonate_fleet.contract.shown import clean
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,14 +100,15 @@ def read_settings[C](cls: type[C], asked: argparse.Namespace, env: Mapping[str, 
 
 
 def guarded(what: str, main: Callable[[], int]) -> int:
-    """Return what `main` returns; on a user's mistake write its lines and return 2."""
+    """Return what `main` returns; what went wrong is told in the name of the command `what`.
+
+    Exit codes: 2 for the user's mistake, 4 for a state of the world.
+    """
     try:
         return main()
     except Mistake as mistake:
-        tell(what, mistake)
+        sys.stderr.writelines(f"{what}: {line}\n" for line in mistake.lines)
         return exits.USAGE
-
-
-def tell(what: str, mistake: Mistake) -> None:
-    """Write the lines of a mistake to standard error, in the name of the command `what`."""
-    sys.stderr.writelines(f"{what}: {line}\n" for line in mistake.lines)
+    except exits.CommandFailed as failed:
+        sys.stderr.writelines(f"{clean(line)}\n" for line in f"{what}: {failed}".splitlines())
+        return exits.FAILED

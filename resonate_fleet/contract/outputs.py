@@ -16,6 +16,10 @@ class NamedPath(Path):
             Mistake: it is of no use for `option`.
         """
 
+    def _unwritable(self, option: str, error: OSError, what: str) -> Mistake:
+        accepted = f"a {what} that can be written"
+        return Mistake(f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}")
+
 
 class Program(NamedPath):
     """A program that is to be run."""
@@ -35,10 +39,7 @@ class OutputFile(NamedPath):
             if not there:
                 self.unlink()
         except OSError as error:
-            accepted = "a file that can be written"
-            raise Mistake(
-                f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}"
-            ) from None
+            raise self._unwritable(option, error, "file") from None
 
 
 class OutputFolder(NamedPath):
@@ -51,7 +52,4 @@ class OutputFolder(NamedPath):
             probe.touch()
             probe.unlink()
         except OSError as error:
-            accepted = "a folder that can be written"
-            raise Mistake(
-                f"{option} is {str(self)!r}: {error.strerror}; accepted: {accepted}"
-            ) from None
+            raise self._unwritable(option, error, "folder") from None

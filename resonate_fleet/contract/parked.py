@@ -11,8 +11,6 @@ import msgspec
 from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
-from resonate_fleet.contract.journal import Redriven, Rejected
-from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, group_of
@@ -108,7 +106,7 @@ async def show(wire: Wire, id: str, records: Mapping[str, CrashRecord] | None = 
     return await _describe(wire, await _parked_task(wire, id), records or {})
 
 
-async def redrive(wire: Wire, id: str, journal: Journal | None = None) -> None:
+async def redrive(wire: Wire, id: str) -> None:
     """Give a parked task back to its group, with a clean record.
 
     Raises:
@@ -118,11 +116,9 @@ async def redrive(wire: Wire, id: str, journal: Journal | None = None) -> None:
     reply = await wire.call("task.continue", {"id": id}, accept=(404, 409))
     if not reply.ok:
         raise NotParked(id, None if reply.status == 404 else task.state)
-    if journal is not None:
-        journal.write(Redriven(job=root_of(id)))
 
 
-async def reject(wire: Wire, id: str, why: str, journal: Journal | None = None) -> Promise:
+async def reject(wire: Wire, id: str, why: str) -> Promise:
     """End a parked job as rejected with `why`, for whoever awaits it; return its promise.
 
     The server settles a promise whatever its task's state. So the task is read just before, lest a
@@ -134,8 +130,6 @@ async def reject(wire: Wire, id: str, why: str, journal: Journal | None = None) 
     await _parked_task(wire, id)
     value = encode_value({"__type": ERROR_TYPE, "message": why})
     reply = await wire.call("promise.settle", {"id": id, "state": "rejected", "value": value})
-    if journal is not None:
-        journal.write(Rejected(job=root_of(id), why=why))
     return msgspec.convert(reply.data["promise"], Promise)
 
 

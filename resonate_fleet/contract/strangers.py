@@ -17,12 +17,11 @@ def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
 
     Only variables with the prefixes of `known` count (`WORKER_` and the like).
     """
-    lines = []
-    for name, value in _strangers(known, env):
-        nearest = _nearest(name, known)
-        if nearest and not _is_link(name, value):
-            lines.append(f"{name} is set, and there is no such setting; accepted: {nearest}")
-    return lines
+    return [
+        f"{name} is set, and there is no such setting; accepted: {nearest}"
+        for name in _strangers(known, env)
+        if (nearest := _nearest(name, known))
+    ]
 
 
 def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
@@ -32,23 +31,22 @@ def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     """
     return sorted(
         name
-        for name, value in _strangers(known, env)
-        if not name.startswith(("RESONATE_", "FLEET_"))
-        and not _is_link(name, value)
-        and not _nearest(name, known)
+        for name in _strangers(known, env)
+        if not name.startswith(("RESONATE_", "FLEET_")) and not _nearest(name, known)
     )
 
 
-def _strangers(known: Collection[str], env: Mapping[str, str]) -> list[tuple[str, str]]:
+def _strangers(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     prefixes = tuple({f"{name.partition('_')[0]}_" for name in known})
     return [
-        (name, value)
+        name
         for name, value in env.items()
         if name.startswith(prefixes)
         and value
         and name not in known
         and name.removesuffix("_FILE") not in known
         and name not in _OTHERS
+        and not _is_link(name, value)
     ]
 
 

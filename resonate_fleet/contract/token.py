@@ -8,29 +8,25 @@ from typing import Self
 class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps what it read
     """A token as it was read first. `now` reads its file again when that has changed."""
 
-    _file: Path
+    #: Where it is read from.
+    file: Path
     _text: str
     _seen: tuple[int, int, int] | None
 
     def __new__(cls, text: str, file: Path) -> Self:
         made = super().__new__(cls, text)
-        made._file, made._text, made._seen = file, text, None
+        made.file, made._text, made._seen = file, text, None
         return made
 
     def now(self) -> str:
         """Return the file's text; the last one if it holds nothing now."""
         with suppress(OSError, UnicodeDecodeError):
-            stat = self._file.stat()
+            stat = self.file.stat()
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if seen != self._seen:
-                self._text = self._file.read_text(encoding="utf-8").strip() or self._text
+                self._text = self.file.read_text(encoding="utf-8").strip() or self._text
                 self._seen = seen
         return self._text
-
-    @property
-    def file(self) -> Path:
-        """The file that holds it."""
-        return self._file
 
 
 def current(token: str | None) -> str | None:

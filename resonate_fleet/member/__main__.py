@@ -22,11 +22,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Run the member and return the exit code.
-
-    Raises:
-        BadSettings: options or variables were refused.
-    """
     leave_when_told()
     settings = read_settings(Settings, asked, os.environ)
     import_structlog()
@@ -49,8 +44,6 @@ def _look_here_for_modules() -> None:
 
 
 def main(prog: str = "python -m resonate_fleet.member") -> int:
-    """Run the member as the command line and the environment say; return the exit code."""
-    leave_when_told()
     return guarded("worker", lambda: run(parser(prog).parse_args()))
 
 

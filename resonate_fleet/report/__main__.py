@@ -21,12 +21,10 @@ from resonate_fleet.report.verdict import Verdict, judge, schema_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do as `run` does; a mistake is one line and exit code 2."""
     return guarded("report", lambda: run(parser("fleet report").parse_args(argv)))
 
 
 def judge_folder(folder: Path) -> int:
-    """Judge the run in `folder`; return the exit code of the verdict."""
     return main([str(folder)])
 
 

@@ -18,7 +18,6 @@ from resonate_fleet.contract.journal import (
     MemberReady,
     MemberStarted,
     MemberStopped,
-    Rejected,
     StepBegan,
     StepEnded,
     StrikeDone,
@@ -115,8 +114,8 @@ Written = dict[tuple[str, int], Promise]
 
 
 def _written(evidence: Evidence, records: list[Record]) -> Written:
-    """Return the settled promise of each task's last claim, but for those rejected by hand."""
-    by_hand = {entry.line.job for entry in evidence.of(Rejected)}
+    """Return the settled promise of each task's last claim, but for those ended by hand."""
+    by_hand = evidence.ended_by_hand()
     return {
         (one.promise.id, one.task.version): one.promise
         for one in records
@@ -195,7 +194,6 @@ def _died(
 
 
 def _first(lines: list[JournalEntry[Any]], kind: type) -> Any:
-    """Return the first line of a kind, or None."""
     return next((entry.line for entry in lines if type(entry.line) is kind), None)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.journal import BadLine, Line, read
+from resonate_fleet.contract.journal import Acted, BadLine, Line, read
 from resonate_fleet.contract.run import Plan, Records, RunFolder
 
 
@@ -48,6 +48,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     def of[L: Line](self, kind: type[L]) -> list[JournalEntry[L]]:
         """Return the lines of one kind, in the order of their times."""
         return self.by_kind.get(kind, [])
+
+    def ended_by_hand(self) -> set[str]:
+        """Return the jobs that somebody has cancelled or rejected on the steward's page."""
+        acts = [entry.line for entry in self.of(Acted) if entry.line.act in ("cancel", "reject")]
+        return {job for act in acts for job in act.jobs}
 
 
 def read_evidence(folder: RunFolder) -> Evidence:

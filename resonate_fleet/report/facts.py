@@ -205,7 +205,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_timer(record: Record | None) -> bool:
-    """Say whether the record is that of a durable sleep."""
     return record is not None and record.promise.tags.get(TAG_TIMER) == "true"
 
 

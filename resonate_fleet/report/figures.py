@@ -81,7 +81,6 @@ def spread(found: Iterable[float | None]) -> Spread:
 
 
 def figures_of(facts: Facts) -> Figures:
-    """Compute every figure."""
     found = recoveries(facts)
     redone = [one for one in found if one.claimed is not None and one.task == one.job]
     jobs = facts.jobs.values()

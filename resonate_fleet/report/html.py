@@ -16,7 +16,6 @@ OWN = ("charts.js", "page.js")
 
 
 def page(facts: Facts, verdict: Verdict) -> str:
-    """Return the whole page."""
     data = {
         "timeline": timeline(facts),
         "strikes": verdict.figures.strike_figures,

@@ -15,7 +15,6 @@ SIGNS = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
 
 
 def table(verdict: Verdict) -> Group:
-    """Return what the terminal shows."""
     style = STYLES.get(verdict.verdict, "bold black on yellow")
     head = Text.assemble(
         (f" {SIGNS[verdict.verdict]} {verdict.verdict} ", style), "  ", verdict.says
@@ -88,5 +87,4 @@ def _findings(verdict: Verdict) -> Table:
 
 
 def plain(text: str) -> Text:
-    """Return foreign text as what it is."""
     return Text(clean(text))

@@ -46,7 +46,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(facts: Facts) -> Verdict:
-    """Judge a run."""
     plan, records = facts.evidence.plan, facts.evidence.records
     figures = figures_of(facts)
     judged = guarantees.kept(plan.guarantees if plan else Guarantees(), figures)
@@ -88,7 +87,6 @@ def counted(number: int, what: str) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of verdict.json."""
     made = msgspec.json.schema(Verdict)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

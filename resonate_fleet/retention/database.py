@@ -30,6 +30,8 @@ class Database(ABC):
 
     #: SQL for the family of a promise: its origin, else its id up to the first separator.
     family: str
+    #: SQL for table and column of all tables.
+    catalogue: str
     #: Seconds that one transaction should take, and the share of the time that all may take.
     transaction_seconds: float
     share: float
@@ -45,9 +47,12 @@ class Database(ABC):
     def transaction(self) -> AbstractContextManager[None]:
         """Do all or nothing of what is run inside. At worst the server waits for its end."""
 
-    @abstractmethod
     def columns(self) -> Mapping[str, set[str]]:
         """Return the names of the columns of each table."""
+        found: dict[str, set[str]] = {}
+        for table, column in self.rows(self.catalogue):
+            found.setdefault(table, set()).add(column)
+        return found
 
     @abstractmethod
     def size(self) -> Size: ...

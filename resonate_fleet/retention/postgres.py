@@ -1,7 +1,7 @@
 """A store in a PostgreSQL database (the extra `postgres`)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -20,6 +20,10 @@ class Postgres(Database):
     """
 
     family = "COALESCE(origin, split_part(split_part(id, ':', 1), '.', 1))"
+    catalogue = (
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = current_schema()"
+    )
     transaction_seconds = 0.25
     share = 0.5
 
@@ -43,15 +47,6 @@ class Postgres(Database):
                 yield
         except psycopg.Error as error:
             raise StoreError(_one_line(error)) from None
-
-    def columns(self) -> Mapping[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for table, column in self.rows(
-            "SELECT table_name, column_name FROM information_schema.columns"
-            " WHERE table_schema = current_schema()"
-        ):
-            found.setdefault(table, set()).add(column)
-        return found
 
     def size(self) -> Size:
         total = value(self, "SELECT pg_database_size(current_database())")

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,10 @@ class SqliteFile(Database):
     """
 
     family = "COALESCE(origin, root(id))"
+    catalogue = (
+        "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
+        " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
+    )
     transaction_seconds = 0.004
     share = 0.2
 
@@ -76,15 +80,6 @@ class SqliteFile(Database):
             self._db.rollback()
             raise
         self.rows("COMMIT")
-
-    def columns(self) -> Mapping[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for table, column in self.rows(
-            "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c"
-            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
-        ):
-            found.setdefault(table, set()).add(column)
-        return found
 
     def size(self) -> Size:
         files = [Path(f"{self._path}{end}") for end in ("", "-wal", "-shm")]

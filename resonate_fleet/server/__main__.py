@@ -23,11 +23,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code.
-
-    Raises:
-        BadSettings: options or variables were refused.
-    """
     leave_when_told()
     settings = _settings(asked)
     import_structlog()
@@ -51,8 +46,6 @@ def _settings(asked: Namespace) -> DevServerSettings:
 
 
 def main() -> int:
-    """Serve as the command line and the environment say; return the exit code."""
-    leave_when_told()
     prog = "python -m resonate_fleet.server"
     return guarded("server", lambda: run(parser(prog).parse_args()))
 

@@ -15,7 +15,6 @@ from resonate_fleet.server.settings import DevServerSettings, foreign
 
 
 def live(settings: DevServerSettings) -> int:
-    """Serve until a signal ends it; return the exit code."""
     logs.configure(settings.log_format, settings.log_level, "devserver")
     return asyncio.run(_serve(settings))
 

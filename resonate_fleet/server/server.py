@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from contextlib import AsyncExitStack, suppress
 from typing import Self
 
@@ -10,6 +9,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.server.addresses import poll_address
 from resonate_fleet.server.http import ServerPages
 from resonate_fleet.server.metrics import ServerMetrics
@@ -28,7 +28,7 @@ class SteadyClock:
         self._last = 0
 
     def __call__(self) -> int:
-        self._last = max(self._last, time.time_ns() // 1_000_000)
+        self._last = max(self._last, now_ms())
         return self._last
 
 

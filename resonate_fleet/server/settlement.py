@@ -7,7 +7,7 @@ task is fulfilled, tasks that waited for the promise become claimable, listeners
 from collections.abc import Iterable
 
 from resonate_fleet.server.protocol import MAX, PromiseSettle
-from resonate_fleet.server.store import Row, Store, to_text
+from resonate_fleet.server.store import Store, to_text
 
 
 class Tables:
@@ -46,28 +46,15 @@ class Tables:
 
     def expire(self, now: int, *ids: str) -> None:
         """Settle those of `ids` whose time is up: every request does this to what it touches."""
-        marks = ",".join("?" * len(ids))
-        self._expire(
-            self.store.all(
-                f"SELECT id FROM promises WHERE id IN ({marks})"  # noqa: S608 - only marks
-                " AND state = 'pending' AND timeout_at <= ?",
-                *ids,
-                now,
-            ),
-            now,
-        )
+        self._expire(now, f"id IN ({','.join('?' * len(ids))})", *ids)
 
     def expire_all(self, now: int) -> None:
         """Settle every promise whose time is up."""
-        self._expire(
-            self.store.all(
-                "SELECT id FROM promises WHERE state = 'pending' AND timeout_at <= ?", now
-            ),
-            now,
-        )
+        self._expire(now, "true")
 
-    def _expire(self, rows: list[Row], now: int) -> None:
-        ids = [row["id"] for row in rows]
+    def _expire(self, now: int, where: str, *values: str) -> None:
+        due = f"SELECT id FROM promises WHERE {where} AND state = 'pending' AND timeout_at <= ?"  # noqa: S608 - our own words
+        ids = [row["id"] for row in self.store.all(due, *values, now)]
         for promise in ids:
             self.store.run(
                 "UPDATE promises SET settled_at = timeout_at,"

@@ -18,11 +18,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    """Run the steward until SIGTERM or SIGINT; return the exit code.
-
-    Raises:
-        BadSettings: options or variables were refused.
-    """
     leave_when_told()
     settings = read_settings(StewardSettings, asked, os.environ)
     import_structlog()
@@ -32,8 +27,6 @@ def run(asked: Namespace) -> int:
 
 
 def main() -> int:
-    """Run the steward as the command line and the environment say; return the exit code."""
-    leave_when_told()
     prog = "python -m resonate_fleet.steward"
     return guarded("steward", lambda: run(parser(prog).parse_args()))
 

@@ -1,4 +1,4 @@
-"""The steward's pages: probes, metrics, members, quarantine, the live state.
+"""The steward's pages: probes, metrics, quarantine, the live state.
 
 Each request runs in a thread of its own and takes the state from the event loop.
 """
@@ -20,16 +20,6 @@ from resonate_fleet.steward.state import Memory
 STUCK_SECONDS = 15.0
 #: Longest wait of a page for the event loop, in seconds.
 PAGE_SECONDS = 5.0
-
-
-class MemberLine(msgspec.Struct, frozen=True):
-    """A member on the members page. Without presence its group is unknown: None."""
-
-    member: str
-    group: str | None
-    slots: int | None
-    present: bool
-    leases: list[tuple[str, int]]
 
 
 @dataclass
@@ -62,44 +52,19 @@ def pages(
 ) -> dict[str, Handler]:
     """Return the handlers by path. `state` is called from the pages' threads."""
 
-    def quarantine(state: LiveState) -> Page:
-        records = list(memory.records.copy().values())
-        parked = [
-            {"task": one.task, "job": one.job, "version": one.attempt} for one in state.parked
-        ]
-        return _json({"parked": parked, "records": records})
-
-    def of_state(page: Callable[[LiveState], Page]) -> Handler:
-        def handler(_: str) -> Page:
-            try:
-                return page(state())
-            except Late:
-                return Page("the event loop is stuck\n", 503)
-
-        return handler
+    def live(_: str) -> Page:
+        try:
+            return _json(state())
+        except Late:
+            return Page("the event loop is stuck\n", 503)
 
     return {
         "/livez": lambda _: _probe(probed.live(), "the event loop is stuck"),
         "/readyz": lambda _: _probe(probed.ready, "not watching members"),
         "/metrics": meters.page,
-        "/members": of_state(lambda state: _json({"members": member_lines(state)})),
-        "/quarantine": of_state(quarantine),
-        "/state": of_state(_json),
+        "/quarantine": lambda _: _json({"records": list(memory.records.copy().values())}),
+        "/state": live,
     }
-
-
-def member_lines(state: LiveState) -> list[MemberLine]:
-    """Return the members that are present or hold a lease, by name."""
-    present = {one.member: one for one in state.members if one.state == "present"}
-    leases: dict[str, list[tuple[str, int]]] = {}
-    for one in state.running:
-        leases.setdefault(one.member, []).append((one.task, one.attempt))
-    found = []
-    for name in sorted(present.keys() | leases.keys()):
-        member = present.get(name)
-        group, slots = (member.group, member.slots) if member else (None, None)
-        found.append(MemberLine(name, group, slots, member is not None, leases.get(name, [])))
-    return found
 
 
 def _json(value: object) -> Page:

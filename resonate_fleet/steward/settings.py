@@ -44,7 +44,7 @@ class StewardSettings:
         "STEWARD_PORT",
         str(STEWARD_PORT),
         tcp_port(),
-        "port of `/metrics`, probes, `/state`, `/members`, `/quarantine` and the console",
+        "port of `/metrics`, probes, `/state`, `/quarantine` and the console",
     )
     presence_port: int = setting(
         "STEWARD_PRESENCE_PORT",

@@ -8,7 +8,6 @@ from resonate_fleet.contract.start import leave_when_told, plain_streams
 
 
 def main(prog: str = "python -m resonate_fleet.submit") -> int:
-    """Run the client as the command line and the environment say; return the exit code."""
     leave_when_told(exits.INTERRUPTED)
     plain_streams()
     from resonate_fleet.submit import command  # noqa: PLC0415 - takes time, see contract/start.py

@@ -1,6 +1,8 @@
 """The progress bar of a batch and of `--wait` on a terminal."""
 
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -21,27 +23,10 @@ class _Rate(Column):
         return Text(f"{task.speed or task.finished_speed or 0:.0f}/s")
 
 
-class RichBar:
-    """Counts jobs on standard error. Use as a context manager."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._bar = self._progress.add_task(what, total=total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def advance(self, count: int = 1) -> None:
-        self._progress.advance(self._bar, count)
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error; what is yielded moves it on by so many."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate()
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, *times, console=Console(stderr=True)) as shown:
+        yield partial(shown.advance, shown.add_task(what, total=total))

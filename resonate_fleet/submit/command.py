@@ -3,7 +3,6 @@
 import argparse
 import math
 import os
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,13 +45,6 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Run the client; return its exit code.
-
-    Raises:
-        Mistake: options or variables were refused.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):  # both end it like Ctrl-C
-        signal.signal(number, signal.default_int_handler)
     return submit(order(asked, os.environ), "client")
 
 

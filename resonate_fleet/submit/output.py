@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -82,19 +82,10 @@ def _value(promise: Promise | None) -> Any:
         return None
 
 
-class Bar(Protocol):
-    def advance(self, count: int = 1) -> None: ...
-
-
-class _NoBar:
-    def advance(self, count: int = 1) -> None:
-        """Do nothing: there is no terminal."""
-
-
-def progress(what: str, total: int) -> AbstractContextManager[Bar]:
-    """Return a bar on standard error if that is a terminal, else one that draws nothing."""
+def progress(what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Return a bar on standard error where that is a terminal, else one that draws nothing."""
     if not sys.stderr.isatty():
-        return nullcontext(_NoBar())
-    from resonate_fleet.submit.bar import RichBar  # noqa: PLC0415 - rich is slow to import and rarely needed
+        return nullcontext(lambda _: None)
+    from resonate_fleet.submit.bar import bar  # noqa: PLC0415 - rich is slow to import and rarely needed
 
-    return RichBar(what, total)
+    return bar(what, total)

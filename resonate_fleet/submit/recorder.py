@@ -27,7 +27,7 @@ class Recorder:
         self._say = say
         self._silent_since: float | None = None
         self.count = self.new = self.differing = 0
-        self.advance: Callable[[], None] = lambda: None
+        self.advance: Callable[[int], None] = lambda _: None
         self.observers: list[Observer] = []
 
     def submitted(self, job: Job) -> None:
@@ -65,7 +65,7 @@ class Recorder:
             )
         )
         self._output.confirmed(one)
-        self.advance()
+        self.advance(1)
         self.differing += one.differs
         if one.differs and self.differing <= NAMED:
             self._say(f"{clean(one.job.id)} was there already, with another call; that one counts")

@@ -1,6 +1,7 @@
 """Runs a submission, from its jobs to an exit code."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import effective
 from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.start import STOPS
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit import log, results
 from resonate_fleet.submit.load import Job
@@ -53,6 +55,8 @@ def submit(order: Order, command: str) -> int:
     Raises:
         Mistake: a setting needs an extra that is not installed.
     """
+    for number in STOPS:  # each ends it like Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     settings = order.settings
     who = f"{settings.client}-{os.urandom(3).hex()}"
     tracing = traces(settings.traces, who)
@@ -105,8 +109,7 @@ def _send(order: Order, submission: Submission, recorder: Recorder, command: str
         submission.run(order.count)
         return
     try:
-        with progress("confirmed", order.count) as bar:
-            recorder.advance = bar.advance
+        with progress("confirmed", order.count) as recorder.advance:
             submission.run(order.count)
     finally:
         took = max(time.monotonic() - began, 0.001)
@@ -140,11 +143,11 @@ def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out:
     codes = [exits.OK]
     with (
         BlockingWire(settings.url, settings.token) as wire,
-        progress("ended", len(ids)) as bar,
+        progress("ended", len(ids)) as advance,
     ):
         for id_, promise in results.wait(wire, ids, settings.deadline, seconds):
             out.ended(id_, promise)
-            bar.advance()
+            advance(1)
             codes.append(CODES.get(state_of(promise), exits.BROKEN))
     return max(codes, key=_GRAVITY.index)
 

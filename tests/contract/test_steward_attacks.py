@@ -75,8 +75,8 @@ class Stranger:
 
 
 def present(steward: Process) -> set[str]:
-    members = json.loads(page(steward, "/members"))["members"]
-    return {one["member"] for one in members if one["present"]}
+    members = json.loads(page(steward, "/state"))["members"]
+    return {one["member"] for one in members if one["state"] == "present"}
 
 
 def test_wrong_replayed_and_missing_proofs_are_denied(fleet: Fleet) -> None:

@@ -31,8 +31,8 @@ def page(steward: Process, path: str) -> str:
 
 
 def members(steward: Process) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(page(steward, "/members"))["members"]
-    return found
+    found: list[dict[str, Any]] = json.loads(page(steward, "/state"))["members"]
+    return [one for one in found if one["state"] == "present"]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_the_leases_of_a_member_that_vanished_are_released(fleet: Fleet, w
         for number in range(5):
             await submit(wire, f"job-{number}")
             await (one if number < 3 else two).claim(wire, f"job-{number}")
-        wait_until(lambda: len(members(steward)) == 2, 5, "both are on the members page")
+        wait_until(lambda: len(members(steward)) == 2, 5, "both are present")
     await freed(wire, "job-0")
     wait_until(lambda: len(fleet.journal_of(HandedOver)) == 5, 5, "all five are handed over")
     died = {line.member: line.tasks for line in fleet.journal_of(Died)}

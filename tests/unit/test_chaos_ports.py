@@ -66,10 +66,7 @@ def test_a_port_that_is_listened_on_is_not_free(monkeypatch: pytest.MonkeyPatch)
         assert list(drawn) == []
 
 
-def test_a_usual_port_goes_to_one_of_two_runs_that_start_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_usual_port_goes_to_one_of_two_runs_that_start_together() -> None:
     with port_of_another_run() as usual:
-        monkeypatch.setattr(ports, "_USUAL", {ports.STEWARD: usual})
-        assert ports.usual_port(ports.STEWARD) != usual
-    assert ports.usual_port(ports.STEWARD) == usual
+        assert ports.usual_port(usual) != usual
+    assert ports.usual_port(usual) == usual

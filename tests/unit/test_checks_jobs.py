@@ -85,7 +85,7 @@ def test_jobs_that_end_without_a_result() -> None:
 
 
 def test_a_job_that_was_rejected_by_hand_is_nobodys_fault() -> None:
-    by_hand = entry(j.Rejected(job="t", why="asked for", who="s"))
+    by_hand = entry(j.Acted(act="reject", jobs=["t"], by="me", who="s"))
     jobs = ended("rejected"), ended("rejected", id="u")
     assert bad(*jobs, lines=(by_hand,)) == ["job u ended with an error"]
 

@@ -41,7 +41,7 @@ def state(count: int = 0, **given: object) -> LiveState:
 def test_ids_stay_whole_and_lines_fit(width: int) -> None:
     jobs = [new_id() for _ in range(3)]
     running = [attempt(f"worker-{n}-abc123", job, "a_function" * 9) for n, job in enumerate(jobs)]
-    seen = FleetSnapshot(state(running=running), "steward", steward=True)
+    seen = FleetSnapshot(state(running=running), "steward")
     lines = printed(ps.drawn(seen, [], width), width)
     assert max(map(len, lines)) <= width
     for job in jobs:
@@ -62,7 +62,7 @@ def test_members_sort_as_people_count() -> None:
 
 def test_what_has_no_room_is_counted() -> None:
     view = top.View("http://localhost:8001")
-    view.take(FleetSnapshot(state(100), "steward", steward=True))
+    view.take(FleetSnapshot(state(100), "steward"))
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
     lines = printed(top.draw(view, console), 80)
     assert len(lines) <= 24
@@ -73,9 +73,7 @@ def test_what_has_no_room_is_counted() -> None:
 def test_a_job_that_nobody_can_do_is_named_with_the_reason() -> None:
     why = "nobody has the function nope"
     group = LiveGroup(group="g", waiting=3, blocked={why: 3}, stuck={why: "a-job"})
-    text = "\n".join(
-        printed(ps.drawn(FleetSnapshot(state(groups=[group]), "s", steward=True), [], 100))
-    )
+    text = "\n".join(printed(ps.drawn(FleetSnapshot(state(groups=[group]), "s"), [], 100)))
     assert "g: 3 wait, nobody has the function nope: a-job" in text
 
 
@@ -86,7 +84,7 @@ def test_foreign_text_is_no_markup_and_moves_nothing(foreign: str) -> None:
     one = JobLine(id=foreign, function=foreign, state="failed", reason=foreign, ended=99.0)
     running = [attempt(foreign, foreign, foreign)]
     group = LiveGroup(group=foreign, blocked={foreign: 1}, stuck={foreign: foreign})
-    seen = FleetSnapshot(state(running=running, groups=[group]), foreign, steward=True)
+    seen = FleetSnapshot(state(running=running, groups=[group]), foreign)
     text = "\n".join(printed(ps.drawn(seen, [one], 200), 200))
     assert text.count(clean(foreign)) >= 6
     assert not set("\x1b\x9b\u202e") & set(text)

@@ -224,13 +224,6 @@ class Redriven(Line, frozen=True, tag="job.redriven"):
     job: str
 
 
-class Rejected(Line, frozen=True, tag="job.rejected-by-hand"):
-    """A parked job was rejected by hand."""
-
-    job: str
-    why: str
-
-
 class Acted(Line, frozen=True, tag="jobs.acted"):
     """An act on jobs on the steward's page. `by`: the address that the request came from.
 

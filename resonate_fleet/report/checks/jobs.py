@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.journal import ClientEnded, Parked, Rejected
+from resonate_fleet.contract.journal import ClientEnded, Parked
 from resonate_fleet.report.counts import late, lost, parked
 from resonate_fleet.report.facts import Facts, JobFacts
 from resonate_fleet.report.findings import Finding, found
@@ -34,8 +34,8 @@ def late_jobs(facts: Facts) -> Iterator[Finding]:
 
 
 def bad_ends(facts: Facts) -> Iterator[Finding]:
-    """Jobs that ended otherwise than with a result, but for those rejected by hand."""
-    by_hand = {entry.line.job for entry in facts.evidence.of(Rejected)}
+    """Jobs that ended otherwise than with a result, but for those ended by hand."""
+    by_hand = facts.evidence.ended_by_hand()
     for job in facts.jobs.values():
         if job.state in ("rejected", "rejected_canceled") and job.id not in by_hand:
             error = next((f": {one.error}" for one in reversed(job.attempts) if one.error), "")
