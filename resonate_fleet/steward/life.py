@@ -24,7 +24,7 @@ from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
-from resonate_fleet.contract.settings import effective, taken_port, unknown
+from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.version import package_version
@@ -227,7 +227,11 @@ def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:
 
 
 async def run(settings: StewardSettings) -> int:
-    """Run a steward until a signal ends it; return the exit code."""
+    """Run a steward until a signal ends it; return the exit code.
+
+    Raises:
+        Mistake: a file or folder that the settings name cannot be used.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -235,20 +239,14 @@ async def run(settings: StewardSettings) -> int:
     try:
         memory = file.load()
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"steward: STEWARD_STATE is {str(settings.state)!r}: {error}\n")
-        return exits.USAGE
-    try:
-        policies = policies_of(settings)
-    except BadPolicy as bad:
-        sys.stderr.writelines(f"steward: {line}\n" for line in bad.lines)
-        return exits.USAGE
+        raise Mistake(f"STEWARD_STATE is {str(settings.state)!r}: {error}") from None
+    policies = policies_of(settings)
     meters = Meters(settings.groups)
     try:
         journal = Journal(settings.name, settings.journal)
     except OSError as error:
         folder = str(settings.journal)
-        sys.stderr.write(f"steward: STEWARD_JOURNAL is {folder!r}: {error.strerror}\n")
-        return exits.USAGE
+        raise Mistake(f"STEWARD_JOURNAL is {folder!r}: {error.strerror}") from None
     losses.listeners.append(lambda loss: meters.lost_line(loss.what, over=loss.over))
     try:
         async with Wire(settings.url, settings.token) as wire:

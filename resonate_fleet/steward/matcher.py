@@ -41,7 +41,7 @@ class Matcher:
         # Under a policy both are one `FairQueue`. What is taken from it counts for its limits at
         # once, until `vacate`.
         self._queue: Queue = queue if queue is not None else FirstCome()
-        self._limits: QueueLimits = limits if limits is not None else NoLimits()
+        self.limits: QueueLimits = limits if limits is not None else NoLimits()
         self._waiting: dict[str, Waiting] = {}
         self._assigned = Assignments()
         self._members = Claimants()
@@ -80,15 +80,11 @@ class Matcher:
         if waiting is None:
             return ""
         lacks = waiting.needs if waiting.queue is not None else ""
-        return self._members.why_nobody(lacks) or self._limits.why(now, task)
-
-    def limited(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait, by the limit or time that they wait for."""
-        return self._limits.blocked(now)
+        return self._members.why_nobody(lacks) or self.limits.why(now, task)
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by that."""
-        return {why: aside.size for why, aside in self._blocked()} | self.limited(now)
+        return {why: aside.size for why, aside in self._blocked()} | self.limits.blocked(now)
 
     def stuck(self) -> dict[str, str]:
         """Return the first task of each reason of `blocked`."""
@@ -101,7 +97,7 @@ class Matcher:
 
     def requeue(self, queue: Queue, limits: QueueLimits) -> None:
         """Use another queue; the tasks in the present one move over."""
-        self._queue, self._limits = queue, limits
+        self._queue, self.limits = queue, limits
         for waiting in self._waiting.values():
             if waiting.queue is not None:
                 queue.add(waiting)
@@ -123,22 +119,6 @@ class Matcher:
             known.needs = needs or known.needs
             return
         self._wait(now, Waiting(task, version, since, now, needs))
-
-    def occupy(self, task: str) -> None:
-        """Note that a task runs, whoever assigned it."""
-        self._limits.occupy(task)
-
-    def vacate(self, task: str) -> None:
-        """Note that a task runs no more."""
-        self._limits.vacate(task)
-
-    def unread(self) -> list[str]:
-        """Return the running tasks whose attributes are not known."""
-        return self._limits.unread()
-
-    def recount(self, task: str) -> None:
-        """Count a running task by what is known of it now."""
-        self._limits.recount(task)
 
     def drop(self, task: str, attempt: int | None = None) -> None:
         """Forget a task that does not wait: it was claimed (as `attempt`), or is over."""
@@ -194,7 +174,7 @@ class Matcher:
         """Note that somebody else has claimed the task at `version`. A new hint brings it back."""
         assigned = self._answered(member, task)
         if assigned is not None:
-            self._limits.vacate(task)
+            self.limits.vacate(task)
         if assigned is not None and assigned.newer is not None:
             self._wait(now, assigned.newer)
         self.drop(task, version + 1)
@@ -236,7 +216,7 @@ class Matcher:
 
     def wake_at(self) -> float | None:
         """Return when `match` must be called though nothing happens until then."""
-        times = (self._declines.wake_at(), self._assigned.wake_at(), self._limits.wake_at())
+        times = (self._declines.wake_at(), self._assigned.wake_at(), self.limits.wake_at())
         return min((one for one in times if one is not None), default=None)
 
     def _wake(self, now: float) -> None:
@@ -273,7 +253,7 @@ class Matcher:
     def _back(self, now: float, assigned: Assigned) -> None:
         """Let an assigned task wait again, at the newest version that was heard."""
         waiting = assigned.waiting
-        self._limits.vacate(waiting.task)
+        self.limits.vacate(waiting.task)
         if assigned.newer is not None:
             waiting.version = assigned.newer.version
         waiting.heard = now

@@ -89,34 +89,34 @@ class PromiseReader:
     # What runs.
 
     def began(self, group: Group, task: str) -> None:
-        group.matcher.occupy(task)
+        group.matcher.limits.occupy(task)
         if group.serving.is_set():
             self.read_running(group)
 
     def left(self, group: Group, task: str) -> None:
-        group.matcher.vacate(task)
+        group.matcher.limits.vacate(task)
         if self.has_policy(group.name):  # a limit may allow another start now
             group.matching.soon()
 
     def read_running(self, group: Group) -> None:
         """Read the promises of running tasks; until then a group with a policy starts nothing."""
         key = ("running", group.name)
-        if group.matcher.unread() and key not in self._reading:
+        if group.matcher.limits.unread() and key not in self._reading:
             self._spawn(key, self._read_unread(group))
 
     async def _read_unread(self, group: Group) -> None:
-        while tasks := group.matcher.unread():
+        while tasks := group.matcher.limits.unread():
             await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "promises")
             self._recount(group, tasks)
 
     def surveyed(self, group: Group) -> None:
         """Count running tasks anew whose promises a survey has read."""
         known = self._surveyor.entries
-        self._recount(group, (one for one in group.matcher.unread() if one in known))
+        self._recount(group, (one for one in group.matcher.limits.unread() if one in known))
 
     def _recount(self, group: Group, tasks: Iterable[str]) -> None:
         for task in tasks:
-            group.matcher.recount(task)
+            group.matcher.limits.recount(task)
         group.matching.soon()
 
     # What waits.
