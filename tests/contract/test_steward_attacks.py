@@ -12,6 +12,7 @@ import pytest
 from resonate_fleet.contract.descriptors import MOST_STRANGERS
 from resonate_fleet.contract.journal import Died
 from resonate_fleet.contract.presence import (
+    HELLO_BYTES,
     Challenge,
     Denied,
     FromMember,
@@ -166,6 +167,11 @@ def test_nonsense_is_denied(fleet: Fleet, text: bytes) -> None:
         assert isinstance(stranger.say_raw(text + b"\n"), Denied)
         assert stranger.hear() is None, "and the connection is closed"
     assert "Traceback" not in steward.err.read_text()
+
+
+def test_a_hello_without_an_end_is_denied(fleet: Fleet) -> None:
+    with Stranger(fleet.steward()) as stranger:
+        assert isinstance(stranger.say_raw(b"x" * (HELLO_BYTES + 1)), Denied)
 
 
 @pytest.mark.usefixtures("many_files")
