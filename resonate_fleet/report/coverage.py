@@ -14,7 +14,7 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.contract.run import AT_THE_FLEET, DEADLY, FREEZING
+from resonate_fleet.contract.run import AT_THE_FLEET, FREEZING
 from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
 
@@ -66,14 +66,14 @@ def _absent_roles(facts: Facts) -> dict[str, list[str]]:
 def _absent_steps(facts: Facts) -> dict[str, list[str]]:
     """Return planned steps that the server has a result of and no member wrote down.
 
-    A member may have been just about to, once in each attempt that was interrupted.
+    A member may have been just about to, once in each attempt that was interrupted or struck.
     """
     told = {s.promise for one in facts.attempts() for s in one.steps if s.ended is not None}
     absent = {}
     for job in facts.jobs.values():
         steps = [one for one in facts.children if root_of(one) == job.id and one not in told]
-        planned = job.planned is not None and job.planned.steps > 0
-        if planned and len(steps) > sum(one.interrupted for one in job.attempts):
+        struck = [x for x in job.attempts if x.interrupted or facts.strikes_on(x.member)]
+        if job.planned and job.planned.steps and len(steps) > len(struck):
             absent[f"what a member wrote of the steps of {job.id}"] = [
                 f"server.json#{one}" for one in steps[:3]
             ]
@@ -93,8 +93,7 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
     for member in facts.members.values():
         if member.name not in started or (member.attempts and member.ready is None):
             cut.setdefault(member.name, []).append(member.lines[0].where)
-        ends = member.died is not None or _may_live_on(facts, member)
-        if member.stopped is None and (not ends or _never_thawed(facts, member)):
+        if member.stopped is None and member.died is None and not _may_live_on(facts, member):
             cut.setdefault(member.name, []).append(member.lines[-1].where)
     if unhealed := _unhealed(facts):
         cut["chaos"] = unhealed
@@ -104,14 +103,6 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
             if entry.line.who not in ended:
                 cut.setdefault(entry.line.who, []).append(entry.where)
     return cut
-
-
-def _never_thawed(facts: Facts, member: MemberFacts) -> bool:
-    """Say whether a paused member that nothing killed wrote no line after chaos had thawed it."""
-    strikes = facts.strikes_on(member.name)
-    thawed = [one.healing for one in strikes if one.fault == "pause" and one.healing is not None]
-    killed = any(one.fault in DEADLY for one in strikes)
-    return not killed and any(member.lines[-1].line.at < at for at in thawed)
 
 
 def _unhealed(facts: Facts) -> list[str]:

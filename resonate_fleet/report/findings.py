@@ -54,6 +54,7 @@ CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
     "strike-proof-disagrees": ("broken", "What chaos says the target held, it did not hold."),
     "strike-hit-nothing": ("unproved", "A strike hit no held lease: nothing was put to the test."),
     "nothing-recovered": ("unproved", "Seconds of recovery are promised; nothing was recovered."),
+    "strike-not-healed": ("unproved", "Chaos says it healed; the struck was not heard again."),
     "strike-missed": ("unproved", "A planned strike could not be done."),
     "strike-not-done": ("unproved", "Chaos says nothing at all of a planned strike."),
     "strike-unplanned": ("unproved", "Chaos did a strike that the plan does not have."),

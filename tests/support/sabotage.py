@@ -422,6 +422,17 @@ def chaos_strikes_too_softly(run: Run) -> str:
 
 
 @sabotage("INCONCLUSIVE")
+def chaos_pretends_to_heal(run: Run) -> str:
+    """The member stands still for good, its lease lapses, its presence ends."""
+    held = play([Blow("pause", 6, 0.2, seconds=9)], jobs=20, lease=2.0)
+    run.plan, run.journals, run.records, run.at = held.plan, held.journals, held.records, held.at
+    strike = _strike(run)
+    drop(run, *(one for one in run.journals[strike.target] if one.at > strike.at))
+    add(run, "steward", j.Died(member=strike.target, tasks=strike.held), strike.at + 3)
+    return "strike-not-healed"
+
+
+@sabotage("INCONCLUSIVE")
 def chaos_misses(run: Run) -> str:
     strike = replace(run.plan.strikes[0], strike=len(run.plan.strikes))
     run.plan = replace(run.plan, strikes=[*run.plan.strikes, strike])

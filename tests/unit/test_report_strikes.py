@@ -70,22 +70,27 @@ def test_a_steward_that_was_to_die_with_the_member_and_lives_on_is_found_out(
     add(run, "steward", j.Left(member=struck.target), struck.at + 3)
     found = judged(run, tmp_path / "lived").findings
     assert [one.name for one in found] == ["strike-without-effect"]
+    other = j.StewardStarted(version="0.1.0", at=run.journals["steward"][0].at, who="another")
+    run.journals["another"] = [other]
+    assert judged(run, tmp_path / "another").findings == [], "that one died"
+    del run.journals["another"]
     add(run, "steward", j.StewardStarted(version="0.1.0"), struck.at + 0.4)
     assert judged(run, tmp_path / "again").findings == []
 
 
-def test_a_member_that_chaos_says_it_thawed_and_that_is_never_heard_again_is_cut(
-    tmp_path: Path,
-) -> None:
-    run = play([Blow("pause", 6, 0.2, seconds=9)], jobs=20, lease=2.0)
+def test_a_partition_that_never_ends_is_found_out(tmp_path: Path) -> None:
+    """The member writes on, and nobody hears of it but by its own journal."""
+    run = play([Blow("partition", 6, 0.2, seconds=9)], jobs=60, lease=2.0)
     (struck,) = (one for one in run.journals["chaos"] if isinstance(one, j.StrikeDone))
-    after = [one for one in run.journals[struck.target] if one.at > struck.at]
-    assert after
-    drop(run, *after)
-    add(run, "steward", j.Died(member=struck.target, tasks=struck.held), struck.at + 3)
-    verdict = judged(run, tmp_path)
-    assert verdict.verdict == "INCONCLUSIVE"
-    assert "journal-cut" in {one.name for one in verdict.findings}
+    assert judged(run, tmp_path / "healed").findings == []
+    heard = (j.Claimed, j.Ended, j.StepEnded)
+    drop(
+        run,
+        *(x for x in run.journals[struck.target] if x.at > struck.at and isinstance(x, heard)),
+        *(x for x in run.journals["steward"] if getattr(x, "member", "") == struck.target),
+    )
+    found = {one.name for one in judged(run, tmp_path / "never").findings}
+    assert "strike-not-healed" in found
 
 
 @pytest.mark.parametrize("said", ["lost", "refused"])

@@ -7,20 +7,25 @@ from typing import Final
 from resonate_fleet.contract.journal import (
     Claimed,
     Ended,
+    FalseAlarm,
     Joined,
+    Left,
     Line,
     MemberStarted,
     RunEnded,
+    ServerBack,
     ServerLost,
     StepEnded,
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY
+from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, FREEZING
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 from resonate_fleet.report.recoveries import recoveries
 
+#: A member that was cut off is heard this soon after that, in seconds.
+COMES_BACK = 5.0
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
 #: The lines by which it shows; a change of members shows in their coming and going.
@@ -126,6 +131,33 @@ def effect(facts: Facts) -> Iterator[Finding]:
             yield found("strike-without-effect", says, *places, incomplete=cut)
 
 
+def healed(facts: Facts) -> Iterator[Finding]:
+    """Look for the member after a pause or partition that chaos says it ended."""
+    for strike in facts.strikes:
+        member = facts.members.get(strike.target)
+        if strike.fault in FREEZING and member and not _came_back(facts, strike, member):
+            says = f"strike {strike.number}: {strike.target} is not heard after its {strike.fault}"
+            yield found("strike-not-healed", says, strike.where, member.lines[-1].where)
+
+
+def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
+    """Say whether a member is heard after its healing: by others, if it had been cut off.
+
+    One that was killed, or had no time to come back, need not be.
+    """
+    killed = any(one.fault in DEADLY for one in facts.strikes_on(member.name))
+    if strike.healing is None or killed:
+        return True
+    mine = [one.line for one in member.lines if one.line.at >= strike.healing]
+    if strike.fault == "pause":
+        return bool(mine)
+    short = _members_left_alone(facts) < strike.healing + COMES_BACK
+    others = [one.line for one in facts.evidence.lines if one.line.at >= strike.healing]
+    told = [one.member for one in others if isinstance(one, Left | Joined | FalseAlarm)]
+    heard = member.name in told
+    return short or heard or any(isinstance(x, ServerBack) or _needs_the_server(x) for x in mine)
+
+
 def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str]:
     """Return where it shows that the struck member went on as before."""
     after = strike.at + facts.shows_on
@@ -147,18 +179,22 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
 
 
 def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
-    """Return what the steward that served wrote after its death and before its next start."""
+    """Return where it shows that no steward died with the member: each wrote on, unrestarted."""
     if strike.fault != "kill-with-steward":
         return []
     starts = [(one.line.at, one.line.who) for one in facts.evidence.of(StewardStarted)]
-    since = {who: at for at, who in starts if at <= strike.at}
-    serving = min(since, key=since.__getitem__, default="")
-    again = min((at for at, who in starts if who == serving and at > strike.at), default=math.inf)
-    return [
-        one.where
-        for one in facts.evidence.lines
-        if one.line.who == serving and strike.at + facts.shows_on < one.line.at < again
-    ]
+    shown: list[str] = []
+    for steward in {who for at, who in starts if at <= strike.at}:
+        again = min(
+            (at for at, who in starts if who == steward and at > strike.at), default=math.inf
+        )
+        within = (strike.at + facts.shows_on, again)
+        lines = [one for one in facts.evidence.lines if one.line.who == steward]
+        wrote = [one.where for one in lines if within[0] < one.line.at < within[1]]
+        if not wrote:
+            return []
+        shown += wrote[:1]
+    return sorted(shown)
 
 
 def _late_results(facts: Facts, strike: StrikeFacts) -> list[str]:
@@ -200,4 +236,4 @@ def _members_left_alone(facts: Facts) -> float:
     return min((entry.line.at for entry in facts.evidence.of(RunEnded)), default=math.inf)
 
 
-CHECKS = (done, hit, recovered, proof, effect)
+CHECKS = (done, hit, recovered, proof, effect, healed)
