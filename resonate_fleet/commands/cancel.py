@@ -16,7 +16,8 @@ from resonate_fleet.commands.addresses import (
 )
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import NoSuchJob, OverAlready, cancel
-from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.kinds import text
+from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
@@ -38,7 +39,8 @@ def parser(prog: str) -> Parser:
     made.add_argument("ids", nargs="*", metavar="ID")
     made.add_argument("--all", action="store_true", help="all that match and are not over")
     jobs.add_filters(made)
-    made.add_argument("--why", default="cancelled by hand", metavar="TEXT")
+    reason = typed(text("a reason that is not empty", r"(?s).*\S.*"))
+    made.add_argument("--why", default="cancelled by hand", type=reason, metavar="TEXT")
     add_addresses(made)
     return made
 
@@ -80,8 +82,8 @@ async def _cancel(ids: list[str], why: str, wire: Wire) -> tuple[int, list[str]]
             sys.stdout.write(f"{clean(one)} is cancelled\n")
         except OverAlready as over:
             sys.stdout.write(f"{clean(over)}\n")
-            code = exits.BROKEN
+            code = max(code, exits.BROKEN)
         except NoSuchJob as none:
             sys.stderr.write(f"fleet cancel: {clean(none)}\n")
-            code = exits.USAGE
+            code = max(code, exits.USAGE)
     return code, ended

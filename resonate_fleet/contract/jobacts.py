@@ -161,7 +161,7 @@ async def _settle(wire: Wire, id: str, why: str) -> Promise:
 
 
 def _is_for(promise: Promise, why: str) -> bool:
-    """Say whether this call cancelled it: only one does, and its reason `why` is stored."""
+    """Say whether it was cancelled for this reason, now or by an earlier call that was cut off."""
     return error_of(promise) == why
 
 

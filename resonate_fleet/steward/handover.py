@@ -67,6 +67,7 @@ class Handover:
         self._deaths: Latest[Death] = Latest()
         #: The leases that wait for the outcome of a trial, by the task on trial.
         self._held_back: dict[str, list[Task]] = {}
+        self._search: asyncio.Task[list[Task] | None] | None = None
 
     async def run(self, death: Death) -> None:
         """Hand over what `death.member` held, unless it comes back before."""
@@ -103,14 +104,19 @@ class Handover:
         Its grace is over, and its leases are known to the server alone.
         """
         self._deaths.note(death.member, death)
-
-        async def ask() -> list[Task]:
-            acquired = self._tools.wire.all_tasks("acquired")
-            return [task async for task in acquired if task.pid == death.member]
-
-        held = await self._tools.insist(ask, "hand-over", death.back)
+        held = [task for task in await self._acquired() if task.pid == death.member]
         if held and not death.back.is_set():
             await self._declare(death, held)
+
+    async def _acquired(self) -> list[Task]:
+        """Search what anybody holds, once for all who ask meanwhile."""
+
+        async def ask() -> list[Task]:
+            return [task async for task in self._tools.wire.all_tasks("acquired")]
+
+        if self._search is None or self._search.done():
+            self._search = asyncio.create_task(self._tools.insist(ask, "hand-over"))
+        return await asyncio.shield(self._search) or []
 
     async def _held(self, death: Death) -> list[Task]:
         """Return what the member holds: by its reports, or by the server if they may be old."""

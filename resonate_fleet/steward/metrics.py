@@ -81,8 +81,8 @@ _OWN = (
     Instrument(
         "fleet_steward_errors",
         "counter",
-        "What failed: a survey, a hand-over, parking, a read of promises, the state file, "
-        "an extra, accept, a line of log or journal",
+        "What failed: a survey, a hand-over, the quarantine, a read of promises, a new policy, "
+        "the state file, an extra, accept, a line of log or journal",
         ("what",),
     ),
     Instrument("fleet_steward_survey_duration_seconds", "gauge", "How long the last survey took"),
@@ -94,7 +94,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     *(one for one, _ in _PER_GROUP), _LEASES, _AS_OF, _SERVING, *_OWN,
 )  # fmt: skip
 
-#: Values of `what` for errors of writing and accepting.
+#: Values of `what` for errors of the steward's work, and of writing and accepting.
+_WORK: Final = ("survey", "hand-over", "quarantine", "promises", "policy", "state", "extra")
 _WRITES: Final = ("accept", "log", "journal")
 _KINDS: dict[str, Any] = {
     "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
@@ -129,7 +130,7 @@ class Meters:
         self.errors: Counter = made["errors"]
         self.survey: Gauge = made["survey_duration_seconds"]
         made["build"].info({"version": package_version()})
-        for what in ("survey", "hand-over", "quarantine", "promises", "state", "extra", *_WRITES):
+        for what in (*_WORK, *_WRITES):
             self.errors.labels(what)
         self.live = LiveCollector(groups)
         self.registry.register(self.live)

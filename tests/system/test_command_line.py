@@ -83,6 +83,12 @@ def test_subcommands_name_themselves_in_full(path: str) -> None:
     assert shown.startswith(f"usage: fleet {path} ")
 
 
+def test_an_empty_reason_is_refused() -> None:
+    refused = run_room("fleet", "cancel", "order-17", "--why", " ")
+    assert refused.returncode == 2
+    assert "accepted: a reason that is not empty" in refused.stderr
+
+
 @pytest.mark.parametrize("typed", ["version", "--version"])
 def test_the_version_is_printed(typed: str) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", run_room("fleet", typed).stdout)

@@ -155,6 +155,8 @@ def test_what_waits_and_what_sleeps_ends_with_its_children(scene: Scene) -> None
     (child,) = scene.job(parent)["children"]
     assert child["state"] == "cancelled"
     wait_until(lambda: scene.outcomes(child["id"]) == ["cancelled"], 20, "its body is stopped")
+    assert scene.run("cancel", sleeper).returncode == 0, "for the same reason again"
+    assert scene.run("cancel", "no-such-job", sleeper, "--why", "another").returncode == 2
 
 
 def test_all_of_a_function_are_cancelled_and_others_are_not(scene: Scene) -> None:

@@ -273,7 +273,17 @@ def test_a_server_that_is_away_is_waited_for_until_the_member_is_back(
     scene.loop.run_for(0.01)
     scene.server.away = False
     scene.loop.run_for(5.0)
-    assert scene.server.asked == []
+    # The search is for all whom nobody saw end, so the return of one does not end it.
+    assert scene.server.asked == [("task.search", "acquired")] * unseen
+
+
+def test_one_search_is_for_all_whom_nobody_saw_end(scene: Scene) -> None:
+    for member in "mno":
+        scene.server.holds(f"of-{member}", member)
+        scene.start(scene.handover.run_unseen(scene.missed(member)))
+    scene.loop.run_for(5.0)
+    assert scene.server.asked[0] == ("task.search", "acquired")
+    assert sorted(scene.server.asked[1:]) == [("task.release", f"of-{one}") for one in "mno"]
 
 
 def test_a_hand_over_waits_for_a_fresh_token(scene: Scene) -> None:
