@@ -4,6 +4,8 @@ import os
 import resource
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPException
@@ -83,32 +85,42 @@ def answers(pages: Pages) -> bool:
     return False
 
 
+#: Waits for a line, then asks for a page until it is answered.
+ASKER = """
+import sys
+from http.client import HTTPConnection, HTTPException
+sys.stdin.readline()
+for _ in range(20):
+    connection = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
+    try:
+        connection.request("GET", "/ok")
+        sys.exit(connection.getresponse().status != 200)
+    except (OSError, HTTPException):
+        connection.close()
+sys.exit(1)
+"""
+
+
 def test_without_a_descriptor_left_a_page_is_answered_all_the_same(pages: Pages) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    may_ask, go = os.pipe()
-    child = os.fork()
-    if child == 0:  # asks from outside, when this process has no descriptor left
-        code = 1
-        with suppress(BaseException):
-            os.read(may_ask, 1)
-            for _ in range(50):
-                if answers(pages):
-                    code = 0
-                    break
-        os._exit(code)
+    # A process of its own asks: a fork of this one would take its threads' locks along.
+    command = [sys.executable, "-c", ASKER, str(pages.port)]
     taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        os.write(go, b".")
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
-    finally:
-        for fd in (may_ask, go, *taken):
-            os.close(fd)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as asker:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            assert asker.stdin is not None
+            asker.stdin.write("go\n")
+            asker.stdin.flush()  # closed, it would be a descriptor to have
+            assert asker.wait(110) == 0
+        finally:
+            for fd in taken:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert taken, "it had descriptors to lose"
 
 
 def test_a_forked_child_does_not_keep_the_port() -> None:
