@@ -17,8 +17,8 @@ SILENCE_SECONDS: Final = 3.0
 AGAIN_SECONDS: Final = 0.5
 #: Those that died or left are shown for so long, in seconds.
 GONE_SECONDS: Final = 300.0
-#: Marks that are kept for the next look.
-MARKS: Final = 100
+#: Marks, and ended attempts, that are kept for the next look.
+MARKS, ENDED = 100, 500
 
 
 class _Whole(LiveState, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ def _events(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def after(state: LiveState, news: LiveChange) -> LiveState:
-    """Return the state that `news` makes of `state`; what ended is forgotten."""
+    """Return the state that `news` makes of `state`; of what has ended the latest is kept."""
     ended = {(one.task, one.attempt) for one in news.ended}
     running = {one.task: one for one in [*state.running, *news.running]}
     members = {one.member: one for one in [*state.members, *news.members]}
@@ -100,7 +100,7 @@ def after(state: LiveState, news: LiveChange) -> LiveState:
         members=[one for one in members.values() if not _long_gone(one.until, one.state, news.at)],
         running=[one for one in running.values() if (one.task, one.attempt) not in ended],
         parked=state.parked if news.parked is None else news.parked,
-        ended=[],
+        ended=[*state.ended, *news.ended][-ENDED:],
         marks=[*state.marks, *news.marks][-MARKS:],
     )
 

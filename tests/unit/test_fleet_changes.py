@@ -6,8 +6,10 @@ from typing import get_args
 from msgspec import structs
 
 from resonate_fleet.commands.changes import Change, Changes, of_a_run
+from resonate_fleet.commands.stream import after
 from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMark, LiveState, MarkKind
+from resonate_fleet.steward.feed import news
 
 
 def held(member: str, attempt: int, since: float = 0.0) -> LiveAttempt:
@@ -66,6 +68,24 @@ def test_an_attempt_that_no_look_saw_is_told_by_its_end() -> None:
     assert look(changes, 5.0, ended=[cut, over]) == []
     late = Changes()
     assert look(late, 4.0, ended=[cut, over]) == [], "it was before the first look"
+
+
+def test_an_attempt_that_ends_between_two_messages_of_the_stream_is_told() -> None:
+    """The steward's stream sends what is new; a view looks at it now and then."""
+    first = structs.replace(held("a", 1), ended=1.5, outcome="died")
+    second = structs.replace(held("b", 2, since=1.6), ended=1.7, outcome="resolved")
+    before = LiveState(at=1.0, steward="s", since=0.0, running=[held("a", 1)])
+    messages = [
+        news(before, structs.replace(before, at=1.6, running=[], ended=[first])),
+        news(
+            structs.replace(before, at=1.6, running=[], ended=[first]),
+            structs.replace(before, at=1.8, running=[], ended=[first, second]),
+        ),
+    ]
+    changes = Changes()
+    assert changes.take(before) == []
+    (change,) = changes.take(after(after(before, messages[0]), messages[1]))
+    assert change.text.startswith("x went from a to b, attempt 2")
 
 
 def test_since_is_when_a_claim_was_made_or_else_first_seen() -> None:
