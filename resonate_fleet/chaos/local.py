@@ -38,7 +38,7 @@ class LocalPlace:
         self._server_bin = server_bin
         self._ports = ports
         self._fleet: LocalFleet | None = None
-        #: Places under a lasting fault, by handle: they may leave the fleet before it is healed.
+        #: Processes that are paused or cut off, by handle; one may leave the fleet meanwhile.
         self._frozen: dict[str, LocalProcess] = {}
         self.url = ""
         self.token: str | None = None

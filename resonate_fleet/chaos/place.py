@@ -124,7 +124,7 @@ class Adapter(Protocol):
         ...
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
-        """End a lasting fault (pause, partition)."""
+        """End a fault that lasts for some seconds (pause, partition)."""
         ...
 
     async def restart_server(self, away: float) -> str:

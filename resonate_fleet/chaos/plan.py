@@ -25,7 +25,7 @@ DIGITS: Final = 3
 class StrikeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A strike of a plan in full: `strike` is its number, `when` its trigger with nothing open.
 
-    `job` is the id behind `when.job`. `seconds`: how long a lasting fault lasts, 0 for none.
+    `job` is the id behind `when.job`. `seconds`: how long the fault lasts, 0 if it is over at once.
     `to`: how many members a scaling leaves; `back`: how many there are after its `seconds`.
     `draw`, 0 to 1, picks among candidates where the trigger names none.
     """

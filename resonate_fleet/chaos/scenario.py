@@ -53,7 +53,8 @@ class FleetSpec(msgspec.Struct, frozen=True, kw_only=True):
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`count` jobs at `rate` a second (0: all at once), each of a cost drawn from the seed.
 
-    `keys`: the first so many have this key, the next that one; keys take turns.
+    `keys`: how many have which key, in blocks in this order. Stewards get a policy by which keys
+    take turns.
     """
 
     count: Annotated[int, whole(1, 100_000)]

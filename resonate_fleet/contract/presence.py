@@ -97,7 +97,7 @@ class Held(msgspec.Struct, frozen=True, tag="held", tag_field="kind", omit_defau
 
 
 class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_defaults=True):
-    """What happened since the last one.
+    """What happened since the last one. A claim at version v makes attempt v + 1.
 
     `free`: free slots that were not offered before. `claimed`: `[task, attempt, function]`.
     `refused`: `[task, version]` of assigned tasks that the server did not grant. `returned`:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from resonate_fleet.member.fallback import Fallback
     from resonate_fleet.member.reporter import Reporter
 
-#: In the fallback: seconds for which a task is left alone that this member has given up, because it
-#: lacks the function, and for another reason, which ends the job after a few attempts.
+#: In the fallback a task that this member gave up is left alone for so many seconds: first where
+#: the member lacks the function, then for other reasons, which end the job after a few attempts.
 AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 

@@ -20,7 +20,7 @@ RENEWED = 1 / 2
 #: passed the network already and, on Kubernetes, the clocks of several machines.
 SHOWS_ON: Final = {"processes": 0.5, "compose": 0.5, "kubernetes": 2.0}
 
-#: Outcomes of attempts whose member did not live to write one, or lives and did not.
+#: Outcomes of attempts without an end in the journal: the member died first, or it lives.
 CUT, OPEN = "cut", "open"
 #: Outcomes after which the job has its result.
 FINAL = ("resolved", "rejected")

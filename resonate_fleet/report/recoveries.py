@@ -93,8 +93,8 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
 def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
     """Return the strike that interrupted an attempt: on its member, or on all, while it ran.
 
-    The last one on its own member comes first; one that just missed it counts where no other
-    does, since times are written a moment before or after what they date.
+    The last one on its own member comes first. Without any, one counts that was up to a second
+    before or after it: times are written a moment before or after what they date.
     """
     for slack in (0.0, 1.0):
         near = [one for one in facts.strikes if _during(one, attempt, slack)]

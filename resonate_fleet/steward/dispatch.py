@@ -218,8 +218,8 @@ class Dispatch:
             if self._tools.work.is_stale(task.id, task.version):
                 continue
             # Until its first survey this steward knows of no earlier claims: creation counts.
-            own = task.version == 0 or not self._surveyed
-            begun = entry.created if own else self._tools.now()
+            by_creation = task.version == 0 or not self._surveyed
+            begun = entry.created if by_creation else self._tools.now()
             since = self._tools.work.waits_since(task.id, begun)
             self.group(entry.group).offer(task.id, task.version, since, entry.function)
 

@@ -57,7 +57,17 @@ class Death:
 
 
 class Handover:
-    """`grace` in seconds: how long a missed member may take to come back."""
+    """`grace` in seconds: how long a missed member may take to come back.
+
+    What is done when it is out, by whether members offer their slots to this steward (it serves):
+
+    | it serves | the missed one holds | what is done |
+    |---|---|---|
+    | yes | something | it is declared dead; its leases are released, or their jobs parked |
+    | yes | nothing | it is declared dead |
+    | no, for 10 s | something | as above: no other steward has acted |
+    | no, for 10 s | nothing any more | another has handed it over: the crash is counted here too |
+    """
 
     def __init__(self, tools: Tools, parking: Parking, grace: float) -> None:
         self._tools = tools
@@ -79,6 +89,7 @@ class Handover:
         held = await self._held(death)
         if death.back.is_set():
             return
+        # What it had reported and the server shows elsewhere by now.
         moved = [one for one in reported if one.id not in {task.id for task in held}]
         if held or death.serving.is_set():
             await self._declare(death, held, moved)

@@ -4,8 +4,8 @@ A steward surveys at its start, and when it begins to hear the hints of a group.
 them, or another steward does, it only looks for what was lost: one search now and then.
 
 Searches take a quarter of a percent of the server's time (`SHARE`), however much has finished
-there. Two things come on top: the first 20 ms of each search (`CHEAP`), and up to 2 s in advance
-for searches that somebody wants (`ADVANCE`), which are paid back by resting.
+there. The first 20 ms of each search are not counted (`CHEAP`). A search that somebody wants may
+run while less than 2 s are owed (`ADVANCE`), others only when nothing is owed.
 """
 
 import asyncio

@@ -88,7 +88,7 @@ class QueueLimits(Protocol):
         ...
 
     def blocked(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for something else than a slot, by that."""
+        """Return how many tasks wait for a limit or for their time, by that."""
         ...
 
 
