@@ -1,5 +1,7 @@
 """Which sources are missing or cut: what only they could have told proves nothing."""
 
+from collections import defaultdict
+
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import (
     ClientEnded,
@@ -69,14 +71,15 @@ def _absent_steps(facts: Facts) -> dict[str, list[str]]:
     A member may have been just about to, once in each attempt that was interrupted or struck.
     """
     told = {s.promise for one in facts.attempts() for s in one.steps if s.ended is not None}
+    steps: defaultdict[str, list[str]] = defaultdict(list)
+    for one in facts.children:
+        if one not in told:
+            steps[root_of(one)].append(f"server.json#{one}")
     absent = {}
     for job in facts.jobs.values():
-        steps = [one for one in facts.children if root_of(one) == job.id and one not in told]
         struck = [x for x in job.attempts if x.interrupted or facts.strikes_on(x.member)]
-        if job.planned and job.planned.steps and len(steps) > len(struck):
-            absent[f"what a member wrote of the steps of {job.id}"] = [
-                f"server.json#{one}" for one in steps[:3]
-            ]
+        if job.planned and job.planned.steps and len(steps[job.id]) > len(struck):
+            absent[f"what a member wrote of the steps of {job.id}"] = steps[job.id][:3]
     return absent
 
 
