@@ -22,7 +22,7 @@ from itertools import count
 from resonate_fleet.steward.limits import Limits, waits_for
 from resonate_fleet.steward.policy import Attributes, GroupPolicy
 from resonate_fleet.steward.subqueues import Key, KeyQueue, Subqueues
-from resonate_fleet.steward.waiting import May, SetAside, Waiting
+from resonate_fleet.steward.waiting import May, SetAside, Waiting, order
 
 
 class FairQueue:
@@ -73,7 +73,7 @@ class FairQueue:
     def oldest(self) -> Waiting | None:
         """Return the one that waits longest, whether it may start or not."""
         firsts = (queue.oldest() for queue in self._queues())
-        return min(filter(None, firsts), key=lambda one: one.since, default=None)
+        return min(filter(None, firsts), key=order, default=None)
 
     def aside(self) -> dict[str, SetAside]:
         found: dict[str, SetAside] = {}
@@ -81,7 +81,7 @@ class FairQueue:
             first, needs = queue.oldest(), queue.part.needs
             if needs and first is not None:
                 one = found.get(needs, SetAside(0, first))
-                earlier = min(first, one.first, key=lambda one: one.since)
+                earlier = min(first, one.first, key=order)
                 found[needs] = SetAside(one.size + len(queue), earlier)
         return found
 

@@ -8,7 +8,7 @@ from itertools import count
 
 from resonate_fleet.steward.limits import Limiter
 from resonate_fleet.steward.policy import Attributes
-from resonate_fleet.steward.waiting import ByAge, May, Waiting
+from resonate_fleet.steward.waiting import ByAge, May, Waiting, order
 
 
 @dataclass(eq=False)
@@ -197,6 +197,7 @@ class Subqueues:
                 yield at
 
 
-def _tag_and_age(queue: KeyQueue) -> tuple[float, float]:
+def _tag_and_age(queue: KeyQueue) -> tuple[float, tuple[float, int, str]]:
     first = queue.oldest()
-    return queue.key.tag, first.since if first else 0.0
+    assert first is not None  # noqa: S101 - a key has no queues without jobs
+    return queue.key.tag, order(first)

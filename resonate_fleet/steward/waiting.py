@@ -31,6 +31,14 @@ class Waiting:
     dropped: bool = False
 
 
+def order(waiting: Waiting) -> tuple[float, int, str]:
+    """Return what a task goes by: since when it waits, then its id, the shorter one first.
+
+    So `order-9` goes before `order-10` where both became claimable at once.
+    """
+    return waiting.since, len(waiting.task), waiting.task
+
+
 class SetAside(NamedTuple):
     """How many tasks were set aside because they need one function, and the first of them."""
 
@@ -115,13 +123,11 @@ class NoLimits:
 
 
 class ByAge:
-    """By (since, id). Dropped ones leave when they come to the front.
-
-    Of equals the shorter id is first, so that `order-9` goes before `order-10`.
-    """
+    """By `order`. Dropped ones leave when they come to the front."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, str, int, Waiting]] = []
+        #: An arrival tells a task from the same one that was dropped.
+        self._heap: list[tuple[tuple[float, int, str], int, Waiting]] = []
         self._arrivals = 0
         self._dropped = 0
 
@@ -131,8 +137,7 @@ class ByAge:
     def add(self, waiting: Waiting) -> None:
         waiting.subqueue = self
         self._arrivals += 1
-        task = waiting.task
-        heapq.heappush(self._heap, (waiting.since, len(task), task, self._arrivals, waiting))
+        heapq.heappush(self._heap, (order(waiting), self._arrivals, waiting))
 
     def take(self) -> Waiting | None:
         first = self.oldest()
@@ -190,7 +195,7 @@ class FirstCome:
 
     def _first_aside(self, may: May) -> Waiting | None:
         firsts = (queue.oldest() for name, queue in self._aside.items() if may(name))
-        return min(filter(None, firsts), key=lambda one: one.since, default=None)
+        return min(filter(None, firsts), key=order, default=None)
 
     def drop(self, waiting: Waiting) -> None:
         if waiting.subqueue is not None:
@@ -200,7 +205,7 @@ class FirstCome:
 
     def oldest(self) -> Waiting | None:
         firsts = (queue.oldest() for queue in (self._all, *self._aside.values()))
-        return min(filter(None, firsts), key=lambda one: one.since, default=None)
+        return min(filter(None, firsts), key=order, default=None)
 
     def aside(self) -> dict[str, SetAside]:
         found = ((name, len(queue), queue.oldest()) for name, queue in self._aside.items())

@@ -46,6 +46,16 @@ def test_equals_go_by_id_the_shorter_one_first() -> None:
     assert [task for _, task in handed(matcher)] == jobs
 
 
+def test_equals_that_were_set_aside_go_by_id_whatever_they_need() -> None:
+    matcher = ready("neither", functions=("other",), credits=1)
+    for task, needs in (("order-10", "f"), ("order-9", "g")):
+        matcher.offer(0.0, task, 0, since=1.0, needs=needs)
+        assert handed(matcher) == []
+    matcher.join("both", 2, ("f", "g"))
+    matcher.credit("both", 2)
+    assert handed(matcher) == [("both", "order-9"), ("both", "order-10")]
+
+
 def test_jobs_are_spread_over_members_with_slots_to_spare() -> None:
     matcher = ready("a", "b", "c", credits=4)
     for number in range(3):
