@@ -42,7 +42,7 @@ def log_nothing() -> None:
 def new_folder(runs: Path, name: str) -> RunFolder:
     """Return a folder of this run's own that is not there yet."""
     begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
-    names = chain([begin], (f"{begin}-{turn}" for turn in count(2)))
+    names = chain([begin], (f"{begin}-{number}" for number in count(2)))
     return RunFolder(next(runs / one for one in names if not (runs / one).exists()))
 
 

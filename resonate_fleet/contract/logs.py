@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any, TextIO
 
 import structlog
@@ -33,14 +34,9 @@ def configure(
         _stamp(who, group),
         structlog.processors.format_exc_info,
     ]
-    renderer: Any
     if as_text:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=out.isatty(), event_key="action", pad_event_to=22
-        )
         shared.insert(-1, _clock)
-    else:
-        renderer = structlog.processors.JSONRenderer(sort_keys=False)
+    renderer = _renderer(out, as_text=as_text)
     threshold = getattr(logging, level.upper())
     settings: dict[str, Any] = {
         "processors": [*shared, renderer],
@@ -54,17 +50,24 @@ def configure(
     structlog.configure(**settings)
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+    return partial(_restore, settings, handler)
 
-    def restore() -> bool:
-        now = structlog.get_config()
-        changed = any(now[name] is not value for name, value in settings.items())
-        structlog.configure(**settings)
-        if handler in root.handlers:
-            return changed
-        root.addHandler(handler)
-        return True
 
-    return restore
+def _restore(settings: dict[str, Any], handler: logging.Handler) -> bool:
+    """Set all this again; say whether somebody had changed it."""
+    now, root = structlog.get_config(), logging.getLogger()
+    changed = any(now[name] is not value for name, value in settings.items())
+    structlog.configure(**settings)
+    if handler in root.handlers:
+        return changed
+    root.addHandler(handler)
+    return True
+
+
+def _renderer(out: TextIO, *, as_text: bool) -> Any:
+    if not as_text:
+        return structlog.processors.JSONRenderer(sort_keys=False)
+    return structlog.dev.ConsoleRenderer(colors=out.isatty(), event_key="action", pad_event_to=22)
 
 
 class _Lines:

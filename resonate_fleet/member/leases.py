@@ -42,7 +42,7 @@ class HeartbeatListener:
     answered: Callable[[], None] = lambda: None
 
 
-class _Beside(ABC):
+class _OwnThread(ABC):
     """A daemon thread that runs `_run` until `_end` is set. Use as a context manager."""
 
     def __init__(self, name: str) -> None:
@@ -61,7 +61,7 @@ class _Beside(ABC):
     def _run(self) -> None: ...
 
 
-class Heartbeats(_Beside):
+class Heartbeats(_OwnThread):
     """Sends heartbeats for the leases in the table and finds out which leases are lost.
 
     The server's answer does not tell (v0.9.8, `op_task_heartbeat`: always 200 and nothing), so each
@@ -184,7 +184,7 @@ class Heartbeats(_Beside):
         self._wire.close()
 
 
-class LapseWatch(_Beside):
+class LapseWatch(_OwnThread):
     """A thread that reports lapsed leases while a request of the heartbeats hangs.
 
     Requests have a time-out, but a name look-up has none: when one hung for 10 s, the end of a

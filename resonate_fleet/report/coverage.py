@@ -122,11 +122,10 @@ def _unhealed(facts: Facts) -> list[str]:
 def _may_live_on(facts: Facts, member: MemberFacts) -> bool:
     """Say whether a journal without a last word may be whole all the same.
 
-    On Kubernetes the fleet was there before the run and is there after it. Whatever is known
-    from elsewhere to have been this member's must be in its journal then.
+    A member of a lent fleet goes on after the run. Whatever is known from elsewhere to have been
+    its own must be in its journal then.
     """
-    plan = facts.evidence.plan
-    if plan is None or plan.place != "kubernetes":
+    if not facts.is_lent:
         return False
     brought = {one.job for one in member.attempts if one.outcome in FINAL}
     results = [job.result for job in facts.jobs.values() if job.result]

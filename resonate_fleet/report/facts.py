@@ -183,6 +183,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return shows_on(self.evidence.plan)
 
     @property
+    def is_lent(self) -> bool:
+        """The fleet was there before the run and is there after it."""
+        plan = self.evidence.plan
+        return plan is not None and plan.place == "kubernetes"
+
+    @property
     def parkings(self) -> list[JournalEntry[Parked]]:
         """The jobs that were set aside, by the steward's word."""
         return self.evidence.of(Parked)

@@ -230,8 +230,7 @@ def _shows(facts: Facts, strike: StrikeFacts) -> bool:
 
 def _members_left_alone(facts: Facts) -> float:
     """Return until when no member is ended by the run itself: a lent fleet never is."""
-    plan = facts.evidence.plan
-    if plan is not None and plan.place == "kubernetes":
+    if facts.is_lent:
         return math.inf
     return min((entry.line.at for entry in facts.evidence.of(RunEnded)), default=math.inf)
 
