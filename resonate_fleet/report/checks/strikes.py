@@ -143,7 +143,8 @@ def healed(facts: Facts) -> Iterator[Finding]:
 def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     """Say whether a member is heard after its healing: by others, if it had been cut off.
 
-    One that was killed, or had no time to come back, need not be.
+    One that was killed, or had no time to come back, need not be. Without a steward nobody hears
+    of one that has no work.
     """
     killed = any(one.fault in DEADLY for one in facts.strikes_on(member.name))
     if strike.healing is None or killed:
@@ -151,11 +152,13 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     mine = [one.line for one in member.lines if one.line.at >= strike.healing]
     if strike.fault == "pause":
         return bool(mine)
-    short = _members_left_alone(facts) < strike.healing + COMES_BACK
+    plan = facts.evidence.plan
+    if not (plan and plan.steward) or _members_left_alone(facts) < strike.healing + COMES_BACK:
+        return True
     others = [one.line for one in facts.evidence.lines if one.line.at >= strike.healing]
     told = [one.member for one in others if isinstance(one, Left | Joined | FalseAlarm)]
     heard = member.name in told
-    return short or heard or any(isinstance(x, ServerBack) or _needs_the_server(x) for x in mine)
+    return heard or any(isinstance(x, ServerBack) or _needs_the_server(x) for x in mine)
 
 
 def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str]:
