@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, dataclass_transform
 
-from resonate_fleet.contract import strangers
+from resonate_fleet.contract import unknown_settings
 from resonate_fleet.contract.kinds import *  # noqa: F403 - kinds are imported from here
 from resonate_fleet.contract.kinds import Kind
 from resonate_fleet.contract.token import Token
@@ -104,7 +104,7 @@ def load[C](
             looks like a setting and is none.
     """
     values: dict[str, Any] = {}
-    wrong = strangers.misspelt([one.env for _, one in declared(cls)], env)
+    wrong = unknown_settings.misspelt([one.env for _, one in declared(cls)], env)
     for field_name, one in declared(cls):
         try:
             values[field_name] = _value(one, env, (given or {}).get(field_name))
@@ -148,7 +148,7 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
 
 def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
     """Return the variables that begin like settings of `cls` and are none."""
-    return strangers.unknown([one.env for _, one in declared(cls)], env)
+    return unknown_settings.unknown([one.env for _, one in declared(cls)], env)
 
 
 def masked(text: str) -> str:

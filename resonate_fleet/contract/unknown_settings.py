@@ -19,7 +19,7 @@ def misspelt(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     """
     return [
         f"{name} is set, and there is no such setting; accepted: {nearest}"
-        for name in _strangers(known, env)
+        for name in _unknown(known, env)
         if (nearest := _nearest(name, known))
     ]
 
@@ -31,12 +31,12 @@ def unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     """
     return sorted(
         name
-        for name in _strangers(known, env)
+        for name in _unknown(known, env)
         if not name.startswith(("RESONATE_", "FLEET_")) and not _nearest(name, known)
     )
 
 
-def _strangers(known: Collection[str], env: Mapping[str, str]) -> list[str]:
+def _unknown(known: Collection[str], env: Mapping[str, str]) -> list[str]:
     prefixes = tuple({f"{name.partition('_')[0]}_" for name in known})
     return [
         name
