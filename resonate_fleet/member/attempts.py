@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -45,7 +46,7 @@ class Lease:
 
     #: When the last confirmed heartbeat, or the claim, was sent: the lease was valid then.
     stood: float = field(default_factory=_now)
-    #: When the write that ends the attempt was sent, None while there is none.
+    #: When the write that ends the attempt was sent, None while there is none: `Table.writing`.
     wrote_at: float | None = None
 
     @property
@@ -168,11 +169,18 @@ class Table:
         with self._lock:
             return self._drop(attempt)
 
-    def write(self, attempt: Attempt) -> bool:
-        """Note that the write which ends the attempt is sent; False if its lease is gone."""
+    @contextmanager
+    def writing(self, attempt: Attempt) -> Iterator[bool]:
+        """Keep `lose` off an attempt while the write that ends it is sent and its answer read.
+
+        Yields False, and does nothing, if its lease is gone.
+        """
         with self._lock:
             attempt.lease.wrote_at = _now() if self._held.get(attempt.task) is attempt else None
-            return attempt.lease.writing
+        try:
+            yield attempt.lease.writing
+        finally:
+            attempt.lease.wrote_at = None
 
     def lose(self, attempt: Attempt) -> bool:
         """Take off an attempt whose lease is gone; False if it is off already or is being written.

@@ -64,6 +64,8 @@ class Writes:
             if request.kind == "task.fulfill":
                 self._ledger.late()
             return request.reply(409, "the lease is gone")
+        if request.kind == "task.fence":  # a step: the attempt goes on
+            return await self._send(request, body, attempt)
         if request.kind == "task.release":
             self._given_up(attempt.task, attempt.callee.lacks)
             if (
@@ -71,9 +73,18 @@ class Writes:
                 and await self._reject(attempt, attempt.failure.trouble) is not None
             ):
                 return request.reply(200, {})
+        with self._table.writing(attempt) as held:
+            if not held:
+                raise ConnectorError(RuntimeError("the lease is gone"))
+            return await self._send(request, body, attempt)
+
+    async def _send(self, request: Request, body: str, attempt: Attempt) -> str:
+        def wanted() -> bool:
+            return self._table.find(attempt.task, attempt.version) is attempt
+
         if attempt.failure.traceback and request.data.action.data.get("state") == "rejected":
             body = with_traceback(body, attempt.failure.traceback)
-        answer = await self._exchange(request, body, attempt)
+        answer = await self._channel.exchange(request, body, wanted, WRITE_RETRY_SECONDS)
         if answer.reply.ok:
             self._wrote(request, attempt, answer.reply, len(body))
         elif answer.reply.status in (404, 409) and answer.final:
@@ -96,7 +107,6 @@ class Writes:
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
             attempt.failure.hopeless = True
             self._ledger.unfit(attempt, attempt.failure.trouble)
-        attempt.lease.wrote_at = None
         return answer.body
 
     async def _reject(self, attempt: Attempt, why: str) -> Any | None:
@@ -104,32 +114,16 @@ class Writes:
 
         Return the data of the reply, None if the server did not take it.
         """
-        attempt.lease.wrote_at = time.monotonic()
-        for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
-            data = rejection(attempt.task, attempt.version, words, stack)
-            reply = await self._channel.ask("task.fulfill", **data)
-            if reply is None or reply.status != TOO_LARGE:
-                break
-        if reply is None or not reply.ok:
-            attempt.lease.wrote_at = None
-            return None
-        self._end(attempt, "rejected", why)
-        return reply.data
-
-    async def _exchange(self, request: Request, body: str, attempt: Attempt) -> Answer:
-        # While this write is on its way, heartbeats must not take the task's new state for a loss:
-        # it may be the write's own work.
-        if request.kind != "task.fence" and not self._table.write(attempt):
-            raise ConnectorError(RuntimeError("the lease is gone"))
-
-        def wanted() -> bool:
-            return self._table.find(attempt.task, attempt.version) is attempt
-
-        try:
-            return await self._channel.exchange(request, body, wanted, WRITE_RETRY_SECONDS)
-        except BaseException:
-            attempt.lease.wrote_at = None
-            raise
+        with self._table.writing(attempt) as held:
+            for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
+                data = rejection(attempt.task, attempt.version, words, stack)
+                reply = await self._channel.ask("task.fulfill", **data) if held else None
+                if reply is None or reply.status != TOO_LARGE:
+                    break
+            if reply is None or not reply.ok:
+                return None
+            self._end(attempt, "rejected", why)
+            return reply.data
 
     def _wrote(self, request: Request, attempt: Attempt, reply: Reply, size: int = 0) -> None:
         action = request.data.action
@@ -140,10 +134,9 @@ class Writes:
                     attempt.failure.error or action.error if action.outcome == "rejected" else ""
                 )
                 self._end(attempt, action.outcome, error)
-            case "task.suspend" if reply.status == GO_ON:
-                attempt.lease.wrote_at = None
             case "task.suspend":
-                self._end(attempt, "suspended")
+                if reply.status != GO_ON:
+                    self._end(attempt, "suspended")
             case "task.release" if attempt.callee.known:
                 self._end(attempt, "released", attempt.failure.trouble)
             case "task.release":
@@ -210,9 +203,10 @@ class Writes:
         self._given_up(attempt.task, "")
         if attempt.version >= ENOUGH and await self._reject(attempt, why) is not None:
             return
-        attempt.lease.wrote_at = time.monotonic()
-        await self._channel.ask("task.release", attempt.task, version=attempt.version)
-        self._end(attempt, "released", why)
+        with self._table.writing(attempt) as held:
+            if held:
+                await self._channel.ask("task.release", attempt.task, version=attempt.version)
+                self._end(attempt, "released", why)
 
 
 def _too_large(request: Request, size: int, reply: Reply) -> str:

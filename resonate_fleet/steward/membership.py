@@ -65,20 +65,30 @@ class Membership:
     # Called by presence.
 
     async def came(self, connection: Connection) -> list[FromSteward]:
+        """Take in a member that has said hello; return what it is to hear.
+
+        | it was | what follows |
+        |---|---|
+        | unknown, or has left | it joins |
+        | present | this connection replaces the last one, whose end nobody has noticed yet |
+        | missing | its hand-over is called off |
+        | dead | a false alarm: it hears what it lost |
+
+        Raises:
+            ValueError: its name is that of another process.
+        """
         hello = connection.hello
         assert hello is not None  # noqa: S101 - whoever comes has said hello
         first = self._incarnations.get(hello.member, hello.incarnation)
         if not compare_digest(first.encode(), hello.incarnation.encode()):
             raise ValueError(f"{hello.member} is the name of another process")
-        before = self.present.get(hello.member)
-        self.present[hello.member] = connection
+        before, self.present[hello.member] = self.present.get(hello.member), connection
         if before is not None and before.hello is not None:
             self._dispatch.left(before.hello)
-            before.close()  # its end has not been noticed yet
+            before.close()
         self._dispatch.joined(connection, hello)
         self._note_coming(hello)
-        death = self._deaths.pop(hello.member, None)
-        if death is not None:
+        if (death := self._deaths.pop(hello.member, None)) is not None:
             return await self._back(death)
         if before is None:
             self._tools.journal.write(Joined(member=hello.member, group=hello.group))
