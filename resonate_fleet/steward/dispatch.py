@@ -40,10 +40,7 @@ TICK_SECONDS = int(SERVER_ENV["RESONATE_MESSAGES__POLL_INTERVAL"]) / 1000
 
 
 class Dispatch:
-    """All groups. Everything is to be called on the event loop.
-
-    `over` is called with each task that has come to its end.
-    """
+    """All groups. Everything is to be called on the event loop."""
 
     def __init__(
         self,
@@ -54,28 +51,24 @@ class Dispatch:
         policies: Mapping[str, GroupPolicy],
     ) -> None:
         self.groups: dict[str, Group] = {}
-        self.over: Callable[[str], None] = lambda _: None
         self._tools = tools
         self._surveyor = surveyor
         self.survey_loop = survey_loop
         self._open_stream = open_stream
-        self._promises = PromiseReader(tools, surveyor, policies, self.groups, self._offer)
-        self.apply = self._promises.apply
-        tools.work.began = self._began
-        tools.work.left = lambda one: self._promises.left(self.group(one.group), one.task)
+        self.promises = tools.work.listener = PromiseReader(tools, surveyor, policies, self)
         self._surveyed = False
         self._tick = 0.0
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
-            matcher = Matcher(*self._promises.queue(name))
+            matcher = Matcher(*self.promises.queue(name))
             self.groups[name] = Group(name, self._tools, self, matcher)
         return self.groups[name]
 
     def close(self) -> None:
         for group in self.groups.values():
             group.close()
-        self._promises.close()
+        self.promises.close()
 
     @property
     def hears(self) -> bool:
@@ -111,23 +104,24 @@ class Dispatch:
 
     def survey_wait(self, group: str) -> float:
         """Return how long a group that has just opened waits for its first survey, in seconds."""
-        return self._promises.survey_wait(group)
+        return self.promises.survey_wait(group)
 
     def stream(self, group: str) -> Stream:
         """Return a stream of the group's hints, not running yet."""
-        self._promises.read_running(self.group(group))
+        self.promises.read_running(self.group(group))
         return self._open_stream(group, self.survey_loop.want_survey)
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):
-            self._promises.hint(group, hint)
+            self.promises.hint(group, hint)
 
-    def _offer(self, group: Group, task: str, version: int) -> None:
+    def offer(self, group: Group, task: str, version: int) -> None:
+        """Let a task wait that is claimable at a version, as a hint says."""
         entry = self._surveyor.entries.get(task)
         if entry is not None and not entry.anyone:
             return
         if entry is None and not group.matching.deferred:
-            self._surveyor.heard(task, group.name)
+            self._surveyor.note(task, group.name)
         begun = entry.created if entry and version == 0 else self._heard_at()
         needs = entry.function if entry else ""
         group.offer(task, version, self._tools.work.waits_since(task, begun), needs)
@@ -142,25 +136,22 @@ class Dispatch:
             self._tick = now
         return self._tick
 
-    def _began(self, one: LiveAttempt) -> None:
-        self._surveyor.heard(one.task, one.group)
-        self._promises.began(self.group(one.group), one.task)
-
     # Members.
 
     def joined(self, connection: Connection, hello: Hello) -> None:
         group = self.group(hello.group)
         group.join(connection, hello)
-        self._promises.members_changed(group)
+        self.promises.members_changed(group)
 
     def left(self, hello: Hello) -> list[str]:
         """Forget a member; return the assigned tasks that it has not answered for."""
         group = self.group(hello.group)
         unanswered = group.leave(hello.member)
-        self._promises.members_changed(group)
+        self.promises.members_changed(group)
         return unanswered
 
-    def heard(self, connection: Connection, hello: Hello, message: FromMember) -> None:
+    def heard(self, connection: Connection, hello: Hello, message: FromMember) -> list[str]:
+        """Take a member's message; return the tasks that have come to their end by it."""
         group = self.group(hello.group)
         match message:
             case Report():
@@ -170,8 +161,9 @@ class Dispatch:
                 if message.free:
                     group.credit(connection, message.free)
                 if message.declined:
-                    self._promises.members_changed(group)
+                    self.promises.members_changed(group)
                 group.matching.soon()
+                return [task for task, _, outcome in message.ended if outcome in OVER]
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(hello.member, full)
                 held = [attempt_of(one, hello.group, hello.member) for one in attempts]
@@ -180,6 +172,7 @@ class Dispatch:
                 group.withdraw(connection)
                 if draining:
                     self._tools.work.mark(self._tools.now(), "draining", hello.member)
+        return []
 
     def _report(self, group: Group, member: str, said: Report) -> None:
         now, matcher = self._tools.now(), group.matcher
@@ -205,7 +198,6 @@ class Dispatch:
             if outcome in OVER:
                 matcher.ended(task)
                 self._surveyor.entries.pop(task, None)
-                self.over(task)
 
     # Surveys.
 
@@ -238,7 +230,7 @@ class Dispatch:
                 work.found_parked(seen.at, {one.id: _parked(one, group) for one, group in parked})
                 self._surveyed = True
         for group in self.groups.values():
-            needed = "acquired" if self._promises.has_policy(group.name) else "pending"
+            needed = "acquired" if self.promises.has_policy(group.name) else "pending"
             opened, shown = group.opened_at, self._surveyor.seen["pending"].at
             if state == needed and opened is not None and opened <= shown:
                 group.matching.begin()
@@ -246,7 +238,7 @@ class Dispatch:
     def _show_pending(self, seen: Seen) -> None:
         for name, group in list(self.groups.items()):
             group.matcher.keep(seen.tasks, seen.at)
-            if not (group.present or len(group.matcher) or self._promises.has_policy(name)):
+            if not (group.present or len(group.matcher) or self.promises.has_policy(name)):
                 del self.groups[name]  # anybody can make up more
         self._surveyor.prune(self._lives)
 
@@ -260,7 +252,7 @@ class Dispatch:
             held[one.id] = attempt_of(holding, group, one.pid or "")
         self._tools.work.found_running(seen.at, held, reporting)
         for known in self.groups.values():
-            self._promises.surveyed(known)
+            self.promises.surveyed(known)
 
     def _lives(self, task: str, entry: Entry) -> bool:
         work, group = self._tools.work, self.groups.get(entry.group)

@@ -70,12 +70,11 @@ class Steward:
         self._me = Identity(settings.name, tools.now(), settings.secret, self._waits)
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
-        self._surveyor = Surveyor(tools.wire, tools.now)
+        self._surveyor = Surveyor(tools.wire, tools.now, self._reads)
         self._survey_loop = SurveyLoop(tools, settings.interval)
         self._dispatch = Dispatch(tools, self._surveyor, self._survey_loop, self._stream, policies)
         self._membership = Membership(tools, self._handover, self._dispatch)
-        self._dispatch.over = self._over
-        self._background: set[asyncio.Task[None]] = set()
+        self._applying: asyncio.Task[None] | None = None
 
     def state(self) -> LiveState:
         """Return the live state. To be called on the event loop."""
@@ -169,10 +168,13 @@ class Steward:
                 log.warning("policy.refused", why=one, then="the one before stands")
             return
         log.info("policy.read", groups=sorted(self._policies))
-        self._in_background(self._apply())
+        self._applying = asyncio.create_task(self._apply())
 
     async def _apply(self) -> None:
-        await self._tools.insist(lambda: self._dispatch.apply(self._policies), "policy")
+        await self._tools.insist(lambda: self._dispatch.promises.apply(self._policies), "policy")
+
+    def _reads(self, group: str) -> bool:
+        return self._dispatch.promises.reads(group)
 
     def _waits(self, group: str) -> bool:
         policy = self._policies.get(group)
@@ -206,15 +208,6 @@ class Steward:
         """Say whether hints and members tell of all that happened since `at`."""
         quiet = not self._membership.departed_since(at) and not self._tools.work.parked
         return quiet and self._dispatch.is_heard
-
-    def _over(self, task: str) -> None:
-        if self._handover.is_trial(task):
-            self._in_background(self._handover.end_trial(task))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
 
 def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:

@@ -7,9 +7,10 @@ more.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from hmac import compare_digest
+from typing import Any
 
 import msgspec
 import structlog
@@ -114,7 +115,9 @@ class Membership:
 
     def heard(self, connection: Connection, message: FromMember) -> None:
         if connection.hello and self.present.get(connection.member) is connection:
-            self._dispatch.heard(connection, connection.hello, message)
+            for task in self._dispatch.heard(connection, connection.hello, message):
+                if self._handover.is_trial(task):
+                    self._in_background(self._handover.end_trial(task))
 
     def left(self, connection: Connection) -> None:
         if self._leaves(connection) is not None:
@@ -158,9 +161,13 @@ class Membership:
 
     def _take_for_dead(self, death: Death, *, seen: bool) -> None:
         self._deaths.note(death.member, death)
-        death.task = asyncio.create_task(self._hand_over(death, seen=seen))
-        self._tasks.add(death.task)
-        death.task.add_done_callback(self._tasks.discard)
+        death.task = self._in_background(self._hand_over(death, seen=seen))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _hand_over(self, death: Death, *, seen: bool) -> None:
         run = self._handover.run if seen else self._handover.run_unseen

@@ -5,10 +5,12 @@ task costs a read of its promise before it is offered to the matcher.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from resonate_fleet.contract.hints import Hint, is_child
+from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
 from resonate_fleet.steward.limits import UNREAD_SECONDS
@@ -17,27 +19,28 @@ from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
 
-#: Takes a task that is claimable at a version.
-Offer = Callable[[Group, str, int], None]
+if TYPE_CHECKING:
+    from resonate_fleet.steward.dispatch import Dispatch
 
 
 class PromiseReader:
-    """One for all groups. Everything is to be called on the event loop."""
+    """One for all groups. Everything is to be called on the event loop.
+
+    What it has read of a task it offers to `dispatch`. As the listener of `Work` it counts what
+    runs for the limits of its group.
+    """
 
     def __init__(
         self,
         tools: Tools,
         surveyor: Surveyor,
         policies: Mapping[str, GroupPolicy],
-        groups: Mapping[str, Group],
-        offer: Offer,
+        dispatch: "Dispatch",
     ) -> None:
         self._tools = tools
         self._surveyor = surveyor
         self._policies = policies
-        self._groups = groups
-        self._offer = offer
-        surveyor.reads = self._reads
+        self._dispatch = dispatch
         #: Reads under way, by their purpose.
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Hints whose promises are to be read.
@@ -73,7 +76,7 @@ class PromiseReader:
     async def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
         """Use other policies from now on, for waiting and running tasks too."""
         before, self._policies = self._policies, policies
-        for name, group in list(self._groups.items()):
+        for name, group in list(self._dispatch.groups.items()):
             if policies.get(name) == before.get(name):
                 continue
             running = [t for t, one in self._tools.work.running.items() if one.group == name]
@@ -88,13 +91,16 @@ class PromiseReader:
 
     # What runs.
 
-    def began(self, group: Group, task: str) -> None:
-        group.matcher.limits.occupy(task)
+    def began(self, attempt: LiveAttempt) -> None:
+        self._surveyor.note(attempt.task, attempt.group)
+        group = self._dispatch.group(attempt.group)
+        group.matcher.limits.occupy(attempt.task)
         if group.serving.is_set():
             self.read_running(group)
 
-    def left(self, group: Group, task: str) -> None:
-        group.matcher.limits.vacate(task)
+    def ended(self, attempt: LiveAttempt) -> None:
+        group = self._dispatch.group(attempt.group)
+        group.matcher.limits.vacate(attempt.task)
         if self.has_policy(group.name):  # a limit may allow another start now
             group.matching.soon()
 
@@ -123,10 +129,10 @@ class PromiseReader:
 
     def hint(self, group: Group, hint: Hint) -> None:
         """Offer the task of a hint. A child is read first: it may be a timer."""
-        entry, reads = self._surveyor.entries.get(hint.id), self._reads(group.name)
+        entry, reads = self._surveyor.entries.get(hint.id), self.reads(group.name)
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):
-            self._offer(group, hint.id, hint.version)
+            self._dispatch.offer(group, hint.id, hint.version)
         else:
             self._unread[hint.id] = group, hint
             for number in range(ABREAST):
@@ -146,16 +152,16 @@ class PromiseReader:
                 partial(self._surveyor.learn_anew, [hint.id for _, hint in some]), "promises"
             )
             for group, hint in some:
-                self._offer(group, hint.id, hint.version)
+                self._dispatch.offer(group, hint.id, hint.version)
 
-    def _reads(self, group: str) -> bool:
+    def reads(self, group: str) -> bool:
         """Say whether the promise of each of a group's tasks is read."""
-        found = self._groups.get(group)
+        found = self._dispatch.groups.get(group)
         return group in self._policies or (found is not None and found.matcher.is_mixed)
 
     def members_changed(self, group: Group) -> None:
         """Read the promises of waiting tasks when a group's members begin to differ."""
-        if not self._reads(group.name):
+        if not self.reads(group.name):
             self._learned.discard(group.name)
         elif group.name not in self._learned:
             self._learned.add(group.name)
@@ -165,7 +171,7 @@ class PromiseReader:
         tasks = [one.task for one in group.matcher.waiting() if not one.needs]
         await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "promises")
         for one in list(group.matcher.waiting()):
-            self._offer(group, one.task, one.version)
+            self._dispatch.offer(group, one.task, one.version)
 
     def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:
         """Read in the background; an earlier read under this key ends."""

@@ -54,13 +54,20 @@ Found = Callable[[Iterable[Task]], None]
 
 
 class Surveyor:
-    """Searches one server. `entries`: live tasks; `seen`: the last search of each state."""
+    """Searches one server. `entries`: live tasks; `seen`: the last search of each state.
 
-    def __init__(self, wire: Wire, now: Callable[[], float] = time.time) -> None:
+    `reads` says whether the calls of a group's tasks are to be read.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        now: Callable[[], float] = time.time,
+        reads: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._wire = wire
         self._now = now
-        #: Says whether the calls of a group's tasks are to be read.
-        self.reads: Callable[[str], bool] = lambda _: False
+        self._reads = reads
         self.entries: dict[str, Entry] = {}
         self.seen = {state: Seen(0.0) for state in STATES}
         #: Seconds that the last read of one promise took, and the last read by pages.
@@ -94,9 +101,9 @@ class Surveyor:
         self.seen[state] = Seen(at, tasks)
         return self.seen[state]
 
-    def heard(self, task: str, group: str) -> None:
+    def note(self, task: str, group: str) -> None:
         """Note a task that a hint or a member tells of, so that no search has to read it."""
-        if not self.reads(group):
+        if not self._reads(group):
             self.entries.setdefault(task, Entry(group, self._now()))
 
     def prune(self, lives: Callable[[str, Entry], bool]) -> None:
@@ -114,7 +121,7 @@ class Surveyor:
 
     def _entry(self, promise: Promise) -> Entry:
         entry = entry_of(promise)
-        call = call_of(promise) if self.reads(entry.group) else None
+        call = call_of(promise) if self._reads(entry.group) else None
         if call is None:
             return entry
         found = attributes_of(promise.tags, call.func)

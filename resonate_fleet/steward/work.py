@@ -4,8 +4,9 @@ Times are Unix seconds.
 """
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -59,8 +60,17 @@ class Tally:
             totals.count(outcome, now - ended.since)
 
 
+class Listener(Protocol):
+    def began(self, attempt: LiveAttempt) -> None: ...
+
+    def ended(self, attempt: LiveAttempt) -> None: ...
+
+
 class Work:
-    """The running attempts that are known, and the latest of those that ended."""
+    """The running attempts that are known, and the latest of those that ended.
+
+    `listener` hears of each attempt that begins and of each that ends, whoever says so.
+    """
 
     def __init__(self) -> None:
         self.running: dict[str, LiveAttempt] = {}
@@ -70,9 +80,7 @@ class Work:
         self.ended: deque[LiveAttempt] = deque(maxlen=SHOWN)
         self.marks: deque[LiveMark] = deque(maxlen=SHOWN)
         self.tally = Tally()
-        #: Called with each attempt that begins, and with each that ends.
-        self.began: Callable[[LiveAttempt], None] = lambda _: None
-        self.left: Callable[[LiveAttempt], None] = lambda _: None
+        self.listener: Listener | None = None
         self._held: dict[str, set[str]] = {}
         #: The latest attempt known of a task, running or over.
         self._attempts: Latest[int] = Latest()
@@ -132,7 +140,8 @@ class Work:
         self.running[task] = attempt
         self._held.setdefault(attempt.member, set()).add(task)
         self._attempts.note(task, attempt.attempt)
-        self.began(attempt)
+        if self.listener is not None:
+            self.listener.began(attempt)
 
     def began_nothing(self, task: str) -> None:
         """Note that a member gave a task back that it could not begin."""
@@ -203,7 +212,8 @@ class Work:
         held.discard(one.task)
         if not held:
             del self._held[one.member]
-        self.left(one)
+        if self.listener is not None:
+            self.listener.ended(one)
 
     def _end(self, one: LiveAttempt, outcome: str, now: float) -> None:
         self.ended.append(msgspec.structs.replace(one, ended=now, outcome=outcome))

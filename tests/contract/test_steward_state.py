@@ -74,7 +74,7 @@ async def test_what_a_hint_has_told_is_not_looked_up(server: Server, wire: Wire)
     await submit_many(wire, 3, "left", "l")
     surveyor = Surveyor(wire)
     for job in ("l-00000", "l-00001", "l-00002"):
-        surveyor.heard(job, "left")
+        surveyor.note(job, "left")
     await survey(surveyor)
     assert list(surveyor.seen["pending"].tasks) == ["l-00000", "l-00001", "l-00002"]
     assert requests(server, "promise.get") + requests(server, "promise.search") == 0

@@ -80,7 +80,7 @@ def test_a_limit_holds_for_what_runs_when_the_policy_changes(fleet: Fleet) -> No
     fleet.policies.clear()
     steward = fleet.add_steward(PORTS[0])
     jobs = two_of_acme_run(fleet)
-    change = steward._dispatch.apply({DEFAULT_GROUP: POLICY})  # noqa: SLF001 - as SIGHUP does
+    change = steward._dispatch.promises.apply({DEFAULT_GROUP: POLICY})  # noqa: SLF001 - as SIGHUP does
     fleet.loop.spawn(steward.process, change)
     fleet.pass_time(0.5)
     jobs += [fleet.submit(4.0, **{TAG_KEY: "acme"}) for _ in range(3)]
