@@ -129,18 +129,21 @@ class Intake:
     # With a steward.
 
     def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
-        """Claim assigned tasks. `offered`: by the steward that has the slots."""
+        """Claim assigned tasks. `offered`: by the steward that has the slots.
+
+        Any other one gets a slot only if there are more than that steward was offered.
+        """
         for task, version in tasks:
-            free = self.free - self._offered
+            reserved = 0 if offered else self._offered
             if offered:
-                self._offered, free = max(0, self._offered - 1), self.free
+                self._offered = max(0, self._offered - 1)
             if task in self._taken:  # its last claim has not quite ended here
                 self._again[task] = version
             else:
-                self._claim(task, version, free)
+                self._accept(task, version, reserved)
 
-    def _claim(self, task: str, version: int, free: int) -> None:
-        if free > 0 and self.take(task, version):
+    def _accept(self, task: str, version: int, reserved: int = 0) -> None:
+        if self.free > reserved and self.take(task, version):
             self._unanswered.add(task)
         else:
             self._steward.returned(task)
@@ -181,7 +184,7 @@ class Intake:
         self._taken.pop(task, None)
         self._ending.discard(task)
         if (version := self._again.pop(task, None)) is not None:
-            self._claim(task, version, self.free)
+            self._accept(task, version)
         self._freed()
 
     def avoid(self, task: str, lacks: str) -> None:

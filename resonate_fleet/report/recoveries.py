@@ -61,17 +61,10 @@ def _to_recover(facts: Facts, attempt: AttemptFacts) -> bool:
 
 def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
     strike = strike_behind(facts, attempt)
-    handed = facts.handed_over.get((attempt.task, attempt.number))
     follower = facts.next_claim(attempt.task, attempt.number)
-    at = strike.at if strike and strike.fault in (*FREEZING, "terminate") else attempt.until
-    way, free = "lapsed", None
-    if handed:
-        way, free = "handed-over", handed.line.at
-    elif attempt.outcome in ("released", "unknown-function"):
-        way, free, at = "released", attempt.until, attempt.until
-    low, high = predicted(facts.evidence.plan, way)
-    high += _slot_wait(facts, free if free is not None else at + low)
-    high = max(high, _server_back(facts, at, at + high) - at)
+    way, free = _came_free(facts, attempt)
+    at = _interrupted_at(attempt, strike, way)
+    low, high = _expected(facts, way, at, free)
     causes = {"released": "drain", CUT: "crash"}
     return Recovery(
         cause=strike.fault if strike else causes.get(attempt.outcome, "lapse"),
@@ -88,6 +81,28 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
         low=low,
         high=high,
     )
+
+
+def _came_free(facts: Facts, attempt: AttemptFacts) -> tuple[str, float | None]:
+    """Return the way in which a task came free, and when; None for a lease that lapsed."""
+    if handed := facts.handed_over.get((attempt.task, attempt.number)):
+        return "handed-over", handed.line.at
+    if attempt.outcome in ("released", "unknown-function"):
+        return "released", attempt.until
+    return "lapsed", None
+
+
+def _interrupted_at(attempt: AttemptFacts, strike: StrikeFacts | None, way: str) -> float:
+    """Return the strike's time where the member outlived it for a while; else the attempt's end."""
+    outlived = strike is not None and strike.fault in (*FREEZING, "terminate")
+    return strike.at if strike is not None and outlived and way != "released" else attempt.until
+
+
+def _expected(facts: Facts, way: str, at: float, free: float | None) -> tuple[float, float]:
+    """Return what is predicted, with the wait for a slot and for a server that was away."""
+    low, high = predicted(facts.evidence.plan, way)
+    high += _slot_wait(facts, at + low if free is None else free)
+    return low, max(high, _server_back(facts, at, at + high) - at)
 
 
 def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:

@@ -131,25 +131,23 @@ class FairQueue:
         self._furthest = max(self._furthest, key.tag)
         self._subqueues.left(queue)
         self._limits.start(now, waiting.task, self._known.pop(waiting.task))
-        self._rest(now, key)
-        return waiting
-
-    def _rest(self, now: float, key: Key) -> None:
-        """Forget keys that would be the same when made anew, two for each that comes to rest."""
         if not self._known:  # nobody competes: what keys have had counts no more
             self._virtual = self._furthest
-        if key.queues:
+        if not key.queues:
+            self._resting.append(key)
+            for _ in range(min(2, len(self._resting))):  # so that they get fewer
+                self._tidy(now, self._resting.popleft())
+        return waiting
+
+    def _tidy(self, now: float, key: Key) -> None:
+        """Forget a resting key that would be the same when made anew; else let it rest on."""
+        if key.queues or self._keys.get(key.name) is not key:
             return
-        self._resting.append(key)
-        for _ in range(2):
-            one = self._resting.popleft()
-            if one.queues or self._keys.get(one.name) is not one:
-                continue
-            if one.tag <= self._virtual and one.limiter.is_unused(now):
-                del self._keys[one.name]
-                self._limits.forget(one.name)
-            else:
-                self._resting.append(one)
+        if key.tag <= self._virtual and key.limiter.is_unused(now):
+            del self._keys[key.name]
+            self._limits.forget(key.name)
+        else:
+            self._resting.append(key)
 
     # Limits.
 

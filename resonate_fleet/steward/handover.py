@@ -82,25 +82,21 @@ class Handover:
     async def run(self, death: Death) -> None:
         """Hand over what `death.member` held, unless it comes back before."""
         self._deaths.note(death.member, death)
-        reported = self._reported(death)  # another steward may hand it over before the grace is out
+        reported = self._reported(death)
         if await set_within(death.back, self._grace):
             return
         await first_within(STANDBY_SECONDS, death.serving, death.back)
         held = await self._held(death)
         if death.back.is_set():
             return
-        # What it had reported and the server shows elsewhere by now.
+        # What it held when it was missed and holds no more: another steward has handed it over.
         moved = [one for one in reported if one.id not in {task.id for task in held}]
         if held or death.serving.is_set():
             await self._declare(death, held, moved)
-        elif moved:
-            self._count_too(death, moved)
+        elif moved:  # the crash is counted here too: this steward may be the one to park, later
+            death.blamed = True
+            self._parking.judge(death.member, moved)
         await self._release_late_claims(death)
-
-    def _count_too(self, death: Death, moved: Sequence[Task]) -> None:
-        """Count the crash though another steward hands over: this one may have to park."""
-        death.blamed = True
-        self._parking.judge(death.member, moved)
 
     async def _release_late_claims(self, death: Death) -> None:
         """Release assigned tasks whose claim reached the server after the death was seen."""
