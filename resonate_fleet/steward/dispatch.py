@@ -71,19 +71,19 @@ class Dispatch:
         self.promises.close()
 
     @property
-    def hears(self) -> bool:
-        """Whether the server's hints are heard for every group that has members."""
+    def listens(self) -> bool:
+        """Whether this steward hears the hints of every group with members."""
         present = [group for group in self.groups.values() if group.present]
-        return self._surveyed and bool(present) and all(group.hears for group in present)
+        return self._surveyed and bool(present) and all(group.listens for group in present)
 
     @property
-    def is_heard(self) -> bool:
-        """Whether the hints of every group with members are heard, here or by another steward."""
+    def has_listener(self) -> bool:
+        """Whether some steward hears them, this one or another."""
         present = [group for group in self.groups.values() if group.present]
-        return bool(present) and all(group.is_heard for group in present)
+        return bool(present) and all(group.has_listener for group in present)
 
-    def is_shown(self, surveyed: float | None) -> bool:
-        """Whether a survey begun at that time came after the streams of all groups had opened."""
+    def is_complete(self, surveyed: float | None) -> bool:
+        """Whether all that lives is known: the survey begun then missed no group's hints."""
         serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
 
@@ -122,12 +122,12 @@ class Dispatch:
             return
         if entry is None and not group.matching.deferred:
             self._surveyor.note(task, group.name)
-        begun = entry.created if entry and version == 0 else self._heard_at()
+        begun = entry.created if entry and version == 0 else self._arrival()
         needs = entry.function if entry else ""
         group.offer(task, version, self._tools.work.waits_since(task, begun), needs)
 
-    def _heard_at(self) -> float:
-        """Return the time that counts for what is heard now, Unix seconds.
+    def _arrival(self) -> float:
+        """Return the time that counts for hints that come now, Unix seconds.
 
         What the server sends in one tick came at once: the least ids first, not the oldest jobs.
         """

@@ -83,13 +83,13 @@ class Group:
         self._overfull = False
 
     @property
-    def hears(self) -> bool:
+    def listens(self) -> bool:
         return self._stream is not None and self._stream.connected
 
     @property
-    def is_heard(self) -> bool:
-        """Whether its hints are heard, here or by another steward."""
-        return self.hears or not self._offering
+    def has_listener(self) -> bool:
+        """Whether some steward hears its hints."""
+        return self.listens or not self._offering
 
     # Members.
 

@@ -207,7 +207,7 @@ class Steward:
     def _calm(self, at: float) -> bool:
         """Say whether hints and members tell of all that happened since `at`."""
         quiet = not self._membership.departed_since(at) and not self._tools.work.parked
-        return quiet and self._dispatch.is_heard
+        return quiet and self._dispatch.has_listener
 
 
 def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:

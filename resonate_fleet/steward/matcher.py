@@ -114,7 +114,7 @@ class Matcher:
                 assigned.newer = Waiting(task, version, since, now, needs)
             return
         if (known := self._waiting.get(task)) is not None:
-            known.heard = now
+            known.heard_at = now
             known.version = max(known.version, version)
             known.needs = needs or known.needs
             return
@@ -129,7 +129,7 @@ class Matcher:
     def keep(self, pending: Mapping[str, object], at: float) -> None:
         """Forget what was heard of before `at` and what a search begun then has not shown."""
         for waiting in list(self._waiting.values()):
-            if waiting.heard < at and waiting.task not in pending:
+            if waiting.heard_at < at and waiting.task not in pending:
                 self._forget(waiting)
 
     # What is heard of members.
@@ -256,7 +256,7 @@ class Matcher:
         self.limits.vacate(waiting.task)
         if assigned.newer is not None:
             waiting.version = assigned.newer.version
-        waiting.heard = now
+        waiting.heard_at = now
         self._wait(now, waiting)
 
     def _wait(self, now: float, waiting: Waiting) -> None:

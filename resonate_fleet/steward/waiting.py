@@ -16,7 +16,7 @@ May = Callable[[str], bool]
 class Waiting:
     """A claimable task. Times in Unix seconds.
 
-    `since`: its place in the queue. `heard`: when it was last heard of. `needs`: its function,
+    `since`: its place in the queue. `heard_at`: when it was last heard of. `needs`: its function,
     where that is known. `queue` and `subqueue`: where it waits, None while it is paused.
     `dropped`: it waits no more; whatever still holds it passes it over.
     """
@@ -24,7 +24,7 @@ class Waiting:
     task: str
     version: int
     since: float
-    heard: float
+    heard_at: float
     needs: str = ""
     queue: Optional["Queue"] = None
     subqueue: Optional["ByAge"] = None

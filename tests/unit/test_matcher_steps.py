@@ -147,7 +147,7 @@ def test_a_task_that_is_heard_of_again_keeps_its_turn_and_its_latest_version() -
     matcher.offer(2.0, "t", 5, since=9.0, needs="g")
     matcher.offer(3.0, "t", 4, since=9.0)
     [one] = matcher.waiting()
-    assert (one.version, one.needs, one.since, one.heard) == (5, "g", 1.0, 3.0)
+    assert (one.version, one.needs, one.since, one.heard_at) == (5, "g", 1.0, 3.0)
 
 
 @pytest.mark.parametrize(("attempt", "left"), [(None, 0), (4, 0), (3, 1)])
@@ -312,7 +312,7 @@ def test_a_returned_task_waits_as_it_is_known_now() -> None:
     assert waits(matcher) == {}
     matcher.returned(7.0, "a", "t")
     [one] = matcher.waiting()
-    assert (one.version, one.heard, one.since) == (6, 7.0, 0.0)
+    assert (one.version, one.heard_at, one.since) == (6, 7.0, 0.0)
     assert noted.told == [("vacate", "t")]
 
 
@@ -426,7 +426,7 @@ def test_what_was_heard_since_is_kept_with_all_that_was_said() -> None:
     matcher.offer(0.5, "t", 4, since=0.25, needs="g")
     matcher.claimed(1.0, "a", "t", 4)
     [one] = matcher.waiting()
-    assert (one.since, one.heard, one.needs) == (0.25, 0.5, "g")
+    assert (one.since, one.heard_at, one.needs) == (0.25, 0.5, "g")
 
 
 @pytest.mark.parametrize("how", ["claimed", "refused", "returned", "leaves", "is late"])
