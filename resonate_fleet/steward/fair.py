@@ -201,7 +201,7 @@ class FairQueue:
         """Return what a waiting task waits for besides a slot, "" for nothing else."""
         return self._limits.why(now, self._attributes_of(task))
 
-    def blocked(self, now: float) -> dict[str, int]:
+    def limited(self, now: float) -> dict[str, int]:
         """Return how many tasks wait, by the limit or time that they wait for."""
         waits = Counter[str]()
         for queue in self._queues():

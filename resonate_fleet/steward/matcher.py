@@ -84,13 +84,13 @@ class Matcher:
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by that."""
-        return {why: aside.size for why, aside in self._blocked()} | self.limits.blocked(now)
+        return {why: aside.size for why, aside in self._set_aside()} | self.limits.limited(now)
 
     def stuck(self) -> dict[str, str]:
         """Return the first task of each reason of `blocked`."""
-        return {why: aside.first.task for why, aside in self._blocked()}
+        return {why: aside.first.task for why, aside in self._set_aside()}
 
-    def _blocked(self) -> list[tuple[str, SetAside]]:
+    def _set_aside(self) -> list[tuple[str, SetAside]]:
         """Return the tasks that no member may begin just now, by the reason."""
         aside = self._queue.aside().items()
         return [(why, one) for name, one in aside if (why := self._members.why_nobody(name))]

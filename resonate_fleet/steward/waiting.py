@@ -95,7 +95,7 @@ class QueueLimits(Protocol):
         """Return what a task waits for besides a slot, "" for nothing else."""
         ...
 
-    def blocked(self, now: float) -> dict[str, int]:
+    def limited(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or for their time, by that."""
         ...
 
@@ -118,7 +118,7 @@ class NoLimits:
     def why(self, _now: float, _task: str) -> str:
         return ""
 
-    def blocked(self, _now: float) -> dict[str, int]:
+    def limited(self, _now: float) -> dict[str, int]:
         return {}
 
 

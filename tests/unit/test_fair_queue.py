@@ -114,7 +114,7 @@ def test_of_a_long_key_the_beginning_is_told() -> None:
     first, second = (scene.add(0.0, key="\u00e4\n" * 10_000) for _ in range(2))
     assert scene.all() == [first]
     assert len(scene.queue.why(1000.0, second)) < 120
-    assert all(len(why) < 120 for why in scene.queue.blocked(1000.0))
+    assert all(len(why) < 120 for why in scene.queue.limited(1000.0))
 
 
 def test_a_running_limit_holds_until_one_ends() -> None:
@@ -123,10 +123,10 @@ def test_a_running_limit_holds_until_one_ends() -> None:
     other = scene.add(1.0, key="other")
     assert sorted(scene.all()) == sorted([*mine[:2], other])
     assert scene.queue.why(1000.0, mine[2]) == "waits for key acme: 2 of 2 running"
-    assert scene.queue.blocked(1000.0) == {"waits for key acme: 2 of 2 running": 1}
+    assert scene.queue.limited(1000.0) == {"waits for key acme: 2 of 2 running": 1}
     assert len(scene.queue) == 1
     scene.queue.vacate(mine[0])
-    assert scene.queue.blocked(1000.0) == {}
+    assert scene.queue.limited(1000.0) == {}
     assert scene.all() == [mine[2]]
 
 
@@ -186,7 +186,7 @@ def test_a_job_waits_for_its_time() -> None:
     assert scene.all(now=200.0) == [plain]
     assert scene.queue.wake_at() == 500.0
     assert scene.queue.why(200.0, timed) == "waits for its time: 300 s"
-    assert scene.queue.blocked(200.0) == {"waits for its time": 1}
+    assert scene.queue.limited(200.0) == {"waits for its time": 1}
     assert scene.all(now=500.0) == [timed]
 
 

@@ -36,7 +36,7 @@ class Noted(NoLimits):
     def why(self, now: float, task: str) -> str:
         return f"{task} at {now:g}"
 
-    def blocked(self, now: float) -> dict[str, int]:
+    def limited(self, now: float) -> dict[str, int]:
         return {f"limit at {now:g}": 2}
 
 
@@ -93,7 +93,7 @@ def test_what_a_task_waits_for() -> None:
     matcher.offer(0.0, "later", 0, since=0.0)
     nobody, full = "nobody has the function g", "as many of the function f run as may"
     assert matcher.blocked(7.0) == {nobody: 2, full: 1, "limit at 7": 2}
-    assert matcher.limits.blocked(7.0) == {"limit at 7": 2}
+    assert matcher.limits.limited(7.0) == {"limit at 7": 2}
     assert matcher.stuck() == {nobody: "none", full: "full"}
     assert [matcher.why(7.0, task) for task in ("none", "full", "later", "slot", "unknown")] == [
         nobody,
@@ -134,7 +134,7 @@ def test_another_queue_takes_over_what_stands_in_the_present_one() -> None:
     matcher.requeue(queue, noted)
     assert [one.task for one in matcher.waiting() if one.queue is queue] == ["lacking", "queued"]
     assert handed(matcher) == [("a", "queued")]
-    assert matcher.limits.blocked(0.0) == {"limit at 0": 2}
+    assert matcher.limits.limited(0.0) == {"limit at 0": 2}
     assert matcher.blocked(0.0)["nobody has the function g"] == 1
 
 

@@ -60,7 +60,7 @@ def test_without_a_policy_there_are_no_limits() -> None:
     limits = NoLimits()
     limits.occupy("t")
     assert (limits.unread(), limits.wake_at()) == ([], None)
-    assert (limits.why(0.0, "t"), limits.blocked(0.0)) == ("", {})
+    assert (limits.why(0.0, "t"), limits.limited(0.0)) == ("", {})
 
 
 def test_what_a_member_may_not_begin_is_set_aside_in_its_turn() -> None:
