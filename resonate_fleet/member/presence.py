@@ -90,8 +90,8 @@ class Presence:
                 self._intake.assigned(tasks, offered=link is self._serving)
             case messages.Released(tasks=tasks):
                 self._revocation.released(tasks)
-            case messages.Cancel(tasks=jobs):
-                self._revocation.cancelled(jobs)
+            case messages.Cancel(tasks=tasks):
+                self._revocation.cancelled(tasks)
 
     # The steward that is offered the slots.
 

@@ -135,7 +135,7 @@ class Acts:
     def _stop(self, ended: Iterable[str]) -> None:
         """Have members stop the bodies of tasks that have ended."""
         for task in dict.fromkeys(ended):
-            self._dispatch.cancel(task)
+            self._dispatch.stop_body(task)
 
     def _journal(self, act: str, ids: list[str], who: str, members: Iterable[str] = ()) -> None:
         self._tools.journal.write(Acted(act=act, jobs=ids, by=who, members=list(members)))

@@ -87,18 +87,13 @@ class Dispatch:
         serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
 
-    def cancel(self, task: str) -> str | None:
-        """Have the member that runs `task` stop its body; return it, None where none runs it.
-
-        The job must have ended on the server before.
-        """
+    def stop_body(self, task: str) -> None:
+        """Have the member that runs `task`, if any, stop its body: the job has ended before."""
         attempt = self._tools.work.running.get(task)
         holder = self.group(attempt.group).present.get(attempt.member) if attempt else None
-        if attempt is None or holder is None:
-            return None
-        holder.say(Cancel([task]))
-        self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
-        return attempt.member
+        if attempt is not None and holder is not None:
+            holder.say(Cancel([task]))
+            self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
 
     # What groups ask.
 

@@ -41,7 +41,7 @@ class Scene:
         self.work = Work()
         self.stopped: list[str] = []
         self.lines: list[Any] = []
-        dispatch: Any = SimpleNamespace(groups={}, cancel=self.stopped.append)
+        dispatch: Any = SimpleNamespace(groups={}, stop_body=self.stopped.append)
         tools: Any = SimpleNamespace(
             wire=self.wire,
             work=self.work,
