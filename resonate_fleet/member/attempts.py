@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.presence import Holding
-from resonate_fleet.member.threads import Run
+from resonate_fleet.member.threads import ThreadCall
 
 #: After so many attempts a job that no attempt can end is rejected with the reason.
 ENOUGH = 3
@@ -60,7 +60,7 @@ class Body:
     """What an attempt runs: tasks of the event loop, and calls in threads."""
 
     tasks: set[asyncio.Task[object]] = field(default_factory=set)
-    runs: set[Run] = field(default_factory=set)
+    calls: set[ThreadCall] = field(default_factory=set)
     #: The function has been entered at least once, so its arguments fit.
     entered: bool = False
     stopping: bool = False
@@ -72,8 +72,8 @@ class Body:
         code; a call that blocks in C, like `time.sleep`, ends first.
         """
         self.stopping = True
-        for run in list(self.runs):
-            run.stop()
+        for call in list(self.calls):
+            call.stop()
         for task in list(self.tasks):
             task.cancel()
 

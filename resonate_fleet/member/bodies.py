@@ -24,7 +24,7 @@ from resonate_fleet.member.failures import (
     text_of,
     traceback_of,
 )
-from resonate_fleet.member.threads import Run, Stopped, Threads, end_child
+from resonate_fleet.member.threads import Stopped, Threads, end_child
 from resonate_fleet.member.values import UnwritableError, check_writable
 
 Function = Callable[..., Any]
@@ -126,15 +126,15 @@ class Bodies:
             self._step_began(attempt, ctx.info.id)
 
     async def _on_thread(self, attempt: Attempt, promise: str, call: Callable[[], Any]) -> Any:
-        run: Run = self._threads.start(_contained(call))
+        started = self._threads.start(_contained(call))
         if promise == attempt.task:
             # The slot is reported free before the SDK builds the outcome.
-            run.returned = lambda value: inspect.isawaitable(value) or self._over(promise)
-        attempt.body.runs.add(run)
+            started.returned = lambda value: inspect.isawaitable(value) or self._over(promise)
+        attempt.body.calls.add(started)
         try:
-            return await run.outcome()
+            return await started.outcome()
         finally:
-            attempt.body.runs.discard(run)
+            attempt.body.calls.discard(started)
 
 
 class MemberContext(Context):

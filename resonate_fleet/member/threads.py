@@ -17,7 +17,7 @@ class Stopped(BaseException):
     """Raised in a thread whose body is to end; user code must not swallow it."""
 
 
-class Run:
+class ThreadCall:
     """One call in a thread. `stop` may be called from any thread, at any time."""
 
     def __init__(
@@ -89,8 +89,8 @@ class Run:
             self._thread = None
 
 
-#: Takes the outcome of a run: its value, or what it raised.
-type Ended = Callable[[Run, Any, BaseException | None], None]
+#: Takes the outcome of a call: its value, or what it raised.
+type Ended = Callable[[ThreadCall, Any, BaseException | None], None]
 
 
 class Threads:
@@ -105,24 +105,24 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._runs: deque[Run] = deque()
+        self._waiting: deque[ThreadCall] = deque()
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = self._all = 0
         #: A thread has been woken and has not taken a call yet.
         self._waking = False
-        self._outcomes: deque[tuple[Run, Any, BaseException | None]] = deque()
+        self._outcomes: deque[tuple[ThreadCall, Any, BaseException | None]] = deque()
         self._loop_knows = False
 
-    def start(self, call: Callable[[], Any]) -> Run:
+    def start(self, call: Callable[[], Any]) -> ThreadCall:
         """Start `call`, in a copy of the caller's context; await `.outcome()`."""
         self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        run = Run(partial(context.run, call), self._loop, self._ended)
-        self._runs.append(run)
+        one = ThreadCall(partial(context.run, call), self._loop, self._ended)
+        self._waiting.append(one)
         with self._lock:
             self._wake()
-        return run
+        return one
 
     def _wake(self) -> None:
         if self._waking:
@@ -143,45 +143,45 @@ class Threads:
     def _work(self) -> None:
         woken = True
         while True:
-            run = self._next(woken=woken)
-            woken = run is None
-            if run is None:
+            one = self._next(woken=woken)
+            woken = one is None
+            if one is None:
                 self._wakes.get()
             else:
-                run.execute()
+                one.execute()
 
-    def _next(self, *, woken: bool) -> Run | None:
+    def _next(self, *, woken: bool) -> ThreadCall | None:
         with self._lock:
             self._waking = self._waking and not woken
-            if not self._runs:
+            if not self._waiting:
                 self._idle += 1
                 return None
-            run = self._runs.popleft()
-            if self._runs:
+            one = self._waiting.popleft()
+            if self._waiting:
                 self._wake()
-            return run
+            return one
 
-    def _ended(self, run: Run, value: Any, error: BaseException | None) -> None:
-        self._outcomes.append((run, value, error))
+    def _ended(self, one: ThreadCall, value: Any, error: BaseException | None) -> None:
+        self._outcomes.append((one, value, error))
         if not self._loop_knows:
             self._loop_knows = True
             with contextlib.suppress(RuntimeError):  # the loop has closed
-                self._loop.call_soon_threadsafe(self._settle)
+                self._loop.call_soon_threadsafe(self._deliver)
 
-    def _settle(self) -> None:
+    def _deliver(self) -> None:
         self._loop_knows = False
         while self._outcomes:
-            run, value, error = self._outcomes.popleft()
-            run.done = True
-            if run.future.done():
+            one, value, error = self._outcomes.popleft()
+            one.done = True
+            if one.future.done():
                 continue
             if error is None:
-                run.returned(value)
-                run.future.set_result(value)
+                one.returned(value)
+                one.future.set_result(value)
             elif isinstance(error, Stopped):  # to the SDK it is a cancelled body
-                run.future.cancel()
+                one.future.cancel()
             else:
-                run.future.set_exception(error)
+                one.future.set_exception(error)
 
 
 def end_child(process: int) -> None:

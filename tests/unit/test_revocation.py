@@ -25,7 +25,7 @@ async def test_a_body_that_was_told_to_stop_counts_no_more_while_a_call_in_c_kee
     in_c = operator.methodcaller("__call__")  # nothing of Python runs between the two
     attempt = Attempt("job", 1, Callee("wait", "wait"))
     run = Threads().start(lambda: any(map(in_c, (begins.release, ends.acquire))))
-    attempt.body.runs.add(run)
+    attempt.body.calls.add(run)
     table.add(attempt)
     await wait_until_async(lambda: not begins.locked(), 5, "it is in C")
     revocation.cancelled(["job"])

@@ -84,7 +84,7 @@ async def test_steps_run_on_threads_too(attempt: Attempt) -> None:
         return inner != threading.get_ident()
 
     assert await run(outer)
-    assert not attempt.body.runs
+    assert not attempt.body.calls
 
 
 def _thread(_: Context) -> int:
@@ -104,7 +104,7 @@ async def test_a_stopped_attempt_ends_its_thread(attempt: Attempt) -> None:
     attempt.body.stop()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not attempt.body.runs
+    assert not attempt.body.calls
 
 
 @pytest.mark.usefixtures("attempt")
