@@ -72,7 +72,7 @@ class Backlog:
 
 
 class Fallback:
-    """Claims the oldest of what it knows for each slot that is free, while it is on.
+    """Fills free slots with the oldest of what it knows, while it is on.
 
     `counts` counts an event: a metric's name and its labels.
     """
@@ -82,14 +82,14 @@ class Fallback:
         wire: Wire,
         stream: Stream,
         group: str,
-        slots: Intake,
+        intake: Intake,
         counts: Callable[..., None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._wire = wire
         self._stream = stream
         self._group = group
-        self._slots = slots
+        self._intake = intake
         self._counts = counts
         self._backlog = Backlog(counts, now)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,11 +119,11 @@ class Fallback:
         self._reads_first = self._reads_first or lacks
         self._backlog.avoid(task, seconds)
 
-    def claim(self) -> None:
-        """Claim for the slots that are free."""
-        while self._backlog and self._slots.free > 0:
-            self._slots.take(*self._backlog.take())
-        if not self._backlog and self._slots.free > 0:
+    def fill(self) -> None:
+        """Have the SDK claim the oldest that is known for each slot that is free."""
+        while self._backlog and self._intake.free > 0:
+            self._intake.take(*self._backlog.take())
+        if not self._backlog and self._intake.free > 0:
             self._idle.set()
         else:
             self._idle.clear()
@@ -140,7 +140,7 @@ class Fallback:
                 self._spawn(self._read_first(hint))
             else:
                 self._backlog.learn(hint.id, hint.version)
-                self.claim()
+                self.fill()
 
     async def _read_first(self, hint: Hint) -> None:
         """Read the promise first: it may be a durable sleep, or call what this member lacks."""
@@ -148,7 +148,7 @@ class Fallback:
             promise = await self._wire.promise(hint.id)
             if promise is not None and self._is_ours(promise):
                 self._backlog.learn(hint.id, hint.version)
-                self.claim()
+                self.fill()
 
     # Searches.
 
@@ -158,7 +158,7 @@ class Fallback:
             await asyncio.wait_for(self._stream.opened.wait(), STREAM_SECONDS)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
-            self.claim()
+            self.fill()
             await self._idle.wait()
             began = time.monotonic()
             found = await self._search_safely()
@@ -166,7 +166,7 @@ class Fallback:
                 pauses.reset()
             pause = 0.0 if found else pauses.next()
             pause = pause if self.may_search else FORBIDDEN_PAUSE
-            self.claim()
+            self.fill()
             rest = max(pause, REST * (time.monotonic() - began))
             await asyncio.sleep(rest * random.uniform(0.5, 1))
 

@@ -194,5 +194,5 @@ class Intake:
         self._fallback.avoid(task, seconds, lacks=bool(lacks))
 
     def _freed(self) -> None:
-        self._fallback.claim()
+        self._fallback.fill()
         self._steward.freed()

@@ -161,14 +161,14 @@ def test_a_body_that_is_over_frees_its_slot_once() -> None:
     intake.take("a", 0)
     heard.told.clear()
     assert intake.ending("a")
-    assert heard.told == [("claim",), ("freed",)]
+    assert heard.told == [("fill",), ("freed",)]
     assert not intake.ending("a")
     assert not intake.ending("stranger")
-    assert heard.told == [("claim",), ("freed",)]
+    assert heard.told == [("fill",), ("freed",)]
     assert intake.free == 1
     intake.done("a")
     assert intake.free == 1
-    assert heard.told == [("claim",), ("freed",)] * 2
+    assert heard.told == [("fill",), ("freed",)] * 2
     intake.done("stranger")
     assert intake.free == 1
     assert intake.take("a", 1)
