@@ -102,7 +102,8 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
     `free`: free slots that were not offered before. `claimed`: `[task, attempt, function]`.
     `refused`: `[task, version]` of assigned tasks that the server did not grant. `returned`:
     assigned tasks for which this member has no slot. `declined`: `[task, function]` of tasks given
-    back because the function is not registered here, or with an empty function for another reason.
+    back because the function cannot begin here: it is not registered, or at its limit. An empty
+    function stands for another reason.
     `ended`: `[task, attempt, outcome]`, outcomes as in the journal. `full`: as in `Held`, if it has
     changed. `turned`: from now on this steward has the member's slots; "again" if another one had
     them, or none for a while, so that hints may have gone elsewhere.

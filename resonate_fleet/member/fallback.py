@@ -114,9 +114,9 @@ class Fallback:
             for task in self._tasks:
                 task.cancel()
 
-    def avoid(self, task: str, seconds: float, *, lacks: bool) -> None:
-        """Leave a task alone for a while. `lacks`: this member lacks its function."""
-        self._reads_first = self._reads_first or lacks
+    def avoid(self, task: str, seconds: float, *, reads_first: bool) -> None:
+        """Leave a task alone for a while. `reads_first`: from now on read promises first."""
+        self._reads_first = self._reads_first or reads_first
         self._backlog.avoid(task, seconds)
 
     def fill(self) -> None:

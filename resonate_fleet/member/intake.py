@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from resonate_fleet.member.reporter import Reporter
 
 #: In the fallback a task that this member gave up is left alone for so many seconds: first where
-#: the member lacks the function, then for other reasons, which end the job after a few attempts.
+#: the function cannot begin here, then for other reasons, which end the job after a few attempts.
 AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
@@ -187,11 +187,11 @@ class Intake:
             self._accept(task, version)
         self._freed()
 
-    def avoid(self, task: str, lacks: str) -> None:
-        """Give a job up. `lacks`: the function that this member lacks, "" for another reason."""
-        self._steward.declined(task, lacks)
-        seconds = AVOID_SECONDS if lacks else AGAIN_SECONDS
-        self._fallback.avoid(task, seconds, lacks=bool(lacks))
+    def avoid(self, task: str, needs: str) -> None:
+        """Give a job up. `needs`: the function that cannot begin here, "" for another reason."""
+        self._steward.declined(task, needs)
+        seconds = AVOID_SECONDS if needs else AGAIN_SECONDS
+        self._fallback.avoid(task, seconds, reads_first=bool(needs))
 
     def _freed(self) -> None:
         self._fallback.fill()

@@ -46,8 +46,8 @@ class Reporter:
     def returned(self, task: str) -> None:
         self._add("returned", task)
 
-    def declined(self, task: str, lacks: str) -> None:
-        self._add("declined", (task, lacks))
+    def declined(self, task: str, needs: str) -> None:
+        self._add("declined", (task, needs))
 
     def freed(self) -> None:
         """A slot may have become free."""

@@ -30,8 +30,8 @@ PASSING_REFUSALS = (401, 403, 404, 405, 408, 409, 425, 429)
 class Writes:
     """Sends what settles, suspends, releases or checkpoints a job, and notes what it did.
 
-    `given_up(task, lacks)` is called when the SDK or this member gives a job back unfinished. SDK
-    0.8.1 does so with a job whose function it does not know (`lacks`) or whose call it cannot read;
+    `given_up(task, needs)` is called when the SDK or this member gives a job back unfinished. SDK
+    0.8.1 does so with a job whose function it does not know (`needs`) or whose call it cannot read;
     the server offers it again, and this member should not claim it again at once. `ending(task)` is
     called when a body is over, before its outcome is written.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.steward.waiting import Waiting
 
-#: Pause of a task given back for another reason than a lacking function: first, longest, seconds.
+#: Pause of a task given back for another reason than its function: first, longest, seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Tasks whose declines are remembered.
 REMEMBERED = 4096
@@ -16,9 +16,9 @@ REMEMBERED = 4096
 
 @dataclass(slots=True)
 class _Declined:
-    """`lacks`: the function that a member lacks. `times`: how often it had another reason."""
+    """`needs`: the function that did not begin. `times`: how often there was another reason."""
 
-    lacks: str = ""
+    needs: str = ""
     times: int = 0
 
 
@@ -29,11 +29,11 @@ class Declines:
         self._notes: OrderedDict[str, _Declined] = OrderedDict()
         self._paused: list[tuple[float, int, Waiting]] = []
 
-    def note(self, task: str, lacks: str) -> None:
+    def note(self, task: str, needs: str) -> None:
         note = self._notes.setdefault(task, _Declined())
         self._notes.move_to_end(task)
-        note.lacks = lacks
-        note.times += not lacks
+        note.needs = needs
+        note.times += not needs
         while len(self._notes) > REMEMBERED:
             self._notes.popitem(last=False)
 
@@ -45,7 +45,7 @@ class Declines:
         note = self._notes.get(waiting.task)
         if note is None:
             return False
-        waiting.needs = note.lacks or waiting.needs
+        waiting.needs = note.needs or waiting.needs
         if not note.times:
             return False
         pause = doubled(FIRST_PAUSE, note.times - 1, LONGEST_PAUSE)

@@ -183,9 +183,9 @@ class Dispatch:
             self._tools.meters.refused.inc()
         for task in said.returned:
             matcher.returned(now, member, task)
-        for task, lacks in said.declined:
-            matcher.declined(task, lacks)
-            if lacks:
+        for task, needs in said.declined:
+            matcher.declined(task, needs)
+            if needs:
                 self._tools.work.began_nothing(task)
         for task, attempt, outcome in said.ended:
             if self._tools.work.over(now, task, attempt, outcome) and outcome == "lost":

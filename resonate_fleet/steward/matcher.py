@@ -79,8 +79,8 @@ class Matcher:
         waiting = self._waiting.get(task)
         if waiting is None:
             return ""
-        lacks = waiting.needs if waiting.queue is not None else ""
-        return self._members.why_nobody(lacks) or self.limits.why(now, task)
+        needs = waiting.needs if waiting.queue is not None else ""
+        return self._members.why_nobody(needs) or self.limits.why(now, task)
 
     def blocked(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for something else than a slot, by that."""
@@ -185,11 +185,11 @@ class Matcher:
         if assigned is not None:
             self._back(now, assigned)
 
-    def declined(self, task: str, lacks: str) -> None:
-        """Note that a member gives the task back. `lacks`: the function, "" for another reason."""
-        self._declines.note(task, lacks)
-        if lacks and (waiting := self._waiting.get(task)) is not None:
-            waiting.needs = lacks  # its next hint came before the member's report
+    def declined(self, task: str, needs: str) -> None:
+        """Note that a member gives the task back. `needs`: the function that cannot begin there."""
+        self._declines.note(task, needs)
+        if needs and (waiting := self._waiting.get(task)) is not None:
+            waiting.needs = needs  # its next hint came before the member's report
 
     def ended(self, task: str) -> None:
         """Note that a job is over: earlier declines count no more."""

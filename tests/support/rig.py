@@ -61,7 +61,7 @@ class HandIntake:
     def done(self, task: str) -> None:
         self.told.append(("done", task))
 
-    def avoid(self, task: str, lacks: str) -> None:  # noqa: ARG002 - the test asks what, not why
+    def avoid(self, task: str, needs: str) -> None:  # noqa: ARG002 - the test asks what, not why
         self.told.append(("avoid", task))
 
     def ending(self, task: str) -> bool:
