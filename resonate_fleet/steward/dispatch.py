@@ -196,8 +196,8 @@ class Dispatch:
 
     # Surveys.
 
-    def found(self, tasks: Iterable[Task]) -> None:
-        """Offer the claimable tasks that a survey shows, of all groups."""
+    def offer_found(self, tasks: Iterable[Task]) -> None:
+        """Let the claimable tasks wait that a search shows, of all groups."""
         for task in tasks:
             entry = self._surveyor.entries.get(task.id)
             if entry is None or not entry.anyone:

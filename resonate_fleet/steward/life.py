@@ -195,7 +195,7 @@ class Steward:
 
     async def _search(self, state: str) -> None:
         """Search one state. After `halted`, the last one of a survey, follow up parked jobs."""
-        found = [self._dispatch.found] if state == "pending" else []
+        found = [self._dispatch.offer_found] if state == "pending" else []
         await self._surveyor.search(state, *found)
         self._dispatch.searched(state, self._membership.present.keys())
         if state == "acquired":
