@@ -153,6 +153,8 @@ class LocalPlace:
         return f"from {before} to {members} members"
 
     async def end_members(self) -> None:
+        if failures := self.fleet.restarts.failures:
+            raise PlaceFailed(f"a process was not started again: {failures[0]}")
         await self.fleet.scale(0)
 
     async def collect(self, folder: RunFolder) -> None:

@@ -213,7 +213,11 @@ def _at_time(when: When, job: int | None, number: int) -> When:
 
 def _planned(order: StrikeOrder) -> PlannedStrike:
     return PlannedStrike(
-        strike=order.strike, fault=order.fault, trigger=trigger_words(order), target=_target(order)
+        strike=order.strike,
+        fault=order.fault,
+        trigger=trigger_words(order),
+        target=_target(order),
+        to=order.to if order.fault == "scale" else None,
     )
 
 

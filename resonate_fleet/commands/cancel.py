@@ -1,5 +1,6 @@
 """`fleet cancel`: ends jobs. One that waits never starts; the body of one that runs is stopped."""
 
+import asyncio
 import sys
 from argparse import Namespace
 from functools import partial
@@ -14,10 +15,12 @@ from resonate_fleet.commands.addresses import (
     ask,
     from_steward,
 )
+from resonate_fleet.commands.each import REASON, each
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.jobacts import NoSuchJob, OverAlready, cancel
-from resonate_fleet.contract.kinds import text
-from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.exits import CommandFailed
+from resonate_fleet.contract.jobacts import OverAlready, cancel
+from resonate_fleet.contract.kinds import filled
+from resonate_fleet.contract.options import Parser, tell, typed
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
@@ -36,11 +39,10 @@ def parser(prog: str) -> Parser:
     made = Parser(
         prog=prog, usage=usage, description="Cancel jobs, their children too.", epilog=_ENDING
     )
-    made.add_argument("ids", nargs="*", metavar="ID")
+    made.add_argument("ids", nargs="*", type=typed(filled("an id")), metavar="ID")
     made.add_argument("--all", action="store_true", help="all that match and are not over")
     jobs.add_filters(made)
-    reason = typed(text("a reason that is not empty", r"(?s).*\S.*"))
-    made.add_argument("--why", default="cancelled by hand", type=reason, metavar="TEXT")
+    made.add_argument("--why", default="cancelled by hand", type=REASON, metavar="TEXT")
     add_addresses(made)
     return made
 
@@ -61,7 +63,7 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
     if bool(asked.ids) == asked.all:
         raise Mistake("give ids, or --all with --function, --group, --member or --state")
     if not asked.all:
-        return list(dict.fromkeys(asked.ids))
+        return jobs.ids_alone(asked, "--all")
     if not any(getattr(asked, name, None) for name in jobs.FILTERS):
         raise Mistake("--all goes with --function, --group, --member or --state")
     found, _ = jobs.chosen(asked, where)
@@ -74,16 +76,22 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
 
 
 async def _cancel(ids: list[str], why: str, wire: Wire) -> tuple[int, list[str]]:
-    """Return the exit code, and all that was ended."""
-    code, ended = exits.OK, list[str]()
-    for one in ids:
+    """Return the exit code, and all that was ended, even if something failed later."""
+    ended: list[str] = []
+
+    async def one(id: str) -> int:
         try:
-            ended += await cancel(wire, one, why)
-            sys.stdout.write(f"{clean(one)} is cancelled\n")
+            await cancel(wire, id, why, ended)
         except OverAlready as over:
             sys.stdout.write(f"{clean(over)}\n")
-            code = max(code, exits.BROKEN)
-        except NoSuchJob as none:
-            sys.stderr.write(f"fleet cancel: {clean(none)}\n")
-            code = max(code, exits.USAGE)
-    return code, ended
+            return exits.BROKEN
+        sys.stdout.write(f"{clean(id)} is cancelled\n")
+        return exits.OK
+
+    try:
+        return await each("fleet cancel", ids, one), ended
+    except CommandFailed as failed:
+        tell(f"fleet cancel: {failed}")
+        return exits.FAILED, ended
+    except asyncio.CancelledError:  # Ctrl-C
+        return exits.INTERRUPTED, ended

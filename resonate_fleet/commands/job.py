@@ -12,13 +12,14 @@ from resonate_fleet.commands.addresses import add_addresses, addresses, ask, fro
 from resonate_fleet.commands.tables import ago, moment, print_fields, print_json
 from resonate_fleet.contract import exits, jobacts
 from resonate_fleet.contract.jobviews import AttemptLine, ChildLine, JobPage
-from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import filled
 
 
 def parser(prog: str) -> Parser:
     ending = "exit codes: 0 shown; 2 there is no such job; 4 no answer from the server."
     made = Parser(prog=prog, description="Show one job.", epilog=ending)
-    made.add_argument("id", metavar="ID")
+    made.add_argument("id", type=typed(filled("an id")), metavar="ID")
     made.add_argument("--json", action="store_true")
     add_addresses(made)
     return made
@@ -45,13 +46,12 @@ def _fields(page: JobPage, *, steward: bool) -> Iterator[tuple[str, object]]:
     yield "function", f"{page.function or '-'}{version}"
     yield "group", page.group or "-"
     yield "created", _age(page.created)
-    yield "ended", _age(page.ended)
+    yield ("ended", _age(page.ended)) if page.ended else ("times out", _at(page.timeout))
     yield "claims", page.claims
     yield "repeats", [page.repeats] if page.repeats else []
     yield "repeated", page.repeated
     hidden = "hidden (STEWARD_CONSOLE_PAYLOADS)"
     yield "arguments", hidden if page.hidden else _json(page.kwargs or page.args)
-    yield "tag", [f"{key}={value}" for key, value in sorted(page.tags.items())]
     yield "attempt", [_attempt(one) for one in page.attempts]
     if not steward and page.claims:
         yield "attempt", "not known: no steward answered that remembers them"
@@ -59,17 +59,18 @@ def _fields(page: JobPage, *, steward: bool) -> Iterator[tuple[str, object]]:
     if page.state == "done" and not page.hidden:
         yield "result", _json(page.result)
     yield "error", page.error.splitlines()
+    yield "tag", [f"{key}={value}" for key, value in sorted(page.tags.items())]
 
 
 def _attempt(one: AttemptLine) -> str:
-    end = f", {one.outcome} at {moment(one.ended)}" if one.ended else ", runs"
+    end = f"{one.outcome} after {ago(one.ended - one.since)}" if one.ended else "runs"
     number = "-" if one.outcome == "unknown-function" else one.attempt
-    return f"{number} on {one.member}, claimed at {moment(one.since)}{end}"
+    return f"{number} on {one.member} at {moment(one.since)}, {end}"
 
 
 def _children(children: list[ChildLine], indent: str) -> Iterator[str]:
     for one in children:
-        yield f"{indent}{one.id} {one.function} {one.state}"
+        yield " ".join(part for part in (indent + one.id, one.function, one.state) if part)
         yield from _children(one.children, indent + "  ")
 
 
@@ -79,3 +80,7 @@ def _json(value: object) -> str:
 
 def _age(at: float | None) -> str:
     return f"{moment(at)}, {ago(time.time() - at)} ago" if at else "-"
+
+
+def _at(at: float | None) -> str:
+    return f"{moment(at)}, in {ago(at - time.time())}" if at else "-"

@@ -23,7 +23,7 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
 from resonate_fleet.contract.jobviews import OVER, STATES, JobLine, JobList, line_of
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import choice, integer, length
+from resonate_fleet.contract.settings import Mistake, choice, filled, integer, length
 from resonate_fleet.contract.wire import Wire
 
 _ENDING: Final = """\
@@ -54,10 +54,21 @@ def parser(prog: str) -> Parser:
 def add_filters(made: Parser) -> None:
     add = made.add_argument
     add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
-    add("--function", metavar="NAME")
-    add("--group", metavar="NAME")
-    add("--member", metavar="NAME")
+    for option in ("--function", "--group", "--member"):
+        add(option, type=typed(filled("a name")), metavar="NAME")
     add("--since", type=typed(length()), metavar="TIME", help="such as 90s, 15m, 1h or 2d")
+
+
+def ids_alone(asked: Namespace, option: str) -> list[str]:
+    """Return the ids that were typed, which no filter may stand beside.
+
+    Raises:
+        Mistake: one does.
+    """
+    for name in (*FILTERS, "since"):
+        if getattr(asked, name, None) is not None:
+            raise Mistake(f"--{name} stands beside ids; accepted: --{name} with {option}, or ids")
+    return list(asked.ids)
 
 
 def run(asked: Namespace) -> int:
@@ -67,7 +78,9 @@ def run(asked: Namespace) -> int:
             sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
         return exits.OK
     if found.jobs:
-        names = ("job", "state", "function~", "group?", "member", "attempt>?", "age>", "why~?")
+        names = (
+            "job/", "state", "function~?", "group???", "member??", "attempt>????", "age>", "why~?",
+        )  # fmt: skip
         screen, now = console(), time.time()
         screen.print(table(names, [_row(one, now) for one in found.jobs], screen.width))
     count = f"{len(found.jobs)} jobs" if len(found.jobs) != 1 else "1 job"
@@ -84,7 +97,7 @@ def chosen(asked: Namespace, where: Addresses) -> tuple[JobList, str]:
     given = {name: value for name in FILTERS if (value := getattr(asked, name, None))}
     limit = getattr(asked, "limit", MOST)
     if not getattr(asked, "store", False):
-        since = {"since": round(asked.since)} if asked.since else {}
+        since = {} if asked.since is None else {"since": round(asked.since)}
         query = urlencode({**given, "limit": limit, **since})
         answer = from_steward(where.steward_url, f"jobs?{query}")
         if answer is not None:
@@ -94,7 +107,7 @@ def chosen(asked: Namespace, where: Addresses) -> tuple[JobList, str]:
                     f"{found.unread} jobs are left out, function not read yet: run it again\n"
                 )
             return found, "from the steward's live state"
-    after = time.time() - asked.since if asked.since else 0.0
+    after = 0.0 if asked.since is None else time.time() - asked.since
     search_for = partial(_searched, given, after, limit)
     return ask(where, search_for, 6 * REPLY_SECONDS), "by a search of the store"
 
@@ -106,11 +119,12 @@ async def _searched(given: Mapping[str, str], since: float, limit: int, wire: Wi
     found: list[JobLine] = []
     async for promise in search(wire, states, _progress):
         line = line_of(promise)
-        if not _fits(line, given, since):
+        live = {} if line.ended else {"member": "", "state": ""}  # the task has these
+        if not _fits(line, {**given, **live}, since):
             continue
-        if line.ended is None:
+        if live:
             line = line_of(promise, await wire.task(promise.id))
-            if state and line.state != state:
+            if not _fits(line, given, since):
                 continue
         found.append(line)
         if len(found) > limit:
@@ -126,14 +140,15 @@ def _progress(read: int) -> None:
 
 
 def _fits(line: JobLine, given: Mapping[str, str], since: float) -> bool:
-    wanted = {name: given[name] for name in ("function", "group", "member") if name in given}
-    if any(getattr(line, name) != value for name, value in wanted.items()):
+    wanted = {name: given.get(name, "") for name in ("state", "function", "group", "member")}
+    if any(value and getattr(line, name) != value for name, value in wanted.items()):
         return False
     return (line.ended or line.created or 0.0) >= since and given.get("search", "") in line.id
 
 
 def _row(one: JobLine, now: float) -> tuple[object, ...]:
-    age = f"{ago(now - (one.ended or one.created or now))}"
+    at = one.ended or one.created
+    age = ago(now - at) if at else ""
     return (
         one.id, one.state, one.function, one.group, one.member, one.attempt or "", age, one.reason,
     )  # fmt: skip

@@ -32,7 +32,7 @@ def run(asked: Namespace) -> int:
     found = [(fleet, one) for fleet in fleets() for one in fleet.members]
     if not found:
         raise Mistake("`fleet up` keeps no fleet on this machine")
-    fleet, member = _named(asked.member, found) if asked.member else _busy(found)
+    fleet, member = _busy(found) if asked.member is None else _named(asked.member, found)
     held = _held(fleet).get(member.member, "nothing that the steward knows of")
     if not _kill(fleet, member):
         raise Mistake(f"{member.member} has just ended by itself")

@@ -1,5 +1,6 @@
 """The `fleet` command: finds the module of a subcommand and runs it."""
 
+import errno
 import os
 import signal
 import sys
@@ -11,10 +12,13 @@ from typing import Final, Protocol
 from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded
-from resonate_fleet.contract.start import let_in, plain_streams
+from resonate_fleet.contract.settings import masked
+from resonate_fleet.contract.start import let_in, open_streams, plain_streams
 
 #: Set by the shell that asks for completions (argcomplete).
 _COMPLETING: Final = "_ARGCOMPLETE"
+#: What a write to standard output may fail with.
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class CommandModule(Protocol):
@@ -35,6 +39,7 @@ class CommandModule(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     # Ends like Ctrl-C; where it is process 1 of a container, SIGTERM would do nothing by itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    open_streams()
     let_in()
     plain_streams()
     if _COMPLETING in os.environ:
@@ -45,9 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has gone
+    except OSError as error:
+        unread = isinstance(error, BrokenPipeError)  # whoever read the output has gone
+        if not unread and error.errno not in _UNWRITABLE:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.UNREAD
+        if unread:
+            return exits.UNREAD
+        sys.stderr.write(f"fleet: standard output cannot be written: {error.strerror}\n")
+        return exits.FAILED
     return code
 
 
@@ -58,7 +69,9 @@ def _run(typed: list[str]) -> int:
         name, rest = rest[0], [*rest[1:], "--help"]
     command = _command(" ".join([name, *rest[:1]])) or _command(name)
     if command is None:
-        sys.stderr.write(f"{listing()}\nfleet: there is no command {name!r}{_meant(name)}\n")
+        sys.stderr.write(
+            f"{listing()}\nfleet: there is no command {masked(name)!r}{_meant(name)}\n"
+        )
         return exits.USAGE
     module, prog = _module(command), f"fleet {command.name}"
     words = rest[command.name.count(" ") :]

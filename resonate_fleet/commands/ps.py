@@ -59,7 +59,7 @@ def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> Renderable
 def groups(state: LiveState, width: int) -> RenderableType:
     if not state.groups:
         return Text("no jobs are under way")
-    names = ("group", "waiting>", "oldest>", "running>", "suspended>", "parked>", "members>?")
+    names = ("group", "waiting>", "oldest>?", "running>", "suspended>??", "parked>??", "members>?")
     return table(names, [_group(one, state.at) for one in state.groups], width)
 
 
@@ -121,12 +121,17 @@ def members(state: LiveState, rows: list[list[object]], width: int) -> Renderabl
     """Return members with what they hold as a table; `rows` are all or some of `member_rows`."""
     if not rows:
         return Text("nothing is held" if not state.members else "")
-    return table(("member", "slots>", "runs", "attempt>", "for>", "function~?"), rows, width)
+    return table(("member", "slots>?", "runs/", "attempt>??", "for>", "function~???"), rows, width)
+
+
+def _head(error: str) -> str:
+    """Return the first line of an error; `fleet job` has the traceback."""
+    return error.partition("\n")[0]
 
 
 def _failures(failed: list[JobLine], now: float, width: int) -> RenderableType:
     rows = [
-        [one.id, one.state, f"{ago(now - (one.ended or now))} ago", one.function, one.reason]
+        [one.id, one.state, f"{ago(now - (one.ended or now))} ago", one.function, _head(one.reason)]
         for one in failed
     ]
-    return table(("failed", "state?", "ended>?", "function?", "error~"), rows, width)
+    return table(("failed/", "state????", "ended>??", "function???", "error~"), rows, width)

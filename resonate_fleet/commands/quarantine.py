@@ -17,6 +17,7 @@ from resonate_fleet.commands.addresses import (
     ask,
     from_steward,
 )
+from resonate_fleet.commands.each import REASON, each
 from resonate_fleet.commands.live import by_the_steward
 from resonate_fleet.commands.tables import (
     ago,
@@ -28,8 +29,9 @@ from resonate_fleet.commands.tables import (
     table,
 )
 from resonate_fleet.contract import exits, parked
-from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.parked import CrashRecord, CrashRecords, ParkedJob
+from resonate_fleet.contract.settings import filled
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
 
@@ -49,9 +51,9 @@ def parser(prog: str) -> Parser:
     for name, says in ACTIONS.items():
         one = actions.add_parser(name, help=says, description=says)
         if name != "list":
-            one.add_argument("jobs", nargs="+", metavar="JOB")
+            one.add_argument("jobs", nargs="+", type=typed(filled("an id")), metavar="JOB")
         if name == "reject":
-            one.add_argument("--why", default="rejected by hand", metavar="TEXT")
+            one.add_argument("--why", default="rejected by hand", type=REASON, metavar="TEXT")
         if name in ("list", "show"):
             one.add_argument("--json", action="store_true")
         add_addresses(one)
@@ -61,23 +63,23 @@ def parser(prog: str) -> Parser:
 def run(asked: Namespace) -> int:
     where = addresses(asked)
     acts = {"list": _list, "show": _show, "redrive": _redrive, "reject": _reject}
-    ask(where, partial(acts[asked.action], asked, where))
-    return exits.OK
+    return ask(where, partial(acts[asked.action], asked, where))
 
 
-async def _list(asked: Namespace, where: Addresses, wire: Wire) -> None:
+async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
     known, source = _known(where)
     found = await parked.parked(wire, _records(where), known)
     if asked.json:
         print_json(found)
-        return
+        return exits.OK
     screen = console()
     screen.print(plain(source, "dim"))
     if not found:
         screen.print("the quarantine is empty")
-        return
-    names = ("parked", "function~", "group?", "claims>", "crashes>", "created>?")
+        return exits.OK
+    names = ("parked/", "function~", "group???", "claims>??", "crashes>", "created>?")
     screen.print(table(names, [_row(one) for one in found], screen.width))
+    return exits.OK
 
 
 def _known(where: Addresses) -> tuple[list[str] | None, str]:
@@ -104,13 +106,15 @@ def _row(one: ParkedJob) -> tuple[object, ...]:
     return one.task, one.function or "", one.group or "", one.claims, crashes, age
 
 
-async def _show(asked: Namespace, where: Addresses, wire: Wire) -> None:
-    for job in asked.jobs:
+async def _show(asked: Namespace, where: Addresses, wire: Wire) -> int:
+    async def show(job: str) -> None:
         one = await parked.show(wire, job, _records(where))
         if asked.json:
             print_json(one)
         else:
             print_fields(_fields(one))
+
+    return await each("fleet quarantine", asked.jobs, show)
 
 
 def _fields(one: ParkedJob) -> Iterator[tuple[str, object]]:
@@ -129,13 +133,17 @@ def _fields(one: ParkedJob) -> Iterator[tuple[str, object]]:
         yield "parked", moment(one.record.parked_at)
 
 
-async def _redrive(asked: Namespace, _: Addresses, wire: Wire) -> None:
-    for job in asked.jobs:
+async def _redrive(asked: Namespace, _: Addresses, wire: Wire) -> int:
+    async def redrive(job: str) -> None:
         await parked.redrive(wire, job)
         sys.stdout.write(f"{clean(job)} is back in its group\n")
 
+    return await each("fleet quarantine", asked.jobs, redrive)
 
-async def _reject(asked: Namespace, _: Addresses, wire: Wire) -> None:
-    for job in asked.jobs:
+
+async def _reject(asked: Namespace, _: Addresses, wire: Wire) -> int:
+    async def reject(job: str) -> None:
         promise = await parked.reject(wire, job, asked.why)
         sys.stdout.write(f"{clean(job)} is {promise.state}\n")
+
+    return await each("fleet quarantine", asked.jobs, reject)

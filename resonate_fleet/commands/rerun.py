@@ -7,23 +7,24 @@ from typing import Final
 
 from resonate_fleet.commands import jobs
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask
-from resonate_fleet.contract import exits
-from resonate_fleet.contract.jobacts import rerun
-from resonate_fleet.contract.options import Parser
-from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.commands.each import each
+from resonate_fleet.contract.jobacts import check_over, rerun
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.settings import Mistake, filled
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
 
 _ENDING: Final = """\
 The new job has the tag `fleet:repeats`; `fleet job` of either shows the other.
-exit codes: 0 all run again; 2 wrong option, or there is no such job; 4 no answer from the server.
+exit codes: 0 all run again; 2 wrong option, or there is no such job, or it is not over; 4 no
+answer from the server.
 """
 
 
 def parser(prog: str) -> Parser:
     usage = f"{prog} ID... | --failed [--since TIME] [--function NAME] [options]"
     made = Parser(prog=prog, usage=usage, description="Run jobs again.", epilog=_ENDING)
-    made.add_argument("ids", nargs="*", metavar="ID")
+    made.add_argument("ids", nargs="*", type=typed(filled("an id")), metavar="ID")
     made.add_argument("--failed", action="store_true", help="those that ended with an error")
     jobs.add_filters(made)
     made.add_argument("--store", action="store_true", help="search the server's store for them")
@@ -33,23 +34,28 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    ask(where, partial(_rerun, _ids(asked, where)))
-    return exits.OK
+    return ask(where, partial(_rerun, _ids(asked, where)))
 
 
 def _ids(asked: Namespace, where: Addresses) -> list[str]:
     if bool(asked.ids) == asked.failed:
         raise Mistake("give ids, or --failed")
     if asked.ids:
-        return list(dict.fromkeys(asked.ids))
+        return jobs.ids_alone(asked, "--failed")
+    if asked.state not in (None, "failed"):
+        raise Mistake(f"--state is {asked.state!r} beside --failed; accepted: one of them")
     asked.state = "failed"
     found, _ = jobs.chosen(asked, where)
+    if found.more:
+        sys.stderr.write("fleet rerun: more jobs match than are read at once: use --since\n")
     if not found.jobs:
         sys.stderr.write("fleet rerun: no failed job matches\n")
     return [one.id for one in found.jobs]
 
 
-async def _rerun(ids: list[str], wire: Wire) -> None:
-    for one in ids:
-        new = await rerun(wire, one)
-        sys.stdout.write(f"{clean(new)} repeats {clean(one)}\n")
+async def _rerun(ids: list[str], wire: Wire) -> int:
+    async def one(id: str) -> None:
+        await check_over(wire, id)
+        sys.stdout.write(f"{clean(await rerun(wire, id))} repeats {clean(id)}\n")
+
+    return await each("fleet rerun", ids, one)

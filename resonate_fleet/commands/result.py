@@ -5,9 +5,9 @@ from argparse import Namespace
 from typing import Final
 
 from resonate_fleet.commands.submit import add_wait
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
-from resonate_fleet.contract.settings import declared
-from resonate_fleet.submit.load import ID
+from resonate_fleet.contract.settings import declared, filled
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.session import await_results
 from resonate_fleet.submit.settings import SubmitSettings
@@ -23,7 +23,7 @@ _USED: Final = ("url", "token", "deadline")
 def parser(prog: str) -> Parser:
     about = "Print how jobs ended: id, state, and the result or the error as JSON."
     made = Parser(prog=prog, usage=f"{prog} ID... [options]", description=about, epilog=_ENDING)
-    made.add_argument("ids", nargs="+", type=typed(ID), metavar="ID")
+    made.add_argument("ids", nargs="+", type=typed(filled("an id")), metavar="ID")
     add_wait(made)
     made.add_argument("--json", action="store_true", help="print one JSON object a line")
     unused = [name for name, _ in declared(SubmitSettings) if name not in _USED]
@@ -34,4 +34,7 @@ def parser(prog: str) -> Parser:
 def run(asked: Namespace) -> int:
     settings = read_settings(SubmitSettings, asked, os.environ)
     out = Output(settings.group, json=asked.json)
-    return await_results(settings, asked.ids, asked.wait or 0.0, out)
+    code = await_results(settings, asked.ids, asked.wait or 0.0, out, "fleet result")
+    if out.lost:
+        raise CommandFailed(f"standard output cannot be written: {out.lost}")
+    return code

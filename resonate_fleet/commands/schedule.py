@@ -9,17 +9,20 @@ from typing import Any, Final
 import msgspec
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
+from resonate_fleet.commands.each import each
 from resonate_fleet.commands.tables import console, print_fields, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import Mistake, integer, name, seconds
+from resonate_fleet.contract.settings import Mistake, filled, integer, name, seconds
+from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
 from resonate_fleet.submit.calls import ARGUMENTS, call
+from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
 PROG: Final = "fleet schedule"
 #: The id of each run's job, as the SDKs name it.
@@ -61,6 +64,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 def parser(prog: str = PROG) -> Parser:
     made = Parser(prog=prog, description="Jobs at the times of a cron expression, in UTC.")
     actions = made.add_subparsers(dest="action", required=True, metavar="add|list|show|remove")
+    an_id = typed(filled("an id"))
     _add_options(actions.add_parser("add", help="create a schedule"))
     for action, says in (
         ("list", "all schedules"),
@@ -69,11 +73,11 @@ def parser(prog: str = PROG) -> Parser:
     ):
         one = actions.add_parser(action, help=says, description=says)
         if action == "remove":
-            one.add_argument("ids", nargs="+", metavar="ID")
+            one.add_argument("ids", nargs="+", type=an_id, metavar="ID")
             add_addresses(one, steward=False)
             continue
         if action == "show":
-            one.add_argument("id", metavar="ID")
+            one.add_argument("id", type=an_id, metavar="ID")
         one.add_argument("--json", action="store_true")
         add_addresses(one, steward=False)
     return made
@@ -83,7 +87,7 @@ def _add_options(one: Parser) -> None:
     add = one.add_argument
     add("id", metavar="ID", help="the schedule's name")
     add("cron", metavar="CRON", help=f"when, in UTC: {ACCEPTED}")
-    add("function", metavar="FUNCTION")
+    add("function", type=typed(FUNCTION), metavar="FUNCTION", help="its name")
     add("--args", metavar="JSON", help=ARGUMENTS)
     add("--version", type=typed(integer(1, 2**31)), default=1, metavar="N", help="of the function")
     add(
@@ -96,14 +100,13 @@ def _add_options(one: Parser) -> None:
     template = f"id of each run's job, with {{{{.timestamp}}}}; default: {JOB_ID}"
     add("--job-id", default=JOB_ID, metavar="TEMPLATE", help=template)
     limit = "seconds from a run's time after which its job is not run any more; default: a day"
-    add("--timeout", type=typed(seconds(0.001, 10**9)), default=86_400.0, metavar="S", help=limit)
+    add("--timeout", type=typed(seconds(0.001, LONGEST)), default=86_400.0, metavar="S", help=limit)
     add_addresses(one, steward=False)
 
 
 def run(asked: Namespace) -> int:
     acts = {"add": _add, "list": _list, "show": _show, "remove": _remove}
-    ask(addresses(asked), partial(acts[asked.action], asked))
-    return exits.OK
+    return ask(addresses(asked), partial(acts[asked.action], asked)) or exits.OK
 
 
 async def _add(asked: Namespace, wire: Wire) -> None:
@@ -112,7 +115,7 @@ async def _add(asked: Namespace, wire: Wire) -> None:
     made = msgspec.convert(reply.data["schedule"], Schedule)
     if made.asked() != wanted.asked():
         raise Mistake(f"a schedule {asked.id!r} is there already and differs: remove it first")
-    sys.stdout.write(f"{made.id} runs next at {clock(made.next_run_at)}\n")
+    sys.stdout.write(f"{clean(made.id)} runs next at {clock(made.next_run_at)}\n")
 
 
 def _wanted(asked: Namespace) -> Schedule:
@@ -160,7 +163,7 @@ async def _list(asked: Namespace, wire: Wire) -> None:
         (one.id, one.cron, one.call().func, one.group(), _next(one), clock(one.last_run_at))
         for one in found
     ]
-    names = ("schedule", "cron", "function~", "group?", "next run", "last run?")
+    names = ("schedule/", "cron", "function~?", "group??", "next run", "last run???")
     screen = console()
     screen.print(table(names, rows, screen.width))
 
@@ -196,8 +199,7 @@ async def _show(asked: Namespace, wire: Wire) -> None:
         "timeout": f"{one.promise_timeout / 1000:g} s after its time",
         "created": clock(one.created_at),
         "last run": clock(one.last_run_at) or "none yet",
-        "next run": _next(one),
-        "": [clock(at) for at in _later(one)],
+        "next run": [_next(one), *(clock(at) for at in _later(one))],
     }
     print_fields(lines.items())
 
@@ -210,11 +212,13 @@ def _later(one: Schedule) -> list[int]:
     return times[1:]
 
 
-async def _remove(asked: Namespace, wire: Wire) -> None:
-    for id in asked.ids:  # noqa: A001 - the protocol's own word
+async def _remove(asked: Namespace, wire: Wire) -> int:
+    async def remove(id: str) -> None:
         if not (await wire.call("schedule.delete", {"id": id}, accept=(404,))).ok:
             raise Mistake(f"there is no schedule {id!r}")
-        sys.stdout.write(f"{id} is removed\n")
+        sys.stdout.write(f"{clean(id)} is removed\n")
+
+    return await each(PROG, asked.ids, remove)
 
 
 def _next(one: Schedule) -> str:

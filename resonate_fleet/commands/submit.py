@@ -23,6 +23,7 @@ _ENDING: Final = """\
 exit codes: 0 the server has all jobs (with --wait: and they ended with a result); 1 a job ended
 without; 2 wrong option or setting; 3 with --wait: not ended in time; 4 no answer from the server.
 The same id again, and the same file again, create nothing twice.
+* Only a group whose steward has a policy (STEWARD_POLICY, docs/policy.md) goes by it.
 
 examples:
   fleet submit resize --args '["cat.png", 200]' --wait
@@ -40,9 +41,9 @@ def parser(prog: str) -> Parser:
     add("--version", type=typed(integer(1, 2**31)), metavar="N", help="of the function; default: 1")
     add("--id", type=typed(ID), metavar="ID", help="of the job; with --jobs: ID-00001 and so on")
     add("--jobs", metavar="FILE", help=f"{ACCEPTED}; - for stdin")
-    add("--priority", type=typed(PRIORITY), metavar="N", help="1 first; default: 3")
-    add("--key", metavar="KEY", help="whose share and limits it counts for, a tenant, say")
-    add("--not-before", type=typed(length()), metavar="TIME", help="from now, such as 90s or 2h")
+    add("--priority", type=typed(PRIORITY), metavar="N", help="1 first; default: 3 *")
+    add("--key", metavar="KEY", help="whose share and limits it counts for, a tenant, say *")
+    add("--not-before", type=typed(length()), metavar="TIME", help="from now, such as 90s or 2h *")
     add_wait(made)
     add("--json", action="store_true", help="print one JSON object a line")
     add_settings(made, SubmitSettings)
@@ -62,12 +63,18 @@ def add_wait(parser: Parser) -> None:
 
 def run(asked: Namespace) -> int:
     settings = read_settings(SubmitSettings, asked, os.environ)
-    return submit(_many(asked, settings) if asked.jobs else _one(asked, settings), "fleet submit")
+    order = _one(asked, settings) if asked.jobs is None else _many(asked, settings)
+    return submit(order, "fleet submit")
 
 
 def _one(asked: Namespace, settings: SubmitSettings) -> Order:
     if asked.function is None:
         raise Mistake("FUNCTION is missing; accepted: a function's name, or --jobs FILE")
+    if asked.not_before is not None and asked.not_before >= settings.timeout:
+        raise Mistake(
+            f"--not-before is {asked.not_before:g} s, and its timeout {settings.timeout:g} s; "
+            "accepted: a --timeout that is longer"
+        )
     made = call(asked.function, asked.args, asked.version or 1)
     tags = policy_tags(asked.priority, asked.key, asked.not_before)
     job = Job(asked.id or new_id(), made, tags=tags)

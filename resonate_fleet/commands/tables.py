@@ -13,16 +13,25 @@ from rich.text import Text
 from resonate_fleet.contract.shown import clean
 
 #: Width where there is no terminal to ask: nothing is cut off there.
-WIDE: Final = 1000
-GAP: Final = 3
+WIDE: Final = 4000
+GAP: Final = 2
+#: What may stand behind the name of a column.
+_MARKS: Final = ">~?/"
 #: What a column that may be cut keeps at least.
 LEAST: Final = 12
 
 
+class Screen(Console):
+    """A console whose reader may leave; `fleet` ends then as it does for plain output."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return a console that cuts nothing off where its output is read by a program."""
-    made = Console()
-    return made if made.is_terminal else Console(width=WIDE)
+    made = Screen()
+    return made if made.is_terminal else Screen(width=WIDE)
 
 
 def plain(text: object, style: str = "") -> Text:
@@ -35,10 +44,15 @@ def print_json(value: object) -> None:
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
-    """Print names with their values, foreign text cleaned; a list has a line for each value."""
+    """Print names with their values, foreign text cleaned; a list has a line for each value.
+
+    A name that comes again is not repeated.
+    """
+    last = ""
     for name, value in fields:
         for one in value if isinstance(value, list) else [value]:
-            sys.stdout.write(f"{name:<11}{clean(one)}\n")
+            sys.stdout.write(f"{'' if name == last else name:<11}{clean(one)}\n")
+            last = name
 
 
 def moment(at: float | None) -> str:
@@ -50,22 +64,28 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) ->
     """Return a table without lines that is at most `width` wide.
 
     A name that ends in `>` has its cells to the right; in `~`: they are cut where there is no
-    room; in `?`: the column is left out then, the last one first.
+    room; in `/`: ids that go on in the next line if they take more than half of it; in `?`: the
+    column is left out where it is empty or has no room, those with the most `?` first.
     """
     cells = [[_cell(one) for one in row] for row in rows]
     natural = [_widest(names, cells, index) for index in range(len(names))]
-    kept = _kept(names, natural, width)
-    spare = width - sum(_least(names[n], natural[n]) + GAP for n in kept) + GAP
+    least = [_least(name, wide, width) for name, wide in zip(names, natural, strict=True)]
+    kept = _kept(names, least, width, [n for n in range(len(names)) if _says(names[n], cells, n)])
+    spare = width - sum(least[n] + GAP for n in kept) + GAP
+    for n in kept:
+        if "/" in names[n] and spare < 0:  # nothing else can give way
+            least[n] = max(least[n] + spare, min(natural[n], LEAST))
+            spare = 0
     made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for n in kept:
-        cut = "~" in names[n]
+        most = least[n] + max(spare, 0) if "~" in names[n] else least[n]
         made.add_column(
-            names[n].rstrip(">~?"),
+            names[n].rstrip(_MARKS),
             justify="right" if ">" in names[n] else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if cut else natural[n],
-            max_width=_least(names[n], natural[n]) + max(spare, 0) if cut else None,
+            no_wrap="/" not in names[n],
+            overflow="fold" if "/" in names[n] else "ellipsis",
+            min_width=None if "~" in names[n] else most,
+            max_width=most,
         )
     for row in cells:
         made.add_row(*(row[n] for n in kept))
@@ -79,7 +99,7 @@ def _cell(value: object) -> RenderableType:
 
 
 def _widest(names: Sequence[str], cells: list[list[RenderableType]], index: int) -> int:
-    widths = [len(names[index].rstrip(">~?"))]
+    widths = [len(names[index].rstrip(_MARKS))]
     for row in cells:
         one = row[index]
         width = getattr(one, "width", None)  # of a bar
@@ -87,17 +107,23 @@ def _widest(names: Sequence[str], cells: list[list[RenderableType]], index: int)
     return max(widths)
 
 
-def _least(name: str, natural: int) -> int:
+def _says(name: str, cells: list[list[RenderableType]], index: int) -> bool:
+    """Tell whether a column has anything to say; one that cannot be left out has."""
+    return "?" not in name or not cells or any(str(row[index]) for row in cells)
+
+
+def _least(name: str, natural: int, width: int) -> int:
+    if "/" in name:
+        return min(natural, width // 2)
     return min(natural, LEAST) if "~" in name else natural
 
 
-def _kept(names: Sequence[str], natural: list[int], width: int) -> list[int]:
-    kept = list(range(len(names)))
-    while sum(_least(names[n], natural[n]) + GAP for n in kept) - GAP > width:
-        spare = [n for n in kept if "?" in names[n]]
-        if not spare:
+def _kept(names: Sequence[str], least: list[int], width: int, kept: list[int]) -> list[int]:
+    while sum(least[n] + GAP for n in kept) - GAP > width:
+        spare = max(kept, key=lambda n: (names[n].count("?"), n))
+        if "?" not in names[spare]:
             break
-        kept.remove(spare[-1])
+        kept.remove(spare)
     return kept
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from resonate_fleet.contract.envelope import encode_value
+from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.jobviews import (
     ChildLine,
@@ -43,6 +44,10 @@ class OverAlready(Exception):  # noqa: N818 - a state of the world, in one line
     def __init__(self, line: JobLine) -> None:
         super().__init__(f"{line.id!r} is {line.state} already")
         self.line = line
+
+
+class NoRerun(Mistake):
+    """It is no job of its own, or it has not ended."""
 
 
 async def _found(wire: Wire, id: str) -> Promise:
@@ -168,13 +173,27 @@ def _is_for(promise: Promise, why: str) -> bool:
 # Run again.
 
 
+async def check_over(wire: Wire, id: str) -> None:
+    """See that a job has ended, before it is run again.
+
+    Raises:
+        NoRerun, NoSuchJob, Unreachable, Refused.
+    """
+    promise = await _found(wire, id)
+    if promise.state == "pending":
+        state = state_of(promise, await wire.task(id))
+        what = "`fleet quarantine redrive` gives it back" if state == "parked" else "it goes on"
+        raise NoRerun(f"{id!r} is {state}: {what}; accepted: a job that is over")
+
+
 async def rerun(wire: Wire, id: str) -> str:
     """Create a new job of the same call, tagged with what it repeats; return its id.
 
     Raises:
-        NoSuchJob, Unreachable, Refused.
+        NoSuchJob, NoRerun, Unreachable, Refused.
     """
     promise = await _found(wire, id)
+    _check_rerun(promise)
     repeated = await _repeated(wire, id)
     new = _repeat_id(id, len(repeated) + 1)
     own = {tag: new for tag in _OWN if tag in promise.tags}
@@ -188,6 +207,14 @@ async def rerun(wire: Wire, id: str) -> str:
     }
     await wire.call("promise.create", data)
     return new
+
+
+def _check_rerun(promise: Promise) -> None:
+    job, root = promise.id, root_of(promise.id)
+    if job != root:
+        raise NoRerun(f"{job!r} is a part of {root!r}; accepted: a job of its own")
+    if TAG_TARGET not in promise.tags:
+        raise NoRerun(f"{job!r} is no job, but a promise that nobody runs; accepted: a job")
 
 
 def _repeat_id(id: str, number: int) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.wire import Promise, Task
-from resonate_fleet.contract.words import TAG_TARGET, group_of
+from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
 
 JobState = Literal[
     "waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"
@@ -19,6 +19,12 @@ OVER: Final[dict[str, JobState]] = {
     "rejected": "failed",
     "rejected_canceled": "cancelled",
     "rejected_timedout": "timed-out",
+}
+#: What is said of an end without an error of its own.
+_BARE: Final = {
+    "rejected": "no error was given",
+    "rejected_canceled": "no reason was given",
+    "rejected_timedout": "its timeout passed before it was done",
 }
 _LIVE: Final[dict[str, JobState]] = {
     "pending": "waiting",
@@ -102,6 +108,8 @@ def state_of(promise: Promise, task: Task | None = None) -> JobState:
     """Return the state of a job; without its task a job that is not over counts as running."""
     if promise.state in OVER:
         return OVER[promise.state]
+    if promise.tags.get(TAG_TIMER) == "true":
+        return "sleeping"
     return _LIVE.get(task.state, "running") if task else "running"
 
 
@@ -133,6 +141,6 @@ def error_of(promise: Promise) -> str:
     except ValueError:
         return "an error that cannot be read"
     if not isinstance(value, dict):
-        return str(value) if value else promise.state
+        return str(value) if value else _BARE[promise.state]
     parts = (str(value.get(key) or "") for key in ("message", "stack"))
-    return "\n".join(part for part in parts if part) or promise.state
+    return "\n".join(part for part in parts if part) or _BARE[promise.state]

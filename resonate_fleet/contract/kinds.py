@@ -5,7 +5,11 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
+
+#: The longest length of time, in seconds: later moments are beyond what the server can hold.
+_CENTURY: Final = 36_500 * 86_400
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
     return Kind(read, accepts)
 
 
+def filled(what: str) -> Kind[str]:
+    """Any text but an empty one, which an unset variable of a shell leaves behind."""
+    return text(f"{what} that is not empty", r"(?s).+")
+
+
 def name(what: str = "name") -> Kind[str]:
     """A word that may stand in a URL path, a label and a file name."""
     return text(
@@ -38,7 +47,7 @@ def integer(low: int, high: int) -> Kind[int]:
 
 
 def number(low: float, high: float, unit: str = "") -> Kind[float]:
-    words = f"{unit + ', ' if unit else ''}a number from {low:g} to {high:g}"
+    words = f"{unit + ', ' if unit else ''}a number from {low:.12g} to {high:.12g}"
     return _between(float, low, high, words)
 
 
@@ -63,9 +72,12 @@ def length() -> Kind[float]:
     def read(raw: str) -> float:
         if raw[-1:] not in units or not raw[:-1].isdecimal():
             raise ValueError
-        return int(raw[:-1]) * units[raw[-1]]
+        value = int(raw[:-1]) * units[raw[-1]]
+        if value > _CENTURY:
+            raise ValueError
+        return value
 
-    return Kind(read, "a whole number with s, m, h or d")
+    return Kind(read, "a whole number with s, m, h or d, at most 36500d")
 
 
 def port() -> Kind[int]:

@@ -1,9 +1,11 @@
 """Command lines: options made from declared settings; a mistake is one line, never a page."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any, Final, NoReturn
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.outputs import NamedPath
@@ -17,6 +19,9 @@ from resonate_fleet.contract.settings import (
     sentence,
 )
 from resonate_fleet.contract.shown import clean
+
+#: Characters of a line that says what went wrong: ids and arguments may be of any length.
+LONGEST: Final = 2000
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +55,8 @@ class Parser(argparse.ArgumentParser):
         return given
 
     def error(self, message: str) -> NoReturn:
+        # argparse says "argument --id: 'x'; accepted"; settings say "--id is 'x'; accepted".
+        message = re.sub(r"^argument (\S+): (?=['\"])", r"\1 is ", message)
         raise Mistake(f"{message} (`{self.prog} --help` says more)")
 
 
@@ -107,8 +114,18 @@ def guarded(what: str, main: Callable[[], int]) -> int:
     try:
         return main()
     except Mistake as mistake:
-        sys.stderr.writelines(f"{what}: {line}\n" for line in mistake.lines)
+        tell(*(f"{what}: {line}" for line in mistake.lines))
         return exits.USAGE
     except exits.CommandFailed as failed:
-        sys.stderr.writelines(f"{clean(line)}\n" for line in f"{what}: {failed}".splitlines())
+        tell(*f"{what}: {failed}".splitlines())
         return exits.FAILED
+
+
+def tell(*lines: str) -> None:
+    """Write lines for people to standard error: short, clean, and without passwords."""
+    for line in lines:
+        known = clean(re.sub(r"//\S*@", "//(hidden)@", line))
+        if len(known) > LONGEST:
+            known = f"{known[: LONGEST // 2]} ... {known[-LONGEST // 2 :]}"
+        with suppress(OSError):  # nobody reads it any more
+            sys.stderr.write(f"{known}\n")

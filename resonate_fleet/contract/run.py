@@ -59,12 +59,16 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedStrike(msgspec.Struct, frozen=True, kw_only=True):
-    """`strike` numbers the strikes of the plan from 0; the rest in the scenario's words."""
+    """`strike` numbers the strikes of the plan from 0; the rest in the scenario's words.
+
+    `to`: how many members a scaling leaves.
+    """
 
     strike: int
     fault: Fault
     trigger: str
     target: str
+    to: int | None = None
 
 
 class Guarantees(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import unquote
 
 import psycopg
 
@@ -31,7 +32,7 @@ class Postgres(Database):
         try:
             self._db = psycopg.connect(url, autocommit=True, connect_timeout=5)
         except psycopg.Error as error:
-            raise StoreError(_one_line(error)) from None
+            raise StoreError(_without_password(_one_line(error), url)) from None
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
         try:
@@ -83,3 +84,11 @@ class Postgres(Database):
 
 def _one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())
+
+
+def _without_password(text: str, url: str) -> str:
+    """Return a message about `url` without its password, which a wrong URL's may quote."""
+    _, _, password = url.partition("//")[2].rpartition("@")[0].partition(":")
+    for secret in filter(None, (password, unquote(password), *password.split())):
+        text = text.replace(secret, "(hidden)")
+    return text

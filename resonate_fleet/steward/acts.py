@@ -100,7 +100,7 @@ class Acts:
                 await do(name)
                 if name not in done:  # `do` may have noted it already, with its children
                     done.append(name)
-            except (jobacts.NoSuchJob, jobacts.OverAlready) as same:
+            except (jobacts.NoSuchJob, jobacts.OverAlready, jobacts.NoRerun) as same:
                 unchanged[name] = str(same)
             except NotParked as mistake:
                 unchanged[name], status = str(mistake), status or 409
@@ -119,7 +119,8 @@ class Acts:
     async def settled(self, ids: list[str], _who: str) -> Any:
         """Stop the bodies of jobs that have ended, after the server has confirmed that."""
         wanted = set(_few(ids))
-        tasks = [task for task in self._tools.work.running if root_of(task) in wanted]
+        running = self._tools.work.running
+        tasks = [task for task in running if wanted & {task, root_of(task)}]
         over = await asyncio.gather(*(self._is_over(task) for task in tasks))
         stopped = [task for task, ended in zip(tasks, over, strict=True) if ended]
         self._stop(stopped)

@@ -42,7 +42,7 @@ class Lists:
     async def listing(self, given: Mapping[str, str]) -> JobList:
         """Return the matching jobs, live ones first, then the latest to end. Searches nothing."""
         limit = _number(given.get("limit", ""), USUAL, MOST)
-        since = _number(given.get("since", ""), 0, 1 << 31)
+        since = _number(given.get("since", ""), 0, 1 << 32)
         after, unread = self._tools.now() - since, 0
         others = {name: value for name, value in given.items() if name != "function"}
         found = [one for one in self._lines() if _matches(one, others, after)]
@@ -92,7 +92,8 @@ class Lists:
                 id=stopped.task, state="parked", group=stopped.group, attempt=stopped.attempt
             )
         for running in work.running.values():
-            shown[running.task] = _line(running, "running")
+            if running.task == running.job:  # what a child holds is not its job's
+                shown[running.task] = _line(running, "running")
         return [line for line in shown.values() if root_of(line.id) == line.id]
 
     # A page.
@@ -119,7 +120,7 @@ class Lists:
         ]
         group = self._dispatch.groups.get(found.group)
         why = group.matcher.why(self._tools.now(), job) if group else ""
-        if not why and found.state == "waiting":
+        if not why and found.state == "waiting" and found.group:
             why = _why_waiting(group is not None and bool(group.present))
         return msgspec.structs.replace(found, attempts=attempts, reason=why)
 

@@ -1,18 +1,21 @@
 """Batches: a file of jobs, one JSON object a line. It is checked whole, then read again."""
 
+import os
 import shutil
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
 import msgspec
 
-from resonate_fleet.contract.settings import Kind, Mistake, length, name, seconds
-from resonate_fleet.submit.calls import of
+from resonate_fleet.contract.settings import Kind, Mistake, integer, length, name, seconds
+from resonate_fleet.submit.calls import of, utf8
 from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
@@ -42,6 +45,7 @@ _KINDS: Final[dict[str, Kind[Any]]] = {
     "function": FUNCTION,
     "group": name("group"),
     "timeout": seconds(0.001, LONGEST),
+    "version": integer(1, 2**31),
     "priority": PRIORITY,
     "not_before": length(),
 }
@@ -90,13 +94,14 @@ def opened(path: str, function: str | None, prefix: str | None) -> Batch:
 
 
 def _open(path: str) -> IO[bytes]:
-    if path != "-":
-        try:
-            return Path(path).open("rb")
-        except OSError as error:
-            raise Mistake(f"--jobs is {path!r}: {error.strerror}; accepted: a file") from None
-    file = TemporaryFile()  # noqa: SIM115 - read until the process ends
-    shutil.copyfileobj(sys.stdin.buffer, file)
+    try:
+        given = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115 - read until the process ends
+        if path != "-" and S_ISREG(os.fstat(given.fileno()).st_mode):
+            return given
+        file = TemporaryFile()  # noqa: SIM115 - the same
+        shutil.copyfileobj(given, file)  # a pipe can be read once only
+    except OSError as error:
+        raise Mistake(f"--jobs is {path!r}: {error.strerror}; accepted: a file") from None
     file.seek(0)
     return file
 
@@ -104,15 +109,16 @@ def _open(path: str) -> IO[bytes]:
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield each line that is not empty, with its number."""
     for number, raw in enumerate(file, 1):
-        if raw.strip():
-            yield number, raw.strip()
+        line = (raw.removeprefix(BOM_UTF8) if number == 1 else raw).strip()
+        if line:
+            yield number, line
 
 
 def _wrong(raw: bytes, function: str | None) -> str:
     """Return what is wrong with a line, or nothing."""
     try:
-        line = msgspec.json.decode(raw, type=BatchLine)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        line = msgspec.json.decode(utf8(raw), type=BatchLine)
+    except ValueError as error:
         return f"{error}; accepted: {ACCEPTED}"
     if line.function is None and function is None:
         return "no function, and none was named for all; accepted: a function's name"

@@ -1,6 +1,7 @@
 """Calls from a command line: arguments as JSON, from a file, or from standard input."""
 
 import sys
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,12 +32,28 @@ def of(function: str, given: list[Any] | dict[str, Any], version: int = 1) -> Ca
 
 def _decoded(arguments: str) -> list[Any] | dict[str, Any]:
     try:
-        given = msgspec.json.decode(_text(arguments))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        given = msgspec.json.decode(utf8(_text(arguments)))
+    except ValueError as error:
         raise Mistake(f"--args is {arguments!r}: {error}; accepted: {ARGUMENTS}") from None
     if not isinstance(given, list | dict):
         raise Mistake(f"--args is {arguments!r}; accepted: {ARGUMENTS}")
     return given
+
+
+def utf8(raw: bytes) -> bytes:
+    """Return text without the mark that some editors put before it.
+
+    Raises:
+        ValueError: it is empty, or in another encoding.
+    """
+    text = raw.removeprefix(BOM_UTF8)
+    if not text.strip():
+        raise ValueError("it is empty")
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    return text
 
 
 def _text(arguments: str) -> bytes:
@@ -47,4 +64,4 @@ def _text(arguments: str) -> bytes:
     try:
         return Path(arguments[1:]).read_bytes()
     except OSError as error:
-        raise Mistake(f"--args is {arguments!r}: {error.strerror}") from None
+        raise Mistake(f"--args is {arguments!r}: {error.strerror}; accepted: {ARGUMENTS}") from None

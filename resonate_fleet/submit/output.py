@@ -55,6 +55,8 @@ class Output:
         if self._json:
             self._object(action="ended", id=id_, state=state, value=value)
         else:
+            if state != "resolved" and isinstance(value, dict):
+                value.pop("__py_pickle", None)  # the exception as bytes, for Python alone
             shown = "" if state in ("pending", "unknown") else msgspec.json.encode(value).decode()
             self._line(f"{clean(id_)} {state} {clean(shown)}".rstrip())
 

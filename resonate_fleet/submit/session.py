@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -14,6 +14,7 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
+from resonate_fleet.contract.options import tell
 from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import effective
@@ -65,7 +66,7 @@ def submit(order: Order, command: str) -> int:
     journal = _journal(settings, who, log_)
     shown = not (order.bulk and sys.stdout.isatty())
     out = Output(settings.group, json=order.json, ids=shown)
-    recorder = Recorder(out, journal, lambda line: tell(command, line))
+    recorder = Recorder(out, journal, lambda line: tell(f"{command}: {line}"))
     recorder.observers.append(tracing)
     clock = ServerClock(off=recorder.clock_off)
     submission = Submission(order.jobs, settings, who, recorder, tracing.traceparent, clock=clock)
@@ -75,7 +76,7 @@ def submit(order: Order, command: str) -> int:
         unconfirmed = order.count - recorder.count
         journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
     if out.lost:
-        tell(command, f"standard output cannot be written: {out.lost}; the jobs are sent")
+        tell(f"{command}: standard output cannot be written: {out.lost}; the jobs are sent")
     return code or (exits.FAILED if out.lost else exits.OK)
 
 
@@ -93,11 +94,11 @@ def _guarded(
         if order.wait is None:
             return exits.OK
         ids = dict.fromkeys(job.id for job in order.jobs)
-        return await_results(order.settings, list(ids), order.wait, out)
+        return await_results(order.settings, list(ids), order.wait, out, command)
     except GaveUp as error:
         _tell_unconfirmed(order, submission, out, command, error)
     except (Unreachable, Refused) as error:
-        tell(command, f"confirmed, but the results could not be read: {error}")
+        tell(f"{command}: confirmed, but the results could not be read: {error}")
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     return exits.FAILED
@@ -118,23 +119,27 @@ def _send(order: Order, submission: Submission, recorder: Recorder, command: str
         if recorder.differing:
             there += f", {recorder.differing} with another call"
         rate = f"{recorder.count / took:.0f} a second"
-        tell(command, f"{recorder.count} of {order.count} jobs are confirmed{there}; {rate}")
+        tell(f"{command}: {recorder.count} of {order.count} jobs are confirmed{there}; {rate}")
 
 
 def _tell_unconfirmed(
     order: Order, submission: Submission, out: Output, command: str, error: GaveUp
 ) -> None:
     if order.bulk:
-        tell(command, f"{error.cause}; the same command again submits the rest and doubles nothing")
+        tell(
+            f"{command}: {error.cause}; the same command again submits the rest and doubles nothing"
+        )
         return
     ids = [job.id for job in submission.unconfirmed()]
     out.unconfirmed(ids)
     named = " ".join(clean(id_) for id_ in islice(ids, NAMED))
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    tell(command, f"{len(ids)} not confirmed: {error.cause}: {named}{more}")
+    tell(f"{command}: {len(ids)} not confirmed: {error.cause}: {named}{more}")
 
 
-def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out: Output) -> int:
+def await_results(
+    settings: SubmitSettings, ids: list[str], seconds: float, out: Output, command: str
+) -> int:
     """Print how each of `ids` ends, waiting `seconds` at most; return the exit code.
 
     Raises:
@@ -149,6 +154,8 @@ def await_results(settings: SubmitSettings, ids: list[str], seconds: float, out:
             out.ended(id_, promise)
             advance(1)
             codes.append(CODES.get(state_of(promise), exits.BROKEN))
+            if promise is None:
+                tell(f"{command}: there is no job {id_!r}")
     return max(codes, key=_GRAVITY.index)
 
 
@@ -171,9 +178,3 @@ def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
     with Pages(every, port, {"/metrics": metrics.page}) as pages:
         log_.log(20, "metrics.served", port=pages.port)
         yield
-
-
-def tell(command: str, line: str) -> None:
-    """Write a line for people to standard error."""
-    with suppress(OSError):  # nobody reads it any more
-        sys.stderr.write(f"{command}: {line}\n")

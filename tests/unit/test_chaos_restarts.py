@@ -7,6 +7,8 @@ from unittest.mock import AsyncMock
 import pytest
 
 from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.restarts import LocalProcess, Restarts
 from tests.support.waiting import wait_until_async
 
@@ -20,3 +22,11 @@ async def test_what_is_not_started_again_is_told(why: Exception) -> None:
     await wait_until_async(lambda: restarts.failures, 5, "the failure is told")
     assert restarts.failures == [str(why) or "ZeroDivisionError()"]
     await restarts.forget("worker-1")
+
+
+async def test_a_run_whose_member_was_not_started_again_says_so_at_its_end() -> None:
+    fleet: Any = SimpleNamespace(
+        url="", restarts=SimpleNamespace(failures=["no room"]), scale=AsyncMock()
+    )
+    with pytest.raises(PlaceFailed, match="was not started again: no room"):
+        await LocalPlace.over(fleet).end_members()

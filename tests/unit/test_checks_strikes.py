@@ -291,3 +291,22 @@ def test_members_that_the_run_itself_ends_show_nothing(
     struck = [strike(fault, target="members", healed=15.0)]
     run = facts(members=left, strikes=struck, lines=[over], plan=plan(place=place))
     assert (said(effect(run)) == []) == shown
+
+
+@pytest.mark.parametrize(("to", "reached"), [(0, True), (1, True), (2, True), (3, False)])
+def test_a_scaling_comes_to_its_number(to: int, *, reached: bool) -> None:
+    """Two members at the strike; one ends at 20, the other at 30."""
+    both = [member("m", stopped=20.0), member("n", stopped=30.0)]
+    planned = {"strike": 0, "fault": "scale", "trigger": "", "target": "", "to": to}
+    struck = [strike("scale", target="members", held=[])]
+    run = facts(members=both, strikes=struck, plan=plan(strikes=[planned]))
+    assert (said(effect(run)) == []) == reached
+
+
+@pytest.mark.parametrize(("ends", "replaced"), [(15.0, True), (90.0, False)])
+def test_a_rolling_restart_comes_to_every_member(ends: float, *, replaced: bool) -> None:
+    both = [member("m", stopped=12.0), member("n", stopped=ends)]
+    struck = [strike("rolling-restart", target="members")]
+    over = entry(j.RunEnded(finished=True, at=80.0, who="chaos"))
+    run = facts(members=both, strikes=struck, lines=[over], plan=plan())
+    assert (said(effect(run)) == []) == replaced

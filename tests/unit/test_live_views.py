@@ -101,3 +101,29 @@ def test_columns_without_room_are_left_out_last_first() -> None:
     assert printed(tables.table(names, rows, 160), 160)[0].split() == ["id", "one", "two", "text"]
     assert printed(tables.table(names, rows, 62), 62)[0].split() == ["id", "one", "text"]
     assert printed(tables.table(names, rows, 50), 50)[0].split() == ["id", "text"]
+
+
+def test_what_must_be_there_is_there_at_80_columns() -> None:
+    job = new_id()
+    row = [job, "running", "a_function", "g", "worker-1-abc123", 1, "12h 03m", ""]
+    names = ("job/", "state", "function~?", "group???", "member??", "attempt>????", "age>", "why~?")
+    head, line = printed(tables.table(names, [row], 80), 80)
+    assert head.split() == ["job", "state", "function", "age"]
+    assert [part for part in (job, "running", "a_function", "12h 03m") if part not in line] == []
+    narrow = printed(tables.table(names, [row], 40), 40)
+    assert max(map(len, narrow)) <= 40
+    assert "12h 03m" in "".join(narrow)
+    assert job in "".join(line[:20] for line in narrow[1:]), "folded, not cut"
+
+
+def test_a_very_long_id_leaves_room_for_the_rest() -> None:
+    lines = printed(tables.table(("job/", "state"), [["x" * 500, "done"], ["y", "failed"]], 80), 80)
+    assert "".join(lines).count("x") == 500
+    assert lines[1].endswith("done  ")
+
+
+def test_an_error_is_one_line_of_a_table() -> None:
+    failed = JobLine(id="a", state="failed", function="f", reason="boom\nTraceback\n  File x")
+    text = "\n".join(printed(ps.drawn(FleetSnapshot(state(), "s"), [failed], 100)))
+    assert "boom" in text
+    assert "Traceback" not in text

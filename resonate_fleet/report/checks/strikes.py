@@ -119,7 +119,8 @@ def effect(facts: Facts) -> Iterator[Finding]:
     for strike in facts.strikes:
         member = facts.members.get(strike.target)
         if strike.fault not in AT_A_MEMBER:
-            went_on = [] if _shows(facts, strike) else [strike.where]
+            shows = _shows(facts, strike) and _as_far_as_planned(facts, strike)
+            went_on = [] if shows else [strike.where]
         else:  # one that nobody knows is named by another check
             went_on = _went_on(facts, strike, member) if member else []
             went_on += _steward_went_on(facts, strike)
@@ -221,14 +222,40 @@ def _needs_the_server(line: object) -> bool:
 
 def _shows(facts: Facts, strike: StrikeFacts) -> bool:
     """Say whether what a strike on the server or the whole fleet brings about shows anywhere."""
-    begin = strike.at - 1
-    over = min((strike.healed or strike.at) + SHOWS_WITHIN, _members_left_alone(facts))
+    begin, over = strike.at - 1, _shows_until(facts, strike)
     kinds = SIGNS.get(strike.fault, (MemberStarted, Joined))
     if any(begin <= entry.line.at <= over for kind in kinds for entry in facts.evidence.of(kind)):
         return True
     members = facts.members.values()
     ended = [one.until for one in members if one.stopped or one.died]
     return strike.fault not in SIGNS and any(begin <= at <= over for at in ended)
+
+
+def _shows_until(facts: Facts, strike: StrikeFacts) -> float:
+    return min((strike.healed or strike.at) + SHOWS_WITHIN, _members_left_alone(facts))
+
+
+def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
+    """Say whether a scaling came to its number, and a rolling restart to every member.
+
+    Whole journals alone can tell; those of a lent fleet go on.
+    """
+    if facts.is_lent or facts.coverage.incomplete():
+        return True
+    over, members = _shows_until(facts, strike), facts.members.values()
+    if strike.fault == "rolling-restart":
+        before = [one for one in members if one.ready is not None and one.ready < strike.asked]
+        return all(one.until <= over for one in before)
+    plan = facts.evidence.plan
+    planned = next((x for x in plan.strikes if x.strike == strike.number), None) if plan else None
+    if planned is None or planned.to is None:
+        return True
+    moments = [strike.at, *(at for one in members for at in (one.ready, one.until) if at)]
+    return any(
+        sum(one.ready is not None and one.ready <= at < one.until for one in members) == planned.to
+        for at in moments
+        if strike.asked <= at <= over
+    )
 
 
 def _members_left_alone(facts: Facts) -> float:

@@ -1,0 +1,222 @@
+"""What users type by mistake: one clear line, the right exit code, the rest done all the same."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet
+from tests.support.jobs import post_job
+from tests.support.processes import ROOT, clean_env, room_command, run_room
+from tests.support.servers import Server
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+NOWHERE = "http://127.0.0.1:9"
+
+
+def fleet_says(server: Server, *command: str, code: int = 0) -> str:
+    """Return what `fleet` writes to standard error; it ends with `code`."""
+    env = {"RESONATE_URL": server.url, "FLEET_STEWARD_URL": NOWHERE, "CLIENT_LOG_FORMAT": "off"}
+    done = run_room("fleet", *command, env=env)
+    assert done.returncode == code, (command, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def in_a_shell(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
+    command = " ".join(room_command("fleet")) + f" {typed}"
+    env = clean_env(
+        {"RESONATE_URL": server.url, "FLEET_STEWARD_URL": NOWHERE, "CLIENT_LOG_FORMAT": "off"}
+    )
+    return subprocess.run(
+        ["bash", "-c", command], env=env, cwd=ROOT, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["ps", "jobs --json --store", "job one", "result one", "help"])
+@pytest.mark.parametrize(
+    ("redirected", "code", "says"),
+    [
+        (">/dev/full", 4, "standard output cannot be written: No space left on device"),
+        (">&-", 0, ""),
+        ("<&- 2>&-", 0, ""),
+    ],
+)
+def test_output_that_goes_nowhere_is_one_line(
+    server: Server, command: str, redirected: str, code: int, says: str
+) -> None:
+    post_job(server, "f", id="one")
+    server.call("promise.settle", id="one", state="resolved", value={})
+    done = in_a_shell(server, f"{command} {redirected}")
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_a_table_ends_it_as_it_ends_other_output(server: Server) -> None:
+    for number in range(2000):
+        post_job(server, "f", id=f"a-job-with-a-long-name-{number}")
+    typed = "jobs --store --limit 2000 | head -1; exit ${PIPESTATUS[0]}"
+    assert in_a_shell(server, typed).returncode == 141
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("job", ""), ("result", ""), ("cancel", ""), ("rerun", ""), ("quarantine", "redrive", ""),
+        ("schedule", "show", ""), ("schedule", "remove", ""), ("submit", "--jobs", ""),
+        ("cancel", "--all", "--group", "g", "--function", ""),
+    ],
+)  # fmt: skip
+def test_what_an_unset_variable_leaves_behind_is_refused(
+    server: Server, command: tuple[str, ...]
+) -> None:
+    job = post_job(server, "f", group="g")
+    assert len(fleet_says(server, *command, code=2).splitlines()) == 1
+    assert (server.promise(job) or {})["state"] == "pending"
+
+
+def test_a_mistake_at_one_does_not_keep_the_others(server: Server) -> None:
+    for job in ("a", "b", "waits"):
+        post_job(server, "f", id=job)
+    for job in ("a", "b"):
+        server.call("promise.settle", id=job, state="rejected", value={})
+    says = fleet_says(server, "rerun", "a", "no-such-job", "waits", "b", code=2)
+    assert "there is no job 'no-such-job'" in says
+    assert "'waits' is waiting: it goes on; accepted: a job that is over" in says
+    assert server.promise("a-rerun-1")
+    assert server.promise("b-rerun-1")
+    assert server.promise("waits-rerun-1") is None
+    fleet_says(server, "schedule", "add", "s", "@daily", "f")
+    says = fleet_says(server, "schedule", "remove", "x", "s", "y", code=2)
+    assert says.count("there is no schedule") == 2
+    assert server.call("schedule.search", limit=10)[1]["schedules"] == []
+
+
+def test_only_a_job_of_its_own_is_run_again(server: Server) -> None:
+    call = {"timeoutAt": 2**42, "param": {}}
+    server.call("promise.create", id="j:1", tags={}, **call)
+    server.call("promise.create", id="outside", tags={}, **call)
+    for id_ in ("j:1", "outside"):
+        server.call("promise.settle", id=id_, state="resolved", value={})
+    says = fleet_says(server, "rerun", "j:1", "outside", code=2)
+    assert "'j:1' is a part of 'j'; accepted: a job of its own" in says
+    assert "'outside' is no job" in says
+    assert "resolved" in in_a_shell(server, "result j:1").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("cancel", "a", "--function", "f"), "--function stands beside ids"),
+        (("rerun", "a", "--since", "1h"), "--since stands beside ids"),
+        (("rerun", "--failed", "--state", "done"), "--state is 'done' beside --failed"),
+        (("submit", "f", "--not-before", "2d"), "accepted: a --timeout that is longer"),
+        (("jobs", "--since", "99999d"), "at most 36500d"),
+        (("submit", "f", "--timeout", "1e9"), "a number from 0.001 to 315360000"),
+        (("store", "show", "mysql://u:secret@h/d"), "mysql://(hidden)@h/d"),
+        (("store", "postgres://u:secret@h/d"), "postgres://(hidden)@h/d"),
+        (("schedule", "add", "s", "@daily", "two words"), "a function's name"),
+        (("submit", "f", "--id", "x" * 9999), "accepted: 1 to 512 characters"),
+    ],
+)
+def test_a_contradiction_is_one_short_line(
+    server: Server, command: tuple[str, ...], says: str
+) -> None:
+    (line,) = fleet_says(server, *command, code=2).splitlines()
+    assert says in line
+    assert "secret" not in line
+    assert len(line) < 2100
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (b'\xef\xbb\xbf{"function": "f", "id": "one"}', 0, "1 of 1 jobs are confirmed"),
+        ('{"function": "f"}\n'.encode("utf-16"), 2, "line 1: it is not UTF-8 text"),
+        (b"\x1f\x8b\x08\x00 gzip\n", 2, "line 1: it is not UTF-8 text"),
+        (b'{"function": "f", "version": 0}', 2, "version is 0; accepted: a whole number"),
+    ],
+)
+def test_files_of_other_systems_are_read_or_named(
+    server: Server, tmp_path: Path, content: bytes, code: int, says: str
+) -> None:
+    file = tmp_path / "jobs of mine?.jsonl"
+    file.write_bytes(content)
+    assert says in fleet_says(server, "submit", "--jobs", str(file), code=code)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (b"\xef\xbb\xbf[1]", 0, ""),
+        ("[1]".encode("utf-16"), 2, "it is not UTF-8 text"),
+        (b" \n", 2, "it is empty"),
+    ],
+)
+def test_arguments_of_other_systems_are_read_or_named(
+    server: Server, tmp_path: Path, content: bytes, code: int, says: str
+) -> None:
+    file = tmp_path / "args.json"
+    file.write_bytes(content)
+    assert says in fleet_says(server, "submit", "f", "--args", f"@{file}", code=code)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    made = tmp_path / "pipe"
+    os.mkfifo(made)
+    return made
+
+
+def test_a_batch_comes_through_a_pipe_too(server: Server, pipe: Path) -> None:
+    typed = f'submit --jobs {pipe} & echo \'{{"function": "f", "id": "one"}}\' > {pipe}; wait $!'
+    done = in_a_shell(server, typed)
+    assert (done.returncode, done.stdout) == (0, "one\n"), done.stderr
+    assert "no jobs" in in_a_shell(server, "submit --jobs - <&-").stderr
+
+
+def test_a_child_is_no_job_of_a_list_and_its_body_is_stopped(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "with_a_child.py").write_text(
+        "import asyncio\n"
+        "async def waits(ctx):\n    await asyncio.sleep(300)\n"
+        "async def parent(ctx, id):\n    await ctx.rpc('waits')\n"
+        "def register(registry):\n    registry.register(waits)\n    registry.register(parent)\n"
+    )
+    steward = fleet.steward()
+    started = steward.line("steward.started")
+    where = f"http://127.0.0.1:{started['port']}"
+    fleet.worker(
+        "w",
+        WORKER_STEWARD=f"127.0.0.1:{started['presence_port']}",
+        WORKER_FUNCTIONS="with_a_child",
+        WORKER_SLOTS="2",
+        PYTHONPATH=str(tmp_path),
+    )
+    job = post_job(fleet.server, "parent", id="p")
+    env = {"RESONATE_URL": fleet.server.url, "FLEET_STEWARD_URL": where}
+
+    def shown(*command: str) -> list[str]:
+        return run_room("fleet", *command, "--json", env=env).stdout.splitlines()
+
+    def child() -> dict[str, object]:
+        return dict(json.loads("".join(shown("job", "p:1")) or "{}"))
+
+    wait_until(lambda: child().get("state") == "running", 20, "the child runs")
+    assert [json.loads(line)["id"] for line in shown("jobs")] == [job]
+    assert run_room("fleet", "cancel", "p:1", env=env).returncode == 0
+
+    def outcomes() -> list[object]:
+        return [one["outcome"] for one in child()["attempts"]]  # type: ignore[attr-defined] # JSON
+
+    wait_until(lambda: outcomes() == ["cancelled"], 20, "its body is stopped by the steward")
+
+
+def test_a_sleep_waits_for_no_slot(server: Server) -> None:
+    tags = {"resonate:timer": "true", "resonate:target": "poll://any@worker-group"}
+    server.call("promise.create", id="j:1", timeoutAt=2**42, param={}, tags=tags)
+    assert json.loads(in_a_shell(server, "job j:1 --json").stdout)["state"] == "sleeping"
