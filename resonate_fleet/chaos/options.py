@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.chaos.scenario import shipped
+from resonate_fleet.contract.options import Parser, complete_with, typed
 from resonate_fleet.contract.outputs import OutputFolder, Program
 from resonate_fleet.contract.run import PLACES, Place
 from resonate_fleet.contract.settings import Mistake, integer, seconds
@@ -67,7 +68,8 @@ def parser(prog: str) -> Parser:
     )
     for one in (plan, run):
         add = one.add_argument
-        add("scenarios", nargs="+", metavar="SCENARIO", help="a name or a file")
+        named = add("scenarios", nargs="+", metavar="SCENARIO", help="a name or a file")
+        complete_with(named, shipped())
         add("--on", dest="place", choices=PLACES, help="default: processes")
         seed, times = typed(integer(0, 2**63 - 1)), typed(integer(1, 1000))
         add("--seed", type=seed, metavar="N", help="default: drawn, and printed first")

@@ -22,7 +22,7 @@ from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
 from resonate_fleet.contract.jobviews import OVER, STATES, JobLine, JobList, line_of
-from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.options import Parser, complete_with, typed
 from resonate_fleet.contract.settings import Mistake, choice, filled, integer, length
 from resonate_fleet.contract.wire import Wire
 
@@ -53,7 +53,8 @@ def parser(prog: str) -> Parser:
 
 def add_filters(made: Parser) -> None:
     add = made.add_argument
-    add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
+    state = add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
+    complete_with(state, STATES)
     for option in ("--function", "--group", "--member"):
         add(option, type=typed(filled("a name")), metavar="NAME")
     add("--since", type=typed(length()), metavar="TIME", help="such as 90s, 15m, 1h or 2d")

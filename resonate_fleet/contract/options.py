@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -66,6 +66,11 @@ def _utf8(argument: str) -> None:
     except UnicodeEncodeError:
         shown = argument.encode("utf-8", "surrogateescape")
         raise Mistake(f"an argument is {shown!r}; accepted: UTF-8") from None
+
+
+def complete_with(action: argparse.Action, words: Iterable[str]) -> None:
+    """Have the shell offer `words` for what `action` takes (argcomplete reads this attribute)."""
+    action.completer = lambda **_: words  # type: ignore[attr-defined] # argcomplete's own
 
 
 def typed[T](kind: Kind[T]) -> Callable[[str], T]:

@@ -72,7 +72,7 @@ class NotParked(Mistake):
     """The task does not exist (`state` is None) or is in another state than parked."""
 
     def __init__(self, task: str, state: str | None) -> None:
-        super().__init__(f"{task} is {state}, not parked" if state else f"there is no job {task!r}")
+        super().__init__(f"{task} is {state}, not parked" if state else f"there is no task {task}")
         self.task = task
         self.state = state
 

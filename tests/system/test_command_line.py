@@ -161,6 +161,8 @@ def test_a_shell_completes_commands_options_and_choices() -> None:
     assert "redrive" in complete("fleet quarantine ")
     assert "--slots" in complete("fleet worker --sl")
     assert "compose" in complete("fleet chaos run --on ")
+    assert "parked" in complete("fleet jobs --state ")
+    assert complete("fleet chaos run one-") == ["one-kill"]
 
 
 def test_completion_is_printed_for_a_shell() -> None:
