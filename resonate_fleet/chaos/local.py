@@ -11,7 +11,7 @@ from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.shape import OPT_IN, Shape
-from resonate_fleet.contract.run import FREEZING, Fault, Plan, RunFolder
+from resonate_fleet.contract.run import CUTTING_OFF, FREEZING, Fault, Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: What is done to one member: a signal to its process, or None where its gates are shut.
@@ -68,7 +68,7 @@ class LocalPlace:
             slots=plan.slots,
             lease=plan.lease,
             stewards=plan.stewards if plan.steward else 0,
-            gates=any(strike.fault == "partition" for strike in plan.strikes),
+            gates=any(one.fault in CUTTING_OFF for one in plan.strikes),
             server_bin=self._server_bin,
             steward_env=_policy(plan, folder),
         )

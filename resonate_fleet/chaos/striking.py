@@ -11,7 +11,7 @@ from resonate_fleet.chaos.plan import StrikeOrder
 from resonate_fleet.chaos.triggers import Due, HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.run import FREEZING
+from resonate_fleet.contract.run import DRAINING, FREEZING
 from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Says to people what happened: a word and a sentence.
@@ -126,7 +126,7 @@ class Striker:
         answer = await self._adapter.strike(order.fault, member)
         try:
             at = _now()
-            if order.fault != "terminate":  # a member that drains is meant to finish what it holds
+            if order.fault not in DRAINING:  # a member that drains is meant to finish what it holds
                 held = await observer.held_after(held, hold.member)
             line = StrikeDone(
                 strike=order.strike,

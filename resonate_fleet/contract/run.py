@@ -11,6 +11,7 @@
 The report reads nothing else.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
@@ -31,15 +32,41 @@ Fault = Literal[
     "scale",
     "out-of-memory",
 ]
+#: What each fault is done to, and what it does there. One that stops a member or cuts it off
+#: freezes it for some leases; one that drains ends it in order, but may kill one of them all.
+EFFECTS: Final[Mapping[Fault, tuple[str, str]]] = {
+    "kill": ("member", "kills"),
+    "kill-with-steward": ("member", "kills"),
+    "out-of-memory": ("member", "kills"),
+    "pause": ("member", "stops"),
+    "partition": ("member", "cuts off"),
+    "terminate": ("member", "drains"),
+    "rolling-restart": ("members", "drains"),
+    "scale": ("members", "drains"),
+    "steward-kill": ("steward", "kills"),
+    "server-restart": ("server", "kills"),
+}
 FAULTS: Final[tuple[str, ...]] = get_args(Fault)
-#: Faults that are done to one member: they kill it, stop it for a while, or end it in order.
-DEADLY: Final = ("kill", "kill-with-steward", "out-of-memory")
-FREEZING: Final = ("pause", "partition")
-AT_A_MEMBER: Final = (*DEADLY, *FREEZING, "terminate")
-#: Faults that go through all members: they end several of them in order, and may kill one.
-AT_ALL_MEMBERS: Final = ("rolling-restart", "scale")
-AT_THE_FLEET: Final = (*AT_ALL_MEMBERS, "steward-kill", "server-restart")
-#: Faults of the server or the whole fleet that can last (`seconds`) and are then undone.
+
+
+def _faults(target: str, effect: str = "") -> tuple[Fault, ...]:
+    """Return the faults of a target, or those of them that have this effect."""
+    of = [(one, does) for one, (what, does) in EFFECTS.items() if what == target]
+    return tuple(one for one, does in of if effect in ("", does))
+
+
+#: Faults that are done to one member.
+DEADLY: Final = _faults("member", "kills")
+STOPPING: Final = _faults("member", "stops")
+CUTTING_OFF: Final = _faults("member", "cuts off")
+FREEZING: Final = (*STOPPING, *CUTTING_OFF)
+DRAINING: Final = _faults("member", "drains")
+AT_A_MEMBER: Final = _faults("member")
+#: Faults that go through all members.
+AT_ALL_MEMBERS: Final = _faults("members")
+AT_THE_FLEET: Final = tuple(one for one in EFFECTS if one not in AT_A_MEMBER)
+AT_THE_SERVER: Final = _faults("server")
+#: Faults of the whole fleet that can last (`seconds`) and are then undone.
 LASTING: Final = ("server-restart", "scale")
 
 Place = Literal["processes", "compose", "kubernetes"]

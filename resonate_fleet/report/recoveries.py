@@ -2,7 +2,7 @@
 
 import msgspec
 
-from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, FREEZING, Plan
+from resonate_fleet.contract.run import AT_A_MEMBER, AT_THE_SERVER, DEADLY, DRAINING, FREEZING, Plan
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
@@ -94,7 +94,7 @@ def _came_free(facts: Facts, attempt: AttemptFacts) -> tuple[str, float | None]:
 
 def _interrupted_at(attempt: AttemptFacts, strike: StrikeFacts | None, way: str) -> float:
     """Return the strike's time where the member outlived it for a while; else the attempt's end."""
-    outlived = strike is not None and strike.fault in (*FREEZING, "terminate")
+    outlived = strike is not None and strike.fault in (*FREEZING, *DRAINING)
     return strike.at if strike is not None and outlived and way != "released" else attempt.until
 
 
@@ -145,7 +145,7 @@ def _server_back(facts: Facts, begin: float, end: float) -> float:
     backs = [
         one.healed
         for one in facts.strikes
-        if one.fault == "server-restart" and one.healed and one.at <= end and one.healed >= begin
+        if one.fault in AT_THE_SERVER and one.healed and one.at <= end and one.healed >= begin
     ]
     return max(backs) + RECONNECT + LOOK if backs else begin
 

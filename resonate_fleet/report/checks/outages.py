@@ -1,7 +1,7 @@
 """Times in which an answer of the server may have been lost on its way."""
 
 from resonate_fleet.contract.journal import ServerBack, ServerLost
-from resonate_fleet.contract.run import FREEZING
+from resonate_fleet.contract.run import AT_THE_SERVER, FREEZING
 from resonate_fleet.report.facts import Facts
 
 #: A request may be under way this long before its sender notices anything, in seconds.
@@ -13,7 +13,7 @@ def outages(facts: Facts) -> list[tuple[float, float]]:
     times = [
         (strike.asked - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
         for strike in facts.strikes
-        if strike.fault in ("server-restart", *FREEZING)
+        if strike.fault in (*AT_THE_SERVER, *FREEZING)
     ]
     backs = [(entry.line.who, entry.line.at) for entry in facts.evidence.of(ServerBack)]
     for entry in facts.evidence.of(ServerLost):

@@ -19,7 +19,7 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, FREEZING
+from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, DRAINING, FREEZING, STOPPING
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, found
 from resonate_fleet.report.recoveries import recoveries
@@ -127,7 +127,7 @@ def effect(facts: Facts) -> Iterator[Finding]:
         if went_on:
             says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
             # That a member did not end can be seen only in a journal that goes to its end.
-            cut = strike.fault == "terminate" and facts.coverage.incomplete(strike.target)
+            cut = strike.fault in DRAINING and facts.coverage.incomplete(strike.target)
             places = dict.fromkeys([strike.where, *went_on[:3]])
             yield found("strike-without-effect", says, *places, incomplete=cut)
 
@@ -151,7 +151,7 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     if strike.healing is None or killed:
         return True
     mine = [one.line for one in member.lines if one.line.at >= strike.healing]
-    if strike.fault == "pause":
+    if strike.fault in STOPPING:
         return bool(mine)
     plan = facts.evidence.plan
     if not (plan and plan.steward) or _members_left_alone(facts) < strike.healing + COMES_BACK:
@@ -165,7 +165,7 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
 def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str]:
     """Return where it shows that the struck member went on as before."""
     after = strike.at + facts.shows_on
-    if strike.fault == "terminate":
+    if strike.fault in DRAINING:
         leaves = member.stopped is not None and member.stopped >= strike.asked
         return [] if leaves or member.died else [member.lines[-1].where]
     if strike.fault in DEADLY:
@@ -178,7 +178,7 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
     return [
         one.where
         for one in member.lines
-        if after < one.line.at < until and (strike.fault == "pause" or _needs_the_server(one.line))
+        if after < one.line.at < until and (strike.fault in STOPPING or _needs_the_server(one.line))
     ]
 
 
