@@ -20,12 +20,9 @@ class Stopped(BaseException):
 class ThreadCall:
     """One call in a thread. `stop` may be called from any thread, at any time."""
 
-    def __init__(
-        self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop, ended: "Ended"
-    ) -> None:
+    def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self._call = call
         self._loop = loop
-        self._ended = ended
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._stopped = False
@@ -57,19 +54,18 @@ class ThreadCall:
             if self._thread is not None:
                 _raise_in(self._thread, Stopped)
 
-    def execute(self) -> None:
-        """Run the call in this thread and hand its outcome to the loop."""
+    def execute(self) -> "Outcome":
+        """Run the call in this thread."""
         try:
-            self._execute()
+            return self._execute()
         except Stopped:  # raised between the call's end and `_leave`
             self._thread = None
-            self._ended(self, None, Stopped())
+            return None, Stopped()
 
-    def _execute(self) -> None:
+    def _execute(self) -> "Outcome":
         with self._lock:
             if self._stopped:
-                self._ended(self, None, Stopped())
-                return
+                return None, Stopped()
             self._thread = threading.get_ident()
         value, error = None, None
         process = os.getpid()
@@ -80,7 +76,7 @@ class ThreadCall:
         finally:
             end_child(process)
             self._leave()
-        self._ended(self, value, error)
+        return value, error
 
     def _leave(self) -> None:
         with self._lock:
@@ -89,8 +85,8 @@ class ThreadCall:
             self._thread = None
 
 
-#: Takes the outcome of a call: its value, or what it raised.
-type Ended = Callable[[ThreadCall, Any, BaseException | None], None]
+#: What a call returned, or what it raised.
+type Outcome = tuple[Any, BaseException | None]
 
 
 class Threads:
@@ -111,14 +107,14 @@ class Threads:
         self._idle = self._all = 0
         #: A thread has been woken and has not taken a call yet.
         self._waking = False
-        self._outcomes: deque[tuple[ThreadCall, Any, BaseException | None]] = deque()
+        self._outcomes: deque[tuple[ThreadCall, Outcome]] = deque()
         self._loop_knows = False
 
     def start(self, call: Callable[[], Any]) -> ThreadCall:
         """Start `call`, in a copy of the caller's context; await `.outcome()`."""
         self._loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        one = ThreadCall(partial(context.run, call), self._loop, self._ended)
+        one = ThreadCall(partial(context.run, call), self._loop)
         self._waiting.append(one)
         with self._lock:
             self._wake()
@@ -141,14 +137,20 @@ class Threads:
                 raise
 
     def _work(self) -> None:
-        woken = True
+        one = self._next(woken=True)
         while True:
-            one = self._next(woken=woken)
-            woken = one is None
             if one is None:
                 self._wakes.get()
+                one = self._next(woken=True)
             else:
-                one.execute()
+                one = self._through(one)
+
+    def _through(self, one: ThreadCall) -> ThreadCall | None:
+        """Run it; return the next. What is called once its end is known finds this thread idle."""
+        outcome = one.execute()
+        following = self._next(woken=False)
+        self._ended(one, outcome)
+        return following
 
     def _next(self, *, woken: bool) -> ThreadCall | None:
         with self._lock:
@@ -161,8 +163,8 @@ class Threads:
                 self._wake()
             return one
 
-    def _ended(self, one: ThreadCall, value: Any, error: BaseException | None) -> None:
-        self._outcomes.append((one, value, error))
+    def _ended(self, one: ThreadCall, outcome: Outcome) -> None:
+        self._outcomes.append((one, outcome))
         if not self._loop_knows:
             self._loop_knows = True
             with contextlib.suppress(RuntimeError):  # the loop has closed
@@ -171,7 +173,7 @@ class Threads:
     def _deliver(self) -> None:
         self._loop_knows = False
         while self._outcomes:
-            one, value, error = self._outcomes.popleft()
+            one, (value, error) = self._outcomes.popleft()
             one.done = True
             if one.future.done():
                 continue
