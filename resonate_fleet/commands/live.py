@@ -46,4 +46,6 @@ def _source(state: LiveState) -> str:
     if not state.as_of:
         return f"{state.steward} has not seen the server's jobs yet"
     says = f"{state.steward}, {ago(state.at - state.as_of)} old"
-    return says if state.serving else f"{says}; the members are served by another steward"
+    present = any(one.state == "present" for one in state.members)
+    elsewhere = present and not state.serving
+    return f"{says}; the members are served by another steward" if elsewhere else says

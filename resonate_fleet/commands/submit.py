@@ -10,7 +10,7 @@ from resonate_fleet.contract.options import Parser, add_settings, read_settings,
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, seconds
 from resonate_fleet.submit.batch import ACCEPTED, opened
 from resonate_fleet.submit.calls import ARGUMENTS, call
-from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
+from resonate_fleet.submit.load import ID, PRIORITY, Job, new_ids, policy_tags
 from resonate_fleet.submit.session import Order, submit
 from resonate_fleet.submit.settings import FUNCTION, SubmitSettings
 
@@ -77,7 +77,7 @@ def _one(asked: Namespace, settings: SubmitSettings) -> Order:
         )
     made = call(asked.function, asked.args, asked.version or 1)
     tags = policy_tags(asked.priority, asked.key, asked.not_before)
-    job = Job(asked.id or new_id(), made, tags=tags)
+    job = Job(asked.id or new_ids(settings.id_prefix, 1, new_id)[0], made, tags=tags)
     return Order(settings=settings, jobs=[job], count=1, wait=asked.wait, json=asked.json)
 
 
@@ -86,7 +86,7 @@ def _many(asked: Namespace, settings: SubmitSettings) -> Order:
         if getattr(asked, option) is not None:
             given = option.replace("_", "-")
             raise Mistake(f"--{given} is given; accepted: nothing beside --jobs")
-    jobs = opened(asked.jobs, asked.function, asked.id)
+    jobs = opened(asked.jobs, asked.function, asked.id, settings.id_prefix)
     return Order(
         settings=settings,
         jobs=jobs,

@@ -58,6 +58,7 @@ class Batch:
     file: IO[bytes]
     function: str | None
     prefix: str | None
+    begin: str
     count: int
 
     def __iter__(self) -> Iterator[Job]:
@@ -66,11 +67,12 @@ class Batch:
             yield _job(msgspec.json.decode(raw, type=BatchLine), self, _id(raw, number, self))
 
 
-def opened(path: str, function: str | None, prefix: str | None) -> Batch:
+def opened(path: str, function: str | None, prefix: str | None, begin: str = "") -> Batch:
     """Return the jobs of the file at `path`, `-` for standard input.
 
     `function` is for lines without one. A line without an id gets the same one each time: `prefix`
-    with the line's number or, without a prefix, a digest of number, function and line.
+    with the line's number or, without a prefix, a digest of number, function and line, which
+    `begin` stands before.
 
     Raises:
         Mistake: the file cannot be read, or lines of it are wrong.
@@ -90,7 +92,7 @@ def opened(path: str, function: str | None, prefix: str | None) -> Batch:
         wrong = [f"--jobs is {path!r}, which has no jobs; accepted: {ACCEPTED}"]
     if wrong:
         raise Mistake(*wrong)
-    return Batch(file, function, prefix, count)
+    return Batch(file, function, prefix, f"{begin.removesuffix('-')}-" if begin else "", count)
 
 
 def _open(path: str) -> IO[bytes]:
@@ -136,7 +138,7 @@ def _id(raw: bytes, number: int, batch: Batch) -> str:
     if batch.prefix is not None:
         return f"{batch.prefix}-{number:05d}"
     what = f"{number} {batch.function} ".encode() + raw
-    return f"batch-{blake2b(what, digest_size=12).hexdigest()}"
+    return f"{batch.begin}batch-{blake2b(what, digest_size=12).hexdigest()}"
 
 
 def _job(line: BatchLine, batch: Batch, id: str) -> Job:

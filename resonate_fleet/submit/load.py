@@ -53,7 +53,7 @@ def make(
     `args` replaces the usual arguments of the function.
     """
     chance = random.Random(settings.seed)
-    given = list(ids) or _ids(settings, new_id)
+    given = list(ids) or new_ids(settings.id_prefix, settings.count, new_id)
     made: dict[str, Job] = {}
     for id_ in dict.fromkeys(given):
         made[id_] = _job(id_, settings, _cost(chance, settings), args)
@@ -64,11 +64,11 @@ def make(
     return [made[id_] for id_ in given]  # an id given twice is sent twice, with the same call
 
 
-def _ids(settings: ClientSettings, new_id: Callable[[], str]) -> list[str]:
-    prefix = settings.id_prefix
+def new_ids(prefix: str, count: int, new_id: Callable[[], str]) -> list[str]:
+    """Return ids that begin with the prefix; without a dash at its end they are numbered."""
     if prefix and not prefix.endswith("-"):
-        return [f"{prefix}-{n:05d}" for n in range(1, settings.count + 1)]
-    return [prefix + new_id() for _ in range(settings.count)]
+        return [f"{prefix}-{n:05d}" for n in range(1, count + 1)]
+    return [prefix + new_id() for _ in range(count)]
 
 
 def _cost(chance: random.Random, settings: ClientSettings) -> float:

@@ -57,6 +57,13 @@ class SubmitSettings:
     group: str = setting(
         "CLIENT_GROUP", words.DEFAULT_GROUP, name("group"), "The group whose members do the jobs."
     )
+    id_prefix: str = setting(
+        "CLIENT_ID_PREFIX",
+        "",
+        text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
+        "With a prefix ids are `<prefix>-00001` and so on, the same each time. Without one they "
+        "are new; after a prefix that ends in `-` they are new too.",
+    )
     rate: float = setting(
         "CLIENT_RATE",
         "0",
@@ -123,11 +130,4 @@ class ClientSettings(SubmitSettings):
     )
     seed: int | None = setting(
         "CLIENT_SEED", "", optional(integer(0, 2**63 - 1)), "Makes the costs the same each time."
-    )
-    id_prefix: str = setting(
-        "CLIENT_ID_PREFIX",
-        "",
-        text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "With a prefix ids are `<prefix>-00001` and so on, the same each time. Without one they "
-        "are new; after a prefix that ends in `-` they are new too.",
     )

@@ -71,14 +71,17 @@ class StandIn:
         """Return what the query of the ScaledObject asks for, None for an empty answer."""
         path = f"/api/v1/namespaces/{self._fleet.namespace}/services/steward:9465/proxy/metrics"
         text = kubectl("get", "--raw", path, "--request-timeout=2s", check=False)
-        names = ("fleet_jobs_waiting", "fleet_jobs_running")
+        names = ("fleet_jobs_waiting", "fleet_jobs_running", "fleet_jobs_limited")
         found = {
             sample.name: sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
             if sample.name in names and sample.labels["group"] == "worker-group"
         }
-        return sum(found.values()) if set(found) == set(names) else None
+        if set(found) != set(names):
+            return None
+        waiting, running, limited = (found[name] for name in names)
+        return waiting - limited + running
 
 
 @asynccontextmanager

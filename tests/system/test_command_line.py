@@ -140,6 +140,18 @@ def test_what_cannot_be_written_is_refused_before_anything_runs(typed: tuple[str
     assert f"{typed[-2]} is {typed[-1]!r}: No such file or directory; accepted: a f" in done.stderr
 
 
+@pytest.mark.parametrize("typed", [("demo",), ("chaos", "run", "one-kill")])
+def test_a_working_directory_that_cannot_be_written_is_refused_too(typed: tuple[str, ...]) -> None:
+    """Where nobody names a folder, as in a container with a read-only root."""
+    command = [*room_command("fleet"), *typed]
+    done = subprocess.run(
+        command, env=clean_env(), capture_output=True, text=True, check=False, cwd="/proc"
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"fleet {typed[0]}")
+    assert "--runs is 'runs': No such file or directory; accepted: a folder" in done.stderr
+
+
 def test_an_argument_that_is_no_utf_8_is_refused() -> None:
     command = [*map(os.fsencode, room_command("client")), b"--id", b"caf\xe9"]
     done = subprocess.run(command, env=clean_env(), capture_output=True, check=False, cwd=ROOT)

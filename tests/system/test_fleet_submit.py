@@ -117,6 +117,16 @@ def test_result_reads_and_never_creates(fleet: Fleet, server: Server) -> None:
     assert result(server, "one", "TYPO").returncode == 2
 
 
+def test_ids_that_it_makes_begin_as_tokens_ask(server: Server, tmp_path: Path) -> None:
+    file = write(tmp_path / "jobs.jsonl", {"function": "f"}, {"function": "f", "id": "mine"})
+    for asked in (("f",), ("--jobs", file), ("--jobs", file)):
+        done = submit(server, *asked, "--id-prefix", "acme-")
+        assert done.returncode == 0, done.stderr
+    ids = {task["id"] for task in server.tasks("pending")}
+    assert len(ids) == 3, "the batch is the same both times"
+    assert {id_ for id_ in ids if not id_.startswith("acme-")} == {"mine"}
+
+
 def test_a_batch_is_created_once_however_often_it_is_sent(server: Server, tmp_path: Path) -> None:
     lines = [
         {"function": "resize", "args": ["a.png", 10]},

@@ -79,6 +79,23 @@ def test_tokens_are_for_the_prefix_that_was_chosen_last(project: Path) -> None:
     assert chosen(project)["CLIENT_ID_PREFIX"] == "other-"
 
 
+def test_a_prefix_ends_in_a_dash(project: Path) -> None:
+    """Without one the ids of a load are numbered, and a second load would create nothing."""
+    assert run(project, "auth=acme").returncode == 0
+    assert chosen(project)["CLIENT_ID_PREFIX"] == "acme-"
+    token = (project / "secrets" / "worker-token").read_text()
+    assert json.loads(part(token.split(".")[1]))["prefix"] == "acme-"
+
+
+@pytest.mark.parametrize("before", ["", "export ", " "])
+def test_no_line_of_an_earlier_choice_wins(project: Path, before: str) -> None:
+    (project / ".env").write_text(f"{before}COMPOSE_FILE=compose.yaml\nWORKER_SLOTS=8\r\n")
+    assert run(project, "postgres").returncode == 0
+    lines = [line for line in (project / ".env").read_text().splitlines() if "COMPOSE_FILE" in line]
+    assert lines == ["COMPOSE_FILE=compose.yaml:compose.postgres.yaml"]
+    assert chosen(project)["WORKER_SLOTS"] == "8"
+
+
 def test_a_choice_stands_in_the_file_that_compose_reads(project: Path) -> None:
     assert run(project, "postgres", "auth=team-", "observability").returncode == 0
     assert chosen(project) == {

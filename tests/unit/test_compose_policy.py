@@ -129,6 +129,17 @@ def test_every_setting_is_declared_and_its_value_accepted(name: str) -> None:
     settings.load(OURS[name], {k: v for k, v in given.items() if not k.endswith("_FILE")})
 
 
+def test_what_the_command_submits_is_for_our_members() -> None:
+    """Another group has none, and their token reaches no other ids."""
+    group = "${WORKER_GROUP:-worker-group}"
+    given = [("worker", "WORKER_GROUP"), ("steward", "STEWARD_GROUPS")]
+    given += [("client", "CLIENT_GROUP"), ("fleet", "CLIENT_GROUP")]
+    assert {SERVICES[name]["environment"][setting] for name, setting in given} == {group}
+    with_tokens = (AUTH["services"][name]["environment"] for name in ("client", "fleet"))
+    prefixes = {one["CLIENT_ID_PREFIX"] for one in with_tokens}
+    assert prefixes == {AUTH["services"]["worker"]["labels"]["fleet.prefix"]}
+
+
 def test_the_server_runs_with_the_tuned_values() -> None:
     given = environment("server")
     ways = ("STORAGE", "SERVER", "OBSERVABILITY", "LEVEL", "AUTH")

@@ -8,12 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from resonate_fleet.contract.settings import declared
 from resonate_fleet.contract.tuning import DRAIN_SECONDS
 from resonate_fleet.member.settings import Settings
 from tests.support.autoscaler import Autoscaler, Moment, Rule, follow
-from tests.support.manifests import Tree, find
+from tests.support.manifests import ROOT, Tree, find
+from tests.support.queries import QUERIES, rules
 
 SLOTS = 4
 #: Image there, process ready, probe passed.
@@ -64,6 +66,25 @@ def moments(request: pytest.FixtureRequest, rule: Rule) -> list[Moment]:
 def test_one_member_stands_for_its_slots(rule: Rule) -> None:
     default = next(one.default for _, one in declared(Settings) if one.env == "WORKER_SLOTS")
     assert rule.target == SLOTS == int(default or 0)
+
+
+def test_both_components_follow_the_recording_rule() -> None:
+    """One wish by two ways, for the group and the slots of the base."""
+    (recorded,) = [one["expr"] for one in rules() if one.get("record") == "fleet:jobs_wanted"]
+    (keda,) = [query for where, query in QUERIES if where.startswith("keda")]
+    settings = dict(
+        line.split("=", 1) for line in (ROOT / "k8s/base/worker.env").read_text().splitlines()
+    )
+    group = f'{{group="{settings["WORKER_GROUP"]}"}}'
+    assert keda.count(group) == 3
+    assert keda.replace(group, "") == recorded.replace(" by (group) ", "")
+    manifest = (ROOT / "k8s/components/hpa-external/hpa.yaml").read_text()
+    (metric,) = yaml.safe_load(manifest)["spec"]["metrics"]
+    assert metric["external"]["metric"] == {
+        "name": "fleet:jobs_wanted",
+        "selector": {"matchLabels": {"group": settings["WORKER_GROUP"]}},
+    }
+    assert int(settings["WORKER_SLOTS"]) == SLOTS
 
 
 def test_capacity_is_never_below_running_work(moments: list[Moment]) -> None:

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from resonate_fleet.commands import ps, tables, top
-from resonate_fleet.commands.live import FleetSnapshot
+from resonate_fleet.commands.addresses import Addresses
+from resonate_fleet.commands.live import FleetSnapshot, snapshot_of
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobviews import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
@@ -35,6 +36,16 @@ def state(count: int = 0, **given: object) -> LiveState:
     many = [member(f"worker-{n}") for n in range(1, count + 1)]
     base = {"at": 100.0, "as_of": 99.5, "steward": "steward", "since": 0.0, "members": many}
     return LiveState(**(base | given))  # type: ignore[arg-type] # the fields of a test
+
+
+def test_a_steward_without_members_accuses_no_other() -> None:
+    """Nobody offers it slots: with members another steward has them, without any nobody has."""
+    where = Addresses(server="http://localhost:1", token=None, steward=None)
+    for members, serving, elsewhere in ((0, False, False), (2, False, True), (2, True, False)):
+        said = snapshot_of(where, state(members, serving=serving)).source
+        assert ("another steward" in said) is elsewhere
+    gone = state(members=[member("worker-1", "left")])
+    assert snapshot_of(where, gone).source == "steward, 0.5 s old"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
