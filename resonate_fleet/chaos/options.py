@@ -82,10 +82,11 @@ def parser(prog: str) -> Parser:
         add, lead = one.add_argument, typed(seconds(0, 3600))
         add("--strike", action="store_true", help="really do it outside processes")
         add("--lead", type=lead, metavar="S", help="wait before the load; default: 0")
-        unset = {} if one is plan else {"default": OutputFolder(ChaosOptions.runs)}
-        add("--runs", type=OutputFolder, metavar="FOLDER", help="default: runs", **unset)
+        add("--runs", type=OutputFolder, metavar="FOLDER", help="default: runs")
         add("--tag", metavar="TEXT", help="more in the job ids: a new load on old seeds")
         add("--server-bin", type=Program, metavar="FILE", help="a real server (processes)")
         add("--project", metavar="NAME", help="Compose; default: fleet-chaos")
         add("--namespace", metavar="NAME", help="Kubernetes; default: the pod's own")
+    for one in (run, again):
+        one.set_defaults(runs=OutputFolder(ChaosOptions.runs))
     return made

@@ -4,7 +4,9 @@ While members of a group offer their slots to this steward, it listens to the gr
 place. Besides it only plain SDK workers hear them.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -51,6 +53,8 @@ class Dispatch:
         policies: Mapping[str, GroupPolicy],
     ) -> None:
         self.groups: dict[str, Group] = {}
+        #: By group: a death that waits for members outlives the group that had none.
+        self._serving: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._tools = tools
         self._surveyor = surveyor
         self.survey_loop = survey_loop
@@ -62,7 +66,8 @@ class Dispatch:
     def group(self, name: str) -> Group:
         if name not in self.groups:
             matcher = Matcher(*self.promises.queue(name))
-            self.groups[name] = Group(name, self._tools, self, matcher)
+            serving = self._serving.setdefault(name, asyncio.Event())
+            self.groups[name] = Group(name, self._tools, self, matcher, serving)
         return self.groups[name]
 
     def close(self) -> None:

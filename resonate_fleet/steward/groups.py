@@ -65,15 +65,24 @@ class Matching:
 
 
 class Group:
-    """`opened_at`: from when on hints or surveys show all, Unix seconds; None before that."""
+    """`opened_at`: from when on hints or surveys show all, Unix seconds; None before that.
 
-    def __init__(self, name: str, tools: Tools, dispatch: "Dispatch", matcher: Matcher) -> None:
+    `serving` is set while any member offers its slots to this steward.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tools: Tools,
+        dispatch: "Dispatch",
+        matcher: Matcher,
+        serving: asyncio.Event,
+    ) -> None:
         self.name = name
         self.matcher = matcher
         self.present: dict[str, Connection] = {}
         self.opened_at: float | None = None
-        #: Set while any member offers its slots to this steward.
-        self.serving = asyncio.Event()
+        self.serving = serving
         self.matching = Matching(self._match)
         self._tools = tools
         self._dispatch = dispatch

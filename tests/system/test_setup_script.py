@@ -29,8 +29,15 @@ def run(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def chosen(project: Path) -> dict[str, str]:
+    """Return what `.env` says, but for the tokens' digest."""
     lines = (project / ".env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines if not line.startswith(("#", "FLEET_TOKENS=")))
+
+
+def digest(project: Path) -> str:
+    lines = (project / ".env").read_text().splitlines()
+    (found,) = [line for line in lines if line.startswith("FLEET_TOKENS=")]
+    return found
 
 
 def part(text: str) -> bytes:
@@ -77,6 +84,19 @@ def test_tokens_are_for_the_prefix_that_was_chosen_last(project: Path) -> None:
     assert run(project, "auth=other-").returncode == 0
     assert json.loads(part(worker_token().split(".")[1]))["prefix"] == "other-"
     assert chosen(project)["CLIENT_ID_PREFIX"] == "other-"
+
+
+def test_new_tokens_show_in_what_compose_reads(project: Path) -> None:
+    """So that `up` makes anew whatever reads them."""
+    run(project, "auth")
+    first = digest(project)
+    run(project, "auth")
+    assert digest(project) == first
+    (project / "secrets" / "worker-token").write_text("another")
+    run(project, "auth")
+    assert digest(project) != first
+    run(project)
+    assert "FLEET_TOKENS" not in (project / ".env").read_text()
 
 
 def test_a_prefix_ends_in_a_dash(project: Path) -> None:

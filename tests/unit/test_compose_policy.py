@@ -136,8 +136,14 @@ def test_what_the_command_submits_is_for_our_members() -> None:
     given += [("client", "CLIENT_GROUP"), ("fleet", "CLIENT_GROUP")]
     assert {SERVICES[name]["environment"][setting] for name, setting in given} == {group}
     with_tokens = (AUTH["services"][name]["environment"] for name in ("client", "fleet"))
-    prefixes = {one["CLIENT_ID_PREFIX"] for one in with_tokens}
-    assert prefixes == {AUTH["services"]["worker"]["labels"]["fleet.prefix"]}
+    assert {one["CLIENT_ID_PREFIX"] for one in with_tokens} == {"${CLIENT_ID_PREFIX:-fleet-}"}
+
+
+def test_what_goes_on_is_made_anew_for_new_tokens() -> None:
+    """A secret is one file mounted: a container that goes on keeps the old one."""
+    for name, service in AUTH["services"].items():
+        goes_on = name not in RUN_ONCE
+        assert (service.get("labels") == {"fleet.tokens": "${FLEET_TOKENS-}"}) is goes_on, name
 
 
 def test_the_server_runs_with_the_tuned_values() -> None:

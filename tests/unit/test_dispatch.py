@@ -23,3 +23,22 @@ def test_hints_of_one_tick_count_as_heard_at_once() -> None:
             states = {job: fleet.server.model.task(job)["state"] for job in jobs}
             begun += [job for job in jobs if states[job] != "pending" and job not in begun]
         assert begun == jobs
+
+
+def test_who_died_in_its_drain_is_handed_over_when_another_member_comes() -> None:
+    """A survey meanwhile forgets the group in which nobody is; the death does not hang on it."""
+    with closing(Fleet()) as fleet:
+        steward, first = fleet.add_steward(PORTS[0]), fleet.add_member()
+        fleet.pass_time(3)
+        job = fleet.submit(60)
+        fleet.pass_time(0.5)
+        assert fleet.holder(job) is first
+        first._runner.close_intake()  # noqa: SLF001 - the first step of a drain
+        fleet.pass_time(0.1)
+        fleet.kill_member(first)
+        steward._survey_loop.want_survey()  # noqa: SLF001 - another one would be due in 10 s
+        fleet.pass_time(1)
+        assert not steward._dispatch.groups  # noqa: SLF001 - the group has gone
+        second = fleet.add_member()
+        fleet.pass_time(1)
+        assert fleet.holder(job) is second
