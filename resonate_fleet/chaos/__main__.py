@@ -20,7 +20,7 @@ from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.stay import Stay
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import guarded
-from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.run import TRAITS, RunFolder
 from resonate_fleet.contract.shown import clean
 
 #: Judges a run folder, says so on the terminal, and returns the exit code of the verdict.
@@ -76,8 +76,7 @@ def _run_all(options: ChaosOptions, judge: Judge) -> int:
 
 
 def _strikes_for_real(options: ChaosOptions) -> bool:
-    """Outside the local place nothing is done unless asked for by name."""
-    if options.place == "processes" or options.strike:
+    if options.strike or not TRAITS[options.place].asks:
         return True
     _say(f"dry run: nothing is done on {options.place}; --strike does it")
     return False

@@ -13,18 +13,6 @@ from resonate_fleet.contract.run import AT_THE_FLEET, Fault, Place, Plan, RunFol
 #: Seconds between two checks of what is waited for.
 CHECK_SECONDS: Final = 0.05
 
-#: Faults of the whole fleet that a place cannot make to last (`seconds` of a strike). A deployment
-#: starts another server pod at once, whoever ends the one there is.
-CANNOT_LAST: Final[dict[Place, frozenset[Fault]]] = {
-    "processes": frozenset(),
-    "compose": frozenset(),
-    "kubernetes": frozenset({"server-restart"}),
-}
-
-#: A factor for costs, deadline and promised seconds; the rate is divided by it. A container engine
-#: takes its time to strike: a job as short as on processes would be over before. Leases stay.
-PACE: Final[dict[Place, float]] = {"processes": 1.0, "compose": 2.0, "kubernetes": 10.0}
-
 
 @dataclass(frozen=True)
 class Candidate:

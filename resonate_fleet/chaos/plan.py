@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.place import CANNOT_LAST, PACE, can
+from resonate_fleet.chaos.place import can
 from resonate_fleet.chaos.scenario import BadScenario, Scenario, StrikeSpec, When
 from resonate_fleet.contract.run import (
     AT_A_MEMBER,
     FREEZING,
+    TRAITS,
     Fault,
     Place,
     Plan,
@@ -80,7 +81,7 @@ def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script
 
 def _paced(scenario: Scenario, place: Place) -> Scenario:
     """Return the scenario at the pace of the place."""
-    pace = PACE[place]
+    pace = TRAITS[place].pace
     low, high = scenario.load.cost
     seconds = scenario.guarantees.recovery_seconds
     change = msgspec.structs.replace
@@ -137,10 +138,11 @@ def _refuse(scenario: Scenario, place: Place) -> None:
     lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
     wrong += [
         f"{scenario.name}: {place} cannot do {fault} with seconds; accepted: none"
-        for fault in sorted(lasting & CANNOT_LAST[place])
+        for fault in sorted(lasting.intersection(TRAITS[place].cannot_last))
     ]
-    if scenario.load.keys and place != "processes":
-        wrong.append(f"{scenario.name}: {place} cannot do load.keys; accepted: processes")
+    if scenario.load.keys and not TRAITS[place].keys:
+        able_to = ", ".join(one for one, traits in TRAITS.items() if traits.keys)
+        wrong.append(f"{scenario.name}: {place} cannot do load.keys; accepted: {able_to}")
     if wrong:
         raise BadScenario(*wrong)
 

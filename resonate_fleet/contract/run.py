@@ -13,7 +13,7 @@ The report reads nothing else.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -71,6 +71,38 @@ LASTING: Final = ("server-restart", "scale")
 
 Place = Literal["processes", "compose", "kubernetes"]
 PLACES: Final[tuple[str, ...]] = get_args(Place)
+
+
+class Traits(NamedTuple):
+    """What differs between places. Times in seconds.
+
+    `pace`: a factor for costs, deadline and promised seconds; the rate is divided by it. A
+    container engine takes its time to strike: a job as short as on processes would be over before.
+    Leases stay. `shows_on`: how long what was under way when a strike took hold may still show: an
+    answer that had passed the network already and, on Kubernetes, the clocks of several machines.
+    `notice`: how much later a death may be noticed than its process ends; a kubelet closes a pod's
+    connections only after its own two seconds. `own`: the run brings up a fleet of its own; else
+    it strikes one that is there before and after. `asks`: nothing is done without `--strike`.
+    `keys`: its jobs can have keys. `cannot_last`: faults of the whole fleet that cannot be made to
+    last: a deployment starts another server pod at once, whoever ends the one there is.
+    """
+
+    pace: float = 1.0
+    shows_on: float = 0.5
+    notice: float = 0.0
+    own: bool = True
+    asks: bool = True
+    keys: bool = False
+    cannot_last: tuple[Fault, ...] = ()
+
+
+TRAITS: Final[Mapping[Place, Traits]] = {
+    "processes": Traits(asks=False, keys=True),
+    "compose": Traits(pace=2.0),
+    "kubernetes": Traits(
+        pace=10.0, shows_on=2.0, notice=2.5, own=False, cannot_last=("server-restart",)
+    ),
+}
 
 
 class PlannedJob(msgspec.Struct, frozen=True, kw_only=True):

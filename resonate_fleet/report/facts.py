@@ -4,21 +4,18 @@ Nothing is judged here. Times are Unix seconds throughout.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from resonate_fleet.contract.jobs import Result
 from resonate_fleet.contract.journal import Confirmed, HandedOver, Parked
-from resonate_fleet.contract.run import Plan, PlannedJob, Record
+from resonate_fleet.contract.run import TRAITS, Plan, PlannedJob, Record
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.report.evidence import Evidence, JournalEntry
 
 #: Members renew a lease before this part of it is over (`member`'s heartbeat).
 RENEWED = 1 / 2
-#: What was under way when a strike took hold may show for so many seconds: an answer that had
-#: passed the network already and, on Kubernetes, the clocks of several machines.
-SHOWS_ON: Final = {"processes": 0.5, "compose": 0.5, "kubernetes": 2.0}
 
 #: Outcomes of attempts without an end in the journal: the member died first, or it lives.
 CUT, OPEN = "cut", "open"
@@ -186,7 +183,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     def is_lent(self) -> bool:
         """The fleet was there before the run and is there after it."""
         plan = self.evidence.plan
-        return plan is not None and plan.place == "kubernetes"
+        return plan is not None and not TRAITS[plan.place].own
 
     @property
     def parkings(self) -> list[JournalEntry[Parked]]:
@@ -215,4 +212,4 @@ def is_timer(record: Record | None) -> bool:
 
 
 def shows_on(plan: Plan | None) -> float:
-    return SHOWS_ON[plan.place] if plan else max(SHOWS_ON.values())
+    return TRAITS[plan.place].shows_on if plan else max(one.shows_on for one in TRAITS.values())

@@ -2,14 +2,20 @@
 
 import msgspec
 
-from resonate_fleet.contract.run import AT_A_MEMBER, AT_THE_SERVER, DEADLY, DRAINING, FREEZING, Plan
+from resonate_fleet.contract.run import (
+    AT_A_MEMBER,
+    AT_THE_SERVER,
+    DEADLY,
+    DRAINING,
+    FREEZING,
+    TRAITS,
+    Plan,
+)
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
 #: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
 LOOK = 0.5
-#: On Kubernetes a dead member's connections are closed by the kubelet only after its own two.
-KUBELET = 2.5
 #: Members look for a server that went away at least this often, in seconds (`member`).
 RECONNECT = 1.0
 #: The server looks for lapsed leases this often, in seconds.
@@ -134,7 +140,7 @@ def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
     if plan is None:
         return 0.0, 0.0
     if way == "handed-over":
-        return plan.grace, plan.grace + LOOK + (KUBELET if plan.place == "kubernetes" else 0.0)
+        return plan.grace, plan.grace + LOOK + TRAITS[plan.place].notice
     if way == "released":
         return 0.0, LOOK
     return plan.lease * (1 - RENEWED), plan.lease + SCAN + LOOK

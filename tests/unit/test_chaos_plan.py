@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
-from resonate_fleet.chaos.place import CANNOT_LAST, can
+from resonate_fleet.chaos.place import can
 from resonate_fleet.chaos.plan import StrikeOrder, script
 from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, StrikeSpec, When
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.run import PLACES, Guarantees, Place, Plan
+from resonate_fleet.contract.run import PLACES, TRAITS, Guarantees, Place, Plan
 from resonate_fleet.contract.words import TAG_KEY
 from resonate_fleet.submit import command as client_command
 
@@ -137,7 +137,8 @@ def test_what_is_done_to_the_whole_fleet_can_last_some_seconds_and_is_undone() -
 def test_what_a_place_cannot_do_is_refused_when_planning(place: Place) -> None:
     for name, one in SHIPPED.items():
         beyond = {strike.fault for strike in one.strikes} - can(place)
-        beyond |= {strike.fault for strike in one.strikes if strike.seconds} & CANNOT_LAST[place]
+        lasting = {strike.fault for strike in one.strikes if strike.seconds}
+        beyond |= lasting.intersection(TRAITS[place].cannot_last)
         keys = bool(one.load.keys) and place != "processes"
         if not beyond and not keys:
             assert plan(one, 1, place).place == place
