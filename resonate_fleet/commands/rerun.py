@@ -8,14 +8,15 @@ from typing import Final
 from resonate_fleet.commands import jobs
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask
 from resonate_fleet.commands.each import each
-from resonate_fleet.contract.jobacts import check_over, rerun
+from resonate_fleet.contract.jobacts import check_over, repeats, rerun
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, filled
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
 
 _ENDING: Final = """\
-The new job has the tag `fleet:repeats`; `fleet job` of either shows the other.
+The new job has the tag `fleet:repeats`; `fleet job` of either shows the other. --failed leaves
+alone what has been run again.
 exit codes: 0 all run again; 2 wrong option, or there is no such job, or it is not over; 4 no
 answer from the server.
 """
@@ -34,7 +35,7 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    return ask(where, partial(_rerun, _ids(asked, where)))
+    return ask(where, partial(_rerun, _ids(asked, where), once=asked.failed))
 
 
 def _ids(asked: Namespace, where: Addresses) -> list[str]:
@@ -53,9 +54,14 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
     return [one.id for one in found.jobs]
 
 
-async def _rerun(ids: list[str], wire: Wire) -> int:
+async def _rerun(ids: list[str], wire: Wire, *, once: bool) -> int:
+    """Run each again; return the exit code. `once`: leave those alone that have been."""
+
     async def one(id: str) -> None:
         await check_over(wire, id)
+        if once and (again := await repeats(wire, id)):
+            sys.stdout.write(f"{clean(id)} is repeated by {clean(again[-1])} already\n")
+            return
         sys.stdout.write(f"{clean(await rerun(wire, id))} repeats {clean(id)}\n")
 
     return await each("fleet rerun", ids, one)

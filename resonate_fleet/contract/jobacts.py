@@ -86,7 +86,7 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
         error=error if payloads else _kind_of(error),
         children=await _children(wire, id, [MOST_CHILDREN]),
         repeats=promise.tags.get(TAG_REPEATS, ""),
-        repeated=await _repeated(wire, id),
+        repeated=await repeats(wire, id),
         hidden=not payloads,
     )
 
@@ -194,7 +194,7 @@ async def rerun(wire: Wire, id: str) -> str:
     """
     promise = await _found(wire, id)
     _check_rerun(promise)
-    repeated = await _repeated(wire, id)
+    repeated = await repeats(wire, id)
     new = _repeat_id(id, len(repeated) + 1)
     own = {tag: new for tag in _OWN if tag in promise.tags}
     tags = {**promise.tags, **own, TAG_REPEATS: id}
@@ -221,7 +221,7 @@ def _repeat_id(id: str, number: int) -> str:
     return f"{id}-rerun-{number}"
 
 
-async def _repeated(wire: Wire, id: str) -> list[str]:
+async def repeats(wire: Wire, id: str) -> list[str]:
     found: list[str] = []
     while len(found) < MOST_REPEATS:
         new = _repeat_id(id, len(found) + 1)

@@ -141,10 +141,15 @@ def accepted(url: str, raw: Raw, kind: str, accept: tuple[int, ...]) -> Reply:
     except Foreign as foreign:
         if foreign.passing:
             raise Unreachable(url, str(foreign)) from None
-        raise Refused(Reply(kind="HTTP", status=foreign.status, data=foreign.text)) from None
+        raise Refused(_foreign(url, foreign)) from None
     if not reply.ok and reply.status not in accept:
         raise Refused(reply)
     return reply
+
+
+def _foreign(url: str, foreign: Foreign) -> Reply:
+    where = f"{url} answers by HTTP alone"
+    return Reply(kind=where, status=foreign.status, data=foreign.text or "without a word")
 
 
 class Wire:

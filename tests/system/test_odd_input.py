@@ -220,3 +220,12 @@ def test_a_sleep_waits_for_no_slot(server: Server) -> None:
     tags = {"resonate:timer": "true", "resonate:target": "poll://any@worker-group"}
     server.call("promise.create", id="j:1", timeoutAt=2**42, param={}, tags=tags)
     assert json.loads(in_a_shell(server, "job j:1 --json").stdout)["state"] == "sleeping"
+
+
+def test_failed_jobs_are_run_again_once(server: Server) -> None:
+    post_job(server, "f", id="a")
+    server.call("promise.settle", id="a", state="rejected", value={})
+    for says in ("a-rerun-1 repeats a\n", "a is repeated by a-rerun-1 already\n"):
+        assert in_a_shell(server, "rerun --failed --store").stdout == says
+    assert server.promise("a-rerun-2") is None
+    assert in_a_shell(server, "rerun a").stdout == "a-rerun-2 repeats a\n"
