@@ -51,7 +51,7 @@ class Connector:
         self._said = False
 
     async def run(self) -> None:
-        """Connect, and connect again, until cancelled."""
+        """Connect, and connect again, until cancelled or the member has left."""
         if not self._addresses:
             self._presence.fall_back()
             return
@@ -92,7 +92,7 @@ class Connector:
 
     async def _keep(self, address: Address) -> None:
         pauses, link = Backoff(FIRST_PAUSE, LONGEST_PAUSE), None
-        while True:
+        while not self._presence.left:
             # Connect unless another address has led to the same steward.
             if link is None or all(one.rank != link.rank for one in self._presence.links):
                 link = await self._connect(address)

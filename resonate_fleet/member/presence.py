@@ -49,7 +49,8 @@ class Presence:
         self._waits = False
         #: The next steward is not the first: hints may have gone elsewhere before.
         self._turned = False
-        self._left = False
+        #: It has said goodbye, or is about to.
+        self.left = False
         #: Called when there is a steward to work for.
         self.working: Callable[[], None] = lambda: None
         forks.keep_from_children(self._descriptors)
@@ -69,7 +70,7 @@ class Presence:
     # Called by links.
 
     def welcomed(self, link: Link) -> None:
-        if self._left:
+        if self.left:
             link.say(messages.Bye())
             link.close()
             return
@@ -133,7 +134,7 @@ class Presence:
 
     def leave(self) -> None:
         """Say goodbye and close; this member holds nothing any more. For another thread."""
-        self._left = True
+        self.left = True
         if not self._on_loop.wait(self._bye, BYE_SECONDS):
             # The loop is blocked. Without a goodbye the end would look like a death.
             for descriptor in self._descriptors():
