@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         self._transport = None
         self._port.closed(self)
-        if not self._welcomed:
+        if not self._welcomed or self._port.stopping:
             return
         self._welcomed = False
         if self._said_bye:
@@ -189,7 +189,8 @@ class PresenceServer:
         self._strangers: dict[Connection, asyncio.TimerHandle] = {}
         self._members: set[Connection] = set()
         self._greetings: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        #: Connections that end from here on are closed by this steward: no member has died.
+        self.stopping = False
 
     @property
     def port(self) -> int:
@@ -203,8 +204,7 @@ class PresenceServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Connections that end from here on are closed by this steward: no member has died.
-        self.listener = _NoListener()
+        self.stopping = True
         if self._server is not None:
             self._server.close()
         for connection in [*self._members, *self._strangers]:
@@ -250,14 +250,3 @@ class PresenceServer:
         late = self._strangers.pop(connection, None)
         if late is not None:
             late.cancel()
-
-
-class _NoListener:
-    """The listener of a steward that ends: it hears nothing any more."""
-
-    async def came(self, connection: Connection) -> list[FromSteward]:  # noqa: ARG002 - as in the protocol
-        raise ValueError("the steward ends")
-
-    def heard(self, connection: Connection, message: FromMember) -> None: ...
-    def left(self, connection: Connection) -> None: ...
-    def ended(self, connection: Connection) -> None: ...

@@ -1,0 +1,75 @@
+"""What a member without a steward says of searches that it may not make, in virtual time."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+
+from resonate_fleet.contract.wire import Refused, Reply
+from resonate_fleet.member.fallback import FORBIDDEN_PAUSE, Fallback
+from tests.support.virtual import VirtualLoop
+
+
+class Scene:
+    """An idle member. Nothing waits on the server, and a token may forbid to search it."""
+
+    def __init__(self) -> None:
+        self.loop = VirtualLoop()
+        asyncio.set_event_loop(self.loop)
+        self.forbidden = True
+        self.counted: list[tuple[str, ...]] = []
+        opened = asyncio.Event()
+        opened.set()
+        wire: Any = SimpleNamespace(search_promises=self._search)
+        stream: Any = SimpleNamespace(opened=opened, run=self._listen)
+        slots: Any = SimpleNamespace(free=1)
+        self.fallback = Fallback(wire, stream, "g", slots, lambda *what: self.counted.append(what))
+
+    async def _listen(self, _: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def _search(self, *_: Any, **__: Any) -> tuple[list[Any], None]:
+        if self.forbidden:
+            raise Refused(Reply(kind="promise.search", status=403, data="no"))
+        return [], None
+
+    async def switch(self, *, on: bool) -> None:
+        self.fallback.switch(on=on)
+
+    def may_search(self) -> bool:
+        return self.fallback.may_search
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.switch(on=False))
+        self.loop.run_for(0.01)
+        self.loop.close()
+        assert self.loop.errors == []
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    with closing(Scene()) as one:
+        monkeypatch.setattr("time.monotonic", one.loop.time)
+        yield one
+
+
+def test_that_searches_are_forbidden_is_said_once_until_they_are_allowed(scene: Scene) -> None:
+    with structlog.testing.capture_logs() as logs:
+        scene.loop.run_until_complete(scene.switch(on=True))
+        scene.loop.run_for(10 * FORBIDDEN_PAUSE)
+        forbidden = scene.counted.count(("fallback_searches", "forbidden"))
+        assert 10 <= forbidden == len(scene.counted) <= 21, "it tries again now and then"
+        assert scene.may_search() is False
+        assert [line["event"] for line in logs] == ["search.forbidden"]
+        scene.forbidden = False
+        scene.loop.run_for(2 * FORBIDDEN_PAUSE)
+        assert scene.counted[-1] == ("fallback_searches", "empty")
+        assert scene.may_search() is True
+        assert len(logs) == 1
+        scene.forbidden = True
+        scene.loop.run_for(FORBIDDEN_PAUSE)
+        assert [line["event"] for line in logs] == ["search.forbidden"] * 2
