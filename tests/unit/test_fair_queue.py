@@ -399,3 +399,70 @@ def test_what_was_set_aside_does_not_go_before_a_more_urgent_one() -> None:
     begun = [scene.free(3.0, "wide")[1] for _ in range(3)]
     assert begun == [["job-2"], ["job-3"], ["job-1"]], "by priority, then keys take turns"
     assert not scene.queue.aside()
+
+
+def test_all_that_was_set_aside_is_shown_by_function_with_the_oldest() -> None:
+    scene = MixedScene()
+    assert scene.queue.oldest() is None
+    scene.come(5.0, function="h", key="a")
+    scene.come(3.0, function="h", key="b")
+    scene.come(4.0, function="h", key="a", priority=1)
+    scene.come(2.0, function="g", key="c")
+    assert scene.free(10.0, "narrow") == (set(), [])
+    scene.come(1.0, function="f", key="a")
+    found = scene.queue.aside()
+    assert {name: (one.size, one.first.task) for name, one in found.items()} == {
+        "h": (3, "job-2"),
+        "g": (1, "job-4"),
+    }
+    oldest = scene.queue.oldest()
+    assert oldest is not None
+    assert oldest.task == "job-5"
+
+
+def test_a_running_task_counts_by_what_becomes_known_of_it() -> None:
+    known: dict[str, Attributes] = {}
+    queue = FairQueue(GroupPolicy(keys={"acme": Limit(running=1)}), known.get)
+    queue.occupy("x")
+    assert queue.unread() == ["x"]
+    known["x"] = known["next"] = known["y"] = Attributes(key="acme")
+    queue.recount("x")
+    queue.recount("y")  # it does not run
+    assert queue.unread() == []
+    queue.add(Waiting("next", 0, 0.0, 0.0))
+    assert queue.take(1000.0, lambda _: True) is None
+    assert queue.why(1000.0, "next") == "waits for key acme: 1 of 1 running"
+    queue.vacate("x")
+    assert queue.take(1000.0, lambda _: True) is not None
+
+
+def test_what_waits_is_shown_by_what_it_waits_for() -> None:
+    policy = GroupPolicy(
+        keys={"acme": Limit(running=1)},
+        functions={"charge": Limit(running=1), "rated": Limit(rate=1, burst=1)},
+    )
+    scene = Scene(policy)
+    for key in ("a", "b", "c"):
+        scene.add(0.0, function="charge", key=key)
+    for _ in range(3):
+        scene.add(0.0, key="acme")
+    scene.add(0.0, function="rated")
+    late = scene.add(0.0, function="rated")
+    timed = scene.add(0.0, key="new", not_before=1500.0)
+    assert len(scene.all()) == 3
+    assert scene.queue.limited(1000.0) == {
+        "waits for function charge: 1 of 1 running": 2,
+        "waits for key acme: 1 of 1 running": 2,
+        "waits for function rated: 1 starts a second at most": 1,
+        "waits for its time": 1,
+    }
+    assert scene.queue.why(1000.5, late) == "waits for function rated: 1 starts a second at most"
+    assert scene.queue.why(1001.0, late) == scene.queue.why(1500.0, timed) == ""
+
+
+def test_a_key_is_shown_in_full_up_to_a_length() -> None:
+    full, longer = "k" * 64, "k" * 65
+    scene = Scene(GroupPolicy(keys={one: Limit(running=0) for one in (full, longer)}))
+    first, second = (scene.add(0.0, key=key) for key in (full, longer))
+    assert f"key {full}: " in scene.queue.why(1000.0, first)
+    assert f"key {full}...: " in scene.queue.why(1000.0, second)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest.mock import Mock, call
+from unittest.mock import Mock, call, patch
 
 import pytest
 
@@ -87,7 +87,7 @@ def test_a_process_that_was_stopped_hears_the_answer_first(ward: Ward) -> None:
 
 
 def test_requests_that_follow_each_other_hang_none(ward: Ward) -> None:
-    ward.wire.meanwhile = lambda: ward.check(CHECKS)
+    ward.wire.meanwhile = lambda: ward.check(CHECKS + 1)
     ward.seconds += LEASE
     for _ in range(3):
         assert ward.heartbeats.send()
@@ -130,10 +130,11 @@ def test_a_name_look_up_that_hangs(hung: threading.Event) -> None:
 
 def test_a_defect_does_not_end_the_checks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     again = threading.Event()
-    checks: list[int] = []
+    checks, threads = list[int](), list[str]()
 
     def check() -> None:
         checks.append(1)
+        threads.append(threading.current_thread().name)
         if len(checks) > 1:
             again.set()
             return
@@ -146,3 +147,18 @@ def test_a_defect_does_not_end_the_checks(ward: Ward, monkeypatch: pytest.Monkey
     with ward.watch:
         assert again.wait(60)
     assert said.mock_calls == [call.exception("lapses.failed")]
+    assert set(threads) == {"lapses"}
+
+
+def test_it_checks_some_times_while_a_request_may_take(ward: Ward) -> None:
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return len(waited) > 2
+
+    end = Mock(wait=wait)
+    with patch.object(threading, "Event", lambda: end):
+        watch = LapseWatch(ward.heartbeats)
+    watch._thread.run()  # noqa: SLF001 - here instead of beside: no time passes by itself
+    assert waited == [ward.wire.timeout / CHECKS] * 3

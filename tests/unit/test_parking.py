@@ -215,3 +215,14 @@ def test_records_end_with_their_jobs_and_that_is_kept(scene: Scene) -> None:
     scene.do(scene.parking.follow_up(states.get, START + 9.0))
     assert list(scene.records) == ["waiting"], "redriven by hand: at once"
     assert scene.file.saves == saved + 2
+
+
+def test_a_record_that_changes_while_its_task_is_read_keeps_none_of_the_others(
+    scene: Scene,
+) -> None:
+    for task in ("changing", "over"):
+        scene.crashes(task, "m1")
+    scene.server.lag = 0.1
+    scene.loop.call_later(0.05, scene.crashes, "changing", "m2")
+    scene.do(scene.parking.follow_up(lambda _: None, START + 9.0))
+    assert {task: one.count for task, one in scene.records.items()} == {"changing": 2}
