@@ -111,6 +111,11 @@ def test_waiting_for_another_service_means_waiting_for_its_health(name: str) -> 
         assert how["condition"] == expected, f"{name} waits for {other}"
 
 
+def test_a_server_whose_store_does_not_answer_is_not_healthy() -> None:
+    """`/health` would be 200 meanwhile."""
+    assert SERVICES["server"]["healthcheck"]["test"][-1].endswith(f":{words.SERVER_PORT}/ready")
+
+
 def test_what_can_be_scaled_holds_no_port_of_the_host() -> None:
     assert [name for name in ("worker", "steward") if "ports" in SERVICES[name]] == []
 
