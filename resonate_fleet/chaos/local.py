@@ -95,14 +95,14 @@ class LocalPlace:
             await client.stop(5)
 
     async def strike(self, fault: Fault, member: Candidate) -> str:
-        number, place = way(STRIKES, fault), self._place(member)
+        number, process = way(STRIKES, fault), self._process(member)
         if fault in FREEZING:
-            self._frozen[member.handle] = place
+            self._frozen[member.handle] = process
         if number is None:
-            for gate in place.gates:
+            for gate in process.gates:
                 gate.close_door()
-            return f"{len(place.gates)} gates of {place.name} are shut"
-        child = place.child
+            return f"{len(process.gates)} gates of {process.name} are shut"
+        child = process.child
         if child is None or not child.send(number):
             raise PlaceFailed(f"{member.member} had ended by itself")
         also = f", with {self._kill_serving_steward()}" if fault == "kill-with-steward" else ""
@@ -125,26 +125,26 @@ class LocalPlace:
         return f"{name} was killed and runs again"
 
     async def heal(self, fault: Fault, member: Candidate) -> str:
-        number, place = way(HEALS, fault), self._frozen.pop(member.handle, None)
-        if place is None or place.child is None:
+        number, process = way(HEALS, fault), self._frozen.pop(member.handle, None)
+        if process is None or process.child is None:
             return "nothing to heal"
         if number is None:
-            for gate in place.gates:
+            for gate in process.gates:
                 gate.open_door()
-            return f"{len(place.gates)} gates of {place.name} are open"
-        place.child.send(number)
-        return f"{number.name} to process {place.child.pid}"
+            return f"{len(process.gates)} gates of {process.name} are open"
+        process.child.send(number)
+        return f"{number.name} to process {process.child.pid}"
 
     async def restart_server(self, away: float) -> str:
         return await self.fleet.restart_server(away)
 
     async def rolling_restart(self) -> str:
         before = list(self.fleet.members.values())
-        for place in before:
+        for process in before:
             since = time.time()
-            if place.child is not None:
-                place.child.send(signal.SIGTERM)
-            await self.fleet.wait_since([place], since)
+            if process.child is not None:
+                process.child.send(signal.SIGTERM)
+            await self.fleet.wait_since([process], since)
         return f"{len(before)} members ended and were started again, one at a time"
 
     async def scale(self, members: int) -> str:
@@ -165,14 +165,14 @@ class LocalPlace:
             fleet, self._fleet = self._fleet, None
             await asyncio.shield(fleet.stop())
 
-    def _place(self, member: Candidate) -> LocalProcess:
+    def _process(self, member: Candidate) -> LocalProcess:
         """Return what is to be struck, looked at once more: ours, up, and still the same."""
-        place = self.fleet.members.get(member.handle)
-        if place is None or place.member != member.member:
+        process = self.fleet.members.get(member.handle)
+        if process is None or process.member != member.member:
             raise PlaceFailed(f"{member.member} has ended")
-        if not _opted_in(place):
+        if not _opted_in(process):
             raise PlaceFailed(f"{member.member} has not opted in")
-        return place
+        return process
 
 
 def _policy(plan: Plan, folder: RunFolder) -> dict[str, str]:
@@ -184,9 +184,9 @@ def _policy(plan: Plan, folder: RunFolder) -> dict[str, str]:
     return {"STEWARD_POLICY": str(file)}
 
 
-def _opted_in(place: LocalProcess) -> bool:
+def _opted_in(process: LocalProcess) -> bool:
     """A child of this very process that runs and whose own environment holds the opt-in."""
-    if place.child is None or not place.child.running:
+    if process.child is None or not process.child.running:
         return False
-    env = place.child.environment()
+    env = process.child.environment()
     return all(env.get(key) == value for key, value in OPT_IN.items())

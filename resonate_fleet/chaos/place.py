@@ -18,7 +18,7 @@ CHECK_SECONDS: Final = 0.05
 class Candidate:
     """A member that is up. `member` is its name on the server (the pid of its leases).
 
-    `handle` is how the place knows it: a process's place in the fleet, a container, a pod.
+    `handle` is how the place knows it: a process of the fleet, a container, a pod.
     `allowed`: it carries the opt-in to be struck.
     """
 

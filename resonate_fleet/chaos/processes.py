@@ -92,10 +92,10 @@ class LocalFleet:
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
-        """Members came or went. One that starts again in its place is scraped all the while."""
+        """Members came or went. One that starts again is scraped all the while."""
         group = self.shape.group
-        places = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
-        targets.write(self.folder.targets, "worker", places)
+        ports = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
+        targets.write(self.folder.targets, "worker", ports)
         self.on_change()
 
     def _scrape_nothing(self) -> None:
@@ -220,18 +220,18 @@ class LocalFleet:
         ready = await child.line("member.ready", READY_SECONDS)
         one.member, one.since = str(ready["who"]), float(ready["at"])
 
-    async def wait_since(self, places: list[LocalProcess], since: float) -> None:
-        """Wait until one of the places is filled by a process that is ready since `since`.
+    async def wait_since(self, processes: list[LocalProcess], since: float) -> None:
+        """Wait until one of the processes has been started again and is ready, since `since`.
 
         Raises:
             PlaceFailed: not within the usual time of a start.
         """
 
         def filled() -> bool:
-            return any(one.running and one.since > since for one in places)
+            return any(one.running and one.since > since for one in processes)
 
         seconds = READY_SECONDS + self.shape.drain
-        await until(filled, seconds, f"another start of {places[0].name}")
+        await until(filled, seconds, f"another start of {processes[0].name}")
 
     # The client.
 

@@ -1,4 +1,4 @@
-"""The places of a local fleet that processes fill, each filled again when its process ends."""
+"""The processes of a local fleet, each started again when it ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,11 +15,11 @@ RESTART_SECONDS: Final = 0.1
 
 @dataclass
 class LocalProcess:
-    """One place in the fleet: of a member, or of a steward (`presence` is its port for members).
+    """A member's process, or a steward's (`presence` is its port for members).
 
-    The place keeps its name and ports over restarts. `member` is the name on the server of the
-    process that fills it just now, another one at each start; empty until that is ready. `since`
-    is when it was ready, in Unix seconds.
+    It keeps its name and ports over restarts. `child` is the one that runs just now. `member` is
+    that one's name on the server, another one at each start; empty until it is ready. `since` is
+    when it was ready, in Unix seconds.
     """
 
     name: str
@@ -43,7 +43,7 @@ class LocalProcess:
         return self.child is not None and self.child.running
 
 
-#: Starts a process in its place and returns when it is ready.
+#: Starts a process and returns when it is ready.
 type Launch = Callable[[LocalProcess], Awaitable[None]]
 
 

@@ -14,9 +14,9 @@ from resonate_fleet.contract.settings import Mistake
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A member's process. `place` keeps its name over restarts; `started` tells processes apart."""
+    """A member's process. `name` stays over restarts; `started` tells processes apart."""
 
-    place: str
+    name: str
     member: str
     process: int
     started: str
@@ -43,7 +43,7 @@ class Registered:
         """Write down who belongs to `fleet` now."""
         members = [
             MemberRecord(
-                place=name,
+                name=name,
                 member=one.member,
                 process=one.child.pid,
                 started=_facts(one.child.pid)[1],

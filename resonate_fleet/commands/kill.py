@@ -41,7 +41,7 @@ def run(asked: Namespace) -> int:
 
 
 def _named(name: str, found: list[Victim]) -> Victim:
-    fitting = [one for one in found if name in (one[1].place, one[1].member)]
+    fitting = [one for one in found if name in (one[1].name, one[1].member)]
     if len(fitting) == 1:
         return fitting[0]
     all_names = ", ".join(one.member for _, one in fitting or found)

@@ -110,9 +110,9 @@ def _introduce(fleet: LocalFleet) -> None:
         _say(f"steward  {one.url}  presence {HOST}:{one.presence}")
     for one in fleet.stewards[:1]:
         _say(console_line(one.url, fleet.shape.steward_env))
-    for place in fleet.members.values():
-        process = "" if place.child is None else f"  process {place.child.pid}"
-        _say(f"worker   {place.member}  http://{HOST}:{place.port}/metrics{process}")
+    for one in fleet.members.values():
+        process = "" if one.child is None else f"  process {one.child.pid}"
+        _say(f"worker   {one.member}  http://{HOST}:{one.port}/metrics{process}")
     _say(f"logs     {fleet.folder.logs}")
     if (fleet.url, fleet.ports.steward) != (f"http://{HOST}:{SERVER_PORT}", STEWARD_PORT):
         _say(f"export   RESONATE_URL={fleet.url} FLEET_STEWARD_URL={fleet.steward_url}")

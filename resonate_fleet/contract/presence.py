@@ -126,13 +126,13 @@ class Withdraw(msgspec.Struct, frozen=True, tag="withdraw", tag_field="kind", om
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign", tag_field="kind", omit_defaults=True):
-    """`tasks` holds `[task, version]`, each for one credit."""
+    """`tasks` holds `[task, version]`, each for one credit; the version before the claim."""
 
     tasks: list[tuple[str, int]]
 
 
 class Released(msgspec.Struct, frozen=True, tag="released", tag_field="kind", omit_defaults=True):
-    """`tasks` holds `[task, version]` of leases that were handed over while it was missing."""
+    """`tasks` holds `[task, attempt]` of leases that were handed over while it was missing."""
 
     tasks: list[tuple[str, int]]
 

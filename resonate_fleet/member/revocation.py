@@ -23,8 +23,8 @@ class Revocation:
 
     def released(self, tasks: Sequence[tuple[str, int]]) -> None:
         """End attempts that a steward has handed over, taking this member for dead."""
-        for task, version in tasks:
-            attempt = self._table.find(task, version)
+        for task, number in tasks:
+            attempt = self._table.find(task, number)
             if attempt is not None:
                 self.lost(attempt, "taken")
 

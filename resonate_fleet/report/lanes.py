@@ -19,16 +19,16 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lanes(facts: Facts) -> list[Lane]:
-    """Return a lane a member; those that filled the same place one after the other stand together.
+    """Return a lane a member; those of one name but for the last part stand together.
 
-    A member's name is that of its place and a few digits of this one start (`member.life`).
+    A member's name ends with a few digits of this one start (`member.life`).
     """
-    ordered = sorted(facts.members.values(), key=lambda one: (_place(one.name), one.started))
+    ordered = sorted(facts.members.values(), key=lambda one: (_stem(one.name), one.started))
     return [lane(member) for member in ordered]
 
 
-def _place(name: str) -> list[tuple[int, int, str]]:
-    """Return what sorts members by their place's name."""
+def _stem(name: str) -> list[tuple[int, int, str]]:
+    """Return what sorts members by the name that stays over restarts."""
     return natural(name.rpartition("-")[0] or name)
 
 

@@ -119,11 +119,11 @@ def _job(facts: Facts, id: str) -> list[Any]:
 
 
 def _strikes(facts: Facts, drawn: list[Lane]) -> list[dict[str, Any]]:
-    place = {lane.member.name: number for number, lane in enumerate(drawn)}
+    lane_of = {lane.member.name: number for number, lane in enumerate(drawn)}
     return [
         {
             "fault": one.fault,
-            "lane": place.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
+            "lane": lane_of.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
             "at": _ms(facts, one.at),
             "healed": _ms(facts, one.healed) if one.healed else None,
         }
@@ -140,8 +140,8 @@ def _parked(
         attempts = facts.tasks.get(line.job, [])
         bars = [index_of[one.task, one.number] for one in attempts if one.began <= line.at]
         if bars:
-            place = {"job": numbers[line.job], "bar": bars[-1], "at": _ms(facts, line.at)}
-            found.append({**place, "crashes": line.crashes})
+            point = {"job": numbers[line.job], "bar": bars[-1], "at": _ms(facts, line.at)}
+            found.append({**point, "crashes": line.crashes})
     return found
 
 

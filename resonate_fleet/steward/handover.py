@@ -51,7 +51,7 @@ class Death:
         self.declared = False
         #: Its jobs have been blamed.
         self.blamed = False
-        #: `[task, version]` of what it lost.
+        #: `[task, attempt]` of what it lost.
         self.taken: list[tuple[str, int]] = []
         self.task: asyncio.Task[None] | None = None
 

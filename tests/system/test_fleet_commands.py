@@ -124,7 +124,7 @@ def test_kill_believes_a_record_of_the_very_process_and_its_parent_alone(tmp_pat
         own = start_of(bystander.pid)
         # Another start of the same number, a child of somebody else, and the truth.
         for started, parent, code in (("1", os.getpid(), 2), (own, 1, 2), (own, os.getpid(), 0)):
-            member = {"place": "worker-1", "member": "worker-1-x", "process": bystander.pid}
+            member = {"name": "worker-1", "member": "worker-1-x", "process": bystander.pid}
             fleet = {"process": parent, "started": start_of(parent), "url": "http://x"}
             record = fleet | {"steward": None, "members": [member | {"started": started}]}
             (folder / "fleet.json").write_text(json.dumps(record))
