@@ -100,7 +100,7 @@ class BlockingWire:
     def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""
         reply = self.call("promise.get", {"id": id}, accept=(404,))
-        return msgspec.convert(reply.data["promise"], Promise) if reply.ok else None
+        return self._promise_in(reply) if reply.ok else None
 
     def task(self, id: str) -> Task | None:
         """Return the task, or None where there is none of that id."""
@@ -112,8 +112,14 @@ class BlockingWire:
     ) -> Promise:
         """Create a promise, or return the one that has the id already: the de-duplication."""
         data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
-        reply = self.call("promise.create", data)
-        return msgspec.convert(reply.data["promise"], Promise)
+        return self._promise_in(self.call("promise.create", data))
+
+    def _promise_in(self, reply: Reply) -> Promise:
+        try:
+            return msgspec.convert(reply.data["promise"], Promise)
+        except (msgspec.ValidationError, KeyError, TypeError) as strange:
+            cause = f"it answers otherwise than server v0.9.8: {strange!r}"
+            raise Unreachable(self.url, cause) from None
 
 
 def _cause(error: Exception) -> str:

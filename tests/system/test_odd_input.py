@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import Fleet
+from tests.support.gate import Gate
 from tests.support.jobs import post_job
 from tests.support.processes import ROOT, clean_env, room_command, run_room
 from tests.support.servers import Server
@@ -229,3 +230,26 @@ def test_failed_jobs_are_run_again_once(server: Server) -> None:
         assert in_a_shell(server, "rerun --failed --store").stdout == says
     assert server.promise("a-rerun-2") is None
     assert in_a_shell(server, "rerun a").stdout == "a-rerun-2 repeats a\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("job", "a"), ("jobs",), ("cancel", "a"), ("ps",), ("schedule", "list"),
+        ("result", "a", "--deadline", "0.2"), ("submit", "f", "--deadline", "0.2"),
+    ],
+)  # fmt: skip
+def test_a_server_of_another_protocol_is_named(server: Server, command: tuple[str, ...]) -> None:
+    def other(kind: str, request: dict[str, dict[str, str]]) -> tuple[int, bytes]:
+        head = {"corrId": request["head"]["corrId"], "status": 200, "version": "2027-01-01"}
+        return 200, json.dumps({"kind": kind, "head": head, "data": {"other": 1}}).encode()
+
+    with Gate(server.url) as gate:
+        gate.answer = other
+        where = {"RESONATE_URL": gate.url, "FLEET_STEWARD_URL": NOWHERE}
+        where |= {"CLIENT_LOG_FORMAT": "off"}
+        done = run_room("fleet", *command, env=where)
+    assert done.returncode == 4, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert gate.url in line
+    assert "answers otherwise than server v0.9.8" in line
