@@ -11,7 +11,7 @@ from resonate_fleet.report.timeline import timeline
 from resonate_fleet.report.verdict import Verdict
 
 #: The console's modules that draw lanes, then the report's own, each after those that it imports.
-SHARED = ("dom.js", "outcomes.js", "lanes.js", "pointing.js", "legend.js", "theme.js")
+SHARED = ("dom.js", "outcomes.js", "signs.js", "lanes.js", "pointing.js", "legend.js", "theme.js")
 OWN = ("charts.js", "page.js")
 
 

@@ -95,7 +95,8 @@ class Acts:
         """
         unchanged: dict[str, str] = {}
         status = 0
-        for name in _few(ids):
+        ids = _few(ids)
+        for name in ids:
             try:
                 await do(name)
                 if name not in done:  # `do` may have noted it already, with its children
@@ -143,6 +144,7 @@ class Acts:
 
 
 def _few(ids: list[str]) -> list[str]:
+    """Return them once each."""
     if len(ids) > MOST_ASKED:
         raise Refusal(400, f"{len(ids)} jobs at once; accepted: {MOST_ASKED} at most")
-    return ids
+    return list(dict.fromkeys(ids))

@@ -181,7 +181,7 @@ class Console:
         app.router.add_post("/acts/{act}", self._act)
         for name, act in self._endpoints.open_acts.items():
             app.router.add_post(f"/{name}", self._open_act(act))
-        app.router.add_get("/events", self._events)
+        app.router.add_get("/events", self._events, allow_head=False)  # it would take a stream
         for asset in files("resonate_fleet.web").iterdir():
             if asset.name.rpartition(".")[2] in _TYPES:
                 app.router.add_get(f"/{asset.name}", _asset(asset.name))

@@ -172,10 +172,10 @@ class Work:
                 self.claimed(one)
 
     def was_parked(self, now: float, parked: LiveParked) -> None:
-        one = self.over(now, parked.task, parked.attempt, "lost")
+        one = self.over(now, parked.task, parked.attempt, "died")
         group = one.group if one else parked.group
         self.parked[parked.task] = msgspec.structs.replace(parked, group=group)
-        self.mark(now, "parked", task=parked.task)
+        self.mark(now, "parked", one.member if one else None, parked.task)
 
     def redriven(self, now: float, task: str) -> None:
         self.parked.pop(task, None)

@@ -14,19 +14,26 @@ const ACTS = {
 };
 
 export function actButton(act, jobs, done) {
-  return h("button", { type: "button", class: `act ${act}`, onclick: () => ask(act, jobs, done) }, ACTS[act].title);
+  return h("button", { type: "button", key: act, class: `act ${act}`, onclick: () => ask(act, jobs, done) }, ACTS[act].title);
 }
 
 function ask(act, jobs, done) {
   const dialog = byId("dialog");
   const field = h("input", { type: "password", autocomplete: "off", id: "token", value: token, required: true });
   const problem = h("p", { class: "problem", role: "alert" });
+  let sent = false;
+  const asking = h("button", { class: "strong" }, ACTS[act].title);
   const send = async (event) => {
     event.preventDefault();
+    if (sent) return; // once, however often it is clicked
+    sent = true;
     token = field.value;
+    say(problem, "");
     const answer = await post(act, jobs);
+    sent = false;
+    if (!answer.error) done(answer);
+    if (!asking.isConnected || !dialog.open) return;
     if (answer.error) return say(problem, answer.error);
-    done(answer);
     const unchanged = Object.values(answer.unchanged ?? {});
     if (unchanged.length) return say(problem, `${unchanged.length} unchanged: ${unchanged[0]}`);
     dialog.close();
@@ -34,12 +41,13 @@ function ask(act, jobs, done) {
   dialog.replaceChildren(h("form", { onsubmit: send },
     h("h2", { id: "dialog-title" }, `${ACTS[act].title}: ${jobs.length === 1 ? jobs[0] : `${jobs.length} jobs`}`),
     h("p", {}, ACTS[act].says), h("label", { for: "token" }, "Console token"), field, problem,
-    h("menu", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Back"), h("button", { class: "strong" }, ACTS[act].title))));
+    h("menu", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Back"), asking)));
   dialog.showModal();
-  (token ? dialog.querySelector(".strong") : field).focus();
+  (token ? asking : field).focus();
 }
 
 async function post(act, jobs) {
+  if (/[^\x21-\x7e]/.test(token)) return { error: "The token has only letters, digits and signs of ASCII." };
   try {
     const answer = await fetch(`acts/${act}`, {
       method: "POST",

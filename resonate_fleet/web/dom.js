@@ -12,11 +12,59 @@ function fill(element, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "key") element.key = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   const shown = children.flat(Infinity).filter((one) => one !== null && one !== undefined);
   element.append(...shown.map((one) => (one instanceof Node ? one : clean(one))));
   return element;
+}
+
+// Makes the nodes in `box` like the wanted ones. Nodes that are there already stay, so that focus,
+// selection and scrolling do; those with a `key` are told apart by it.
+export function update(box, wanted) {
+  const held = document.activeElement;
+  const keys = new Set(wanted.map((one) => one.key));
+  for (const one of [...box.childNodes]) if (one.key && !keys.has(one.key)) one.remove();
+  const keyed = new Map([...box.childNodes].map((one) => [one.key, one]));
+  wanted.forEach((fresh, i) => {
+    const here = box.childNodes[i] ?? null;
+    const same = fresh.key ? keyed.get(fresh.key) : here;
+    if (same && same.key === fresh.key && same.nodeName === fresh.nodeName) {
+      if (same !== here) box.insertBefore(same, here);
+      liken(same, fresh);
+    } else box.insertBefore(fresh, here);
+  });
+  while (box.childNodes.length > wanted.length) box.lastChild.remove();
+  if (held !== document.activeElement && box.contains(held)) held.focus({ preventScroll: true });
+}
+
+function liken(old, fresh) {
+  if (fresh.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  update(old, [...fresh.childNodes]);
+}
+
+// A choice of the viewer, kept in this browser; null where there is none, or nothing can be kept.
+export function choice(name) {
+  try {
+    return localStorage.getItem(`fleet.${name}`);
+  } catch {
+    return null;
+  }
+}
+
+export function choose(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(`fleet.${name}`);
+    else localStorage.setItem(`fleet.${name}`, value);
+  } catch {
+    // It lasts as long as the page then.
+  }
 }
 
 // What moves, hides or turns text is shown as its number (contract/shown.py has the same).
@@ -42,8 +90,9 @@ export function announce(text) {
 const NUMBER = new Intl.NumberFormat("en");
 export const count = (n) => NUMBER.format(n);
 
+// Two digits that matter; no more are true of ten seconds.
 export function rate(n) {
-  return n >= 100 ? count(Math.round(n)) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
+  return n >= 10 ? count(Math.round(n)) : n >= 1 ? n.toFixed(1) : n === 0 ? "0" : n.toFixed(2);
 }
 
 // Three digits that matter.
@@ -52,9 +101,11 @@ export const short = (value) => Number(value.toPrecision(3)).toString();
 // A length of time in the two units that matter: 0.42 s, 4.2 s, 42 s, 4 min 12 s, 3 h 5 min, 2 d 4 h.
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 0.005) return "0 s";
   if (seconds < 1) return `${seconds.toFixed(2)} s`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  seconds = Math.max(60, seconds);
   const [large, unit, small, next] =
     seconds < 3600 ? [60, "min", 1, "s"] : seconds < 86400 ? [3600, "h", 60, "min"] : [86400, "d", 3600, "h"];
   const rest = Math.floor((seconds % large) / small);
@@ -95,10 +146,12 @@ export function shareBar(part) {
     s("rect", { class: "rest", width: 100, height: 8 }), s("rect", { class: "part", width: (100 * part).toFixed(2), height: 8 }));
 }
 
-// Text that is shortened to so many pixels.
+// Text that is shortened to so many pixels. Names of replicas differ at their end: the middle goes.
 export function fitted(pen, text, room) {
-  let kept = clean(text);
-  if (pen.measureText(kept).width <= room) return kept;
-  while (kept.length > 3 && pen.measureText(kept + "…").width > room) kept = kept.slice(0, -1);
-  return kept + "…";
+  const letters = [...clean(text)];
+  if (pen.measureText(letters.join("")).width <= room) return letters.join("");
+  const cut = (kept) => `${letters.slice(0, Math.ceil(kept / 2)).join("")}…${letters.slice(letters.length - Math.floor(kept / 2)).join("")}`;
+  let kept = Math.min(letters.length - 1, 80);
+  while (kept > 2 && pen.measureText(cut(kept)).width > room) kept -= 1;
+  return cut(kept);
 }

@@ -1,21 +1,22 @@
 // The list of jobs with search and filters, and the page of one job.
 
 import { actButton } from "./acts.js";
-import { byId, count, h, moment, say, span } from "./dom.js";
+import { byId, clean, count, h, moment, natural, say, span, update } from "./dom.js";
+import { OUTCOMES, outcomeOf } from "./outcomes.js";
 
 const STATES = ["waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"];
 const FIELDS = ["state", "function", "group", "member", "search"];
 
 async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store" });
+  const answer = await fetch(path, { cache: "no-store" }).catch(() => { throw new Error("The steward does not answer."); });
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error || `The steward answers ${answer.status}.`);
+  if (!answer.ok) throw Object.assign(new Error(body.error || `The steward answers ${answer.status}.`), { status: answer.status });
   return body;
 }
 
 export class Jobs {
-  constructor(model, { go }) {
-    Object.assign(this, { model, go, query: new URLSearchParams(), asked: 0 });
+  constructor(model) {
+    Object.assign(this, { model, query: new URLSearchParams(), asked: 0 });
     const form = byId("filters");
     byId("filter-state").append(...STATES.map((one) => h("option", { value: one }, one)));
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -23,6 +24,7 @@ export class Jobs {
     setInterval(() => { if (!byId("view-jobs").hidden && !document.hidden) this.load(); }, 2000);
   }
 
+  // The address keeps the filter; a step back leaves the list, not each letter.
   filter(form) {
     const query = new URLSearchParams();
     for (const name of FIELDS) {
@@ -30,7 +32,11 @@ export class Jobs {
       if (value) query.set(name, value);
     }
     clearTimeout(this.later);
-    this.later = setTimeout(() => this.go(`jobs?${query}`), 200);
+    this.later = setTimeout(() => {
+      if (byId("view-jobs").hidden) return;
+      history.replaceState(null, "", `#/jobs${query.size ? `?${query}` : ""}`);
+      this.show(query);
+    }, 200);
   }
 
   show(query) {
@@ -39,7 +45,18 @@ export class Jobs {
     for (const name of FIELDS) {
       if (document.activeElement !== form.elements[name]) form.elements[name].value = query.get(name) || "";
     }
+    this.suggest();
     this.load();
+  }
+
+  // What function, group and member may be, as far as the page knows.
+  suggest() {
+    const { bars, groups, lanes } = this.model;
+    const known = { function: [...bars.values()].map((bar) => bar.function), group: groups.keys(), member: lanes.keys() };
+    for (const [name, values] of Object.entries(known)) {
+      const words = [...new Set(values)].filter(Boolean).sort(natural).slice(0, 200);
+      update(byId(`known-${name}s`), words.map((one) => h("option", { value: one })));
+    }
   }
 
   async load() {
@@ -53,18 +70,24 @@ export class Jobs {
   }
 
   fill(page) {
-    byId("job-rows").replaceChildren(...page.jobs.map(jobRow));
-    const more = page.more ? "; there are more, narrow the search" : "";
-    const shown = `${count(page.jobs.length)} shown, from the steward's live state${more}`;
-    say(byId("jobs-note"), page.jobs.length ? shown : "No job of the last minutes is like that.");
+    update(byId("job-rows"), page.jobs.map(jobRow));
+    const shown = `${count(page.jobs.length)} shown, from the steward's live state`;
+    const notes = [page.jobs.length ? shown : "No job of the last minutes is like that"];
+    if (page.more) notes.push("there are more, narrow the search");
+    if (page.unread) notes.push(`${count(page.unread)} that wait were not looked at`);
+    say(byId("jobs-note"), `${notes.join("; ")}.`);
   }
 }
 
+const link = (id) => h("a", { href: `#/job/${encodeURIComponent(id)}`, title: clean(id) }, id);
+const cell = (text, name) => h("td", { class: `name ${name}`, title: text ? clean(text) : null }, text || "–");
+
 function jobRow(job) {
-  return h("tr", {},
-    h("th", { scope: "row" }, h("a", { href: `#/job/${encodeURIComponent(job.id)}` }, job.id)),
-    h("td", {}, badge(job.state)), h("td", {}, job.function || "–"), h("td", {}, job.group || "–"), h("td", {}, job.member || "–"),
-    h("td", { class: "number" }, job.attempt ? String(job.attempt) : "–"), h("td", {}, moment(job.created)), h("td", {}, moment(job.ended)));
+  const why = job.reason ? h("p", { class: "hint" }, job.reason) : null;
+  return h("tr", { key: job.id },
+    h("th", { scope: "row", class: "name" }, link(job.id), why),
+    h("td", {}, badge(job.state)), cell(job.function, "function"), cell(job.group, "group"), cell(job.member, "member"),
+    h("td", { class: "number attempt" }, job.attempt ? String(job.attempt) : "–"), h("td", { class: "created" }, moment(job.created)), h("td", {}, moment(job.ended)));
 }
 
 function badge(state) {
@@ -73,30 +96,60 @@ function badge(state) {
 
 export class JobPage {
   constructor(model) {
-    this.model = model;
+    Object.assign(this, { model, id: null, asked: 0, seen: "" });
   }
 
-  async show(id) {
+  show(id) {
+    if (id !== this.id) byId("view-job").replaceChildren(h("h1", {}, id), h("p", { class: "hint" }, "Asking the server …"));
+    this.id = id;
+    this.seen = this.sees();
+    this.load();
+  }
+
+  // What the stream knows of this job: when that changes, the server is asked again.
+  sees() {
+    const { bars, marks, parked } = this.model;
+    const attempts = [...bars.values()].filter((bar) => bar.job === this.id).map((bar) => `${bar.key} ${bar.end}`);
+    const others = [...marks, ...parked].filter((one) => one.job === this.id).map((one) => one.at ?? one.since);
+    return [...attempts, ...others, this.model.acts, this.model.kill].join();
+  }
+
+  changed() {
+    if (this.sees() !== this.seen) this.show(this.id);
+  }
+
+  async load() {
+    const asked = (this.asked += 1);
     const box = byId("view-job");
-    box.replaceChildren(h("p", { class: "hint" }, "Asking the server …"));
+    const { id } = this;
     try {
-      this.fill(box, await ask(`job/${encodeURIComponent(id)}`));
+      const job = await ask(`job/${encodeURIComponent(id)}`);
+      if (asked === this.asked) this.fill(box, job);
     } catch (error) {
-      box.replaceChildren(h("h1", {}, id), h("p", { class: "problem", role: "alert" }, error.message));
+      if (asked === this.asked) this.fail(box, id, error);
     }
+  }
+
+  // What is known stays; the server may be back soon.
+  fail(box, id, { message, status }) {
+    const [first, ...rest] = box.firstChild?.key === id ? box.children : [h("h1", {}, id)];
+    const problem = h("p", { class: "problem", role: "alert" }, message);
+    box.replaceChildren(first, problem, ...rest.filter((one) => one.className !== "problem"));
+    if (status !== 404) setTimeout(() => { if (id === this.id && !byId("view-job").hidden) this.load(); }, 2000);
   }
 
   fill(box, job) {
     const again = () => this.show(job.id);
     const acts = this.model.acts ? this.actsOf(job).map((act) => actButton(act, [job.id], again)) : [];
-    box.replaceChildren(...[
-      h("header", { class: "job-head" }, h("h1", {}, job.id), badge(job.state), h("div", { class: "tools" }, ...acts)),
+    const named = Object.keys(job.kwargs || {}).length ? job.kwargs : job.args;
+    update(box, [
+      h("header", { key: job.id, class: "job-head" }, h("h1", {}, job.id), badge(job.state), h("div", { class: "tools" }, ...acts)),
       job.reason ? h("p", { class: "reason" }, job.reason) : null,
       h("dl", { class: "facts" }, ...facts(job)),
-      section("Arguments", job.args === undefined ? null : code(job.args)),
-      section("Result", job.result === undefined ? null : code(job.result)),
-      section("Error", job.error ? h("pre", {}, job.error) : null),
       job.hidden ? h("p", { class: "hint" }, "Arguments and results are hidden by STEWARD_CONSOLE_PAYLOADS.") : null,
+      section(job.state === "cancelled" ? "Reason" : "Error", job.error ? h("pre", {}, job.error) : null),
+      section("Arguments", job.hidden ? null : code(named)),
+      section("Result", job.state === "done" && !job.hidden ? code(job.result) : null),
       section("Attempts", job.attempts.length ? attempts(job.attempts) : null),
       section("Children", job.children.length ? h("ul", { class: "tree" }, ...job.children.map(child)) : null),
     ].filter(Boolean));
@@ -112,11 +165,20 @@ export class JobPage {
 function facts(job) {
   const rows = [
     ["function", job.function ? `${job.function}${job.version > 1 ? ` version ${job.version}` : ""}` : "–"],
-    ["group", job.group || "–"], ["created", moment(job.created)], ["ended", moment(job.ended)],
-    ["took", job.ended ? span(job.ended - job.created) : "–"],
-    ["tags", h("span", {}, ...Object.entries(job.tags || {}).map(([key, value]) => h("code", {}, `${key}=${value} `)))],
+    ["group", job.group || "–"], ["created", moment(job.created)],
+    job.ended ? ["ended", [moment(job.ended), ` after ${span(job.ended - job.created)}`]] : ["time limit", moment(job.timeout)],
+    ["claims", count(job.claims ?? 0)],
+    ["runs again", job.repeats ? link(job.repeats) : null],
+    ["run again as", job.repeated?.length ? job.repeated.map((one) => [link(one), " "]) : null],
+    ["tags", tags(job)],
   ];
-  return rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+  return rows.filter(([, value]) => value !== null).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+}
+
+// Tags that only repeat the job's id say nothing.
+function tags(job) {
+  const told = Object.entries(job.tags || {}).filter(([, value]) => value !== job.id);
+  return told.length ? told.map(([key, value]) => [h("code", {}, `${key}=${value}`), " "]) : null;
 }
 
 function section(title, content) {
@@ -126,35 +188,44 @@ function section(title, content) {
 const code = (value) => h("pre", {}, JSON.stringify(value, null, 2));
 
 function attempts(found) {
-  const head = ["attempt", "member", "began", "ended", "outcome"].map((one) => h("th", { scope: "col" }, one));
-  const rows = found.map((one) => h("tr", {}, h("td", {}, String(one.attempt)), h("td", {}, one.member), h("td", {}, moment(one.since)), h("td", {}, moment(one.ended)), h("td", {}, one.outcome || "running")));
-  return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
+  const head = ["attempt", "member", "outcome", "began", "ended", "took"].map((one) => h("th", { scope: "col", class: ["began", "ended"].includes(one) ? "until" : null }, one));
+  const rows = found.map((one) => h("tr", {}, h("td", {}, String(one.attempt)), cell(one.member, "member"), h("td", {}, became(one.outcome)),
+    h("td", { class: "until" }, moment(one.since)), h("td", { class: "until" }, moment(one.ended)), h("td", { class: "one" }, span(one.ended && one.ended - one.since))));
+  return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows)));
+}
+
+function became(outcome) {
+  if (outcome === "unknown-function") return "handed back: it lacks the function";
+  return OUTCOMES[outcome ? outcomeOf(outcome) : "running"].words;
 }
 
 function child(one) {
   const inside = one.children && one.children.length ? h("ul", {}, ...one.children.map(child)) : null;
-  return h("li", {}, h("a", { href: `#/job/${encodeURIComponent(one.id)}` }, one.id), " ", badge(one.state), " ", one.function || "", inside);
+  return h("li", {}, link(one.id), " ", badge(one.state), " ", one.function || "", inside);
 }
 
 export class Lists {
   constructor(model) {
     this.model = model;
+    setInterval(() => { if (!byId("view-schedules").hidden && !document.hidden) this.schedules(); }, 15000);
   }
 
   quarantine() {
-    const rows = this.model.parked.map((one) => h("tr", {},
-      h("th", { scope: "row" }, h("a", { href: `#/job/${encodeURIComponent(one.job)}` }, one.job)),
-      h("td", { class: "number" }, String(one.attempt)), h("td", {}, one.members.join(", ")), h("td", {}, moment(one.since)),
-      h("td", {}, ...(this.model.acts ? ["redrive", "reject"].map((act) => actButton(act, [one.job], () => {})) : []))));
-    byId("parked-rows").replaceChildren(...rows);
+    const acts = (job) => (this.model.acts ? ["redrive", "reject"].map((act) => actButton(act, [job], () => {})) : []);
+    const rows = this.model.parked.map((one) => h("tr", { key: one.job },
+      h("th", { scope: "row", class: "name" }, link(one.job)), h("td", { class: "number attempt" }, String(one.attempt)),
+      h("td", { class: "crashed" }, one.members.map((name) => [h("span", {}, name), " "])), h("td", {}, moment(one.since)), h("td", {}, h("div", { class: "tools" }, ...acts(one.job)))));
+    update(byId("parked-rows"), rows);
     byId("parked-note").hidden = rows.length > 0;
   }
 
   async schedules() {
     try {
       const { schedules } = await ask("schedules");
-      byId("schedule-rows").replaceChildren(...schedules.map((one) => h("tr", {}, h("th", { scope: "row" }, one.id), h("td", {}, h("code", {}, one.cron)), h("td", {}, one.function || "–"), h("td", {}, moment(one.next)), h("td", {}, moment(one.last)))));
-      say(byId("schedules-note"), schedules.length ? "" : "No schedule is set. `fleet schedule add` sets one.");
+      update(byId("schedule-rows"), schedules.map((one) => h("tr", { key: one.id }, h("th", { scope: "row", class: "name" }, one.id),
+        h("td", { class: "cron" }, h("code", {}, one.cron)), cell(one.function, "function"), h("td", {}, moment(one.next)), h("td", {}, moment(one.last)))));
+      byId("schedules-none").hidden = schedules.length > 0;
+      say(byId("schedules-note"), "");
     } catch (error) {
       say(byId("schedules-note"), error.message);
     }

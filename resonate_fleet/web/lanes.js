@@ -2,10 +2,13 @@
 // Only what is in sight is drawn, so that a thousand members and ten thousand attempts stay smooth.
 
 import { fitted, ticks } from "./dom.js";
-import { FAULTS, MARKS, OUTCOMES, WAYS } from "./outcomes.js";
+import { FAULTS, OUTCOMES, WAYS } from "./outcomes.js";
+import { drawMark, drawOpen, drawSign, pattern } from "./signs.js";
 
-const LABEL = 176; // pixels for names, on a wide screen
-const NARROW = 104;
+const NARROW = 104; // pixels for names, on a telephone
+const LEAST = 120; // and on a wide screen, where they take what they need
+const MOST = 0.28; // of the width
+const BESIDE = 28; // pixels of a lane that has its note beside its name, not below
 const AXIS = 22;
 const GAP = 10;
 const TALLEST = 8000; // pixels of a picture on paper
@@ -26,6 +29,7 @@ export class Lanes {
     this.row = 17;
     this.from = 0;
     this.to = 1;
+    this.left = NARROW;
     this.chosen = null;
     this.colours = {};
     this.patterns = {};
@@ -47,6 +51,7 @@ export class Lanes {
       return here;
     });
     this.height = top;
+    this.longest = null;
     this.spacer.style.height = `${top}px`;
     this.box.style.height = `${top + 6}px`;
   }
@@ -56,31 +61,22 @@ export class Lanes {
     for (const name of ["--ink", "--soft", "--line", "--lane", "--card", "--blue", "--sky", "--green", "--orange", "--red", "--purple", "--gap", "--shade"]) {
       this.colours[name] = style.getPropertyValue(name).trim();
     }
-    this.patterns.frozen = this.pattern(null, "rising");
-    for (const [outcome, { colour, pattern }] of Object.entries(OUTCOMES)) {
-      this.patterns[outcome] = pattern ? this.pattern(this.colours[colour], pattern) : this.colours[colour];
+    this.patterns.frozen = pattern(this.colours["--ink"], null, "rising");
+    for (const [outcome, { colour, kind }] of Object.entries(OUTCOMES)) {
+      this.patterns[outcome] = kind ? pattern(this.colours["--card"], this.colours[colour], kind) : this.colours[colour];
     }
   }
 
-  pattern(colour, kind) {
-    const tile = document.createElement("canvas");
-    tile.width = tile.height = 6;
-    const pen = tile.getContext("2d");
-    if (colour) {
-      pen.fillStyle = colour;
-      pen.fillRect(0, 0, 6, 6);
-    }
-    pen.strokeStyle = pen.fillStyle = this.colours[colour ? "--card" : "--ink"];
-    const line = (a, b, c, d) => { pen.beginPath(); pen.moveTo(a, b); pen.lineTo(c, d); pen.stroke(); };
-    if (kind === "falling" || kind === "crossed") line(0, 0, 6, 6);
-    if (kind === "rising" || kind === "crossed") line(0, 6, 6, 0);
-    if (kind === "lines") line(0, 3, 6, 3);
-    if (kind === "dots") pen.fillRect(2, 2, 2, 2);
-    return pen.createPattern(tile, "repeat");
+  // Pixels for names and notes: what the longest takes.
+  measure(pen) {
+    if (this.width < 560) return NARROW;
+    const wide = (lane) => pen.measureText(lane.name).width + (this.isBeside(lane) ? pen.measureText(lane.note).width + 12 : 0);
+    this.longest ??= Math.max(0, ...this.model.lanes.slice(0, 200).map(wide));
+    return Math.round(Math.min(Math.max(LEAST, this.longest + 24), MOST * this.width));
   }
 
-  get left() {
-    return this.width < 560 ? NARROW : LABEL;
+  isBeside(lane) {
+    return lane.note && lane.rows * this.row < BESIDE;
   }
 
   x(time) {
@@ -131,6 +127,7 @@ export class Lanes {
     pen.clearRect(0, 0, this.width, this.tall);
     pen.font = '12px system-ui, "DejaVu Sans", sans-serif';
     pen.textBaseline = "middle";
+    this.left = this.measure(pen);
     return pen;
   }
 
@@ -139,7 +136,7 @@ export class Lanes {
     pen.fillStyle = this.colours["--soft"];
     pen.textAlign = "center";
     pen.lineWidth = 1;
-    for (const at of ticks(this.from, this.to, this.width > 700 ? 8 : 4)) {
+    for (const at of ticks(this.from, this.to, Math.min(8, Math.max(2, Math.floor((this.width - this.left) / 80))))) {
       const x = Math.round(this.x(at)) + 0.5;
       pen.beginPath();
       pen.moveTo(x, AXIS);
@@ -165,15 +162,15 @@ export class Lanes {
     const [from, until] = [Math.max(this.x(lane.from), this.left), Math.min(this.x(lane.until ?? this.now), this.width)];
     pen.fillStyle = this.colours["--lane"];
     if (until > from) pen.fillRect(from, y - 2, until - from, height + 4);
-    const beside = height < 28 && lane.note && this.left === LABEL;
+    const beside = this.isBeside(lane) && this.left > NARROW;
     pen.textAlign = "right";
     pen.fillStyle = this.colours["--soft"];
     if (beside) pen.fillText(lane.note, this.left - 12, y + height / 2);
-    const room = this.left - 12 - (beside ? pen.measureText(lane.note).width + 8 : 0);
+    const room = this.left - 12 - (beside ? pen.measureText(lane.note).width + 12 : 0);
     pen.textAlign = "left";
-    if (height >= 28 && lane.note) pen.fillText(fitted(pen, lane.note, room), 0, y + 22);
+    if (lane.note && !this.isBeside(lane)) pen.fillText(fitted(pen, lane.note, room), 0, y + 23);
     pen.fillStyle = lane.dead ? this.colours["--soft"] : this.colours["--ink"];
-    pen.fillText(fitted(pen, lane.name, room), 0, y + Math.min(height, 16) / 2);
+    pen.fillText(fitted(pen, lane.name, room), 0, y + (height < BESIDE ? height / 2 : 8));
   }
 
   drawBars(pen, first, last) {
@@ -181,10 +178,12 @@ export class Lanes {
       const end = bar.end ?? this.now;
       if (bar.lane < first || bar.lane > last || end < this.from || bar.begin > this.to) continue;
       const [x, y, wide, high] = this.place(bar, end);
-      pen.fillStyle = this.patterns[bar.outcome];
-      pen.fillRect(x, y, wide, high);
+      if (bar.end === null) drawOpen(pen, this.colours["--ink"], this.patterns[bar.outcome], [x, y, wide, high]);
+      else {
+        pen.fillStyle = this.patterns[bar.outcome];
+        pen.fillRect(x, y, wide, high);
+      }
       if (bar.steps) this.drawSteps(pen, bar, y + high);
-      if (bar.end === null) this.drawEdge(pen, x, y, wide, high);
       if (this.chosen && bar.task === this.chosen.task) {
         pen.strokeStyle = this.colours["--ink"];
         pen.lineWidth = bar === this.chosen ? 2.5 : 1.2;
@@ -208,12 +207,6 @@ export class Lanes {
     }
   }
 
-  // A running bar is open to the right: a bright edge, where it grows.
-  drawEdge(pen, x, y, wide, high) {
-    pen.fillStyle = this.colours["--ink"];
-    pen.fillRect(x + wide - 2, y, 2, high);
-  }
-
   place(bar, end = bar.end ?? this.now) {
     const x = Math.max(this.x(bar.begin), this.left);
     const thin = bar.outcome === "suspended" ? this.row / 4 : 0;
@@ -235,6 +228,8 @@ export class Lanes {
       pen.moveTo(x1, y1);
       pen.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2, y2);
       pen.stroke();
+      pen.fillStyle = pen.strokeStyle;
+      pen.fill(new Path2D(`M${x2 - 5} ${y2 - 4}L${x2 + 2} ${y2}L${x2 - 5} ${y2 + 4}Z`));
     }
     pen.setLineDash([]);
   }
@@ -249,22 +244,12 @@ export class Lanes {
       if (!everywhere && (mark.lane < first || mark.lane > last)) continue;
       if (Math.max(mark.at, mark.until ?? 0) < this.from || mark.at > this.to) continue;
       if (mark.kind in FAULTS) this.drawFault(pen, mark, everywhere);
-      else this.drawMark(pen, mark.kind, this.x(mark.at) + (mark.kind === "handed-over" ? 11 : 0), this.heightOf(mark));
+      else drawMark(pen, this.colours, mark.kind, this.x(mark.at) + (mark.kind === "handed-over" ? 11 : 0), this.heightOf(mark));
     }
   }
 
   heightOf({ lane, row }) {
     return row === undefined || row === null ? this.tops[lane] + (this.model.lanes[lane].rows * this.row) / 2 : this.middle({ lane, row });
-  }
-
-  drawMark(pen, kind, x, y) {
-    const { colour, path } = MARKS[kind] ?? MARKS.joined;
-    pen.save();
-    pen.translate(x, y);
-    pen.strokeStyle = this.colours[colour];
-    pen.lineWidth = 2;
-    pen.stroke(new Path2D(path));
-    pen.restore();
   }
 
   // A disc with the fault's sign, and a line down the lane; what lasted is shaded.
@@ -280,17 +265,6 @@ export class Lanes {
     pen.setLineDash([2, 2]);
     pen.stroke(new Path2D(`M${x} ${top}V${bottom}`));
     pen.setLineDash([]);
-    this.drawSign(pen, kind, x, top);
-  }
-
-  drawSign(pen, kind, x, y) {
-    pen.save();
-    pen.translate(x, y);
-    pen.fillStyle = this.colours["--ink"];
-    pen.fill(new Path2D("M-7.5 0A7.5 7.5 0 1 1 7.5 0A7.5 7.5 0 1 1 -7.5 0"));
-    pen.strokeStyle = this.colours["--card"];
-    pen.lineWidth = 1.7;
-    pen.stroke(new Path2D(FAULTS[kind]));
-    pen.restore();
+    drawSign(pen, this.colours, kind, x, top);
   }
 }

@@ -1,9 +1,9 @@
 // The view of what happens now: figures with their curves, the lanes, and how the work is distributed.
 
-import { announce, byId, clock, count, h, moment, natural, rate, say, shareBar, span } from "./dom.js";
+import { announce, byId, choice, choose, clock, count, h, moment, natural, rate, say, shareBar, span, update } from "./dom.js";
 import { Lanes } from "./lanes.js";
 import { legend } from "./legend.js";
-import { OUTCOMES } from "./outcomes.js";
+import { MARKS, OUTCOMES } from "./outcomes.js";
 import { Pointing } from "./pointing.js";
 
 const FRAME = 1000 / 30;
@@ -11,12 +11,18 @@ const FRAME = 1000 / 30;
 export class Now {
   constructor(model, { open }) {
     this.model = model;
-    this.window = 60;
+    const select = byId("window");
+    if ([...select.options].some((one) => one.value === choice("window"))) select.value = choice("window");
+    this.window = Number(select.value);
     this.group = "";
     this.skew = 0;
     this.lanes = new Lanes(byId("lanes"), clock);
     new Pointing(this.lanes, { words: (bar) => this.words(bar), pick: (bar) => open(bar.job) });
-    byId("window").addEventListener("change", (event) => { this.window = Number(event.target.value); });
+    select.addEventListener("change", () => {
+      this.window = Number(select.value);
+      this.stale = true;
+      choose("window", select.value);
+    });
     byId("group").addEventListener("change", (event) => { this.group = event.target.value; this.changed(); });
     this.last = 0;
     requestAnimationFrame((t) => this.frame(t));
@@ -25,9 +31,21 @@ export class Now {
   theme(paper) {
     this.lanes.readTheme();
     this.lanes.paper = paper;
-    const shown = Object.keys(OUTCOMES).filter((one) => one !== "resolved" && one !== "open");
-    byId("legend").replaceChildren(...legend(this.lanes, shown, ["died", "handed-over", "lapsed", "draining", "left"]));
+    this.explained = "";
+    this.explain();
     if (paper) this.draw();
+  }
+
+  // The legend names what the lanes hold, and no more.
+  explain() {
+    const { bars, marks } = this.lanes.model;
+    const from = this.model.at - this.window;
+    const outcomes = new Set(["running", "resolved", ...bars.filter((bar) => bar.end === null || bar.end > from).map((bar) => bar.outcome)]);
+    const kinds = new Set(marks.filter((mark) => mark.at > from).map((mark) => mark.kind));
+    const shown = [[OUTCOMES, outcomes], [MARKS, kinds]].map(([table, used]) => Object.keys(table).filter((one) => used.has(one)));
+    if (shown.join("|") === this.explained) return;
+    this.explained = shown.join("|");
+    byId("legend").replaceChildren(...legend(this.lanes, ...shown));
   }
 
   changed() {
@@ -58,7 +76,8 @@ export class Now {
 
   refresh() {
     this.stale = false;
-    this.lanes.set(this.model.picture(this.group));
+    this.lanes.set(this.model.picture(this.group, this.model.at - this.window));
+    this.explain();
     byId("lanes").classList.toggle("empty", this.model.lanes.size === 0);
     byId("nobody").hidden = this.model.lanes.size > 0 || !this.model.at;
     this.figures();
@@ -71,9 +90,9 @@ export class Now {
     const [waiting, running] = [model.total("waiting"), model.total("running")];
     figure("waiting", count(waiting), `${count(running)} of ${count(model.total("slots"))} slots busy`, model.curves.waiting);
     const oldest = model.oldest === null ? null : Math.max(0, model.at - model.oldest);
-    figure("oldest", span(oldest), this.blocked() || "since it became claimable", model.curves.oldest);
+    figure("oldest", span(oldest), this.blocked() || (oldest === null ? "nothing waits" : "since it became claimable"), model.curves.oldest);
     figure("rate", rate(model.rate || 0), `${count(model.total("done"))} done, ${count(model.total("failed"))} failed`, model.curves.rate);
-    figure("redone", count(model.total("redone")), "attempts that were taken up again", model.curves.redone);
+    figure("redone", count(model.total("redone")), "attempts taken up again", model.curves.redone);
     figure("parked", count(model.parked.length), "jobs that crashed their members", null);
     byId("figure-parked").classList.toggle("bad", model.parked.length > 0);
   }
@@ -81,7 +100,7 @@ export class Now {
   // Why jobs wait though slots are free.
   blocked() {
     for (const group of this.model.groups.values()) {
-      for (const [why, jobs] of Object.entries(group.blocked || {})) return `${count(jobs)}: ${why}`;
+      for (const [why, jobs] of Object.entries(group.blocked || {})) return `${count(jobs)} ${jobs === 1 ? "waits" : "wait"}: ${why}`;
     }
     return "";
   }
@@ -93,7 +112,6 @@ export class Now {
     select.replaceChildren(h("option", { value: "" }, "all groups"), ...names.map((one) => h("option", { value: one }, one)));
     select.value = names.includes(this.group) ? this.group : "";
     select.parentElement.hidden = names.length < 2;
-    byId("members").parentElement.classList.toggle("one-group", names.length < 2);
   }
 
   members() {
@@ -101,8 +119,9 @@ export class Now {
     found.sort((a, b) => natural(a.group, b.group) || natural(a.member, b.member));
     const most = Math.max(1, ...found.map((one) => one.done + one.failed));
     const rows = found.slice(0, 200).map((one) => this.memberRow(one, most));
-    if (found.length > 200) rows.push(h("tr", {}, h("td", { colspan: 7 }, `and ${count(found.length - 200)} more`)));
-    byId("members").replaceChildren(...rows);
+    if (found.length > 200) rows.push(h("tr", {}, h("td", { colspan: 9 }, `and ${count(found.length - 200)} more`)));
+    update(byId("members"), rows);
+    byId("members").parentElement.classList.toggle("one-group", new Set(found.map((one) => one.group)).size < 2);
     this.balance(found.filter((one) => one.state === "present"));
   }
 
@@ -110,11 +129,11 @@ export class Now {
     const jobs = one.done + one.failed;
     const alive = Math.max(0.001, (one.until ?? this.model.at) - one.since);
     const used = Math.min(1, one.busy / (alive * one.slots));
-    return h("tr", { class: one.state === "present" ? null : "gone" },
+    return h("tr", { class: one.state === "present" ? null : "gone", key: one.member },
       h("th", { scope: "row" }, one.member), h("td", { class: "group" }, one.group),
       h("td", {}, one.state === "present" ? "present" : h("span", {}, `${one.state} `, one.until ? moment(one.until) : "")),
-      h("td", { class: "number slots" }, `${one.slots - one.free} / ${one.slots}`),
-      h("td", { class: "number" }, count(jobs)), h("td", { class: "wide" }, shareBar(jobs / most)),
+      h("td", { class: "number slots" }, one.state === "present" ? `${one.slots - one.free} / ${one.slots}` : "–"),
+      h("td", { class: "number" }, count(one.done)), h("td", { class: "number" }, count(one.failed)), h("td", { class: "wide" }, shareBar(jobs / most)),
       h("td", { class: "number" }, span(one.busy)), h("td", { class: "number" }, `${Math.round(used * 100)} %`));
   }
 

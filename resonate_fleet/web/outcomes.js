@@ -1,16 +1,16 @@
 // The one table of what may become of an attempt: its words, and how its bar differs without colour.
 
 export const OUTCOMES = {
-  running: { words: "running (open edge)", colour: "--blue", pattern: null },
-  resolved: { words: "brought the result", colour: "--blue", pattern: null },
-  again: { words: "taken up again", colour: "--green", pattern: null },
-  suspended: { words: "suspended, resumes later", colour: "--sky", pattern: "dots" },
-  released: { words: "handed back", colour: "--orange", pattern: "falling" },
-  cut: { words: "cut off: its member died", colour: "--red", pattern: "crossed" },
-  lost: { words: "lease lost", colour: "--purple", pattern: "rising" },
-  rejected: { words: "ended with an error", colour: "--ink", pattern: "lines" },
-  cancelled: { words: "cancelled", colour: "--gap", pattern: "lines" },
-  open: { words: "no end known", colour: "--gap", pattern: "dots" },
+  running: { words: "running", colour: "--blue", kind: null },
+  resolved: { words: "brought the result", colour: "--blue", kind: null },
+  again: { words: "taken up again", colour: "--green", kind: null },
+  suspended: { words: "suspended, resumes later", colour: "--sky", kind: "dots" },
+  released: { words: "handed back", colour: "--orange", kind: "falling" },
+  cut: { words: "cut off: its member died", colour: "--red", kind: "crossed" },
+  lost: { words: "lease lost", colour: "--purple", kind: "rising" },
+  rejected: { words: "ended with an error", colour: "--ink", kind: "lines" },
+  cancelled: { words: "cancelled", colour: "--gap", kind: "lines" },
+  open: { words: "no end known", colour: "--gap", kind: "dots" },
 };
 
 const SAME = {
@@ -51,6 +51,8 @@ export const MARKS = {
   "handed-over": { words: "handed over", colour: "--green", path: "M-5 0L0 -5L5 0L0 5Z" },
   lapsed: { words: "lease lapsed", colour: "--purple", path: "M0 -7V-2M0 2V7" },
   draining: { words: "drains", colour: "--orange", path: "M-4 -5H4L0 4Z" },
+  "false-alarm": { words: "came back", colour: "--green", path: "M0 -6V6M0 0H6" },
+  redriven: { words: "redriven", colour: "--green", path: "M-3 -5L4 0L-3 5" },
   parked: { words: "parked", colour: "--ink", path: "M-3 -5V5M3 -5V5" },
   cancelled: { words: "cancelled", colour: "--ink", path: "M-5 0H5" },
 };

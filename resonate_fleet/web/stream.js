@@ -14,8 +14,11 @@ class Lane {
     this.rows = []; // the bar that fills each
   }
 
+  // Where all slots seem taken, one comes free just now.
   rowFor(bar) {
-    let row = this.rows.findIndex((one) => one === undefined || (one.end !== null && one.end <= bar.begin + 0.02));
+    const free = (late) => this.rows.findIndex((one) => one.end !== null && one.end <= bar.begin + late);
+    let row = free(0.02);
+    if (row < 0 && this.rows.length >= this.member.slots) row = free(0.5);
     if (row < 0) row = this.rows.length;
     this.rows[row] = bar;
     return row;
@@ -148,18 +151,23 @@ export class Model {
     }
   }
 
-  // What the canvas draws, for the members of one group or of all.
-  picture(group) {
-    const shown = [...this.lanes.values()].filter((lane) => !group || lane.member.group === group);
+  // What the canvas draws from a time on, for the members of one group or of all.
+  picture(group, from) {
+    const there = ({ member }) => member.state === "present" || (member.until ?? this.at) > from;
+    const shown = [...this.lanes.values()].filter((lane) => there(lane) && (!group || lane.member.group === group));
+    const many = new Set(shown.map((lane) => lane.member.group)).size > 1;
     shown.sort((a, b) => natural(a.member.group, b.member.group) || natural(a.member.member, b.member.member));
     const place = new Map(shown.map((lane, i) => [lane.member.member, i]));
     const bars = [];
+    const rows = shown.map(({ member }) => Math.max(member.slots, 1));
     for (const bar of this.bars.values()) {
       bar.lane = place.get(bar.member) ?? -1;
-      if (bar.lane >= 0) bars.push(bar);
+      if (bar.lane < 0) continue;
+      bars.push(bar);
+      rows[bar.lane] = Math.max(rows[bar.lane], bar.row + 1);
     }
-    const lanes = shown.map(({ member, rows }) => ({
-      name: member.member, note: this.groups.size > 1 && !group ? member.group : `${member.done} done`, rows: Math.max(member.slots, rows.length, 1),
+    const lanes = shown.map(({ member }, i) => ({
+      name: member.member, note: many ? member.group : `${member.done} done`, rows: rows[i],
       from: member.since, until: member.until, dead: member.state !== "present",
     }));
     const marks = this.marks.filter((one) => place.has(one.member)).map((one) => ({ ...one, lane: place.get(one.member) }));

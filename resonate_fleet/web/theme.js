@@ -1,6 +1,6 @@
-// Light or dark: as the viewer has it, or the other one by the button. Paper is always light.
+// Light or dark: as the viewer has it, or the other one by the button, also after a reload. Paper is always light.
 
-import { say } from "./dom.js";
+import { choice, choose, say } from "./dom.js";
 
 const PAPER = 1500; // pixels of the width of a printed picture
 
@@ -14,9 +14,14 @@ export function themes(button, changed) {
   };
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const own = () => (scheme.matches ? "dark" : "light");
-  let before = own();
-  scheme.addEventListener("change", () => set(own()));
-  button.addEventListener("click", () => set(root.dataset.theme === "dark" ? "light" : "dark"));
+  const wanted = () => (["light", "dark"].includes(choice("theme")) ? choice("theme") : own());
+  let before = wanted();
+  scheme.addEventListener("change", () => set(wanted()));
+  button.addEventListener("click", () => {
+    const other = root.dataset.theme === "dark" ? "light" : "dark";
+    choose("theme", other === own() ? null : other);
+    set(other);
+  });
   addEventListener("beforeprint", () => {
     before = root.dataset.theme;
     set("light", PAPER);

@@ -1,6 +1,5 @@
 """The page by keyboard alone, its colours, and two stewards."""
 
-import asyncio
 import re
 import time
 from importlib.resources import files
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from resonate_fleet.contract.live import LiveParked
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.feed import Feed
@@ -23,6 +23,14 @@ NAMED = {
     name
     for module in ("lanes.js", "outcomes.js")
     for name in re.findall(r'"(--\w+)"', files("resonate_fleet.web").joinpath(module).read_text())
+}
+#: The views, and what says that all of each is there.
+VIEWS = {
+    "now": "document.querySelectorAll('#members tr').length === 3",
+    "jobs": "document.querySelectorAll('#job-rows tr').length === 3",
+    "job/order-01-1": "document.querySelectorAll('button.act').length === 1",
+    "quarantine": "!document.getElementById('view-quarantine').hidden",
+    "schedules": "document.getElementById('schedules-note').textContent !== ''",
 }
 KEYS = {"Tab": 9, "Enter": 13, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27}
 #: What can be reached on the view that is shown, and what has the focus, with its outline.
@@ -65,12 +73,46 @@ async def test_the_keyboard_alone_reaches_everything(tmp_path: Path) -> None:
     async with opened(tmp_path, fleet) as scene:
         page = scene.page
         await scene.until("app.model.bars.size === 3", "every attempt has a bar")
-        for view in ("now", "jobs", "job/order-01-1", "quarantine", "schedules"):
+        for view, there in VIEWS.items():
             await page.value(f"location.hash = '#/{view}'; window.known = undefined")
-            await asyncio.sleep(0.3)
+            await scene.until(there, f"all of {view} is there")
             await page.value("document.activeElement.blur()")
             assert len(await reached(page)) == await page.value(THERE), view
         page.errors[:] = [one for one in page.errors if "404" not in one]
+
+
+async def test_focus_and_selection_outlive_what_comes_anew(tmp_path: Path) -> None:
+    """Lists are asked for again and again, and the stream tells four times a second."""
+    fleet = at_work(3)
+    fleet.parked.append(LiveParked(task="bad", job="bad", attempt=3, members=["worker-1"]))
+    async with opened(tmp_path, fleet) as scene:
+        page = scene.page
+        await page.value("location.hash = '#/jobs'")
+        await scene.until(VIEWS["jobs"], "all are listed")
+        await page.value("[...document.querySelectorAll('#job-rows a')].at(-1).focus()")
+        held = await page.value("document.activeElement.textContent")
+        fleet.members["worker-9"] = fleet.members["worker-1"].__class__(
+            member="worker-9", group="worker-group", slots=1, free=1, since=fleet.at
+        )
+        fleet.submit(1)
+        fleet.step(0.1)
+        await scene.until("document.querySelectorAll('#job-rows tr').length === 4", "one more came")
+        assert await page.value("document.activeElement.textContent") == held
+        await page.value("location.hash = '#/quarantine'")
+        await scene.until("document.querySelectorAll('button.redrive').length === 1", "it waits")
+        await page.value("document.querySelector('button.redrive').focus()")
+        fleet.parked.insert(0, LiveParked(task="worse", job="worse", attempt=3))
+        await scene.until("document.querySelectorAll('button.redrive').length === 2", "two do")
+        row = "document.activeElement.closest('tr').querySelector('th').textContent"
+        assert await page.value(row) == "bad"
+        await page.value("location.hash = '#/now'")
+        await scene.until("document.querySelectorAll('#members tr').length === 4", "all are there")
+        await page.value("getSelection().selectAllChildren(document.querySelector('#members th'))")
+        done = await scene.asks("app.model.at")
+        fleet.step(80.0)
+        await scene.until(f"app.model.at > {done + 70}", "much has ended")
+        await scene.until("!app.now.stale", "it is drawn")
+        assert await page.value("getSelection().toString()") == "worker-1"
 
 
 async def test_a_job_is_found_and_acted_on_by_keys(tmp_path: Path) -> None:

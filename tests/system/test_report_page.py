@@ -46,6 +46,7 @@ async def test_the_page_in_a_browser(run: Run, tmp_path: Path) -> None:
         await bars_stand_where_the_journals_say(page, run)
         await pointing_tells_the_story(page)
         await dragging_looks_closer_and_back(page)
+        await the_story_stays_in_the_window(page)
         await print_and_dark(page)
         assert page.errors == []
         assert page.asked == [url]
@@ -107,6 +108,18 @@ async def pointing_tells_the_story(page: Page) -> None:
     for key in ("ArrowDown", "ArrowLeft"):
         await page.call("Input.dispatchKeyEvent", type="keyDown", key=key)
     assert await page.value("lanes.chosen.begin") != before
+
+
+async def the_story_stays_in_the_window(page: Page) -> None:
+    """Wherever its bar is."""
+    outside = await page.value(
+        "lanes.model.bars.filter((bar) => { scrollTo(0, 0);"
+        "const box = lanes.canvas.getBoundingClientRect(), [, y] = lanes.place(bar);"
+        "scrollTo(0, box.top + y + 60 - innerHeight); tell(bar);"
+        "const tip = byId('pointed').getBoundingClientRect(); tell(null);"
+        "return tip.height === 0 || tip.top < 0 || tip.bottom > innerHeight; }).length"
+    )
+    assert outside == 0
 
 
 async def dragging_looks_closer_and_back(page: Page) -> None:

@@ -86,7 +86,7 @@ def test_a_job_is_set_aside(scene: Scene) -> None:
     at = START + 5.0
     live = LiveParked(task="job:1", job="job", attempt=1, since=at, members=members, group="g")
     assert scene.work.parked == {"job:1": live}
-    assert scene.marks() == [(5.0, "parked", None, "job")]
+    assert scene.marks() == [(5.0, "parked", "m3", "job")]
     assert scene.work.running == {}
 
 

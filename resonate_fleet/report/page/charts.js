@@ -2,7 +2,7 @@
 
 import { h, s, shareBar, short, ticks } from "./dom.js";
 
-const svg = (width, height, ...inside) => s("svg", { viewBox: `0 0 ${width} ${height}` }, inside);
+const svg = (width, height, ...inside) => s("svg", { viewBox: `0 0 ${width} ${height}`, width }, inside);
 const line = (x1, x2, y1, y2) => s("line", { class: "grid", x1, x2, y1, y2 });
 const words = (x, y, text, more = {}) => s("text", { x, y, ...more }, text);
 const hint = (text) => h("p", { class: "hint" }, text);

@@ -75,7 +75,7 @@ function story(index) {
   return [h("b", {}, id), ` ${called}${cost === null ? "" : `, ${short(cost)} s of work`}`, h("ol", {}, items)];
 }
 
-// The story stands below the bar that is chosen.
+// The story stands below the bar that is chosen, or above it where there is no room below.
 function tell(bar) {
   const tip = byId("pointed");
   tip.hidden = !bar;
@@ -84,7 +84,9 @@ function tell(bar) {
   const box = lanes.canvas.getBoundingClientRect();
   const [x, y, , high] = lanes.place(bar);
   tip.style.left = `${Math.max(8, Math.min(box.left + x, innerWidth - tip.offsetWidth - 8))}px`;
-  tip.style.top = `${box.top + y + high + 8 - lanes.scrolled}px`;
+  const bottom = box.top + y + high + 8 - lanes.scrolled;
+  const fits = bottom + tip.offsetHeight <= innerHeight;
+  tip.style.top = `${fits ? bottom : Math.max(4, bottom - high - 16 - tip.offsetHeight)}px`;
 }
 
 function listStories() {
