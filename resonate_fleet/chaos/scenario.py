@@ -1,6 +1,5 @@
 """Scenario files: what they may say, and what each part means when read."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,7 +17,7 @@ from resonate_fleet.contract.checking import (
 )
 from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, FREEZING, LASTING, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.toml_lines import locate
+from resonate_fleet.contract.toml_lines import decode, locate, text_of
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
     COMPUTE_IN_STEPS,
@@ -141,9 +140,10 @@ def read(path: Path) -> Scenario:
         BadScenario: with a line for every mistake in it.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(path)
+    except ValueError as error:
         raise BadScenario(f"{path}: {error}") from None
+    return parse(text, path.name)
 
 
 def parse(toml: str, file: str) -> Scenario:
@@ -153,8 +153,8 @@ def parse(toml: str, file: str) -> Scenario:
         BadScenario: with a line for every mistake in it.
     """
     try:
-        raw = tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as error:
+        raw = decode(toml)
+    except ValueError as error:
         raise BadScenario(f"{file}: {error}") from None
     checker = Checker(file, locate(toml))
     top = {key: value for key, value in raw.items() if key not in (*_sections, "strikes")}

@@ -52,6 +52,7 @@ def _fields(page: JobPage, *, steward: bool) -> Iterator[tuple[str, object]]:
     yield "repeated", page.repeated
     hidden = "hidden (STEWARD_CONSOLE_PAYLOADS)"
     yield "arguments", hidden if page.hidden else _json(page.kwargs or page.args)
+    yield "note", page.notes
     yield "attempt", [_attempt(one) for one in page.attempts]
     if not steward and page.claims:
         yield "attempt", "not known: no steward answered that remembers them"

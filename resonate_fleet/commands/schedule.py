@@ -22,6 +22,7 @@ from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
 from resonate_fleet.submit.calls import ARGUMENTS, call
+from resonate_fleet.submit.load import PRIORITY, policy_tags
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
 PROG: Final = "fleet schedule"
@@ -97,6 +98,8 @@ def _add_options(one: Parser) -> None:
         metavar="NAME",
         help="default: worker-group",
     )
+    add("--priority", type=typed(PRIORITY), metavar="N", help="of each run's job; default: 3")
+    add("--key", metavar="KEY", help="whose share and limits each run's job counts for")
     template = f"id of each run's job, with {{{{.timestamp}}}}; default: {JOB_ID}"
     add("--job-id", default=JOB_ID, metavar="TEMPLATE", help=template)
     limit = "seconds from a run's time after which its job is not run any more; default: a day"
@@ -135,7 +138,8 @@ def _wanted(asked: Namespace) -> Schedule:
         promise_id=asked.job_id,
         promise_timeout=round(asked.timeout * 1000),
         promise_param=msgspec.convert(encode_value(made), Value),
-        promise_tags={TAG_TARGET: anycast(asked.group)},
+        promise_tags={TAG_TARGET: anycast(asked.group)}
+        | policy_tags(asked.priority, asked.key, None),
     )
 
 
@@ -195,6 +199,7 @@ async def _show(asked: Namespace, wire: Wire) -> None:
         "function": made.func if made.version == 1 else f"{made.func} version {made.version}",
         "arguments": msgspec.json.encode(given).decode(),
         "group": one.group(),
+        "tag": [f"{tag}={v}" for tag, v in one.promise_tags.items() if tag != TAG_TARGET],
         "job ids": one.promise_id,
         "timeout": f"{one.promise_timeout / 1000:g} s after its time",
         "created": clock(one.created_at),

@@ -23,7 +23,7 @@ from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.outputs import OutputFile, OutputFolder
-from resonate_fleet.contract.settings import Mistake, integer, name, seconds, url
+from resonate_fleet.contract.settings import Mistake, integer, name, path, seconds, url
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
 from resonate_fleet.contract.words import DEFAULT_GROUP, SERVER_PORT, STEWARD_PORT
@@ -43,6 +43,7 @@ def parser(prog: str) -> Parser:
     functions = "with `register(registry)`; default: the examples'"
     add("--functions", type=typed(MODULE), metavar="MODULE", help=functions)
     group = f"default: {DEFAULT_GROUP}"
+    add("--policy", type=typed(path()), metavar="FILE", help="of the stewards; see docs/policy.md")
     chaos = "offer on the steward's page to kill a job's member, and print the page's token"
     add("--chaos", action="store_true", help=chaos)
     add("--group", type=typed(name("group")), default=DEFAULT_GROUP, metavar="NAME", help=group)
@@ -57,6 +58,7 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
+    policy = {"STEWARD_POLICY": str(asked.policy.resolve())} if asked.policy else {}
     shape = Shape(
         members=asked.workers,
         stewards=asked.stewards,
@@ -67,7 +69,7 @@ def run(asked: Namespace) -> int:
         server=asked.server,
         store=asked.store,
         token=addresses(asked).token,
-        steward_env=console_env(chaos=asked.chaos),
+        steward_env=console_env(chaos=asked.chaos) | policy,
         worker_env={"WORKER_FUNCTIONS": asked.functions} if asked.functions else {},
     )
     try:
@@ -77,7 +79,7 @@ def run(asked: Namespace) -> int:
     except StartFailed as failed:
         head, *rest = str(failed).splitlines()
         if head.endswith("ended with 2:") and rest:  # it said what the user got wrong
-            raise Mistake(rest[-1]) from None
+            raise Mistake(*(one for one in rest if not one.startswith("{"))) from None
         raise
 
 

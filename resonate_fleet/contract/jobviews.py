@@ -79,7 +79,7 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     """All of a job. `claims`: how often it was claimed, by the server.
 
     `repeats`: the job that this one runs again. `repeated`: the jobs that run this one again.
-    `hidden`: arguments and results are left out.
+    `hidden`: arguments and results are left out. `notes`: what its tags do not do.
     """
 
     id: str
@@ -97,6 +97,7 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     error: str = ""
     reason: str = ""
+    notes: list[str] = []
     attempts: list[AttemptLine] = []
     children: list[ChildLine] = []
     repeats: str = ""

@@ -234,6 +234,7 @@ async def run(settings: StewardSettings) -> int:
     except (OSError, ValueError) as error:
         raise Mistake(f"STEWARD_STATE is {str(settings.state)!r}: {error}") from None
     policies = policies_of(settings)
+    structlog.get_logger().info("policy.read", groups=sorted(policies))
     meters = Meters(settings.groups)
     try:
         journal = Journal(settings.name, settings.journal)

@@ -15,6 +15,7 @@ from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.console import Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
+from resonate_fleet.steward.policy import notes
 from resonate_fleet.steward.survey import ABREAST
 from resonate_fleet.steward.tools import Tools
 
@@ -122,7 +123,9 @@ class Lists:
         why = group.matcher.why(self._tools.now(), job) if group else ""
         if not why and found.state == "waiting" and found.group:
             why = _why_waiting(group is not None and bool(group.present))
-        return msgspec.structs.replace(found, attempts=attempts, reason=why)
+        has_policy = self._dispatch.promises.has_policy(found.group)
+        said = notes(found.tags, found.timeout or 0.0, has_policy=has_policy)
+        return msgspec.structs.replace(found, attempts=attempts, reason=why, notes=said)
 
     async def schedules(self, _given: Mapping[str, str]) -> Any:
         """Return the server's schedules, as the page shows them."""

@@ -17,27 +17,29 @@
     running = 5
 
 A job's tags give its attributes: `fleet:priority` (1 to 5, 1 first), `fleet:key` and
-`fleet:not-before` (Unix seconds).
+`fleet:not-before` (Unix seconds or ISO 8601).
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from resonate_fleet.contract.checking import Checker, Field, between, one_of, whole
-from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.toml_lines import locate
+from resonate_fleet.contract.settings import Mistake, name
+from resonate_fleet.contract.toml_lines import decode, locate, text_of
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 
 PRIORITIES: Final = range(1, 6)
 USUAL_PRIORITY: Final = 3
 _PRIORITY: Final = {str(priority): priority for priority in PRIORITIES}
 _PER: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_RATE: Final = re.compile(r"^(?![0.]+/)(\d{1,9}(?:\.\d{1,9})?)/([smh])$")
+_RATE: Final = re.compile(r"^(?![0.]+/)([0-9]{1,9}(?:\.[0-9]{1,9})?)/([smh])\Z")
+#: A function with a version: jobs of all versions count for one limit.
+_VERSION: Final = re.compile(r"@[0-9]+\Z")
 
 
 class Attributes(msgspec.Struct, frozen=True):
@@ -82,17 +84,45 @@ NEVER = 253_402_300_800.0
 
 def attributes_of(tags: Mapping[str, str], function: str) -> Attributes:
     """Return the attributes of a job with these tags. Unreadable tags count as not given."""
-    priority = tags.get(TAG_PRIORITY, "")
-    try:
-        not_before = float(tags.get(TAG_NOT_BEFORE, "0"))
-    except ValueError:
-        not_before = 0.0
     return Attributes(
-        priority=_PRIORITY.get(priority, USUAL_PRIORITY),
+        priority=_PRIORITY.get(tags.get(TAG_PRIORITY, ""), USUAL_PRIORITY),
         key=tags.get(TAG_KEY, ""),
         function=function,
-        not_before=min(not_before, NEVER) if 0 <= not_before < float("inf") else 0.0,
+        not_before=_time(tags.get(TAG_NOT_BEFORE, "")) or 0.0,
     )
+
+
+def _time(raw: str) -> float | None:
+    """Return a time as Unix seconds, given as such or in ISO 8601 (UTC where it has no zone)."""
+    try:
+        at = _seconds(raw)
+    except ValueError:
+        return None
+    return min(at, NEVER) if 0 <= at < float("inf") else None
+
+
+def _seconds(raw: str) -> float:
+    try:
+        return float(raw)
+    except ValueError:
+        at = datetime.fromisoformat(raw)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def notes(tags: Mapping[str, str], timeout: float, *, has_policy: bool) -> list[str]:
+    """Return what the submitter of a job may not know of its tags. `timeout`: Unix seconds."""
+    given = [tag for tag in (TAG_PRIORITY, TAG_KEY, TAG_NOT_BEFORE) if tag in tags]
+    if given and not has_policy:
+        return [f"its group has no policy, so that {', '.join(given)} does not count"]
+    found = []
+    if tags.get(TAG_PRIORITY, "3") not in _PRIORITY:
+        found.append(f"{TAG_PRIORITY} counts as not given; accepted: 1 to 5")
+    at = _time(tags.get(TAG_NOT_BEFORE, "0"))
+    if at is None:
+        found.append(f"{TAG_NOT_BEFORE} counts as not given; accepted: Unix seconds, ISO 8601")
+    elif at >= timeout:
+        found.append("it times out before its time comes")
+    return found
 
 
 _rate = Annotated[str, msgspec.Meta(pattern=_RATE.pattern)]
@@ -102,6 +132,7 @@ _limits = (
     Field("burst", *whole(1, 1_000_000)),
 )
 _key = (Field("weight", *between(0.001, 1000)), *_limits)
+_GROUP: Final = name("group")
 _group = (Field("ageing", *between(0.001, 86_400)), Field("alone", *one_of(("wait", "work"))))
 _tables = ("each-key", "keys", "functions")
 
@@ -113,9 +144,10 @@ def read(path: Path) -> dict[str, GroupPolicy]:
         BadPolicy: with a line for every mistake in the file.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(path)
+    except ValueError as error:
         raise BadPolicy(f"{path}: {error}; accepted: a TOML file that can be read") from None
+    return parse(text, str(path))
 
 
 def parse(toml: str, file: str) -> dict[str, GroupPolicy]:
@@ -125,12 +157,14 @@ def parse(toml: str, file: str) -> dict[str, GroupPolicy]:
         BadPolicy: with a line for every mistake in it.
     """
     try:
-        raw = tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as error:
+        raw = decode(toml)
+    except ValueError as error:
         raise BadPolicy(f"{file}: {error}") from None
     checker = Checker(file, locate(toml))
     checker.table(raw, (), (), others=("groups",))
     found = {name: _policy(one, name, checker) for name, one in _inside(raw, "groups", (), checker)}
+    for group in found:
+        _check_name(group, checker)
     if checker.wrong:
         raise BadPolicy(*checker.lines())
     return found
@@ -141,10 +175,9 @@ def _policy(raw: Any, name: str, checker: Checker) -> GroupPolicy:
     values = checker.table(raw, at, _group, others=_tables)
     if not isinstance(raw, dict):
         return GroupPolicy()
-    each = checker.table(raw.get("each-key", {}), (*at, "each-key"), _key)
     return GroupPolicy(
         **values,
-        each_key=_limit(each),
+        each_key=_limit(raw.get("each-key", {}), (*at, "each-key"), _key, checker),
         keys=_limits_of(raw, "keys", at, _key, checker),
         functions=_limits_of(raw, "functions", at, _limits, checker),
     )
@@ -153,10 +186,8 @@ def _policy(raw: Any, name: str, checker: Checker) -> GroupPolicy:
 def _limits_of(
     raw: dict[str, Any], what: str, at: tuple[str, ...], fields: tuple[Field, ...], checker: Checker
 ) -> dict[str, Limit]:
-    return {
-        name: _limit(checker.table(one, (*at, what, name), fields))
-        for name, one in _inside(raw, what, at, checker)
-    }
+    found = _inside(raw, what, at, checker)
+    return {name: _limit(one, (*at, what, name), fields, checker) for name, one in found}
 
 
 def _inside(
@@ -169,8 +200,20 @@ def _inside(
     return []
 
 
-def _limit(values: dict[str, Any]) -> Limit:
+def _limit(raw: Any, at: tuple[str, ...], fields: tuple[Field, ...], checker: Checker) -> Limit:
+    values = checker.table(raw, at, fields)
+    if "burst" in values and "rate" not in raw:
+        checker.refuse((*at, "burst"), values["burst"], "a burst only beside a rate")
+    if at[2] == "functions" and _VERSION.search(at[-1]):
+        checker.refuse(at, at[-1], "a function's name; a limit counts all its versions")
     if "rate" in values:
         number, per = _RATE.match(values["rate"]).groups()  # type: ignore[union-attr] # it was checked
-        values = {**values, "rate": float(number) / _PER[per]}
+        values["rate"] = float(number) / _PER[per]
     return Limit(**values)
+
+
+def _check_name(group: str, checker: Checker) -> None:
+    try:
+        _GROUP.read(group)
+    except ValueError:
+        checker.refuse(("groups", group), group, _GROUP.accepts)

@@ -145,6 +145,7 @@ export class JobPage {
     update(box, [
       h("header", { key: job.id, class: "job-head" }, h("h1", {}, job.id), badge(job.state), h("div", { class: "tools" }, ...acts)),
       job.reason ? h("p", { class: "reason" }, job.reason) : null,
+      ...(job.notes || []).map((note) => h("p", { class: "hint" }, note)),
       h("dl", { class: "facts" }, ...facts(job)),
       job.hidden ? h("p", { class: "hint" }, "Arguments and results are hidden by STEWARD_CONSOLE_PAYLOADS.") : null,
       section(job.state === "cancelled" ? "Reason" : "Error", job.error ? h("pre", {}, job.error) : null),
