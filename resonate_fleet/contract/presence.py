@@ -144,7 +144,12 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="kind", omit_d
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat", tag_field="kind", omit_defaults=True):
-    """The steward has nothing else to say."""
+    """The steward has nothing else to say, or the policy of the member's group has changed.
+
+    `waits`: as in `Welcome`; None where it is as it was.
+    """
+
+    waits: bool | None = None
 
 
 FromMember = Hello | Bye | Held | Report | Withdraw

@@ -93,6 +93,9 @@ class Presence:
                 self._revocation.released(tasks)
             case messages.Cancel(tasks=tasks):
                 self._revocation.cancelled(tasks)
+            case messages.Beat(waits=bool() as waits) if link.welcome is not None:
+                link.welcome = msgspec.structs.replace(link.welcome, waits=waits)
+                self._waits = waits if link is self._serving else self._waits
 
     # The steward that is offered the slots.
 

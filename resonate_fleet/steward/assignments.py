@@ -32,6 +32,9 @@ class Assignments:
     def __len__(self) -> int:
         return len(self._by_task)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_task)
+
     def __contains__(self, task: str) -> bool:
         return task in self._by_task
 

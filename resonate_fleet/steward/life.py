@@ -178,7 +178,7 @@ class Steward:
 
     def _waits(self, group: str) -> bool:
         policy = self._policies.get(group)
-        return policy is not None and policy.alone == "wait"
+        return policy is not None and policy.waits
 
     def _stream(self, group: str, again: Callable[[], None]) -> Stream:
         log = structlog.get_logger().bind(group=group)

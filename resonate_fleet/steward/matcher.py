@@ -74,6 +74,11 @@ class Matcher:
         """Return the tasks that wait and are not assigned."""
         return self._waiting.values()
 
+    @property
+    def assigned(self) -> set[str]:
+        """The tasks that members are told to claim and have not answered for."""
+        return set(self._assigned)
+
     def why(self, now: float, task: str) -> str:
         """Return what a task waits for besides a slot, "" for nothing else."""
         waiting = self._waiting.get(task)

@@ -69,6 +69,11 @@ class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
     keys: dict[str, Limit] = {}
     functions: dict[str, Limit] = {}
 
+    @property
+    def waits(self) -> bool:
+        """Whether its members wait while no steward is there."""
+        return self.alone == "wait"
+
     def of_key(self, key: str) -> Limit:
         """Return the limit of a key; jobs without one share the key ""."""
         return self.keys.get(key, self.each_key)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from resonate_fleet.contract.hints import Hint, is_child
 from resonate_fleet.contract.live import LiveAttempt
+from resonate_fleet.contract.presence import Beat
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
 from resonate_fleet.steward.limits import UNREAD_SECONDS
@@ -41,6 +42,8 @@ class PromiseReader:
         self._surveyor = surveyor
         self._policies = policies
         self._dispatch = dispatch
+        #: The policies by which the queues of groups were made.
+        self._used: dict[str, GroupPolicy] = {}
         #: Reads under way, by their purpose.
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Hints whose promises are to be read.
@@ -65,7 +68,9 @@ class PromiseReader:
         """Return an empty queue for a group, and its limits."""
         policy = self._policies.get(group)
         if policy is None:
+            self._used.pop(group, None)
             return FirstCome(), NoLimits()
+        self._used[group] = policy
         queue = FairQueue(policy, self._attributes)
         return queue, queue
 
@@ -74,20 +79,32 @@ class PromiseReader:
         return entry.attributes if entry else None
 
     async def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
-        """Use other policies from now on, for waiting and running tasks too."""
-        before, self._policies = self._policies, policies
+        """Use other policies from now on, for waiting and running tasks too.
+
+        Raises:
+            Unreachable, Refused: as the wire does. Called again it goes on where it was.
+        """
+        self._policies = policies
         for name, group in list(self._dispatch.groups.items()):
-            if policies.get(name) == before.get(name):
-                continue
-            running = [t for t, one in self._tools.work.running.items() if one.group == name]
-            waiting = [one.task for one in group.matcher.waiting()]
-            await self._surveyor.learn_anew([*waiting, *running])
-            queue, limits = self.queue(name)
-            for task, one in self._tools.work.running.items():
-                if one.group == name:
-                    limits.occupy(task)
-            group.matcher.requeue(queue, limits)
-            group.matching.soon()
+            if policies.get(name) != self._used.get(name):
+                await self._requeue(group)
+
+    async def _requeue(self, group: Group) -> None:
+        waits = group.name in self._policies and self._policies[group.name].waits
+        for member in group.present.values():
+            member.say(Beat(waits=waits))
+        waiting = [one.task for one in group.matcher.waiting()]
+        await self._surveyor.learn_anew([*waiting, *self._under_way(group)])
+        queue, limits = self.queue(group.name)
+        for task in self._under_way(group):
+            limits.occupy(task)
+        group.matcher.requeue(queue, limits)
+        self.read_running(group)
+        group.matching.soon()
+
+    def _under_way(self, group: Group) -> set[str]:
+        running = (one for one in self._tools.work.running.values() if one.group == group.name)
+        return {one.task for one in running} | group.matcher.assigned
 
     # What runs.
 

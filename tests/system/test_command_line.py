@@ -227,6 +227,7 @@ def test_a_taken_port_is_one_line_that_names_the_setting(
         (("bench", "idle", "--server-bin", "/nowhere"), {}, "--server-bin is '/nowhere'"),
         (("chaos", "plan", "one-kill"), {"RESONATE_SERVER_BIN": "/etc"}, "is '/etc'; accepted: a"),
         (("up", "--workers", "1", "--functions", "no_such"), {}, "WORKER_FUNCTIONS is 'no_such'"),
+        (("up", "--workers", "1", "--policy", "/nowhere"), {}, "/nowhere: No such file or dir"),
         (("ps",), {"FLEET_STEWARD_URL": "nowhere"}, "FLEET_STEWARD_URL is 'nowhere'"),
     ],
 )

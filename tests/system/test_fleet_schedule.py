@@ -62,8 +62,11 @@ def test_a_schedule_is_added_shown_run_and_removed(fleet: Fleet, server: Server)
 
 
 def test_adding_again_is_the_same_and_something_else_is_refused(server: Server) -> None:
-    schedule(server, *ADD)
-    schedule(server, *ADD)
+    policy = ("--priority", "1", "--key", "acme")
+    schedule(server, *ADD, *policy)
+    schedule(server, *ADD, *policy)
+    assert "fleet:key=acme" in schedule(server, "show", "tick")
+    assert "differs" in refused(*ADD, *policy[:2], "--server", server.url)
     done = run_room("fleet", "schedule", *ADD, "--timeout", "5", "--server", server.url)
     assert (done.returncode, "differs" in done.stderr) == (2, True)
     assert json.loads(schedule(server, "show", "tick", "--json"))["timeout"] == 86_400

@@ -170,6 +170,22 @@ def test_a_steward_with_a_bad_policy_says_all_and_does_not_start(
     assert Counter(f"policy.toml:{line}:" in said for line in (2, 3)) == {True: 2}
 
 
+def test_a_job_says_what_its_tags_do_not_do(fleet: Fleet, steward: Process) -> None:
+    pages = f"http://127.0.0.1:{steward.line('steward.started')['port']}"
+    fleet.worker("w", WORKER_STEWARD=presence(steward))
+
+    def shown(job: str) -> str:
+        asked = ("job", job, "--server", fleet.server.url, "--steward", pages)
+        return run_room("fleet", *asked).stdout
+
+    unread, late = submit(fleet, priority="high"), submit(fleet, not_before="1e300")
+    done(fleet, [unread])
+    assert "fleet:priority counts as not given; accepted: 1 to 5" in shown(unread)
+    assert "waits for its time" in shown(late)
+    assert "it times out before its time comes" in shown(late)
+    assert "no policy" in shown(submit(fleet, group="other", key="acme"))
+
+
 def test_submit_says_where_a_job_stands(fleet: Fleet) -> None:
     asked = ("submit", "compute_something", "--id", "urgent", "--priority", "1", "--key", "acme")
     done = run_room("fleet", *asked, "--not-before", "1h", "--server", fleet.server.url)

@@ -1,5 +1,7 @@
 """The policy file: what it may say, and how mistakes are told."""
 
+from pathlib import Path
+
 import pytest
 
 from resonate_fleet.steward.policy import (
@@ -8,6 +10,7 @@ from resonate_fleet.steward.policy import (
     GroupPolicy,
     Limit,
     attributes_of,
+    notes,
     parse,
     read,
 )
@@ -79,6 +82,82 @@ charge_card = 5
         assert words in told[number]
 
 
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("groups.g.keys.'a b'", 2),
+        ('groups.g.keys."bob@example.com"', 2),
+        (' groups . g . keys."\u00fc.]#" ', 2),
+        ("groups.g.keys.plain", 2),
+    ],
+)
+def test_a_key_of_any_name_has_its_line(table: str, line: int) -> None:
+    with pytest.raises(BadPolicy, match=rf"^policy\.toml:{line}: .*running is 0"):
+        parse(f"[{table}]\nrunning = 0", "policy.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[groups.g.each-key]\nburst = 3", "2: groups.g.each-key.burst is 3; accepted: a burst"),
+        ("[groups.g.functions.'f@2']\nrunning = 1", "1: .*a limit counts all its versions"),
+        ("[groups.Worker_Group]", "1: groups.Worker_Group is 'Worker_Group'; accepted: a group"),
+        ('[groups.g]\nalone = "wait\\n"', "2: .*accepted: wait, work"),
+        ('[groups.g.each-key]\nrate = "1/s\\n"', "2: .*accepted: starts in a time"),
+        ('[groups.g.each-key]\nrate = "\u0663/s"', "2: .*accepted: starts in a time"),
+        ("a = " + "[" * 5000, " it nests too deep"),
+        ("a = " + "9" * 5000, " Exceeds the limit"),
+    ],
+)
+def test_a_mistake_that_would_do_nothing_or_end_the_steward_is_told(text: str, says: str) -> None:
+    with pytest.raises(BadPolicy, match=rf"^policy\.toml:{says}"):
+        parse(text, "policy.toml")
+
+
+@pytest.mark.parametrize(
+    "bytes_", [b"", b"\xef\xbb\xbf[groups.g]", b"[groups.g]\r\nageing = 3\r\n"]
+)
+def test_files_of_any_editor_are_read(tmp_path: Path, bytes_: bytes) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_bytes(bytes_)
+    assert set(read(file)) == ({"g"} if bytes_ else set())
+
+
+@pytest.mark.parametrize("bytes_", [None, b"[groups.g]\nalone = '\xe9'"])
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, bytes_: bytes | None) -> None:
+    file = tmp_path / "policy.toml"
+    if bytes_ is None:
+        file.mkdir()
+    else:
+        file.write_bytes(bytes_)
+    with pytest.raises(BadPolicy, match=r"accepted: a TOML file that can be read"):
+        read(file)
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({}, []),
+        ({"fleet:priority": "3", "fleet:key": "", "fleet:not-before": "17"}, []),
+        ({"fleet:priority": "3.0"}, ["fleet:priority counts as not given; accepted: 1 to 5"]),
+        ({"fleet:not-before": "soon"}, ["fleet:not-before counts as not given; accepted: Unix"]),
+        ({"fleet:not-before": "1970-01-01T12:00+01:00"}, []),
+        ({"fleet:not-before": "1970-01-02"}, ["it times out before its time comes"]),
+        ({"fleet:not-before": "1e300"}, ["it times out before its time comes"]),
+    ],
+)
+def test_a_job_says_which_of_its_tags_do_not_count(tags: dict[str, str], says: list[str]) -> None:
+    told = notes(tags, DAY, has_policy=True)
+    assert [one[: len(words)] for one, words in zip(told, says, strict=True)] == says
+    without = notes(tags, DAY, has_policy=False)
+    assert without == (
+        [f"its group has no policy, so that {', '.join(tags)} does not count"] * bool(tags)
+    )
+
+
 @pytest.mark.parametrize("text", ["groups = 3", "[groups]\nworker-group = 1", "[[[", "\x00"])
 def test_what_is_no_policy_is_refused(text: str) -> None:
     with pytest.raises(BadPolicy):
@@ -104,6 +183,8 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
         ({"fleet:priority": "1" * 5000, "fleet:not-before": "1" * 5000}, Attributes(function="f")),
         ({"fleet:priority": "\u0661", "fleet:key": ""}, Attributes(function="f")),
         ({"fleet:not-before": "-5"}, Attributes(function="f")),
+        ({"fleet:not-before": "1970-01-02"}, Attributes(function="f", not_before=86_400.0)),
+        ({"fleet:not-before": "1970-01-01T01:00+01:00"}, Attributes(function="f")),
         ({"fleet:not-before": "inf"}, Attributes(function="f")),
         ({"fleet:not-before": "1e300"}, Attributes(function="f", not_before=253_402_300_800.0)),
     ],

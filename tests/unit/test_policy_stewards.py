@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from types import CodeType
+from typing import Literal
 from unittest.mock import patch
 
 import msgspec
@@ -76,16 +77,70 @@ def test_a_limit_holds_when_a_standby_takes_over(fleet: Fleet, lag: float) -> No
     assert are_done(fleet, jobs)
 
 
+def change(fleet: Fleet, steward: SimSteward, policy: GroupPolicy) -> None:
+    """Have a steward read another policy, as it does on SIGHUP."""
+    steward._policies = {DEFAULT_GROUP: policy}  # noqa: SLF001 - no file, no signal
+    fleet.loop.spawn(steward.process, steward._apply())  # noqa: SLF001 - the same
+
+
 def test_a_limit_holds_for_what_runs_when_the_policy_changes(fleet: Fleet) -> None:
     fleet.policies.clear()
     steward = fleet.add_steward(PORTS[0])
     jobs = two_of_acme_run(fleet)
-    change = steward._dispatch.promises.apply({DEFAULT_GROUP: POLICY})  # noqa: SLF001 - as SIGHUP does
-    fleet.loop.spawn(steward.process, change)
+    change(fleet, steward, POLICY)
     fleet.pass_time(0.5)
     jobs += [fleet.submit(4.0, **{TAG_KEY: "acme"}) for _ in range(3)]
     assert most_at_once(fleet, jobs, 20) == 2
     assert are_done(fleet, jobs)
+
+
+def test_a_limit_holds_for_what_is_on_its_way_when_the_policy_changes(fleet: Fleet) -> None:
+    fleet.policies.clear()
+    steward = fleet.add_steward(PORTS[0])
+    members = [fleet.add_member(2) for _ in range(3)]
+    fleet.pass_time(1)
+    for one in members:
+        one.process.lag = 0.8
+    jobs = [fleet.submit(4.0, **{TAG_KEY: "acme"}) for _ in range(2)]
+    fleet.pass_time(0.1)
+    assert [fleet.server.model.task(job)["state"] for job in jobs] == ["pending"] * 2
+    change(fleet, steward, POLICY)
+    jobs += [fleet.submit(4.0, **{TAG_KEY: "acme"}) for _ in range(3)]
+    assert most_at_once(fleet, jobs, 40) == 2
+    assert are_done(fleet, jobs)
+
+
+def test_a_policy_that_changes_while_the_server_is_away_counts_when_it_is_back(
+    fleet: Fleet,
+) -> None:
+    fleet.policies.clear()
+    steward = fleet.add_steward(PORTS[0])
+    jobs = two_of_acme_run(fleet)
+    steward.process.deaf = True
+    change(fleet, steward, POLICY)
+    fleet.pass_time(0.5)
+    steward.process.deaf = False
+    fleet.pass_time(1)
+    jobs += [fleet.submit(4.0, **{TAG_KEY: "acme"}) for _ in range(3)]
+    assert most_at_once(fleet, jobs, 20) == 2
+    assert are_done(fleet, jobs)
+
+
+@pytest.mark.parametrize(("before", "after"), [("work", "wait"), ("wait", "work")])
+def test_members_hear_at_once_whether_they_wait_for_a_steward(
+    fleet: Fleet, before: Literal["wait", "work"], after: Literal["wait", "work"]
+) -> None:
+    fleet.policies[DEFAULT_GROUP] = GroupPolicy(alone=before)
+    steward = fleet.add_steward(PORTS[0])
+    fleet.add_member()
+    fleet.pass_time(1)
+    change(fleet, steward, GroupPolicy(alone=after))
+    fleet.pass_time(0.5)
+    fleet.kill_steward(steward)
+    fleet.pass_time(2)
+    job = fleet.submit(0.1)
+    fleet.pass_time(5)
+    assert are_done(fleet, [job]) == (after == "work")
 
 
 @contextmanager
