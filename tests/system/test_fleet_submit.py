@@ -244,7 +244,6 @@ def test_a_wrong_line_is_named_and_nothing_is_sent(
         (("f", "--args", "@/nowhere"), "No such file"),
         (("f", "--args", '"text"'), "accepted: a JSON array"),
         (("f", "--id", "a:b"), "without `:`"),
-        (("f", "--not-before", "2h", "--timeout", "7200"), "a time before the job's timeout"),
         (("f", "--timeout", "never"), "--timeout is 'never'"),
         (("--jobs", "/nowhere"), "No such file"),
         (("--jobs", "/dev/null"), "has no jobs"),
