@@ -57,7 +57,7 @@ def pair(low: float, high: float) -> tuple[Any, str]:
 
 def one_of(words: Iterable[str]) -> tuple[Any, str]:
     known = tuple(words)
-    return Literal[known], ", ".join(known)  # type: ignore[valid-type]  # made at run time
+    return Literal[known], ", ".join(known)
 
 
 def text(what: str) -> tuple[Any, str]:
