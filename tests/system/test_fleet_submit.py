@@ -131,7 +131,7 @@ def test_a_batch_is_created_once_however_often_it_is_sent(server: Server, tmp_pa
     lines = [
         {"function": "resize", "args": ["a.png", 10]},
         {"function": "resize", "args": ["a.png", 10]},  # the same again is another job
-        {"id": "mine", "args": {"width": 1}, "group": "fast", "timeout": 9000, "version": 3,
+        {"id": "mine", "args": {"width": 1}, "group": "fast", "timeout": 30, "version": 3,
          "priority": 1, "key": "acme", "not-before": "2h"},
     ]  # fmt: skip
     file = write(tmp_path / "jobs.jsonl", *lines)
@@ -219,8 +219,6 @@ def test_the_memory_of_a_batch_does_not_grow_with_its_lines(server: Server, tmp_
         ('{"function": "f", "group": "No Group"}', "group is 'No Group'"),
         ('{"function": "f", "priority": 6}', "priority is 6"),
         ('{"function": "f", "not-before": "soon"}', "not-before is 'soon'"),
-        ('{"function": "f", "not-before": "1d"}', "a time before the job's timeout"),
-        ('{"function": "f", "not-before": "9s", "timeout": 8}', "before the job's timeout"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_sent(
