@@ -23,6 +23,7 @@ from resonate_fleet.member.failures import (
     line_of,
     text_of,
     traceback_of,
+    unseen,
 )
 from resonate_fleet.member.threads import Stopped, Threads, end_child
 from resonate_fleet.member.values import UnwritableError, check_writable
@@ -93,7 +94,7 @@ class Bodies:
             except SIGNALS:
                 raise
             except BaseException as error:
-                if attempt.body.stopping and not isinstance(error, Exception):
+                if attempt.body.stopping and not issubclass(type(error), Exception):
                     raise  # cancelled: the lease is gone or handed back
                 failure = _failed(attempt, ctx, error)
             else:
@@ -234,6 +235,13 @@ def _escaped(error: BaseException) -> str:
 
 def _failed(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
     """Note that a function has failed; return the error that the SDK is to see."""
+    try:
+        return _noted(attempt, ctx, raised)
+    except BaseException as second:  # noqa: BLE001 - the methods of users' own errors run here
+        return unseen(second)
+
+
+def _noted(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
     if isinstance(raised, asyncio.CancelledError) and (task := asyncio.current_task()) is not None:
         while task.uncancel():
             pass  # the function cancelled itself; the job still ends in order

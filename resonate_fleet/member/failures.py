@@ -24,6 +24,12 @@ class EscapedError(Exception):
     """A function raised what must not leave it: `SystemExit`, `StopIteration` and the like."""
 
 
+def unseen(second: BaseException) -> EscapedError:
+    """Return the error for a value or an error whose own methods raise `second`."""
+    name = type(second).__name__
+    return EscapedError(f"what the function returned or raised cannot be looked at: {name}")
+
+
 def text_of(error: BaseException) -> str:
     """Return type and text of an error, even if its `__str__` raises."""
     try:

@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -91,6 +92,8 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     """Run the member to its end, even if a function stops its loop or raises in a callback."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
+        # The SDK's tasks and the member's own begin later than they are made; eager ones do not.
+        loop.set_task_factory = _refuse_factory  # type: ignore[method-assign]  # for users' code
         running = loop.create_task(work)
         while not running.done() and not loop.is_closed():
             try:
@@ -102,6 +105,10 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
                 log.error("loop.stopped", why=repr(error), then="it goes on")  # noqa: TRY400 - one line
 
 
+def _refuse_factory(factory: object) -> None:
+    log.warning("loop.taken-back", what="task factory", factory=repr(factory))
+
+
 async def _run(
     settings: Settings, functions: registry.Registry, journal: Journal, own: ProcessWide
 ) -> None:
@@ -109,6 +116,7 @@ async def _run(
     await Member(settings, functions, journal, own, wires, on_loop).run()
     journal.close()
     # Bodies that were handed back may still block their threads; the process does not wait.
-    sys.stderr.flush()
-    sys.stdout.flush()
+    for stream in (sys.stderr, sys.stdout):
+        with suppress(BaseException):  # a function may have put anything there
+            stream.flush()
     os._exit(exits.OK)

@@ -10,6 +10,7 @@ from resonate.error import (
     DecodingError,
     FunctionNotFoundError,
     PlatformError,
+    ResonateError,
     SerializationError,
 )
 from resonate.heartbeat import NoopHeartbeat
@@ -28,7 +29,8 @@ from resonate_fleet.member.writes import Writes
 
 #: The SDK's own bound on concurrent tasks: without effect, since the intake counts slots.
 PLENTY = 1_000_000
-#: Errors for which the SDK releases a job though every further attempt would fail the same way.
+#: Errors for which the SDK releases a job though every further attempt would fail the same way,
+#: as where a body raises one of the SDK's signals by itself.
 NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
 log = structlog.get_logger()
 
@@ -112,7 +114,8 @@ def _heard(record: logging.LogRecord) -> bool:
         return True
     attempt = current.get()
     if attempt is not None:
-        if isinstance(error, NO_REMEDY) and not attempt.failure.hopeless:
+        final = isinstance(error, NO_REMEDY) or not isinstance(error, ResonateError)
+        if final and not attempt.failure.hopeless:
             attempt.failure.trouble, attempt.failure.hopeless = str(error), True
         return False
     record.msg = f"{record.getMessage()}: {error}"

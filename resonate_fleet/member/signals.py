@@ -23,12 +23,14 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.came: queue.SimpleQueue[str] = queue.SimpleQueue()
+        hung_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # by nohup it is ignored
+        self._stops = (*STOPS, signal.SIGHUP) if hung_up else STOPS
         #: The handlers of this process itself, before a user's module is loaded and afterwards.
-        self._own = [signal.getsignal(one) for one in STOPS]
+        self._own = [signal.getsignal(one) for one in self._stops]
 
     def take(self) -> None:
         """Set the handlers; log where user code has set others. To be called in the main thread."""
-        for one in STOPS:
+        for one in self._stops:
             current = signal.signal(one, self._handle)
             if current not in self._own:
                 log.warning("signal.taken-back", signal=one.name, handler=_name(current))

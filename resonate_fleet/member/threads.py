@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from resonate_fleet.member.failures import unseen
+
 
 class Stopped(BaseException):
     """Raised in a thread whose body is to end; user code must not swallow it."""
@@ -177,13 +179,20 @@ class Threads:
             one.done = True
             if one.future.done():
                 continue
-            if error is None:
-                one.returned(value)
-                one.future.set_result(value)
-            elif isinstance(error, Stopped):  # to the SDK it is a cancelled body
-                one.future.cancel()
-            else:
-                one.future.set_exception(error)
+            try:
+                _hand_over(one, value, error)
+            except BaseException as second:  # noqa: BLE001 - users' classes take part in it
+                one.future.set_exception(unseen(second))
+
+
+def _hand_over(one: ThreadCall, value: Any, error: BaseException | None) -> None:
+    if error is None:
+        one.returned(value)
+        one.future.set_result(value)
+    elif isinstance(error, Stopped):  # to the SDK it is a cancelled body
+        one.future.cancel()
+    else:
+        one.future.set_exception(error)
 
 
 def end_child(process: int) -> None:

@@ -122,6 +122,14 @@ def test_a_signal_that_a_function_takes_is_taken_back(place: Place, worker: Proc
     assert (taken["signal"], taken["handler"]) == ("SIGTERM", repr(signal.SIG_IGN))
 
 
+def test_a_task_factory_is_not_taken_from_a_function(place: Place, worker: Process) -> None:
+    """Eager tasks would end the SDK's and leave a member that is ready and does nothing."""
+    place.server.wait_results([place.job("makes_tasks_eager")], 30)
+    assert "eager" in worker.line("loop.taken-back")["factory"]
+    job = place.job("add", 1, 1)
+    assert place.server.wait_results([job], 30)[job] == 2
+
+
 @pytest.mark.parametrize("function", ["forks", "forks_on_the_loop"])
 def test_a_forked_child_that_returns_ends(place: Place, worker: Process, function: str) -> None:
     before = worker.children()

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ def own(place: Place, folder: Path, name: str, **env: str) -> Process:
         ("replaces_handlers", ["log.taken-back"]),
         ("uses_uvloop", []),
         ("closes_streams", []),
+        ("replaces_streams", []),
     ],
 )
 def test_a_module_with_manners_of_its_own_leaves_a_member_that_works_speaks_and_ends(
@@ -142,6 +144,23 @@ def test_a_member_whose_log_and_journal_have_no_room_works_and_ends(
 def test_a_member_without_standard_streams_works_and_ends(place: Place) -> None:
     command = f"exec {' '.join(room_command('worker'))} <&- >&- 2>&-"
     works_and_ends(place, started(place, ["bash", "-c", command]))
+
+
+@pytest.mark.parametrize(("handler", "drains"), [("SIG_DFL", True), ("SIG_IGN", False)])
+def test_a_terminal_that_hangs_up_drains_its_member_but_not_under_nohup(
+    place: Place, *, handler: str, drains: bool
+) -> None:
+    take = f"import os, signal, sys; signal.signal(signal.SIGHUP, signal.{handler})"
+    under = f"{take}; os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", under, *room_command("worker")]
+    member = place.fleet.processes.start(f"{place.group}-terminal", command, settings(place))
+    member.line("member.ready", 30)
+    member.send(signal.SIGHUP)
+    if not drains:
+        works_and_ends(place, member)
+        return
+    assert member.wait(20) == 0
+    assert member.line("signal")["signal"] == "SIGHUP"
 
 
 def test_a_member_whose_folder_is_gone_works_and_ends(place: Place) -> None:

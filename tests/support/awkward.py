@@ -81,6 +81,11 @@ async def takes_signals(_: Context, id: str) -> str:
     return id
 
 
+async def makes_tasks_eager(ctx: Context, id: str) -> str:
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    return id
+
+
 async def exits_in_a_callback(_: Context, id: str) -> str:
     asyncio.get_running_loop().call_soon(sys.exit, 5)
     await asyncio.sleep(0.05)
@@ -139,7 +144,7 @@ def register(registry: DurableRegistry) -> None:
     functions: list[Any] = [
         add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
         cancel_itself, two_steps, chat, hold_interpreter, stops_the_loop, exits_in_a_callback,
-        forks, forks_on_the_loop, takes_signals,
+        forks, forks_on_the_loop, takes_signals, makes_tasks_eager,
     ]  # fmt: skip
     for one in functions:
         registry.register(one)

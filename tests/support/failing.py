@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from resonate.context import Context
+from resonate.error import PlatformError, Suspended
 from resonate.types import DurableRegistry
 
 from resonate_fleet.contract.words import REQUEST_BYTES as LIMIT
@@ -28,6 +29,27 @@ class ExitingTextError(Exception):
 
 
 class OwnBaseError(BaseException):
+    pass
+
+
+class Untouchable:
+    """A value that ends whoever looks at it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit(11)
+
+
+class UntouchableError(Untouchable, Exception):
+    pass
+
+
+class ExitingNameType(type):
+    @property
+    def __name__(cls) -> str:
+        raise SystemExit(12)
+
+
+class ExitingNameError(Exception, metaclass=ExitingNameType):
     pass
 
 
@@ -151,6 +173,31 @@ def surrogate_value(_: Context, id: str) -> str:
     return "\ud800"
 
 
+def untouchable(_: Context, id: str) -> object:
+    return Untouchable()
+
+
+async def untouchable_on_loop(_: Context, id: str) -> object:
+    return Untouchable()
+
+
+def untouchable_error(_: Context, id: str) -> NoReturn:
+    raise UntouchableError
+
+
+def exiting_name(_: Context, id: str) -> NoReturn:
+    raise ExitingNameError
+
+
+def platform(_: Context, id: str) -> NoReturn:
+    """Raise the SDK's own signal, and with another cause than the SDK's."""
+    raise PlatformError("mine")  # type: ignore[arg-type]  # what this is for
+
+
+def suspended(_: Context, id: str) -> NoReturn:
+    raise Suspended
+
+
 async def nan_in_a_step(ctx: Context, id: str) -> float:
     return await ctx.run(nan, id)
 
@@ -233,6 +280,12 @@ FAILURES = {
     cyclic: "maximum recursion depth",
     opaque: "cannot encode object of type object",
     surrogate_value: "surrogates not allowed",
+    untouchable: "cannot be looked at: SystemExit",
+    untouchable_on_loop: "SystemExit(11)",
+    untouchable_error: "cannot be looked at: SystemExit",
+    exiting_name: "cannot be looked at: SystemExit",
+    platform: "m",
+    suspended: "the body ended early",
     nan_in_a_step: "nan returned what JSON cannot hold: nan",
     infinity_for_a_child: "was given what JSON cannot hold: inf",
     infinity_for_a_detached: "was given what JSON cannot hold: inf",

@@ -28,6 +28,13 @@ import sys
 sys.stdout.close()
 sys.stdin.close()
 """,
+    "replaces_streams": """
+import sys
+class Bad:
+    def __getattr__(self, name):
+        raise SystemExit(3)
+sys.stdout, sys.stderr = None, Bad()
+""",
     "breaks_a_loop": """
 from resonate_fleet.member.upstream import Upstream
 async def fail(_):
