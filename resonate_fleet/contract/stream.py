@@ -16,6 +16,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 SILENT_SECONDS = 20.0
 #: Bytes of the server's refusal that are logged.
 TOLD_BYTES = 200
+#: Content type of server-sent events: a page of another kind is a proxy's.
+EVENTS = "text/event-stream"
 
 
 class Stream:
@@ -53,7 +55,7 @@ class Stream:
                 why = "closed by the server"
                 try:
                     async with session.get(self._url, headers=self._headers()) as response:
-                        if response.status == 200:
+                        if response.status == 200 and response.content_type == EVENTS:
                             self._open(response, since)
                             since = None
                             pauses.reset()
@@ -73,7 +75,7 @@ class Stream:
 
     def _headers(self) -> dict[str, str]:
         token = tokens.current(self._token)
-        own = {"Accept": "text/event-stream"}
+        own = {"Accept": EVENTS}
         return own | {"Authorization": f"Bearer {token}"} if token else own
 
     def _descriptors(self) -> list[int]:

@@ -208,14 +208,16 @@ def test_a_proxy_that_refuses_everything_is_said_once_and_turns_readiness_red(
     assert len(worker.lines("requests.refused")) == 1
 
 
+@pytest.mark.parametrize("status", [403, 200])
 def test_a_server_that_refuses_hints_alone_is_told_in_its_own_words(
-    place: Place, gate: Gate
+    place: Place, gate: Gate, status: int
 ) -> None:
-    gate.answer = refuse("poll", status=403, left=[1_000_000])
+    gate.answer = refuse("poll", status=status, left=[1_000_000])
     worker = place.worker(RESONATE_URL=gate.url)
-    assert worker.line("server.lost", 20)["why"] == "HTTP 403: <html>no</html>"
+    assert worker.line("server.lost", 20)["why"] == f"HTTP {status}: <html>no</html>"
     job = place.job("compute_something", 0.05)
     place.server.wait_results([job], 30)
+    assert len(worker.lines("server.lost")) == 1
 
 
 def test_a_proxy_that_buffers_does_not_keep_a_member_from_being_ready(place: Place) -> None:

@@ -45,7 +45,7 @@ class UntouchableError(Untouchable, Exception):
 
 class ExitingNameType(type):
     @property
-    def __name__(cls) -> str:
+    def __name__(cls) -> str:  # type: ignore[override]  # what this is for
         raise SystemExit(12)
 
 
