@@ -19,13 +19,15 @@ from resonate_fleet.contract.journal import (
 from resonate_fleet.contract.run import AT_THE_FLEET, FREEZING
 from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
+CHAOS = "chaos"
+
 
 def coverage_of(facts: Facts) -> Coverage:
     """Find out who should have spoken and did not, or not to the end."""
     missing = {f"{name}: {why}": [name] for name, why in facts.evidence.unread.items()}
     absent = _absent_members(facts)
     missing |= {f"the journal of member {name}": places for name, places in absent.items()}
-    missing |= _absent_roles(facts) | _absent_steps(facts)
+    missing |= _absent_roles(facts) | _absent_steps(facts) | _absent_tasks(facts)
     cut = _cut(facts)
     writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
     few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
@@ -36,6 +38,7 @@ def coverage_of(facts: Facts) -> Coverage:
         cut=cut,
         members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
         clients=bool(set(cut) & writers) or not writers,
+        chaos="chaos" in cut or f"the journal of {CHAOS}" in missing,
     )
 
 
@@ -61,8 +64,15 @@ def _absent_roles(facts: Facts) -> dict[str, list[str]]:
     if plan and plan.steward and len(stewards) < plan.stewards:
         absent.append("the steward" if plan.stewards == 1 else f"{plan.stewards} stewards")
     if plan and plan.strikes and not evidence.of(RunStarted):
-        absent.append("chaos")
+        absent.append(CHAOS)
     return {f"the journal of {role}": ["plan.json"] for role in absent}
+
+
+def _absent_tasks(facts: Facts) -> dict[str, list[str]]:
+    """Return jobs whose claims nobody counts: the server's record of them has no task."""
+    jobs = (one for one in facts.jobs.values() if one.planned and one.record)
+    untold = [one.id for one in jobs if one.record and one.record.task is None]
+    return {f"the task of {one}": [f"server.json#{one}"] for one in untold}
 
 
 def _absent_steps(facts: Facts) -> dict[str, list[str]]:

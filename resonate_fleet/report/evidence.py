@@ -60,6 +60,10 @@ def read_evidence(folder: RunFolder) -> Evidence:
     unread: dict[str, str] = {}
     plan = _load(folder.plan, Plan, unread)
     records = _load(folder.server, Records, unread)
+    if records is not None and len({one.promise.id for one in records.records}) < len(
+        records.records
+    ):
+        unread[folder.server.name], records = "it has a job twice", None
     lines: list[JournalEntry[Any]] = []
     torn: list[Torn] = []
     for path in sorted(folder.journal.glob("*.jsonl")):
@@ -74,9 +78,14 @@ def _read_journal(
     """Add the lines of one journal, and those that cannot be read.
 
     A journal may be a container's whole log: text that was never a journal line is passed over.
+    The very same line once more, its time included, is what a collector of logs delivered twice.
     """
     raws = content.rstrip(b"\n").split(b"\n")
+    seen: set[bytes] = set()
     for number, raw in enumerate(raws, start=1):
+        if raw in seen:
+            continue
+        seen.add(raw)
         for one in read([raw], name):
             if not isinstance(one, BadLine):
                 lines.append(JournalEntry(name, number, one))

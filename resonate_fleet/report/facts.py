@@ -146,13 +146,15 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """`missing`: what is not there at all, with the places that speak of it. `cut`: journals.
 
-    `members` are the members among them by name; `clients` whether a client is among them.
+    `members` are the members among them by name; `clients` and `chaos` whether a client, or chaos,
+    is among them.
     """
 
     missing: dict[str, list[str]] = {}
     cut: dict[str, list[str]] = {}
     members: set[str] = set()
     clients: bool = False
+    chaos: bool = False
 
     def incomplete(self, member: str = "") -> bool:
         """Say whether the journal of `member`, or of any member where none is named, has gaps."""

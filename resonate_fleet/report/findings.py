@@ -71,6 +71,21 @@ CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
 }
 
 
+#: Findings that rest on the times of several sources.
+BY_TIMES: Final = frozenset(
+    {
+        "late-job",
+        "lease-ignored",
+        "unexplained-lapse",
+        "unexplained-death",
+        "strike-without-effect",
+        "strike-proof-disagrees",
+        "recovery-too-slow",
+        "makespan-too-long",
+    }
+)
+
+
 def found(name: str, says: str, *evidence: str | None, incomplete: bool = False) -> Finding:
     """Make a finding of the catalogue.
 

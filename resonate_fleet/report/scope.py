@@ -1,11 +1,14 @@
 """Which journal lines are about this run: a fleet that was lent to it has lived before. Pure."""
 
+from collections import defaultdict
 from typing import Any
 
 from msgspec.structs import replace
 
+from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import (
     Claimed,
+    ClientStarted,
     Confirmed,
     Ended,
     HandedOver,
@@ -31,6 +34,10 @@ OF_A_JOB = (Claimed, Ended, StepBegan, StepEnded, LeaseLost, Retried, HandedOver
 
 def of_this_run(evidence: Evidence) -> Evidence:
     """Keep the lines of the run: from its start on, about its jobs, and who was there then."""
+    if others := _of_other_runs(evidence):
+        mine = [entry for entry in evidence.lines if entry.file not in others]
+        unread = dict.fromkeys(others, "a journal of this run; it is another's")
+        evidence = replace(evidence, lines=mine, unread=evidence.unread | unread)
     first = _first_lines(evidence)
     earlier = [entry for entry in evidence.lines if entry.number < first[entry.file]]
     present, jobs = _present(earlier), _jobs(evidence)
@@ -52,6 +59,7 @@ def _first_lines(evidence: Evidence) -> dict[str, float]:
     What stands after it is of the run whatever its date says: a clock may be wrong.
     """
     starts = [entry.line.at - SLACK for entry in evidence.of(RunStarted)]
+    starts += [entry.line.at - SLACK for entry in evidence.of(ClientStarted) if starts]
     begin = min(starts, default=float("-inf"))
     first: dict[str, float] = {}
     for entry in evidence.lines:
@@ -82,3 +90,21 @@ def _jobs(evidence: Evidence) -> set[str]:
     planned = {job.id for job in plan.jobs}
     kept = {record.promise.id for record in records.records}
     return planned | kept | {entry.line.job for entry in evidence.of(Confirmed)}
+
+
+def _of_other_runs(evidence: Evidence) -> set[str]:
+    """Return journals of another run, by its scenario or since all their jobs are unknown here."""
+    plan, records = evidence.plan, evidence.records
+    if plan is None or records is None or plan.place == "kubernetes":
+        return set()
+    known = {job.id for job in plan.jobs} | {one.promise.id for one in records.records}
+    jobs: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in evidence.lines:
+        if isinstance(entry.line, (*OF_A_JOB, Confirmed)):
+            jobs[entry.file].add(root_of(entry.line.job))
+    runs = {
+        entry.file
+        for entry in evidence.of(RunStarted)
+        if (entry.line.scenario, entry.line.seed) != (plan.scenario, plan.seed)
+    }
+    return runs | {file for file, named in jobs.items() if not named & known}

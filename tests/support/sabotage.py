@@ -350,6 +350,41 @@ def a_job_ends_after_the_deadline(run: Run) -> str:
     return "late-job"
 
 
+@sabotage("FAIL")
+def server_forgets_what_a_result_was(run: Run) -> str:
+    set_record(run, quiet_job(run), {}, {"value": Value()})
+    return "result-disagrees"
+
+
+@sabotage("FAIL")
+def server_forgets_a_stored_step(run: Run) -> str:
+    step = next(
+        line for lines in run.journals.values() for line in lines if isinstance(line, j.StepEnded)
+    )
+    run.records[:] = [one for one in run.records if one.promise.id != step.promise]
+    return "dropped-result"
+
+
+@sabotage("INCONCLUSIVE")
+def server_says_two_things_of_a_job(run: Run) -> str:
+    one = _record(run, quiet_job(run))
+    run.records.insert(0, replace(one, promise=replace(one.promise, state="pending")))
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def server_says_nothing_of_a_jobs_claims(run: Run) -> str:
+    index = run.records.index(_record(run, quiet_job(run)))
+    run.records[index] = replace(run.records[index], task=None)
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def server_dates_a_result_after_it_was_asked(run: Run) -> str:
+    set_record(run, quiet_job(run), {}, {"settled_at": int(run.at * 1000) + 60_000})
+    return "clock-nonsense"
+
+
 # The steward.
 
 
@@ -486,6 +521,58 @@ def a_clock_goes_backwards(run: Run) -> str:
     middle = len(lines) // 2
     lines.insert(middle, replace(lines[1], at=lines[middle].at - 5400))
     return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def a_killed_members_journal_is_missing(run: Run) -> str:
+    del run.journals[_strike(run).target]
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def the_journal_of_chaos_is_missing(run: Run) -> str:
+    del run.journals["chaos"]
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def a_members_clock_is_ahead(run: Run) -> str:
+    who = claimant(run, quiet_job(run))
+    run.journals[who] = [replace(line, at=line.at + 60) for line in run.journals[who]]
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def the_clock_of_chaos_is_behind(run: Run) -> str:
+    lines = run.journals["chaos"]
+    run.journals["chaos"] = [
+        replace(line, at=line.at - 20, asked=line.asked - 20 if line.asked else 0.0)
+        if isinstance(line, j.StrikeDone | j.StrikeHealed)
+        else replace(line, at=line.at - 20)
+        for line in lines
+    ]
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def a_journal_of_another_run_is_among_them(run: Run) -> str:
+    lines = run.journals[claimant(run, quiet_job(run))]
+    other = [replace(line, who="worker-9-abcdef") for line in lines]
+    run.journals["worker-9-abcdef"] = [
+        replace(line, job=f"other-{line.job}", task=f"other-{line.task}")
+        if isinstance(line, j.Claimed | j.Ended)
+        else line
+        for line in other
+        if not isinstance(line, j.StepBegan | j.StepEnded)
+    ]
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def chaos_of_another_run_is_among_them(run: Run) -> str:
+    started = j.RunStarted(scenario="another", seed=1, place="processes")
+    run.journals["chaos-2"] = [replace(started, at=run.at - 60, who="chaos")]
+    return "missing-source"
 
 
 # What the scenario guarantees.

@@ -88,6 +88,23 @@ def test_a_journal_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
     assert verdict.verdict == "INCONCLUSIVE", [one.says for one in verdict.findings]
 
 
+def test_a_byte_that_is_no_text_is_a_broken_line(tmp_path: Path) -> None:
+    run = honest()
+    folder, job = run.write(tmp_path), quiet_job(run).encode()
+    path = folder.journal / f"{claimant(run, job.decode())}.jsonl"
+    path.write_bytes(path.read_bytes().replace(job, job[:-1] + b"\xff", 1))
+    verdict = judge(facts_of(read_evidence(folder)))
+    assert "journal-cut" in {one.name for one in verdict.findings}
+    assert verdict.verdict == "INCONCLUSIVE", [one.says for one in verdict.findings]
+
+
+def test_lines_that_were_delivered_twice_are_read_once(tmp_path: Path) -> None:
+    folder = honest().write(tmp_path)
+    for path in folder.journal.glob("*.jsonl"):
+        path.write_bytes(b"".join(2 * line for line in path.read_bytes().splitlines(True)))
+    assert judge(facts_of(read_evidence(folder))).findings == []
+
+
 def test_the_torn_last_line_of_a_killed_member_is_no_finding(tmp_path: Path) -> None:
     run = honest()
     folder = run.write(tmp_path)

@@ -30,12 +30,12 @@ _actions = {kind.__struct_config__.tag: kind for kind in KINDS}
 def read(lines: Iterable[bytes | str], where: str) -> Iterator[Line | BadLine]:
     """Yield the journal lines among `lines`, and a BadLine for each broken one."""
     for number, raw in enumerate(lines, start=1):
-        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+        text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
         if not text.strip():
             continue
         try:
             fields = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeEncodeError):  # bytes that are no UTF-8, say
             yield BadLine(f"{where}:{number}", text.rstrip("\n"))
             continue
         kind = _actions.get(fields.get("action")) if isinstance(fields, dict) else None

@@ -54,7 +54,7 @@ def lapsed(facts: Facts) -> Iterator[Finding]:
             continue
         says = f"{one.member} lost claim {one.number} of {one.task}, and nothing had struck it"
         places = one.where, one.end_where, follower.where
-        cut = facts.coverage.incomplete(one.member)
+        cut = facts.coverage.incomplete(one.member) or facts.coverage.chaos
         yield found("unexplained-lapse", says, *places, incomplete=cut)
 
 
@@ -84,7 +84,8 @@ def deaths(facts: Facts) -> Iterator[Finding]:
         if not any(_explains(strike, line.member, line.at) for strike in facts.strikes):
             verb = "died" if isinstance(line, Died) else "was taken for dead"
             says = f"{line.member} {verb} and nothing had struck it"
-            yield found("unexplained-death", says, entry.where)
+            cut = facts.coverage.chaos
+            yield found("unexplained-death", says, entry.where, incomplete=cut)
 
 
 def _explains(strike: StrikeFacts, member: str, at: float) -> bool:

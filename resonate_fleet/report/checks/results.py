@@ -38,11 +38,29 @@ def dropped_results(facts: Facts) -> Iterator[Finding]:
             yield found("dropped-result", says, *places)
 
 
+def dropped_steps(facts: Facts) -> Iterator[Finding]:
+    """Steps that a member stored and that the server knows nothing of."""
+    for job in facts.jobs.values():
+        for step in (step for one in job.attempts for step in one.steps):
+            known = facts.record_of(step.promise)
+            lost = known is None or known.promise.state == "pending"
+            if job.record and step.ended is not None and lost:
+                says = f"step {step.promise} was stored, and the server has no result of it"
+                yield found("dropped-result", says, step.where, f"server.json#{step.promise}")
+
+
 def result_contents(facts: Facts) -> Iterator[Finding]:
     """Results beside the job that was asked for and the claim that brought them."""
     for job in facts.jobs.values():
         for says in _differences(job):
             yield about_job("result-disagrees", job, says)
+
+
+def without_content(facts: Facts) -> Iterator[Finding]:
+    """Jobs with a result that says nothing."""
+    for job in facts.jobs.values():
+        if job.state == "resolved" and job.planned and job.result is None:
+            yield about_job("result-disagrees", job, "has no result that can be read")
 
 
 def _differences(job: JobFacts) -> Iterator[str]:
@@ -110,22 +128,21 @@ def skipped_work(facts: Facts) -> Iterator[Finding]:
     for job in facts.jobs.values():
         if job.state != "resolved" or len(job.attempts) != 1 or job.attempts[0].number != 1:
             continue
-        took = _least_seconds(job)
-        if job.planned and took < job.planned.cost * EARLY - 0.05:
-            yield about_job("work-skipped", job, f"costs {job.planned.cost:g} s, took {took:.2f} s")
-
-
-def _least_seconds(job: JobFacts) -> float:
-    """Return how long the job took: by its member's own clock, and by the server's."""
-    only = job.attempts[0]
-    by_server = (job.settled or math.inf) - only.began + SLACK
-    return min(only.seconds if only.outcome in FINAL else math.inf, by_server)
+        only, cost = job.attempts[0], job.planned.cost if job.planned else 0.0
+        took, least = only.seconds, cost * EARLY - 0.05
+        if only.outcome in FINAL and took < least:
+            yield about_job("work-skipped", job, f"costs {cost:g} s, took {took:.2f} s")
+        elif (by_server := (job.settled or math.inf) - only.began) + SLACK < least:
+            says = f"costs {cost:g} s, and had its result {by_server:.2f} s after its claim"
+            yield about_job("clock-nonsense", job, says)
 
 
 CHECKS = (
     double_results,
     dropped_results,
+    dropped_steps,
     result_contents,
+    without_content,
     without_claim,
     unrecorded,
     steps_twice,

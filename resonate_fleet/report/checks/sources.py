@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from resonate_fleet.contract.journal import StrikeDone
-from resonate_fleet.contract.run import DEADLY
+from resonate_fleet.contract.run import DEADLY, FREEZING
 from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.facts import Facts, MemberFacts
 from resonate_fleet.report.findings import Finding, found
@@ -67,15 +67,34 @@ def far(facts: Facts) -> Iterator[Finding]:
 
 
 def too_early(facts: Facts) -> Iterator[Finding]:
-    """Name jobs that were claimed before they were made, or ended before they began."""
+    """Name jobs that were claimed before they were made, or ended at an impossible time."""
+    records = facts.evidence.records
     for job in facts.jobs.values():
         first, result, record = next(iter(job.attempts), None), job.result, f"server.json#{job.id}"
         if first and job.record and job.created and first.began < job.created - SLACK:
             says = f"job {job.id} was claimed {job.created - first.began:.1f} s before it was made"
             yield found("clock-nonsense", says, first.where, record)
+        if records and (job.settled or 0.0) > records.at + SLACK:
+            says = f"job {job.id} ended after the server was asked for its end"
+            yield found("clock-nonsense", says, record)
         if result and result.ended < result.began:
             says = f"the result of job {job.id} ended before it began"
             yield found("clock-nonsense", says, record)
+
+
+def foreseen(facts: Facts) -> Iterator[Finding]:
+    """Name claims of a strike's target that were made after chaos had seen them.
+
+    One that is frozen may write its claim down when it is thawed.
+    """
+    for strike in (one for one in facts.strikes if one.fault not in FREEZING):
+        for task, version in strike.held:
+            for one in facts.tasks.get(task, []):
+                mine = (one.number, one.member) == (version, strike.target)
+                if mine and one.began > strike.at + SLACK:
+                    late = one.began - strike.at
+                    says = f"strike {strike.number} saw a claim {late:.1f} s before it was made"
+                    yield found("clock-nonsense", says, strike.where, one.where)
 
 
 def idle_members(facts: Facts) -> Iterator[Finding]:
@@ -98,4 +117,4 @@ def _could_have_worked(member: MemberFacts, waits: list[tuple[float, float]]) ->
     return any(min(end, until) - max(begin, ready) >= SLACK for begin, end in waits)
 
 
-CHECKS = (incomplete, freed_by_nobody, backwards, far, too_early, idle_members)
+CHECKS = (incomplete, freed_by_nobody, backwards, far, too_early, foreseen, idle_members)

@@ -90,7 +90,8 @@ def proof(facts: Facts) -> Iterator[Finding]:
             continue
         if strike.target not in facts.members:
             says = f"strike {strike.number} says it hit {strike.target}, which nobody knows"
-            yield found("strike-proof-disagrees", says, strike.where)
+            absent = facts.coverage.incomplete(strike.target)  # others know it
+            yield found("strike-proof-disagrees", says, strike.where, incomplete=absent)
             continue
         cut = facts.coverage.incomplete(strike.target)
         for task, version in strike.held:
@@ -128,6 +129,7 @@ def effect(facts: Facts) -> Iterator[Finding]:
             says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
             # That a member did not end can be seen only in a journal that goes to its end.
             cut = strike.fault in DRAINING and facts.coverage.incomplete(strike.target)
+            cut = cut or facts.coverage.chaos
             places = dict.fromkeys([strike.where, *went_on[:3]])
             yield found("strike-without-effect", says, *places, incomplete=cut)
 
