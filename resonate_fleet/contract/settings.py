@@ -138,6 +138,12 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
     file = env.get(f"{one.env}_FILE")
     if not file:
         return one.default, one.env
+    if Path(file).is_fifo() and not file.startswith(
+        ("/dev/fd/", "/proc/")
+    ):  # not a shell's `<(...)`
+        raise ValueError(
+            f"{one.env}_FILE is {file!r}, a named pipe; accepted: a file of UTF-8 text"
+        )
     try:
         return Path(file).read_text(encoding="utf-8").strip(), f"{one.env}_FILE"
     except OSError as error:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,9 @@ def test_a_token_from_a_file_is_read_anew_where_the_file_has_changed(tmp_path: P
 def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_bytes(b"\xff\xfe")
-    for path in (file, tmp_path / "none", tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # nobody writes to it: reading would wait for ever
+    for path in (file, tmp_path / "none", tmp_path, pipe):
         with pytest.raises(BadSettings) as caught:
             load(Sample, {"SAMPLE_TOKEN_FILE": str(path)})
         assert caught.value.lines[0].startswith(f"SAMPLE_TOKEN_FILE is {str(path)!r}")
