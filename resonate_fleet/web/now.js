@@ -115,33 +115,32 @@ export class Now {
   }
 
   members() {
-    const found = [...this.model.lanes.values()].map((lane) => lane.member).filter((one) => !this.group || one.group === this.group);
-    found.sort((a, b) => natural(a.group, b.group) || natural(a.member, b.member));
-    const most = Math.max(1, ...found.map((one) => one.done + one.failed));
-    const rows = found.slice(0, 200).map((one) => this.memberRow(one, most));
+    const found = [...this.model.lanes.values()].filter((lane) => !this.group || lane.member.group === this.group);
+    found.sort((a, b) => natural(a.member.group, b.member.group) || natural(a.member.member, b.member.member));
+    const most = Math.max(1, ...found.map(({ member }) => member.done + member.failed));
+    const rows = found.slice(0, 200).map((lane) => this.memberRow(lane, most));
     if (found.length > 200) rows.push(h("tr", {}, h("td", { colspan: 9 }, `and ${count(found.length - 200)} more`)));
     update(byId("members"), rows);
-    byId("members").parentElement.classList.toggle("one-group", new Set(found.map((one) => one.group)).size < 2);
-    this.balance(found.filter((one) => one.state === "present"));
+    byId("members").parentElement.classList.toggle("one-group", new Set(found.map(({ member }) => member.group)).size < 2);
+    this.balance(found.filter(({ member }) => member.state === "present"));
   }
 
-  memberRow(one, most) {
+  memberRow(lane, most) {
+    const [one, now] = [lane.member, this.model.at];
     const jobs = one.done + one.failed;
-    const alive = Math.max(0.001, (one.until ?? this.model.at) - one.since);
-    const used = Math.min(1, one.busy / (alive * one.slots));
     return h("tr", { class: one.state === "present" ? null : "gone", key: one.member },
       h("th", { scope: "row" }, one.member), h("td", { class: "group" }, one.group),
       h("td", {}, one.state === "present" ? "present" : h("span", {}, `${one.state} `, one.until ? moment(one.until) : "")),
       h("td", { class: "number slots" }, one.state === "present" ? `${one.slots - one.free} / ${one.slots}` : "–"),
       h("td", { class: "number" }, count(one.done)), h("td", { class: "number" }, count(one.failed)), h("td", { class: "wide" }, shareBar(jobs / most)),
-      h("td", { class: "number" }, span(one.busy)), h("td", { class: "number" }, `${Math.round(used * 100)} %`));
+      h("td", { class: "number" }, span(lane.busy(now))), h("td", { class: "number" }, `${Math.round(lane.used(now) * 100)} %`));
   }
 
-  // One number: the busy seconds of the least busy member over those of the busiest, a slot.
+  // One number: how much of its time the least busy member worked, over that of the busiest.
   balance(present) {
-    const busy = present.map((one) => one.busy / one.slots);
-    const most = Math.max(0, ...busy);
-    say(byId("balance"), busy.length < 2 || !most ? "–" : `${Math.round((100 * Math.min(...busy)) / most)} %`);
+    const used = present.map((lane) => lane.used(this.model.at));
+    const most = Math.max(0, ...used);
+    say(byId("balance"), used.length < 2 || !most ? "–" : `${Math.round((100 * Math.min(...used)) / most)} %`);
   }
 
   words(bar) {

@@ -23,6 +23,19 @@ class Lane {
     this.rows[row] = bar;
     return row;
   }
+
+  // Seconds of its slots that bodies filled, running ones included.
+  busy(now) {
+    const until = this.member.until ?? now;
+    const running = this.rows.filter((bar) => bar.end === null).map((bar) => until - bar.begin);
+    return running.reduce((sum, one) => sum + Math.max(0, one), this.member.busy);
+  }
+
+  // The part of its slots' time that this is, 0 to 1.
+  used(now) {
+    const alive = (this.member.until ?? now) - this.member.since;
+    return Math.min(1, this.busy(now) / (Math.max(0.001, alive) * this.member.slots));
+  }
 }
 
 export class Model {

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from resonate_fleet.contract.live import LiveAttempt, LiveParked
@@ -174,3 +175,16 @@ async def test_lanes_go_when_their_members_scroll_out(tmp_path: Path) -> None:
         table = await scene.page.value("document.getElementById('members').innerText")
         assert "dead" in table
         assert "0 / 1" not in table
+
+
+async def test_a_member_that_came_late_does_not_count_as_idle(tmp_path: Path) -> None:
+    """The balance compares what members made of their own time; what still runs counts."""
+    fleet = at_work(2)
+    for name, since, busy in (("worker-1", 1000.0, 891.0), ("worker-2", 10.0, 0.0)):
+        member = fleet.members[name]
+        fleet.members[name] = msgspec.structs.replace(member, since=fleet.at - since, busy=busy)
+    for task, one in fleet.running.items():
+        fleet.running[task] = msgspec.structs.replace(one, since=fleet.at - 9.0)
+    async with opened(tmp_path, fleet) as scene:
+        await scene.until("app.model.lanes.size === 2", "both are known")
+        await scene.until("document.getElementById('balance').textContent === '100 %'", "as busy")
