@@ -2,13 +2,13 @@
 
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
 from typing import IO, Final, Self
 
 import msgspec
 
+from resonate_fleet.commands.addresses import DIRECT
 from resonate_fleet.contract.live import LiveChange, LiveState
 
 #: A stream that says nothing for so long has ended: it speaks four times a second.
@@ -53,9 +53,8 @@ class StateStream:
     def _follow(self) -> None:
         while self._urls:
             try:
-                with urllib.request.urlopen(  # noqa: S310 - http or https: the setting's kind
-                    f"{self._urls[0]}/events", timeout=SILENCE_SECONDS
-                ) as answer:
+                events = f"{self._urls[0]}/events"
+                with DIRECT.open(events, timeout=SILENCE_SECONDS) as answer:
                     self._hear(answer)
             except (OSError, HTTPException, ValueError):
                 pass

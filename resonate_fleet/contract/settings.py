@@ -145,7 +145,7 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
             f"{one.env}_FILE is {file!r}, a named pipe; accepted: a file of UTF-8 text"
         )
     try:
-        return Path(file).read_text(encoding="utf-8").strip(), f"{one.env}_FILE"
+        return Path(file).read_text(encoding="utf-8-sig").strip(), f"{one.env}_FILE"
     except OSError as error:
         raise ValueError(f"{one.env}_FILE is {file!r}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -24,7 +24,7 @@ class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps wha
             stat = self.file.stat()
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if seen != self._seen:
-                self._text = self.file.read_text(encoding="utf-8").strip() or self._text
+                self._text = self.file.read_text(encoding="utf-8-sig").strip() or self._text
                 self._seen = seen
         return self._text
 

@@ -107,6 +107,7 @@ class Console:
         self._endpoints = endpoints
         self._steward = asyncio.get_running_loop()
         self._streams: dict[asyncio.Queue[bytes], asyncio.Transport] = {}
+        self._answering: list[web.Request] = []
         self.port = 0
 
     @property
@@ -162,31 +163,39 @@ class Console:
             await runner.cleanup()
 
     async def _make_room(self, server: web.Server | None) -> None:
-        """End the oldest connections where too many are open: probes need descriptors too."""
+        """End the oldest connections where too many ask nothing: probes need descriptors too."""
         most = most_strangers()
         while server is not None:
             await asyncio.sleep(MESSAGE_SECONDS)
-            streams = set(self._streams.values())
-            others = [one for one in server.connections if one.transport not in streams]
+            asked = {one.transport for one in self._answering if one.content.is_eof()}
+            others = [one for one in server.connections if one.transport not in asked]
             for one in others[:-most]:
                 one.force_close()
 
     def _app(self) -> web.Application:
         guard = guards.guard(self._options.hosts, self._options.peers)
-        app = web.Application(client_max_size=LARGEST, middlewares=[guard])
+        app = web.Application(client_max_size=LARGEST, middlewares=[self._keep, guard])
         for path, handler in self._endpoints.pages.items():
             app.router.add_get(path, _page(handler))
         for name, ask in self._endpoints.asks.items():
             app.router.add_get(f"/{name}", self._asked(ask))
         app.router.add_post("/acts/{act}", self._act)
         for name, act in self._endpoints.open_acts.items():
-            app.router.add_post(f"/{name}", self._open_act(act))
+            app.router.add_post(f"/{name}", partial(self._do, act=act))
         app.router.add_get("/events", self._events, allow_head=False)  # it would take a stream
         for asset in files("resonate_fleet.web").iterdir():
             if asset.name.rpartition(".")[2] in _TYPES:
                 app.router.add_get(f"/{asset.name}", _asset(asset.name))
         app.router.add_get("/", _asset("index.html"))
         return app
+
+    @web.middleware
+    async def _keep(self, request: web.Request, handler: Handle) -> web.StreamResponse:
+        self._answering.append(request)
+        try:
+            return await handler(request)
+        finally:
+            self._answering.remove(request)
 
     # The stream.
 
@@ -250,9 +259,6 @@ class Console:
         if act is None:
             return web.json_response({"error": "there is no such act"}, status=404)
         return await self._do(request, act)
-
-    def _open_act(self, act: Act) -> Handle:
-        return lambda request: self._do(request, act)
 
     async def _do(self, request: web.Request, act: Act) -> web.StreamResponse:
         try:

@@ -12,6 +12,7 @@ from unittest.mock import AsyncMock, Mock, call
 import aiohttp
 import pytest
 
+from resonate_fleet.commands.addresses import from_steward
 from resonate_fleet.commands.stream import StateStream
 from resonate_fleet.contract.descriptors import MOST_STRANGERS
 from resonate_fleet.contract.live import LiveState
@@ -48,6 +49,9 @@ class Scene:
         self.port = console.port
         self.url = f"http://127.0.0.1:{console.port}"
         self.acted = acted
+        self.asked: list[Mapping[str, str]] = []
+        #: A question for "held" waits for it.
+        self.answer = asyncio.Event()
 
     async def get(self, path: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
         async with self.http.get(f"{self.url}{path}", headers=headers) as answer:
@@ -66,6 +70,9 @@ async def opened(options: ConsoleOptions, members: int = 3) -> AsyncIterator[Sce
     fleet.step(0.1)
 
     async def echo(given: Mapping[str, str]) -> Any:
+        if given.get("search") == "held":
+            asked.append(given)
+            await it.answer.wait()
         if given.get("search") == "nothing":
             raise Refusal(404, "no such job")
         return {"jobs": [], "more": False, "asked": dict(given)}
@@ -75,13 +82,16 @@ async def opened(options: ConsoleOptions, members: int = 3) -> AsyncIterator[Sce
         return {"cancelled": jobs}
 
     acted: list[tuple[list[str], str]] = []
+    asked: list[Mapping[str, str]] = []
     feed = Feed(fleet.state, {"acts": bool(options.token)})
     endpoints = Endpoints(
         feed, {"/livez": lambda _: Page("ok\n")}, {"jobs": echo}, {"cancel": cancel}
     )
     with Console(("127.0.0.1", 0), options, endpoints) as console:
         async with aiohttp.ClientSession() as http:
-            yield Scene(console, fleet, http, acted)
+            it = Scene(console, fleet, http, acted)
+            it.asked = asked
+            yield it
 
 
 @pytest.fixture
@@ -323,6 +333,30 @@ async def test_a_thousand_connections_that_say_nothing_keep_nobody_away(scene: S
         await wait_until_async(
             lambda: still_open(idle) <= MOST_STRANGERS, 10, "most of them are ended"
         )
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_a_connection_that_has_asked_is_not_the_one_that_is_ended(scene: Scene) -> None:
+    held = asyncio.create_task(scene.get("/jobs?search=held"))
+    await wait_until_async(lambda: bool(scene.asked), 10, "the question")
+    with idle_connections(scene.port, 1000) as idle:
+        await wait_until_async(
+            lambda: still_open(idle) <= MOST_STRANGERS, 10, "most of them are ended"
+        )
+        scene.answer.set()
+        assert (await held)[0] == 200
+
+
+async def test_no_proxy_of_the_environment_is_asked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert await asyncio.to_thread(from_steward, scene.url, "livez") == b"ok\n"
+    with StateStream(scene.url) as stream:
+        assert await asyncio.to_thread(stream.state) is not None
 
 
 async def test_streams_are_bounded(scene: Scene) -> None:

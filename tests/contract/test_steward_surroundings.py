@@ -118,6 +118,10 @@ def test_a_wrong_address_of_the_steward_is_said_once(fleet: Fleet, wrong: str) -
     assert len(worker.lines("steward.unreachable")) == 1
 
 
+def test_a_steward_to_which_warnings_are_errors_starts(fleet: Fleet) -> None:
+    assert fleet.steward(PYTHONWARNINGS="error").line("steward.started", 30)
+
+
 def test_a_steward_on_ipv6(fleet: Fleet) -> None:
     with Cable(fleet.server.url, "::1") as server:
         assert server.url.startswith("http://[::1]:")

@@ -86,7 +86,7 @@ def test_a_setting_without_default_must_be_given() -> None:
 
 def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text("abc123\n")
+    file.write_bytes(b"\xef\xbb\xbfabc123 \r\n")  # as editors of Windows write it
     got = load(Sample, {"SAMPLE_TOKEN_FILE": str(file)})
     assert got.token == "abc123"
     assert effective(got)["SAMPLE_TOKEN"] == "(hidden)"
@@ -160,7 +160,7 @@ def test_a_token_from_a_file_is_read_anew_where_the_file_has_changed(tmp_path: P
     file.write_text("first\n")
     token = load(Sample, {"SAMPLE_TOKEN_FILE": str(file)}).token
     assert (token, current(token)) == ("first", "first")
-    file.write_text("second one\n")
+    file.write_text("\ufeffsecond one\n", encoding="utf-8")
     assert current(token) == "second one"
     replaced = tmp_path / "new"
     replaced.write_text("third\n")
