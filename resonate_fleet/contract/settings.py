@@ -20,6 +20,8 @@ _LINK = (
 )
 
 
+#: Characters of a refused value that are shown.
+LONGEST: Final = 200
 #: The command-line option of a setting that does not follow the rule of `Setting.option`.
 _OPTIONS: Final = {"RESONATE_URL": "--server"}
 
@@ -124,7 +126,7 @@ def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
         kept = one.secret and where != one.env and isinstance(read, str)
         return Token(read, Path(env[where])) if kept else read
     except ValueError:
-        shown = "(hidden)" if one.secret else repr(masked(text))
+        shown = "(hidden)" if one.secret else repr(shortened(masked(text)))
         line = f"{where} is {shown}; accepted: {one.kind.accepts}"
         raise ValueError(line + (_LINK if text.startswith("tcp://") else "")) from None
 
@@ -138,18 +140,17 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
     file = env.get(f"{one.env}_FILE")
     if not file:
         return one.default, one.env
-    if Path(file).is_fifo() and not file.startswith(
-        ("/dev/fd/", "/proc/")
-    ):  # not a shell's `<(...)`
-        raise ValueError(
-            f"{one.env}_FILE is {file!r}, a named pipe; accepted: a file of UTF-8 text"
-        )
+    wrong = f"{one.env}_FILE is {shortened(file)!r}"
+    accepts = "accepted: a file of UTF-8 text"
     try:
+        # A pipe of the shell's, `<(...)`, has a writer.
+        if Path(file).is_fifo() and not file.startswith(("/dev/fd/", "/proc/")):
+            raise ValueError(f"{wrong}, a named pipe; {accepts}")
         return Path(file).read_text(encoding="utf-8-sig").strip(), f"{one.env}_FILE"
     except OSError as error:
-        raise ValueError(f"{one.env}_FILE is {file!r}: {error.strerror}") from None
+        raise ValueError(f"{wrong}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{one.env}_FILE is {file!r}; accepted: a file of UTF-8 text") from None
+        raise ValueError(f"{wrong}; {accepts}") from None
 
 
 def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
@@ -160,6 +161,11 @@ def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
 def masked(text: str) -> str:
     """Return `text` without the user and password that an address in it may hold."""
     return re.sub(r"//.*@", "//(hidden)@", text)
+
+
+def shortened(text: str) -> str:
+    """Return what of `text` a line has room for."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def effective(values: Any) -> dict[str, Any]:

@@ -345,6 +345,7 @@ async def test_a_connection_that_has_asked_is_not_the_one_that_is_ended(scene: S
         )
         scene.answer.set()
         assert (await held)[0] == 200
+    assert len(scene.asked) == 1, "the client asked again"
 
 
 async def test_no_proxy_of_the_environment_is_asked(

@@ -19,6 +19,7 @@ from resonate_fleet.contract.settings import (
     seconds,
     setting,
     settings,
+    shortened,
     text,
     url,
 )
@@ -179,7 +180,17 @@ def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # nobody writes to it: reading would wait for ever
-    for path in (file, tmp_path / "none", tmp_path, pipe):
+    for path in (file, tmp_path / "none", tmp_path, pipe, Path("x" * 5000)):
         with pytest.raises(BadSettings) as caught:
             load(Sample, {"SAMPLE_TOKEN_FILE": str(path)})
-        assert caught.value.lines[0].startswith(f"SAMPLE_TOKEN_FILE is {str(path)!r}")
+        (line,) = caught.value.lines
+        assert line.startswith(f"SAMPLE_TOKEN_FILE is {shortened(str(path))!r}")
+
+
+@pytest.mark.parametrize("name", ["SAMPLE_SLOTS", "SAMPLE_SERVER"])
+def test_a_value_of_any_length_is_refused_in_a_short_line(name: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load(Sample, {name: "9" * 5000})
+    (line,) = caught.value.lines
+    assert line.startswith(f"{name} is '999")
+    assert len(line) < 400
