@@ -60,6 +60,8 @@ class Journal:
         #: Unless its `collect` is called, a line is in the file when `write` returns.
         self.buffer = LineBuffer(self._put)
         self._file = _File(folder / f"{who}.jsonl", file_bytes) if folder is not None else None
+        #: What loses lines and was said to. It may have begun before this listened.
+        self._losing: set[str] = set()
         losses.listeners.append(self._say)
         if folder is not None:
             self._make_room(folder)
@@ -101,8 +103,9 @@ class Journal:
 
     def _say(self, loss: Loss) -> None:
         """Report a lost journal in the log, a lost log in the journal; once, and the end of it."""
-        if not loss.over and loss.lines > loss.fresh:
+        if not loss.over and loss.what in self._losing:
             return
+        (self._losing.discard if loss.over else self._losing.add)(loss.what)
         level = INFO if loss.over else ERROR
         if loss.what == "journal":
             if loss.over:

@@ -120,11 +120,13 @@ def test_a_journal_on_a_full_disk_says_so_once_and_goes_on(tmp_path: Path) -> No
     assert json.loads(last)["action"] == "member.ready"
 
 
-def test_a_lost_log_is_said_in_the_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_lost_log_is_said_in_the_journal_once(tmp_path: Path, before: int) -> None:
+    """Also where lines were lost `before` the journal was open."""
     lines = Lines()
     book = Journal("w", tmp_path, lines)
-    losses.tell(Loss("log", "Broken pipe", 1))
-    losses.tell(Loss("log", "Broken pipe", 2))
+    losses.tell(Loss("log", "Broken pipe", before + 1))
+    losses.tell(Loss("log", "Broken pipe", before + 2))
     book.close()
     kept = [json.loads(line) for line in (tmp_path / "w.jsonl").read_bytes().splitlines()]
     assert [(one["action"], one["why"]) for one in kept] == [("log.lost", "Broken pipe")]
