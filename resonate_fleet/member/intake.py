@@ -131,7 +131,7 @@ class Intake:
     def assigned(self, tasks: Sequence[tuple[str, int]], *, offered: bool) -> None:
         """Claim assigned tasks. `offered`: by the steward that has the slots.
 
-        Any other one gets a slot only if there are more than that steward was offered.
+        Another steward's task gets a slot only beyond those offered to that one.
         """
         for task, version in tasks:
             reserved = 0 if offered else self._offered

@@ -23,8 +23,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.came: queue.SimpleQueue[str] = queue.SimpleQueue()
-        hung_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # by nohup it is ignored
-        self._stops = (*STOPS, signal.SIGHUP) if hung_up else STOPS
+        hears_hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # by nohup it is ignored
+        self._stops = (*STOPS, signal.SIGHUP) if hears_hangup else STOPS
         #: The handlers of this process itself, before a user's module is loaded and afterwards.
         self._own = [signal.getsignal(one) for one in self._stops]
 

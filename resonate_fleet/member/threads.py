@@ -148,7 +148,10 @@ class Threads:
                 one = self._through(one)
 
     def _through(self, one: ThreadCall) -> ThreadCall | None:
-        """Run it; return the next. What is called once its end is known finds this thread idle."""
+        """Run it; return the next.
+
+        Without a next call the thread is idle before the outcome is delivered.
+        """
         outcome = one.execute()
         following = self._next(woken=False)
         self._ended(one, outcome)

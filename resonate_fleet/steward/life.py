@@ -66,15 +66,14 @@ class Steward:
         self._settings = settings
         self._tools = tools
         self._probed = ProbeState()
-        self._policies = policies
-        self._me = Identity(settings.name, tools.now(), settings.secret, self._waits)
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
         self._surveyor = Surveyor(tools.wire, tools.now, self._reads)
         self._survey_loop = SurveyLoop(tools, settings.interval)
         self._dispatch = Dispatch(tools, self._surveyor, self._survey_loop, self._stream, policies)
+        waits = self._dispatch.promises.waits
+        self._me = Identity(settings.name, tools.now(), settings.secret, waits)
         self._membership = Membership(tools, self._handover, self._dispatch)
-        self._applying: asyncio.Task[None] | None = None
 
     def state(self) -> LiveState:
         """Return the live state. To be called on the event loop."""
@@ -160,25 +159,18 @@ class Steward:
 
     def reread(self) -> None:
         """Read the policy file again; a file with mistakes changes nothing."""
-        log = structlog.get_logger()
         try:
-            self._policies = policies_of(self._settings)
+            policies = policies_of(self._settings)
         except BadPolicy as bad:
             for one in bad.lines:
-                log.warning("policy.refused", why=one, then="the one before stands")
-            return
-        log.info("policy.read", groups=sorted(self._policies))
-        self._applying = asyncio.create_task(self._apply())
-
-    async def _apply(self) -> None:
-        await self._tools.insist(lambda: self._dispatch.promises.apply(self._policies), "policy")
+                structlog.get_logger().warning(
+                    "policy.refused", why=one, then="the one before stands"
+                )
+        else:
+            self._dispatch.promises.apply(policies)
 
     def _reads(self, group: str) -> bool:
         return self._dispatch.promises.reads(group)
-
-    def _waits(self, group: str) -> bool:
-        policy = self._policies.get(group)
-        return policy is not None and policy.waits
 
     def _stream(self, group: str, again: Callable[[], None]) -> Stream:
         log = structlog.get_logger().bind(group=group)
@@ -211,12 +203,16 @@ class Steward:
 
 
 def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:
-    """Return the policies that the settings name.
+    """Return the policies that the settings name, and log their groups.
 
     Raises:
         BadPolicy: the file has mistakes, or cannot be read.
     """
-    return read_policy(settings.policy) if settings.policy else {}
+    if settings.policy is None:
+        return {}
+    policies = read_policy(settings.policy)
+    structlog.get_logger().info("policy.read", groups=sorted(policies))
+    return policies
 
 
 async def run(settings: StewardSettings) -> int:
@@ -234,7 +230,6 @@ async def run(settings: StewardSettings) -> int:
     except (OSError, ValueError) as error:
         raise Mistake(f"STEWARD_STATE is {str(settings.state)!r}: {error}") from None
     policies = policies_of(settings)
-    structlog.get_logger().info("policy.read", groups=sorted(policies))
     meters = Meters(settings.groups)
     try:
         journal = Journal(settings.name, settings.journal)

@@ -22,6 +22,7 @@ A job's tags give its attributes: `fleet:priority` (1 to 5, 1 first), `fleet:key
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -98,7 +99,10 @@ def attributes_of(tags: Mapping[str, str], function: str) -> Attributes:
 
 
 def _time(raw: str) -> float | None:
-    """Return a time as Unix seconds, given as such or in ISO 8601 (UTC where it has no zone)."""
+    """Return a time as Unix seconds, given as such or in ISO 8601 (UTC where it has no zone).
+
+    Eight digits are a date. As seconds they would be of the seventies.
+    """
     try:
         at = _seconds(raw)
     except ValueError:
@@ -107,18 +111,18 @@ def _time(raw: str) -> float | None:
 
 
 def _seconds(raw: str) -> float:
-    try:
-        return float(raw)
-    except ValueError:
-        at = datetime.fromisoformat(raw)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    if not (len(raw) == len("20271231") and raw.isdecimal()):
+        with suppress(ValueError):
+            return float(raw)
+    at = datetime.fromisoformat(raw)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def notes(tags: Mapping[str, str], timeout: float, *, has_policy: bool) -> list[str]:
     """Return what the submitter of a job may not know of its tags. `timeout`: Unix seconds."""
     given = [tag for tag in (TAG_PRIORITY, TAG_KEY, TAG_NOT_BEFORE) if tag in tags]
     if given and not has_policy:
-        return [f"its group has no policy, so that {', '.join(given)} does not count"]
+        return [f"its group has no policy, so that these do not count: {', '.join(given)}"]
     found = []
     if tags.get(TAG_PRIORITY, "3") not in _PRIORITY:
         found.append(f"{TAG_PRIORITY} counts as not given; accepted: 1 to 5")

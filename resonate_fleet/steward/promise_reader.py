@@ -60,6 +60,10 @@ class PromiseReader:
     def has_policy(self, group: str) -> bool:
         return group in self._policies
 
+    def waits(self, group: str) -> bool:
+        """Say whether a group's members wait while there is no steward."""
+        return self.has_policy(group) and self._policies[group].waits
+
     def survey_wait(self, group: str) -> float:
         """Return how long a group that has just opened waits for its first survey, in seconds."""
         return UNREAD_SECONDS if self.has_policy(group) else SURVEY_SECONDS
@@ -78,21 +82,20 @@ class PromiseReader:
         entry = self._surveyor.entries.get(task)
         return entry.attributes if entry else None
 
-    async def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
-        """Use other policies from now on, for waiting and running tasks too.
-
-        Raises:
-            Unreachable, Refused: as the wire does. Called again it goes on where it was.
-        """
+    def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
+        """Use other policies from now on, for waiting and running tasks too."""
         self._policies = policies
+        for group in self._dispatch.groups.values():
+            for member in group.present.values():
+                member.say(Beat(waits=self.waits(group.name)))
+        self._spawn(("policy", ""), self._tools.insist(self._requeue_changed, "policy"))
+
+    async def _requeue_changed(self) -> None:
         for name, group in list(self._dispatch.groups.items()):
-            if policies.get(name) != self._used.get(name):
+            if self._policies.get(name) != self._used.get(name):
                 await self._requeue(group)
 
     async def _requeue(self, group: Group) -> None:
-        waits = group.name in self._policies and self._policies[group.name].waits
-        for member in group.present.values():
-            member.say(Beat(waits=waits))
         waiting = [one.task for one in group.matcher.waiting()]
         await self._surveyor.learn_anew([*waiting, *self._under_way(group)])
         queue, limits = self.queue(group.name)

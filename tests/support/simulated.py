@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.journal import DrainStep, Ended
+from resonate_fleet.contract.words import DEFAULT_GROUP
 from resonate_fleet.steward.policy import GroupPolicy
 from tests.support.model import START
 from tests.support.simulated_processes import PORTS, SCAN, SimMember, SimSteward
@@ -83,9 +84,9 @@ class Fleet:
         self.server.send_soon()
         return job
 
-    def add_member(self, slots: int = 1) -> SimMember:
+    def add_member(self, slots: int = 1, group: str = DEFAULT_GROUP) -> SimMember:
         self.started += 1
-        self.members.append(SimMember(self, f"member-{self.started}", slots))
+        self.members.append(SimMember(self, f"member-{self.started}", slots, group))
         return self.members[-1]
 
     def add_steward(self, port: int) -> SimSteward:

@@ -125,7 +125,7 @@ class SimOnLoop(OnLoop):
 class SimMember(member.Member):
     """A member without pages and threads: its heartbeats and its drain run on the loop."""
 
-    def __init__(self, fleet: World, name: str, slots: int) -> None:
+    def __init__(self, fleet: World, name: str, slots: int, group: str) -> None:
         self.process = Process(name)
         self.journal = Kept(name)
         #: When bodies began.
@@ -141,7 +141,7 @@ class SimMember(member.Member):
         registry.register(work)
         addresses = ",".join(f"steward:{port}" for port in PORTS)
         env = {"WORKER_SLOTS": str(slots), "WORKER_LEASE": f"{LEASE:g}", "WORKER_DRAIN": "1",
-               "WORKER_STEWARD": addresses}  # fmt: skip
+               "WORKER_STEWARD": addresses, "WORKER_GROUP": group}  # fmt: skip
         own: Any = SimpleNamespace(signals=SimpleNamespace(came=_Signals(fleet.loop)))
         wires, on_loop = SimWires(fleet, self.process), SimOnLoop(fleet, self.process)
         super().__init__(load(Settings, env), registry, self.journal, own, wires, on_loop)

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from resonate_fleet.contract.settings import load
+from resonate_fleet.steward.life import policies_of
 from resonate_fleet.steward.policy import (
     Attributes,
     BadPolicy,
@@ -14,6 +17,7 @@ from resonate_fleet.steward.policy import (
     parse,
     read,
 )
+from resonate_fleet.steward.settings import StewardSettings
 from tests.support.processes import ROOT
 
 GOOD = """
@@ -134,6 +138,17 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, bytes_: bytes | None) -
         read(file)
 
 
+@pytest.mark.parametrize("is_set", [False, True])
+def test_only_a_policy_that_is_set_is_logged(tmp_path: Path, *, is_set: bool) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("[groups.g]\n")
+    settings = load(StewardSettings, {"STEWARD_POLICY": str(file)} if is_set else {})
+    with capture_logs() as logs:
+        policies = policies_of(settings)
+    assert list(policies) == [name for one in logs for name in one["groups"]] == ["g"] * is_set
+    assert len(logs) == is_set
+
+
 DAY = 86_400.0
 
 
@@ -146,6 +161,8 @@ DAY = 86_400.0
         ({"fleet:not-before": "soon"}, ["fleet:not-before counts as not given; accepted: Unix"]),
         ({"fleet:not-before": "1970-01-01T12:00+01:00"}, []),
         ({"fleet:not-before": "1970-01-02"}, ["it times out before its time comes"]),
+        ({"fleet:not-before": "20271231"}, ["it times out before its time comes"]),
+        ({"fleet:not-before": "20271331"}, ["fleet:not-before counts as not given"]),
         ({"fleet:not-before": "1e300"}, ["it times out before its time comes"]),
     ],
 )
@@ -154,7 +171,7 @@ def test_a_job_says_which_of_its_tags_do_not_count(tags: dict[str, str], says: l
     assert [one[: len(words)] for one, words in zip(told, says, strict=True)] == says
     without = notes(tags, DAY, has_policy=False)
     assert without == (
-        [f"its group has no policy, so that {', '.join(tags)} does not count"] * bool(tags)
+        [f"its group has no policy, so that these do not count: {', '.join(tags)}"] * bool(tags)
     )
 
 
@@ -184,6 +201,8 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
         ({"fleet:priority": "\u0661", "fleet:key": ""}, Attributes(function="f")),
         ({"fleet:not-before": "-5"}, Attributes(function="f")),
         ({"fleet:not-before": "1970-01-02"}, Attributes(function="f", not_before=86_400.0)),
+        ({"fleet:not-before": "19700102"}, Attributes(function="f", not_before=86_400.0)),
+        ({"fleet:not-before": "86400.50"}, Attributes(function="f", not_before=86_400.5)),
         ({"fleet:not-before": "1970-01-01T01:00+01:00"}, Attributes(function="f")),
         ({"fleet:not-before": "inf"}, Attributes(function="f")),
         ({"fleet:not-before": "1e300"}, Attributes(function="f", not_before=253_402_300_800.0)),

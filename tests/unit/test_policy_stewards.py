@@ -11,9 +11,12 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
+from resonate_fleet.contract.presence import Beat, FromSteward
 from resonate_fleet.contract.wire import Raw
-from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_KEY
+from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_KEY, anycast
+from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy, Limit
+from resonate_fleet.steward.presence import Connection
 from tests.support.simulated import Fleet
 from tests.support.simulated_processes import PORTS, SimSteward
 from tests.support.virtual import Process
@@ -78,9 +81,13 @@ def test_a_limit_holds_when_a_standby_takes_over(fleet: Fleet, lag: float) -> No
 
 
 def change(fleet: Fleet, steward: SimSteward, policy: GroupPolicy) -> None:
-    """Have a steward read another policy, as it does on SIGHUP."""
-    steward._policies = {DEFAULT_GROUP: policy}  # noqa: SLF001 - no file, no signal
-    fleet.loop.spawn(steward.process, steward._apply())  # noqa: SLF001 - the same
+    """Have a steward use another policy for all groups, as it does on SIGHUP."""
+
+    async def apply() -> None:
+        policies = dict.fromkeys((DEFAULT_GROUP, "other"), policy)
+        steward._dispatch.promises.apply(policies)  # noqa: SLF001 - no file, no signal
+
+    fleet.loop.spawn(steward.process, apply())
 
 
 def test_a_limit_holds_for_what_runs_when_the_policy_changes(fleet: Fleet) -> None:
@@ -141,6 +148,41 @@ def test_members_hear_at_once_whether_they_wait_for_a_steward(
     job = fleet.submit(0.1)
     fleet.pass_time(5)
     assert are_done(fleet, [job]) == (after == "work")
+
+
+def test_all_groups_hear_once_and_at_once_while_the_server_is_away(fleet: Fleet) -> None:
+    fleet.policies.clear()
+    steward = fleet.add_steward(PORTS[0])
+    two_of_acme_run(fleet)
+    fleet.add_member(group="other")
+    fleet.pass_time(1)
+    fleet.submit(9.0, target=anycast("other"))
+    fleet.pass_time(1)
+    steward.process.deaf = True
+    heard, say = Counter[str](), Connection.say
+
+    def said(to: Connection, message: FromSteward) -> None:
+        if message == Beat(waits=True) and to.hello:
+            heard[to.hello.member] += 1
+        say(to, message)
+
+    with patch.object(Connection, "say", said):
+        change(fleet, steward, POLICY)
+        fleet.pass_time(5)
+    assert heard == {one.process.name: 1 for one in fleet.members}
+
+
+def test_of_two_changes_while_a_read_takes_long_the_last_counts_once(fleet: Fleet) -> None:
+    fleet.policies.clear()
+    steward = fleet.add_steward(PORTS[0])
+    two_of_acme_run(fleet)
+    steward.process.lag = 0.3
+    with patch.object(Matcher, "requeue", autospec=True, side_effect=Matcher.requeue) as requeued:
+        change(fleet, steward, POLICY)
+        fleet.pass_time(0.1)
+        change(fleet, steward, POLICY)
+        fleet.pass_time(2)
+    assert requeued.call_count == 1
 
 
 @contextmanager
