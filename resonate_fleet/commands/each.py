@@ -7,9 +7,8 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.options import tell, typed
 from resonate_fleet.contract.settings import Mistake, text
+from resonate_fleet.contract.shown import named
 
-#: Ids that one line names at most.
-NAMED: Final = 20
 #: How the reason of an act is read.
 REASON: Final = typed(text("a reason that is not empty", r"(?s).*\S.*"))
 
@@ -31,12 +30,7 @@ async def each(what: str, ids: Sequence[str], act: Callable[[str], Awaitable[int
             tell(*(f"{what}: {line}" for line in mistake.lines))
             code = exits.USAGE
         except CommandFailed as failed:
-            raise _unfinished(failed, left) if len(ids) > 1 else failed from None
+            one = failed if len(ids) == 1 else CommandFailed(f"{failed}; not done: {named(left)}")
+            raise one from None
         del left[0]
     return code
-
-
-def _unfinished(failed: CommandFailed, left: list[str]) -> CommandFailed:
-    named = " ".join(map(repr, left[:NAMED]))
-    more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
-    return CommandFailed(f"{failed}; not done: {named}{more}")

@@ -8,7 +8,7 @@ from typing import Final
 from resonate_fleet.commands import jobs
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask
 from resonate_fleet.commands.each import each
-from resonate_fleet.contract.jobacts import check_over, repeats, rerun
+from resonate_fleet.contract.jobacts import rerun
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, filled
 from resonate_fleet.contract.shown import clean
@@ -58,10 +58,8 @@ async def _rerun(ids: list[str], wire: Wire, *, once: bool) -> int:
     """Run each again; return the exit code. `once`: leave those alone that have been."""
 
     async def one(id: str) -> None:
-        await check_over(wire, id)
-        if once and (again := await repeats(wire, id)):
-            sys.stdout.write(f"{clean(id)} is repeated by {clean(again[-1])} already\n")
-            return
-        sys.stdout.write(f"{clean(await rerun(wire, id))} repeats {clean(id)}\n")
+        last, new = await rerun(wire, id, once=once)
+        says = (last, "repeats", id) if new else (id, "is repeated by", f"{last} already")
+        sys.stdout.write(f"{clean(' '.join(says))}\n")
 
     return await each("fleet rerun", ids, one)

@@ -12,7 +12,7 @@ from resonate_fleet.commands.tables import console, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import Mistake, length, masked
+from resonate_fleet.contract.settings import Mistake, length
 from resonate_fleet.retention.database import Database, Size, StoreError
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
@@ -59,7 +59,7 @@ def _open(store: str) -> Database:
     if "://" not in store:
         return SqliteFile(store)
     if not store.startswith(("postgres://", "postgresql://")):
-        raise Mistake(f"the store is {masked(store)!r}; accepted: a file, or postgres://...")
+        raise Mistake(f"the store is {store!r}; accepted: a file, or postgres://...")
     try:
         from resonate_fleet.retention.postgres import Postgres  # noqa: PLC0415 - an extra
     except ImportError:

@@ -10,7 +10,7 @@ from resonate_fleet.contract.options import Parser, add_settings, read_settings,
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, seconds
 from resonate_fleet.submit.batch import ACCEPTED, opened
 from resonate_fleet.submit.calls import ARGUMENTS, call
-from resonate_fleet.submit.load import ID, PRIORITY, Job, new_ids, policy_tags
+from resonate_fleet.submit.load import ID, PRIORITY, Job, beginning, late, policy_tags
 from resonate_fleet.submit.session import Order, submit
 from resonate_fleet.submit.settings import FUNCTION, SubmitSettings
 
@@ -70,14 +70,11 @@ def run(asked: Namespace) -> int:
 def _one(asked: Namespace, settings: SubmitSettings) -> Order:
     if asked.function is None:
         raise Mistake("FUNCTION is missing; accepted: a function's name, or --jobs FILE")
-    if asked.not_before is not None and asked.not_before >= settings.timeout:
-        raise Mistake(
-            f"--not-before is {asked.not_before:g} s, and its timeout {settings.timeout:g} s; "
-            "accepted: a --timeout that is longer"
-        )
+    if wrong := late(asked.not_before, settings.timeout):
+        raise Mistake(f"--{wrong}")
     made = call(asked.function, asked.args, asked.version or 1)
     tags = policy_tags(asked.priority, asked.key, asked.not_before)
-    job = Job(asked.id or new_ids(settings.id_prefix, 1, new_id)[0], made, tags=tags)
+    job = Job(asked.id or beginning(settings.id_prefix) + new_id(), made, tags=tags)
     return Order(settings=settings, jobs=[job], count=1, wait=asked.wait, json=asked.json)
 
 
@@ -86,7 +83,7 @@ def _many(asked: Namespace, settings: SubmitSettings) -> Order:
         if getattr(asked, option) is not None:
             given = option.replace("_", "-")
             raise Mistake(f"--{given} is given; accepted: nothing beside --jobs")
-    jobs = opened(asked.jobs, asked.function, asked.id, settings.id_prefix)
+    jobs = opened(asked.jobs, asked.function, asked.id, settings)
     return Order(
         settings=settings,
         jobs=jobs,

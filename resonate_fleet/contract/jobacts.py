@@ -11,6 +11,7 @@ from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.jobviews import (
+    BARE,
     ChildLine,
     JobLine,
     JobPage,
@@ -93,6 +94,8 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
 
 def _kind_of(error: str) -> str:
     """Return the exception's name alone: its text may hold the job's arguments."""
+    if error in BARE.values():
+        return error
     name = error.rstrip().rpartition("\n")[2].partition(":")[0]
     return name if name.replace(".", "").isidentifier() else "an error" if error else ""
 
@@ -173,28 +176,19 @@ def _is_for(promise: Promise, why: str) -> bool:
 # Run again.
 
 
-async def check_over(wire: Wire, id: str) -> None:
-    """See that a job has ended, before it is run again.
+async def rerun(wire: Wire, id: str, *, once: bool = False) -> tuple[str, bool]:
+    """Create a new job of the same call, tagged with what it repeats.
 
-    Raises:
-        NoRerun, NoSuchJob, Unreachable, Refused.
-    """
-    promise = await _found(wire, id)
-    if promise.state == "pending":
-        state = state_of(promise, await wire.task(id))
-        what = "`fleet quarantine redrive` gives it back" if state == "parked" else "it goes on"
-        raise NoRerun(f"{id!r} is {state}: {what}; accepted: a job that is over")
-
-
-async def rerun(wire: Wire, id: str) -> str:
-    """Create a new job of the same call, tagged with what it repeats; return its id.
+    Returns its id and True; with `once`, the id of the last repeat and False where there is one.
 
     Raises:
         NoSuchJob, NoRerun, Unreachable, Refused.
     """
     promise = await _found(wire, id)
-    _check_rerun(promise)
+    await _check_rerun(wire, promise)
     repeated = await repeats(wire, id)
+    if once and repeated:
+        return repeated[-1], False
     new = _repeat_id(id, len(repeated) + 1)
     own = {tag: new for tag in _OWN if tag in promise.tags}
     tags = {**promise.tags, **own, TAG_REPEATS: id}
@@ -206,15 +200,19 @@ async def rerun(wire: Wire, id: str) -> str:
         "tags": tags,
     }
     await wire.call("promise.create", data)
-    return new
+    return new, True
 
 
-def _check_rerun(promise: Promise) -> None:
+async def _check_rerun(wire: Wire, promise: Promise) -> None:
     job, root = promise.id, root_of(promise.id)
     if job != root:
         raise NoRerun(f"{job!r} is a part of {root!r}; accepted: a job of its own")
     if TAG_TARGET not in promise.tags:
         raise NoRerun(f"{job!r} is no job, but a promise that nobody runs; accepted: a job")
+    if promise.state == "pending":
+        state = state_of(promise, await wire.task(job))
+        what = "`fleet quarantine redrive` gives it back" if state == "parked" else "it goes on"
+        raise NoRerun(f"{job!r} is {state}: {what}; accepted: a job that is over")
 
 
 def _repeat_id(id: str, number: int) -> str:

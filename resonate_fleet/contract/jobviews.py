@@ -21,7 +21,7 @@ OVER: Final[dict[str, JobState]] = {
     "rejected_timedout": "timed-out",
 }
 #: What is said of an end without an error of its own.
-_BARE: Final = {
+BARE: Final = {
     "rejected": "no error was given",
     "rejected_canceled": "no reason was given",
     "rejected_timedout": "its timeout passed before it was done",
@@ -142,6 +142,6 @@ def error_of(promise: Promise) -> str:
     except ValueError:
         return "an error that cannot be read"
     if not isinstance(value, dict):
-        return str(value) if value else _BARE[promise.state]
+        return str(value) if value else BARE[promise.state]
     parts = (str(value.get(key) or "") for key in ("message", "stack"))
-    return "\n".join(part for part in parts if part) or _BARE[promise.state]
+    return "\n".join(part for part in parts if part) or BARE[promise.state]

@@ -21,7 +21,7 @@ from resonate_fleet.contract.settings import (
 from resonate_fleet.contract.shown import clean
 
 #: Characters of a line that says what went wrong: ids and arguments may be of any length.
-LONGEST: Final = 2000
+LINE_CHARACTERS: Final = 2000
 
 
 class Parser(argparse.ArgumentParser):
@@ -129,8 +129,8 @@ def guarded(what: str, main: Callable[[], int]) -> int:
 def tell(*lines: str) -> None:
     """Write lines for people to standard error: short, clean, and without passwords."""
     for line in lines:
-        known = clean(re.sub(r"//\S*@", "//(hidden)@", line))
-        if len(known) > LONGEST:
-            known = f"{known[: LONGEST // 2]} ... {known[-LONGEST // 2 :]}"
+        known = clean(masked(line))
+        if len(known) > LINE_CHARACTERS:
+            known = f"{known[: LINE_CHARACTERS // 2]} ... {known[-LINE_CHARACTERS // 2 :]}"
         with suppress(OSError):  # nobody reads it any more
             sys.stderr.write(f"{known}\n")

@@ -1,6 +1,7 @@
 """Makes foreign text safe to show, and sorts names: ids, errors, whatever somebody else chose."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 from typing import Final
 
@@ -9,6 +10,8 @@ from typing import Final
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+#: Ids that are named one by one at most.
+NAMED: Final = 20
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#+!|~])")
 
 
@@ -19,6 +22,12 @@ def clean(text: object) -> str:
     'a\\x1b[2Jb'
     """
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def named(ids: Sequence[str]) -> str:
+    """Return the first of `ids`, and how many more there are."""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return " ".join(map(clean, ids[:NAMED])) + more
 
 
 def html(text: object) -> str:

@@ -43,7 +43,7 @@ class Acts:
         made: dict[str, str] = {}
 
         async def one(id: str) -> None:
-            made[id] = await jobacts.rerun(self._tools.wire, id)
+            made[id], _ = await jobacts.rerun(self._tools.wire, id)
 
         unchanged = await self._each("rerun", ids, who, one, [])
         return {"rerun": made, "unchanged": unchanged}

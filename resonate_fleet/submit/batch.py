@@ -16,8 +16,8 @@ import msgspec
 
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, name, seconds
 from resonate_fleet.submit.calls import of, utf8
-from resonate_fleet.submit.load import ID, PRIORITY, Job, policy_tags
-from resonate_fleet.submit.settings import FUNCTION, LONGEST
+from resonate_fleet.submit.load import ID, PRIORITY, Job, beginning, late, policy_tags
+from resonate_fleet.submit.settings import FUNCTION, LONGEST, SubmitSettings
 
 #: Most mistakes that are named: a file may be wrong throughout.
 MOST_MISTAKES: Final = 10
@@ -67,12 +67,12 @@ class Batch:
             yield _job(msgspec.json.decode(raw, type=BatchLine), self, _id(raw, number, self))
 
 
-def opened(path: str, function: str | None, prefix: str | None, begin: str = "") -> Batch:
+def opened(path: str, function: str | None, prefix: str | None, settings: SubmitSettings) -> Batch:
     """Return the jobs of the file at `path`, `-` for standard input.
 
     `function` is for lines without one. A line without an id gets the same one each time: `prefix`
-    with the line's number or, without a prefix, a digest of number, function and line, which
-    `begin` stands before.
+    with the line's number or, without a prefix, a digest of number, function and line, which the
+    settings' prefix stands before.
 
     Raises:
         Mistake: the file cannot be read, or lines of it are wrong.
@@ -82,7 +82,7 @@ def opened(path: str, function: str | None, prefix: str | None, begin: str = "")
     count = 0
     for number, raw in _lines(file):
         count += 1
-        says = _wrong(raw, function)
+        says = _wrong(raw, function, settings.timeout)
         if says:
             wrong.append(f"--jobs {path}, line {number}: {says}")
         if len(wrong) > MOST_MISTAKES:
@@ -92,7 +92,7 @@ def opened(path: str, function: str | None, prefix: str | None, begin: str = "")
         wrong = [f"--jobs is {path!r}, which has no jobs; accepted: {ACCEPTED}"]
     if wrong:
         raise Mistake(*wrong)
-    return Batch(file, function, prefix, f"{begin.removesuffix('-')}-" if begin else "", count)
+    return Batch(file, function, prefix, beginning(settings.id_prefix), count)
 
 
 def _open(path: str) -> IO[bytes]:
@@ -116,8 +116,8 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _wrong(raw: bytes, function: str | None) -> str:
-    """Return what is wrong with a line, or nothing."""
+def _wrong(raw: bytes, function: str | None, timeout: float) -> str:
+    """Return what is wrong with a line, or nothing. `timeout` is for a line without one."""
     try:
         line = msgspec.json.decode(utf8(raw), type=BatchLine)
     except ValueError as error:
@@ -131,7 +131,11 @@ def _wrong(raw: bytes, function: str | None) -> str:
                 kind.read(str(value))
         except ValueError:
             return f"{field.replace('_', '-')} is {value!r}; accepted: {kind.accepts}"
-    return ""
+    return late(_later(line), timeout if line.timeout is None else line.timeout)
+
+
+def _later(line: BatchLine) -> float | None:
+    return None if line.not_before is None else length().read(line.not_before)
 
 
 def _id(raw: bytes, number: int, batch: Batch) -> str:
@@ -143,6 +147,5 @@ def _id(raw: bytes, number: int, batch: Batch) -> str:
 
 def _job(line: BatchLine, batch: Batch, id: str) -> Job:
     call = of(line.function or batch.function or "", line.args, line.version)
-    later = None if line.not_before is None else length().read(line.not_before)
-    tags = policy_tags(line.priority, line.key, later)
+    tags = policy_tags(line.priority, line.key, _later(line))
     return Job(line.id or id, call, group=line.group, timeout=line.timeout, tags=tags)

@@ -42,6 +42,13 @@ def policy_tags(
     return {tag: str(value) for tag, value in given.items() if value is not None}
 
 
+def late(later: float | None, timeout: float) -> str:
+    """Return what is wrong with a not-before and a timeout (seconds from now), or nothing."""
+    if later is None or later < timeout:
+        return ""
+    return f"not-before is {later:g} s, its timeout {timeout:g} s; accepted: a longer timeout"
+
+
 def make(
     settings: ClientSettings,
     ids: Sequence[str],
@@ -65,10 +72,15 @@ def make(
 
 
 def new_ids(prefix: str, count: int, new_id: Callable[[], str]) -> list[str]:
-    """Return ids that begin with the prefix; without a dash at its end they are numbered."""
+    """Return the ids of a load; after a prefix without a dash at its end they are numbered."""
     if prefix and not prefix.endswith("-"):
         return [f"{prefix}-{n:05d}" for n in range(1, count + 1)]
-    return [prefix + new_id() for _ in range(count)]
+    return [beginning(prefix) + new_id() for _ in range(count)]
+
+
+def beginning(prefix: str) -> str:
+    """Return what stands before an id of a job that is no load's: the prefix and one dash."""
+    return f"{prefix.removesuffix('-')}-" if prefix else ""
 
 
 def _cost(chance: random.Random, settings: ClientSettings) -> float:

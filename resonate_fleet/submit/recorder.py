@@ -2,17 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from resonate_fleet.contract.journal import Confirmed, ServerBack, ServerLost
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.shown import NAMED, clean
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.submit import Confirmation, Observer
-
-#: Most jobs with another call that are named one by one.
-NAMED: Final = 20
 
 
 class Recorder:

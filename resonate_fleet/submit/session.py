@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from resonate_fleet.contract import exits
@@ -18,7 +17,7 @@ from resonate_fleet.contract.options import tell
 from resonate_fleet.contract.outputs import OutputFolder
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import effective
-from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.shown import named
 from resonate_fleet.contract.start import STOPS
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.submit import log, results
@@ -28,9 +27,6 @@ from resonate_fleet.submit.recorder import Recorder
 from resonate_fleet.submit.settings import SubmitSettings
 from resonate_fleet.submit.submit import GaveUp, Submission
 from resonate_fleet.submit.tracing import traces
-
-#: Ids that one line names at most; `--json` prints them all.
-NAMED: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +128,7 @@ def _tell_unconfirmed(
         return
     ids = [job.id for job in submission.unconfirmed()]
     out.unconfirmed(ids)
-    named = " ".join(clean(id_) for id_ in islice(ids, NAMED))
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    tell(f"{command}: {len(ids)} not confirmed: {error.cause}: {named}{more}")
+    tell(f"{command}: {len(ids)} not confirmed: {error.cause}: {named(ids)}")
 
 
 def await_results(

@@ -61,8 +61,9 @@ class SubmitSettings:
         "CLIENT_ID_PREFIX",
         "",
         text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "With a prefix ids are `<prefix>-00001` and so on, the same each time. Without one they "
-        "are new; after a prefix that ends in `-` they are new too.",
+        "What ids begin with. A job's is new. A load's are `<prefix>-00001` and so on, the same "
+        "each time; without a prefix, or where it ends in `-`, new. A batch's are the same each "
+        "time.",
     )
     rate: float = setting(
         "CLIENT_RATE",

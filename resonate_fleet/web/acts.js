@@ -47,7 +47,7 @@ function ask(act, jobs, done) {
 }
 
 async function post(act, jobs) {
-  if (/[^\x21-\x7e]/.test(token)) return { error: "The token has only letters, digits and signs of ASCII." };
+  if (/[^\x21-\x7e]/.test(token)) return { error: "The token has another character; accepted: letters, digits and signs of ASCII." };
   try {
     const answer = await fetch(`acts/${act}`, {
       method: "POST",

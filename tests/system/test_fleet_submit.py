@@ -117,13 +117,14 @@ def test_result_reads_and_never_creates(fleet: Fleet, server: Server) -> None:
     assert result(server, "one", "TYPO").returncode == 2
 
 
-def test_ids_that_it_makes_begin_as_tokens_ask(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["acme", "acme-"])
+def test_ids_that_it_makes_begin_as_tokens_ask(server: Server, tmp_path: Path, prefix: str) -> None:
     file = write(tmp_path / "jobs.jsonl", {"function": "f"}, {"function": "f", "id": "mine"})
-    for asked in (("f",), ("--jobs", file), ("--jobs", file)):
-        done = submit(server, *asked, "--id-prefix", "acme-")
+    for asked in (("f",), ("f",), ("--jobs", file), ("--jobs", file)):
+        done = submit(server, *asked, "--id-prefix", prefix)
         assert done.returncode == 0, done.stderr
     ids = {task["id"] for task in server.tasks("pending")}
-    assert len(ids) == 3, "the batch is the same both times"
+    assert len(ids) == 4, "each job is new, and the batch is the same both times"
     assert {id_ for id_ in ids if not id_.startswith("acme-")} == {"mine"}
 
 
@@ -131,7 +132,7 @@ def test_a_batch_is_created_once_however_often_it_is_sent(server: Server, tmp_pa
     lines = [
         {"function": "resize", "args": ["a.png", 10]},
         {"function": "resize", "args": ["a.png", 10]},  # the same again is another job
-        {"id": "mine", "args": {"width": 1}, "group": "fast", "timeout": 30, "version": 3,
+        {"id": "mine", "args": {"width": 1}, "group": "fast", "timeout": 9000, "version": 3,
          "priority": 1, "key": "acme", "not-before": "2h"},
     ]  # fmt: skip
     file = write(tmp_path / "jobs.jsonl", *lines)
@@ -219,6 +220,11 @@ def test_the_memory_of_a_batch_does_not_grow_with_its_lines(server: Server, tmp_
         ('{"function": "f", "group": "No Group"}', "group is 'No Group'"),
         ('{"function": "f", "priority": 6}', "priority is 6"),
         ('{"function": "f", "not-before": "soon"}', "not-before is 'soon'"),
+        (
+            '{"function": "f", "not-before": "2d"}',
+            "its timeout 86400 s; accepted: a longer timeout",
+        ),
+        ('{"function": "f", "not-before": "2h", "timeout": 7200}', "not-before is 7200 s"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_sent(

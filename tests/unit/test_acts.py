@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
@@ -87,16 +88,47 @@ def test_a_job_is_stopped_when_the_server_fails_at_its_children(scene: Scene) ->
     assert scene.lines[0].jobs == ["a"]
 
 
-def test_rerun_redrive_and_reject_tell_of_each(scene: Scene) -> None:
+def test_redrive_reject_and_rerun_tell_of_each(scene: Scene) -> None:
     ids = [scene.job("a"), scene.job("b")]
-    for name in ids:
-        scene.model.call("task.halt", id=name)
     scene.wire.fails = "b"
-    for act, key in (("rerun", "rerun"), ("redrive", "redriven")):
+    for act, key in (("redrive", "redriven"), ("reject", "rejected"), ("rerun", "rerun")):
+        for name in ids:
+            scene.model.call("task.halt", id=name)
         answer = asyncio.run(getattr(scene.acts, act)(ids, "me"))
         assert list(answer[key]) == ["a"]
         assert list(answer["unchanged"]) == ["b"]
         assert (scene.lines[-1].act, scene.lines[-1].jobs) == (act, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        ("task.get", "is waiting: it goes on"),
+        ("task.halt", "is parked: `fleet quarantine redrive`"),
+    ],
+)
+def test_what_is_not_over_is_not_run_again(scene: Scene, prepare: str, says: str) -> None:
+    scene.job("a")
+    scene.model.call(prepare, id="a")
+    answer = asyncio.run(scene.acts.rerun(["a"], "me"))
+    assert (answer["rerun"], list(answer["unchanged"])) == ({}, ["a"])
+    assert says in answer["unchanged"]["a"]
+    assert answer["unchanged"]["a"].endswith("; accepted: a job that is over")
+    assert scene.model.call("promise.get", id="a-rerun-1")[0] == 404
+
+
+def test_an_end_without_an_error_of_its_own_is_told_with_payloads_hidden(scene: Scene) -> None:
+    for name in ("late", "failed"):
+        scene.job(name)
+    secret = encode_value({"message": "the card 4711 is refused"})
+    scene.model.call("promise.settle", id="failed", state="rejected", value=secret)
+    scene.model.pass_time(3601.0)
+
+    def error(id: str) -> str:
+        return asyncio.run(jobacts.page(scene.wire, id, payloads=False)).error
+
+    assert error("late") == "its timeout passed before it was done"
+    assert error("failed") == "an error"
 
 
 def test_nothing_done_is_refused_and_not_journalled(scene: Scene) -> None:

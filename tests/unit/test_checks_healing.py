@@ -89,19 +89,21 @@ def test_a_lease_of_the_killed_that_came_free_too_soon_lacks_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("seconds", "faults", "lines"),
     [
-        freed(LOW - 0.99, "kill"),
-        freed(None, "kill"),
-        freed(5.0, "pause"),
-        freed(5.0, "kill", "pause"),
-        freed(5.0),
-        freed(5.0, "kill", lines=(handed_over(),)),
+        (LOW - 0.99, ("kill",), ()),
+        (None, ("kill",), ()),
+        (5.0, ("pause",), ()),
+        (5.0, ("kill", "pause"), ()),
+        (5.0, (), ()),
+        (5.0, ("kill",), (handed_over(),)),
     ],
     ids=["lapsed", "never", "paused", "paused too", "not struck", "handed over"],
 )
-def test_nothing_is_missing_where_something_else_explains_it(found: list[Finding]) -> None:
-    assert found == []
+def test_nothing_is_missing_where_something_else_explains_it(
+    seconds: float | None, faults: tuple[str, ...], lines: tuple[Entry, ...]
+) -> None:
+    assert freed(seconds, *faults, lines=lines) == []
 
 
 # Whoever was paused or cut off.

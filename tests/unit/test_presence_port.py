@@ -120,7 +120,9 @@ def test_when_a_steward_stops_no_member_has_died(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("word", ["left", "ended"])
-def test_a_member_that_ends_with_a_goodbye_has_left(scene: Scene, word: str) -> None:
+def test_a_member_that_ends_with_a_goodbye_has_left_and_without_one_has_ended(
+    scene: Scene, word: str
+) -> None:
     if word == "left":
         scene.member.say(messages.Bye())
     else:
