@@ -30,6 +30,7 @@ def coverage_of(facts: Facts) -> Coverage:
     missing |= _absent_roles(facts) | _absent_steps(facts) | _absent_tasks(facts)
     cut = _cut(facts)
     writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
+    stewards = {entry.line.who for entry in facts.evidence.of(StewardStarted)}
     few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
     if few and not absent:
         missing[f"journals of members: there are {len(facts.members)}"] = ["plan.json"]
@@ -39,6 +40,7 @@ def coverage_of(facts: Facts) -> Coverage:
         members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
         clients=bool(set(cut) & writers) or not writers,
         chaos="chaos" in cut or f"the journal of {CHAOS}" in missing,
+        stewards=bool(set(cut) & stewards) or len(stewards) < _planned_stewards(facts),
     )
 
 
@@ -61,11 +63,16 @@ def _absent_roles(facts: Facts) -> dict[str, list[str]]:
     if not evidence.of(ClientStarted):
         absent.append("the client")
     stewards = {entry.line.who for entry in evidence.of(StewardStarted)}
-    if plan and plan.steward and len(stewards) < plan.stewards:
+    if plan and len(stewards) < _planned_stewards(facts):
         absent.append("the steward" if plan.stewards == 1 else f"{plan.stewards} stewards")
     if plan and plan.strikes and not evidence.of(RunStarted):
         absent.append(CHAOS)
     return {f"the journal of {role}": ["plan.json"] for role in absent}
+
+
+def _planned_stewards(facts: Facts) -> int:
+    plan = facts.evidence.plan
+    return plan.stewards if plan and plan.steward else 0
 
 
 def _absent_tasks(facts: Facts) -> dict[str, list[str]]:

@@ -146,8 +146,8 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """`missing`: what is not there at all, with the places that speak of it. `cut`: journals.
 
-    `members` are the members among them by name; `clients` and `chaos` whether a client, or chaos,
-    is among them.
+    `members` are the members among them by name; `clients`, `chaos` and `stewards` whether a
+    client, chaos or a steward is among them.
     """
 
     missing: dict[str, list[str]] = {}
@@ -155,6 +155,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     members: set[str] = set()
     clients: bool = False
     chaos: bool = False
+    stewards: bool = False
 
     def incomplete(self, member: str = "") -> bool:
         """Say whether the journal of `member`, or of any member where none is named, has gaps."""

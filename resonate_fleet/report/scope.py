@@ -22,6 +22,7 @@ from resonate_fleet.contract.journal import (
     StepEnded,
     StewardStarted,
 )
+from resonate_fleet.contract.run import TRAITS
 from resonate_fleet.report.evidence import Evidence, JournalEntry
 
 #: Clocks of one run may differ by this much, in seconds.
@@ -56,14 +57,18 @@ def of_this_run(evidence: Evidence) -> Evidence:
 def _first_lines(evidence: Evidence) -> dict[str, float]:
     """Return the number of each file's first line of the run.
 
-    What stands after it is of the run whatever its date says: a clock may be wrong.
+    What stands after it is of the run whatever its date says: a clock may be wrong. So is a line
+    about one of its jobs, where no other run can have had the same.
     """
+    own = evidence.plan is not None and TRAITS[evidence.plan.place].own
+    jobs = _jobs(evidence) if own else set()
     starts = [entry.line.at - SLACK for entry in evidence.of(RunStarted)]
     starts += [entry.line.at - SLACK for entry in evidence.of(ClientStarted) if starts]
     begin = min(starts, default=float("-inf"))
     first: dict[str, float] = {}
     for entry in evidence.lines:
-        number = entry.number if entry.line.at >= begin else float("inf")
+        mine = isinstance(entry.line, OF_A_JOB) and entry.line.job in jobs
+        number = entry.number if mine or entry.line.at >= begin else float("inf")
         first[entry.file] = min(first.get(entry.file, number), number)
     return first
 

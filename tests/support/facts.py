@@ -161,5 +161,5 @@ def facts(
     return Facts(**(given | more))
 
 
-def without_the_journal_of(*names: str, clients: bool = False) -> Coverage:
-    return Coverage(members=set(names), clients=clients)
+def without_the_journal_of(*names: str, clients: bool = False, stewards: bool = False) -> Coverage:
+    return Coverage(members=set(names), clients=clients, stewards=stewards)

@@ -515,6 +515,33 @@ def the_stewards_journal_is_missing(run: Run) -> str:
 
 
 @sabotage("INCONCLUSIVE")
+def the_journal_of_a_killed_steward_is_missing(run: Run) -> str:
+    """What would show that the steward was killed is not there."""
+    strike = replace(run.plan.strikes[0], strike=len(run.plan.strikes), fault="steward-kill")
+    run.plan = replace(run.plan, strikes=[*run.plan.strikes, strike])
+    done = replace(_strike(run), strike=strike.strike, fault="steward-kill", target="steward")
+    add(run, "chaos", done, done.at + 1)
+    healed = j.StrikeHealed(strike=strike.strike, fault="steward-kill", target="steward")
+    add(run, "chaos", healed, done.at + 2)
+    del run.journals["steward"]
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def the_clients_clock_is_behind(run: Run) -> str:
+    who = next(who for who, lines in run.journals.items() if isinstance(lines[0], j.ClientStarted))
+    run.journals[who] = [replace(line, at=line.at - 3600) for line in run.journals[who]]
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def a_members_clock_is_behind(run: Run) -> str:
+    who = claimant(run, quiet_job(run))
+    run.journals[who] = [replace(line, at=line.at - 3600) for line in run.journals[who]]
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
 def a_clock_goes_backwards(run: Run) -> str:
     """A line in the middle of a member's journal is dated an hour and a half earlier."""
     lines = run.journals[claimant(run, quiet_job(run))]

@@ -240,7 +240,7 @@ def sign(kind: type[j.Line], at: float) -> Entry:
 @pytest.mark.parametrize(
     ("at", "healed", "in_time"),
     [
-        (8.5, None, False),
+        (-0.5, None, False),
         (9.0, None, True),
         (70.0, None, True),
         (70.5, None, False),
@@ -278,6 +278,28 @@ def test_members_that_end_show_a_change_of_members_and_nothing_else(
 
     assert went_unseen("scale") != shown
     assert went_unseen("server-restart")
+
+
+@pytest.mark.parametrize(("at", "level"), [(-0.5, "broken"), (0.0, "unproved"), (8.5, "unproved")])
+def test_a_sign_from_shortly_before_a_strike_may_be_dated_by_another_clock(
+    at: float, level: str
+) -> None:
+    struck = [strike("steward-kill", 10.0, "steward")]
+    found = effect(facts(strikes=struck, lines=[sign(j.StewardStarted, at)]))
+    assert [one.level for one in found] == [level]
+
+
+@pytest.mark.parametrize(
+    ("fault", "level"),
+    [("steward-kill", "unproved"), ("kill-with-steward", "unproved"), ("kill", "broken")],
+)
+def test_a_stewards_journal_with_gaps_does_not_show_that_it_was_spared(
+    fault: str, level: str
+) -> None:
+    gaps = without_the_journal_of(stewards=True)
+    went_on = member("m", stopped=None, lines=[refused(11.0)])
+    run = facts(members=[went_on], strikes=[strike(fault)], plan=plan(), coverage=gaps)
+    assert [one.level for one in effect(run)] == [level]
 
 
 @pytest.mark.parametrize("fault", ["scale", "rolling-restart"])

@@ -9,6 +9,9 @@ left, for a member that was killed between the server's answer and its own line:
   is free when the body is over, while the outcome is still being written);
 - where a steward watched or chaos looked, one of them names the claim as held by that member.
 
+A member writes its lines once an iteration of the loop, and what is written outlives a SIGKILL: no
+more than that moment can be missing. A journal that lacks more looks like a claim that was hidden.
+
 Two others: an answer that a restart of the server, a pause or a partition swallowed, and a claim
 granted to a member that was closing and gave it back at once.
 """

@@ -53,6 +53,16 @@ def backwards(facts: Facts) -> Iterator[Finding]:
             latest = max(latest, at)
 
 
+def confirmed_early(facts: Facts) -> Iterator[Finding]:
+    """Name jobs that their client confirmed before the server made them."""
+    for job in facts.jobs.values():
+        for entry in job.confirmed if job.record else ():
+            early = (job.created or 0.0) - entry.line.at
+            if early > SLACK:
+                says = f"job {job.id} was confirmed {early:.1f} s before it was made"
+                yield found("clock-nonsense", says, entry.where, f"server.json#{job.id}")
+
+
 def far(facts: Facts) -> Iterator[Finding]:
     """Name a line that is dated far from the run, if there is one."""
     records = facts.evidence.records
@@ -83,15 +93,21 @@ def too_early(facts: Facts) -> Iterator[Finding]:
 
 
 def foreseen(facts: Facts) -> Iterator[Finding]:
-    """Name claims of a strike's target that were made after chaos had seen them.
+    """Name claims of a strike's target, and jobs, that were made after chaos had seen them.
 
     One that is frozen may write its claim down when it is thawed.
     """
-    for strike in (one for one in facts.strikes if one.fault not in FREEZING):
+    for strike in facts.strikes:
+        for task in dict.fromkeys([strike.job, *(task for task, _ in strike.held)]):
+            record = facts.record_of(task)
+            late = record.promise.created_at / 1000 - strike.at if record else 0.0
+            if late > SLACK:
+                says = f"strike {strike.number} saw {task} {late:.1f} s before it was made"
+                yield found("clock-nonsense", says, strike.where, f"server.json#{task}")
         for task, version in strike.held:
             for one in facts.tasks.get(task, []):
                 mine = (one.number, one.member) == (version, strike.target)
-                if mine and one.began > strike.at + SLACK:
+                if mine and strike.fault not in FREEZING and one.began > strike.at + SLACK:
                     late = one.began - strike.at
                     says = f"strike {strike.number} saw a claim {late:.1f} s before it was made"
                     yield found("clock-nonsense", says, strike.where, one.where)
@@ -117,4 +133,13 @@ def _could_have_worked(member: MemberFacts, waits: list[tuple[float, float]]) ->
     return any(min(end, until) - max(begin, ready) >= SLACK for begin, end in waits)
 
 
-CHECKS = (incomplete, freed_by_nobody, backwards, far, too_early, foreseen, idle_members)
+CHECKS = (
+    incomplete,
+    freed_by_nobody,
+    backwards,
+    far,
+    too_early,
+    confirmed_early,
+    foreseen,
+    idle_members,
+)

@@ -28,6 +28,8 @@ from resonate_fleet.report.recoveries import recoveries
 COMES_BACK = 5.0
 #: What a strike on the whole fleet or the server brings about shows within this, in seconds.
 SHOWS_WITHIN = 60.0
+#: What is dated this shortly before a strike, in seconds, may be its effect by another clock.
+CLOCKS = 10.0
 #: The lines by which it shows; a change of members shows in their coming and going.
 SIGNS: Final[dict[str, tuple[type[Line], ...]]] = {
     "server-restart": (ServerLost,),
@@ -127,11 +129,21 @@ def effect(facts: Facts) -> Iterator[Finding]:
             went_on += _steward_went_on(facts, strike)
         if went_on:
             says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
-            # That a member did not end can be seen only in a journal that goes to its end.
-            cut = strike.fault in DRAINING and facts.coverage.incomplete(strike.target)
-            cut = cut or facts.coverage.chaos
+            cut = _cannot_show(facts, strike)
             places = dict.fromkeys([strike.where, *went_on[:3]])
             yield found("strike-without-effect", says, *places, incomplete=cut)
+
+
+def _cannot_show(facts: Facts, strike: StrikeFacts) -> bool:
+    """Say whether a source that would show the strike's effect has gaps, or another clock."""
+    coverage, fault = facts.coverage, strike.fault
+    if fault in AT_A_MEMBER:
+        # That a member did not end can be seen only in a journal that goes to its end.
+        ends = fault in DRAINING and coverage.incomplete(strike.target)
+        ends = ends or (fault == "kill-with-steward" and coverage.stewards)
+        return coverage.chaos or ends
+    gaps = coverage.chaos or coverage.stewards or coverage.incomplete()
+    return gaps or _shows(facts, strike, early=CLOCKS)
 
 
 def healed(facts: Facts) -> Iterator[Finding]:
@@ -222,9 +234,12 @@ def _needs_the_server(line: object) -> bool:
     return isinstance(line, Claimed | StepEnded)
 
 
-def _shows(facts: Facts, strike: StrikeFacts) -> bool:
-    """Say whether what a strike on the server or the whole fleet brings about shows anywhere."""
-    begin, over = strike.at - 1, _shows_until(facts, strike)
+def _shows(facts: Facts, strike: StrikeFacts, early: float = 1.0) -> bool:
+    """Say whether what a strike on the server or the whole fleet brings about shows anywhere.
+
+    It may be dated `early` seconds before the strike.
+    """
+    begin, over = strike.at - early, _shows_until(facts, strike)
     kinds = SIGNS.get(strike.fault, (MemberStarted, Joined))
     if any(begin <= entry.line.at <= over for kind in kinds for entry in facts.evidence.of(kind)):
         return True
