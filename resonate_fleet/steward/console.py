@@ -107,7 +107,7 @@ class Console:
         self._endpoints = endpoints
         self._steward = asyncio.get_running_loop()
         self._streams: dict[asyncio.Queue[bytes], asyncio.Transport] = {}
-        self._answering: list[web.Request] = []
+        self._room = guards.Room(most_strangers())
         self.port = 0
 
     @property
@@ -152,29 +152,20 @@ class Console:
             shutdown_timeout=0.5,
         )
         await runner.setup()
-        await web.TCPSite(runner, *self._address, backlog=1024).start()
+        self._room.watch(runner.server)
+        # What is accepted in one go leaves descriptors too.
+        await web.TCPSite(runner, *self._address, backlog=self._room.most).start()
         opened.set_result(int(runner.addresses[0][1]))
         try:
-            loops = (self._send_changes(), self._make_room(runner.server))
-            await work_until(self._stop.wait(), *loops)
+            await work_until(self._stop.wait(), self._send_changes())
         finally:
             for transport in list(self._streams.values()):
                 transport.abort()
             await runner.cleanup()
 
-    async def _make_room(self, server: web.Server | None) -> None:
-        """End the oldest connections where too many ask nothing: probes need descriptors too."""
-        most = most_strangers()
-        while server is not None:
-            await asyncio.sleep(MESSAGE_SECONDS)
-            asked = {one.transport for one in self._answering if one.content.is_eof()}
-            others = [one for one in server.connections if one.transport not in asked]
-            for one in others[:-most]:
-                one.force_close()
-
     def _app(self) -> web.Application:
         guard = guards.guard(self._options.hosts, self._options.peers)
-        app = web.Application(client_max_size=LARGEST, middlewares=[self._keep, guard])
+        app = web.Application(client_max_size=LARGEST, middlewares=[self._room.asked, guard])
         for path, handler in self._endpoints.pages.items():
             app.router.add_get(path, _page(handler))
         for name, ask in self._endpoints.asks.items():
@@ -188,14 +179,6 @@ class Console:
                 app.router.add_get(f"/{asset.name}", _asset(asset.name))
         app.router.add_get("/", _asset("index.html"))
         return app
-
-    @web.middleware
-    async def _keep(self, request: web.Request, handler: Handle) -> web.StreamResponse:
-        self._answering.append(request)
-        try:
-            return await handler(request)
-        finally:
-            self._answering.remove(request)
 
     # The stream.
 

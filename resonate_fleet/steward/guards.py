@@ -5,6 +5,7 @@ name without a dot, one of the cluster's, or one that a setting allows. A reques
 caused is refused. Each answer carries a strict Content-Security-Policy.
 """
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
@@ -50,6 +51,38 @@ async def _answer(request: web.Request, handler: Handle) -> web.StreamResponse:
     except Exception:
         structlog.get_logger().exception("console.failed", path=request.path)
         raise
+
+
+class Room:
+    """Ends the oldest connections as more than `most` ask nothing: others need descriptors too."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._asking: list[web.Request] = []
+
+    @web.middleware
+    async def asked(self, request: web.Request, handler: Handle) -> web.StreamResponse:
+        """Keep the request's connection while it is answered."""
+        self._asking.append(request)
+        try:
+            return await handler(request)
+        finally:
+            self._asking.remove(request)
+
+    def watch(self, server: web.Server | None) -> None:
+        """Look at the connections of `server` whenever one is made."""
+        if server is None:
+            return
+        made = server.connection_made
+
+        def make(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+            made(handler, transport)
+            kept = {one.transport for one in self._asking if one.content.is_eof()}
+            others = [one for one in server.connections if one.transport not in kept]
+            for one in others[: -self.most]:
+                one.force_close()
+
+        server.connection_made = make  # type: ignore[method-assign] # aiohttp has no hook for it
 
 
 def headers(peers: Sequence[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from resonate_fleet.steward.console import (
     Refusal,
 )
 from resonate_fleet.steward.feed import Feed
+from resonate_fleet.steward.guards import Room
 from tests.support.idle import idle_connections, still_open
 from tests.support.played import Played
 from tests.support.waiting import wait_until, wait_until_async
@@ -172,7 +173,7 @@ async def test_a_console_whose_loop_fails_says_so_and_is_gone(
 ) -> None:
     log = Mock()  # how logging is set up is other tests' matter
     monkeypatch.setattr("structlog.get_logger", lambda: log)
-    monkeypatch.setattr(Console, "_make_room", AsyncMock(side_effect=ZeroDivisionError))
+    monkeypatch.setattr(Console, "_send_changes", AsyncMock(side_effect=ZeroDivisionError))
     async with opened(ConsoleOptions()) as scene:
         await wait_until_async(lambda: log.mock_calls, 10, "it says so")
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -346,6 +347,16 @@ async def test_a_connection_that_has_asked_is_not_the_one_that_is_ended(scene: S
         scene.answer.set()
         assert (await held)[0] == 200
     assert len(scene.asked) == 1, "the client asked again"
+
+
+def test_room_is_made_as_a_connection_comes() -> None:
+    """At 500 a second a look four times a second is too late for 100 descriptors."""
+    old, young = Mock(), Mock()
+    server = Mock(connections=[old, young])
+    Room(2).watch(server)
+    server.connections.append(Mock())
+    server.connection_made(server.connections[-1], Mock())
+    assert [one.force_close.called for one in server.connections] == [True, False, False]
 
 
 async def test_no_proxy_of_the_environment_is_asked(
