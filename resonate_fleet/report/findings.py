@@ -86,7 +86,7 @@ BY_TIMES: Final = frozenset(
 )
 
 
-def found(name: str, says: str, *evidence: str | None, incomplete: bool = False) -> Finding:
+def finding(name: str, says: str, *evidence: str | None, incomplete: bool = False) -> Finding:
     """Make a finding of the catalogue.
 
     `incomplete`: a source that could have explained it is missing, so that it proves nothing.

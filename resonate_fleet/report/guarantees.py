@@ -6,7 +6,7 @@ import msgspec
 
 from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.report.figures import Figures
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 
 
 class Guarantee(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def kept(guarantees: Guarantees, figures: Figures) -> list[Guarantee]:
 def broken(guarantees: list[Guarantee]) -> list[Finding]:
     """Return a finding for each guarantee that is broken and that no other check names."""
     return [
-        found(finding, f"{one.guarantee}: {one.found:g}, at most {one.limit:g}", "plan.json")
-        for one, (*_, finding) in zip(guarantees, JUDGED, strict=True)
-        if finding and not one.kept
+        finding(name, f"{one.guarantee}: {one.found:g}, at most {one.limit:g}", "plan.json")
+        for one, (*_, name) in zip(guarantees, JUDGED, strict=True)
+        if name and not one.kept
     ]

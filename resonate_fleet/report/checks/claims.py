@@ -24,7 +24,7 @@ from resonate_fleet.contract.journal import Died, DrainStep, Ended
 from resonate_fleet.contract.run import Record
 from resonate_fleet.report.checks.outages import outages
 from resonate_fleet.report.facts import FINAL, OPEN, AttemptFacts, Facts, MemberFacts, is_timer
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 
 #: A kill falls between a claim and its line only this shortly after the claim, in seconds.
 INSTANT = 2.0
@@ -48,7 +48,7 @@ def _one_task(facts: Facts, record: Record, version: int) -> Iterator[Finding]:
     for one in attempts:
         if one.number > version:
             says = f"{one.member} wrote down claim {one.number} of {task}; the server counts "
-            yield found("claim-count-disagrees", f"{says}{version}", one.where, place)
+            yield finding("claim-count-disagrees", f"{says}{version}", one.where, place)
     if is_timer(record):
         return  # the server's own alarm: members look at it, and may claim it, in passing
     for number in set(range(1, version + 1)) - {one.number for one in attempts}:
@@ -56,7 +56,7 @@ def _one_task(facts: Facts, record: Record, version: int) -> Iterator[Finding]:
             says = f"no member wrote down claim {number} of {task}"
             near = [one.where for one in attempts][-3:]
             cut = facts.coverage.incomplete()
-            yield found("unrecorded-claim", says, place, *near, incomplete=cut)
+            yield finding("unrecorded-claim", says, place, *near, incomplete=cut)
 
 
 def _excused(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> bool:
@@ -145,7 +145,7 @@ def granted_twice(facts: Facts) -> Iterator[Finding]:
         for first, second in pairwise(attempts):
             if first.number == second.number:
                 says = f"claim {first.number} of {task}: {first.member} and {second.member}"
-                yield found("claimed-twice", says, first.where, second.where)
+                yield finding("claimed-twice", says, first.where, second.where)
 
 
 def loose_ends(facts: Facts) -> Iterator[Finding]:
@@ -155,14 +155,14 @@ def loose_ends(facts: Facts) -> Iterator[Finding]:
         if one.outcome == OPEN:
             says = f"{one.member} says nothing of how claim {one.number} of {one.task} ended"
             cut = coverage.incomplete(one.member)
-            yield found("attempt-without-end", says, one.where, incomplete=cut)
+            yield finding("attempt-without-end", says, one.where, incomplete=cut)
     claimed = {(one.member, one.task, one.number) for one in facts.attempts()}
     for entry in facts.evidence.of(Ended):
         line = entry.line
         if (line.who, line.task, line.attempt) not in claimed:
             says = f"{line.who} ended claim {line.attempt} of {line.task} and never claimed it"
             cut = coverage.incomplete(line.who)
-            yield found("end-without-claim", says, entry.where, incomplete=cut)
+            yield finding("end-without-claim", says, entry.where, incomplete=cut)
 
 
 CHECKS = (counted, granted_twice, loose_ends)

@@ -6,7 +6,7 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import ClientEnded, Parked
 from resonate_fleet.report.counts import late, lost, parked
 from resonate_fleet.report.facts import Facts, JobFacts
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 
 
 def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) -> Finding:
@@ -15,7 +15,7 @@ def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) 
     record = [f"server.json#{job.id}"] if job.record else []
     claims = [one.where for one in job.attempts][-3:]
     sentence = f"job {job.id} {says}"
-    return found(name, sentence, *confirmed, *record, *claims, incomplete=incomplete)
+    return finding(name, sentence, *confirmed, *record, *claims, incomplete=incomplete)
 
 
 def lost_jobs(facts: Facts) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def parked_jobs(facts: Facts) -> Iterator[Finding]:
         return
     for name in names:
         record = f"server.json#{name}" if name in facts.jobs else None
-        yield found("parked-unexpectedly", f"job {name} was parked", written.get(name), record)
+        yield finding("parked-unexpectedly", f"job {name} was parked", written.get(name), record)
 
 
 def client_counts(facts: Facts) -> Iterator[Finding]:
@@ -69,7 +69,7 @@ def client_counts(facts: Facts) -> Iterator[Finding]:
     if ends and said != lines:
         says = f"clients say they confirmed {said} jobs and wrote down {lines}"
         places = [entry.where for entry in ends]
-        yield found("forgotten-by-client", says, *places, incomplete=cut)
+        yield finding("forgotten-by-client", says, *places, incomplete=cut)
 
 
 def unplanned_jobs(facts: Facts) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def unplanned_jobs(facts: Facts) -> Iterator[Finding]:
     for job in facts.jobs.values():
         sent = job.record or job.confirmed
         if job.planned and not sent:
-            yield found("unsent-job", f"job {job.id} was planned and never sent", "plan.json")
+            yield finding("unsent-job", f"job {job.id} was planned and never sent", "plan.json")
         if sent and not job.planned and root_of(job.id) == job.id:
             yield about_job("unplanned-job", job, "is in no plan")
 

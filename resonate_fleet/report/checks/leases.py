@@ -6,7 +6,7 @@ from resonate_fleet.contract.journal import Died, FalseAlarm
 from resonate_fleet.contract.run import AT_A_MEMBER, AT_ALL_MEMBERS, DEADLY
 from resonate_fleet.report.checks.outages import outages
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, StrikeFacts
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import strike_behind
 
 #: A stopped body needs this long to end, in seconds, on a busy machine.
@@ -43,7 +43,7 @@ def ignored(facts: Facts) -> Iterator[Finding]:
                 f"{one.member} went on with claim {one.number} of {one.task} for {over:.1f} s "
                 f"after it should have stopped; {follower.member} had claimed it"
             )
-            yield found("lease-ignored", says, one.where, follower.where, one.end_where)
+            yield finding("lease-ignored", says, one.where, follower.where, one.end_where)
 
 
 def lapsed(facts: Facts) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def lapsed(facts: Facts) -> Iterator[Finding]:
         says = f"{one.member} lost claim {one.number} of {one.task}, and nothing had struck it"
         places = one.where, one.end_where, follower.where
         cut = facts.coverage.incomplete(one.member) or facts.coverage.chaos
-        yield found("unexplained-lapse", says, *places, incomplete=cut)
+        yield finding("unexplained-lapse", says, *places, incomplete=cut)
 
 
 def _explained(facts: Facts, one: AttemptFacts) -> bool:
@@ -85,7 +85,7 @@ def deaths(facts: Facts) -> Iterator[Finding]:
             verb = "died" if isinstance(line, Died) else "was taken for dead"
             says = f"{line.member} {verb} and nothing had struck it"
             cut = facts.coverage.chaos
-            yield found("unexplained-death", says, entry.where, incomplete=cut)
+            yield finding("unexplained-death", says, entry.where, incomplete=cut)
 
 
 def _explains(strike: StrikeFacts, member: str, at: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from resonate_fleet.report.checks.jobs import about_job
 from resonate_fleet.report.counts import doubled
 from resonate_fleet.report.facts import CUT, FINAL, Facts, JobFacts
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 
 #: Clocks and rounding; a sleep may end this share of its length early.
 EARLY = 0.95
@@ -19,7 +19,7 @@ def double_results(facts: Facts) -> Iterator[Finding]:
     for task, ends in doubled(facts).items():
         by = ", ".join(f"by {one.line.who} at claim {one.line.attempt}" for one in ends)
         says = f"{task} was ended {len(ends)} times: {by}"
-        yield found("double-result", says, *[one.where for one in ends])
+        yield finding("double-result", says, *[one.where for one in ends])
 
 
 def dropped_results(facts: Facts) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def dropped_results(facts: Facts) -> Iterator[Finding]:
                 f"the server has it {state} at claim {version}"
             )
             places = one.end_where or one.where, f"server.json#{one.task}"
-            yield found("dropped-result", says, *places)
+            yield finding("dropped-result", says, *places)
 
 
 def dropped_steps(facts: Facts) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def dropped_steps(facts: Facts) -> Iterator[Finding]:
             lost = known is None or known.promise.state == "pending"
             if job.record and step.ended is not None and lost:
                 says = f"step {step.promise} was stored, and the server has no result of it"
-                yield found("dropped-result", says, step.where, f"server.json#{step.promise}")
+                yield finding("dropped-result", says, step.where, f"server.json#{step.promise}")
 
 
 def result_contents(facts: Facts) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def steps_twice(facts: Facts) -> Iterator[Finding]:
         for step in (step for one in job.attempts for step in one.steps):
             if step.promise in stored:
                 says = f"step {step.promise} had been stored and ran again"
-                yield found("step-checkpointed-twice", says, stored[step.promise], step.where)
+                yield finding("step-checkpointed-twice", says, stored[step.promise], step.where)
             elif step.ended is not None:
                 stored[step.promise] = step.where
 

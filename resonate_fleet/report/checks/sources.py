@@ -7,7 +7,7 @@ from resonate_fleet.contract.journal import StrikeDone
 from resonate_fleet.contract.run import DEADLY, FREEZING
 from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.facts import Facts, MemberFacts
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import recoveries
 
 #: Clocks of one run may differ by this much, in seconds; on one machine they do not at all.
@@ -19,10 +19,10 @@ BEFORE, AFTER = 86_400.0, 3600.0
 def incomplete(facts: Facts) -> Iterator[Finding]:
     """Name each source that is not there, and each journal that is not whole."""
     for what, places in facts.coverage.missing.items():
-        yield found("missing-source", f"{what} is missing", *places)
+        yield finding("missing-source", f"{what} is missing", *places)
     for who, places in facts.coverage.cut.items():
         says = f"the journal of {who} has a broken line or does not go to its end"
-        yield found("journal-cut", says, *places)
+        yield finding("journal-cut", says, *places)
 
 
 def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
         if seconds is not None and seconds < one.low - SLACK:
             says = f"claim {one.number} of {one.task} came free in {seconds:.1f} s"
             why = f"{says}, and nobody says that it was handed over: a line is missing"
-            yield found("missing-source", why, f"server.json#{one.task}")
+            yield finding("missing-source", why, f"server.json#{one.task}")
 
 
 def backwards(facts: Facts) -> Iterator[Finding]:
@@ -48,7 +48,7 @@ def backwards(facts: Facts) -> Iterator[Finding]:
         for number, at in sorted(lines):
             if at < latest - SLACK:
                 says = f"{file} goes back {latest - at:.1f} s at line {number}"
-                yield found("clock-nonsense", says, f"{file}:{number}")
+                yield finding("clock-nonsense", says, f"{file}:{number}")
                 break
             latest = max(latest, at)
 
@@ -60,7 +60,7 @@ def confirmed_early(facts: Facts) -> Iterator[Finding]:
             early = (job.created or 0.0) - entry.line.at
             if early > SLACK:
                 says = f"job {job.id} was confirmed {early:.1f} s before it was made"
-                yield found("clock-nonsense", says, entry.where, f"server.json#{job.id}")
+                yield finding("clock-nonsense", says, entry.where, f"server.json#{job.id}")
 
 
 def far(facts: Facts) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def far(facts: Facts) -> Iterator[Finding]:
         off = entry.line.at - records.at
         if not -BEFORE < off < AFTER:
             says = f"{entry.where} is dated {off:+.0f} s from the server's records"
-            yield found("clock-nonsense", says, entry.where)
+            yield finding("clock-nonsense", says, entry.where)
             return
 
 
@@ -83,13 +83,13 @@ def too_early(facts: Facts) -> Iterator[Finding]:
         first, result, record = next(iter(job.attempts), None), job.result, f"server.json#{job.id}"
         if first and job.record and job.created and first.began < job.created - SLACK:
             says = f"job {job.id} was claimed {job.created - first.began:.1f} s before it was made"
-            yield found("clock-nonsense", says, first.where, record)
+            yield finding("clock-nonsense", says, first.where, record)
         if records and (job.settled or 0.0) > records.at + SLACK:
             says = f"job {job.id} ended after the server was asked for its end"
-            yield found("clock-nonsense", says, record)
+            yield finding("clock-nonsense", says, record)
         if result and result.ended < result.began:
             says = f"the result of job {job.id} ended before it began"
-            yield found("clock-nonsense", says, record)
+            yield finding("clock-nonsense", says, record)
 
 
 def foreseen(facts: Facts) -> Iterator[Finding]:
@@ -103,14 +103,14 @@ def foreseen(facts: Facts) -> Iterator[Finding]:
             late = record.promise.created_at / 1000 - strike.at if record else 0.0
             if late > SLACK:
                 says = f"strike {strike.number} saw {task} {late:.1f} s before it was made"
-                yield found("clock-nonsense", says, strike.where, f"server.json#{task}")
+                yield finding("clock-nonsense", says, strike.where, f"server.json#{task}")
         for task, version in strike.held:
             for one in facts.tasks.get(task, []):
                 mine = (one.number, one.member) == (version, strike.target)
                 if mine and strike.fault not in FREEZING and one.began > strike.at + SLACK:
                     late = one.began - strike.at
                     says = f"strike {strike.number} saw a claim {late:.1f} s before it was made"
-                    yield found("clock-nonsense", says, strike.where, one.where)
+                    yield finding("clock-nonsense", says, strike.where, one.where)
 
 
 def idle_members(facts: Facts) -> Iterator[Finding]:
@@ -122,7 +122,7 @@ def idle_members(facts: Facts) -> Iterator[Finding]:
     for member in facts.members.values():
         if not member.attempts and _could_have_worked(member, waits):
             says = f"{member.name} claimed nothing in {member.until - member.started:.1f} s"
-            yield found("idle-member", says, member.lines[0].where, member.lines[-1].where)
+            yield finding("idle-member", says, member.lines[0].where, member.lines[-1].where)
 
 
 def _could_have_worked(member: MemberFacts, waits: list[tuple[float, float]]) -> bool:

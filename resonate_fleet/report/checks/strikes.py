@@ -21,7 +21,7 @@ from resonate_fleet.contract.journal import (
 )
 from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, DRAINING, FREEZING, STOPPING
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
-from resonate_fleet.report.findings import Finding, found
+from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import recoveries
 
 #: A member that was cut off is heard this soon after that, in seconds.
@@ -46,16 +46,16 @@ def done(facts: Facts) -> Iterator[Finding]:
         line = entry.line
         spoken.add(line.strike)
         says = f"strike {line.strike} ({line.fault}) could not be done: {line.why}"
-        yield found("strike-missed", says, entry.where)
+        yield finding("strike-missed", says, entry.where)
     for number, one in planned.items():
         if number not in spoken:
             says = f"nothing is said of strike {number}: {one.fault}, {one.trigger}"
-            yield found("strike-not-done", says, "plan.json")
+            yield finding("strike-not-done", says, "plan.json")
     for strike in facts.strikes:
         same = planned.get(strike.number)
         if plan and (same is None or same.fault != strike.fault):
             says = f"strike {strike.number} ({strike.fault}) is not in the plan"
-            yield found("strike-unplanned", says, strike.where)
+            yield finding("strike-unplanned", says, strike.where)
 
 
 def hit(facts: Facts) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def hit(facts: Facts) -> Iterator[Finding]:
             strike.held or (strike.fault not in AT_A_MEMBER and _anybody_worked(facts, strike))
         ):
             says = f"strike {strike.number} ({strike.fault} of {strike.target}) hit no held lease"
-            yield found("strike-hit-nothing", says, strike.where)
+            yield finding("strike-hit-nothing", says, strike.where)
 
 
 def recovered(facts: Facts) -> Iterator[Finding]:
@@ -78,7 +78,7 @@ def recovered(facts: Facts) -> Iterator[Finding]:
         return
     if not facts.handed_over and all(one.claimed is None for one in recoveries(facts)):
         says = f"{plan.guarantees.recovery_seconds:g} s are promised and no job was claimed again"
-        yield found("nothing-recovered", says, "plan.json", *[one.where for one in facts.strikes])
+        yield finding("nothing-recovered", says, "plan.json", *[one.where for one in facts.strikes])
 
 
 def _anybody_worked(facts: Facts, strike: StrikeFacts) -> bool:
@@ -93,12 +93,12 @@ def proof(facts: Facts) -> Iterator[Finding]:
         if strike.target not in facts.members:
             says = f"strike {strike.number} says it hit {strike.target}, which nobody knows"
             absent = facts.coverage.incomplete(strike.target)  # others know it
-            yield found("strike-proof-disagrees", says, strike.where, incomplete=absent)
+            yield finding("strike-proof-disagrees", says, strike.where, incomplete=absent)
             continue
         cut = facts.coverage.incomplete(strike.target)
         for task, version in strike.held:
             if says := _contradiction(facts, strike, task, version):
-                yield found("strike-proof-disagrees", says, strike.where, incomplete=cut)
+                yield finding("strike-proof-disagrees", says, strike.where, incomplete=cut)
 
 
 def _contradiction(facts: Facts, strike: StrikeFacts, task: str, version: int) -> str:
@@ -131,7 +131,7 @@ def effect(facts: Facts) -> Iterator[Finding]:
             says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
             cut = _cannot_show(facts, strike)
             places = dict.fromkeys([strike.where, *went_on[:3]])
-            yield found("strike-without-effect", says, *places, incomplete=cut)
+            yield finding("strike-without-effect", says, *places, incomplete=cut)
 
 
 def _cannot_show(facts: Facts, strike: StrikeFacts) -> bool:
@@ -152,7 +152,7 @@ def healed(facts: Facts) -> Iterator[Finding]:
         member = facts.members.get(strike.target)
         if strike.fault in FREEZING and member and not _came_back(facts, strike, member):
             says = f"strike {strike.number}: {strike.target} is not heard after its {strike.fault}"
-            yield found("strike-not-healed", says, strike.where, member.lines[-1].where)
+            yield finding("strike-not-healed", says, strike.where, member.lines[-1].where)
 
 
 def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
