@@ -14,7 +14,7 @@ from resonate_fleet.contract.run import (
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
-#: A look at the server and the way of a hint or a pull to a free slot, at most, in seconds.
+#: A look at the server and the way of a hint or a search to a free slot, at most, in seconds.
 LOOK = 0.5
 #: Members look for a server that went away at least this often, in seconds (`member`).
 RECONNECT = 1.0

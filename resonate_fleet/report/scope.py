@@ -100,7 +100,7 @@ def _jobs(evidence: Evidence) -> set[str]:
 def _of_other_runs(evidence: Evidence) -> set[str]:
     """Return journals of another run, by its scenario or since all their jobs are unknown here."""
     plan, records = evidence.plan, evidence.records
-    if plan is None or records is None or plan.place == "kubernetes":
+    if plan is None or records is None or not TRAITS[plan.place].own:
         return set()
     known = {job.id for job in plan.jobs} | {one.promise.id for one in records.records}
     jobs: defaultdict[str, set[str]] = defaultdict(set)

@@ -92,6 +92,12 @@ def _given_back_closing(facts: Facts, low: float, high: float) -> bool:
 def _died_claiming(
     facts: Facts, member: MemberFacts, claim: tuple[str, int], low: float, high: float
 ) -> bool:
+    """Say whether `member` may have died between the server's grant of `claim` and its own line.
+
+    The claim was made from `low` to `high`. The member died about then, with a slot free; the slot
+    or the job had come free within `INSTANT`; chaos had not watched the claim longer than a line
+    takes; where a steward was planned, it or chaos names the claim.
+    """
     died = member.died
     if died is None or not low - INSTANT <= died <= high + INSTANT:
         return False

@@ -164,12 +164,14 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     killed = any(one.fault in DEADLY for one in facts.strikes_on(member.name))
     if strike.healing is None or killed:
         return True
+    # A paused one writes again by itself.
     mine = [one.line for one in member.lines if one.line.at >= strike.healing]
     if strike.fault in STOPPING:
         return bool(mine)
     plan = facts.evidence.plan
     if not (plan and plan.steward) or _members_left_alone(facts) < strike.healing + COMES_BACK:
         return True
+    # One that was cut off wrote all the while: others must hear it, or it must hear the server.
     others = [one.line for one in facts.evidence.lines if one.line.at >= strike.healing]
     told = [one.member for one in others if isinstance(one, Left | Joined | FalseAlarm)]
     heard = member.name in told
