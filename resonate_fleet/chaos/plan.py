@@ -158,7 +158,7 @@ def prefix(scenario: Scenario, seed: int, tag: str = "") -> str:
 
 
 def _id(begin: str, number: int) -> str:
-    """Ids sort in the order of their numbers, as members that pull take the oldest first."""
+    """Ids sort in the order of their numbers: members without a steward take the oldest first."""
     return f"{begin}-{number:05d}"
 
 

@@ -167,7 +167,7 @@ class LocalFleet:
         await asyncio.gather(*(self._add() for _ in missing))
 
     async def _add(self) -> None:
-        """Start one more member and wait until it hears hints."""
+        """Start one more member and wait until it is ready."""
         numbers = (n for n in range(1, 10_000) if f"worker-{n}" not in self.members)
         one = LocalProcess(f"worker-{next(numbers)}")
         self.members[one.name] = one  # takes the name before the first wait

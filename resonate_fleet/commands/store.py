@@ -13,11 +13,11 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, length
+from resonate_fleet.retention.contents import StoreContents, contents
 from resonate_fleet.retention.database import Database, Size, StoreError
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
 from resonate_fleet.retention.sqlite import SqliteFile
-from resonate_fleet.retention.survey import StoreSurvey, survey
 from resonate_fleet.submit.output import progress
 
 PROG: Final = "fleet store"
@@ -68,7 +68,7 @@ def _open(store: str) -> Database:
 
 
 def _show(asked: Namespace, database: Database) -> None:
-    seen = survey(database, now_ms())
+    seen = contents(database, now_ms())
     if asked.json:
         print_json(asdict(seen))
         return
@@ -83,7 +83,7 @@ def _size(size: Size) -> str:
     return f"{size.total / 1e6:.1f} MB, of them {size.free / 1e6:.1f} MB free: {size.advice}"
 
 
-def _states(seen: StoreSurvey) -> str:
+def _states(seen: StoreContents) -> str:
     tasks = ", ".join(f"{count} {state}" for state, count in sorted(seen.tasks.items()))
     pending = seen.promises.get("pending", 0)
     return (

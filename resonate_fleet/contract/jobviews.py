@@ -35,7 +35,11 @@ _LIVE: Final[dict[str, JobState]] = {
 
 
 class JobLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in a list. `reason`: what it waits for besides a slot."""
+    """A job in a list. `reason`: what it waits for besides a slot.
+
+    `created`: by the server alone the creation; by a steward since when it waits or sleeps or, once
+    claimed, since when it had waited.
+    """
 
     id: str
     state: JobState

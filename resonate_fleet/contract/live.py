@@ -1,8 +1,9 @@
 """The live state of a fleet, as a steward shows it at `GET /state`.
 
-A steward knows hints, members' reports and what its searches have shown. `complete` is False until
-the first survey after its start, and again until one after it begins to hear a group. Times are
-Unix seconds; `at` is when the state was taken, by the steward's clock.
+A steward knows hints, members' reports and what its searches have shown. `complete`: all that
+lives is known. It is False until the first survey after the start, and again from when the steward
+begins to hear a group until the next survey. Times are Unix seconds; `at` is when the state was
+taken, by the steward's clock.
 """
 
 from typing import Literal
@@ -106,8 +107,8 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     """The live state. `serving`: members offer their slots to this steward.
 
     `since`: the steward's start. `searched`: when its last survey began. `as_of`: the time of the
-    figures, which is now while the server's hints are heard, else that of the last survey, and 0
-    before the first. `ended` and `marks` hold the latest ones, up to a bound.
+    figures, which is now while the server's hints are heard, else that of the last search for
+    waiting tasks, and 0 before the first. `ended` and `marks` hold the latest ones, up to a bound.
     """
 
     at: float

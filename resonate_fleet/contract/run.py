@@ -8,7 +8,7 @@
       report.html      the same as a page
       targets/*.json   where its processes can be scraped meanwhile (Prometheus's file discovery)
 
-The report reads nothing else.
+The report reads `plan.json`, `journal/` and `server.json`, and nothing else.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,9 @@ Fault = Literal[
     "scale",
     "out-of-memory",
 ]
-#: What each fault is done to, and what it does there. One that stops a member or cuts it off
-#: freezes it for some leases; one that drains ends it in order, but may kill one of them all.
+#: What each fault is done to, and what it does there. One that stops a member or cuts it off lasts
+#: for some leases. One that drains ends a member in order; one that drains all members may kill a
+#: member whose drain takes too long.
 EFFECTS: Final[Mapping[Fault, tuple[str, str]]] = {
     "kill": ("member", "kills"),
     "kill-with-steward": ("member", "kills"),

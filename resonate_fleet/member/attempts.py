@@ -111,7 +111,7 @@ class Attempt:
     #: When the steps without a checkpoint began, by promise.
     steps: dict[str, float] = field(default_factory=dict)
     #: Durable waits that were over when the function reached them: each may have cost a claim.
-    waits: int = 0
+    durable_waits: int = 0
 
     @property
     def job(self) -> str:
@@ -171,9 +171,9 @@ class Table:
 
     @contextmanager
     def writing(self, attempt: Attempt) -> Iterator[bool]:
-        """Keep `lose` off an attempt while the write that ends it is sent and its answer read.
+        """Stand around the write that ends an attempt: `lose` leaves it alone until the answer.
 
-        Yields False, and does nothing, if its lease is gone.
+        Yields whether the lease is held. Where it is not, nothing may be sent.
         """
         with self._lock:
             attempt.lease.wrote_at = _now() if self._held.get(attempt.task) is attempt else None

@@ -92,7 +92,7 @@ class Connector:
 
     async def _keep(self, address: Address) -> None:
         pauses, link = Backoff(FIRST_PAUSE, LONGEST_PAUSE), None
-        while not self._presence.left:
+        while not self._presence.said_bye:
             # Connect unless another address has led to the same steward.
             if link is None or all(one.rank != link.rank for one in self._presence.links):
                 link = await self._connect(address)
@@ -128,4 +128,5 @@ class Connector:
         self._why[str(address)] = why
         if not links and not self._said and now - self._since >= SAY_SECONDS:
             self._said = True
-            log.warning("steward.unreachable", why=self._why, then="it looks for work by itself")
+            then = "it works by itself, unless its group's policy says to wait"
+            log.warning("steward.unreachable", why=self._why, then=then)

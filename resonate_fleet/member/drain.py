@@ -58,7 +58,7 @@ class Drain:
             log.exception("drain.failed")
             os._exit(exits.FAILED)
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return how many seconds of the drain are left."""
         return max(0.0, self._end - time.monotonic())
 
@@ -82,7 +82,7 @@ class Drain:
 
     def _finish(self) -> None:
         while self._runner.is_busy():
-            if not self.left():
+            if not self.seconds_left():
                 return
             try:
                 log.info("signal", signal=self._signals.get(timeout=CHECK_SECONDS))

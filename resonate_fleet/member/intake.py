@@ -1,7 +1,8 @@
 """The intake: which tasks this member claims.
 
 With a steward it claims what it is assigned, one task for each slot that it has offered. Without
-any, its fallback finds work (`member.fallback`).
+any, its fallback finds work (`member.fallback`). A task that the server sends to this member alone
+is claimed in either case, if a slot is free.
 """
 
 import asyncio
@@ -25,10 +26,11 @@ AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
 class Inbox:
-    """The SDK's `Source`: the intake's hints, and messages to this member alone.
+    """The SDK's `Source`.
 
-    `stream` brings the latter: the member's name is a group of its own, which gets no hints for
-    anyone.
+    It gets the hints that the intake lets through, and what the server sends to this member alone.
+    The latter comes by `stream`: the member's name is a group with this one member, so that no hint
+    for any member of a group comes there.
     """
 
     def __init__(self, member: str, stream: Stream) -> None:
@@ -76,8 +78,8 @@ class Inbox:
 class Intake:
     """Gives the SDK no more hints than there are free slots. To be called on the event loop.
 
-    A hint that the SDK gets takes a slot. `ending` (the body is over) or `done` (the SDK's task for
-    the hint has ended) frees it; what follows the claims calls both.
+    A hint that the SDK gets takes a slot. The slot is free when the body is over (`ending`) or the
+    SDK's task for the hint has ended (`done`), whichever comes first.
     """
 
     def __init__(self, slots: int, inbox: Inbox) -> None:

@@ -21,8 +21,8 @@ from resonate_fleet.member.requests import why_lost
 
 #: Heartbeats in the time of one lease.
 PER_LEASE = 3
-#: A lease gets none before its age is this part of their interval: short jobs cost none. Its first
-#: one comes within half of the lease.
+#: A lease gets no heartbeat before it is this part of their interval old, a sixth of the lease:
+#: short jobs cost none. Its first one is sent before half of the lease is over.
 YOUNG = 1 / 2
 #: Longest pause before a heartbeat that failed is tried again, in seconds.
 RETRY_PAUSE = 0.5

@@ -182,7 +182,7 @@ class Member:
         self._ledger.journal.write(self._ledger.last_words())
         self._on_loop.soon(self._stopped.set)
         # User code may block the loop: then the process ends without it.
-        seconds = max(LOOP_END_SECONDS, self._drain.left() if self._lifespan else 0.0)
+        seconds = max(LOOP_END_SECONDS, self._drain.seconds_left() if self._lifespan else 0.0)
         last = threading.Timer(seconds, self._cut)
         last.daemon = True
         last.start()

@@ -92,7 +92,11 @@ INSTRUMENTS = (
         "gauge",
         "Time since the oldest lease held was last confirmed; 0 when none is held.",
     ),
-    Instrument(_W + "heartbeat_failures", "counter", "Heartbeats that got no answer."),
+    Instrument(
+        _W + "heartbeat_failures",
+        "counter",
+        "Rounds of heartbeats that got no answer, or a refusal.",
+    ),
     Instrument(
         _W + "late_results_refused",
         "counter",
@@ -209,7 +213,7 @@ class Metrics:
         self.count("busy_seconds", by=seconds)
         self._observe("attempt_duration_seconds", function, seconds, attempt)
         # Each settled wait of a function that waits durably explains one earlier claim.
-        if attempt.callee.suspends and attempt.version - 1 > attempt.waits:
+        if attempt.callee.suspends and attempt.version - 1 > attempt.durable_waits:
             self.count("reclaims", function)
 
     def written(self, attempt: Attempt, size: int) -> None:

@@ -50,7 +50,7 @@ class Presence:
         #: The next steward is not the first: hints may have gone elsewhere before.
         self._turned = False
         #: It has said goodbye, or is about to.
-        self.left = False
+        self.said_bye = False
         #: Called when there is a steward to work for.
         self.working: Callable[[], None] = lambda: None
         forks.keep_from_children(self._descriptors)
@@ -70,7 +70,7 @@ class Presence:
     # Called by links.
 
     def welcomed(self, link: Link) -> None:
-        if self.left:
+        if self.said_bye:
             link.say(messages.Bye())
             link.close()
             return
@@ -137,7 +137,7 @@ class Presence:
 
     def leave(self) -> None:
         """Say goodbye and close; this member holds nothing any more. For another thread."""
-        self.left = True
+        self.said_bye = True
         if not self._on_loop.wait(self._bye, BYE_SECONDS):
             # The loop is blocked. Without a goodbye the end would look like a death.
             for descriptor in self._descriptors():

@@ -55,7 +55,7 @@ class Writes:
         """Send a write and return the reply; under a lost lease that is 409, made here.
 
         Raises:
-            ConnectorError: the lease was lost while the server did not answer.
+            ConnectorError: the lease was lost before the server had answered.
         """
         if request.kind == "task.fulfill" and self._ending(request.data.id):
             await asyncio.sleep(0)  # the next claim goes out first: nobody waits for this write
@@ -152,7 +152,7 @@ class Writes:
             began = attempt.steps.pop(promise, time.monotonic())
             self._ledger.step_ended(attempt, promise, time.monotonic() - began)
         elif _is_settled_wait(reply):
-            attempt.waits += 1
+            attempt.durable_waits += 1
 
     def _end(self, attempt: Attempt, outcome: str, error: str = "") -> None:
         if self._table.finish(attempt):

@@ -63,7 +63,10 @@ class Database(ABC):
 
     @abstractmethod
     def drop_revived(self) -> None:
-        """Delete from `families` those that got a promise after `list_candidates`."""
+        """Delete from `families` those that got a promise after `list_candidates`.
+
+        On PostgreSQL those with a pending one.
+        """
 
     @abstractmethod
     def close(self) -> None: ...

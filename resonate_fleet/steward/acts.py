@@ -1,4 +1,7 @@
-"""The console's acts on jobs. Each is journalled; members stop the bodies of what has ended."""
+"""The console's acts on jobs, each journalled, and `settled`, which is not.
+
+Members stop the bodies of what has ended.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

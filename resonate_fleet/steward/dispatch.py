@@ -1,7 +1,7 @@
 """Routes hints, surveys and members' reports to the matchers of their groups.
 
-While members of a group offer their slots to this steward, it listens to the group's hints in their
-place. Besides it only plain SDK workers hear them.
+While members of a group offer their slots to this steward, it hears the group's hints and they do
+not. Plain SDK workers of the group still hear them too.
 """
 
 import asyncio

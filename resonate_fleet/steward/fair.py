@@ -105,7 +105,7 @@ class FairQueue:
 
     def take(self, now: float, may: May) -> Waiting | None:
         self._wake(now)
-        if self._limits.waits(now):
+        if self._limits.holds_back(now):
             return None
         while (queue := self._subqueues.next(now, may)) is not None:
             if queue.may_start(now, may):

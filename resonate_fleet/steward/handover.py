@@ -19,8 +19,9 @@ from resonate_fleet.steward.work import Latest
 #: Pauses between the reads of tasks that were assigned to a dead member, in seconds: its claim may
 #: have been on the wire when it died.
 AGAIN = (0.2, 0.8, 2.0)
-#: Seconds that a steward waits before it handles a death while no member offers it slots: that
-#: member may have lost its connection to this one alone. It acts at once when members turn to it.
+#: How long a steward that no member offers slots waits before it handles a death, in seconds: the
+#: missed member may have lost its connection to this steward alone. It stops waiting when members
+#: offer it slots.
 STANDBY_SECONDS = 10.0
 #: Most requests at once.
 ABREAST = 32
@@ -53,7 +54,7 @@ class Death:
         self.blamed = False
         #: `[task, attempt]` of what it lost.
         self.taken: list[tuple[str, int]] = []
-        self.task: asyncio.Task[None] | None = None
+        self.handing_over: asyncio.Task[None] | None = None
 
 
 class Handover:
@@ -195,7 +196,7 @@ class Handover:
                 return
             # After any answer the member does not hold this version any more.
             death.taken.append((task.id, task.version))
-            # Noted before the server's hint can come, so that the job keeps its place in the queue.
+            # Noted before the server's hint can come, so that the job keeps its turn.
             self._tools.work.over(self._tools.now(), task.id, task.version, "died")
             released = await self._tools.insist(
                 lambda: self._tools.wire.release(task.id, task.version), "hand-over", death.back

@@ -131,14 +131,14 @@ class Steward:
             beat,
             self._survey_loop.run(self._search, self._calm),
             self._membership.keep_saving(),
-            self._miss(),
+            self._note_absent(),
             self._tick(),
             self._do_extras(),
         )
 
-    async def _miss(self) -> None:
+    async def _note_absent(self) -> None:
         await asyncio.sleep(self._settings.reconnect)
-        self._membership.miss()
+        self._membership.note_absent()
 
     async def _tick(self) -> None:
         while True:

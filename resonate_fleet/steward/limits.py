@@ -114,7 +114,7 @@ class Limits:
     def unread(self) -> list[str]:
         return sorted(self._unread)
 
-    def waits(self, now: float) -> bool:
+    def holds_back(self, now: float) -> bool:
         """Say whether nothing may start because of tasks whose attributes are not known."""
         if not self._unread:
             self.waits_until = None

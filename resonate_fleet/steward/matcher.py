@@ -5,8 +5,8 @@ task to one credit. The member claims the task on the server and answers what be
 Correctness does not rest on it: the server's claim decides, and a lost message only costs a wait.
 Times are seconds of the caller's clock.
 
-A task waits in exactly one place: in the queue, among the paused, or assigned to one credit. A
-claim at version v makes attempt v + 1.
+A task is in exactly one of three: the queue, the paused, the assigned. A claim at version v makes
+attempt v + 1.
 
 | from | event | to | its limit (under a policy) |
 |---|---|---|---|
@@ -14,7 +14,7 @@ claim at version v makes attempt v + 1.
 | paused | its pause is over | queue | - |
 | queue | its turn, and the member has the function | assigned | counts |
 | assigned | `claimed` | forgotten: it runs | counts until `vacate` |
-| assigned | `refused`: somebody else has it | forgotten | counts no more |
+| assigned | `refused`: another has it | forgotten; a newer `offer` stands | counts no more |
 | assigned | `returned`, member left, `ANSWER_SECONDS` over | as for `offer` | counts no more |
 | queue, paused | `drop`, `keep`: claimed elsewhere, or over | forgotten | - |
 """
@@ -110,7 +110,7 @@ class Matcher:
     # What is heard of tasks.
 
     def offer(self, now: float, task: str, version: int, since: float, needs: str = "") -> None:
-        """Take a task that is claimable at `version`; `since` is its place in the queue.
+        """Take a task that is claimable at `version`; `since`: its turn.
 
         `needs`: its function, where that is known.
         """

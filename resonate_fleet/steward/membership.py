@@ -152,7 +152,7 @@ class Membership:
 
     # Death and return.
 
-    def miss(self) -> None:
+    def note_absent(self) -> None:
         """Take for dead the members of the last steward that have not come back to this one."""
         for member in list(self._tools.memory.members):
             if member not in self.present and member not in self._deaths:
@@ -161,7 +161,7 @@ class Membership:
 
     def _take_for_dead(self, death: Death, *, seen: bool) -> None:
         self._deaths.note(death.member, death)
-        death.task = self._in_background(self._hand_over(death, seen=seen))
+        death.handing_over = self._in_background(self._hand_over(death, seen=seen))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -182,9 +182,9 @@ class Membership:
     async def _back(self, death: Death) -> list[FromSteward]:
         """Take back what was done to a member that is here again; return what it is to hear."""
         death.back.set()
-        if death.task is not None:
+        if death.handing_over is not None:
             # A release under way finishes first, so that the member hears of it.
-            await death.task
+            await death.handing_over
         if death.blamed:
             await self._handover.pardon(death.member)
         if not death.declared:

@@ -58,8 +58,8 @@ _LEASES = Instrument(
 _AS_OF = Instrument(
     "fleet_steward_state_timestamp_seconds",
     "gauge",
-    "Unix time of the figures: now while it hears the server's hints, else that of its last "
-    "survey; 0 before the first",
+    "Unix time of the figures: now while it hears the server's hints, else that of the last "
+    "search for waiting tasks; 0 before the first",
 )
 _SERVING = Instrument(
     "fleet_steward_serving", "gauge", "1 while members offer it their slots, else 0"
@@ -75,7 +75,7 @@ _OWN = (
     ),
     Instrument("fleet_steward_false_alarms", "counter", "Members taken for dead that came back"),
     Instrument("fleet_steward_quarantined", "counter", "Jobs parked"),
-    Instrument("fleet_steward_hints", "counter", "Hints that the server has sent"),
+    Instrument("fleet_steward_hints", "counter", "Hints that this steward has heard"),
     Instrument("fleet_steward_assigned", "counter", "Tasks assigned to a free slot"),
     Instrument("fleet_steward_refused", "counter", "Assigned tasks whose claim the server refused"),
     Instrument(

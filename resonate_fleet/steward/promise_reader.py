@@ -148,7 +148,11 @@ class PromiseReader:
     # What waits.
 
     def hint(self, group: Group, hint: Hint) -> None:
-        """Offer the task of a hint. A child is read first: it may be a timer."""
+        """Offer the task of a hint.
+
+        Unless its promise is known it is read first where the group is read (`reads`), and that of
+        a child always: it may be a timer.
+        """
         entry, reads = self._surveyor.entries.get(hint.id), self.reads(group.name)
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):

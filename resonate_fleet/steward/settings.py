@@ -87,7 +87,7 @@ class StewardSettings:
         "STEWARD_MAX_CRASHES",
         "3",
         integer(0, 1000),
-        "a job whose claims ended in more crashes than this is parked",
+        "a job that more crashes than this are blamed on is parked",
     )
     policy: Path | None = setting(
         "STEWARD_POLICY",

@@ -166,10 +166,10 @@ class Subqueues:
         self.enter(first, queue.key, known[first.task])
 
     def next(self, now: float, may: May) -> KeyQueue | None:
-        """Return the queue whose first job is next, or a queue whose first job may not start.
+        """Return the queue to serve next, or one that must not be served now (`may_start` tells).
 
-        In the second case its key must be blocked or its first job set aside before the next call:
-        its age must not count for others.
+        For the second the caller blocks its key or sets its first job aside before it calls again;
+        else the age of that job would still count for its priority.
         """
         urgent: dict[int, float] = {}
         levels: defaultdict[int, list[Level]] = defaultdict(list)

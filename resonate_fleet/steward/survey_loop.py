@@ -3,9 +3,9 @@
 A steward surveys at its start, and when it begins to hear the hints of a group. While it hears
 them, or another steward does, it only looks for what was lost: one search now and then.
 
-Searches take a quarter of a percent of the server's time (`SHARE`), however much has finished
-there. The first 20 ms of each search are not counted (`CHEAP`). A search that somebody wants may
-run while less than 2 s are owed (`ADVANCE`), others only when nothing is owed.
+Searches take 1/400 of the server's time on average (`SHARE`), however large the store is. The
+first 20 ms of each are free (`CHEAP`); the rest is owed and paid back by waiting. A search that was
+asked for may run while less than 2 s are owed (`ADVANCE`), any other when nothing is.
 """
 
 import asyncio

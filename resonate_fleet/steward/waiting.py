@@ -16,8 +16,8 @@ May = Callable[[str], bool]
 class Waiting:
     """A claimable task. Times in Unix seconds.
 
-    `since`: its place in the queue. `heard_at`: when it was last heard of. `needs`: its function,
-    where that is known. `queue` and `subqueue`: where it waits, None while it is paused.
+    `since`: since when it waits, its turn. `heard_at`: when it was last heard of. `needs`: its
+    function, where that is known. `queue` and `subqueue`: where it waits, None while it is paused.
     `dropped`: it waits no more; whatever still holds it passes it over.
     """
 

@@ -55,7 +55,8 @@ class Tally:
         self.members: Latest[Totals] = Latest()
 
     def count(self, ended: LiveAttempt, outcome: str, now: float) -> None:
-        member = self.members.setdefault(ended.member, Totals())
+        member = self.members.get(ended.member) or Totals()
+        self.members.note(ended.member, member)
         for totals in (self.groups[ended.group], member):
             totals.count(outcome, now - ended.since)
 
@@ -86,7 +87,7 @@ class Work:
         self._attempts: Latest[int] = Latest()
         #: How many claims of a task began nothing.
         self._vain: Latest[int] = Latest()
-        #: Since when an interrupted task has waited first: it keeps its place in the queue.
+        #: Since when an interrupted task has waited first: it keeps its turn.
         self._interrupted: Latest[float] = Latest()
 
     # What is asked.
@@ -104,9 +105,9 @@ class Work:
         return max(running.attempt if running else 0, self._attempts.get(task, 0)) > version
 
     def waits_since(self, task: str, otherwise: float) -> float:
-        """Return the place of a claimable task in the queue, as the time since which it waits.
+        """Return the turn of a claimable task, as the time since which it waits.
 
-        A job that was interrupted keeps its place, even if its member is cut off and has not said
+        A job that was interrupted keeps its turn, even if its member is cut off and has not said
         so. A job that was suspended does not: it would overtake its own children.
         """
         if (one := self.running.get(task)) is not None:

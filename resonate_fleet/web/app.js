@@ -1,7 +1,7 @@
 // Puts the views together: the address says what is shown, the stream says what is new.
 
 import { byId, count, say, span } from "./dom.js";
-import { JobPage, Jobs, Lists } from "./jobs.js";
+import { JobPage, Jobs, OtherLists } from "./jobs.js";
 import { Now } from "./now.js";
 import { Model, Stream } from "./stream.js";
 import { themes } from "./theme.js";
@@ -19,7 +19,7 @@ const go = (where) => { location.hash = `#/${where}`; };
 const now = new Now(model, { open: (job) => go(`job/${encodeURIComponent(job)}`) });
 const jobs = new Jobs(model);
 const page = new JobPage(model);
-const lists = new Lists(model);
+const lists = new OtherLists(model);
 const scrolled = new Map(); // by address, to go back to
 let here = null;
 

@@ -205,7 +205,7 @@ function child(one) {
   return h("li", {}, link(one.id), " ", badge(one.state), " ", one.function || "", inside);
 }
 
-export class Lists {
+export class OtherLists {
   constructor(model) {
     this.model = model;
     setInterval(() => { if (!byId("view-schedules").hidden && !document.hidden) this.schedules(); }, 15000);

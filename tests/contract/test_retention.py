@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from resonate_fleet.retention.contents import contents
 from resonate_fleet.retention.database import Database, StoreError
 from resonate_fleet.retention.postgres import Postgres
 from resonate_fleet.retention.prune import Prune, scheduled
@@ -24,7 +25,6 @@ from resonate_fleet.retention.sqlite import (
     QUIET_SECONDS,
     SqliteFile,
 )
-from resonate_fleet.retention.survey import survey
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store
 from tests.support.judge import Judge
@@ -218,7 +218,7 @@ def test_a_schedule_names_its_last_and_its_next_run() -> None:
     assert scheduled(rows) == {"s-10", "s-20", "fixed"}
 
 
-def test_a_survey_counts_by_state_and_age(database: Database) -> None:
+def test_contents_are_counted_by_state_and_age(database: Database) -> None:
     Filled(
         database,
         [
@@ -227,7 +227,7 @@ def test_a_survey_counts_by_state_and_age(database: Database) -> None:
             Member(2, True, "pending", OLD, "task"),
         ],
     )
-    seen = survey(database, OLD + 2 * 86_400_000)
+    seen = contents(database, OLD + 2 * 86_400_000)
     assert seen.promises == {"resolved": 1, "rejected": 1, "pending": 2}
     assert seen.tasks == {"fulfilled": 2, "suspended": 1}
     assert seen.ages["7 days"] == {"resolved": 1, "rejected": 1}

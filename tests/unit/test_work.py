@@ -1,9 +1,11 @@
 """What is known of attempts, from what members tell and surveys show."""
 
+import pytest
 from msgspec.structs import replace
 
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.presence import Holding
+from resonate_fleet.steward import work as module
 from resonate_fleet.steward.work import UNKNOWN, Work, attempt_of
 
 
@@ -78,3 +80,13 @@ def test_suspended_and_parked_are_those_of_the_survey_and_what_happened_since() 
         work.over(at, task, 1, "suspended")
     work.found_suspended(5.0, {"shown": "g"})
     assert sorted(work.suspended) == ["after", "shown"]
+
+
+def test_the_totals_of_members_are_forgotten_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    work = Work()
+    for number, member in enumerate(("a", "b", "a", "c")):
+        task = f"t{number}"
+        work.claimed(attempt(task, member=member))
+        work.over(2.0, task, 1, "resolved")
+    assert {name: one.done for name, one in work.tally.members.items()} == {"a": 2, "c": 1}

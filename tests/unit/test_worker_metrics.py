@@ -15,7 +15,7 @@ def metrics() -> Metrics:
 
 def attempt(version: int = 1, *, function: str = "f", job: str = "j", waits: int = -1) -> Attempt:
     callee = Callee(function, function, suspends=waits >= 0)
-    return Attempt(job, version, callee, waits=max(waits, 0))
+    return Attempt(job, version, callee, durable_waits=max(waits, 0))
 
 
 def lines(metrics: Metrics, accept: str = OPEN) -> list[str]:

@@ -248,7 +248,10 @@ class RunStarted(Line, frozen=True, tag="run.started"):
 
 
 class StrikeDone(Line, frozen=True, tag="strike.done"):
-    """A fault was done: the place was asked at `asked`, and by `at` the fault had taken hold.
+    """A fault was done.
+
+    At one member: asked for at `asked`, taken hold by `at`. On server, steward or all members:
+    written just before it is done, without `asked`; `strike.healed` or `strike.missed` follows.
 
     `strike` numbers the plan's strikes from 0. `held`: `[task, version]` of each lease that the
     target held then, by the server. `answer`: the place's words. `job`: the job that triggered it,
@@ -276,7 +279,10 @@ class StrikeMissed(Line, frozen=True, tag="strike.missed"):
 
 
 class StrikeHealed(Line, frozen=True, tag="strike.healed"):
-    """The effect of a strike was undone: asked for at `asked`, done by `at`; `answer`: how."""
+    """A strike is over: its effect was undone, or one on server, steward or all members was done.
+
+    Asked for at `asked`, done by `at`; `answer`: how.
+    """
 
     strike: int
     fault: str

@@ -12,7 +12,7 @@ OLDER: Final = "older"
 
 
 @dataclass(frozen=True)
-class StoreSurvey:
+class StoreContents:
     """`promises` and `tasks` count by state; `ages` the settled promises by age and state."""
 
     size: Size
@@ -22,7 +22,7 @@ class StoreSurvey:
     schedules: int
 
 
-def survey(database: Database, now: int) -> StoreSurvey:
+def contents(database: Database, now: int) -> StoreContents:
     """Read the whole store once. `now` is in Unix milliseconds."""
     cases = " ".join(
         f"WHEN settled_at >= {now - days * DAY} THEN '{name}'" for name, days in AGES.items()
@@ -40,4 +40,4 @@ def survey(database: Database, now: int) -> StoreSurvey:
         for state, count in database.rows("SELECT state, count(*) FROM tasks GROUP BY state")
     }
     schedules = database.rows("SELECT count(*) FROM schedules")[0][0]
-    return StoreSurvey(database.size(), promises, tasks, ages, schedules)
+    return StoreContents(database.size(), promises, tasks, ages, schedules)
