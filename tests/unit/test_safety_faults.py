@@ -148,8 +148,8 @@ FAULTS = {
         "a member stops what it is told it has lost",
         Revocation,
         "released",
-        "version in tasks",
-        "version in ()",
+        "number in tasks",
+        "number in ()",
         a_member_is_missed_for_a_moment,
     ),
     "parking without the second look": Fault(
