@@ -124,6 +124,11 @@ def guarded(what: str, main: Callable[[], int]) -> int:
     except exits.CommandFailed as failed:
         tell(*f"{what}: {failed}".splitlines())
         return exits.FAILED
+    except RuntimeError as failed:
+        if str(failed) != "can't start new thread":  # Python has no class for it
+            raise
+        tell(f"{what}: {failed}: too little memory or too few processes (ulimit -v, -u)")
+        return exits.FAILED
 
 
 def tell(*lines: str) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -120,6 +121,20 @@ def test_a_wrong_address_of_the_steward_is_said_once(fleet: Fleet, wrong: str) -
 
 def test_a_steward_to_which_warnings_are_errors_starts(fleet: Fleet) -> None:
     assert fleet.steward(PYTHONWARNINGS="error").line("steward.started", 30)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v bounds nothing elsewhere")
+def test_a_steward_that_may_start_no_thread_says_so_in_one_line() -> None:
+    """A thread takes its stack, 4 GiB here, from what `ulimit -v` allows."""
+    command = f"ulimit -s 4000000 -v 2000000; exec {' '.join(room_command('steward'))}"
+    env = clean_env({"STEWARD_HOST": "127.0.0.1", "STEWARD_PORT": "0"})
+    done = subprocess.run(
+        ["bash", "-c", command],
+        check=False, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "can't start new thread: too little memory" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_steward_on_ipv6(fleet: Fleet) -> None:
