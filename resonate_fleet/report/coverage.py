@@ -26,20 +26,20 @@ def coverage_of(facts: Facts) -> Coverage:
     """Find out who should have spoken and did not, or not to the end."""
     missing = {f"{name}: {why}": [name] for name, why in facts.evidence.unread.items()}
     absent = _absent_members(facts)
-    missing |= {f"the journal of member {name}": places for name, places in absent.items()}
+    missing |= {_no_journal(f"member {name}"): places for name, places in absent.items()}
     missing |= _absent_roles(facts) | _absent_steps(facts) | _absent_tasks(facts)
     cut = _cut(facts)
     writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
     stewards = {entry.line.who for entry in facts.evidence.of(StewardStarted)}
     few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
     if few and not absent:
-        missing[f"journals of members: there are {len(facts.members)}"] = ["plan.json"]
+        missing[f"journals of members are missing: there are {len(facts.members)}"] = ["plan.json"]
     return Coverage(
         missing=missing,
         cut=cut,
         members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
         clients=bool(set(cut) & writers) or not writers,
-        chaos="chaos" in cut or f"the journal of {CHAOS}" in missing,
+        chaos=CHAOS in cut or _no_journal(CHAOS) in missing,
         stewards=bool(set(cut) & stewards) or len(stewards) < _planned_stewards(facts),
     )
 
@@ -67,7 +67,11 @@ def _absent_roles(facts: Facts) -> dict[str, list[str]]:
         absent.append("the steward" if plan.stewards == 1 else f"{plan.stewards} stewards")
     if plan and plan.strikes and not evidence.of(RunStarted):
         absent.append(CHAOS)
-    return {f"the journal of {role}": ["plan.json"] for role in absent}
+    return {_no_journal(role): ["plan.json"] for role in absent}
+
+
+def _no_journal(whose: str) -> str:
+    return f"the journal of {whose} is missing"
 
 
 def _planned_stewards(facts: Facts) -> int:
@@ -77,9 +81,11 @@ def _planned_stewards(facts: Facts) -> int:
 
 def _absent_tasks(facts: Facts) -> dict[str, list[str]]:
     """Return jobs whose claims nobody counts: the server's record of them has no task."""
-    jobs = (one for one in facts.jobs.values() if one.planned and one.record)
-    untold = [one.id for one in jobs if one.record and one.record.task is None]
-    return {f"the task of {one}": [f"server.json#{one}"] for one in untold}
+    return {
+        f"the task of {one.id} is missing": [f"server.json#{one.id}"]
+        for one in facts.jobs.values()
+        if one.planned and one.record and one.record.task is None
+    }
 
 
 def _absent_steps(facts: Facts) -> dict[str, list[str]]:
@@ -96,7 +102,7 @@ def _absent_steps(facts: Facts) -> dict[str, list[str]]:
     for job in facts.jobs.values():
         struck = [x for x in job.attempts if x.interrupted or facts.strikes_on(x.member)]
         if job.planned and job.planned.steps and len(steps[job.id]) > len(struck):
-            absent[f"what a member wrote of the steps of {job.id}"] = steps[job.id][:3]
+            absent[f"what a member wrote of the steps of {job.id} is missing"] = steps[job.id][:3]
     return absent
 
 
@@ -116,7 +122,7 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
         if member.stopped is None and member.died is None and not _may_live_on(facts, member):
             cut.setdefault(member.name, []).append(member.lines[-1].where)
     if unhealed := _unhealed(facts):
-        cut["chaos"] = unhealed
+        cut[CHAOS] = unhealed
     for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
         ended = {entry.line.who for entry in facts.evidence.of(last)}
         for entry in facts.evidence.of(first):

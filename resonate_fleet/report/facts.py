@@ -144,7 +144,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
-    """`missing`: what is not there at all, with the places that speak of it. `cut`: journals.
+    """`missing`: what is not there, a sentence each, with places that say so. `cut`: journals.
 
     `members` are the members among them by name; `clients`, `chaos` and `stewards` whether a
     client, chaos or a steward is among them.

@@ -6,7 +6,7 @@ import msgspec
 
 from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.report.figures import Figures
-from resonate_fleet.report.findings import Finding, finding
+from resonate_fleet.report.findings import BY_TIMES, Finding, finding
 
 
 class Guarantee(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,15 @@ def kept(guarantees: Guarantees, figures: Figures) -> list[Guarantee]:
         within = limit is None or value is None or value <= limit
         judged.append(Guarantee(guarantee=words, limit=limit, found=value, kept=within))
     return judged
+
+
+def without_times(guarantees: list[Guarantee]) -> list[Guarantee]:
+    """Return the guarantees; those that rest on times are not judged."""
+    replace = msgspec.structs.replace
+    return [
+        replace(one, limit=None, kept=True) if name in BY_TIMES else one
+        for one, (*_, name) in zip(guarantees, JUDGED, strict=True)
+    ]
 
 
 def broken(guarantees: list[Guarantee]) -> list[Finding]:

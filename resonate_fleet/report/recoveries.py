@@ -100,8 +100,9 @@ def _came_free(facts: Facts, attempt: AttemptFacts) -> tuple[str, float | None]:
 
 def _interrupted_at(attempt: AttemptFacts, strike: StrikeFacts | None, way: str) -> float:
     """Return the strike's time where the member outlived it for a while; else the attempt's end."""
-    outlived = strike is not None and strike.fault in (*FREEZING, *DRAINING)
-    return strike.at if strike is not None and outlived and way != "released" else attempt.until
+    if strike and strike.fault in (*FREEZING, *DRAINING) and way != "released":
+        return strike.at
+    return attempt.until
 
 
 def _expected(facts: Facts, way: str, at: float, free: float | None) -> tuple[float, float]:

@@ -37,7 +37,7 @@ def of_this_run(evidence: Evidence) -> Evidence:
     """Keep the lines of the run: from its start on, about its jobs, and who was there then."""
     if others := _of_other_runs(evidence):
         mine = [entry for entry in evidence.lines if entry.file not in others]
-        unread = dict.fromkeys(others, "a journal of this run; it is another's")
+        unread = dict.fromkeys(others, "it is of another run")
         evidence = replace(evidence, lines=mine, unread=evidence.unread | unread)
     first = _first_lines(evidence)
     earlier = [entry for entry in evidence.lines if entry.number < first[entry.file]]

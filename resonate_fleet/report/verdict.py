@@ -49,8 +49,10 @@ def judge(facts: Facts) -> Verdict:
     plan, records = facts.evidence.plan, facts.evidence.records
     figures = figures_of(facts)
     judged = guarantees.kept(plan.guarantees if plan else Guarantees(), figures)
-    found = checks.run(facts)
-    found = believable([*found, *guarantees.broken(judged)])
+    found = [*checks.run(facts), *guarantees.broken(judged)]
+    if any(one.name == "clock-nonsense" for one in found):
+        judged, found = guarantees.without_times(judged), without_times(found)
+    found.sort(key=lambda one: one.level != "broken")
     word = _word(found)
     return Verdict(
         verdict=word,
@@ -67,12 +69,10 @@ def judge(facts: Facts) -> Verdict:
     )
 
 
-def believable(found: list[Finding]) -> list[Finding]:
-    """Return the findings, broken promises first; where clocks disagree, times prove nothing."""
-    if any(one.name == "clock-nonsense" for one in found):
-        replace = msgspec.structs.replace
-        found = [replace(one, level="unproved") if one.name in BY_TIMES else one for one in found]
-    return sorted(found, key=lambda one: one.level != "broken")
+def without_times(found: list[Finding]) -> list[Finding]:
+    """Return the findings as they are where clocks disagree: times prove nothing."""
+    replace = msgspec.structs.replace
+    return [replace(one, level="unproved") if one.name in BY_TIMES else one for one in found]
 
 
 def _word(found: list[Finding]) -> Word:

@@ -36,7 +36,7 @@ def at(seconds: float, number: int = 1, who: str = "m") -> Entry:
 
 
 def test_what_is_missing_and_what_is_cut() -> None:
-    gaps = Coverage(missing={"the plan": ["a:1", "b:2"]}, cut={"m": ["m.jsonl:9"]})
+    gaps = Coverage(missing={"the plan is missing": ["a:1", "b:2"]}, cut={"m": ["m.jsonl:9"]})
     assert said(incomplete(facts(coverage=gaps))) == [
         "unproved missing-source: the plan is missing (a:1 b:2)",
         (

@@ -43,6 +43,28 @@ def test_sabotage_is_found_out(name: str, tmp_path: Path) -> None:
     assert expected in found
     assert verdict.verdict == word, [one.says for one in verdict.findings]
     assert all(one.evidence for one in verdict.findings)
+    assert word == "FAIL" or all(one.kept for one in verdict.guarantees)
+
+
+def test_where_clocks_disagree_no_guarantee_of_times_is_judged(tmp_path: Path) -> None:
+    run = honest()
+    for name in ("recovery_is_slower_than_promised", "the_run_takes_too_long"):
+        SABOTAGES[name][0](run)
+    broken = [one.guarantee for one in judged(run, tmp_path).guarantees if not one.kept]
+    assert broken == ["slowest recovery, s", "makespan over bound"]
+    SABOTAGES["a_members_clock_is_ahead"][0](run)
+    verdict = judged(run, tmp_path)
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert all(one.kept for one in verdict.guarantees)
+    assert [one for one in verdict.guarantees if one.guarantee in broken and one.limit] == []
+    assert all(one.found for one in verdict.guarantees if one.guarantee in broken)
+
+
+def test_a_journal_of_another_run_is_not_called_missing(tmp_path: Path) -> None:
+    run = honest()
+    SABOTAGES["a_journal_of_another_run_is_among_them"][0](run)
+    says = [one.says for one in judged(run, tmp_path).findings if one.name == "missing-source"]
+    assert any(one.endswith(".jsonl: it is of another run") for one in says), says
 
 
 def test_every_finding_of_the_catalogue_is_made_by_a_sabotage(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ BEFORE, AFTER = 86_400.0, 3600.0
 
 def incomplete(facts: Facts) -> Iterator[Finding]:
     """Name each source that is not there, and each journal that is not whole."""
-    for what, places in facts.coverage.missing.items():
-        yield finding("missing-source", f"{what} is missing", *places)
+    for says, places in facts.coverage.missing.items():
+        yield finding("missing-source", says, *places)
     for who, places in facts.coverage.cut.items():
         says = f"the journal of {who} has a broken line or does not go to its end"
         yield finding("journal-cut", says, *places)
