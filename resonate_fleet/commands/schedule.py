@@ -18,7 +18,7 @@ from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, filled, integer, name, seconds
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.wire import Wire, part
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
 from resonate_fleet.submit.calls import ARGUMENTS, call
@@ -115,7 +115,7 @@ def run(asked: Namespace) -> int:
 async def _add(asked: Namespace, wire: Wire) -> None:
     wanted = _wanted(asked)
     reply = await wire.call("schedule.create", msgspec.to_builtins(wanted))
-    made = msgspec.convert(reply.data["schedule"], Schedule)
+    made = part(wire.url, reply, "schedule", Schedule)
     if made.asked() != wanted.asked():
         raise Mistake(f"a schedule {asked.id!r} is there already and differs: remove it first")
     sys.stdout.write(f"{clean(made.id)} runs next at {clock(made.next_run_at)}\n")
@@ -176,18 +176,18 @@ async def _all(wire: Wire) -> list[Schedule]:
     found: list[Schedule] = []
     asked: dict[str, Any] = {"limit": PAGE}
     while True:
-        page = (await wire.call("schedule.search", asked)).data
-        found += msgspec.convert(page["schedules"], list[Schedule])
-        if not page.get("cursor"):
+        reply = await wire.call("schedule.search", asked)
+        found += part(wire.url, reply, "schedules", list[Schedule])
+        if not reply.data.get("cursor"):
             return found
-        asked["cursor"] = page["cursor"]
+        asked["cursor"] = reply.data["cursor"]
 
 
 async def _show(asked: Namespace, wire: Wire) -> None:
     reply = await wire.call("schedule.get", {"id": asked.id}, accept=(404,))
     if not reply.ok:
         raise Mistake(f"there is no schedule {asked.id!r}")
-    one = msgspec.convert(reply.data["schedule"], Schedule)
+    one = part(wire.url, reply, "schedule", Schedule)
     if asked.json:
         print_json(_plain(one))
         return

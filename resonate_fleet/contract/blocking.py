@@ -14,7 +14,16 @@ import msgspec
 
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.envelope import encode_value, envelope
-from resonate_fleet.contract.wire import Promise, Raw, Reply, Task, Unreachable, accepted, too_large
+from resonate_fleet.contract.wire import (
+    Promise,
+    Raw,
+    Reply,
+    Task,
+    Unreachable,
+    accepted,
+    part,
+    too_large,
+)
 
 
 class BlockingWire:
@@ -100,26 +109,19 @@ class BlockingWire:
     def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""
         reply = self.call("promise.get", {"id": id}, accept=(404,))
-        return self._promise_in(reply) if reply.ok else None
+        return part(self.url, reply, "promise", Promise) if reply.ok else None
 
     def task(self, id: str) -> Task | None:
         """Return the task, or None where there is none of that id."""
         reply = self.call("task.get", {"id": id}, accept=(404,))
-        return msgspec.convert(reply.data["task"], Task) if reply.ok else None
+        return part(self.url, reply, "task", Task) if reply.ok else None
 
     def create_promise(
         self, id: str, timeout_at: int, param: Any, tags: Mapping[str, str]
     ) -> Promise:
         """Create a promise, or return the one that has the id already: the de-duplication."""
         data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
-        return self._promise_in(self.call("promise.create", data))
-
-    def _promise_in(self, reply: Reply) -> Promise:
-        try:
-            return msgspec.convert(reply.data["promise"], Promise)
-        except (msgspec.ValidationError, KeyError, TypeError) as strange:
-            cause = f"it answers otherwise than server v0.9.8: {strange!r}"
-            raise Unreachable(self.url, cause) from None
+        return part(self.url, self.call("promise.create", data), "promise", Promise)
 
 
 def _cause(error: Exception) -> str:

@@ -20,7 +20,7 @@ from resonate_fleet.contract.jobviews import (
     state_of,
 )
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Wire
+from resonate_fleet.contract.wire import Promise, Wire, part
 from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
 
 #: Most children that are read for one page, or cancelled with their job.
@@ -165,7 +165,7 @@ async def _settle(wire: Wire, id: str, why: str) -> Promise:
     value = encode_value({"__type": "error", "message": why})
     data = {"id": id, "state": "rejected_canceled", "value": value}
     reply = await wire.call("promise.settle", data)
-    return msgspec.convert(reply.data["promise"], Promise)
+    return part(wire.url, reply, "promise", Promise)
 
 
 def _is_for(promise: Promise, why: str) -> bool:

@@ -12,7 +12,7 @@ from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Task, Wire
+from resonate_fleet.contract.wire import Promise, Task, Wire, part
 from resonate_fleet.contract.words import TAG_TARGET, group_of
 
 #: Marks a value that the SDK raises as an exception where it is awaited (0.8.1, `resonate.codec`).
@@ -130,7 +130,7 @@ async def reject(wire: Wire, id: str, why: str) -> Promise:
     await _parked_task(wire, id)
     value = encode_value({"__type": ERROR_TYPE, "message": why})
     reply = await wire.call("promise.settle", {"id": id, "state": "rejected", "value": value})
-    return msgspec.convert(reply.data["promise"], Promise)
+    return part(wire.url, reply, "promise", Promise)
 
 
 async def _parked_task(wire: Wire, id: str) -> Task:

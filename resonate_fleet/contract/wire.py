@@ -85,6 +85,13 @@ class Unreachable(CommandFailed):
         self.cause = cause
 
 
+class Strange(Unreachable):
+    """The answer has the protocol's form, and not what the protocol says."""
+
+    def __init__(self, url: str, found: Exception) -> None:
+        super().__init__(url, f"it answers otherwise than server v0.9.8: {found!r}")
+
+
 class Refused(CommandFailed):
     """The server answered with a status that the caller did not ask to see."""
 
@@ -141,15 +148,23 @@ def accepted(url: str, raw: Raw, kind: str, accept: tuple[int, ...]) -> Reply:
     except Foreign as foreign:
         if foreign.passing:
             raise Unreachable(url, str(foreign)) from None
-        raise Refused(_foreign(url, foreign)) from None
+        where, says = f"{url} answers by HTTP alone", foreign.text or "without a word"
+        raise Refused(Reply(kind=where, status=foreign.status, data=says)) from None
     if not reply.ok and reply.status not in accept:
         raise Refused(reply)
     return reply
 
 
-def _foreign(url: str, foreign: Foreign) -> Reply:
-    where = f"{url} answers by HTTP alone"
-    return Reply(kind=where, status=foreign.status, data=foreign.text or "without a word")
+def part[T](url: str, reply: Reply, key: str, form: type[T]) -> T:
+    """Return what the server at `url` has put under `key` into its reply.
+
+    Raises:
+        Strange: it is not there, or of another form.
+    """
+    try:
+        return msgspec.convert(reply.data[key], form)
+    except (msgspec.ValidationError, KeyError, TypeError) as found:
+        raise Strange(url, found) from None
 
 
 class Wire:
@@ -202,14 +217,7 @@ class Wire:
         return self._poster
 
     async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
-        """Send one request.
-
-        Returns the reply where its status is below 400 or in `accept`.
-
-        Raises:
-            Unreachable: there was no answer, or none of this protocol.
-            Refused: any other status.
-        """
+        """Send one request; return its reply, or raise, as `accepted` does."""
         sent = time.time()
         raw = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
         self.clock.heard(raw.date, sent)
@@ -220,24 +228,20 @@ class Wire:
     async def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""
         reply = await self.call("promise.get", {"id": id}, accept=(404,))
-        return msgspec.convert(reply.data["promise"], Promise) if reply.ok else None
+        return part(self.url, reply, "promise", Promise) if reply.ok else None
 
     async def task(self, id: str) -> Task | None:
         """Return the task, or None where there is none of that id."""
         reply = await self.call("task.get", {"id": id}, accept=(404,))
-        return msgspec.convert(reply.data["task"], Task) if reply.ok else None
+        return part(self.url, reply, "task", Task) if reply.ok else None
 
     async def create_promise(
-        self,
-        id: str,
-        timeout_at: int,
-        param: Any,
-        tags: Mapping[str, str],
+        self, id: str, timeout_at: int, param: Any, tags: Mapping[str, str]
     ) -> Promise:
         """Create a promise, or return the one that has the id already: the de-duplication."""
         data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
         reply = await self.call("promise.create", data)
-        return msgspec.convert(reply.data["promise"], Promise)
+        return part(self.url, reply, "promise", Promise)
 
     async def release(self, id: str, version: int) -> bool:
         """Put an acquired task back to pending; False if it is not held at `version` any more."""
@@ -248,11 +252,9 @@ class Wire:
         self, state: str, limit: int = 1000, cursor: str | None = None
     ) -> tuple[list[Task], str | None]:
         """Return one page of the tasks in `state`, in id order, and the cursor of the next."""
-        data: dict[str, Any] = {"state": state, "limit": limit}
-        if cursor is not None:
-            data["cursor"] = cursor
+        data = {"state": state, "limit": limit} | ({} if cursor is None else {"cursor": cursor})
         reply = await self.call("task.search", data)
-        return msgspec.convert(reply.data["tasks"], list[Task]), reply.data.get("cursor")
+        return part(self.url, reply, "tasks", list[Task]), reply.data.get("cursor")
 
     async def all_tasks(self, state: str, limit: int = 1000) -> AsyncIterator[Task]:
         """Yield every task in `state`, in id order, a page of `limit` at a time."""
@@ -275,7 +277,7 @@ class Wire:
         asked = {"state": state, "tags": dict(tags) if tags else None, "cursor": cursor}
         data = {"limit": limit} | {key: value for key, value in asked.items() if value is not None}
         reply = await self.call("promise.search", data)
-        return msgspec.convert(reply.data["promises"], list[Promise]), reply.data.get("cursor")
+        return part(self.url, reply, "promises", list[Promise]), reply.data.get("cursor")
 
     async def wait_ready(self, seconds: float) -> None:
         """Wait until the server answers.

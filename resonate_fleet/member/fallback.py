@@ -16,7 +16,7 @@ import structlog
 from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.hints import Hint, is_child, read_hint
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.wire import Promise, Refused, Unreachable, Wire
+from resonate_fleet.contract.wire import Promise, Refused, Strange, Unreachable, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
 from resonate_fleet.member.intake import Intake
 
@@ -173,7 +173,9 @@ class Fallback:
     async def _search_safely(self) -> bool:
         try:
             found = await self._search()
-        except Unreachable:
+        except Unreachable as error:
+            if isinstance(error, Strange):
+                log.warning("search.unreadable", why=error.cause)
             self._counts("fallback_searches", "failed")
             return False
         except Refused as refused:
@@ -182,10 +184,6 @@ class Fallback:
             if forbidden and self.may_search:
                 log.warning("search.forbidden", why=str(refused), then="it lives on hints")
             self.may_search = self.may_search and not forbidden
-            return False
-        except (KeyError, TypeError, msgspec.ValidationError) as error:
-            log.warning("search.unreadable", why=repr(error))
-            self._counts("fallback_searches", "failed")
             return False
         self.may_search = True
         self._counts("fallback_searches", "found" if found else "empty")

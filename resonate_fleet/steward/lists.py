@@ -12,7 +12,7 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.contract.wire import Refused, Unreachable
+from resonate_fleet.contract.wire import Refused, Unreachable, part
 from resonate_fleet.steward.console import Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.policy import notes
@@ -131,9 +131,10 @@ class Lists:
         """Return the server's schedules, as the page shows them."""
         try:
             reply = await self._tools.wire.call("schedule.search", {"limit": MOST_READ})
+            found = part(self._tools.wire.url, reply, "schedules", list[dict[str, Any]])
         except (Unreachable, Refused) as failed:
             raise Refusal(502, str(failed)) from None
-        return {"schedules": [_schedule(one) for one in reply.data["schedules"]]}
+        return {"schedules": [_schedule(one) for one in found]}
 
 
 def _schedule(one: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.survey import STATES
 from resonate_fleet.steward.tools import Tools, set_within
@@ -134,7 +132,7 @@ class SurveyLoop:
                     await search(state)
                 finally:
                     self._budget.spend(state, time.monotonic() - before)
-        except (Unreachable, Refused, msgspec.ValidationError) as error:
+        except (Unreachable, Refused) as error:
             self._tools.failed("survey", error)
             return
         if whole:

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import msgspec
 import structlog
 
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.wire import Refused, Unreachable, Wire
+from resonate_fleet.contract.wire import Refused, Strange, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state import Memory, StateFile
 from resonate_fleet.steward.work import Work
@@ -54,13 +53,13 @@ class Tools:
         for tries in itertools.count():
             try:
                 return await ask()
-            except Unreachable as error:
-                if tries == 0:
-                    self.failed(what, error)
-            except (Refused, msgspec.ValidationError) as error:
+            except (Refused, Strange) as error:
                 self.failed(what, error)
                 if not (isinstance(error, Refused) and error.reply.status == EXPIRED):
                     return None
+            except Unreachable as error:
+                if tries == 0:
+                    self.failed(what, error)
             if await set_within(give_up or asyncio.Event(), PAUSES[min(tries, len(PAUSES) - 1)]):
                 return None
         return None

@@ -240,10 +240,13 @@ def test_failed_jobs_are_run_again_once(server: Server) -> None:
         ("result", "a", "--deadline", "0.2"), ("submit", "f", "--deadline", "0.2"),
     ],
 )  # fmt: skip
-def test_a_server_of_another_protocol_is_named(server: Server, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("data", [{"other": 1}, None, []], ids=["other", "null", "list"])
+def test_a_server_of_another_protocol_is_named(
+    server: Server, command: tuple[str, ...], data: object
+) -> None:
     def other(kind: str, request: dict[str, dict[str, str]]) -> tuple[int, bytes]:
         head = {"corrId": request["head"]["corrId"], "status": 200, "version": "2027-01-01"}
-        return 200, json.dumps({"kind": kind, "head": head, "data": {"other": 1}}).encode()
+        return 200, json.dumps({"kind": kind, "head": head, "data": data}).encode()
 
     with Gate(server.url) as gate:
         gate.answer = other

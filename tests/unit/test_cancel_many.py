@@ -7,9 +7,13 @@ import msgspec
 import pytest
 
 from resonate_fleet.commands import cancel, jobs
+from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.jobviews import JobList
+from resonate_fleet.contract.wire import Raw, Wire
 from resonate_fleet.steward.acts import MOST_ASKED
 from resonate_fleet.steward.console import LARGEST
+
+SOMEWHERE: Any = Namespace(server="http://server", token=None, steward_url="http://steward")
 
 
 @pytest.mark.parametrize("width", [1, 200])
@@ -26,12 +30,41 @@ def test_a_steward_is_told_in_pages_that_it_takes(
         told.extend(body["jobs"])
         return b"{}"
 
-    nowhere: Any = Namespace(steward_url="http://steward")
-    monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
+    monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
     monkeypatch.setattr(cancel, "ask", lambda *_: (0, ids))
     monkeypatch.setattr(cancel, "from_steward", from_steward)
     assert cancel.run(Namespace(ids=ids, all=False, why="")) == 0
     assert told == ids
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"promise": 1}])
+def test_a_steward_is_told_of_what_ended_before_the_server_answered_strangely(
+    data: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Any] = []
+
+    def from_steward(_url: str, _path: str, body: object) -> bytes:
+        told.append(body)
+        return b"{}"
+
+    async def post(_: Wire, body: bytes) -> Raw:
+        asked = msgspec.json.decode(body)
+        job, found = asked["data"]["id"], data
+        if job in ("a", "b"):
+            error = encode_value({"message": "by hand"})
+            found = {"promise": {"id": job, "state": "rejected_canceled", "value": error}}
+        status = 404 if ":" in job else 200
+        reply = {"kind": asked["kind"], "head": {"status": status}, "data": found}
+        return Raw(200, msgspec.json.encode(reply))
+
+    monkeypatch.setattr(Wire, "post", post)
+    monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
+    monkeypatch.setattr(cancel, "from_steward", from_steward)
+    assert cancel.run(Namespace(ids=["a", "b", "c"], all=False, why="by hand")) == 4
+    assert told == [{"jobs": ("a", "b")}]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "answers otherwise than server v0.9.8" in line
+    assert line.endswith("; not done: c")
 
 
 def test_what_is_not_read_at_once_is_said(

@@ -6,12 +6,11 @@ from contextlib import closing
 from typing import Any
 from unittest.mock import Mock
 
-import msgspec
 import pytest
 import structlog
 
 from resonate_fleet.contract.descriptors import SAID_SECONDS, say_once
-from resonate_fleet.contract.wire import Refused, Reply, Unreachable
+from resonate_fleet.contract.wire import Refused, Reply, Strange, Unreachable
 from tests.support.by_hand import Stage
 
 
@@ -58,7 +57,9 @@ class TestInsist:
         assert stage.do(stage.tools.insist(server.ask, "hand-over")) == "answer"
         assert stage.count("errors_total", what="hand-over") == 2
 
-    @pytest.mark.parametrize("error", [refusal(403), refusal(500), msgspec.ValidationError("?")])
+    @pytest.mark.parametrize(
+        "error", [refusal(403), refusal(500), Strange("server", KeyError("task"))]
+    )
     def test_a_refusal_is_final(self, stage: Stage, error: Exception) -> None:
         server = Server(stage, error)
         assert stage.do(stage.tools.insist(server.ask, "hand-over")) is None
