@@ -18,6 +18,7 @@ from resonate_fleet.chaos.plan import Script, StrikeOrder
 from resonate_fleet.chaos.scenario import When
 from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.journal import RunEnded, RunStarted
+from resonate_fleet.contract.outputs import write
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
@@ -50,7 +51,7 @@ def write_plan(folder: RunFolder, plan: Plan) -> None:
     """Begin a run folder."""
     folder.root.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(plan), indent=2)
-    folder.plan.write_bytes(text + b"\n")
+    write(folder.plan, text + b"\n")
 
 
 class Runner:
@@ -171,5 +172,5 @@ class Runner:
         await self._adapter.end_members()
         await wire.wait_ready(RECORDS_SECONDS)
         found = await records(wire, self._plan, self._adapter.url)
-        self._folder.server.write_bytes(msgspec.json.encode(found) + b"\n")
+        write(self._folder.server, msgspec.json.encode(found) + b"\n")
         await self._adapter.collect(self._folder)

@@ -7,6 +7,7 @@ from rich.text import Text
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import DemoOptions
 from resonate_fleet.commands.tables import plain
+from resonate_fleet.contract.outputs import write
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.shown import natural
 from resonate_fleet.report.__main__ import judged
@@ -33,7 +34,7 @@ def closing(options: DemoOptions, folder: RunFolder, console: Console) -> int:
     """Judge the run, print the table and the judgement; return the exit code of the verdict."""
     facts, verdict = judged(folder)
     if options.json is not None:
-        options.json.write_bytes(folder.verdict.read_bytes())
+        write(options.json, folder.verdict.read_bytes())
     console.print()
     console.print(_members(facts, verdict))
     console.print()

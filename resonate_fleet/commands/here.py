@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.contract.outputs import temporary, write
 from resonate_fleet.contract.settings import Mistake
 
 
@@ -60,7 +60,7 @@ class Registered:
         )
         file = _folder() / self._name  # made anew where somebody has cleared up
         new = file.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(record))
+        write(new, msgspec.json.encode(record))
         new.replace(file)
 
     def remove(self) -> None:
@@ -109,7 +109,7 @@ def _facts(process: int) -> tuple[int, str]:
 
 def _folder() -> Path:
     """Return a folder that is this user's alone: `fleet kill` believes what is in it."""
-    folder = Path(tempfile.gettempdir()) / f"resonate-fleet-{os.getuid()}"
+    folder = Path(temporary()) / f"resonate-fleet-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = folder.lstat()
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077 or folder.is_symlink():

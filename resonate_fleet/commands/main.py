@@ -11,13 +11,19 @@ from typing import Final, Protocol
 
 from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, guarded
+from resonate_fleet.contract.options import Parser, guarded, tell
 from resonate_fleet.contract.settings import masked
-from resonate_fleet.contract.start import let_in, open_streams, plain_streams
+from resonate_fleet.contract.start import (
+    StdoutLost,
+    let_in,
+    open_streams,
+    plain_streams,
+    tell_stdout_apart,
+)
 
 #: Set by the shell that asks for completions (argcomplete).
 _COMPLETING: Final = "_ARGCOMPLETE"
-#: What a write to standard output may fail with.
+#: What a write to any file may fail with.
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -42,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     let_in()
     plain_streams()
+    tell_stdout_apart()
     if _COMPLETING in os.environ:
         return _complete()
     typed = list(sys.argv[1:] if arguments is None else arguments)
@@ -50,15 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except OSError as error:
-        unread = isinstance(error, BrokenPipeError)  # whoever read the output has gone
-        if not unread and error.errno not in _UNWRITABLE:
-            raise
+    except (BrokenPipeError, StdoutLost) as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if unread:
+        if isinstance(error, BrokenPipeError):  # whoever read the output has gone
             return exits.UNREAD
-        sys.stderr.write(f"fleet: standard output cannot be written: {error.strerror}\n")
+        tell(f"fleet: standard output cannot be written: {error.strerror}")
         return exits.FAILED
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        tell(f"fleet: {error.filename or 'a file'} cannot be written: {error.strerror}")
+        return exits.USAGE
     return code
 
 

@@ -22,7 +22,7 @@ from resonate_fleet.commands.tail import Tail
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.outputs import OutputFile, OutputFolder
+from resonate_fleet.contract.outputs import OutputFile, OutputFolder, temporary
 from resonate_fleet.contract.settings import Mistake, integer, name, path, seconds, url
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS
@@ -73,8 +73,8 @@ def run(asked: Namespace) -> int:
         worker_env={"WORKER_FUNCTIONS": asked.functions} if asked.functions else {},
     )
     try:
-        with tempfile.TemporaryDirectory(prefix="fleet-") as temporary:
-            root = asked.runs or Path(temporary)
+        with tempfile.TemporaryDirectory(prefix="fleet-", dir=temporary()) as own:
+            root = asked.runs or Path(own)
             return asyncio.run(_keep_up(LocalFleet(shape, root, ports(asked)), Registered()))
     except StartFailed as failed:
         head, *rest = str(failed).splitlines()

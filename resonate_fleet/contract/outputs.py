@@ -2,8 +2,30 @@
 
 import os
 from pathlib import Path
+from tempfile import gettempdir
 
 from resonate_fleet.contract.settings import Mistake
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file; an error names it, also where the disk is full."""
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
+
+
+def temporary() -> str:
+    """Return the folder for temporary files.
+
+    Raises:
+        Mistake: there is none that can be written.
+    """
+    try:
+        return gettempdir()
+    except FileNotFoundError:
+        says = "no folder for temporary files can be written; accepted: one that can, as TMPDIR"
+        raise Mistake(says) from None
 
 
 class NamedPath(Path):

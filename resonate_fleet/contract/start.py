@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
@@ -58,6 +59,28 @@ def plain_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class StdoutLost(OSError):  # noqa: N818 - a state of the world
+    """Standard output cannot be written; where its reader has gone, it is BrokenPipeError."""
+
+
+def tell_stdout_apart() -> None:
+    """Have errors of standard output be of their own type."""
+    for name in ("write", "flush"):
+        setattr(sys.stdout, name, _apart(getattr(sys.stdout, name)))
+
+
+def _apart[**P, T](write: Callable[P, T]) -> Callable[P, T]:
+    def written(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return write(*given, **named)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StdoutLost(error.errno, error.strerror) from None
+
+    return written
 
 
 def import_structlog() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded
+from resonate_fleet.contract.outputs import write
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.report.assembly import facts_of
@@ -70,8 +71,8 @@ def judged(folder: RunFolder) -> tuple[Facts, Verdict]:
     """
     facts = facts_of(read_evidence(folder))
     verdict = judge(facts)
-    folder.verdict.write_bytes(_document(verdict) + b"\n")
-    folder.report.write_text(page(facts, verdict), encoding="utf-8")
+    write(folder.verdict, _document(verdict) + b"\n")
+    write(folder.report, page(facts, verdict).encode())
     return facts, verdict
 
 

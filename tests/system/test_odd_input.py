@@ -27,8 +27,10 @@ def fleet_says(server: Server, *command: str, code: int = 0) -> str:
     return done.stderr
 
 
-def in_a_shell(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
-    command = " ".join(room_command("fleet")) + f" {typed}"
+def in_a_shell(
+    server: Server, typed: str, before: str = "true"
+) -> "subprocess.CompletedProcess[str]":
+    command = f"{before}; {' '.join(room_command('fleet'))} {typed}"
     env = clean_env(
         {"RESONATE_URL": server.url, "FLEET_STEWARD_URL": NOWHERE, "CLIENT_LOG_FORMAT": "off"}
     )
@@ -56,6 +58,22 @@ def test_output_that_goes_nowhere_is_one_line(
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("chaos run one-kill --runs {}", "/plan.json cannot be written: File too large"),
+        ("up", "fleet up: no folder for temporary files can be written; accepted: one that can"),
+    ],
+)
+def test_a_full_disk_is_one_line_that_names_what_is_full(
+    server: Server, tmp_path: Path, command: str, says: str
+) -> None:
+    done = in_a_shell(server, command.format(tmp_path), "ulimit -f 0")
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, says in line) == (2, True), line
+    assert "standard output" not in line
 
 
 def test_a_reader_that_leaves_a_table_ends_it_as_it_ends_other_output(server: Server) -> None:
