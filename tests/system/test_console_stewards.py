@@ -87,7 +87,8 @@ async def test_the_page_shows_members_and_jobs_at_the_other_steward(
         assert sorted(bars) == [[job, held[job], 1, None] for job in sorted(JOBS)]
         post_job(fleet.server, "nobody_has_it", id="job-3")
         await page.value("location.hash = '#/jobs'")
-        rows = "[...document.querySelectorAll('#job-rows tr')].map((e) => e.innerText).join('\\n')"
+        cells = "[...row.cells].map((cell) => cell.innerText.trim().split('\\n')[0]).join('\\t')"
+        rows = f"[...document.querySelectorAll('#job-rows tr')].map((row) => {cells}).join('\\n')"
         await shown.until(f"{rows}.includes('job-3\\twaiting')", "a job of afterwards is there")
         table = await page.value(rows)
         for job, member in held.items():
