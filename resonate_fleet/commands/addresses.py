@@ -4,11 +4,12 @@ import asyncio
 import os
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
+from functools import cache
 from http.client import HTTPException
 from typing import Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 import msgspec
 
@@ -21,8 +22,6 @@ from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 #: Longest wait for one answer of the server, and of the steward, in seconds.
 REPLY_SECONDS: Final = 5.0
 STEWARD_SECONDS: Final = 3.0
-#: Asks a steward; like all else here it takes no proxy from the environment.
-DIRECT: Final = build_opener(ProxyHandler({}))
 
 
 @settings
@@ -79,6 +78,15 @@ def ask[T](
     return asyncio.run(asked())
 
 
+@cache
+def direct() -> OpenerDirector:
+    """Return what asks a steward; like all else here it takes no proxy from the environment.
+
+    It reads the machine's authorities, which takes tens of milliseconds.
+    """
+    return build_opener(ProxyHandler({}))
+
+
 def from_steward(url: str | None, path: str, body: object = None) -> bytes | None:
     """Return what the steward at `url` answers to GET, or to POST of `body`; None without one.
 
@@ -90,7 +98,7 @@ def from_steward(url: str | None, path: str, body: object = None) -> bytes | Non
     data = None if body is None else msgspec.json.encode(body)
     request = Request(f"{url}/{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - http or https: the setting's kind
     try:
-        with DIRECT.open(request, timeout=STEWARD_SECONDS) as answer:
+        with direct().open(request, timeout=STEWARD_SECONDS) as answer:
             return bytes(answer.read())
     except HTTPError as refused:
         if refused.code in {400, 404} and (why := _why(refused.read())):

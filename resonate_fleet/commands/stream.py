@@ -8,7 +8,7 @@ from typing import IO, Final, Self
 
 import msgspec
 
-from resonate_fleet.commands.addresses import DIRECT
+from resonate_fleet.commands.addresses import direct
 from resonate_fleet.contract.live import LiveChange, LiveState
 
 #: A stream that says nothing for so long has ended: it speaks four times a second.
@@ -54,7 +54,7 @@ class StateStream:
         while self._urls:
             try:
                 events = f"{self._urls[0]}/events"
-                with DIRECT.open(events, timeout=SILENCE_SECONDS) as answer:
+                with direct().open(events, timeout=SILENCE_SECONDS) as answer:
                     self._hear(answer)
             except (OSError, HTTPException, ValueError):
                 pass
