@@ -21,7 +21,7 @@ _LINK = (
 
 
 #: Characters of a refused value that are shown.
-LONGEST: Final = 200
+VALUE_CHARACTERS: Final = 200
 #: The command-line option of a setting that does not follow the rule of `Setting.option`.
 _OPTIONS: Final = {"RESONATE_URL": "--server"}
 
@@ -165,7 +165,7 @@ def masked(text: str) -> str:
 
 def shortened(text: str) -> str:
     """Return what of `text` a line has room for."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."
 
 
 def effective(values: Any) -> dict[str, Any]:

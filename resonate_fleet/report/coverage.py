@@ -30,7 +30,6 @@ def coverage_of(facts: Facts) -> Coverage:
     missing |= _absent_roles(facts) | _absent_steps(facts) | _absent_tasks(facts)
     cut = _cut(facts)
     writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
-    stewards = {entry.line.who for entry in facts.evidence.of(StewardStarted)}
     few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
     if few and not absent:
         missing[f"journals of members are missing: there are {len(facts.members)}"] = ["plan.json"]
@@ -40,7 +39,7 @@ def coverage_of(facts: Facts) -> Coverage:
         members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
         clients=bool(set(cut) & writers) or not writers,
         chaos=CHAOS in cut or _no_journal(CHAOS) in missing,
-        stewards=bool(set(cut) & stewards) or len(stewards) < _planned_stewards(facts),
+        stewards=bool(set(cut) & _stewards(facts)) or _lacks_stewards(facts),
     )
 
 
@@ -62,8 +61,7 @@ def _absent_roles(facts: Facts) -> dict[str, list[str]]:
     absent = []
     if not evidence.of(ClientStarted):
         absent.append("the client")
-    stewards = {entry.line.who for entry in evidence.of(StewardStarted)}
-    if plan and len(stewards) < _planned_stewards(facts):
+    if plan and _lacks_stewards(facts):
         absent.append("the steward" if plan.stewards == 1 else f"{plan.stewards} stewards")
     if plan and plan.strikes and not evidence.of(RunStarted):
         absent.append(CHAOS)
@@ -74,9 +72,13 @@ def _no_journal(whose: str) -> str:
     return f"the journal of {whose} is missing"
 
 
-def _planned_stewards(facts: Facts) -> int:
+def _stewards(facts: Facts) -> set[str]:
+    return {entry.line.who for entry in facts.evidence.of(StewardStarted)}
+
+
+def _lacks_stewards(facts: Facts) -> bool:
     plan = facts.evidence.plan
-    return plan.stewards if plan and plan.steward else 0
+    return plan is not None and plan.steward and len(_stewards(facts)) < plan.stewards
 
 
 def _absent_tasks(facts: Facts) -> dict[str, list[str]]:

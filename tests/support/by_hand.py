@@ -111,12 +111,7 @@ class Stage:
         self.work = self.tools.work
 
     def close(self) -> None:
-        """End what still runs. Nothing may have failed where nobody heard of it."""
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self.loop.run_for(0.01)
-        self.loop.close()
-        assert self.loop.errors == []
+        self.loop.end()
 
     def do[T](self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)

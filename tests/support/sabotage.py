@@ -413,6 +413,11 @@ def _strike(run: Run) -> j.StrikeDone:
     return next(line for line in run.journals["chaos"] if isinstance(line, j.StrikeDone))
 
 
+def _shift(run: Run, who: str, seconds: float) -> None:
+    """Let a journal be written by a clock that is off."""
+    run.journals[who] = [replace(line, at=line.at + seconds) for line in run.journals[who]]
+
+
 def _pretend(run: Run, **changes: Any) -> None:
     """Replace chaos's first strike by one that it only says it did."""
     old = _strike(run)
@@ -530,14 +535,14 @@ def the_journal_of_a_killed_steward_is_missing(run: Run) -> str:
 @sabotage("INCONCLUSIVE")
 def the_clients_clock_is_behind(run: Run) -> str:
     who = next(who for who, lines in run.journals.items() if isinstance(lines[0], j.ClientStarted))
-    run.journals[who] = [replace(line, at=line.at - 3600) for line in run.journals[who]]
+    _shift(run, who, -3600)
     return "clock-nonsense"
 
 
 @sabotage("INCONCLUSIVE")
 def a_members_clock_is_behind(run: Run) -> str:
     who = claimant(run, quiet_job(run))
-    run.journals[who] = [replace(line, at=line.at - 3600) for line in run.journals[who]]
+    _shift(run, who, -3600)
     return "clock-nonsense"
 
 
@@ -565,7 +570,7 @@ def the_journal_of_chaos_is_missing(run: Run) -> str:
 @sabotage("INCONCLUSIVE")
 def a_members_clock_is_ahead(run: Run) -> str:
     who = claimant(run, quiet_job(run))
-    run.journals[who] = [replace(line, at=line.at + 60) for line in run.journals[who]]
+    _shift(run, who, 60)
     return "clock-nonsense"
 
 

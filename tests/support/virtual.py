@@ -75,6 +75,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_for(self, seconds: float) -> None:
         self.run_until_complete(asyncio.sleep(seconds))
 
+    def end(self) -> None:
+        """Cancel what still runs. Nothing may have failed where nobody heard of it."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        self.run_for(0.01)
+        self.close()
+        assert self.errors == []
+
     def spawn(self, process: Process, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Run `work` as part of a process."""
         token = running.set(process)

@@ -45,9 +45,7 @@ class Scene:
 
     def close(self) -> None:
         self.loop.run_until_complete(self.switch(on=False))
-        self.loop.run_for(0.01)
-        self.loop.close()
-        assert self.loop.errors == []
+        self.loop.end()
 
 
 @pytest.fixture

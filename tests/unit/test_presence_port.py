@@ -88,11 +88,7 @@ class Scene:
         await self.loop.create_connection(lambda: self.member, "steward", 1)
 
     def close(self) -> None:
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self.loop.run_for(0.01)
-        self.loop.close()
-        assert self.loop.errors == []
+        self.loop.end()
 
 
 @pytest.fixture
