@@ -185,9 +185,11 @@ def test_what_was_confirmed_before_the_server_went_is_printed(fleet: Fleet, serv
 
 def test_a_gap_of_the_server_is_ridden_out(durable_fleet: Fleet) -> None:
     fleet, server = durable_fleet, durable_fleet.server
-    client = fleet.start_client("client", "--count", "40", "--rate", "40", "--deadline", "20")
+    client = fleet.start_client("client", "--count", "40", "--rate", "20", "--deadline", "20")
     wait_until(lambda: len(client.out.read_text().splitlines()) >= 5, 10, "5 ids are printed")
-    server.restart()
+    server.kill()
+    wait_until(lambda: client.lines("server.lost"), 10, "the client misses the server")
+    server.start()
     assert client.wait(30) == 0
     ids = client.out.read_text().split()
     assert len(ids) == len(set(ids)) == 40

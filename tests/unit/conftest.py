@@ -7,6 +7,17 @@ import pytest
 import structlog
 
 
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """How a test sets logging up is no other test's matter."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 def no_logs() -> Iterator[None]:
     """Log nothing: the faults are on purpose."""
@@ -14,4 +25,3 @@ def no_logs() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
-    structlog.reset_defaults()

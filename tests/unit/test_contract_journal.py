@@ -4,23 +4,10 @@ import logging
 from pathlib import Path
 
 import msgspec
-import pytest
-import structlog
 
 from resonate_fleet.contract import journal, logs
 from resonate_fleet.contract.journal import KINDS, BadLine, Claimed, Ended, LeaseLost, ServerLost
 from resonate_fleet.contract.recorder import Journal
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> object:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield None
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
 
 CLAIM = Claimed(job="j", task="j", attempt=2, function="f", waited=0.25)
 

@@ -129,18 +129,21 @@ def test_without_a_descriptor_left_a_page_is_answered_all_the_same(pages: Pages)
 
 
 def test_a_forked_child_does_not_keep_the_port() -> None:
-    reader, writer = os.pipe()
+    (reader, writer), (told, tells) = os.pipe(), os.pipe()
     with Pages("127.0.0.1", 0, {"/ok": lambda _: Page("fine\n")}) as served:
         port = served.port
         child = os.fork()
         if child == 0:
             os.close(writer)
+            os.write(tells, b"!")  # what a fork closes in a child is closed by now
             os.read(reader, 1)  # until the parent ends it
             os._exit(0)
+        os.read(told, 1)
     try:
         with Pages("127.0.0.1", port, {"/ok": lambda _: Page("again\n")}) as served:
             assert get("127.0.0.1", served.port) == (200, b"again\n")
     finally:
         os.close(writer)
         os.waitpid(child, 0)
-        os.close(reader)
+        for end in (reader, told, tells):
+            os.close(end)

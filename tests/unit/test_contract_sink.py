@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import os
 import resource
 import shutil
@@ -184,15 +183,12 @@ def test_a_start_says_which_journals_it_drops(
 def full_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     """A pipe that takes nothing until somebody reads."""
     monkeypatch.setattr(sink, "PIPE_SECONDS", 0.0)
-    kept, handlers = structlog.get_config(), logging.getLogger().handlers[:]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(writer, b"x" * 4096)
     yield reader, writer
-    structlog.configure(**kept)
-    logging.getLogger().handlers[:] = handlers
     os.close(reader)
     os.close(writer)
 
