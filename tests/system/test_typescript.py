@@ -15,6 +15,7 @@ from resonate_fleet.contract.journal import Ended
 from tests.support.fleet import Fleet
 from tests.support.processes import Process, clean_env
 from tests.support.services import need
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.node]
 
@@ -85,7 +86,8 @@ def test_a_typescript_client_calls_our_worker(fleet: Fleet, node: Path) -> None:
     ]
     assert (result["id"], result["cost"]) == ("from-node", 0.2)
     assert (result["member"], result["attempt"]) == (fleet.member(worker), 1)
-    (ended,) = fleet.journal_of(Ended)
+    # The server answers the client before the member.
+    (ended,) = wait_until(lambda: fleet.journal_of(Ended), 10, "the member has written the end")
     assert (ended.job, ended.outcome) == ("from-node", "resolved")
 
 
