@@ -50,9 +50,13 @@ class Changes:
         }
         running = {one.task: (one, state.at) for one in state.running}
         waiting = any(group.waiting for group in state.groups)
-        # A job that was cut off waits for a while before it is held again: remember it. A look asks
-        # the server twice, and a job that moves meanwhile is in neither answer.
-        fresh = {task: one for task, one in self._last.items() if one[1] == self._looked}
+        # A job that was cut off waits for a while before it is held again: remember it. While it is
+        # handed over and claimed it does not wait either. A look asks the server twice, and a job
+        # that moves meanwhile is in neither answer.
+        cut = {one.task for one in state.ended if one.outcome == "died"}
+        fresh = {
+            task: one for task, one in self._last.items() if one[1] == self._looked or task in cut
+        }
         self._last = (self._last if waiting else fresh) | running
         self._looked = state.at
         return found

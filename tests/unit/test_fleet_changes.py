@@ -48,6 +48,17 @@ def test_a_job_that_one_look_misses_is_remembered_for_the_next() -> None:
     assert change.text == "x went from a to b, attempt 2, within 2.0 s"
 
 
+def test_a_job_whose_member_died_is_remembered_while_nobody_holds_it() -> None:
+    """It neither runs nor waits while it is handed over and while the next one claims it."""
+    cut = structs.replace(held("a", 1), ended=1.5, outcome="died")
+    changes = Changes()
+    look(changes, 1.0, held("a", 1))
+    for at in (2.0, 3.0, 4.0):
+        assert look(changes, at, ended=[cut]) == []
+    (change,) = look(changes, 5.0, held("b", 2), ended=[cut])
+    assert change.text == "x went from a to b, attempt 2, within 4.0 s"
+
+
 def test_a_next_attempt_that_ended_between_two_looks_is_told_once() -> None:
     changes = Changes()
     look(changes, 1.0, held("a", 1))
