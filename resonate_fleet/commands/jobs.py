@@ -21,7 +21,15 @@ from resonate_fleet.commands.addresses import (
 from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
-from resonate_fleet.contract.jobviews import OVER, STATES, JobLine, JobList, line_of
+from resonate_fleet.contract.jobviews import (
+    COLUMNS,
+    OVER,
+    STATES,
+    Column,
+    JobLine,
+    JobList,
+    line_of,
+)
 from resonate_fleet.contract.options import Parser, complete_with, typed
 from resonate_fleet.contract.settings import Mistake, choice, filled, integer, length
 from resonate_fleet.contract.wire import Wire
@@ -35,6 +43,8 @@ exit codes: 0 listed; 2 wrong option; 4 no answer from the server.
 FILTERS: Final = ("state", "function", "group", "member", "search")
 #: Jobs that one list holds at most.
 MOST: Final = 5000
+#: How kinds of columns are drawn (`commands/tables.py`).
+_MARKS: Final = {"id": "/", "words": "~", "note": "~", "number": ">", "age": ">"}
 #: States of promises by the states of jobs; those that live are all `pending`.
 _SEARCHED: Final[dict[str, str]] = {job: promise for promise, job in OVER.items()}
 
@@ -79,11 +89,11 @@ def run(asked: Namespace) -> int:
             sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
         return exits.OK
     if found.jobs:
-        names = (
-            "job/", "state", "function~?", "group???", "member??", "attempt>????", "age>", "why~?",
-        )  # fmt: skip
         screen, now = console(), time.time()
-        screen.print(table(names, [_row(one, now) for one in found.jobs], screen.width))
+        columns = [one for one in COLUMNS if one.where != "page"]
+        names = [f"{one.title}{_MARKS.get(one.kind, '')}{'?' * one.spare}" for one in columns]
+        rows = [[_cell(one, column, now) for column in columns] for one in found.jobs]
+        screen.print(table(names, rows, screen.width))
     count = f"{len(found.jobs)} jobs" if len(found.jobs) != 1 else "1 job"
     sys.stdout.write(f"{count}{', and more (--limit)' if found.more else ''}, {source}\n")
     return exits.OK
@@ -144,12 +154,9 @@ def _fits(line: JobLine, given: Mapping[str, str], since: float) -> bool:
     wanted = {name: given.get(name, "") for name in ("state", "function", "group", "member")}
     if any(value and getattr(line, name) != value for name, value in wanted.items()):
         return False
-    return (line.ended or line.created or 0.0) >= since and given.get("search", "") in line.id
+    return (line.at or 0.0) >= since and given.get("search", "") in line.id
 
 
-def _row(one: JobLine, now: float) -> tuple[object, ...]:
-    at = one.ended or one.created
-    age = ago(now - at) if at else ""
-    return (
-        one.id, one.state, one.function, one.group, one.member, one.attempt or "", age, one.reason,
-    )  # fmt: skip
+def _cell(one: JobLine, column: Column, now: float) -> object:
+    value = getattr(one, column.field)
+    return ago(now - value) if value and column.kind == "age" else value or ""

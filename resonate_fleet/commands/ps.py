@@ -14,9 +14,10 @@ from resonate_fleet.commands.by_server import failed_lately
 from resonate_fleet.commands.live import FleetSnapshot, by_the_steward, snapshot_of
 from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.jobviews import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
-from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.options import Parser, tell
 from resonate_fleet.contract.shown import natural
 
 #: Failures shown, of those that the steward has seen.
@@ -36,7 +37,11 @@ Who holds what, which attempt, and how many jobs wait: by the steward, else by t
 def run(asked: Namespace) -> int:
     where = addresses(asked)
     found = snapshot_of(where, by_the_steward(where.steward_url))
-    failed = ask(where, partial(failed_lately, found.state, SHOWN))
+    failed: list[JobLine] = []
+    try:
+        failed = ask(where, partial(failed_lately, found.state, SHOWN))
+    except CommandFailed as error:  # the steward's state is there all the same
+        tell(f"fleet ps: failures are left out: {error}")
     if asked.json:
         more = {"source": found.source, "failed": msgspec.to_builtins(failed)}
         print_json(msgspec.to_builtins(found.state) | more)

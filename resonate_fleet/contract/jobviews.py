@@ -35,10 +35,10 @@ _LIVE: Final[dict[str, JobState]] = {
 
 
 class JobLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in a list. `reason`: what it waits for besides a slot.
+    """A job in a list; `COLUMNS` says how its fields are shown.
 
     `created`: by the server alone the creation; by a steward since when it waits or sleeps or, once
-    claimed, since when it had waited.
+    claimed, since when it had waited. `reason`: what it waits for besides a slot.
     """
 
     id: str
@@ -51,6 +51,40 @@ class JobLine(msgspec.Struct, frozen=True, kw_only=True):
     ended: float | None = None
     reason: str = ""
 
+    @property
+    def at(self) -> float | None:
+        """When it ended or, of one that lives, `created`."""
+        return self.ended or self.created
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the list of jobs, in `fleet jobs` and on the console's page.
+
+    `field` of `JobLine`, shown as `kind` says: `words` may be cut, a `note` stands below the id on
+    the page. `spare`: where there is no room the largest go first, those with 0 stay; on the page
+    those from 3 below 1,000 pixels, the others below 620.
+    """
+
+    field: str
+    title: str
+    kind: Literal["id", "state", "words", "name", "number", "age", "time", "note"]
+    spare: int = 0
+    where: Literal["both", "terminal", "page"] = "both"
+
+
+COLUMNS: Final = (
+    Column("id", "job", "id"),
+    Column("state", "state", "state"),
+    Column("function", "function", "words", 1),
+    Column("group", "group", "name", 3),
+    Column("member", "member", "name", 2),
+    Column("attempt", "attempt", "number", 4),
+    Column("at", "age", "age", where="terminal"),
+    Column("created", "since", "time", 3, "page"),
+    Column("ended", "ended", "time", where="page"),
+    Column("reason", "why", "note", 1),
+)
+
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
     """`more`: there are more than these. `unread`: jobs whose function is not known."""
@@ -58,6 +92,7 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[JobLine]
     more: bool = False
     unread: int = 0
+    columns: tuple[Column, ...] = COLUMNS
 
 
 class AttemptLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -180,14 +180,14 @@ def _matches(one: JobLine, given: Mapping[str, str], after: float) -> bool:
     ):  # fmt: skip
         if given.get(name, value) != value:
             return False
-    if given.get("since") and (one.ended or one.created or after) < after:
+    if given.get("since") and (one.at or after) < after:
         return False
     return given.get("search", "") in one.id
 
 
 def _newest(one: JobLine) -> tuple[bool, float]:
     """Live ones first, then those that ended last."""
-    return one.ended is not None, -(one.ended or one.created or 0.0)
+    return one.ended is not None, -(one.at or 0.0)
 
 
 def _why_waiting(members: bool) -> str:  # noqa: FBT001 - one of two sentences

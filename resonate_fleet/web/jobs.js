@@ -70,24 +70,34 @@ export class Jobs {
   }
 
   fill(page) {
-    update(byId("job-rows"), page.jobs.map(jobRow));
+    const columns = page.columns.filter((one) => one.where !== "terminal" && one.kind !== "note");
+    const notes = page.columns.filter((one) => one.kind === "note");
+    update(byId("job-columns"), columns.map((one) => h("th", { scope: "col", class: classOf(one) }, one.title)));
+    update(byId("job-rows"), page.jobs.map((job) => h("tr", { key: job.id }, ...columns.map((one) => jobCell(job, one, notes)))));
     const shown = `${count(page.jobs.length)} shown, from the steward's live state`;
-    const notes = [page.jobs.length ? shown : "No job of the last minutes is like that"];
-    if (page.more) notes.push("there are more, narrow the search");
-    if (page.unread) notes.push(`${count(page.unread)} that wait were not looked at`);
-    say(byId("jobs-note"), `${notes.join("; ")}.`);
+    const words = [page.jobs.length ? shown : "No job of the last minutes is like that"];
+    if (page.more) words.push("there are more, narrow the search");
+    if (page.unread) words.push(`${count(page.unread)} that wait were not looked at`);
+    say(byId("jobs-note"), `${words.join("; ")}.`);
   }
 }
 
 const link = (id) => h("a", { href: `#/job/${encodeURIComponent(id)}`, title: clean(id) }, id);
 const cell = (text, name) => h("td", { class: `name ${name}`, title: text ? clean(text) : null }, text || "–");
 
-function jobRow(job) {
-  const why = job.reason ? h("p", { class: "hint" }, job.reason) : null;
-  return h("tr", { key: job.id },
-    h("th", { scope: "row", class: "name" }, link(job.id), why),
-    h("td", {}, badge(job.state)), cell(job.function, "function"), cell(job.group, "group"), cell(job.member, "member"),
-    h("td", { class: "number attempt" }, job.attempt ? String(job.attempt) : "–"), h("td", { class: "created" }, moment(job.created)), h("td", {}, moment(job.ended)));
+// The steward sends the columns with the jobs (contract/jobviews.py, `COLUMNS`).
+const classOf = ({ kind, spare }) => [kind, spare > 2 ? "if-wide" : spare ? "if-medium" : ""].join(" ").trim();
+
+function jobCell(job, column, notes) {
+  const value = job[column.field];
+  const name = classOf(column);
+  if (column.kind === "id") {
+    const told = notes.map((one) => job[one.field]).filter(Boolean);
+    return h("th", { scope: "row", class: "name" }, link(value), ...told.map((one) => h("p", { class: "hint" }, one)));
+  }
+  if (column.kind === "time") return h("td", { class: name }, moment(value));
+  if (column.kind === "state") return h("td", { class: name }, badge(value));
+  return column.kind === "number" ? h("td", { class: name }, value ? String(value) : "–") : cell(value, name);
 }
 
 function badge(state) {

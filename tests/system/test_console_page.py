@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from resonate_fleet.contract.jobviews import COLUMNS, JobLine, JobList
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page, browser
@@ -34,11 +35,11 @@ class Scene(Watched):
 def endpoints(fleet: Played, scene: "list[Scene]") -> Endpoints:
     async def jobs(given: Mapping[str, str]) -> Any:
         found = [
-            {"id": one.job, "state": "running", "function": one.function, "member": one.member}
+            JobLine(id=one.job, state="running", function=one.function, reason=HOSTILE)
             for one in fleet.running.values()
             if given.get("search", "") in one.job
         ]
-        return {"jobs": found, "more": False}
+        return JobList(jobs=found)
 
     async def job(given: Mapping[str, str]) -> Any:
         return {
@@ -117,11 +118,18 @@ async def test_jobs_are_found_and_foreign_text_is_only_text(tmp_path: Path) -> N
         await scene.until(
             "document.querySelectorAll('#job-rows tr').length === 2", "both are listed"
         )
+        shown = "[...document.querySelectorAll('#job-columns th')].map((e) => e.innerText).join()"
+        assert await page.value(shown) == ",".join(
+            one.title for one in COLUMNS if one.where != "terminal" and one.kind != "note"
+        )
         await page.value(
             "(() => { const f = document.getElementById('filters').elements.search;"
             "f.value = 'order'; f.dispatchEvent(new Event('input', {bubbles: true})); })()"
         )
         await scene.until("document.querySelectorAll('#job-rows tr').length === 1", "one is found")
+        row = await page.value("document.querySelector('#job-rows tr').innerText")
+        assert "running" in row
+        assert HOSTILE[:28] in row  # why it waits, below its id
         assert "search=order" in await page.value("location.hash")
         await page.value("document.querySelector('#job-rows a').click()")
         await scene.until(

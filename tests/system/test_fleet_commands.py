@@ -256,6 +256,12 @@ def test_ps_shows_the_error_of_a_failed_job(fleet: Fleet, server: Server) -> Non
     assert (failed["id"], failed["state"]) == ("misfit", "failed")
     assert "compute_cost" in failed["reason"]
     assert "compute_cost" in fleet_command(server, *look)
+    away = run_room("fleet", *look, "--server", "http://127.0.0.1:9")
+    assert away.returncode == 0
+    assert "no jobs are under way" in away.stdout or "worker-group" in away.stdout
+    says = "fleet ps: failures are left out: http://127.0.0.1:9 cannot be reached"
+    (line,) = away.stderr.splitlines()
+    assert line.startswith(says)
 
 
 def test_top_tells_of_a_recovery(fleet: Fleet, server: Server, processes: Processes) -> None:

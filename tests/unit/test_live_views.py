@@ -9,7 +9,7 @@ from resonate_fleet.commands import ps, tables, top
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.commands.live import FleetSnapshot, snapshot_of
 from resonate_fleet.contract.ids import new_id
-from resonate_fleet.contract.jobviews import JobLine
+from resonate_fleet.contract.jobviews import COLUMNS, JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.shown import clean, markdown
 
@@ -46,6 +46,14 @@ def test_a_steward_without_members_accuses_no_other() -> None:
         assert ("another steward" in said) is elsewhere
     gone = state(members=[member("worker-1", "left")])
     assert snapshot_of(where, gone).source == "steward, 0.5 s old"
+
+
+def test_each_field_of_a_job_s_line_has_its_column() -> None:
+    for where in ("terminal", "page"):
+        shown = [one.field for one in COLUMNS if one.where in ("both", where)]
+        fields = {"created", "ended"} if where == "terminal" else set()  # its age says these
+        assert {*shown, *fields} >= set(JobLine.__struct_fields__)
+        assert all(hasattr(JobLine, field) for field in shown)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
