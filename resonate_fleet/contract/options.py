@@ -111,6 +111,11 @@ def read_settings[C](cls: type[C], asked: argparse.Namespace, env: Mapping[str, 
     return load(cls, env, {name: getattr(asked, name, None) for name, _ in declared(cls)})
 
 
+def is_out_of_threads(error: Exception) -> bool:
+    """Say whether the system let this process start no thread; Python has no class for it."""
+    return str(error) == "can't start new thread"
+
+
 def guarded(what: str, main: Callable[[], int]) -> int:
     """Return what `main` returns; what went wrong is told in the name of the command `what`.
 
@@ -125,7 +130,7 @@ def guarded(what: str, main: Callable[[], int]) -> int:
         tell(*f"{what}: {failed}".splitlines())
         return exits.FAILED
     except RuntimeError as failed:
-        if str(failed) != "can't start new thread":  # Python has no class for it
+        if not is_out_of_threads(failed):
             raise
         tell(f"{what}: {failed}: too little memory or too few processes (ulimit -v, -u)")
         return exits.FAILED

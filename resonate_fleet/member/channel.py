@@ -19,11 +19,12 @@ from resonate_fleet.contract.wire import (
     Unreachable,
     Wire,
     parse,
+    part,
     too_large,
 )
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.memory import Garbage
-from resonate_fleet.member.requests import Answer, Request, made
+from resonate_fleet.member.requests import PARTS, Answer, Request, made
 
 #: Seconds between two tries of a request: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -104,6 +105,9 @@ class Channel:
             raw = await self._wire.post(self._signed(body))
             self._clock.heard(raw.date, sent)
             reply = parse(raw, request.kind)
+            found: Any = None
+            if reply.ok and request.kind in PARTS:
+                found = part(self._wire.url, reply, *PARTS[request.kind])
         except Unreachable as error:
             self._health.silent(error.cause, time.monotonic() - began)
             return error.cause
@@ -122,7 +126,7 @@ class Channel:
         else:
             self._health.answered()
         final = reply.status < 500 and not refused
-        return Answer(reply, raw.body.decode(), repeated, final)
+        return Answer(reply, raw.body.decode(), repeated, final, found)
 
     def _signed(self, body: str) -> str:
         """Put the token into the head of a request of the SDK, which has none."""
@@ -133,15 +137,19 @@ class Channel:
 
     async def ask(self, kind: str, id: str, **more: Any) -> Reply | None:
         """Send a request of the member's own; None when the channel is closed first."""
+        answer = await self._ask(kind, {"id": id, **more})
+        return answer.reply if answer is not None else None
+
+    async def find(self, kind: str, id: str) -> Any:
+        """Return what `task.get` or `promise.get` shows, None where it shows nothing."""
+        answer = await self._ask(kind, {"id": id})
+        return answer.part if answer is not None else None
+
+    async def _ask(self, kind: str, data: dict[str, Any]) -> Answer | None:
         try:
-            return (await self.exchange(*made(kind, {"id": id, **more}))).reply
+            return await self.exchange(*made(kind, data))
         except ConnectorError:
             return None
-
-    async def task(self, id: str) -> dict[str, Any] | None:
-        """Return a task as the server shows it, None where there is none."""
-        reply = await self.ask("task.get", id)
-        return dict(reply.data["task"]) if reply is not None and reply.ok else None
 
 
 def _foreign(request: Request, status: int, text: str, *, repeated: bool) -> Answer:

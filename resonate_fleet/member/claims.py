@@ -4,11 +4,10 @@ import asyncio
 import time
 from typing import Any
 
-import msgspec
 import structlog
 
 from resonate_fleet.contract.jobs import call_of
-from resonate_fleet.contract.wire import Promise, Reply
+from resonate_fleet.contract.wire import Promise, Task
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.member.attempts import Attempt, Callee, Failure, Lease, Table, current
 from resonate_fleet.member.channel import Channel
@@ -17,10 +16,6 @@ from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.requests import Answer, Request
 from resonate_fleet.member.writes import Writes
-
-
-class _Grant(msgspec.Struct):
-    promise: Promise
 
 
 class Claims:
@@ -63,7 +58,7 @@ class Claims:
             answer = await self._channel.exchange(request, body)
             if answer.reply.status != 200:
                 await self._refused(request, answer)
-            elif not await self._granted(request, answer.reply, sent):
+            elif not await self._granted(request, answer.part, sent):
                 return request.reply(409, "given back")
         finally:
             self.pending -= 1
@@ -85,10 +80,9 @@ class Claims:
 
         running.add_done_callback(over)
 
-    async def _granted(self, request: Request, reply: Reply, sent: float) -> bool:
+    async def _granted(self, request: Request, promise: Promise, sent: float) -> bool:
         """Note a lease; False if it was given back at once and nothing may run."""
         task, version = request.data.id, request.data.version + 1
-        promise = msgspec.convert(reply.data, _Grant).promise
         if promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending":
             # A durable sleep that is not due. The SDK drops it without releasing the lease.
             await self._channel.ask("task.release", task, version=version)
@@ -144,6 +138,6 @@ class Claims:
             return
         # An earlier try may have been granted and its answer lost. The SDK needs that answer, so
         # the lease is released: the next claim brings it.
-        found = await self._channel.task(task)
-        if found and found.get("pid") == request.data.pid and found["version"] == version:
+        found: Task | None = await self._channel.find("task.get", task)
+        if found and (found.pid, found.version) == (request.data.pid, version):
             await self._channel.ask("task.release", task, version=version)

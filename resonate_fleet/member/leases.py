@@ -15,7 +15,7 @@ import structlog
 
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.ids import origin_of
-from resonate_fleet.contract.wire import Refused, Reply, Unreachable
+from resonate_fleet.contract.wire import Refused, Reply, Strange, Task, Unreachable, part
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.requests import why_lost
 
@@ -90,6 +90,8 @@ class Heartbeats(_OwnThread):
         self._lease = lease
         self._listener = listener
         self._now = now or time.monotonic
+        #: The last answer was otherwise than the protocol says, and that is logged.
+        self._strange = False
         #: When the thread last woke.
         self.woke = self._now()
         #: The request on its way: a new object for each.
@@ -122,9 +124,13 @@ class Heartbeats(_OwnThread):
             for attempt, at in sent.items():
                 self._check(attempt, at)
         except (Unreachable, Refused) as error:
+            if isinstance(error, Strange) and not self._strange:
+                log.warning("heartbeats.unreadable", why=error.cause)
+            self._strange = isinstance(error, Strange)
             self._listener.failed(error)
             self.lapse()
             return False
+        self._strange = False
         self._listener.answered()
         return True
 
@@ -140,14 +146,9 @@ class Heartbeats(_OwnThread):
 
     def _check(self, attempt: Attempt, sent: float) -> None:
         reply = self._ask("task.get", {"id": attempt.task}, accept=(404,))
-        task = reply.data["task"] if reply.ok else None
-        held = (
-            task is not None
-            and task["state"] == "acquired"
-            and task["version"] == attempt.version
-            and task.get("pid") == self._member
-        )
-        if held:
+        task = part(self._wire.url, reply, "task", Task) if reply.ok else None
+        held = ("acquired", attempt.version, self._member)
+        if task is not None and (task.state, task.version, task.pid) == held:
             attempt.lease.stood = sent
         elif self._stands(attempt) and not attempt.lease.writing:
             self._listener.lost(attempt, why_lost(task, attempt))

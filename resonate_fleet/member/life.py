@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from resonate_fleet.contract import exits, logs
+from resonate_fleet.contract.options import is_out_of_threads
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
@@ -63,7 +64,9 @@ def live(settings: Settings, signals: StopSignals) -> int:
     except asyncio.CancelledError:
         log.error("loop.cancelled", why="a function cancelled the member's own tasks")  # noqa: TRY400 - one line
         return exits.FAILED
-    except Exception:  # a defect: Python's own exit code, 1, means a broken promise here
+    except Exception as error:  # a defect: Python's own exit code, 1, means a broken promise here
+        if is_out_of_threads(error):
+            raise
         log.exception("defect")
         return exits.FAILED
     return exits.OK

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract.envelope import Value, encode_value, envelope
-from resonate_fleet.contract.wire import Reply
+from resonate_fleet.contract.wire import Promise, Reply, Task
 from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.member.attempts import Attempt
 
@@ -17,6 +17,14 @@ from resonate_fleet.member.attempts import Attempt
 FENCED = ("task.fulfill", "task.suspend", "task.release", "task.fence")
 #: Status of a reply to `task.suspend`: the awaited promise is settled, so go on at once.
 GO_ON = 300
+
+
+#: What the member reads in replies: under which key, in which form.
+PARTS: dict[str, tuple[str, type]] = {
+    "task.acquire": ("promise", Promise),
+    "task.get": ("task", Task),
+    "promise.get": ("promise", Promise),
+}
 
 
 class Action(msgspec.Struct):
@@ -66,13 +74,14 @@ class Request(msgspec.Struct):
 class Answer(msgspec.Struct):
     """A reply and its text. `repeated`: an earlier try may have reached the server too.
 
-    `final`: another try is of no use.
+    `final`: another try is of no use. `part`: what the reply to a request in `PARTS` has.
     """
 
     reply: Reply
     body: str
     repeated: bool
     final: bool = True
+    part: Any = None
 
 
 read = msgspec.json.Decoder(Request).decode
@@ -116,16 +125,16 @@ def with_traceback(body: str, traceback: str) -> str:
     return msgspec.json.encode(request).decode()
 
 
-def why_lost(task: dict[str, Any] | None, attempt: Attempt) -> str:
+def why_lost(task: Task | None, attempt: Attempt) -> str:
     """Say why the lease of `attempt` is gone, from what the server shows of its task now."""
     if task is None:
         return "gone"
-    if task["version"] != attempt.version:
+    if task.version != attempt.version:
         return "taken"
-    return {"pending": "lapsed", "halted": "halted"}.get(task["state"], "gone")
+    return {"pending": "lapsed", "halted": "halted"}.get(task.state, "gone")
 
 
-def is_done(request: Request, task: dict[str, Any]) -> bool:
+def is_done(request: Request, task: Task) -> bool:
     """Say whether the task is as `request` would leave it, at the request's version.
 
     A suspended task may be pending again: what it awaited is settled.
@@ -135,5 +144,5 @@ def is_done(request: Request, task: dict[str, Any]) -> bool:
         "task.suspend": ("suspended", "pending"),
         "task.release": ("pending",),
     }
-    fits = task["state"] in after.get(request.kind, ())
-    return fits and task["version"] == request.data.version
+    fits = task.state in after.get(request.kind, ())
+    return fits and task.version == request.data.version

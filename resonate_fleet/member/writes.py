@@ -7,7 +7,7 @@ from typing import Any
 
 from resonate.error import ConnectorError
 
-from resonate_fleet.contract.wire import TOO_LARGE, Reply
+from resonate_fleet.contract.wire import TOO_LARGE, Promise, Reply, Task
 from resonate_fleet.member.attempts import ENOUGH, Attempt, Table
 from resonate_fleet.member.channel import WRITE_RETRY_SECONDS, Channel
 from resonate_fleet.member.ledger import Ledger
@@ -160,14 +160,15 @@ class Writes:
 
     async def _refused(self, request: Request, attempt: Attempt, answer: Answer) -> str:
         """Find out whether the lease is lost, or an earlier try of this request succeeded."""
-        found = await self._channel.task(attempt.task)
+        found: Task | None = await self._channel.find("task.get", attempt.task)
         if answer.repeated and found is not None and is_done(request, found):
             done = Reply(kind=request.kind, status=200, data={})
             self._wrote(request, attempt, done)
             return request.reply(200, await self._promise_of(request))
         if not self._table.finish(attempt):
             return answer.body
-        if await self._is_cancelled(attempt.task):
+        promise: Promise | None = await self._channel.find("promise.get", attempt.task)
+        if promise is not None and promise.state == "rejected_canceled":
             self._ledger.ended(attempt, "cancelled")
             return answer.body
         self._ledger.lost(attempt, why_lost(found, attempt))
@@ -175,11 +176,6 @@ class Writes:
             self._ledger.late()
         self._ledger.ended(attempt, "refused")
         return answer.body
-
-    async def _is_cancelled(self, task: str) -> bool:
-        reply = await self._channel.ask("promise.get", task)
-        found = reply.data if reply is not None and reply.ok else {}
-        return bool(found.get("promise", {}).get("state") == "rejected_canceled")
 
     async def _promise_of(self, request: Request) -> Any:
         """Return the data of the reply that was lost."""

@@ -168,6 +168,20 @@ def test_a_member_whose_folder_is_gone_works_and_ends(place: Place) -> None:
     works_and_ends(place, started(place, ["bash", "-c", command], PYTHONPATH=str(ROOT)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v bounds nothing elsewhere")
+def test_a_member_that_may_start_no_thread_says_so_in_one_line() -> None:
+    """A thread takes its stack, 4 GiB here, from what `ulimit -v` allows."""
+    command = f"ulimit -s 4000000 -v 2000000; exec {' '.join(room_command('worker'))}"
+    env = clean_env({"WORKER_HOST": "127.0.0.1", "WORKER_PORT": "0"})
+    done = subprocess.run(
+        ["bash", "-c", command],
+        check=False, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "can't start new thread: too little memory" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_journal_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run_room("worker", env={"WORKER_JOURNAL": str(tmp_path / "file")})

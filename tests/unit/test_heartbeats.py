@@ -65,7 +65,7 @@ class Ward:
         self.answered.append(self.now())
 
     def hold(self, task: str, version: int = 1) -> Attempt:
-        self.wire.tasks[task] = {"state": "acquired", "version": version, "pid": "me"}
+        self.wire.tasks[task] = {"id": task, "state": "acquired", "version": version, "pid": "me"}
         attempt = Attempt(task, version, Callee("f", "f"), lease=Lease(self.now()))
         self.table.add(attempt)
         return attempt
@@ -151,6 +151,24 @@ def test_a_task_without_a_holder_and_one_that_is_unknown(ward: Ward) -> None:
     ward.wire.seconds += 1.0
     assert ward.heartbeats.send()
     assert ward.lost == [("a", "gone"), ("b", "gone")]
+
+
+def test_an_answer_without_a_task_is_none_and_said_once(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Mock()  # how logging is set up is other tests' matter
+    monkeypatch.setattr("resonate_fleet.member.leases.log", said)
+    ward.hold("a")
+    ward.wire.seconds += 1.0
+    for shown in ({}, {}, {"id": "a", "state": "acquired", "version": 1, "pid": "me"}, {}):
+        ward.wire.tasks["a"] = shown
+        ward.wire.seconds += 1.0
+        assert ward.heartbeats.send() is bool(shown)
+    assert ward.lost == []
+    assert len(ward.failed) == 3
+    (line, again) = said.warning.mock_calls
+    assert line == again == call("heartbeats.unreadable", why=line.kwargs["why"])
+    assert "otherwise than server v0.9.8" in line.kwargs["why"]
 
 
 def test_what_has_ended_meanwhile_is_no_loss(ward: Ward) -> None:

@@ -27,7 +27,7 @@ class Hanging(BlockingWire):
     def call(self, kind: str, _: Any, accept: tuple[int, ...] = ()) -> Reply:
         assert accept in ((), (404,))
         self.meanwhile()
-        task = {"state": "acquired", "version": 1, "pid": "me"}
+        task = {"id": "a", "state": "acquired", "version": 1, "pid": "me"}
         return Reply(kind=kind, status=200, data={"task": task})
 
 

@@ -1,5 +1,6 @@
 """What an answer says of the server and of this member's token."""
 
+import asyncio
 import json
 from unittest.mock import Mock
 
@@ -9,6 +10,7 @@ from resonate_fleet.contract.wire import Raw, Unreachable, Wire
 from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.requests import nobody
+from tests.support.waiting import wait_until_async
 
 
 class Answering(Wire):
@@ -31,6 +33,16 @@ async def test_a_token_for_some_ids_only_is_a_token(status: int, *, taken: bool)
     answer = await channel.exchange(*nobody(), refused_seconds=0.0)
     assert answer.reply.status == status
     assert health.takes(1.0) is taken
+
+
+async def test_an_answer_without_what_was_asked_for_is_none_and_is_asked_for_again() -> None:
+    refused = list[str]()
+    channel = Channel(Answering("task.get", 200), Health(refused.append))
+    asking = asyncio.create_task(channel.find("task.get", "a"))
+    await wait_until_async(lambda: len(refused) >= 2, 5, "it has asked twice")
+    channel.close()
+    assert await asking is None
+    assert set(refused) == {"none"}
 
 
 async def test_an_answer_to_something_else_is_none() -> None:

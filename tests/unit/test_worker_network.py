@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from resonate_fleet.contract.wire import Raw
 from tests.support.rig import Rig, lose_once
 from tests.support.waiting import wait_until_async
 
@@ -41,6 +42,26 @@ async def test_a_refused_claim_frees_its_slot(rig: Rig) -> None:
 async def test_a_grant_whose_answer_was_lost_goes_back(rig: Rig) -> None:
     rig.model.lose = lose_once("task.acquire")
     job = rig.start("fine")
+    await rig.told("done", job)
+    task = rig.model.task(job)
+    assert (task["state"], task["version"]) == ("pending", 1)
+    rig.intake.hint(job, 1)
+    assert await rig.outcome() == "resolved"
+
+
+async def test_a_grant_that_lacks_its_promise_goes_back(rig: Rig) -> None:
+    """Its answer is none: the claim is repeated, refused, and found to be this member's."""
+    post, left = rig.model.post, ["task.acquire"]
+
+    def without(body: bytes | str) -> Raw:
+        raw = post(body)
+        kind = rig.model.kinds[-1]
+        return Raw(200, raw.body.replace(b'"promise"', b'"x"')) if kind in left[-1:] else raw
+
+    rig.model.post = without  # type: ignore[method-assign]  # a server that is none of ours
+    job = rig.start("fine")
+    await wait_until_async(lambda: "task.acquire" in rig.model.kinds, 5, "it has answered")
+    left.clear()
     await rig.told("done", job)
     task = rig.model.task(job)
     assert (task["state"], task["version"]) == ("pending", 1)
