@@ -19,8 +19,7 @@ from resonate_fleet.bench.measures import MEASURES, measured
 from resonate_fleet.bench.place import Asked
 from resonate_fleet.bench.processes import NotReady
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, guarded, typed
-from resonate_fleet.contract.outputs import OutputFile, Program
+from resonate_fleet.contract.options import OutputFile, Parser, Program, guarded, typed
 from resonate_fleet.contract.settings import Mistake, integer, url
 from resonate_fleet.contract.wire import Refused, Unreachable
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos.place import can
-from resonate_fleet.chaos.scenario import BadScenario, Scenario, StrikeSpec, When
+from resonate_fleet.chaos.scenario import Scenario, StrikeSpec, When
 from resonate_fleet.contract.run import (
     AT_A_MEMBER,
     FREEZING,
@@ -17,6 +17,7 @@ from resonate_fleet.contract.run import (
     PlannedJob,
     PlannedStrike,
 )
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Costs are drawn to this many digits: what is printed is what is asked for.
@@ -57,7 +58,7 @@ def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script
     server is one load. Another `tag` makes it another.
 
     Raises:
-        BadScenario: the scenario asks for what the place cannot do.
+        Mistake: the scenario asks for what the place cannot do.
     """
     _refuse(scenario, place)
     scenario = _paced(scenario, place)
@@ -144,7 +145,7 @@ def _refuse(scenario: Scenario, place: Place) -> None:
         able_to = ", ".join(one for one, traits in TRAITS.items() if traits.keys)
         wrong.append(f"{scenario.name}: {place} cannot do load.keys; accepted: {able_to}")
     if wrong:
-        raise BadScenario(*wrong)
+        raise Mistake(*wrong)
 
 
 def _source(scenario: Scenario, seed: int, what: str) -> random.Random:
@@ -248,7 +249,7 @@ def _target(order: StrikeOrder) -> str:
     }
     if order.fault not in targets:
         accepted = ", ".join((*AT_A_MEMBER, *targets))
-        raise BadScenario(f"no plan says what {order.fault} is done to; accepted: {accepted}")
+        raise Mistake(f"no plan says what {order.fault} is done to; accepted: {accepted}")
     return targets[order.fault]
 
 

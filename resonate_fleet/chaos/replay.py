@@ -7,9 +7,10 @@ import msgspec
 
 from resonate_fleet.chaos import scenario as scenarios
 from resonate_fleet.chaos.plan import Script, StrikeOrder, script
-from resonate_fleet.chaos.scenario import BadScenario, Scenario, When
+from resonate_fleet.chaos.scenario import Scenario, When
 from resonate_fleet.contract.journal import StrikeDone, read_folder
 from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.settings import Mistake
 
 #: Copy of the scenario in a run folder.
 SCENARIO_FILE: Final = "scenario.toml"
@@ -27,14 +28,14 @@ def load(root: Path) -> Recorded:
     """Read an earlier run's folder.
 
     Raises:
-        BadScenario: something that a replay needs is not there.
+        Mistake: something that a replay needs is not there.
     """
     folder = RunFolder(root)
     try:
         plan = msgspec.json.decode(folder.plan.read_bytes(), type=Plan)
         text = (root / SCENARIO_FILE).read_text(encoding="utf-8")
     except (OSError, msgspec.DecodeError) as error:
-        raise BadScenario(f"{root} is not the folder of a chaos run: {error}") from None
+        raise Mistake(f"{root} is not the folder of a chaos run: {error}") from None
     scenario = scenarios.parse(text, f"{plan.scenario}.toml")
     return Recorded(scenario=scenario, plan=plan, strikes=strikes(folder))
 

@@ -18,7 +18,7 @@ from resonate_fleet.chaos.plan import Script, StrikeOrder
 from resonate_fleet.chaos.scenario import When
 from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.journal import RunEnded, RunStarted
-from resonate_fleet.contract.outputs import write
+from resonate_fleet.contract.options import write
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire

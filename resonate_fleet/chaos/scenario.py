@@ -13,11 +13,11 @@ from resonate_fleet.contract.checking import (
     one_of,
     pair,
     text,
+    text_of,
     whole,
 )
 from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, FREEZING, LASTING, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.toml_lines import decode, locate, text_of
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
     COMPUTE_IN_STEPS,
@@ -29,10 +29,6 @@ FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUT
 #: What a strike has beside fault and trigger: with which faults, and whether these need it.
 BELONGS: Final = (("leases", FREEZING, True), ("to", ("scale",), True), ("seconds", LASTING, False))
 SHIPPED: Final = Path(__file__).parent / "scenarios"
-
-
-class BadScenario(Mistake):
-    """A scenario file that was refused: one line for each mistake in it."""
 
 
 KeyName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -125,38 +121,31 @@ def find(name: str) -> Path:
     """Return the file of a shipped scenario or the file that `name` is the path of.
 
     Raises:
-        BadScenario: there is neither.
+        Mistake: there is neither.
     """
     for path in (Path(name), SHIPPED / f"{name}.toml"):
         if path.suffix == ".toml" and path.is_file():
             return path
-    raise BadScenario(f"{name}: no such scenario; accepted: a file, {', '.join(shipped())}")
+    raise Mistake(f"{name}: no such scenario; accepted: a file, {', '.join(shipped())}")
 
 
 def read(path: Path) -> Scenario:
     """Read a scenario file.
 
     Raises:
-        BadScenario: with a line for every mistake in it.
+        Mistake: with a line for every mistake in it.
     """
-    try:
-        text = text_of(path)
-    except ValueError as error:
-        raise BadScenario(f"{path}: {error}") from None
-    return parse(text, path.name)
+    return parse(text_of(path), path.name)
 
 
 def parse(toml: str, file: str) -> Scenario:
     """Read a scenario from its text; `file` names it, in messages and as the scenario's name.
 
     Raises:
-        BadScenario: with a line for every mistake in it.
+        Mistake: with a line for every mistake in it.
     """
-    try:
-        raw = decode(toml)
-    except ValueError as error:
-        raise BadScenario(f"{file}: {error}") from None
-    checker = Checker(file, locate(toml))
+    checker = Checker(toml, file)
+    raw = checker.raw
     top = {key: value for key, value in raw.items() if key not in (*_sections, "strikes")}
     values: dict[str, Any] = checker.table(
         top, (), fields_of(Scenario), others=(*_sections, "strikes")
@@ -168,8 +157,7 @@ def parse(toml: str, file: str) -> Scenario:
     keys = values["load"].get("keys")
     if keys and sum(keys.values()) != values["load"].get("count"):
         checker.refuse(("load", "keys"), keys, _KEYS)
-    if checker.wrong:
-        raise BadScenario(*checker.lines())
+    checker.finish()
     name = Path(file).stem
     return msgspec.convert({"name": name, **values}, Scenario)
 

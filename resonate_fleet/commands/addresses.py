@@ -57,7 +57,7 @@ def addresses(asked: Namespace) -> Addresses:
     """Return the addresses that were typed or that the environment has.
 
     Raises:
-        BadSettings: they were refused.
+        Mistake: they were refused.
     """
     return read_settings(Addresses, asked, os.environ)
 

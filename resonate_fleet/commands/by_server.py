@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobviews import JobLine, error_of, line_of
+from resonate_fleet.contract.jobs import JobLine, error_of, line_of
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveParked, LiveState
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of

@@ -30,8 +30,7 @@ from resonate_fleet.commands.tail import Tail
 from resonate_fleet.commands.top import Printer, View, showing
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.outputs import OutputFile, OutputFolder
+from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, typed
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake, integer, number, url
 from resonate_fleet.contract.words import STEWARD_PORT

@@ -7,7 +7,7 @@ from rich.text import Text
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.commands.demo_plan import DemoOptions
 from resonate_fleet.commands.tables import plain
-from resonate_fleet.contract.outputs import write
+from resonate_fleet.contract.options import write
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.shown import natural
 from resonate_fleet.report.__main__ import judged

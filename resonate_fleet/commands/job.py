@@ -11,7 +11,7 @@ import msgspec
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask, from_steward
 from resonate_fleet.commands.tables import ago, moment, print_fields, print_json
 from resonate_fleet.contract import exits, jobacts
-from resonate_fleet.contract.jobviews import AttemptLine, ChildLine, JobPage
+from resonate_fleet.contract.jobs import AttemptLine, ChildLine, JobPage
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import filled
 

@@ -21,7 +21,7 @@ from resonate_fleet.commands.addresses import (
 from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
-from resonate_fleet.contract.jobviews import (
+from resonate_fleet.contract.jobs import (
     COLUMNS,
     OVER,
     STATES,

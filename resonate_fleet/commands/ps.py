@@ -15,7 +15,7 @@ from resonate_fleet.commands.live import FleetSnapshot, by_the_steward, snapshot
 from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.exits import CommandFailed
-from resonate_fleet.contract.jobviews import JobLine
+from resonate_fleet.contract.jobs import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.options import Parser, tell
 from resonate_fleet.contract.shown import natural

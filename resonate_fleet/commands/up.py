@@ -21,8 +21,7 @@ from resonate_fleet.commands.ports import add_ports, ports
 from resonate_fleet.commands.tail import Tail
 from resonate_fleet.commands.web import console_env, console_line, kills
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.outputs import OutputFile, OutputFolder, temporary
+from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, temporary, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, path, seconds, url
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS

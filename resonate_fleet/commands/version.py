@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser
-from resonate_fleet.contract.version import package_version
+from resonate_fleet.contract.words import package_version
 
 
 def parser(prog: str) -> Parser:

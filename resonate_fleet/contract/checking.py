@@ -1,7 +1,10 @@
-"""Checks a decoded TOML table field by field and collects every mistake, with its line."""
+"""Reads TOML files, checks them field by field, and collects every mistake with its line."""
 
 import difflib
+import pathlib
 import re
+import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -9,8 +12,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec.structs import fields
 
-from resonate_fleet.contract.toml_lines import Path, line_of
+from resonate_fleet.contract.settings import Mistake
 
+Path = tuple[str | int, ...]
+
+_NAME = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_NAMES = rf"({_NAME}(?:[ \t]*\.[ \t]*{_NAME})*)"
+_HEADER = re.compile(rf"^\s*(\[\[|\[)\s*{_NAMES}\s*\]")
+_KEY = re.compile(rf"^\s*{_NAMES}\s*=")
+_QUOTES = re.compile(r'"""|' + "'''")
 _BARE = re.compile("[A-Za-z0-9_-]+")
 
 
@@ -72,16 +82,46 @@ def _number(low: float, high: float) -> Any:
     return Annotated[float, msgspec.Meta(ge=low, le=high)]
 
 
-class Checker:
-    """Reads tables of one file; `wrong` holds line and sentence of each mistake so far."""
+def text_of(path: pathlib.Path) -> str:
+    """Return the text of a file, without the mark that some editors put before it.
 
-    def __init__(self, file: str, places: dict[Path, int]) -> None:
+    Raises:
+        Mistake: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Mistake(f"{path}: {why}; accepted: a TOML file that can be read") from None
+
+
+class Checker:
+    """Reads a TOML text and its tables; `wrong` holds line and sentence of each mistake so far.
+
+    Raises:
+        Mistake: it is no TOML.
+    """
+
+    def __init__(self, toml: str, file: str) -> None:
+        try:
+            self.raw = tomllib.loads(toml)
+        except RecursionError:
+            raise Mistake(f"{file}: it nests too deep") from None
+        except ValueError as error:
+            raise Mistake(f"{file}: {error}") from None
         self._file = file
-        self._places = places
+        self._lines = _lines(toml)
         self.wrong: list[tuple[int, str]] = []
 
-    def lines(self) -> list[str]:
-        return [f"{self._file}:{line}: {sentence}" for line, sentence in sorted(self.wrong)]
+    def finish(self) -> None:
+        """Tell all mistakes.
+
+        Raises:
+            Mistake: with a line for each.
+        """
+        if self.wrong:
+            lines = (f"{self._file}:{line}: {sentence}" for line, sentence in sorted(self.wrong))
+            raise Mistake(*lines)
 
     def refuse(self, path: Path, value: Any, accepts: str) -> None:
         self._add(path, f"{_dotted(path)} is {value!r}; accepted: {accepts}")
@@ -90,7 +130,10 @@ class Checker:
         self._add(path, f"{_dotted(path)} is missing; accepted: {accepts}")
 
     def _add(self, path: Path, sentence: str) -> None:
-        self.wrong.append((line_of(self._places, path), sentence))
+        """Note a mistake in the line of `path`, or of the innermost table that has one."""
+        while path not in self._lines:
+            path = path[:-1]
+        self.wrong.append((self._lines[path], sentence))
 
     def table(
         self, raw: Any, path: Path, fields: tuple[Field, ...], others: tuple[str, ...] = ()
@@ -104,18 +147,16 @@ class Checker:
             return {}
         good: dict[str, Any] = {}
         for field in fields:
+            at = (*path, field.name)
             if field.name in raw:
-                self._value(raw[field.name], (*path, field.name), field, good)
+                try:
+                    good[field.name] = msgspec.convert(raw[field.name], field.kind)
+                except msgspec.ValidationError:
+                    self.refuse(at, raw[field.name], field.accepts)
             elif field.required:
-                self.miss((*path, field.name), field.accepts)
+                self.miss(at, field.accepts)
         self._unknown(raw, path, [*(field.name for field in fields), *others])
         return good
-
-    def _value(self, value: Any, path: Path, field: Field, good: dict[str, Any]) -> None:
-        try:
-            good[field.name] = msgspec.convert(value, field.kind)
-        except msgspec.ValidationError:
-            self.refuse(path, value, field.accepts)
 
     def _unknown(self, raw: dict[str, Any], path: Path, known: list[str]) -> None:
         for key in sorted(set(raw) - set(known)):
@@ -128,3 +169,37 @@ class Checker:
 def _dotted(path: Path) -> str:
     parts = (part for part in path if isinstance(part, str))
     return ".".join(part if _BARE.fullmatch(part) else repr(part) for part in parts)
+
+
+def _lines(toml: str) -> dict[Path, int]:
+    """Return the line, from 1, of every table and of every key that begins a line."""
+    found: dict[Path, int] = {(): 1}
+    seen: Counter[Path] = Counter()
+    table: Path = ()
+    quoted = False
+    for number, line in enumerate(toml.split("\n"), start=1):
+        if not quoted:
+            if header := _HEADER.match(line):
+                table = _parts(header[2])
+                if header[1] == "[[":
+                    seen[table] += 1
+                    table = (*table, seen[table] - 1)
+                for depth in range(1, len(table) + 1):
+                    found.setdefault(table[:depth], number)
+            elif key := _KEY.match(line):
+                found.setdefault((*table, *_parts(key[1])), number)
+        quoted ^= len(_QUOTES.findall(line)) % 2 == 1
+    return found
+
+
+def _parts(names: str) -> Path:
+    """Return the parts of a dotted key; some may be quoted."""
+    found: list[str] = []
+    try:
+        inner: Any = tomllib.loads(f"{names} = 0")
+    except ValueError:  # it stands in the text of a string
+        return (names,)
+    while isinstance(inner, dict):
+        name, inner = next(iter(inner.items()))
+        found.append(name)
+    return tuple(found)

@@ -63,3 +63,8 @@ def origin_of(task: str) -> tuple[str, str]:
     first `:`. Tasks with the same key have the same origin for both.
     """
     return task.partition(".")[0], task.partition(":")[0]
+
+
+def is_child(task: str) -> bool:
+    """Say whether a task is a child of a job: it may be a durable sleep, which nobody runs."""
+    return ":" in task

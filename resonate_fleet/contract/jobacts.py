@@ -9,12 +9,12 @@ import msgspec
 
 from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import call_of
-from resonate_fleet.contract.jobviews import (
+from resonate_fleet.contract.jobs import (
     BARE,
     ChildLine,
     JobLine,
     JobPage,
+    call_of,
     error_of,
     line_of,
     state_of,

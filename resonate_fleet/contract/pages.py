@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Self
 
-from resonate_fleet.contract import forks
+from resonate_fleet.contract import sockets
 
 #: Connections that get a thread of their own. Further ones are served one after the other, hurried.
 MOST = 64
@@ -63,7 +63,7 @@ class Pages:
             shown = f"[{host}]" if ":" in host else host
             raise OSError(error.errno, f"{shown}:{port}: {error.strerror}") from None
         self._server = server
-        forks.keep_from_children(server.descriptors)
+        sockets.keep_from_children(server.descriptors)
         threading.Thread(
             target=server.serve_forever, args=(0.1,), name="pages", daemon=True
         ).start()
@@ -71,7 +71,7 @@ class Pages:
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
-            forks.forget(self._server.descriptors)
+            sockets.forget(self._server.descriptors)
             self._server.shutdown()
             self._server.server_close()
 

@@ -1,37 +1,79 @@
 """Writes a process's journal: each line to the log and, where a folder is set, to a file.
 
 A process that is killed leaves whole lines, except perhaps the last one. A line that cannot be
-written is lost and counted, which is logged once; the work goes on.
+written is lost and counted, which is logged once; the work goes on. Each start of a process begins
+a new file, and all journals of a folder are bounded together.
 """
 
 import errno
+import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from resonate_fleet.contract.journal import Line
-from resonate_fleet.contract.journal_files import hold, make_room
-from resonate_fleet.contract.line_buffer import LineBuffer
 from resonate_fleet.contract.sink import Loss, Sink, losses
 
 #: Bytes of a journal's file. A full one becomes `<who>.1.jsonl` and replaces the one before it.
 FILE_BYTES = 64 * 1024 * 1024
+#: Bytes of all journals of a folder. The oldest go first.
+FOLDER_BYTES = 1024 * 1024 * 1024
 #: Errors of a disk that is full and may have space later.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Seconds between two checks whether the file still exists.
 CHECK_SECONDS = 1.0
 INFO, ERROR = 20, 40
 
+#: Has the loop call a function in its next iteration.
+type Soon = Callable[[Callable[[], None]], object]
+
 
 class Log(Protocol):
     """The part of a structlog logger that a journal needs."""
 
     def log(self, level: int, event: str, **fields: Any) -> Any: ...
+
+
+class LineBuffer:
+    """Hands lines to `write` in the order of `add`. Safe to use from any thread.
+
+    Lines of the thread that has called `collect` go together, once an iteration of its event loop:
+    `soon` flushes them, or the next line of another thread does. A line of any other thread goes at
+    once.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        # One that the same thread may take again: `write` may add a line (that the log is lost).
+        self._lock = threading.RLock()
+        self._waiting: list[bytes] = []
+        self._thread: int | None = None
+        self._soon: Soon = lambda flush: flush()
+
+    def collect(self, soon: Soon) -> None:
+        """Join what this thread adds from now on."""
+        self._thread, self._soon = threading.get_ident(), soon
+
+    def add(self, line: bytes) -> None:
+        with self._lock:
+            self._waiting.append(line)
+            if self._thread != threading.get_ident():
+                self.flush()
+            elif len(self._waiting) == 1:
+                self._soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what waits. To be called before the process ends by itself."""
+        with self._lock:
+            if self._waiting:
+                lines, self._waiting = self._waiting, []
+                self._write(b"".join(lines))
 
 
 class Journal:
@@ -54,7 +96,11 @@ class Journal:
         threshold: int = 0,
     ) -> None:
         self.who = who
-        self._log = log if log is not None else _default_log()
+        if log is None:
+            import structlog  # noqa: PLC0415 - a one-shot client has a log of its own and need not wait
+
+            log = structlog.get_logger()
+        self._log: Log = log
         self._threshold = threshold
         self._now = now
         #: Unless its `collect` is called, a line is in the file when `write` returns.
@@ -97,23 +143,21 @@ class Journal:
             self._make_room(file.path.parent)
 
     def _make_room(self, folder: Path) -> None:
-        dropped = make_room(folder)
-        if dropped.files:
-            self._log.log(INFO, "journal.dropped", folder=str(folder), **dropped._asdict())
+        files, freed = make_room(folder)
+        if files:
+            self._log.log(INFO, "journal.dropped", folder=str(folder), files=files, bytes=freed)
 
     def _say(self, loss: Loss) -> None:
         """Report a lost journal in the log, a lost log in the journal; once, and the end of it."""
         if not loss.over and loss.what in self._losing:
             return
         (self._losing.discard if loss.over else self._losing.add)(loss.what)
-        level = INFO if loss.over else ERROR
-        if loss.what == "journal":
-            if loss.over:
-                self._log.log(level, "journal.written", lost=loss.lines)
-            else:
-                self._log.log(level, "journal.lost", why=loss.why, then="the work goes on")
+        if loss.over and loss.what == "journal":
+            self._log.log(INFO, "journal.written", lost=loss.lines)
         elif loss.over:
-            self._log.log(level, "log.written", lost=loss.lines)
+            self._log.log(INFO, "log.written", lost=loss.lines)
+        elif loss.what == "journal":
+            self._log.log(ERROR, "journal.lost", why=loss.why, then="the work goes on")
         else:
             at = round(self._now(), 6)
             line = {"at": at, "level": "error", "action": "log.lost", "who": self.who}
@@ -140,7 +184,8 @@ class _File:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
         self._sink = Sink("journal", os.open(self.path, flags, 0o644))
-        hold(self._sink.fd)
+        with suppress(OSError):  # held, so that `make_room` keeps it while its process lives
+            fcntl.flock(self._sink.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._size = os.fstat(self._sink.fd).st_size
 
     def write(self, line: bytes) -> tuple[int | None, bool]:
@@ -189,8 +234,31 @@ class _File:
             os.close(old.fd)
 
 
-def _default_log() -> Log:
-    import structlog  # noqa: PLC0415 - a one-shot client brings a log of its own and need not wait
+def make_room(folder: Path, limit: int = FOLDER_BYTES) -> tuple[int, int]:
+    """Delete the oldest journals that no process holds until the rest fits into `limit` bytes.
 
-    log: Log = structlog.get_logger()
-    return log
+    Return how many were deleted, and their bytes.
+    """
+    found: list[tuple[float, int, Path]] = []
+    for path in folder.glob("*.jsonl"):
+        with suppress(OSError):
+            now = path.stat()
+            found.append((now.st_mtime, now.st_size, path))
+    total, files, freed = sum(size for _, size, _ in found), 0, 0
+    for _, size, path in sorted(found):
+        if total - freed <= limit:
+            break
+        if not _is_held(path):
+            with suppress(OSError):
+                path.unlink()
+                files, freed = files + 1, freed + size
+    return files, freed
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False

@@ -8,18 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, dataclass_transform
 
-from resonate_fleet.contract import unknown_settings
 from resonate_fleet.contract.kinds import *  # noqa: F403 - kinds are imported from here
 from resonate_fleet.contract.kinds import Kind
 from resonate_fleet.contract.token import Token
 
 #: Added to a refusal of a value that Kubernetes or Docker put into the environment.
-_LINK = (
+_LINK: Final = (
     "; this is the address of a Service or a linked container of that name: "
     "set enableServiceLinks: false in the pod, or drop the link"
 )
-
-
+#: Variables that Kubernetes makes of each Service of the namespace, unless a pod refuses them.
+_LINKS: Final = re.compile(
+    r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)="
+    r"|_PORT=(tcp|udp|sctp)://"
+)
+#: Names that tests and chaos read; settings of the embedded server begin the same.
+_OTHERS: Final = frozenset({"RESONATE_SERVER_BIN"})
+#: How alike two names must be, from 0 to 1, for one to be taken for the other.
+_ALIKE: Final = 0.75
 #: Characters of a refused value that are shown.
 VALUE_CHARACTERS: Final = 200
 #: The command-line option of a setting that does not follow the rule of `Setting.option`.
@@ -57,10 +63,6 @@ class Mistake(Exception):  # noqa: N818 - the user's, told in plain lines
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = list(lines)
-
-
-class BadSettings(Mistake):
-    """Settings were refused: a line for each of them."""
 
 
 def setting[T](
@@ -102,18 +104,22 @@ def load[C](
     counts as not set: container tools write it for an unset variable.
 
     Raises:
-        BadSettings: with a line for every value that was refused, and for every variable that
+        Mistake: with a line for every value that was refused, and for every variable that
             looks like a setting and is none.
     """
     values: dict[str, Any] = {}
-    wrong = unknown_settings.misspelt([one.env for _, one in declared(cls)], env)
+    wrong = [
+        f"{name} is set, and there is no such setting; accepted: {nearest}"
+        for name, nearest in _undeclared(cls, env).items()
+        if nearest
+    ]
     for field_name, one in declared(cls):
         try:
             values[field_name] = _value(one, env, (given or {}).get(field_name))
         except ValueError as error:
             wrong.append(str(error))
     if wrong:
-        raise BadSettings(*wrong)
+        raise Mistake(*wrong)
     return cls(**values)
 
 
@@ -154,8 +160,44 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
 
 
 def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:
-    """Return the variables that begin like settings of `cls` and are none."""
-    return unknown_settings.unknown([one.env for _, one in declared(cls)], env)
+    """Return the variables that begin like settings of `cls` and are close to none.
+
+    Names that begin with `RESONATE_` or `FLEET_` are left out: other programs use them too.
+    """
+    found = _undeclared(cls, env)
+    return sorted(
+        name
+        for name, nearest in found.items()
+        if not nearest and not name.startswith(("RESONATE_", "FLEET_"))
+    )
+
+
+def _undeclared(cls: type[Any], env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that have a prefix of settings of `cls` (`WORKER_`, say) and are none.
+
+    Each with the setting of its prefix that is closest to it, "" if none is close.
+    """
+    known: dict[str, dict[str, str]] = {}
+    for _, one in declared(cls):
+        prefix, _, word = one.env.partition("_")
+        known.setdefault(prefix, {})[word] = one.env
+    found = {}
+    for name, value in env.items():
+        prefix, _, word = name.removesuffix("_FILE").partition("_")
+        words = known.get(prefix)
+        if words is None or not value or name in _OTHERS or _LINKS.search(f"{name}={value}"):
+            continue
+        if word not in words and name.partition("_")[2] not in words:
+            found[name] = _nearest(word, words)
+    return found
+
+
+def _nearest(word: str, words: Mapping[str, str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    if "__" in word:  # the real server has many more of these than the embedded one
+        return ""
+    return "".join(words[near] for near in get_close_matches(word, words, 1, _ALIKE))
 
 
 def masked(text: str) -> str:

@@ -1,15 +1,16 @@
-"""A stream of messages from the server: server-sent events, reconnected within a second."""
+"""The stream of a server's messages, reconnected within a second, and the hints in them."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
+import msgspec
 
-from resonate_fleet.contract import forks
+from resonate_fleet.contract import sockets
 from resonate_fleet.contract import token as tokens
 from resonate_fleet.contract.backoff import Backoff
-from resonate_fleet.contract.keepalive import keep_alive
+from resonate_fleet.contract.sockets import keep_alive
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 #: Seconds without a sign of the server after which the connection ends.
@@ -67,7 +68,7 @@ class Stream:
                     why = str(error) or repr(error)
                 finally:
                     self.connected = False
-                    forks.forget(self._descriptors)
+                    sockets.forget(self._descriptors)
                 if since is None:
                     since = time.monotonic()
                     self._lost(why)
@@ -88,7 +89,7 @@ class Stream:
             keep_alive(sock, SILENT_SECONDS)
             # A child that a job forks would still take messages after this process's end.
             self._descriptor = sock.fileno()
-            forks.keep_from_children(self._descriptors)
+            sockets.keep_from_children(self._descriptors)
         self.connected = True
         if since is not None or not self.opened.is_set():
             first = not self.opened.is_set()
@@ -112,3 +113,32 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
             lines = [line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:")]
             if lines:
                 yield b"\n".join(lines).decode("utf-8", "replace")
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """The task `id` was claimable at `version` when the server wrote this."""
+
+    id: str
+    version: int = 0
+
+
+class _Data(msgspec.Struct):
+    task: Hint | None = None
+
+
+class _Message(msgspec.Struct):
+    kind: str
+    data: _Data
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+def read_hint(text: str) -> Hint | None:
+    """Return the hint in a message of the server, None for a message of another kind.
+
+    Raises:
+        ValueError: the text is no message.
+    """
+    message = _decode(text)
+    return message.data.task if message.kind == "execute" else None

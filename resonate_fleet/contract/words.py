@@ -56,3 +56,13 @@ def group_of(target: str) -> str | None:
     scheme, _, rest = target.partition("://")
     _, at, host = rest.partition("@")
     return host.partition("/")[0] if scheme == "poll" and at else None
+
+
+def package_version() -> str:
+    """Return the version, `0` where the package runs from a folder and is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
+
+    try:
+        return version("resonate-fleet")
+    except PackageNotFoundError:
+        return "0"

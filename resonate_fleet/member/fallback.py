@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract.backoff import Backoff
-from resonate_fleet.contract.hints import Hint, is_child, read_hint
-from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.ids import is_child
+from resonate_fleet.contract.stream import Hint, Stream, read_hint
 from resonate_fleet.contract.wire import Promise, Refused, Strange, Unreachable, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
 from resonate_fleet.member.intake import Intake

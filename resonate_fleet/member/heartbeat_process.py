@@ -14,9 +14,9 @@ from typing import Self
 import msgspec
 import structlog
 
-from resonate_fleet.contract import forks
+from resonate_fleet.contract import sockets
 from resonate_fleet.contract.ids import origin_of
-from resonate_fleet.contract.line_buffer import LineBuffer
+from resonate_fleet.contract.recorder import LineBuffer
 from resonate_fleet.contract.token import Token
 from resonate_fleet.member.attempts import Attempt, Table
 
@@ -53,13 +53,13 @@ class HeartbeatProcess:
         table.changed = self._changed
 
     def __enter__(self) -> Self:
-        forks.keep_from_children(self._descriptors)
+        sockets.keep_from_children(self._descriptors)
         self.keep_running()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended = True
-        forks.forget(self._descriptors)
+        sockets.forget(self._descriptors)
         with self._lock:
             self._end()
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from resonate_fleet.contract.hints import read_hint
-from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.stream import Stream, read_hint
 from resonate_fleet.contract.words import anycast
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as messages
-from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
+from resonate_fleet.contract.sockets import keep_alive
 
 if TYPE_CHECKING:
     from resonate_fleet.member.presence import Presence

@@ -17,8 +17,8 @@ from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Pages
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
-from resonate_fleet.contract.version import package_version
 from resonate_fleet.contract.wire import Refused, Unreachable
+from resonate_fleet.contract.words import package_version
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.drain import Drain
 from resonate_fleet.member.heartbeat_process import HeartbeatProcess

@@ -12,8 +12,8 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from resonate_fleet.contract import forks
 from resonate_fleet.contract import presence as messages
+from resonate_fleet.contract import sockets
 from resonate_fleet.contract.presence import FromMember, FromSteward, Report
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.intake import Intake
@@ -53,7 +53,7 @@ class Presence:
         self.said_bye = False
         #: Called when there is a steward to work for.
         self.working: Callable[[], None] = lambda: None
-        forks.keep_from_children(self._descriptors)
+        sockets.keep_from_children(self._descriptors)
 
     def _say(self, message: FromMember) -> None:
         if not isinstance(message, Report):

@@ -9,8 +9,7 @@ import msgspec
 from rich.console import Console
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, guarded
-from resonate_fleet.contract.outputs import write
+from resonate_fleet.contract.options import Parser, guarded, write
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.report.assembly import facts_of

@@ -4,9 +4,8 @@ import os
 import sys
 from argparse import Namespace
 
-from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
-from resonate_fleet.contract.outputs import OutputFile
-from resonate_fleet.contract.settings import BadSettings
+from resonate_fleet.contract.options import OutputFile, Parser, add_settings, guarded, read_settings
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.start import import_structlog, leave_when_told
 from resonate_fleet.server.settings import DevServerSettings, foreign
 
@@ -36,10 +35,10 @@ def _settings(asked: Namespace) -> DevServerSettings:
     lines = [f"{name} is set; the embedded server has no authentication" for name in refused]
     try:
         settings = read_settings(DevServerSettings, asked, os.environ)
-    except BadSettings as bad:
-        raise BadSettings(*lines, *bad.lines) from None
+    except Mistake as bad:
+        raise Mistake(*lines, *bad.lines) from None
     if lines:
-        raise BadSettings(*lines)
+        raise Mistake(*lines)
     if settings.store != ":memory:":
         OutputFile(settings.store).check("RESONATE_STORAGE__SQLITE__PATH")
     return settings

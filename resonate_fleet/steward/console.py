@@ -21,9 +21,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from resonate_fleet.contract.descriptors import most_strangers, say_once
 from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
+from resonate_fleet.contract.sockets import most_strangers, say_once
 from resonate_fleet.steward import guards
 from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.guards import Handle

@@ -10,7 +10,6 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from resonate_fleet.contract.hints import Hint
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.live import LiveAttempt, LiveParked
 from resonate_fleet.contract.presence import (
@@ -22,7 +21,7 @@ from resonate_fleet.contract.presence import (
     Report,
     Withdraw,
 )
-from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.stream import Hint, Stream
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.groups import Group

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from resonate_fleet.contract.hints import read_hint
 from resonate_fleet.contract.presence import Assign, Hello
-from resonate_fleet.contract.stream import Stream
+from resonate_fleet.contract.stream import Stream, read_hint
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.tools import Tools, set_within

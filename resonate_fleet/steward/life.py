@@ -17,7 +17,6 @@ from typing import Any
 import structlog
 
 from resonate_fleet.contract import exits, logs
-from resonate_fleet.contract.descriptors import say_once
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.loops import work_until
@@ -26,9 +25,10 @@ from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to, losses
+from resonate_fleet.contract.sockets import say_once
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.version import package_version
 from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.words import package_version
 from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
@@ -41,7 +41,7 @@ from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.pages import ProbeState, on_loop, pages
 from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.policy import BadPolicy, GroupPolicy
+from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.policy import read as read_policy
 from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
@@ -161,7 +161,7 @@ class Steward:
         """Read the policy file again; a file with mistakes changes nothing."""
         try:
             policies = policies_of(self._settings)
-        except BadPolicy as bad:
+        except Mistake as bad:
             for one in bad.lines:
                 structlog.get_logger().warning(
                     "policy.refused", why=one, then="the one before stands"
@@ -206,7 +206,7 @@ def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:
     """Return the policies that the settings name, and log their groups.
 
     Raises:
-        BadPolicy: the file has mistakes, or cannot be read.
+        Mistake: the file has mistakes, or cannot be read.
     """
     if settings.policy is None:
         return {}

@@ -9,8 +9,7 @@ import msgspec
 from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import call_of
-from resonate_fleet.contract.jobviews import AttemptLine, JobLine, JobList, JobPage, JobState
+from resonate_fleet.contract.jobs import AttemptLine, JobLine, JobList, JobPage, JobState, call_of
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import Refused, Unreachable, part
 from resonate_fleet.steward.console import Ask, Refusal

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.live import LiveGroup, LiveState
 from resonate_fleet.contract.pages import Page
-from resonate_fleet.contract.version import package_version
+from resonate_fleet.contract.words import package_version
 from resonate_fleet.steward.survey import OTHER
 
 #: Groups with series of their own. A job names its group itself, so there may be any number.

@@ -29,9 +29,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from resonate_fleet.contract.checking import Checker, Field, between, one_of, whole
-from resonate_fleet.contract.settings import Mistake, name
-from resonate_fleet.contract.toml_lines import decode, locate, text_of
+from resonate_fleet.contract.checking import Checker, Field, between, one_of, text_of, whole
+from resonate_fleet.contract.settings import name
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 
 PRIORITIES: Final = range(1, 6)
@@ -78,10 +77,6 @@ class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def of_key(self, key: str) -> Limit:
         """Return the limit of a key; jobs without one share the key ""."""
         return self.keys.get(key, self.each_key)
-
-
-class BadPolicy(Mistake):
-    """A policy file was refused: one line for each mistake in it."""
 
 
 #: The latest not-before: the end of the year 9999, Unix seconds.
@@ -150,32 +145,24 @@ def read(path: Path) -> dict[str, GroupPolicy]:
     """Return the policies by group.
 
     Raises:
-        BadPolicy: with a line for every mistake in the file.
+        Mistake: with a line for every mistake in the file.
     """
-    try:
-        text = text_of(path)
-    except ValueError as error:
-        raise BadPolicy(f"{path}: {error}; accepted: a TOML file that can be read") from None
-    return parse(text, str(path))
+    return parse(text_of(path), str(path))
 
 
 def parse(toml: str, file: str) -> dict[str, GroupPolicy]:
     """Read policies from their text; `file` names it in messages.
 
     Raises:
-        BadPolicy: with a line for every mistake in it.
+        Mistake: with a line for every mistake in it.
     """
-    try:
-        raw = decode(toml)
-    except ValueError as error:
-        raise BadPolicy(f"{file}: {error}") from None
-    checker = Checker(file, locate(toml))
+    checker = Checker(toml, file)
+    raw = checker.raw
     checker.table(raw, (), (), others=("groups",))
     found = {name: _policy(one, name, checker) for name, one in _inside(raw, "groups", (), checker)}
     for group in found:
         _check_name(group, checker)
-    if checker.wrong:
-        raise BadPolicy(*checker.lines())
+    checker.finish()
     return found
 
 

@@ -15,9 +15,8 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as messages
-from resonate_fleet.contract.descriptors import most_strangers
-from resonate_fleet.contract.keepalive import keep_alive
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
+from resonate_fleet.contract.sockets import keep_alive, most_strangers
 
 #: Longest wait for a hello, in seconds.
 HELLO_SECONDS = 5.0

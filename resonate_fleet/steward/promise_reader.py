@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from resonate_fleet.contract.hints import Hint, is_child
+from resonate_fleet.contract.ids import is_child
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.presence import Beat
+from resonate_fleet.contract.stream import Hint
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
 from resonate_fleet.steward.limits import UNREAD_SECONDS

@@ -10,7 +10,7 @@ import msgspec
 
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.options import Parser, add_settings, read_settings
-from resonate_fleet.contract.settings import BadSettings
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.submit import load
 from resonate_fleet.submit.session import Order, submit
 from resonate_fleet.submit.settings import ClientSettings
@@ -52,7 +52,7 @@ def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
     """Return what to submit, by the command line and the environment.
 
     Raises:
-        BadSettings: with one line for every wrong value.
+        Mistake: with one line for every wrong value.
     """
     wrong = load.bad_ids(asked.id)
     if asked.id and asked.count is not None and asked.count != str(len(asked.id)):
@@ -60,10 +60,10 @@ def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
     args = _args(asked.args, wrong)
     try:
         settings = read_settings(ClientSettings, asked, env)
-    except BadSettings as error:
-        raise BadSettings(*error.lines, *wrong) from None
+    except Mistake as error:
+        raise Mistake(*error.lines, *wrong) from None
     if wrong:
-        raise BadSettings(*wrong)
+        raise Mistake(*wrong)
     jobs = load.make(settings, asked.id, args, new_id)
     return Order(
         settings=settings,

@@ -13,8 +13,7 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
-from resonate_fleet.contract.options import tell
-from resonate_fleet.contract.outputs import OutputFolder
+from resonate_fleet.contract.options import OutputFolder, tell
 from resonate_fleet.contract.recorder import Journal, Log
 from resonate_fleet.contract.settings import effective
 from resonate_fleet.contract.shown import named

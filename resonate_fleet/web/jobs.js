@@ -85,7 +85,7 @@ export class Jobs {
 const link = (id) => h("a", { href: `#/job/${encodeURIComponent(id)}`, title: clean(id) }, id);
 const cell = (text, name) => h("td", { class: `name ${name}`, title: text ? clean(text) : null }, text || "–");
 
-// The steward sends the columns with the jobs (contract/jobviews.py, `COLUMNS`).
+// The steward sends the columns with the jobs (contract/jobs.py, `COLUMNS`).
 const classOf = ({ kind, spare }) => [kind, spare > 2 ? "if-wide" : spare ? "if-medium" : ""].join(" ").trim();
 
 function jobCell(job, column, notes) {

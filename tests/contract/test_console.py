@@ -14,9 +14,9 @@ import pytest
 
 from resonate_fleet.commands.addresses import from_steward
 from resonate_fleet.commands.stream import StateStream
-from resonate_fleet.contract.descriptors import MOST_STRANGERS
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Page
+from resonate_fleet.contract.sockets import MOST_STRANGERS
 from resonate_fleet.steward.console import (
     LARGEST,
     MOST_STREAMS,

@@ -9,7 +9,6 @@ from typing import Self
 import msgspec
 import pytest
 
-from resonate_fleet.contract.descriptors import MOST_STRANGERS
 from resonate_fleet.contract.journal import Died
 from resonate_fleet.contract.presence import (
     HELLO_BYTES,
@@ -24,6 +23,7 @@ from resonate_fleet.contract.presence import (
     line,
     prove,
 )
+from resonate_fleet.contract.sockets import MOST_STRANGERS
 from resonate_fleet.contract.wire import Wire
 from tests.contract.test_steward_handover import page, presence_port
 from tests.contract.test_worker_presence import HandSteward

@@ -44,7 +44,7 @@ class Fleet:
         self._patches: list[Any] = [
             patch("time.monotonic", self.loop.time),
             patch("time.time", lambda: START / 1000 + self.loop.seconds),
-            patch("resonate_fleet.contract.forks.keep_from_children", lambda _: None),
+            patch("resonate_fleet.contract.sockets.keep_from_children", lambda _: None),
         ]
         for one in self._patches:
             one.start()

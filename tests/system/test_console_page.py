@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from resonate_fleet.contract.jobviews import COLUMNS, JobLine, JobList
+from resonate_fleet.contract.jobs import COLUMNS, JobLine, JobList
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.feed import Feed
 from tests.support.browser import Page, browser

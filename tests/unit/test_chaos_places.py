@@ -10,7 +10,7 @@ import pytest
 from resonate_fleet.chaos import compose, kubernetes, local, scenario
 from resonate_fleet.chaos.place import Adapter, Candidate, PlaceFailed, can, module_of
 from resonate_fleet.chaos.plan import script
-from resonate_fleet.chaos.scenario import BadScenario, StrikeSpec, When
+from resonate_fleet.chaos.scenario import StrikeSpec, When
 from resonate_fleet.contract.run import (
     AT_A_MEMBER,
     AT_ALL_MEMBERS,
@@ -21,6 +21,7 @@ from resonate_fleet.contract.run import (
     Fault,
     Place,
 )
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.report.checks.strikes import SIGNS
 from tests.support.processes import ROOT
 
@@ -65,7 +66,7 @@ def test_a_place_undoes_what_it_freezes_and_strikes_members_with_faults_of_membe
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_new_fault_is_refused_when_it_is_planned(place: Place) -> None:
-    with pytest.raises(BadScenario) as caught:
+    with pytest.raises(Mistake) as caught:
         script(with_new(), 1, place)
     (line,) = caught.value.lines
     assert line.startswith(f"one-kill: {place} cannot do flood; accepted: ")
@@ -77,7 +78,7 @@ def test_a_plan_says_what_a_fault_is_done_to_or_refuses_it(
 ) -> None:
     """Also where somebody has written that the place can do it."""
     monkeypatch.setitem(module_of(place).STRIKES, NEW, None)
-    with pytest.raises(BadScenario, match="no plan says what flood is done to; accepted: "):
+    with pytest.raises(Mistake, match="no plan says what flood is done to; accepted: "):
         script(with_new(), 1, place)
 
 

@@ -11,9 +11,10 @@ from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.place import can
 from resonate_fleet.chaos.plan import StrikeOrder, script
-from resonate_fleet.chaos.scenario import BadScenario, LoadSpec, Scenario, StrikeSpec, When
+from resonate_fleet.chaos.scenario import LoadSpec, Scenario, StrikeSpec, When
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.run import PLACES, TRAITS, Guarantees, Place, Plan
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import TAG_KEY
 from resonate_fleet.submit import command as client_command
 
@@ -143,7 +144,7 @@ def test_what_a_place_cannot_do_is_refused_when_planning(place: Place) -> None:
         if not beyond and not keys:
             assert plan(one, 1, place).place == place
             continue
-        with pytest.raises(BadScenario) as caught:
+        with pytest.raises(Mistake) as caught:
             plan(one, 1, place)
         assert len(caught.value.lines) == len(beyond) + keys, name
         assert all(f"{place} cannot do" in line for line in caught.value.lines)

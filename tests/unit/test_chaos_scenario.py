@@ -6,10 +6,11 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
-from resonate_fleet.chaos.scenario import BadScenario, When
+from resonate_fleet.chaos.scenario import When
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.checking import Checker
 from resonate_fleet.contract.run import FAULTS
-from resonate_fleet.contract.toml_lines import line_of, locate
+from resonate_fleet.contract.settings import Mistake
 
 GOOD = """\
 about = "one kill"
@@ -65,7 +66,7 @@ lost = 3
 
 
 def lines_of(toml: str) -> list[str]:
-    with pytest.raises(BadScenario) as caught:
+    with pytest.raises(Mistake) as caught:
         scenario.parse(toml, "mine.toml")
     return caught.value.lines
 
@@ -163,9 +164,17 @@ def test_at_least_eight_scenarios_are_shipped_and_every_fault_is_in_one() -> Non
 
 
 def test_lines_are_found_in_tables_repeated_tables_and_dotted_keys() -> None:
-    found = locate('a = 1\n[t]\nb.c = 2\n[[s]]\nx = 1\n[[s]]\nx = """\ny = 3\n"""\nz = 4\n')
-    assert found[("a",)] == 1
-    assert found[("t", "b", "c")] == 3
-    assert (found["s", 0, "x"], found["s", 1, "x"], found["s", 1, "z"]) == (5, 7, 10)
-    assert ("s", 1, "y") not in found
-    assert line_of(found, ("s", 1, "not", "there")) == 6
+    toml = 'a = 1\n[t]\nb.c = 2\n[[s]]\nx = 1\n[[s]]\nx = """\ny = 3\n"""\nz = 4\n'
+    lines = {
+        ("a",): 1,
+        ("t", "b", "c"): 3,
+        ("s", 0, "x"): 5,
+        ("s", 1, "x"): 7,
+        ("s", 1, "z"): 10,
+        ("s", 1, "y"): 6,  # it stands in a text, so its table is named
+        ("s", 1, "not", "there"): 6,
+    }
+    checker = Checker(toml, "s.toml")
+    for path in lines:
+        checker.miss(path, "x")
+    assert [line for line, _ in checker.wrong] == list(lines.values())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resonate_fleet.contract.ids import Ids
-from resonate_fleet.contract.settings import BadSettings, load
+from resonate_fleet.contract.settings import Mistake, load
 from resonate_fleet.submit.command import order, parser
 from resonate_fleet.submit.load import bad_ids, make
 from resonate_fleet.submit.settings import ClientSettings
@@ -75,7 +75,7 @@ def test_ids_that_the_server_would_refuse_are_refused_before_anything_is_sent(id
 
 def test_every_wrong_option_is_named_at_once_as_it_was_typed() -> None:
     typed = ["--count", "0", "--cost", "5..2", "--id", "a:b", "--args", "{}", "--seed", "x"]
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         order(parser("client").parse_args(typed), {"CLIENT_RATE": "-1"})
     starts = sorted(line.split(" is ")[0] for line in caught.value.lines)
     assert starts == ["--args", "--cost", "--count", "--count", "--id", "--seed", "CLIENT_RATE"]

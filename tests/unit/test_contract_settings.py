@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from resonate_fleet.contract.settings import (
-    BadSettings,
+    Mistake,
     addresses,
     choice,
     effective,
@@ -62,7 +62,7 @@ def test_options_win_over_environment_and_empty_counts_as_unset() -> None:
 
 def test_all_mistakes_are_told_at_once_with_what_is_accepted() -> None:
     env = {"SAMPLE_SLOTS": "many", "SAMPLE_LEASE": "0", "SAMPLE_GROUP": "No Spaces"}
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         load(Sample, env)
     assert caught.value.lines == [
         "SAMPLE_SLOTS is 'many'; accepted: a whole number from 1 to 100",
@@ -72,7 +72,7 @@ def test_all_mistakes_are_told_at_once_with_what_is_accepted() -> None:
 
 
 def test_an_address_that_kubernetes_or_docker_put_there_is_named_for_what_it_is() -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         load(Sample, {"SAMPLE_SLOTS": "tcp://10.96.0.7:9466"})
     (line,) = caught.value.lines
     assert line.startswith("SAMPLE_SLOTS is 'tcp://10.96.0.7:9466'; accepted: a whole number")
@@ -81,7 +81,7 @@ def test_an_address_that_kubernetes_or_docker_put_there_is_named_for_what_it_is(
 
 
 def test_a_setting_without_default_must_be_given() -> None:
-    with pytest.raises(BadSettings, match="SAMPLE_MUST is not set"):
+    with pytest.raises(Mistake, match="SAMPLE_MUST is not set"):
         load(Demanding, {})
 
 
@@ -99,7 +99,7 @@ def test_a_secret_from_the_environment_loses_the_newline_of_its_file() -> None:
 
 
 def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match=r"SAMPLE_TOKEN_FILE is .*: No such file"):
+    with pytest.raises(Mistake, match=r"SAMPLE_TOKEN_FILE is .*: No such file"):
         load(Sample, {"SAMPLE_TOKEN_FILE": str(tmp_path / "none")})
 
 
@@ -149,7 +149,7 @@ def test_the_table_shows_every_setting_and_no_secret_default() -> None:
 
 @pytest.mark.parametrize("raw", ["http://me:sesame@h:1", "http://me:ses/ame@h", "ftp://sesame@h"])
 def test_a_password_in_an_address_is_refused_and_never_shown(raw: str) -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         load(Sample, {"SAMPLE_SERVER": raw})
     assert "sesame" not in caught.value.lines[0]
     assert "(hidden)@" in caught.value.lines[0]
@@ -181,7 +181,7 @@ def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # nobody writes to it: reading would wait for ever
     for path in (file, tmp_path / "none", tmp_path, pipe, Path("x" * 5000)):
-        with pytest.raises(BadSettings) as caught:
+        with pytest.raises(Mistake) as caught:
             load(Sample, {"SAMPLE_TOKEN_FILE": str(path)})
         (line,) = caught.value.lines
         assert line.startswith(f"SAMPLE_TOKEN_FILE is {shortened(str(path))!r}")
@@ -189,7 +189,7 @@ def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["SAMPLE_SLOTS", "SAMPLE_SERVER"])
 def test_a_value_of_any_length_is_refused_in_a_short_line(name: str) -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         load(Sample, {name: "9" * 5000})
     (line,) = caught.value.lines
     assert line.startswith(f"{name} is '999")

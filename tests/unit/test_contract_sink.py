@@ -16,8 +16,7 @@ import structlog
 
 from resonate_fleet.contract import logs, recorder, sink
 from resonate_fleet.contract.journal import MemberReady
-from resonate_fleet.contract.journal_files import Dropped, make_room
-from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.recorder import Journal, make_room
 from resonate_fleet.contract.sink import LineStream, Loss, Sink, losses
 
 
@@ -164,8 +163,8 @@ def test_journals_of_earlier_starts_go_when_the_folder_is_full(tmp_path: Path) -
         (tmp_path / f"{name}.jsonl").write_bytes(b"x" * 1000)
         os.utime(tmp_path / f"{name}.jsonl", (number, number))
     os.utime(tmp_path / "held.jsonl", (0, 0))
-    assert make_room(tmp_path, 2500) == Dropped(1, 1000)
-    assert make_room(tmp_path, 0) == Dropped(2, 2000)
+    assert make_room(tmp_path, 2500) == (1, 1000)
+    assert make_room(tmp_path, 0) == (2, 2000)
     assert [file.name for file in tmp_path.iterdir()] == ["held.jsonl"]
     held.close()
 
@@ -173,7 +172,7 @@ def test_journals_of_earlier_starts_go_when_the_folder_is_full(tmp_path: Path) -
 def test_a_start_says_which_journals_it_drops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "make_room", lambda _: Dropped(3, 300))
+    monkeypatch.setattr(recorder, "make_room", lambda _: (3, 300))
     lines = Lines()
     Journal("w", tmp_path, lines).close()
     assert lines.kept == ["journal.dropped"]

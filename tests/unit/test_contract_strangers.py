@@ -2,7 +2,7 @@
 
 import pytest
 
-from resonate_fleet.contract.settings import BadSettings, load, unknown
+from resonate_fleet.contract.settings import Mistake, load, unknown
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
@@ -21,7 +21,7 @@ from resonate_fleet.submit.settings import ClientSettings
     ],
 )
 def test_a_misspelt_name_is_refused(cls: type, name: str, nearest: str) -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         load(cls, {name: "1"})
     says = f"{name} is set, and there is no such setting; accepted: {nearest}"
     assert caught.value.lines == [says]
@@ -54,7 +54,7 @@ def test_what_only_begins_alike_is_let_be(cls: type, env: dict[str, str]) -> Non
 
 
 def test_a_service_link_in_a_settings_place_is_said_to_be_one() -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(Mistake) as caught:
         load(StewardSettings, {"STEWARD_PORT": "tcp://10.96.0.7:9465"})
     (line,) = caught.value.lines
     assert "address of a Service" in line

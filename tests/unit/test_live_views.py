@@ -9,7 +9,7 @@ from resonate_fleet.commands import ps, tables, top
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.commands.live import FleetSnapshot, snapshot_of
 from resonate_fleet.contract.ids import new_id
-from resonate_fleet.contract.jobviews import COLUMNS, JobLine
+from resonate_fleet.contract.jobs import COLUMNS, JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
 from resonate_fleet.contract.shown import clean, markdown
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from resonate_fleet.contract.settings import load
+from resonate_fleet.contract.settings import Mistake, load
 from resonate_fleet.steward.life import policies_of
 from resonate_fleet.steward.policy import (
     Attributes,
-    BadPolicy,
     GroupPolicy,
     Limit,
     attributes_of,
@@ -70,7 +69,7 @@ rate = "10 a second"
 charge_card = 5
 [group.other]
 """
-    with pytest.raises(BadPolicy) as refused:
+    with pytest.raises(Mistake) as refused:
         parse(bad, "policy.toml")
     lines = refused.value.lines
     told = {int(line.split(":")[1]): line for line in lines}
@@ -96,7 +95,7 @@ charge_card = 5
     ],
 )
 def test_a_key_of_any_name_has_its_line(table: str, line: int) -> None:
-    with pytest.raises(BadPolicy, match=rf"^policy\.toml:{line}: .*running is 0"):
+    with pytest.raises(Mistake, match=rf"^policy\.toml:{line}: .*running is 0"):
         parse(f"[{table}]\nrunning = 0", "policy.toml")
 
 
@@ -114,7 +113,7 @@ def test_a_key_of_any_name_has_its_line(table: str, line: int) -> None:
     ],
 )
 def test_a_mistake_that_would_do_nothing_or_end_the_steward_is_told(text: str, says: str) -> None:
-    with pytest.raises(BadPolicy, match=rf"^policy\.toml:{says}"):
+    with pytest.raises(Mistake, match=rf"^policy\.toml:{says}"):
         parse(text, "policy.toml")
 
 
@@ -134,7 +133,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, bytes_: bytes | None) -
         file.mkdir()
     else:
         file.write_bytes(bytes_)
-    with pytest.raises(BadPolicy, match=r"accepted: a TOML file that can be read"):
+    with pytest.raises(Mistake, match=r"accepted: a TOML file that can be read"):
         read(file)
 
 
@@ -177,12 +176,12 @@ def test_a_job_says_which_of_its_tags_do_not_count(tags: dict[str, str], says: l
 
 @pytest.mark.parametrize("text", ["groups = 3", "[groups]\nworker-group = 1", "[[[", "\x00"])
 def test_what_is_no_policy_is_refused(text: str) -> None:
-    with pytest.raises(BadPolicy):
+    with pytest.raises(Mistake):
         parse(text, "policy.toml")
 
 
 def test_a_file_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(BadPolicy, match="no-such-file"):
+    with pytest.raises(Mistake, match="no-such-file"):
         read(ROOT / "no-such-file.toml")
 
 
@@ -214,5 +213,5 @@ def test_tags_say_where_a_job_stands(tags: dict[str, str], expected: Attributes)
 
 @pytest.mark.parametrize("rate", ["0/s", "0.0/h", "-1/s", f"{'9' * 400}/s", "1/d", "/s", ""])
 def test_a_rate_without_starts_or_without_end_is_refused(rate: str) -> None:
-    with pytest.raises(BadPolicy, match=r"policy\.toml:2: .*accepted: starts in a time"):
+    with pytest.raises(Mistake, match=r"policy\.toml:2: .*accepted: starts in a time"):
         parse(f'[groups.g.each-key]\nrate = "{rate}"', "policy.toml")

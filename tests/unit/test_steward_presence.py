@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from resonate_fleet.contract.keepalive import keep_alive
+from resonate_fleet.contract.sockets import keep_alive
 
 
 @pytest.mark.parametrize("seconds", [2.0, 10.0, 60.0])

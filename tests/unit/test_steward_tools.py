@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 import structlog
 
-from resonate_fleet.contract.descriptors import SAID_SECONDS, say_once
+from resonate_fleet.contract.sockets import SAID_SECONDS, say_once
 from resonate_fleet.contract.wire import Refused, Reply, Strange, Unreachable
 from tests.support.by_hand import Stage
 
