@@ -54,10 +54,10 @@ def live(settings: Settings, signals: StopSignals) -> int:
         own.keep()
         journal = _journal(name, settings)
         _to_the_end(_run(settings, functions, journal, own))
+    except (registry.BadFunctions, NotOpened) as bad:
+        raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except Mistake:
         raise
-    except NotOpened as bad:
-        raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except OSError as error:
         sys.stderr.write(f"worker: {taken_port(settings, error)}\n")
         return exits.FAILED

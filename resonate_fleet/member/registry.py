@@ -75,23 +75,34 @@ class Registry:
         No more than `limit` jobs of it run in one member at a time.
 
         Raises:
-            BadFunctions: the name is taken in this version, or the limit is not a number from 1.
+            BadFunctions: the name is taken in this version, or an argument is of another kind.
         """
         if fn is None:
             return lambda given: self.register(
                 given, name=name, version=version, retry_policy=retry_policy, limit=limit
             )
         key = (name or str(getattr(fn, "__name__", "")), version)
+        counts = isinstance(version, int) and version >= 1
+        limits = limit is None or (isinstance(limit, int) and limit >= 1)
+        retries = retry_policy is None or (
+            callable(getattr(retry_policy, "next", None)) and not isinstance(retry_policy, type)
+        )
+        for what, value, fits, accepted in (
+            ("name", name, isinstance(key[0], str), "text"),
+            ("version", version, counts, "a whole number from 1"),
+            ("limit", limit, limits, "a whole number from 1"),
+            ("retry policy", retry_policy, retries, "what has a method `next`, such as `Never()`"),
+        ):
+            if not fits:
+                raise BadFunctions(
+                    f"function {key[0]!r} has the {what} {value!r}; accepted: {accepted}"
+                )
         if key in self._keys:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
         self._keys[key] = (fn, retry_policy)
         self._names.add(key[0])
         self._callees[key] = Callee(key[0], label(*key), suspends=is_async(fn))
         if limit is not None:
-            if not isinstance(limit, int) or limit < 1:
-                raise BadFunctions(
-                    f"function {key[0]!r} has the limit {limit!r}; accepted: a whole number from 1"
-                )
             self._limits[label(*key)] = limit
         return fn
 
@@ -162,14 +173,20 @@ def load(module: str, registry: Registry) -> None:
     """
     try:
         _load(module, registry)
-    except BadFunctions as bad:
-        raise BadFunctions(f"WORKER_FUNCTIONS is {module!r}: {bad}") from None
+    except BadFunctions:
+        raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        where = next((one for one in reversed(frames) if not one.filename.startswith("<")), None)
-        place = f" ({where.filename}:{where.lineno})" if where is not None else ""
-        says = " ".join(text_of(error).split())
-        raise BadFunctions(f"WORKER_FUNCTIONS is {module!r}: {says}{place}") from error
+        raise BadFunctions(" ".join(text_of(error).split()) + _place(error)) from error
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line that raised, in brackets; nothing where the import found none."""
+    if isinstance(error, SyntaxError):
+        return f" ({error.filename}:{error.lineno})"
+    ours = ("<", __file__, str(importlib.__file__))
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if not one.filename.startswith(ours)]
+    return f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
 
 
 def _load(module: str, registry: Registry) -> None:

@@ -70,7 +70,12 @@ def test_a_member_whose_loop_fails_says_so_and_ends(place: Place, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("module", "says"),
-    [("exits", "SystemExit: 0"), ("interrupts", "KeyboardInterrupt"), ("is_broken", "two lines")],
+    [
+        ("exits", "SystemExit: 0"),
+        ("interrupts", "KeyboardInterrupt"),
+        ("is_broken", "two lines"),
+        ("has_a_typo", "SyntaxError"),
+    ],
 )
 def test_a_module_that_ends_the_import_is_one_line(tmp_path: Path, module: str, says: str) -> None:
     modules.write(tmp_path, module)
@@ -81,6 +86,15 @@ def test_a_module_that_ends_the_import_is_one_line(tmp_path: Path, module: str, 
     assert says in last
     assert f"{module}.py:" in last
     assert "Traceback" not in done.stderr
+
+
+def test_what_the_sdk_refuses_is_said_with_the_module(tmp_path: Path) -> None:
+    modules.write(tmp_path, "registers_text")
+    env = {"WORKER_FUNCTIONS": "registers_text", "PYTHONPATH": str(tmp_path)}
+    done = run_room("worker", env=env)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("worker: WORKER_FUNCTIONS is 'registers_text': function 'greet': ")
 
 
 def settings(place: Place, **env: str) -> dict[str, str]:

@@ -51,6 +51,13 @@ raise KeyboardInterrupt
     "is_broken": """
 raise ValueError("two\\nlines")
 """,
+    "has_a_typo": """
+def greet(:
+""",
+    "registers_text": """
+from resonate_fleet import example
+example.register = lambda registry: registry.register("text", name="greet")
+""",
 }
 
 

@@ -1,6 +1,7 @@
 """What a functions module may register, and how functions are wrapped."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from resonate.context import Context
 from resonate.dependencies import DependencyMap
 from resonate.durable import DurableFunction
 from resonate.error import SerializationError
+from resonate.retry import Never
 from resonate.testing import root_context
 from resonate.types import Args
 
@@ -158,6 +160,25 @@ def test_what_cannot_be_registered() -> None:
         load("json", Registry())
     with pytest.raises(BadFunctions, match="ModuleNotFoundError"):
         load("there_is_no_such_module", Registry())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": 5},
+        {"name": ["a"]},
+        {"version": "1"},
+        {"version": 0},
+        {"version": 1.5},
+        {"limit": 2.0},
+        {"retry_policy": "Never"},
+        {"retry_policy": Never},
+    ],
+)
+def test_an_argument_of_another_kind_is_said_with_its_value(wrong: dict[str, Any]) -> None:
+    (value,) = wrong.values()
+    with pytest.raises(BadFunctions, match=re.escape(f"{value!r}; accepted: ")):
+        Registry().register(_thread, **wrong)
 
 
 def test_the_documented_example_is_the_tested_one() -> None:
