@@ -48,8 +48,11 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def room_command(*room: str) -> list[str]:
-    """Return the command `python -m resonate_fleet.<room...>`."""
-    return [sys.executable, "-m", f"resonate_fleet.{room[0]}", *room[1:]]
+    """Return the command `python -P -m resonate_fleet.<room...>`.
+
+    `-P` keeps modules of the current folder from standing in for libraries of the same name.
+    """
+    return [sys.executable, "-P", "-m", f"resonate_fleet.{room[0]}", *room[1:]]
 
 
 class OutputFiles(NamedTuple):
