@@ -21,8 +21,7 @@ from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire, part
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
 from resonate_fleet.server.cron import ACCEPTED, Cron
-from resonate_fleet.submit.calls import ARGUMENTS, call
-from resonate_fleet.submit.load import PRIORITY, policy_tags
+from resonate_fleet.submit.load import ARGUMENTS, PRIORITY, arguments, call, policy_tags
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
 PROG: Final = "fleet schedule"
@@ -131,7 +130,7 @@ def _wanted(asked: Namespace) -> Schedule:
     for word, text in (("ID", asked.id), ("--job-id", asked.job_id)):
         if not text or ":" in text:
             raise Mistake(f"{word} is {text!r}; accepted: a text without `:`")
-    made = call(asked.function, asked.args, asked.version)
+    made = call(asked.function, arguments(asked.args), asked.version)
     return Schedule(
         id=asked.id,
         cron=asked.cron,

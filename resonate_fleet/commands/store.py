@@ -18,7 +18,7 @@ from resonate_fleet.retention.database import Database, Size, StoreError
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.schema import check
 from resonate_fleet.retention.sqlite import SqliteFile
-from resonate_fleet.submit.output import progress
+from resonate_fleet.submit.output import progress_bar
 
 PROG: Final = "fleet store"
 _LOST: Final = (
@@ -115,7 +115,7 @@ def _counted(count: Count) -> str:
 def _deleted(prune: Prune, planned: Count) -> Count:
     """Run it under a progress bar, where somebody sees it."""
     done = Count()
-    with progress("deleted", planned.families) as advance:
+    with progress_bar("deleted", planned.families) as advance:
         for part in prune.run():
             done += part
             advance(part.families)

@@ -9,8 +9,17 @@ from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, seconds
 from resonate_fleet.submit.batch import ACCEPTED, opened
-from resonate_fleet.submit.calls import ARGUMENTS, call
-from resonate_fleet.submit.load import ID, PRIORITY, Job, beginning, late, policy_tags
+from resonate_fleet.submit.load import (
+    ARGUMENTS,
+    ID,
+    PRIORITY,
+    Job,
+    arguments,
+    beginning,
+    call,
+    late,
+    policy_tags,
+)
 from resonate_fleet.submit.session import Order, submit
 from resonate_fleet.submit.settings import FUNCTION, SubmitSettings
 
@@ -72,7 +81,7 @@ def _one(asked: Namespace, settings: SubmitSettings) -> Order:
         raise Mistake("FUNCTION is missing; accepted: a function's name, or --jobs FILE")
     if wrong := late(asked.not_before, settings.timeout):
         raise Mistake(f"--{wrong}")
-    made = call(asked.function, asked.args, asked.version or 1)
+    made = call(asked.function, arguments(asked.args), asked.version or 1)
     tags = policy_tags(asked.priority, asked.key, asked.not_before)
     job = Job(asked.id or beginning(settings.id_prefix) + new_id(), made, tags=tags)
     return Order(settings=settings, jobs=[job], count=1, wait=asked.wait, json=asked.json)

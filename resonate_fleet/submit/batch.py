@@ -15,8 +15,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, name, seconds
-from resonate_fleet.submit.calls import of, utf8
-from resonate_fleet.submit.load import ID, PRIORITY, Job, beginning, late, policy_tags
+from resonate_fleet.submit.load import ID, PRIORITY, Job, beginning, call, late, policy_tags, utf8
 from resonate_fleet.submit.settings import FUNCTION, LONGEST, SubmitSettings
 
 #: Most mistakes that are named: a file may be wrong throughout.
@@ -146,6 +145,6 @@ def _id(raw: bytes, number: int, batch: Batch) -> str:
 
 
 def _job(line: BatchLine, batch: Batch, id: str) -> Job:
-    call = of(line.function or batch.function or "", line.args, line.version)
+    made = call(line.function or batch.function or "", line.args, line.version)
     tags = policy_tags(line.priority, line.key, _later(line))
-    return Job(line.id or id, call, group=line.group, timeout=line.timeout, tags=tags)
+    return Job(line.id or id, made, group=line.group, timeout=line.timeout, tags=tags)

@@ -4,9 +4,6 @@ import argparse
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
-
-import msgspec
 
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.options import Parser, add_settings, read_settings
@@ -36,7 +33,7 @@ def parser(prog: str) -> Parser:
     made = Parser(prog=prog, usage=f"{prog} [options]", description=_ABOUT, epilog=_ENDING)
     add = made.add_argument
     add("--id", action="append", default=[], metavar="ID", help="An id to use; repeatable.")
-    add("--args", metavar="JSON", help="Arguments of the function, instead of id and cost.")
+    add("--args", metavar="JSON", help=f"Instead of id and cost: {load.ARGUMENTS}.")
     add("--wait", action="store_true", help="Wait for the results and print them.")
     add("--json", action="store_true", help="Print one JSON object a line.")
     add_settings(made, ClientSettings)
@@ -54,17 +51,26 @@ def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
     Raises:
         Mistake: with one line for every wrong value.
     """
-    wrong = load.bad_ids(asked.id)
+    wrong = []
+    for id_ in asked.id:
+        try:
+            load.ID.read(id_)
+        except ValueError:
+            wrong.append(f"--id is {id_!r}; accepted: {load.ID.accepts}")
     if asked.id and asked.count is not None and asked.count != str(len(asked.id)):
         wrong.append(f"--count is {asked.count!r}; accepted: nothing beside --id")
-    args = _args(asked.args, wrong)
+    given: load.Arguments | None = None
+    try:
+        given = None if asked.args is None else load.arguments(asked.args)
+    except Mistake as mistake:
+        wrong += mistake.lines
     try:
         settings = read_settings(ClientSettings, asked, env)
     except Mistake as error:
         raise Mistake(*error.lines, *wrong) from None
     if wrong:
         raise Mistake(*wrong)
-    jobs = load.make(settings, asked.id, args, new_id)
+    jobs = load.make(settings, asked.id, given, new_id)
     return Order(
         settings=settings,
         jobs=jobs,
@@ -73,13 +79,3 @@ def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
         wait=math.inf if asked.wait else None,
         json=asked.json,
     )
-
-
-def _args(raw: str | None, wrong: list[str]) -> list[Any] | None:
-    if raw is None:
-        return None
-    try:
-        return msgspec.json.decode(raw, type=list[Any])
-    except msgspec.DecodeError:
-        wrong.append(f"--args is {raw!r}; accepted: a JSON array")
-        return None

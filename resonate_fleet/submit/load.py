@@ -1,15 +1,27 @@
-"""Makes jobs from settings and a seed. Pure: the same input makes the same load."""
+"""Makes jobs: calls as they are typed, and loads from settings and a seed."""
 
 import random
+import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from resonate_fleet.contract import words
 from resonate_fleet.contract.jobs import Call
-from resonate_fleet.contract.settings import Kind, integer
+from resonate_fleet.contract.settings import Mistake, integer, text
 from resonate_fleet.submit.settings import ClientSettings
+
+type Arguments = list[Any] | dict[str, Any]
+ARGUMENTS: Final = "a JSON array (positional) or object (by name), @FILE with one, - for stdin"
+#: The ids of jobs that the server accepts. It takes the part before the first `:` for the origin
+#: (v0.9.8, `src/types.rs`); a lone surrogate is no text.
+ID: Final = text("1 to 512 characters without `:`", "[^:\0\ud800-\udfff]{1,512}")
+PRIORITY: Final = integer(1, 5)
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,51 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-PRIORITY: Final = integer(1, 5)
+# Calls.
+
+
+def call(function: str, given: Arguments, version: int = 1) -> Call:
+    """Return the call of `function` with arguments by position or by name."""
+    if isinstance(given, dict):
+        return Call(func=function, kwargs=given, version=version)
+    return Call(func=function, args=given, version=version)
+
+
+def arguments(typed: str | None) -> Arguments:
+    """Return the arguments of a call as typed; None means none.
+
+    Raises:
+        Mistake: they are not a JSON array or object.
+    """
+    if typed is None:
+        return []
+    try:
+        raw = sys.stdin.buffer.read() if typed == "-" else typed.encode()
+        if typed.startswith("@"):
+            raw = Path(typed[1:]).read_bytes()
+        return msgspec.json.decode(utf8(raw), type=list[Any] | dict[str, Any])
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Mistake(f"--args is {typed!r}: {why}; accepted: {ARGUMENTS}") from None
+
+
+def utf8(raw: bytes) -> bytes:
+    """Return text without the mark that some editors put before it.
+
+    Raises:
+        ValueError: it is empty, or in another encoding.
+    """
+    text = raw.removeprefix(BOM_UTF8)
+    if not text.strip():
+        raise ValueError("it is empty")
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    return text
+
+
+# Attributes.
 
 
 def policy_tags(
@@ -49,26 +105,33 @@ def late(later: float | None, timeout: float) -> str:
     return f"not-before is {later:g} s, its timeout {timeout:g} s; accepted: a longer timeout"
 
 
+# Loads.
+
+
 def make(
     settings: ClientSettings,
     ids: Sequence[str],
-    args: list[Any] | None,
+    given: Arguments | None,
     new_id: Callable[[], str],
 ) -> list[Job]:
     """Return the load: one job for each of `ids`, or `settings.count` jobs with new ids.
 
-    `args` replaces the usual arguments of the function.
+    The same seed makes the same costs. `given` stands in place of the usual arguments.
     """
-    chance = random.Random(settings.seed)
-    given = list(ids) or new_ids(settings.id_prefix, settings.count, new_id)
+    chance, (low, high) = random.Random(settings.seed), settings.cost
+    ids = list(ids) or new_ids(settings.id_prefix, settings.count, new_id)
     made: dict[str, Job] = {}
-    for id_ in dict.fromkeys(given):
-        made[id_] = _job(id_, settings, _cost(chance, settings), args)
-    if settings.keys:
-        keys = (key for key, number in settings.keys.items() for _ in range(number))
-        for id_, key in zip(made, keys, strict=False):
-            made[id_] = replace(made[id_], tags={words.TAG_KEY: key})
-    return [made[id_] for id_ in given]  # an id given twice is sent twice, with the same call
+    for id_ in dict.fromkeys(ids):
+        cost = round(low + (high - low) * chance.random(), 3)
+        # A user's function gets id and cost, as those of the example do.
+        steps = [settings.steps] if settings.function == words.COMPUTE_IN_STEPS else []
+        usual = [id_, cost, *steps]
+        made_call = call(settings.function, usual if given is None else given)
+        made[id_] = Job(id_, made_call, cost if given is None else None)
+    keys = (key for key, number in settings.keys.items() for _ in range(number))
+    for id_, key in zip(list(made), keys, strict=False):
+        made[id_] = replace(made[id_], tags={words.TAG_KEY: key})
+    return [made[id_] for id_ in ids]  # an id given twice is sent twice, with the same call
 
 
 def new_ids(prefix: str, count: int, new_id: Callable[[], str]) -> list[str]:
@@ -81,43 +144,3 @@ def new_ids(prefix: str, count: int, new_id: Callable[[], str]) -> list[str]:
 def beginning(prefix: str) -> str:
     """Return what stands before an id of a job that is no load's: the prefix and one dash."""
     return f"{prefix.removesuffix('-')}-" if prefix else ""
-
-
-def _cost(chance: random.Random, settings: ClientSettings) -> float:
-    low, high = settings.cost
-    return round(low + (high - low) * chance.random(), 3)
-
-
-def _job(id_: str, settings: ClientSettings, cost: float, args: list[Any] | None) -> Job:
-    if args is not None:
-        return Job(id_, Call(func=settings.function, args=args), None)
-    # A user's function gets id and cost, as those of the example do.
-    steps = [settings.steps] if settings.function == words.COMPUTE_IN_STEPS else []
-    return Job(id_, Call(func=settings.function, args=[id_, cost, *steps]), cost)
-
-
-def _id(raw: str) -> str:
-    """Read the id of a job.
-
-    The server takes the part before the first `:` for the origin (v0.9.8, `src/types.rs`), so a
-    job's id has none. It is not empty and has no zero character.
-    """
-    if not raw or len(raw) > 512 or ":" in raw or "\0" in raw:
-        raise ValueError
-    raw.encode()  # a lone surrogate is no text
-    return raw
-
-
-#: The ids of jobs that the server accepts.
-ID: Final = Kind(_id, "1 to 512 characters without `:`")
-
-
-def bad_ids(ids: Sequence[str]) -> list[str]:
-    """Return a line for each id that the server would refuse."""
-    lines = []
-    for id_ in ids:
-        try:
-            ID.read(id_)
-        except ValueError:
-            lines.append(f"--id is {id_!r}; accepted: {ID.accepts}")
-    return lines

@@ -8,7 +8,7 @@ from prometheus_client.exposition import choose_encoder
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.submit import Confirmation
+from resonate_fleet.submit.submit import Confirmation, Observer
 
 INSTRUMENTS: Final = (
     Instrument("fleet_client_jobs_submitted", "counter", "Jobs that were sent, confirmed or not."),
@@ -25,7 +25,7 @@ INSTRUMENTS: Final = (
 )
 
 
-class SubmissionMetrics:
+class SubmissionMetrics(Observer):
     """Counts what submission does."""
 
     def __init__(self) -> None:

@@ -11,19 +11,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.submit import Confirmation
-from resonate_fleet.submit.tracing import SubmissionTraces
+from resonate_fleet.submit.submit import Confirmation, Observer
 
 #: Longest wait for spans to be sent when the client ends, in milliseconds.
 FLUSH = 1000
 
 
-def otlp(who: str) -> SubmissionTraces:
+def otlp(who: str) -> Observer:
     """Return traces that leave by OTLP over HTTP; the library's own variables say where to."""
     return SubmissionSpans(who, BatchSpanProcessor(OTLPSpanExporter()))
 
 
-class SubmissionSpans(SubmissionTraces):
+class SubmissionSpans(Observer):
     """Hands spans to `processor`."""
 
     def __init__(self, who: str, processor: SpanProcessor) -> None:

@@ -1,10 +1,11 @@
-"""Runs a submission, from its jobs to an exit code."""
+"""Runs a submission, from its jobs to an exit code; waits for results."""
 
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,17 +16,22 @@ from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
 from resonate_fleet.contract.options import OutputFolder, tell
 from resonate_fleet.contract.recorder import Journal, Log
-from resonate_fleet.contract.settings import effective
+from resonate_fleet.contract.settings import Mistake, effective
 from resonate_fleet.contract.shown import named
 from resonate_fleet.contract.start import STOPS
-from resonate_fleet.contract.wire import Refused, Unreachable
-from resonate_fleet.submit import log, results
+from resonate_fleet.contract.wire import Promise, Refused, Unreachable
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.output import Output, progress, state_of
-from resonate_fleet.submit.recorder import Recorder
+from resonate_fleet.submit.output import Output, Recorder, log_of, progress_bar, state_of
 from resonate_fleet.submit.settings import SubmitSettings
-from resonate_fleet.submit.submit import GaveUp, Submission
-from resonate_fleet.submit.tracing import traces
+from resonate_fleet.submit.submit import GaveUp, Observer, Submission
+
+#: Exit codes by a job's state, the gravest last. In any other it ended without its result.
+_CODES: Final = {"resolved": exits.OK, "pending": exits.INCONCLUSIVE, "unknown": exits.USAGE}
+_GRAVITY: Final = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.USAGE]
+#: Pause between two rounds of reads: while results come, and when none has come for a while.
+SOON, LATER = 0.05, 0.5
+#: Promises read in one round, so that waiting for many jobs does not load the server.
+WINDOW = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,56 +62,54 @@ def submit(order: Order, command: str) -> int:
     settings = order.settings
     who = f"{settings.client}-{os.urandom(3).hex()}"
     tracing = traces(settings.traces, who)
-    log_ = log.make(settings.log_format, who)
-    log_.log(20, "settings", **effective(settings))
-    journal = _journal(settings, who, log_)
-    shown = not (order.bulk and sys.stdout.isatty())
-    out = Output(settings.group, json=order.json, ids=shown)
-    recorder = Recorder(out, journal, lambda line: tell(f"{command}: {line}"))
-    recorder.observers.append(tracing)
+    log = log_of(settings.log_format, who)
+    log.log(20, "settings", **effective(settings))
+    if settings.journal is not None:
+        OutputFolder(settings.journal).check("CLIENT_JOURNAL")
+    journal = Journal(who, settings.journal, log)
+    out = Output(settings.group, json=order.json, ids=not (order.bulk and sys.stdout.isatty()))
+    recorder = Recorder(out, journal, command)
     clock = ServerClock(off=recorder.clock_off)
-    submission = Submission(order.jobs, settings, who, recorder, tracing.traceparent, clock=clock)
     journal.write(ClientStarted(group=settings.group, count=order.count, seed=order.seed))
-    with _metrics(settings.port, recorder, log_), closing(tracing), closing(journal):
-        code = _guarded(order, submission, recorder, out, command)
+    with _metrics(settings.port, log) as metrics, closing(tracing), closing(journal):
+        observers = (recorder, tracing, *metrics)
+        submission = Submission(order.jobs, settings, who, observers, clock)
+        code = _run(order, submission, recorder)
         unconfirmed = order.count - recorder.count
         journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
     if out.lost:
-        tell(f"{command}: standard output cannot be written: {out.lost}; the jobs are sent")
+        recorder.say(f"standard output cannot be written: {out.lost}; the jobs are sent")
     return code or (exits.FAILED if out.lost else exits.OK)
 
 
-def _journal(settings: SubmitSettings, who: str, log_: Log) -> Journal:
-    if settings.journal is not None:
-        OutputFolder(settings.journal).check("CLIENT_JOURNAL")
-    return Journal(who, settings.journal, log_)
-
-
-def _guarded(
-    order: Order, submission: Submission, recorder: Recorder, out: Output, command: str
-) -> int:
+def _run(order: Order, submission: Submission, recorder: Recorder) -> int:
     try:
-        _send(order, submission, recorder, command)
+        if order.bulk:
+            _with_bar(order, submission, recorder)
+        else:
+            submission.run(order.count)
         if order.wait is None:
             return exits.OK
         ids = dict.fromkeys(job.id for job in order.jobs)
-        return await_results(order.settings, list(ids), order.wait, out, command)
+        return await_results(order.settings, list(ids), order.wait, recorder.out, recorder.command)
     except GaveUp as error:
-        _tell_unconfirmed(order, submission, out, command, error)
+        if order.bulk:
+            recorder.say(f"{error}; the same command again submits the rest and doubles nothing")
+        else:
+            left = [job.id for job in submission.unconfirmed()]
+            recorder.out.unconfirmed(left)
+            recorder.say(f"{len(left)} not confirmed: {error}: {named(left)}")
     except (Unreachable, Refused) as error:
-        tell(f"{command}: confirmed, but the results could not be read: {error}")
+        recorder.say(f"confirmed, but the results could not be read: {error}")
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     return exits.FAILED
 
 
-def _send(order: Order, submission: Submission, recorder: Recorder, command: str) -> None:
+def _with_bar(order: Order, submission: Submission, recorder: Recorder) -> None:
     began = time.monotonic()
-    if not order.bulk:
-        submission.run(order.count)
-        return
     try:
-        with progress("confirmed", order.count) as recorder.advance:
+        with progress_bar("confirmed", order.count) as recorder.advance:
             submission.run(order.count)
     finally:
         took = max(time.monotonic() - began, 0.001)
@@ -114,20 +118,42 @@ def _send(order: Order, submission: Submission, recorder: Recorder, command: str
         if recorder.differing:
             there += f", {recorder.differing} with another call"
         rate = f"{recorder.count / took:.0f} a second"
-        tell(f"{command}: {recorder.count} of {order.count} jobs are confirmed{there}; {rate}")
+        recorder.say(f"{recorder.count} of {order.count} jobs are confirmed{there}; {rate}")
 
 
-def _tell_unconfirmed(
-    order: Order, submission: Submission, out: Output, command: str, error: GaveUp
-) -> None:
-    if order.bulk:
-        tell(
-            f"{command}: {error.cause}; the same command again submits the rest and doubles nothing"
-        )
+def traces(kind: str, who: str) -> Observer:
+    """Return traces as `CLIENT_TRACES` says: `off` or `otlp`.
+
+    Raises:
+        Mistake: the extra `otel` is missing.
+    """
+    if kind == "off":
+        return Observer()
+    try:
+        from resonate_fleet.submit.otel import otlp  # noqa: PLC0415 - an extra that is seldom there
+    except ImportError as error:
+        raise Mistake(
+            f"CLIENT_TRACES is {kind!r}, which needs the extra `otel` ({error}); accepted: `off`"
+        ) from None
+    return otlp(who)
+
+
+@contextmanager
+def _metrics(port: int | None, log: Log) -> Iterator[list[Observer]]:
+    if port is None:
+        yield []
         return
-    ids = [job.id for job in submission.unconfirmed()]
-    out.unconfirmed(ids)
-    tell(f"{command}: {len(ids)} not confirmed: {error.cause}: {named(ids)}")
+    from resonate_fleet.contract.pages import Pages  # noqa: PLC0415 - slow to import, rarely asked for
+    from resonate_fleet.submit.metrics import SubmissionMetrics  # noqa: PLC0415 - the same
+
+    metrics = SubmissionMetrics()
+    every = "0.0.0.0"  # noqa: S104 - scrapes come from outside the container
+    with Pages(every, port, {"/metrics": metrics.page}) as pages:
+        log.log(20, "metrics.served", port=pages.port)
+        yield [metrics]
+
+
+# Results.
 
 
 def await_results(
@@ -141,33 +167,53 @@ def await_results(
     codes = [exits.OK]
     with (
         BlockingWire(settings.url, settings.token) as wire,
-        progress("ended", len(ids)) as advance,
+        progress_bar("ended", len(ids)) as advance,
     ):
-        for id_, promise in results.wait(wire, ids, settings.deadline, seconds):
+        for id_, promise in _ends(wire, ids, settings.deadline, seconds):
             out.ended(id_, promise)
             advance(1)
-            codes.append(CODES.get(state_of(promise), exits.BROKEN))
+            codes.append(_CODES.get(state_of(promise), exits.BROKEN))
             if promise is None:
                 tell(f"{command}: there is no job {id_!r}")
     return max(codes, key=_GRAVITY.index)
 
 
-#: Exit codes by a job's state. In any other state it ended without its result.
-CODES: Final = {"resolved": exits.OK, "pending": exits.INCONCLUSIVE, "unknown": exits.USAGE}
-_GRAVITY: Final = [exits.OK, exits.INCONCLUSIVE, exits.BROKEN, exits.USAGE]
+def _ends(
+    wire: BlockingWire, ids: Sequence[str], deadline: float, seconds: float
+) -> Iterator[tuple[str, Promise | None]]:
+    """Yield each of `ids` with its promise when it has ended; None if the server has none.
+
+    After `seconds` those that have not ended are yielded as they are. Each is read at least once.
+
+    Raises:
+        Unreachable: the server did not answer for `deadline` seconds.
+    """
+    pending = deque(dict.fromkeys(ids))
+    end = time.monotonic() + seconds
+    pause = SOON
+    late = False
+    while pending:
+        ended = 0
+        for _ in range(len(pending) if late else min(len(pending), WINDOW)):
+            id_ = pending.popleft()
+            promise = _patiently(wire, id_, deadline)
+            if promise is not None and promise.state == "pending" and not late:
+                pending.append(id_)
+            else:
+                ended += 1
+                yield id_, promise
+        pause = SOON if ended else min(pause * 1.3, LATER)
+        if pending and time.monotonic() < end:
+            time.sleep(min(pause, max(end - time.monotonic(), 0)))
+        late = time.monotonic() >= end
 
 
-@contextmanager
-def _metrics(port: int | None, recorder: Recorder, log_: Log) -> Iterator[None]:
-    if port is None:
-        yield
-        return
-    from resonate_fleet.contract.pages import Pages  # noqa: PLC0415 - slow to import, rarely asked for
-    from resonate_fleet.submit.metrics import SubmissionMetrics  # noqa: PLC0415 - the same
-
-    metrics = SubmissionMetrics()
-    recorder.observers.append(metrics)
-    every = "0.0.0.0"  # noqa: S104 - scrapes come from outside the container
-    with Pages(every, port, {"/metrics": metrics.page}) as pages:
-        log_.log(20, "metrics.served", port=pages.port)
-        yield
+def _patiently(wire: BlockingWire, id_: str, deadline: float) -> Promise | None:
+    end = time.monotonic() + deadline
+    while True:
+        try:
+            return wire.promise(id_)
+        except Unreachable:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(LATER)

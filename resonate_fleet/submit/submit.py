@@ -3,10 +3,10 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -28,52 +28,36 @@ REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The server has the job. `new`: it had no such id before. `differs`: its call is another."""
+    """The server has the job. `new`: it had no such id before. `differs`: its call is another.
+
+    `own`: this process created what the server has, for this job or an earlier one of the same id.
+    """
 
     job: Job
     new: bool
     differs: bool
     seconds: float
+    own: bool = True
 
 
-class Observer(Protocol):
-    """Hears what a submission does. Called from several threads, one at a time."""
+class Observer:
+    """Hears what a submission does; this one does nothing. Called by one thread at a time."""
 
     def submitted(self, job: Job) -> None: ...
+
+    def traceparent(self, _: Job) -> str:
+        """Return the trace context for the job's worker (W3C `traceparent`), "" for none."""
+        return ""
 
     def retried(self, job: Job, cause: str) -> None: ...
 
     def confirmed(self, confirmation: Confirmation) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class GaveUp(Exception):  # noqa: N818 - the server's silence, not a failure of ours
-    """Not every job was confirmed. `cause` in one sentence."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-class _Jobs:
-    """Jobs in their order. Each is taken once, and is under way until it is done."""
-
-    def __init__(self, jobs: Iterable[Job]) -> None:
-        self._left = enumerate(jobs)
-        self._under_way: dict[int, Job] = {}
-
-    def take(self) -> tuple[int, Job] | None:
-        taken = next(self._left, None)
-        if taken is not None:
-            self._under_way[taken[0]] = taken[1]
-        return taken
-
-    def done(self, index: int) -> None:
-        del self._under_way[index]
-
-    def rest(self) -> Iterator[Job]:
-        """Yield the jobs that are not done, in order. To be called once."""
-        begun = (job for _, job in sorted(self._under_way.items(), key=lambda one: one[0]))
-        return chain(begun, (job for _, job in self._left))
+    """Not every job was confirmed; the text is the cause, in one sentence."""
 
 
 class Submission:
@@ -81,7 +65,7 @@ class Submission:
 
     `jobs` may be longer than memory: it is read one by one. A repeated `promise.create` returns the
     promise that exists, so another try after a lost answer doubles nothing. `who` marks the jobs
-    that this process created. `traceparent` returns a job's trace context for its worker.
+    that this process created.
     """
 
     def __init__(
@@ -89,16 +73,15 @@ class Submission:
         jobs: Iterable[Job],
         settings: SubmitSettings,
         who: str,
-        observer: Observer,
-        traceparent: Callable[[Job], str] = lambda _: "",
-        *,
+        observers: Sequence[Observer],
         clock: ServerClock | None = None,
     ) -> None:
         self._settings = settings
         self._who = who
-        self._observer = observer
-        self._traceparent = traceparent
-        self._jobs = _Jobs(jobs)
+        self._observers = observers
+        #: Jobs that nobody has taken yet, and those that are under way, by their number.
+        self._left = enumerate(jobs)
+        self._under_way: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._cause = ""
@@ -117,23 +100,21 @@ class Submission:
         if connections == 1:
             self._work()
         else:
-            self._work_in_threads(connections)
+            threads = [threading.Thread(target=self._work, daemon=True) for _ in range(connections)]
+            try:
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            finally:
+                self._stop.set()
         if self._cause:
             raise GaveUp(self._cause)
 
     def unconfirmed(self) -> Iterator[Job]:
         """Yield the unconfirmed jobs, in order. To be called once."""
-        return self._jobs.rest()
-
-    def _work_in_threads(self, count: int) -> None:
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            self._stop.set()
+        begun = (job for _, job in sorted(self._under_way.items(), key=lambda one: one[0]))
+        return chain(begun, (job for _, job in self._left))
 
     def _work(self) -> None:
         try:
@@ -141,16 +122,17 @@ class Submission:
             with BlockingWire(url, token, clock=self._clock) as wire:
                 for index, job in self._take():
                     if self._wait_for_rate(index):
-                        self._one(wire, index, job)
+                        self._send(wire, index, job)
         except OSError as error:  # of the journal: a job that cannot be journalled is not sent
             self._give_up(str(error))
 
     def _take(self) -> Iterator[tuple[int, Job]]:
         while not self._stop.is_set():
             with self._lock:
-                taken = self._jobs.take()
-            if taken is None:
-                return
+                taken = next(self._left, None)
+                if taken is None:
+                    return
+                self._under_way[taken[0]] = taken[1]
             yield taken
 
     def _wait_for_rate(self, index: int) -> bool:
@@ -163,31 +145,32 @@ class Submission:
             self._heard = max(self._heard, due)
         return not stopped
 
-    def _one(self, wire: BlockingWire, index: int, job: Job) -> None:
+    def _send(self, wire: BlockingWire, index: int, job: Job) -> None:
         with self._lock:
-            self._observer.submitted(job)
+            for one in self._observers:
+                one.submitted(job)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         began = time.monotonic()
         while not self._stop.is_set():
             cause = self._attempt(wire, index, job, began)
             if not cause:
                 return
-            if self._left() <= 0:
+            if self._patience() <= 0:
                 self._give_up(cause)
                 return
             with self._lock:
-                self._observer.retried(job, cause)
-            self._stop.wait(min(pauses.next(), max(self._left(), 0)))
+                for one in self._observers:
+                    one.retried(job, cause)
+            self._stop.wait(min(pauses.next(), max(self._patience(), 0)))
 
     def _attempt(self, wire: BlockingWire, index: int, job: Job, began: float) -> str:
         """Try once; return why another try is needed, "" if none is."""
-        wire.timeout = min(ANSWER_SECONDS, max(self._left(), 0.05))
+        wire.timeout = min(ANSWER_SECONDS, max(self._patience(), 0.05))
+        call: object = msgspec.to_builtins(job.call)
         try:
             if not self._clock.known:  # with a clock that is behind, jobs would have timed out
                 wire.call("promise.get", {"id": "what-time-is-it"}, accept=(401, 403, 404))
-            promise = wire.create_promise(
-                job.id, self._timeout_at(job), msgspec.to_builtins(job.call), self._tags(job)
-            )
+            promise = wire.create_promise(job.id, self._timeout_at(job), call, self._tags(job))
         except Unreachable as error:
             return str(error)
         except Refused as error:
@@ -195,7 +178,17 @@ class Submission:
                 return f"the server answered {error}"
             self._give_up(f"the server refused {job.id}: {error}")
             return ""
-        self._confirm(index, job, promise, time.monotonic() - began)
+        own = promise.tags.get(words.TAG_CLIENT) == self._who
+        with self._lock:
+            self._heard = time.monotonic()
+            del self._under_way[index]
+            new = own and job.id not in self._seen
+            self._seen[job.id] = None
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+            known = Confirmation(job, new, _call(promise) != call, self._heard - began, own)
+            for one in self._observers:
+                one.confirmed(known)
         return ""
 
     def _timeout_at(self, job: Job) -> int:
@@ -204,47 +197,31 @@ class Submission:
         return self._clock.now_ms() + round(seconds * 1000)
 
     def _tags(self, job: Job) -> dict[str, str]:
+        """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it.
+
+        A job is its own origin, branch and parent.
+        """
         with self._lock:
-            trace = self._traceparent(job)
-        made = {**job.tags, **tags(job.id, job.group or self._settings.group, self._who)}
-        return made | {words.TAG_TRACE: trace} if trace else made
+            trace = "".join(one.traceparent(job) for one in self._observers)
+        return {
+            **job.tags,
+            words.TAG_ORIGIN: job.id,
+            "resonate:branch": job.id,
+            "resonate:parent": job.id,
+            "resonate:scope": "global",
+            words.TAG_TARGET: words.anycast(job.group or self._settings.group),
+            words.TAG_CLIENT: self._who,
+            **({words.TAG_TRACE: trace} if trace else {}),
+        }
 
-    def _confirm(self, index: int, job: Job, promise: Promise, seconds: float) -> None:
-        with self._lock:
-            self._heard = time.monotonic()
-            self._jobs.done(index)
-            new = promise.tags.get(words.TAG_CLIENT) == self._who and job.id not in self._seen
-            self._remember(job.id)
-            differs = not new and _call(promise) != msgspec.to_builtins(job.call)
-            self._observer.confirmed(Confirmation(job, new, differs, seconds))
-
-    def _remember(self, id: str) -> None:
-        self._seen[id] = None
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-
-    def _left(self) -> float:
+    def _patience(self) -> float:
+        """Return for how many seconds the server may still be silent."""
         return self._heard + self._settings.deadline - time.monotonic()
 
     def _give_up(self, cause: str) -> None:
         with self._lock:
             self._cause = self._cause or cause
         self._stop.set()
-
-
-def tags(id_: str, group: str, who: str) -> dict[str, str]:
-    """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it.
-
-    A job is its own origin, branch and parent.
-    """
-    return {
-        words.TAG_ORIGIN: id_,
-        "resonate:branch": id_,
-        "resonate:parent": id_,
-        "resonate:scope": "global",
-        words.TAG_TARGET: words.anycast(group),
-        words.TAG_CLIENT: who,
-    }
 
 
 def _call(promise: Promise) -> object:

@@ -155,6 +155,21 @@ def test_a_batch_is_created_once_however_often_it_is_sent(server: Server, tmp_pa
     assert len(server.tasks("pending")) == 3
 
 
+def test_calls_that_share_an_id_in_one_file_are_pointed_out(server: Server, tmp_path: Path) -> None:
+    """Whichever comes first, and whichever answer is read first."""
+    file = tmp_path / "jobs.jsonl"
+    lines = [{"function": "f", "id": f"j{n}", "args": [a]} for n in range(5) for a in (1, 2)]
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    done = submit(server, "--jobs", str(file))
+    assert done.returncode == 0
+    *told, summary = done.stderr.splitlines()
+    assert sorted(told) == [
+        f"fleet submit: j{n} is given twice, with different calls; one of them counts"
+        for n in range(5)
+    ]
+    assert "10 of 10 jobs are confirmed, 5 of them were there before, 5 with another" in summary
+
+
 def test_a_batch_that_is_broken_off_goes_on_where_it_was(
     durable_fleet: Fleet, processes: Processes, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""SubmissionTraces of submissions: a span each, whose ids travel with the job."""
+"""Traces of submissions: a span each, whose ids travel with the job."""
 
 import sys
 
@@ -7,8 +7,8 @@ import pytest
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.submit import Confirmation
-from resonate_fleet.submit.tracing import SubmissionTraces, traces
+from resonate_fleet.submit.session import traces
+from resonate_fleet.submit.submit import Confirmation, Observer
 
 JOB = Job("a", Call(func="f"), 1.0)
 
@@ -16,7 +16,7 @@ JOB = Job("a", Call(func="f"), 1.0)
 def test_off_keeps_and_sends_nothing() -> None:
     off = traces("off", "me")
     off.submitted(JOB)
-    assert type(off) is SubmissionTraces
+    assert type(off) is Observer
     assert off.traceparent(JOB) == ""
 
 

@@ -21,7 +21,7 @@ from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.upstream import Upstream, Wires
 from resonate_fleet.submit.load import Job
-from resonate_fleet.submit.recorder import Recorder
+from resonate_fleet.submit.output import Recorder
 from resonate_fleet.submit.submit import Confirmation
 from tests.support.simulated import Fleet
 from tests.support.simulated_processes import LEASE, PORTS, Kept, SimMember
@@ -164,8 +164,8 @@ def of_a_client(journal: Kept) -> None:
     clock = iter([10.0, 12.00049])
     job = Job("job", Call(func="f"), 1.0)
     output: Any = Mock(group="g")
-    with patch("resonate_fleet.submit.recorder.time.monotonic", lambda: next(clock)):
-        recorder = Recorder(output, journal, lambda _: None)
+    with patch("resonate_fleet.submit.output.time.monotonic", lambda: next(clock)):
+        recorder = Recorder(output, journal, "client")
         recorder.retried(job, "refused")
         recorder.retried(job, "again")
         for name in ("job", "next"):
