@@ -32,7 +32,7 @@ SERVER_URL: Declared[str] = (
 SERVER_TOKEN: Declared[str | None] = (
     "RESONATE_TOKEN",
     "",
-    optional(text("a bearer token")),
+    optional(text("a bearer token: ASCII without blanks and line breaks", "[!-~]+")),
     "Bearer token for the server. A file (`RESONATE_TOKEN_FILE`) is read again when it changes.",
 )
 #: A secret. It never crosses the wire, see `contract.presence.prove`.

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract import token as tokens
+from resonate_fleet.contract.settings import fresh_token
 from resonate_fleet.contract.words import PROTOCOL
 
 
@@ -43,6 +43,6 @@ def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> di
     (v0.9.8, `src/auth.rs`).
     """
     head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
-    if sent := tokens.current(token):
+    if sent := fresh_token(token):
         head["auth"] = sent
     return {"kind": kind, "head": head, "data": dict(data)}

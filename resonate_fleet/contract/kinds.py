@@ -43,22 +43,24 @@ def name(what: str = "name") -> Kind[str]:
 
 
 def integer(low: int, high: int) -> Kind[int]:
-    return _between(int, low, high, f"a whole number from {low} to {high}")
-
-
-def number(low: float, high: float, unit: str = "") -> Kind[float]:
-    words = f"{unit + ', ' if unit else ''}a number from {low:.12g} to {high:.12g}"
-    return _between(float, low, high, words)
-
-
-def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N, accepts: str) -> Kind[N]:
-    def read(raw: str) -> N:
-        value = kind(raw)
-        if not low <= value <= high:  # refuses nan too
+    def read(raw: str) -> int:
+        # Python reads `1_000`, ` 5 ` and digits of other scripts too.
+        if not re.fullmatch("[+-]?[0-9]+", raw) or not low <= (value := int(raw)) <= high:
             raise ValueError
         return value
 
-    return Kind(read, accepts)
+    return Kind(read, f"a whole number from {low} to {high}")
+
+
+def number(low: float, high: float, unit: str = "") -> Kind[float]:
+    def read(raw: str) -> float:
+        plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", raw)
+        if not plain or not low <= (value := float(raw)) <= high:
+            raise ValueError
+        return value
+
+    words = f"{unit + ', ' if unit else ''}a number from {low:.12g} to {high:.12g}"
+    return Kind(read, words)
 
 
 def seconds(low: float, high: float) -> Kind[float]:
@@ -70,7 +72,7 @@ def length() -> Kind[float]:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
     def read(raw: str) -> float:
-        if raw[-1:] not in units or not raw[:-1].isdecimal():
+        if not re.fullmatch("[0-9]+[smhd]", raw):
             raise ValueError
         value = int(raw[:-1]) * units[raw[-1]]
         if value > _CENTURY:
@@ -139,10 +141,9 @@ def addresses() -> Kind[tuple[tuple[str, int], ...]]:
         host, _, digits = raw.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         host = host.removeprefix("[").removesuffix("]") if bracketed else host
-        wrong = not re.fullmatch(r"[!-~]+", host) or "/" in host or (":" in host) != bracketed
-        if wrong or not 0 < int(digits) < 65_536:
+        if not re.fullmatch(r"[!-~]+", host) or "/" in host or (":" in host) != bracketed:
             raise ValueError
-        return host, int(digits)
+        return host, integer(1, 65_535).read(digits)
 
     def read(raw: str) -> tuple[tuple[str, int], ...]:
         return tuple(one(word) for word in raw.split(",")) if raw else ()

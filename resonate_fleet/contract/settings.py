@@ -4,13 +4,13 @@ import dataclasses
 import errno
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, dataclass_transform
+from typing import Any, Final, Self, dataclass_transform
 
 from resonate_fleet.contract.kinds import *  # noqa: F403 - kinds are imported from here
 from resonate_fleet.contract.kinds import Kind
-from resonate_fleet.contract.token import Token
 
 #: Added to a refusal of a value that Kubernetes or Docker put into the environment.
 _LINK: Final = (
@@ -130,7 +130,7 @@ def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
     try:
         read = one.kind.read(text)
         kept = one.secret and where != one.env and isinstance(read, str)
-        return Token(read, Path(env[where])) if kept else read
+        return Token(read, Path(env[where]), one.kind) if kept else read
     except ValueError:
         shown = "(hidden)" if one.secret else repr(shortened(masked(text)))
         line = f"{where} is {shown}; accepted: {one.kind.accepts}"
@@ -140,9 +140,12 @@ def _value(one: Setting, env: Mapping[str, str], given: str | None) -> Any:
 def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str | None, str]:
     if given is not None:
         return given, one.option
-    if env.get(one.env):
+    if raw := env.get(one.env):
         # A Secret that Kubernetes puts into the environment keeps the newline of its file.
-        return (env[one.env].strip() if one.secret else env[one.env]), one.env
+        text = raw.strip() if one.secret else raw
+        if not text:
+            raise ValueError(f"{one.env} holds no text; accepted: {one.kind.accepts}")
+        return text, one.env
     file = env.get(f"{one.env}_FILE")
     if not file:
         return one.default, one.env
@@ -152,11 +155,44 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
         # A pipe of the shell's, `<(...)`, has a writer.
         if Path(file).is_fifo() and not file.startswith(("/dev/fd/", "/proc/")):
             raise ValueError(f"{wrong}, a named pipe; {accepts}")
-        return Path(file).read_text(encoding="utf-8-sig").strip(), f"{one.env}_FILE"
+        text = Path(file).read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise ValueError(f"{wrong}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{wrong}; {accepts}") from None
+    if not text:
+        raise ValueError(f"{wrong}, which holds nothing; {accepts}")
+    return text, f"{one.env}_FILE"
+
+
+class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps what it read
+    """A secret as it was read first from its file, which may change while the process runs."""
+
+    file: Path
+    _kind: Kind[Any]
+    _text: str
+    _seen: tuple[int, int, int] | None
+
+    def __new__(cls, text: str, file: Path, kind: Kind[Any]) -> Self:
+        made = super().__new__(cls, text)
+        made.file, made._kind, made._text, made._seen = file, kind, text, None
+        return made
+
+    def now(self) -> str:
+        """Return the file's text; the last good one if it holds none now."""
+        with suppress(OSError, ValueError):
+            stat = self.file.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen != self._seen:
+                text = self.file.read_text(encoding="utf-8-sig").strip()
+                self._seen = seen
+                self._text = self._kind.read(text) or self._text
+        return self._text
+
+
+def fresh_token(token: str | None) -> str | None:
+    """Return the token to send now."""
+    return token.now() if isinstance(token, Token) else token
 
 
 def unknown(cls: type[Any], env: Mapping[str, str]) -> list[str]:

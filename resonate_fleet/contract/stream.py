@@ -8,8 +8,8 @@ import aiohttp
 import msgspec
 
 from resonate_fleet.contract import sockets
-from resonate_fleet.contract import token as tokens
 from resonate_fleet.contract.backoff import Backoff
+from resonate_fleet.contract.settings import fresh_token
 from resonate_fleet.contract.sockets import keep_alive
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -75,7 +75,7 @@ class Stream:
                 await asyncio.sleep(pauses.next())
 
     def _headers(self) -> dict[str, str]:
-        token = tokens.current(self._token)
+        token = fresh_token(self._token)
         own = {"Accept": EVENTS}
         return own | {"Authorization": f"Bearer {token}"} if token else own
 

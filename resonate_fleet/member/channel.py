@@ -9,9 +9,9 @@ import msgspec
 import structlog
 from resonate.error import ConnectorError
 
-from resonate_fleet.contract import token as tokens
 from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.clock import ServerClock
+from resonate_fleet.contract.settings import fresh_token
 from resonate_fleet.contract.wire import (
     TOO_LARGE,
     Foreign,
@@ -130,7 +130,7 @@ class Channel:
 
     def _signed(self, body: str) -> str:
         """Put the token into the head of a request of the SDK, which has none."""
-        token = tokens.current(self._token)
+        token = fresh_token(self._token)
         if not token:
             return body
         return body.replace('"head":{', f'"head":{{"auth":{_json(token)},', 1)

@@ -17,7 +17,7 @@ import structlog
 from resonate_fleet.contract import sockets
 from resonate_fleet.contract.ids import origin_of
 from resonate_fleet.contract.recorder import LineBuffer
-from resonate_fleet.contract.token import Token
+from resonate_fleet.contract.settings import Token
 from resonate_fleet.member.attempts import Attempt, Table
 
 #: Bytes that the pipe is to hold, if the system allows it.

@@ -108,7 +108,7 @@ class HeldLeases:
     def _fresh_token(self) -> str:
         if self._token_file:
             try:
-                with open(self._token_file, encoding="utf-8") as file:  # noqa: PTH123 - as above
+                with open(self._token_file, encoding="utf-8-sig") as file:  # noqa: PTH123 - as above
                     self._token = file.read().strip() or self._token
             except (OSError, UnicodeDecodeError):
                 pass

@@ -1,6 +1,5 @@
 """Settings of the client."""
 
-import math
 from pathlib import Path
 
 from resonate_fleet.contract import common, words
@@ -28,10 +27,12 @@ FUNCTION: Kind[str] = text("a function's name: no spaces", r"\S{1,200}")
 
 
 def _costs() -> Kind[Costs]:
+    one = number(0, MAX_COST)
+
     def read(raw: str) -> Costs:
         low, dots, high = raw.partition("..")
-        first, last = float(low), float(high if dots else low)
-        if not (math.isfinite(first) and 0 <= first <= last <= MAX_COST):
+        first, last = one.read(low), one.read(high if dots else low)
+        if first > last:
             raise ValueError
         return first, last
 
@@ -40,9 +41,10 @@ def _costs() -> Kind[Costs]:
 
 def _keys(raw: str) -> dict[str, int]:
     pairs = [one.partition("=") for one in raw.split(",") if raw]
-    if any(not key or not number.isdecimal() for key, _, number in pairs):
+    if not all(key for key, _, _ in pairs):
         raise ValueError
-    return {key: int(number) for key, _, number in pairs}
+    count = integer(0, 1_000_000_000)
+    return {key: count.read(number) for key, _, number in pairs}
 
 
 @settings

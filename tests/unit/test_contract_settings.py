@@ -9,7 +9,9 @@ from resonate_fleet.contract.settings import (
     choice,
     effective,
     flag,
+    fresh_token,
     integer,
+    length,
     load,
     masked,
     name,
@@ -23,7 +25,7 @@ from resonate_fleet.contract.settings import (
     text,
     url,
 )
-from resonate_fleet.contract.token import current
+from resonate_fleet.member.settings import Settings as MemberSettings
 from tools.docs import settings_table
 
 
@@ -98,6 +100,56 @@ def test_a_secret_from_the_environment_loses_the_newline_of_its_file() -> None:
     assert load(Sample, {"SAMPLE_TOKEN": "a.b.c\n"}).token == "a.b.c"
 
 
+def test_digits_that_only_python_reads_are_refused_in_one_line() -> None:
+    with pytest.raises(Mistake) as caught:
+        load(Sample, {"SAMPLE_SLOTS": "1_0", "SAMPLE_LEASE": " 5 "})
+    assert caught.value.lines == [
+        "SAMPLE_SLOTS is '1_0'; accepted: a whole number from 1 to 100",
+        "SAMPLE_LEASE is ' 5 '; accepted: seconds, a number from 1 to 3600",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", " \n", "\ufeff\n"])
+def test_a_secret_file_that_holds_nothing_is_one_line(tmp_path: Path, content: str) -> None:
+    """It would count as no secret for good, also once somebody has written one to it."""
+    file = tmp_path / "token"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(Mistake) as caught:
+        load(Sample, {"SAMPLE_TOKEN_FILE": str(file)})
+    says = (
+        f"SAMPLE_TOKEN_FILE is {str(file)!r}, which holds nothing; accepted: a file of UTF-8 text"
+    )
+    assert caught.value.lines == [says]
+
+
+def test_a_secret_of_blanks_is_one_line() -> None:
+    with pytest.raises(Mistake, match=r"^SAMPLE_TOKEN holds no text; accepted: a token"):
+        load(Sample, {"SAMPLE_TOKEN": " \n"})
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a b", "a\r\nX-Other: b", "\u00e9"])
+def test_a_bearer_token_that_no_header_takes_is_refused_and_not_shown(
+    tmp_path: Path, token: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n", encoding="utf-8")
+    for env in ({"RESONATE_TOKEN": token}, {"RESONATE_TOKEN_FILE": str(file)}):
+        with pytest.raises(Mistake) as caught:
+            load(MemberSettings, env)
+        (line,) = caught.value.lines
+        assert line.startswith(f"{next(iter(env))} is (hidden); accepted: a bearer token: ASCII")
+
+
+def test_a_bearer_token_is_not_renewed_by_one_that_no_header_takes(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first")
+    token = load(MemberSettings, {"RESONATE_TOKEN_FILE": str(file)}).token
+    file.write_text("sec\nond")
+    assert fresh_token(token) == "first"
+    file.write_text("third")
+    assert fresh_token(token) == "third"
+
+
 def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match=r"SAMPLE_TOKEN_FILE is .*: No such file"):
         load(Sample, {"SAMPLE_TOKEN_FILE": str(tmp_path / "none")})
@@ -124,7 +176,16 @@ def test_a_missing_secret_file_is_one_line(tmp_path: Path) -> None:
         ),
         (addresses(), "a:1, b:2", ["a:1,", "steward", ":1", "steward:0", "steward:x", "h:65536"]),
         (addresses(), "[::1]:9466", ["::1:9466", "[::1]", "[steward]:1", "a b:1", "http://h:1"]),
-        (number(0, 1), "0.5", ["nan", "inf", "-0.1", "x"]),
+        (
+            number(0, 1),
+            "0.5",
+            ["nan", "inf", "-0.1", "x", "0_0.5", " 0.5", "\u0660.5", "1e-1", "."],
+        ),
+        (number(-1, 1), "-.5", ["--.5", "- .5", "0x1", "\uff11"]),
+        (integer(-9, 9999), "-9", ["1_000", " 5 ", "5\n", "\u0665", "5.0", "-", ""]),
+        (integer(0, 9), "+5", ["++5", "\uff15"]),
+        (length(), "90s", ["1_0s", " 9s", "\u0669s", "9", "9 s", "-9s", "s", ""]),
+        (addresses(), "h:80", ["h:8_0", "h: 80", "h:\u0668\u0660"]),
         (choice("a", "b"), "a", ["c", "A", " a"]),
         (flag(), "true", ["yes", "1", "True"]),
         (port(), "0", ["-1", "65536", "http"]),
@@ -160,19 +221,19 @@ def test_a_token_from_a_file_is_read_anew_where_the_file_has_changed(tmp_path: P
     file = tmp_path / "token"
     file.write_text("first\n")
     token = load(Sample, {"SAMPLE_TOKEN_FILE": str(file)}).token
-    assert (token, current(token)) == ("first", "first")
+    assert (token, fresh_token(token)) == ("first", "first")
     file.write_text("\ufeffsecond one\n", encoding="utf-8")
-    assert current(token) == "second one"
+    assert fresh_token(token) == "second one"
     replaced = tmp_path / "new"
     replaced.write_text("third\n")
     replaced.replace(file)  # as Kubernetes and most rotators do
-    assert current(token) == "third"
+    assert fresh_token(token) == "third"
     file.write_text("")
-    assert current(token) == "third", "a file that is being written anew holds nothing"
+    assert fresh_token(token) == "third", "a file that is being written anew holds nothing"
     file.unlink()
-    assert current(token) == "third"
-    assert current(load(Sample, {"SAMPLE_TOKEN": "fixed"}).token) == "fixed"
-    assert current(None) is None
+    assert fresh_token(token) == "third"
+    assert fresh_token(load(Sample, {"SAMPLE_TOKEN": "fixed"}).token) == "fixed"
+    assert fresh_token(None) is None
 
 
 def test_a_secret_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
