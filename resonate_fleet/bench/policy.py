@@ -120,7 +120,7 @@ def _matcher(count: int) -> list[float]:
     """
     keys = {f"k{number}": Limit(running=2) for number in range(0, KEYS, 3)}
     queue = FairQueue(GroupPolicy(keys=keys), lambda task: Attributes(key=task.partition("-")[0]))
-    matcher, running, took = Matcher(queue, queue), deque[str](), list[float]()
+    matcher, running, took = Matcher(queue), deque[str](), list[float]()
     matcher.join("member", BACKLOG)
     for number in range(count + BACKLOG):
         if number % KEYS == 0:
@@ -132,10 +132,10 @@ def _matcher(count: int) -> list[float]:
         matcher.credit("member", 1)
         for task, _ in matcher.match(now).get("member", ()):
             matcher.claimed(now, "member", task, 1)
-            matcher.limits.occupy(task)
+            matcher.queue.occupy(task)
             running.append(task)
         if len(running) > BACKLOG // 10:
-            matcher.limits.vacate(running.popleft())
+            matcher.queue.vacate(running.popleft())
         if number % KEYS == KEYS - 1:
             took.append(1e6 * (time.process_time() - began) / KEYS)
     return took

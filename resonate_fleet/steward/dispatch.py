@@ -64,7 +64,7 @@ class Dispatch:
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
-            matcher = Matcher(*self.promises.queue(name))
+            matcher = Matcher(self.promises.queue(name))
             serving = self._serving.setdefault(name, asyncio.Event())
             self.groups[name] = Group(name, self._tools, self, matcher, serving)
         return self.groups[name]

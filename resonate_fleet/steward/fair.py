@@ -1,4 +1,4 @@
-"""The queue of a group with a policy: priorities, fair shares, limits, not-before. Pure.
+"""The queue of a group: priorities, fair shares, limits, not-before. Pure.
 
 A job may start when its not-before has come and no limit of its key or function blocks it. Of
 those that may start, the next one is found in three steps:
@@ -10,173 +10,141 @@ those that may start, the next one is found in three steps:
    was blocked, goes on from the present virtual time: it saves nothing up.
 3. Of that key, the job that waits longest.
 
-A function with a limit has a subqueue of its own. While the limit blocks it, none of its jobs is
-looked at.
+Without a policy all jobs are of one priority and one key: first come, first served.
+
+A function with a limit has subqueues of its own. While the limit blocks it, none of its jobs is
+looked at. When a job is next and the member may not begin its function, all jobs of that function
+are set aside, until a member comes that may.
 """
 
 import heapq
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from resonate_fleet.steward.limits import Limits, waits_for
-from resonate_fleet.steward.policy import Attributes, GroupPolicy
-from resonate_fleet.steward.subqueues import Key, KeyQueue, Subqueues
-from resonate_fleet.steward.waiting import May, SetAside, Waiting, order
+from resonate_fleet.steward.limits import Key, Limits
+from resonate_fleet.steward.policy import NO_ATTRIBUTES, Attributes, GroupPolicy
+from resonate_fleet.steward.subqueues import May, Subqueue, Subqueues, Waiting, order
 
 
 class FairQueue:
-    """A `Queue` by a policy. `attributes` returns those of a task, None while they are not known.
+    """`attributes` returns those of a task, None while they are not known.
 
     While those of a running task are not known nothing starts, for `UNREAD_SECONDS` at most.
     """
 
-    def __init__(self, policy: GroupPolicy, attributes: Callable[[str], Attributes | None]) -> None:
+    def __init__(
+        self,
+        policy: GroupPolicy | None = None,
+        attributes: Callable[[str], Attributes | None] = lambda _: NO_ATTRIBUTES,
+    ) -> None:
+        self.policy = policy
+        self.limits = Limits(policy or GroupPolicy())
+        self.waiting: dict[str, Waiting] = {}
         self._attributes = attributes
         self._numbers = count()
-        self._limits = Limits(policy)
-        self._subqueues = Subqueues(policy.ageing, self._limits.functions)
-        self._keys: dict[str, Key] = {}
+        self._subqueues = Subqueues(self.limits)
         self._virtual = 0.0
         #: The largest tag that any key has had.
         self._furthest = 0.0
-        #: Keys without waiting jobs. Whoever submits makes up keys, so they must be forgotten.
-        self._resting: deque[Key] = deque()
+        #: Keys without waiting jobs.
+        self._resting: OrderedDict[Key, None] = OrderedDict()
         self._now = 0.0
-        #: Attributes of the tasks that wait.
-        self._known: dict[str, Attributes] = {}
+        #: Jobs whose time has not come, by that.
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate blocks them, by the time at which it does no more.
         self._recovering: list[tuple[float, int, Key]] = []
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     # What waits.
 
     def add(self, waiting: Waiting) -> None:
-        waiting.queue, waiting.subqueue = self, None
-        attributes = self._known[waiting.task] = self._attributes(waiting.task) or Attributes()
-        if attributes.not_before > waiting.since:
-            heapq.heappush(self._later, (attributes.not_before, next(self._numbers), waiting))
+        self.waiting[waiting.task] = waiting
+        waiting.subqueue, waiting.dropped = None, False
+        waiting.attributes = self._attributes(waiting.task) or NO_ATTRIBUTES
+        if waiting.time > waiting.since:
+            heapq.heappush(self._later, (waiting.time, next(self._numbers), waiting))
         else:
-            self._enter(waiting, attributes)
+            self._enter(waiting)
 
     def drop(self, waiting: Waiting) -> None:
-        del self._known[waiting.task]
-        if not isinstance(waiting.subqueue, KeyQueue):  # its time has not come
-            waiting.dropped = True
-            return
-        waiting.subqueue.drop(waiting)
-        self._subqueues.left(waiting.subqueue)
+        """Note that `waiting` waits no more."""
+        del self.waiting[waiting.task]
+        waiting.dropped = True
+        if waiting.subqueue is not None:
+            waiting.subqueue.drop()
+            self._left(waiting.subqueue)
 
-    def oldest(self) -> Waiting | None:
-        """Return the one that waits longest, whether it may start or not."""
-        firsts = (queue.oldest() for queue in self._queues())
-        return min(filter(None, firsts), key=order, default=None)
-
-    def aside(self) -> dict[str, SetAside]:
-        found: dict[str, SetAside] = {}
-        for queue in self._queues():
-            first, needs = queue.oldest(), queue.part.needs
-            if needs and first is not None:
-                one = found.get(needs, SetAside(0, first))
-                earlier = min(first, one.first, key=order)
-                found[needs] = SetAside(one.size + len(queue), earlier)
-        return found
-
-    def _queues(self) -> Iterator[KeyQueue]:
-        for key in self._keys.values():
-            yield from key.queues.values()
-
-    def _enter(self, waiting: Waiting, attributes: Attributes) -> None:
-        key = self._key(attributes.key)
+    def _enter(self, waiting: Waiting) -> None:
+        key = self.limits.key(waiting.attributes.key)
         if not key.queues:
             key.tag = max(key.tag, self._virtual)
-        waiting.since = max(waiting.since, attributes.not_before)
-        self._subqueues.enter(waiting, key, attributes)
-
-    def _key(self, name: str) -> Key:
-        if name not in self._keys:
-            self._keys[name] = Key(name, self._limits.key(name))
-        return self._keys[name]
+        waiting.since = max(waiting.since, waiting.attributes.not_before)
+        self._subqueues.enter(waiting, key)
 
     # What is next.
 
+    def wake(self, now: float) -> None:
+        """Take in what has changed by time alone."""
+        self._now = now
+        while self._recovering and self._recovering[0][0] <= now:
+            self._unblock(heapq.heappop(self._recovering)[2])
+        while self._later and self._later[0][0] <= now:
+            waiting = heapq.heappop(self._later)[2]
+            if not waiting.dropped:
+                self._enter(waiting)
+
+    def wake_at(self) -> float | None:
+        """Return when a job's time comes, or a limit allows the next start."""
+        times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
+        permits = [one.permit_at(self._now) for one in self.limits.functions.values()]
+        times += [at for at in (self.limits.waits_until, *permits) if at and at > self._now]
+        return min(times, default=None)
+
     def take(self, now: float, may: May) -> Waiting | None:
-        self._wake(now)
-        if self._limits.holds_back(now):
+        """Remove and return the next job that may start; None where none may."""
+        if self.limits.holds_back(now):
             return None
         while (queue := self._subqueues.next(now, may)) is not None:
             if queue.may_start(now, may):
                 return self._start(now, queue)
-            if queue.key.limiter.blocks(now):
-                self._block(queue.key, queue.key.limiter.permit_at(now))
+            if queue.key.blocks(now):
+                self._block(now, queue.key)
             else:
-                self._subqueues.set_aside(queue, self._known)
+                self._subqueues.set_aside(queue)
         return None
 
-    def wake_at(self) -> float | None:
-        """Return when a job's time comes, or a rate has recovered."""
-        times = [heap[0][0] for heap in (self._later, self._recovering) if heap]
-        if (until := self._limits.waits_until) is not None and until > self._now:
-            times.append(until)
-        return min([*times, *self._subqueues.permits_at(self._now)], default=None)
-
-    def _start(self, now: float, queue: KeyQueue) -> Waiting:
+    def _start(self, now: float, queue: Subqueue) -> Waiting:
         waiting, key = queue.take(), queue.key
-        assert waiting is not None  # noqa: S101 - there is no queue without jobs
         self._virtual = max(self._virtual, key.tag)
-        key.tag += 1 / key.limiter.limit.weight
+        key.tag += 1 / key.limit.weight
         self._furthest = max(self._furthest, key.tag)
-        self._subqueues.left(queue)
-        self._limits.start(now, waiting.task, self._known.pop(waiting.task))
-        if not self._known:  # nobody competes: what keys have had counts no more
+        self.limits.start(now, waiting.task, waiting.attributes)
+        del self.waiting[waiting.task]
+        if not self.waiting:  # nobody competes: what keys have had counts no more
             self._virtual = self._furthest
-        if not key.queues:
-            self._resting.append(key)
-            for _ in range(min(2, len(self._resting))):  # so that they get fewer
-                self._tidy(now, self._resting.popleft())
+        self._left(queue)
         return waiting
 
-    def _tidy(self, now: float, key: Key) -> None:
-        """Forget a resting key that would be the same when made anew; else let it rest on."""
-        if key.queues or self._keys.get(key.name) is not key:
-            return
-        if key.tag <= self._virtual and key.limiter.is_unused(now):
-            del self._keys[key.name]
-            self._limits.forget(key.name)
-        else:
-            self._resting.append(key)
+    def _left(self, queue: Subqueue) -> None:
+        self._subqueues.left(queue)
+        if not queue.key.queues:
+            self._rest(queue.key)
 
-    # Limits.
+    def _rest(self, key: Key) -> None:
+        """Forget resting keys that would be the same when made anew; let the others rest on."""
+        self._resting[key] = None
+        for _ in range(min(2, len(self._resting))):  # so that they get fewer
+            one, _ = self._resting.popitem(last=False)
+            if one.queues:
+                continue
+            if one.tag <= self._virtual and one.is_unused(self._now):
+                del self.limits.keys[one.name]
+            else:
+                self._resting[one] = None
 
-    def occupy(self, task: str) -> None:
-        """Note that a task runs or is about to, whoever assigned it."""
-        if not self._limits.counts(task):
-            self._limits.occupy(task, self._known.get(task) or self._attributes(task))
-
-    def vacate(self, task: str) -> None:
-        """Note that a task runs no more, or was not claimed after all."""
-        attributes = self._limits.vacate(task)
-        if attributes is not None and attributes.key in self._keys:
-            self._unblock(self._keys[attributes.key])
-
-    def unread(self) -> list[str]:
-        return self._limits.unread()
-
-    def recount(self, task: str) -> None:
-        """Count a running task by what is known of it now, even if that is still nothing."""
-        if self._limits.counts(task):
-            self.vacate(task)
-            self._limits.occupy(task, self._attributes_of(task))
-
-    def _attributes_of(self, task: str) -> Attributes:
-        return self._known.get(task) or self._attributes(task) or Attributes()
-
-    def _block(self, key: Key, until: float | None) -> None:
+    def _block(self, now: float, key: Key) -> None:
         key.blocked = True
-        if until is not None:
+        if (until := key.permit_at(now)) is not None:
             heapq.heappush(self._recovering, (until, next(self._numbers), key))
 
     def _unblock(self, key: Key) -> None:
@@ -186,30 +154,57 @@ class FairQueue:
             for level in key.queues:
                 level.note(key)
 
-    def _wake(self, now: float) -> None:
-        self._now = now
-        while self._recovering and self._recovering[0][0] <= now:
-            self._unblock(heapq.heappop(self._recovering)[2])
-        while self._later and self._later[0][0] <= now:
-            waiting = heapq.heappop(self._later)[2]
-            if not waiting.dropped:
-                self._enter(waiting, self._known[waiting.task])
+    # What runs.
+
+    def occupy(self, task: str) -> None:
+        """Note that a task runs or is about to, whoever assigned it."""
+        if task not in self.limits.counted:
+            self.limits.occupy(task, self._attributes(task))
+
+    def vacate(self, task: str) -> None:
+        """Note that a task runs no more, or was not claimed after all."""
+        attributes = self.limits.vacate(task)
+        if attributes is not None:
+            key = self.limits.key(attributes.key)
+            self._unblock(key)
+            if not key.queues:
+                self._rest(key)
+
+    def recount(self, task: str) -> None:
+        """Count a running task by what is known of it now, even if that is still nothing."""
+        if task in self.limits.counted:
+            self.vacate(task)
+            self.limits.occupy(task, self._attributes(task) or NO_ATTRIBUTES)
 
     # What is shown.
 
-    def why(self, now: float, task: str) -> str:
+    @property
+    def aside(self) -> Counter[str]:
+        """How many jobs were set aside, by function."""
+        return self._subqueues.aside
+
+    def oldest(self, needs: str = "") -> Waiting | None:
+        """Return the one that waits longest, of all or of those set aside that need a function."""
+        firsts = (one.first() for one in self._queues() if not needs or one.level.needs == needs)
+        return min(firsts, key=order, default=None)
+
+    def _queues(self) -> Iterator[Subqueue]:
+        for key in self.limits.keys.values():
+            yield from key.queues.values()
+
+    def why(self, now: float, waiting: Waiting) -> str:
         """Return what a waiting task waits for besides a slot, "" for nothing else."""
-        return self._limits.why(now, self._attributes_of(task))
+        if waiting.time > now:
+            return f"waits for its time: {waiting.time - now:.0f} s"
+        return self.limits.why(now, waiting.attributes)
 
     def limited(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait, by the limit or time that they wait for."""
+        """Return how many tasks wait for a limit or for their time, by that."""
         waits = Counter[str]()
         for queue in self._queues():
-            key, part = queue.key, queue.part
-            if part.limiter is not None and part.limiter.blocks(now):
-                waits[waits_for("function", part.function, part.limiter)] += len(queue)
-            elif key.limiter.blocks(now):
-                waits[waits_for("key", key.name, key.limiter)] += len(queue)
+            limiters = queue.level.limiter, queue.key
+            if why := next((one.why() for one in limiters if one and one.blocks(now)), ""):
+                waits[why] += len(queue)
         if later := sum(not waiting.dropped for _, _, waiting in self._later):
             waits["waits for its time"] = later
         return dict(waits)

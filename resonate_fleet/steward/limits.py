@@ -1,6 +1,11 @@
 """The limits of a group's policy: what runs under each, and what may start. Pure."""
 
-from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
+from typing import TYPE_CHECKING
+
+from resonate_fleet.steward.policy import NO_ATTRIBUTES, Attributes, GroupPolicy, Limit
+
+if TYPE_CHECKING:
+    from resonate_fleet.steward.subqueues import Level, Subqueue
 
 #: Seconds for which nothing starts while the attributes of some running task are not known. After
 #: that such a task counts for the key "" and for no function.
@@ -11,9 +16,14 @@ SHOWN = 64
 
 
 class Limiter:
-    """One limit: how many run under it, and the tokens of its rate (a bucket of `burst`)."""
+    """One limit: how many run under it, and the tokens of its rate (a bucket of `burst`).
 
-    def __init__(self, limit: Limit) -> None:
+    `name` is that of a `what`: a key or a function.
+    """
+
+    def __init__(self, what: str, name: str, limit: Limit) -> None:
+        self.what = what
+        self.name = name
         self.limit = limit
         self.running = 0
         self._tokens = float(limit.burst)
@@ -37,8 +47,7 @@ class Limiter:
 
     def is_unused(self, now: float) -> bool:
         """Say whether it stands as if nothing had ever started under it."""
-        if self.limit.rate is not None:
-            self._fill(now, self.limit.rate)
+        self._fill(now, self.limit.rate or 0.0)
         return not self.running and self._tokens >= self.limit.burst
 
     def start(self, now: float) -> None:
@@ -52,35 +61,48 @@ class Limiter:
         self._tokens = min(float(self.limit.burst), self._tokens + passed * rate)
         self._filled = max(now, self._filled)
 
-    def words(self) -> str:
+    def why(self) -> str:
+        """Return what a job waits for that it blocks."""
         limit = self.limit
+        shown = self.name if len(self.name) <= SHOWN else f"{self.name[:SHOWN]}..."
         if limit.running is not None and self.running >= limit.running:
-            return f"{self.running} of {limit.running} running"
-        return f"{limit.rate:g} starts a second at most"
+            words = f"{self.running} of {limit.running} running"
+        else:
+            words = f"{limit.rate:g} starts a second at most"
+        return f"waits for {self.what} {shown or '(none)'}: {words}"
+
+
+class Key(Limiter):
+    """A key of a policy. `tag`: the virtual time of its next start. `queues`: those of its jobs."""
+
+    def __init__(self, name: str, limit: Limit) -> None:
+        super().__init__("key", name, limit)
+        self.tag = 0.0
+        self.blocked = False
+        self.queues: dict[Level, Subqueue] = {}
 
 
 class Limits:
     """The limiters of all keys and functions, and what runs under them."""
 
     def __init__(self, policy: GroupPolicy) -> None:
-        self._policy = policy
-        self._keys: dict[str, Limiter] = {}
-        self.functions = {name: Limiter(limit) for name, limit in policy.functions.items()}
+        self.policy = policy
+        #: Whoever submits makes up keys: unused ones must be forgotten.
+        self.keys: dict[str, Key] = {}
+        self.functions = {
+            name: Limiter("function", name, limit) for name, limit in policy.functions.items()
+        }
         #: Attributes of the tasks that run or are assigned.
-        self._counted: dict[str, Attributes] = {}
+        self.counted: dict[str, Attributes] = {}
         #: Those of them whose attributes are not known.
-        self._unread: set[str] = set()
+        self.unread: set[str] = set()
         #: Until when nothing starts because of them.
         self.waits_until: float | None = None
 
-    def key(self, name: str) -> Limiter:
-        if name not in self._keys:
-            self._keys[name] = Limiter(self._policy.of_key(name))
-        return self._keys[name]
-
-    def forget(self, key: str) -> None:
-        """Forget a key under which nothing runs."""
-        self._keys.pop(key, None)
+    def key(self, name: str) -> Key:
+        if name not in self.keys:
+            self.keys[name] = Key(name, self.policy.of_key(name))
+        return self.keys[name]
 
     def start(self, now: float, task: str, attributes: Attributes) -> None:
         """Note that the queue lets a task start."""
@@ -88,21 +110,18 @@ class Limits:
             limiter.start(now)
         self.occupy(task, attributes)
 
-    def counts(self, task: str) -> bool:
-        return task in self._counted
-
     def occupy(self, task: str, attributes: Attributes | None) -> None:
         """Count a task that runs; its attributes are None while they are not known."""
         if attributes is None:
-            self._unread.add(task)
-        self._counted[task] = attributes or Attributes()
-        for limiter in self._limiters(self._counted[task]):
+            self.unread.add(task)
+        self.counted[task] = attributes or NO_ATTRIBUTES
+        for limiter in self._limiters(self.counted[task]):
             limiter.running += 1
 
     def vacate(self, task: str) -> Attributes | None:
         """Count a task no more; return its attributes, None where it did not count."""
-        attributes = self._counted.pop(task, None)
-        self._unread.discard(task)
+        attributes = self.counted.pop(task, None)
+        self.unread.discard(task)
         for limiter in self._limiters(attributes) if attributes else ():
             limiter.running -= 1
         return attributes
@@ -111,30 +130,15 @@ class Limits:
         of_key, of_function = self.key(attributes.key), self.functions.get(attributes.function)
         return [of_key] if of_function is None else [of_key, of_function]
 
-    def unread(self) -> list[str]:
-        return sorted(self._unread)
-
     def holds_back(self, now: float) -> bool:
         """Say whether nothing may start because of tasks whose attributes are not known."""
-        if not self._unread:
+        if not self.unread:
             self.waits_until = None
         elif self.waits_until is None:
             self.waits_until = now + UNREAD_SECONDS
         return self.waits_until is not None and now < self.waits_until
 
     def why(self, now: float, attributes: Attributes) -> str:
-        """Return what a job waits for besides a slot, "" for nothing else."""
-        if attributes.not_before > now:
-            return f"waits for its time: {attributes.not_before - now:.0f} s"
-        limiter = self.functions.get(attributes.function)
-        if limiter is not None and limiter.blocks(now):
-            return waits_for("function", attributes.function, limiter)
-        limiter = self._keys.get(attributes.key)
-        if limiter is not None and limiter.blocks(now):
-            return waits_for("key", attributes.key, limiter)
-        return ""
-
-
-def waits_for(what: str, name: str, limiter: Limiter) -> str:
-    shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
-    return f"waits for {what} {shown or '(none)'}: {limiter.words()}"
+        """Return what limit blocks a job, "" for none."""
+        limiters = self.functions.get(attributes.function), self.keys.get(attributes.key)
+        return next((one.why() for one in limiters if one and one.blocks(now)), "")

@@ -80,7 +80,7 @@ class Lists:
             if ended.outcome in _ENDED and ended.task == ended.job:
                 shown[ended.job] = _line(ended, _ENDED[ended.outcome])
         for name, group in self._dispatch.groups.items():
-            for one in group.matcher.waiting():
+            for one in group.matcher.queue.waiting.values():
                 why = group.matcher.why(now, one.task)
                 shown[one.task] = JobLine(
                     id=one.task, state="waiting", group=name, created=one.since, reason=why

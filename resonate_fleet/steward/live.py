@@ -83,7 +83,7 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
                 waiting=len(group.matcher) if group else 0,
                 oldest=group.matcher.oldest() if group else None,
                 running=running[name],
-                limited=sum(group.matcher.limits.limited(tools.now()).values()) if group else 0,
+                limited=sum(group.matcher.queue.limited(tools.now()).values()) if group else 0,
                 suspended=suspended[name],
                 parked=parked[name],
                 done=totals.done,

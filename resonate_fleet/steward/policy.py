@@ -51,6 +51,10 @@ class Attributes(msgspec.Struct, frozen=True):
     not_before: float = 0.0
 
 
+#: Those of a job that gives none.
+NO_ATTRIBUTES: Final = Attributes()
+
+
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """The limit of a key or a function. `rate`: starts a second; `burst`: starts at once."""
 

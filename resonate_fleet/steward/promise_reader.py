@@ -19,7 +19,6 @@ from resonate_fleet.steward.limits import UNREAD_SECONDS
 from resonate_fleet.steward.policy import Attributes, GroupPolicy
 from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.waiting import FirstCome, NoLimits, Queue, QueueLimits
 
 if TYPE_CHECKING:
     from resonate_fleet.steward.dispatch import Dispatch
@@ -43,8 +42,6 @@ class PromiseReader:
         self._surveyor = surveyor
         self._policies = policies
         self._dispatch = dispatch
-        #: The policies by which the queues of groups were made.
-        self._used: dict[str, GroupPolicy] = {}
         #: Reads under way, by their purpose.
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Hints whose promises are to be read.
@@ -69,15 +66,10 @@ class PromiseReader:
         """Return how long a group that has just opened waits for its first survey, in seconds."""
         return UNREAD_SECONDS if self.has_policy(group) else SURVEY_SECONDS
 
-    def queue(self, group: str) -> tuple[Queue, QueueLimits]:
-        """Return an empty queue for a group, and its limits."""
+    def queue(self, group: str) -> FairQueue:
+        """Return an empty queue for a group."""
         policy = self._policies.get(group)
-        if policy is None:
-            self._used.pop(group, None)
-            return FirstCome(), NoLimits()
-        self._used[group] = policy
-        queue = FairQueue(policy, self._attributes)
-        return queue, queue
+        return FairQueue() if policy is None else FairQueue(policy, self._attributes)
 
     def _attributes(self, task: str) -> Attributes | None:
         entry = self._surveyor.entries.get(task)
@@ -93,57 +85,56 @@ class PromiseReader:
 
     async def _requeue_changed(self) -> None:
         for name, group in list(self._dispatch.groups.items()):
-            if self._policies.get(name) != self._used.get(name):
+            if self._policies.get(name) != group.matcher.queue.policy:
                 await self._requeue(group)
 
     async def _requeue(self, group: Group) -> None:
-        waiting = [one.task for one in group.matcher.waiting()]
-        await self._surveyor.learn_anew([*waiting, *self._under_way(group)])
-        queue, limits = self.queue(group.name)
+        await self._surveyor.learn_anew([*group.matcher.queue.waiting, *self._under_way(group)])
+        queue = self.queue(group.name)
         for task in self._under_way(group):
-            limits.occupy(task)
-        group.matcher.requeue(queue, limits)
+            queue.occupy(task)
+        group.matcher.requeue(queue)
         self.read_running(group)
         group.matching.soon()
 
     def _under_way(self, group: Group) -> set[str]:
         running = (one for one in self._tools.work.running.values() if one.group == group.name)
-        return {one.task for one in running} | group.matcher.assigned
+        return {one.task for one in running} | group.matcher.assigned.keys()
 
     # What runs.
 
     def began(self, attempt: LiveAttempt) -> None:
         self._surveyor.note(attempt.task, attempt.group)
         group = self._dispatch.group(attempt.group)
-        group.matcher.limits.occupy(attempt.task)
+        group.matcher.queue.occupy(attempt.task)
         if group.serving.is_set():
             self.read_running(group)
 
     def ended(self, attempt: LiveAttempt) -> None:
         group = self._dispatch.group(attempt.group)
-        group.matcher.limits.vacate(attempt.task)
+        group.matcher.queue.vacate(attempt.task)
         if self.has_policy(group.name):  # a limit may allow another start now
             group.matching.soon()
 
     def read_running(self, group: Group) -> None:
         """Read the promises of running tasks; until then a group with a policy starts nothing."""
         key = ("running", group.name)
-        if group.matcher.limits.unread() and key not in self._reading:
+        if group.matcher.queue.limits.unread and key not in self._reading:
             self._spawn(key, self._read_unread(group))
 
     async def _read_unread(self, group: Group) -> None:
-        while tasks := group.matcher.limits.unread():
+        while tasks := sorted(group.matcher.queue.limits.unread):
             await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "promises")
             self._recount(group, tasks)
 
     def surveyed(self, group: Group) -> None:
         """Count running tasks anew whose promises a survey has read."""
         known = self._surveyor.entries
-        self._recount(group, (one for one in group.matcher.limits.unread() if one in known))
+        self._recount(group, [one for one in group.matcher.queue.limits.unread if one in known])
 
     def _recount(self, group: Group, tasks: Iterable[str]) -> None:
         for task in tasks:
-            group.matcher.limits.recount(task)
+            group.matcher.queue.recount(task)
         group.matching.soon()
 
     # What waits.
@@ -193,9 +184,9 @@ class PromiseReader:
             self._spawn(("group", group.name), self._learn(group))
 
     async def _learn(self, group: Group) -> None:
-        tasks = [one.task for one in group.matcher.waiting() if not one.needs]
+        tasks = [one.task for one in group.matcher.queue.waiting.values() if not one.needs]
         await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "promises")
-        for one in list(group.matcher.waiting()):
+        for one in list(group.matcher.queue.waiting.values()):
             self._dispatch.offer(group, one.task, one.version)
 
     def _spawn(self, key: tuple[str, str], work: Coroutine[None, None, None]) -> None:

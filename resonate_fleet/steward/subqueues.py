@@ -1,110 +1,151 @@
-"""The subqueues of a group with a policy, by function, priority and key. Pure."""
+"""The subqueues of a group, by function, priority and key. Pure."""
 
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
+from typing import Optional
 
-from resonate_fleet.steward.limits import Limiter
-from resonate_fleet.steward.policy import Attributes
-from resonate_fleet.steward.waiting import ByAge, May, Waiting, order
+from resonate_fleet.steward.limits import Key, Limiter, Limits
+from resonate_fleet.steward.policy import NO_ATTRIBUTES, Attributes
 
-
-@dataclass(eq=False)
-class Key:
-    """A key of a policy. `tag`: the virtual time of its next start. `queues`: those of its jobs."""
-
-    name: str
-    limiter: Limiter
-    tag: float = 0.0
-    blocked: bool = False
-    queues: dict["Level", "KeyQueue"] = field(default_factory=dict)
+#: Says whether the member that is served may begin one more of a function.
+May = Callable[[str], bool]
 
 
-class KeyQueue(ByAge):
-    """The jobs of one key in one level; an empty one is removed."""
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A claimable task. Times in Unix seconds.
 
-    def __init__(self, key: Key, part: "FunctionPart", level: "Level") -> None:
-        super().__init__()
+    `since`: since when it waits, its turn. `heard_at`: when it was last heard of. `needs`: its
+    function, where that is known. `pauses_until`: a member gave it back. `subqueue`: where it
+    waits, None before its time. `dropped`: it waits no more; heaps that still hold it pass it over.
+    """
+
+    task: str
+    version: int
+    since: float
+    heard_at: float
+    needs: str = ""
+    pauses_until: float = 0.0
+    attributes: Attributes = NO_ATTRIBUTES
+    subqueue: Optional["Subqueue"] = None
+    dropped: bool = False
+
+    @property
+    def time(self) -> float:
+        """When it may start."""
+        return max(self.attributes.not_before, self.pauses_until)
+
+
+def order(waiting: Waiting) -> tuple[float, int, str]:
+    """Return what a task goes by: since when it waits, then its id, the shorter one first.
+
+    So `order-9` goes before `order-10` where both became claimable at once.
+    """
+    return waiting.since, len(waiting.task), waiting.task
+
+
+class Subqueue:
+    """The jobs of one key in one level, by `order`; an empty one is removed."""
+
+    def __init__(self, key: Key, level: "Level") -> None:
         self.key = key
-        self.part = part
         self.level = level
+        #: An arrival tells a task from the same one that was dropped.
+        self._heap: list[tuple[tuple[float, int, str], int, Waiting]] = []
+        self._arrivals = 0
+        self._dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._heap) - self._dropped
+
+    def add(self, waiting: Waiting) -> None:
+        waiting.subqueue = self
+        self._arrivals += 1
+        heapq.heappush(self._heap, (order(waiting), self._arrivals, waiting))
+
+    def take(self) -> Waiting:
+        first = self.first()
+        heapq.heappop(self._heap)
+        return first
+
+    def drop(self) -> None:
+        """Note that one more of its jobs is dropped."""
+        self._dropped += 1
+        if 2 * self._dropped > len(self._heap):
+            self._heap = [one for one in self._heap if not one[-1].dropped]
+            heapq.heapify(self._heap)
+            self._dropped = 0
+
+    def first(self) -> Waiting:
+        while self._heap[0][-1].dropped:
+            heapq.heappop(self._heap)
+            self._dropped -= 1
+        return self._heap[0][-1]
 
     def may_start(self, now: float, may: May) -> bool:
         """Say whether its key has a permit and the member may begin its first job."""
-        first = self.oldest()
-        may_begin = first is None or not first.needs or may(first.needs)
-        return may_begin and not self.key.limiter.blocks(now)
+        needs = self.first().needs
+        return (not needs or may(needs)) and not self.key.blocks(now)
 
 
-class Level:
-    """One priority of one part: its keys by tag and by the age of their oldest job.
+class KeyHeap:
+    """Keys by a value of each, the least first; those of which it is None are left out.
 
-    Both heaps are lazy: an outdated entry is mended when it comes to the top.
+    It is lazy: an outdated entry is mended when it comes to the top.
     """
 
-    def __init__(self, numbers: "count[int]") -> None:
-        self._numbers = numbers
-        self._tags: list[tuple[float, int, Key]] = []
-        self._tagged: set[Key] = set()
-        self._ages: list[tuple[float, int, Key]] = []
-        self._age_of: dict[Key, float] = {}
+    def __init__(self, value: Callable[[Key], float | None]) -> None:
+        self._value = value
+        self._heap: list[tuple[float, int, Key]] = []
+        self._noted: dict[Key, float] = {}
+        self._numbers = count()
 
     def note(self, key: Key) -> None:
-        """Take in what has changed of a key: its oldest job, its tag, whether it is blocked."""
-        first = self._first(key)
-        if first is None:
-            return
-        if key not in self._tagged:
-            self._tagged.add(key)
-            heapq.heappush(self._tags, (key.tag, next(self._numbers), key))
-        if self._age_of.get(key) != first.since:
-            self._age_of[key] = first.since
-            heapq.heappush(self._ages, (first.since, next(self._numbers), key))
+        """Take in a value that may be less than before."""
+        value = self._value(key)
+        if value is not None and self._noted.get(key) != value:
+            self._noted[key] = value
+            heapq.heappush(self._heap, (value, next(self._numbers), key))
 
-    def oldest(self) -> tuple[float, Key] | None:
-        """Return since when the oldest job waits, and its key. Blocked keys are left out."""
-        while self._ages:
-            since, _, key = self._ages[0]
-            first = self._first(key)
-            if first is not None and first.since == since:
-                return since, key
-            heapq.heappop(self._ages)
-            if self._age_of.get(key) == since:
-                del self._age_of[key]
+    def first(self) -> Key | None:
+        while self._heap:
+            value, _, key = self._heap[0]
+            if self._value(key) == value:
+                return key
+            heapq.heappop(self._heap)
+            if self._noted.get(key) == value:
+                del self._noted[key]
                 self.note(key)
         return None
 
-    def next_key(self) -> Key | None:
-        """Return the key with the least tag. Blocked keys are left out."""
-        while self._tags:
-            tag, number, key = self._tags[0]
-            if self._first(key) is None:
-                heapq.heappop(self._tags)
-                self._tagged.discard(key)
-            elif key.tag > tag:
-                heapq.heapreplace(self._tags, (key.tag, number, key))
-            else:
-                return key
-        return None
 
-    def _first(self, key: Key) -> Waiting | None:
-        return None if key.blocked or self not in key.queues else key.queues[self].oldest()
+class Level:
+    """One priority of one function: its keys by tag and by the age of their oldest job.
 
-
-@dataclass(eq=False)
-class FunctionPart:
-    """The levels of one function, by priority.
-
-    `function` and `limiter` are set for a function with a limit; `needs` is the function whose
-    jobs were set aside here.
+    Blocked keys are left out. `limiter` is that of a function with a limit; `needs` is the function
+    whose jobs were set aside here.
     """
 
-    function: str
-    limiter: Limiter | None
-    needs: str
-    levels: dict[int, Level] = field(default_factory=dict)
+    def __init__(self, priority: int, limiter: Limiter | None, needs: str) -> None:
+        self.priority = priority
+        self.limiter = limiter
+        self.needs = needs
+        self.by_age = KeyHeap(self._age)
+        self.by_tag = KeyHeap(self._tag)
+
+    def _age(self, key: Key) -> float | None:
+        return None if key.blocked or self not in key.queues else key.queues[self].first().since
+
+    def _tag(self, key: Key) -> float | None:
+        return None if key.blocked or self not in key.queues else key.tag
+
+    def note(self, key: Key) -> None:
+        """Take in what has changed of a key: its oldest job, its tag, whether it is blocked."""
+        self.by_age.note(key)
+        self.by_tag.note(key)
 
     def is_open(self, now: float, may: May) -> bool:
         if self.needs and not may(self.needs):
@@ -113,91 +154,65 @@ class FunctionPart:
 
 
 class Subqueues:
-    """A part for each function that has a limit or was set aside, and one for all others."""
+    """Levels for each function that has a limit or was set aside, and for all others."""
 
-    def __init__(self, ageing: float, limiters: Mapping[str, Limiter]) -> None:
-        self._ageing = ageing
-        self._limiters = limiters
-        #: By `function` and `needs` of the part.
-        self._parts: dict[tuple[str, str], FunctionPart] = {}
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._levels: dict[tuple[int, Limiter | None, str], Level] = {}
         #: How many wait of each function that was set aside.
-        self._aside: Counter[str] = Counter()
-        self._numbers = count()
+        self.aside: Counter[str] = Counter()
 
-    def enter(self, waiting: Waiting, key: Key, attributes: Attributes) -> None:
-        queue = self._queue_of(key, attributes, waiting.needs)
-        queue.add(waiting)
-        if queue.part.needs:
-            self._aside[queue.part.needs] += 1
-        queue.level.note(key)
-
-    def _queue_of(self, key: Key, attributes: Attributes, needs: str) -> KeyQueue:
-        function = attributes.function if attributes.function in self._limiters else ""
-        needs = needs if needs in self._aside else ""
-        part = self._parts.get((function, needs))
-        if part is None:
-            part = FunctionPart(function, self._limiters.get(function), needs)
-            self._parts[function, needs] = part
-        level = part.levels.get(attributes.priority)
+    def enter(self, waiting: Waiting, key: Key) -> None:
+        attributes = waiting.attributes
+        needs = waiting.needs if waiting.needs in self.aside else ""
+        place = attributes.priority, self._limits.functions.get(attributes.function), needs
+        level = self._levels.get(place)
         if level is None:
-            level = part.levels[attributes.priority] = Level(self._numbers)
+            level = self._levels[place] = Level(*place)
         if level not in key.queues:
-            key.queues[level] = KeyQueue(key, part, level)
-        return key.queues[level]
+            key.queues[level] = Subqueue(key, level)
+        key.queues[level].add(waiting)
+        if needs:
+            self.aside[needs] += 1
+        level.note(key)
 
-    def left(self, queue: KeyQueue) -> None:
+    def left(self, queue: Subqueue) -> None:
         """Note that a job has left its queue."""
         if not queue:
             del queue.key.queues[queue.level]
         queue.level.note(queue.key)
-        needs = queue.part.needs
+        needs = queue.level.needs
         if needs:
-            self._aside[needs] -= 1
-            if not self._aside[needs]:
-                del self._aside[needs]
-                self._parts = {name: one for name, one in self._parts.items() if name[1] != needs}
+            self.aside[needs] -= 1
+            if not self.aside[needs]:
+                del self.aside[needs]
+                self._levels = {at: one for at, one in self._levels.items() if one.needs != needs}
 
-    def set_aside(self, queue: KeyQueue, known: Mapping[str, Attributes]) -> None:
+    def set_aside(self, queue: Subqueue) -> None:
         """Set the first job of a queue aside, and later ones that need the same function."""
         first = queue.take()
-        assert first is not None  # noqa: S101 - there is no queue without jobs
         self.left(queue)
-        self._aside[first.needs] += 0
-        self.enter(first, queue.key, known[first.task])
+        self.aside[first.needs] += 0
+        self.enter(first, queue.key)
 
-    def next(self, now: float, may: May) -> KeyQueue | None:
+    def next(self, now: float, may: May) -> Subqueue | None:
         """Return the queue to serve next, or one that must not be served now (`may_start` tells).
 
         For the second the caller blocks its key or sets its first job aside before it calls again;
         else the age of that job would still count for its priority.
         """
-        urgent: dict[int, float] = {}
-        levels: defaultdict[int, list[Level]] = defaultdict(list)
-        for part in self._parts.values():
-            for priority, level in part.levels.items() if part.is_open(now, may) else ():
-                if (found := level.oldest()) is None:
-                    continue
-                oldest, eldest = found
-                if not eldest.queues[level].may_start(now, may):
-                    return eldest.queues[level]
-                counts = oldest + (priority - 1) * self._ageing
-                urgent[priority] = min(counts, urgent.get(priority, counts))
-                levels[priority].append(level)
-        if not urgent:
+        found: list[tuple[float, int, Level]] = []
+        for level in self._levels.values():
+            if not level.is_open(now, may) or (eldest := level.by_age.first()) is None:
+                continue
+            queue = eldest.queues[level]
+            if not queue.may_start(now, may):
+                return queue
+            counts = queue.first().since + (level.priority - 1) * self._limits.policy.ageing
+            found.append((counts, level.priority, level))
+        if not found:
             return None
-        first = min(urgent, key=lambda priority: (urgent[priority], priority))
-        keys = ((level, level.next_key()) for level in levels[first])
+        _, first, _ = min(found, key=lambda one: one[:2])
+        keys = [(level, level.by_tag.first()) for _, priority, level in found if priority == first]
         queues = [key.queues[level] for level, key in keys if key is not None]
-        return min(queues, key=_tag_and_age, default=None)
-
-    def permits_at(self, now: float) -> Iterator[float]:
-        """Yield when each function whose rate blocks it now may start again."""
-        for limiter in {part.limiter for part in self._parts.values() if part.limiter}:
-            if (at := limiter.permit_at(now)) and at > now:
-                yield at
-
-
-def _tag_and_age(queue: KeyQueue) -> tuple[float, tuple[float, int, str]]:
-    first = queue.oldest()
-    assert first is not None  # noqa: S101 - a key has no queues without jobs
-    return queue.key.tag, order(first)
+        return min(queues, key=lambda queue: (queue.key.tag, order(queue.first())))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
-from resonate_fleet.steward.waiting import May, Waiting
+from resonate_fleet.steward.subqueues import May, Waiting
 from tests.support.examples import examples
 
 
@@ -32,8 +32,12 @@ class Scene:
         return task
 
     def take(self, now: float = 1000.0, may: May = lambda _: True) -> str | None:
+        self.queue.wake(now)
         waiting = self.queue.take(now, may)
         return waiting.task if waiting else None
+
+    def why(self, now: float, task: str) -> str:
+        return self.queue.why(now, self.jobs[task])
 
     def all(self, now: float = 1000.0) -> list[str]:
         found = []
@@ -47,7 +51,7 @@ def test_equals_go_first_come_first_served() -> None:
     late, early = scene.add(2.0), scene.add(1.0)
     same = [scene.add(3.0) for _ in range(5)]
     assert scene.all() == [early, late, *same]
-    assert len(scene.queue) == 0
+    assert len(scene.queue.waiting) == 0
 
 
 def test_a_higher_priority_goes_first_and_waiting_makes_up_for_it() -> None:
@@ -103,17 +107,17 @@ def test_keys_that_are_gone_are_forgotten_and_those_that_owe_are_not() -> None:
         for task in started:
             scene.queue.vacate(task)
         started = scene.all()
-    assert len(scene.queue._keys) < 10  # noqa: SLF001 - nothing else shows it
+    assert len(scene.queue.limits.keys) < 10
     late = scene.add(0.0, key="rated")
     assert scene.all() == []
-    assert "waits for key rated" in scene.queue.why(1000.0, late)
+    assert "waits for key rated" in scene.why(1000.0, late)
 
 
 def test_of_a_long_key_the_beginning_is_told() -> None:
     scene = Scene(GroupPolicy(each_key=Limit(running=1)))
     first, second = (scene.add(0.0, key="\u00e4\n" * 10_000) for _ in range(2))
     assert scene.all() == [first]
-    assert len(scene.queue.why(1000.0, second)) < 120
+    assert len(scene.why(1000.0, second)) < 120
     assert all(len(why) < 120 for why in scene.queue.limited(1000.0))
 
 
@@ -122,9 +126,9 @@ def test_a_running_limit_holds_until_one_ends() -> None:
     mine = [scene.add(0.0, key="acme") for _ in range(3)]
     other = scene.add(1.0, key="other")
     assert sorted(scene.all()) == sorted([*mine[:2], other])
-    assert scene.queue.why(1000.0, mine[2]) == "waits for key acme: 2 of 2 running"
+    assert scene.why(1000.0, mine[2]) == "waits for key acme: 2 of 2 running"
     assert scene.queue.limited(1000.0) == {"waits for key acme: 2 of 2 running": 1}
-    assert len(scene.queue) == 1
+    assert len(scene.queue.waiting) == 1
     scene.queue.vacate(mine[0])
     assert scene.queue.limited(1000.0) == {}
     assert scene.all() == [mine[2]]
@@ -147,13 +151,13 @@ def test_nothing_starts_beside_a_task_of_unknown_attributes_until_it_counts_for_
     queue.occupy("runs")
     for task in known:
         queue.add(Waiting(task, 0, 0.0, 0.0))
-    assert queue.unread() == ["runs"]
+    assert sorted(queue.limits.unread) == ["runs"]
     assert [queue.take(at, lambda _: True) for at in (10.0, 14.9)] == [None, None]
     started = queue.take(15.0, lambda _: True)
     assert started is not None
     assert started.task == "waits", "`runs` may be of the key `acme` too"
     assert queue.take(15.0, lambda _: True) is None
-    assert queue.why(15.0, "keyless") == "waits for key (none): 1 of 1 running"
+    assert queue.why(15.0, queue.waiting["keyless"]) == "waits for key (none): 1 of 1 running"
 
 
 def test_a_rate_lets_a_burst_through_and_then_one_at_a_time() -> None:
@@ -174,7 +178,7 @@ def test_a_function_has_a_limit_across_keys() -> None:
     second = scene.add(1.0, key="b", function="charge")
     other = scene.add(2.0, key="b", function="mail")
     assert scene.all() == [first, other]
-    assert scene.queue.why(1000.0, second) == "waits for function charge: 1 of 1 running"
+    assert scene.why(1000.0, second) == "waits for function charge: 1 of 1 running"
     scene.queue.vacate(first)
     assert scene.all() == [second]
 
@@ -185,7 +189,7 @@ def test_a_job_waits_for_its_time() -> None:
     plain = scene.add(100.0)
     assert scene.all(now=200.0) == [plain]
     assert scene.queue.wake_at() == 500.0
-    assert scene.queue.why(200.0, timed) == "waits for its time: 300 s"
+    assert scene.why(200.0, timed) == "waits for its time: 300 s"
     assert scene.queue.limited(200.0) == {"waits for its time": 1}
     assert scene.all(now=500.0) == [timed]
 
@@ -196,7 +200,7 @@ def test_what_is_dropped_is_not_taken() -> None:
     timed = scene.add(0.0, not_before=500.0)
     for task in (tasks[0], tasks[3], timed):
         scene.queue.drop(scene.jobs[task])
-    assert len(scene.queue) == 4
+    assert len(scene.queue.waiting) == 4
     assert sorted(scene.all(now=1000.0)) == [tasks[1], tasks[2], tasks[4], tasks[5]]
 
 
@@ -275,7 +279,7 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
     assert len(set(taken)) == len(taken)
     assert not set(taken) & dropped
     rest = set(scene.jobs) - set(taken) - dropped
-    assert len(scene.queue) == len(rest)
+    assert len(scene.queue.waiting) == len(rest)
     for _ in range(10 * len(rest) + 10):
         now += 200.0
         for task in running:
@@ -323,7 +327,7 @@ class MixedScene(Scene):
     def __init__(self) -> None:
         limits = {"b": Limit(running=2)}, {"g": Limit(running=2)}
         super().__init__(GroupPolicy(keys=limits[0], functions=limits[1], ageing=10))
-        self.matcher = Matcher(self.queue, self.queue)
+        self.matcher = Matcher(self.queue)
         self.since: dict[str, float] = {}
         self.waiting: list[str] = []
         self.running: list[str] = []
@@ -398,7 +402,7 @@ def test_what_was_set_aside_does_not_go_before_a_more_urgent_one() -> None:
     scene.come(2.0, function="h", key="c")
     begun = [scene.free(3.0, "wide")[1] for _ in range(3)]
     assert begun == [["job-2"], ["job-3"], ["job-1"]], "by priority, then keys take turns"
-    assert not scene.queue.aside()
+    assert not scene.queue.aside
 
 
 def test_all_that_was_set_aside_is_shown_by_function_with_the_oldest() -> None:
@@ -410,11 +414,9 @@ def test_all_that_was_set_aside_is_shown_by_function_with_the_oldest() -> None:
     scene.come(2.0, function="g", key="c")
     assert scene.free(10.0, "narrow") == (set(), [])
     scene.come(1.0, function="f", key="a")
-    found = scene.queue.aside()
-    assert {name: (one.size, one.first.task) for name, one in found.items()} == {
-        "h": (3, "job-2"),
-        "g": (1, "job-4"),
-    }
+    assert scene.queue.aside == {"h": 3, "g": 1}
+    firsts = [scene.queue.oldest(name) for name in ("h", "g")]
+    assert [one and one.task for one in firsts] == ["job-2", "job-4"]
     oldest = scene.queue.oldest()
     assert oldest is not None
     assert oldest.task == "job-5"
@@ -424,14 +426,14 @@ def test_a_running_task_counts_by_what_becomes_known_of_it() -> None:
     known: dict[str, Attributes] = {}
     queue = FairQueue(GroupPolicy(keys={"acme": Limit(running=1)}), known.get)
     queue.occupy("x")
-    assert queue.unread() == ["x"]
+    assert sorted(queue.limits.unread) == ["x"]
     known["x"] = known["next"] = known["y"] = Attributes(key="acme")
     queue.recount("x")
     queue.recount("y")  # it does not run
-    assert queue.unread() == []
+    assert sorted(queue.limits.unread) == []
     queue.add(Waiting("next", 0, 0.0, 0.0))
     assert queue.take(1000.0, lambda _: True) is None
-    assert queue.why(1000.0, "next") == "waits for key acme: 1 of 1 running"
+    assert queue.why(1000.0, queue.waiting["next"]) == "waits for key acme: 1 of 1 running"
     queue.vacate("x")
     assert queue.take(1000.0, lambda _: True) is not None
 
@@ -456,13 +458,13 @@ def test_what_waits_is_shown_by_what_it_waits_for() -> None:
         "waits for function rated: 1 starts a second at most": 1,
         "waits for its time": 1,
     }
-    assert scene.queue.why(1000.5, late) == "waits for function rated: 1 starts a second at most"
-    assert scene.queue.why(1001.0, late) == scene.queue.why(1500.0, timed) == ""
+    assert scene.why(1000.5, late) == "waits for function rated: 1 starts a second at most"
+    assert scene.why(1001.0, late) == scene.why(1500.0, timed) == ""
 
 
 def test_a_key_is_shown_in_full_up_to_a_length() -> None:
     full, longer = "k" * 64, "k" * 65
     scene = Scene(GroupPolicy(keys={one: Limit(running=0) for one in (full, longer)}))
     first, second = (scene.add(0.0, key=key) for key in (full, longer))
-    assert f"key {full}: " in scene.queue.why(1000.0, first)
-    assert f"key {full}...: " in scene.queue.why(1000.0, second)
+    assert f"key {full}: " in scene.why(1000.0, first)
+    assert f"key {full}...: " in scene.why(1000.0, second)

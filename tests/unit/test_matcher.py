@@ -4,9 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from resonate_fleet.steward.assignments import ANSWER_SECONDS
-from resonate_fleet.steward.declines import FIRST_PAUSE, LONGEST_PAUSE
-from resonate_fleet.steward.matcher import Matcher
+from resonate_fleet.steward.matcher import ANSWER_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, Matcher
 from tests.support.examples import examples
 
 TASKS = st.sampled_from([f"t{n}" for n in range(8)])
@@ -330,7 +328,7 @@ class Truth(RuleBasedStateMachine):
 
     @invariant()
     def what_is_gone_leaves_no_trace(self) -> None:
-        needed = any(one.needs == "rare" for one in self.matcher.waiting())
+        needed = any(one.needs == "rare" for one in self.matcher.queue.waiting.values())
         differ = len({member == "a" for member in self.present}) > 1
         assert self.matcher.is_mixed in (differ, differ or needed)
 

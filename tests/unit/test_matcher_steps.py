@@ -4,37 +4,31 @@ from collections.abc import Callable
 
 import pytest
 
-from resonate_fleet.steward.assignments import ANSWER_SECONDS
-from resonate_fleet.steward.declines import FIRST_PAUSE, REMEMBERED
-from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.waiting import FirstCome, May, NoLimits, Waiting
+from resonate_fleet.steward.fair import FairQueue
+from resonate_fleet.steward.matcher import ANSWER_SECONDS, FIRST_PAUSE, Matcher
+from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
+from resonate_fleet.steward.subqueues import May, Waiting
+from resonate_fleet.steward.work import REMEMBERED
 from tests.unit.test_matcher import handed, ready
 
 
-class Noted(NoLimits):
-    """Limits that keep what they are told, and say what a test puts there."""
+class Noted(FairQueue):
+    """A queue that keeps which tasks it was told run no more, and says what a test puts there."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[tuple[str, str]] = []
         self.wakes: float | None = None
 
-    def occupy(self, task: str) -> None:
-        self.told.append(("occupy", task))
-
     def vacate(self, task: str) -> None:
         self.told.append(("vacate", task))
-
-    def recount(self, task: str) -> None:
-        self.told.append(("recount", task))
-
-    def unread(self) -> list[str]:
-        return ["u"]
+        super().vacate(task)
 
     def wake_at(self) -> float | None:
-        return self.wakes
+        return super().wake_at() if self.wakes is None else self.wakes
 
-    def why(self, now: float, task: str) -> str:
-        return f"{task} at {now:g}"
+    def why(self, now: float, waiting: Waiting) -> str:
+        return f"{waiting.task} at {now:g}"
 
     def limited(self, now: float) -> dict[str, int]:
         return {f"limit at {now:g}": 2}
@@ -44,7 +38,7 @@ def limited(
     *members: str, credits: int = 1, functions: tuple[str, ...] = ()
 ) -> tuple[Matcher, Noted]:
     noted = Noted()
-    matcher = Matcher(FirstCome(), noted)
+    matcher = Matcher(noted)
     for member in members:
         matcher.join(member, credits, functions)
         matcher.credit(member, credits)
@@ -63,7 +57,7 @@ def assigned(*members: str, newer: int | None = None) -> tuple[Matcher, Noted]:
 
 
 def waits(matcher: Matcher) -> dict[str, int]:
-    return {one.task: one.version for one in matcher.waiting()}
+    return {one.task: one.version for one in matcher.queue.waiting.values()}
 
 
 # What is seen from outside.
@@ -93,7 +87,7 @@ def test_what_a_task_waits_for() -> None:
     matcher.offer(0.0, "later", 0, since=0.0)
     nobody, full = "nobody has the function g", "as many of the function f run as may"
     assert matcher.blocked(7.0) == {nobody: 2, full: 1, "limit at 7": 2}
-    assert matcher.limits.limited(7.0) == {"limit at 7": 2}
+    assert matcher.queue.limited(7.0) == {"limit at 7": 2}
     assert matcher.stuck() == {nobody: "none", full: "full"}
     assert [matcher.why(7.0, task) for task in ("none", "full", "later", "slot", "unknown")] == [
         nobody,
@@ -116,26 +110,19 @@ def test_a_function_waits_for_nobody_once_its_tasks_are_gone() -> None:
     assert list(matcher.blocked(0.0)) == ["nobody has the function h"]
 
 
-def test_limits_are_told_and_asked_as_they_are() -> None:
-    matcher, noted = limited()
-    matcher.limits.occupy("a")
-    matcher.limits.vacate("b")
-    matcher.limits.recount("c")
-    assert noted.told == [("occupy", "a"), ("vacate", "b"), ("recount", "c")]
-    assert matcher.limits.unread() == ["u"]
-
-
 def test_another_queue_takes_over_what_stands_in_the_present_one() -> None:
     matcher = ready("a", credits=4, functions=("f",))
     matcher.offer(0.0, "lacking", 0, since=0.0, needs="g")
     assert handed(matcher) == []
     matcher.offer(0.0, "queued", 0, since=1.0)
-    queue, noted = FirstCome(), Noted()
-    matcher.requeue(queue, noted)
-    assert [one.task for one in matcher.waiting() if one.queue is queue] == ["lacking", "queued"]
+    matcher.declined("paused", "")
+    matcher.offer(0.0, "paused", 0, since=0.0)
+    matcher.requeue(Noted())
+    assert list(matcher.queue.waiting) == ["lacking", "queued", "paused"]
     assert handed(matcher) == [("a", "queued")]
-    assert matcher.limits.limited(0.0) == {"limit at 0": 2}
-    assert matcher.blocked(0.0)["nobody has the function g"] == 1
+    matcher.claimed(0.0, "a", "queued", 1)
+    assert matcher.blocked(0.0) == {"nobody has the function g": 1, "limit at 0": 2}
+    assert handed(matcher, FIRST_PAUSE) == [("a", "paused")]
 
 
 # What is heard of tasks.
@@ -146,7 +133,7 @@ def test_a_task_that_is_heard_of_again_keeps_its_turn_and_its_latest_version() -
     matcher.offer(1.0, "t", 2, since=1.0, needs="f")
     matcher.offer(2.0, "t", 5, since=9.0, needs="g")
     matcher.offer(3.0, "t", 4, since=9.0)
-    [one] = matcher.waiting()
+    [one] = matcher.queue.waiting.values()
     assert (one.version, one.needs, one.since, one.heard_at) == (5, "g", 1.0, 3.0)
 
 
@@ -311,7 +298,7 @@ def test_a_returned_task_waits_as_it_is_known_now() -> None:
     matcher.returned(7.0, "b", "t")
     assert waits(matcher) == {}
     matcher.returned(7.0, "a", "t")
-    [one] = matcher.waiting()
+    [one] = matcher.queue.waiting.values()
     assert (one.version, one.heard_at, one.since) == (6, 7.0, 0.0)
     assert noted.told == [("vacate", "t")]
 
@@ -405,7 +392,7 @@ def test_what_is_late_frees_its_limit_and_is_not_given_to_the_late_one() -> None
     assert noted.told == [("vacate", "t")]
 
 
-class Later(FirstCome):
+class Later(FairQueue):
     """Gives nothing before 5."""
 
     def take(self, now: float, may: May) -> Waiting | None:
@@ -413,7 +400,7 @@ class Later(FirstCome):
 
 
 def test_the_queue_is_asked_for_whose_turn_it_is_at_that_time() -> None:
-    matcher = Matcher(Later(), Noted())
+    matcher = Matcher(Later())
     matcher.join("a", 1)
     matcher.credit("a", 1)
     matcher.offer(0.0, "t", 0, since=0.0)
@@ -425,7 +412,7 @@ def test_what_was_heard_since_is_kept_with_all_that_was_said() -> None:
     matcher, _ = assigned()
     matcher.offer(0.5, "t", 4, since=0.25, needs="g")
     matcher.claimed(1.0, "a", "t", 4)
-    [one] = matcher.waiting()
+    [one] = matcher.queue.waiting.values()
     assert (one.since, one.heard_at, one.needs) == (0.25, 0.5, "g")
 
 
@@ -454,12 +441,33 @@ def test_tasks_may_pause_until_the_same_moment() -> None:
     assert sorted(handed(matcher, FIRST_PAUSE)) == [("a", "t"), ("a", "u")]
 
 
-def test_a_paused_task_waits_for_its_time_and_not_for_its_function() -> None:
-    matcher, _ = limited("a", functions=("f",))
-    for task, needs in (("lacks", "g"), ("plain", "")):
-        matcher.declined(task, "")
-        matcher.offer(0.0, task, 0, since=0.0, needs=needs)
-    assert [matcher.why(0.0, task) for task in ("lacks", "plain")] == ["lacks at 0", "plain at 0"]
+def test_a_paused_task_waits_for_its_time() -> None:
+    matcher = ready("a", functions=("f",))
+    matcher.declined("t", "")
+    matcher.offer(0.0, "t", 0, since=0.0, needs="f")
+    assert matcher.why(0.25, "t") == "waits for its time: 1 s"
+    assert matcher.blocked(0.25) == {"waits for its time": 1}
+    assert handed(matcher, FIRST_PAUSE) == [("a", "t")]
+
+
+def test_what_may_start_while_no_slot_is_free_is_no_reason_to_match_again() -> None:
+    known = {"timed": Attributes(not_before=5.0), "one": Attributes(), "two": Attributes()}
+    queue = FairQueue(GroupPolicy(each_key=Limit(rate=0.5)), known.get)
+    matcher = Matcher(queue)
+    matcher.join("a", 1)
+    for task in ("one", "two", "timed"):
+        matcher.offer(0.0, task, 0, since=0.0)
+    matcher.credit("a", 1)
+    assert handed(matcher, 2.0) == [("a", "one")]
+    matcher.claimed(2.0, "a", "one", 1)
+    matcher.credit("a", 1)
+    assert handed(matcher, 3.0) == []
+    assert matcher.wake_at() == pytest.approx(4.0), "the rate allows the next start"
+    matcher.withdraw("a")
+    matcher.match(4.0)
+    assert matcher.wake_at() == 5.0, "the time of the other comes"
+    matcher.match(5.0)
+    assert matcher.wake_at() is None
 
 
 def test_of_two_functions_that_were_set_aside_the_one_that_waits_longer_goes_first() -> None:
