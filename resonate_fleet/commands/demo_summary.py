@@ -88,10 +88,10 @@ def _makespan(verdict: Verdict) -> str:
 
 
 def _recovered(one: Recovery) -> str:
-    if one.seconds is None:
-        return f"{one.job} was cut off on {one.member} and never taken up again"
+    cut_off = f"{one.attempt.job} was cut off on {one.attempt.member}"
+    if one.follower is None or one.seconds is None:
+        return f"{cut_off} and never taken up again"
     free = ""
     if one.free is not None:
         free = f"; its lease was released {one.free - one.at:.2f} s after the death"
-    again = f"ran again on {one.by} after {one.seconds:.2f} s"
-    return f"{one.job} was cut off on {one.member} and {again}{free}"
+    return f"{cut_off} and ran again on {one.follower.member} after {one.seconds:.2f} s{free}"

@@ -5,28 +5,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from resonate_fleet.contract import journal
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import result_of
-from resonate_fleet.contract.journal import (
-    Claimed,
-    Confirmed,
-    Died,
-    DrainStep,
-    Ended,
-    HandedOver,
-    LeaseLost,
-    MemberReady,
-    MemberStarted,
-    MemberStopped,
-    StepBegan,
-    StepEnded,
-    StrikeDone,
-    StrikeHealed,
-)
-from resonate_fleet.contract.run import DEADLY, FREEZING, PlannedJob, Record
+from resonate_fleet.contract.run import DEADLY, FREEZING, Record
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.coverage import coverage_of
-from resonate_fleet.report.evidence import Evidence, JournalEntry
+from resonate_fleet.report.evidence import Evidence, JournalEntry, of_this_run
 from resonate_fleet.report.facts import (
     CUT,
     FINAL,
@@ -37,12 +22,13 @@ from resonate_fleet.report.facts import (
     MemberFacts,
     StepFacts,
     StrikeFacts,
-    shows_on,
 )
-from resonate_fleet.report.scope import of_this_run
 
 #: Lines that only a member writes.
-BY_A_MEMBER = (MemberStarted, MemberReady, MemberStopped, DrainStep, Claimed, Ended, LeaseLost)
+BY_A_MEMBER = (
+    journal.MemberStarted, journal.MemberReady, journal.MemberStopped, journal.DrainStep,
+    journal.Claimed, journal.Ended, journal.LeaseLost,
+)  # fmt: skip
 #: Outcomes by which a member means that nothing was written; only the server knows.
 UNSURE = ("lost", "refused")
 
@@ -59,7 +45,10 @@ def facts_of(everything: Evidence) -> Facts:
     for attempts in tasks.values():
         attempts.sort(key=lambda one: (one.number, one.began))
     jobs = _jobs(evidence, records, tasks)
-    began, ended = _span(evidence, jobs)
+    lines = [entry.line.at for entry in evidence.lines] or [0.0]
+    began = min((entry.line.at for entry in evidence.of(journal.Confirmed)), default=min(lines))
+    settled = [job.settled for job in jobs.values() if job.settled is not None]
+    handed = evidence.of(journal.HandedOver)
     facts = Facts(
         evidence=evidence,
         members=members,
@@ -67,31 +56,23 @@ def facts_of(everything: Evidence) -> Facts:
         jobs=jobs,
         children={one.promise.id: one for one in records if one.promise.id not in jobs},
         tasks=dict(tasks),
-        handed_over={(one.line.task, one.line.attempt): one for one in evidence.of(HandedOver)},
+        handed_over={(one.line.task, one.line.attempt): one for one in handed},
         began=began,
-        ended=ended,
+        ended=max(began, max(settled, default=max(lines))),
     )
     return replace(facts, coverage=coverage_of(facts))
 
 
-def _span(evidence: Evidence, jobs: dict[str, JobFacts]) -> tuple[float, float]:
-    """Return when the load began and when the last job ended (or the last line was written)."""
-    lines = [entry.line.at for entry in evidence.lines] or [0.0]
-    first = min((entry.line.at for entry in evidence.of(Confirmed)), default=min(lines))
-    settled = [job.settled for job in jobs.values() if job.settled is not None]
-    return first, max(first, max(settled, default=max(lines)))
-
-
 def _strikes(evidence: Evidence) -> list[StrikeFacts]:
     """Return each strike with the healing that followed it first."""
-    healings = [entry.line for entry in evidence.of(StrikeHealed)]
+    healings = [entry.line for entry in evidence.of(journal.StrikeHealed)]
     strikes: list[StrikeFacts] = []
-    for entry in evidence.of(StrikeDone):
-        line, heal = entry.line, None
-        for one in healings:
-            if (one.strike, one.fault) == (line.strike, line.fault) and one.at >= line.at:
-                healings.remove(heal := one)
-                break
+    for entry in evidence.of(journal.StrikeDone):
+        line = entry.line
+        same = [one for one in healings if (one.strike, one.fault) == (line.strike, line.fault)]
+        heal = next((one for one in same if one.at >= line.at), None)
+        if heal:
+            healings.remove(heal)
         strike = StrikeFacts(
             number=line.strike,
             fault=line.fault,
@@ -129,147 +110,115 @@ def _members(
     by_writer: defaultdict[str, list[JournalEntry[Any]]] = defaultdict(list)
     for entry in evidence.lines:
         by_writer[entry.line.who].append(entry)
-    deaths = _deaths(evidence)
+    plan, deaths = evidence.plan, _deaths(evidence)
     members: dict[str, MemberFacts] = {}
     for who, lines in by_writer.items():
-        if any(isinstance(entry.line, BY_A_MEMBER) for entry in lines):
-            mine = [one for one in strikes if one.target == who]
-            died = _died(evidence, lines, mine, deaths.get(who))
-            attempts = _attempts(who, lines, died, written)
-            members[who] = _member(evidence, lines, mine, died, attempts)
+        first: dict[type, Any] = {type(entry.line): entry.line for entry in reversed(lines)}
+        if first.keys().isdisjoint(BY_A_MEMBER):
+            continue
+        mine = [one for one in strikes if one.target == who]
+        started, ready = first.get(journal.MemberStarted), first.get(journal.MemberReady)
+        stopped, last = first.get(journal.MemberStopped), lines[-1].line.at
+        presence = None if stopped else deaths.get(who)
+        died = _died(mine, last, presence, evidence.traits.shows_on)
+        members[who] = MemberFacts(
+            name=who,
+            slots=started.slots if started else plan.slots if plan else 1,
+            started=lines[0].line.at,
+            ready=ready.at if ready else None,
+            stopped=stopped.at if stopped else None,
+            died=died,
+            attempts=_attempts(replace(evidence, lines=lines), died, written),
+            lines=lines,
+            frozen=[(one.at, one.healed or last) for one in mine if one.fault in FREEZING],
+        )
     return members
 
 
 def _deaths(evidence: Evidence) -> dict[str, float]:
     """When each member's presence ended, by the steward."""
-    deaths = {entry.line.member: entry.line.at for entry in evidence.of(Died)}
-    for entry in evidence.of(HandedOver):
+    deaths = {entry.line.member: entry.line.at for entry in evidence.of(journal.Died)}
+    for entry in evidence.of(journal.HandedOver):
         ended = entry.line.at - entry.line.seconds
         deaths[entry.line.member] = min(deaths.get(entry.line.member, ended), ended)
     return deaths
 
 
-def _member(
-    evidence: Evidence,
-    lines: list[JournalEntry[Any]],
-    strikes: list[StrikeFacts],
-    died: float | None,
-    attempts: list[AttemptFacts],
-) -> MemberFacts:
-    first, last, plan = _first(lines, MemberStarted), lines[-1].line.at, evidence.plan
-    ready, stopped = _first(lines, MemberReady), _first(lines, MemberStopped)
-    return MemberFacts(
-        name=lines[0].line.who,
-        slots=first.slots if first else plan.slots if plan else 1,
-        started=lines[0].line.at,
-        ready=ready.at if ready else None,
-        stopped=stopped.at if stopped else None,
-        died=died,
-        attempts=attempts,
-        lines=lines,
-        frozen=[(one.at, one.healed or last) for one in strikes if one.fault in FREEZING],
-    )
-
-
 def _died(
-    evidence: Evidence,
-    lines: list[JournalEntry[Any]],
-    strikes: list[StrikeFacts],
-    presence: float | None,
+    strikes: list[StrikeFacts], last: float, presence: float | None, shows_on: float
 ) -> float | None:
     """Return when the member died: as its presence ended, or else when a strike had killed it.
 
-    A presence that ended long before the last line is that of a member which lived on.
+    A presence that ended long before the `last` line is that of a member which lived on.
     """
-    last, slack = lines[-1].line.at, shows_on(evidence.plan)
     killed = [one for one in strikes if one.fault in DEADLY]
     if not killed:
-        lived_on = presence is None or last > presence + slack or _first(lines, MemberStopped)
+        lived_on = presence is None or last > presence + shows_on
         return None if lived_on or presence is None else max(presence, last)
     first = min(killed, key=lambda one: one.at)
     died = first.at
     if presence is not None and first.asked <= presence <= first.at:
         died = presence
-    return max(died, last) if last <= first.at + slack else died
+    return max(died, last) if last <= first.at + shows_on else died
 
 
-def _first(lines: list[JournalEntry[Any]], kind: type) -> Any:
-    return next((entry.line for entry in lines if type(entry.line) is kind), None)
-
-
-def _attempts(
-    who: str, lines: list[JournalEntry[Any]], died: float | None, written: Written
-) -> list[AttemptFacts]:
-    ends: dict[tuple[str, int], JournalEntry[Ended]] = {}
-    for entry in lines:
-        if type(entry.line) is Ended:
-            ends.setdefault((entry.line.task, entry.line.attempt), entry)
-    steps, last = _steps(lines), lines[-1].line.at
+def _attempts(mine: Evidence, died: float | None, written: Written) -> list[AttemptFacts]:
+    """Return the claims of one member, by its own lines."""
+    steps, last = _steps(mine), mine.lines[-1].line.at
+    ended = mine.of(journal.Ended)
+    ends = {(entry.line.task, entry.line.attempt): entry for entry in reversed(ended)}
     found: list[AttemptFacts] = []
-    for entry in lines:
-        if type(entry.line) is not Claimed:
-            continue
-        line, end = entry.line, ends.get((entry.line.task, entry.line.attempt))
+    for entry in mine.of(journal.Claimed):
+        line = entry.line
+        claim = line.task, line.attempt
+        end = ends.get(claim)
         until = end.line.at if end else max(died or last, line.at)
-        own = line.task == line.job
+        outcome = end.line.outcome if end else OPEN if died is None else CUT
+        if outcome in UNSURE and (promise := written.get(claim)):
+            result = result_of(promise)
+            outcome = outcome if result and result.member != line.who else promise.state
         attempt = AttemptFacts(
             job=line.job,
             task=line.task,
             number=line.attempt,
-            member=who,
+            member=line.who,
             function=line.function,
             began=line.at,
             until=until,
-            outcome=end.line.outcome if end else OPEN if died is None else CUT,
+            outcome=outcome,
             seconds=end.line.seconds if end else until - line.at,
             where=entry.where,
             end_where=end.where if end else None,
             error=end.line.error if end else "",
             writing=end.line.writing if end else 0.0,
-            steps=steps[line.job, line.attempt] if own else [],
+            steps=steps[claim],
         )
-        found.append(_as_written(attempt, written))
+        found.append(attempt)
     return found
 
 
-def _as_written(one: AttemptFacts, written: Written) -> AttemptFacts:
-    """Correct an attempt that stands as lost although the server accepted what it wrote."""
-    promise = written.get((one.task, one.number))
-    if promise is None or one.outcome not in UNSURE:
-        return one
-    result = result_of(promise)
-    mine = result is None or result.member == one.member
-    return replace(one, outcome=promise.state) if mine else one
-
-
-def _steps(lines: list[JournalEntry[Any]]) -> defaultdict[tuple[str, int], list[StepFacts]]:
+def _steps(mine: Evidence) -> defaultdict[tuple[str, int], list[StepFacts]]:
+    """Return the steps of each claim of a job's own task."""
+    stored = mine.of(journal.StepEnded)
+    ended = {(entry.line.promise, entry.line.attempt): entry.line.at for entry in stored}
     steps: defaultdict[tuple[str, int], list[StepFacts]] = defaultdict(list)
-    ended = {
-        (entry.line.promise, entry.line.attempt): entry.line.at
-        for entry in lines
-        if type(entry.line) is StepEnded
-    }
-    for entry in lines:
-        if type(entry.line) is StepBegan:
-            line = entry.line
-            end = ended.get((line.promise, line.attempt))
-            step = StepFacts(promise=line.promise, began=line.at, ended=end, where=entry.where)
-            steps[line.job, line.attempt].append(step)
+    for entry in mine.of(journal.StepBegan):
+        line = entry.line
+        end = ended.get((line.promise, line.attempt))
+        step = StepFacts(promise=line.promise, began=line.at, ended=end, where=entry.where)
+        steps[line.job, line.attempt].append(step)
     return steps
 
 
 def _jobs(
     evidence: Evidence, records: list[Record], tasks: dict[str, list[AttemptFacts]]
 ) -> dict[str, JobFacts]:
-    planned: dict[str, PlannedJob] = {}
-    if evidence.plan:
-        planned = {job.id: job for job in evidence.plan.jobs}
-    confirmed: defaultdict[str, list[JournalEntry[Confirmed]]] = defaultdict(list)
-    for entry in evidence.of(Confirmed):
+    planned = {job.id: job for job in evidence.plan.jobs} if evidence.plan else {}
+    confirmed: defaultdict[str, list[JournalEntry[journal.Confirmed]]] = defaultdict(list)
+    for entry in evidence.of(journal.Confirmed):
         confirmed[entry.line.job].append(entry)
     known = {one.promise.id: one for one in records}
     roots = [one for one in known if root_of(one) == one]
-    ids = dict.fromkeys([*planned, *confirmed, *roots, *map(root_of, tasks)])
     return {
         job: JobFacts(
             id=job,
@@ -279,5 +228,5 @@ def _jobs(
             result=result_of(known[job].promise) if job in known else None,
             attempts=tasks.get(job, []),
         )
-        for job in ids
+        for job in dict.fromkeys([*planned, *confirmed, *roots, *map(root_of, tasks)])
     }

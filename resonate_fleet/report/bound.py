@@ -62,20 +62,17 @@ def greedy(jobs: list[tuple[float, float]], slots: list[Window]) -> float | None
 
 def bound(facts: Facts) -> float | None:
     """Return the seconds that greedy scheduling needs for this load on these members."""
-    load = [
-        (job.created, _cost(job.id, facts))
-        for job in facts.jobs.values()
-        if job.created is not None and job.settled is not None
-    ]
+    load: list[tuple[float, float]] = []
+    slept: list[float] = []
+    for job in facts.jobs.values():
+        if job.created is None:
+            continue
+        if job.settled is not None:
+            load.append((job.created, _cost(job)))
+        if job.planned is not None and _slept(job):
+            slept.append(job.created + job.planned.cost)
     end = greedy(sorted(load), windows(facts.members.values(), facts.ended))
-    if end is None or not load:
-        return None
-    slept = [
-        job.created + job.planned.cost
-        for job in facts.jobs.values()
-        if job.created is not None and job.planned is not None and _slept(job)
-    ]
-    return max([end, *slept]) - facts.began
+    return max([end, *slept]) - facts.began if load and end is not None else None
 
 
 def _slept(job: JobFacts) -> bool:
@@ -83,9 +80,8 @@ def _slept(job: JobFacts) -> bool:
     return any(one.outcome == "suspended" for one in job.attempts)
 
 
-def _cost(id: str, facts: Facts) -> float:
+def _cost(job: JobFacts) -> float:
     """Return the seconds that a job fills a slot: its nominal cost where it has one."""
-    job = facts.jobs[id]
     if _slept(job):
         return sum(one.seconds for one in job.attempts if not one.interrupted)
     if job.planned is not None:
@@ -106,7 +102,7 @@ def waiting(facts: Facts) -> list[Window]:
         for attempt in job.attempts:
             if since is not None and attempt.began > since:
                 found.append((since, attempt.began))
-            handed = facts.handed_over.get((attempt.task, attempt.number))
+            handed = facts.handed_over.get(attempt.claim)
             since = handed.line.at if handed else None
             if attempt.outcome == "released":
                 since = attempt.until
@@ -115,15 +111,7 @@ def waiting(facts: Facts) -> list[Window]:
 
 def idle(facts: Facts) -> float:
     """Return the slot-seconds in which a slot was free while a job waited for one."""
-    total, free, waits, last = 0.0, 0, 0, 0.0
-    for at, slots, jobs in _events(facts):
-        total += (at - last) * max(0, min(free, waits))
-        free, waits, last = free + slots, waits + jobs, at
-    return total
-
-
-def _events(facts: Facts) -> list[tuple[float, int, int]]:
-    """Return (time, change of free slots, change of waiting jobs), in order."""
+    # Time, change of free slots, change of waiting jobs.
     events: list[tuple[float, int, int]] = []
     for begin, end in waiting(facts):
         events += [(begin, 0, 1), (end, 0, -1)]
@@ -131,10 +119,13 @@ def _events(facts: Facts) -> list[tuple[float, int, int]]:
         slots = windows([member])
         for begin, end in slots:
             events += [(begin, 1, 0), (end, -1, 0)]
-        open_to = sorted(set(slots))
-        for attempt in member.attempts:
-            for begin, end in open_to:
+        for begin, end in sorted(set(slots)):
+            for attempt in member.attempts:
                 taken, given = max(begin, attempt.began), min(end, attempt.until)
                 if taken < given:
                     events += [(taken, -1, 0), (given, 1, 0)]
-    return sorted(events)
+    total, free, waits, last = 0.0, 0, 0, 0.0
+    for at, slots_by, jobs_by in sorted(events):
+        total += (at - last) * max(0, min(free, waits))
+        free, waits, last = free + slots_by, waits + jobs_by, at
+    return total

@@ -2,20 +2,8 @@
 
 from collections import defaultdict
 
+from resonate_fleet.contract import journal
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.journal import (
-    ClientEnded,
-    ClientStarted,
-    Died,
-    HandedOver,
-    Joined,
-    Left,
-    MemberStarted,
-    RunEnded,
-    RunStarted,
-    StewardStarted,
-    StrikeMissed,
-)
 from resonate_fleet.contract.run import AT_THE_FLEET, FREEZING
 from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
@@ -24,70 +12,54 @@ CHAOS = "chaos"
 
 def coverage_of(facts: Facts) -> Coverage:
     """Find out who should have spoken and did not, or not to the end."""
-    missing = {f"{name}: {why}": [name] for name, why in facts.evidence.unread.items()}
+    plan, evidence = facts.evidence.plan, facts.evidence
+    missing = {f"{name}: {why}": [name] for name, why in evidence.unread.items()}
     absent = _absent_members(facts)
     missing |= {_no_journal(f"member {name}"): places for name, places in absent.items()}
-    missing |= _absent_roles(facts) | _absent_steps(facts) | _absent_tasks(facts)
-    cut = _cut(facts)
-    writers = {entry.line.who for entry in facts.evidence.of(ClientStarted)}
-    few = len(facts.members) < (facts.evidence.plan.members if facts.evidence.plan else 1)
+    clients = {entry.line.who for entry in evidence.of(journal.ClientStarted)}
+    if not clients:
+        missing[_no_journal("the client")] = ["plan.json"]
+    stewards = {entry.line.who for entry in evidence.of(journal.StewardStarted)}
+    lacking = plan.stewards - len(stewards) if plan and plan.steward else 0
+    if plan and lacking > 0:
+        of = "the steward" if plan.stewards == 1 else f"{lacking} of {plan.stewards} stewards"
+        missing[_no_journal(of)] = ["plan.json"]
+    if plan and plan.strikes and not evidence.of(journal.RunStarted):
+        missing[_no_journal(CHAOS)] = ["plan.json"]
+    missing |= _absent_steps(facts)
+    for job in facts.jobs.values():
+        if job.planned and job.record and job.task is None:  # nobody counts its claims
+            missing[f"the task of {job.id} is missing"] = [f"server.json#{job.id}"]
+    few = len(facts.members) < (plan.members if plan else 1)
     if few and not absent:
         missing[f"journals of members are missing: there are {len(facts.members)}"] = ["plan.json"]
+    cut = _cut(facts)
     return Coverage(
         missing=missing,
         cut=cut,
-        members=set(absent) | (set(cut) & set(facts.members)) | ({"?"} if few else set()),
-        clients=bool(set(cut) & writers) or not writers,
+        members=absent.keys() | (cut.keys() & facts.members.keys()) | ({"?"} if few else set()),
+        clients=not clients or not clients.isdisjoint(cut),
         chaos=CHAOS in cut or _no_journal(CHAOS) in missing,
-        stewards=bool(set(cut) & _stewards(facts)) or _lacks_stewards(facts),
+        stewards=lacking > 0 or not stewards.isdisjoint(cut),
     )
-
-
-def _absent_members(facts: Facts) -> dict[str, list[str]]:
-    """Return members that others name and that wrote nothing, with the places that name them."""
-    named: dict[str, list[str]] = {}
-    for entry in facts.evidence.lines:
-        if isinstance(entry.line, Joined | Left | Died | HandedOver):
-            named.setdefault(entry.line.member, []).append(entry.where)
-    for job in facts.jobs.values():
-        # A member without claims is another finding; one without any line is a missing source.
-        if job.result is not None and job.result.member:
-            named.setdefault(job.result.member, []).append(f"server.json#{job.id}")
-    return {name: places[:5] for name, places in named.items() if name not in facts.members}
-
-
-def _absent_roles(facts: Facts) -> dict[str, list[str]]:
-    plan, evidence = facts.evidence.plan, facts.evidence
-    absent = []
-    if not evidence.of(ClientStarted):
-        absent.append("the client")
-    if plan and _lacks_stewards(facts):
-        absent.append("the steward" if plan.stewards == 1 else f"{plan.stewards} stewards")
-    if plan and plan.strikes and not evidence.of(RunStarted):
-        absent.append(CHAOS)
-    return {_no_journal(role): ["plan.json"] for role in absent}
 
 
 def _no_journal(whose: str) -> str:
     return f"the journal of {whose} is missing"
 
 
-def _stewards(facts: Facts) -> set[str]:
-    return {entry.line.who for entry in facts.evidence.of(StewardStarted)}
-
-
-def _lacks_stewards(facts: Facts) -> bool:
-    plan = facts.evidence.plan
-    return plan is not None and plan.steward and len(_stewards(facts)) < plan.stewards
-
-
-def _absent_tasks(facts: Facts) -> dict[str, list[str]]:
-    """Return jobs whose claims nobody counts: the server's record of them has no task."""
-    return {
-        f"the task of {one.id} is missing": [f"server.json#{one.id}"]
-        for one in facts.jobs.values()
-        if one.planned and one.record and one.record.task is None
-    }
+def _absent_members(facts: Facts) -> dict[str, list[str]]:
+    """Return members that others name and that wrote nothing, with the places that name them."""
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    names = journal.Joined | journal.Left | journal.Died | journal.HandedOver
+    for entry in facts.evidence.lines:
+        if isinstance(entry.line, names):
+            named[entry.line.member].append(entry.where)
+    for job in facts.jobs.values():
+        # A member without claims is another finding; one without any line is a missing source.
+        if job.result is not None and job.result.member:
+            named[job.result.member].append(f"server.json#{job.id}")
+    return {name: places[:5] for name, places in named.items() if name not in facts.members}
 
 
 def _absent_steps(facts: Facts) -> dict[str, list[str]]:
@@ -110,38 +82,37 @@ def _absent_steps(facts: Facts) -> dict[str, list[str]]:
 
 def _cut(facts: Facts) -> dict[str, list[str]]:
     """Return journals with broken lines or without their process's last word."""
-    cut: dict[str, list[str]] = {}
+    cut: defaultdict[str, list[str]] = defaultdict(list)
     writers = {entry.file: entry.line.who for entry in reversed(facts.evidence.lines)}
     for torn in facts.evidence.torn:
         writer = writers.get(torn.file, torn.file.removesuffix(".jsonl"))
         member = facts.members.get(writer)
         if member is None or member.died is None or not torn.last:
-            cut.setdefault(writer, []).append(torn.where)
-    started = {entry.line.who for entry in facts.evidence.of(MemberStarted)}
+            cut[writer].append(torn.where)
+    started = {entry.line.who for entry in facts.evidence.of(journal.MemberStarted)}
     for member in facts.members.values():
         if member.name not in started or (member.attempts and member.ready is None):
-            cut.setdefault(member.name, []).append(member.lines[0].where)
+            cut[member.name].append(member.lines[0].where)
         if member.stopped is None and member.died is None and not _may_live_on(facts, member):
-            cut.setdefault(member.name, []).append(member.lines[-1].where)
+            cut[member.name].append(member.lines[-1].where)
     if unhealed := _unhealed(facts):
-        cut[CHAOS] = unhealed
-    for first, last in ((ClientStarted, ClientEnded), (RunStarted, RunEnded)):
+        cut[CHAOS] += unhealed
+    for first, last in (
+        (journal.ClientStarted, journal.ClientEnded),
+        (journal.RunStarted, journal.RunEnded),
+    ):
         ended = {entry.line.who for entry in facts.evidence.of(last)}
         for entry in facts.evidence.of(first):
             if entry.line.who not in ended:
-                cut.setdefault(entry.line.who, []).append(entry.where)
-    return cut
+                cut[entry.line.who].append(entry.where)
+    return dict(cut)
 
 
 def _unhealed(facts: Facts) -> list[str]:
     """Return strikes of whose end, or failure, chaos says nothing."""
-    missed = {entry.line.strike for entry in facts.evidence.of(StrikeMissed)}
-    return [
-        strike.where
-        for strike in facts.strikes
-        if strike.fault in (*FREEZING, *AT_THE_FLEET) and strike.healed is None
-        if strike.number not in missed
-    ]
+    missed = {entry.line.strike for entry in facts.evidence.of(journal.StrikeMissed)}
+    last = [one for one in facts.strikes if one.fault in (*FREEZING, *AT_THE_FLEET)]
+    return [one.where for one in last if one.healed is None and one.number not in missed]
 
 
 def _may_live_on(facts: Facts, member: MemberFacts) -> bool:
@@ -150,7 +121,7 @@ def _may_live_on(facts: Facts, member: MemberFacts) -> bool:
     A member of a lent fleet goes on after the run. Whatever is known from elsewhere to have been
     its own must be in its journal then.
     """
-    if not facts.is_lent:
+    if facts.evidence.traits.own:
         return False
     brought = {one.job for one in member.attempts if one.outcome in FINAL}
     results = [job.result for job in facts.jobs.values() if job.result]

@@ -1,15 +1,32 @@
-"""What the sources left behind, read from the run folder; the only reading the judge does."""
+"""What the sources left behind of a run, read from its folder; the only reading the judge does.
 
+A fleet that was lent to a run has lived before: `of_this_run` leaves out what is not about it.
+"""
+
+from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from resonate_fleet.contract.journal import Acted, BadLine, Line, read
-from resonate_fleet.contract.run import Plan, Records, RunFolder
+from resonate_fleet.contract import journal
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.run import TRAITS, Plan, Records, RunFolder, Traits
+
+#: Clocks of one run may differ by this much, in seconds.
+SLACK = 1.0
+#: Lines that name a state which lasts until the run.
+STANDING = journal.MemberStarted | journal.MemberReady | journal.StewardStarted
+#: Lines about one job; another load's jobs may run on the same fleet.
+OF_A_JOB = (
+    journal.Claimed | journal.Ended | journal.StepBegan | journal.StepEnded
+    | journal.LeaseLost | journal.Retried | journal.HandedOver
+)  # fmt: skip
 
 
-class JournalEntry[L: Line](msgspec.Struct, frozen=True):
+class JournalEntry[L: journal.Line](msgspec.Struct, frozen=True):
     """A journal line and where it stands: what evidence points at."""
 
     file: str
@@ -29,7 +46,7 @@ class Torn(msgspec.Struct, frozen=True, kw_only=True):
     last: bool
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All that was found. `unread` names files that are missing or unreadable, and why."""
 
     plan: Plan | None
@@ -37,22 +54,29 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[JournalEntry[Any]]
     torn: list[Torn]
     unread: dict[str, str]
-    #: The same lines by kind, filled when the evidence is made.
-    by_kind: dict[type, list[JournalEntry[Any]]] = msgspec.field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.by_kind.clear()
+    @cached_property
+    def _by_kind(self) -> dict[type, list[JournalEntry[Any]]]:
+        found: defaultdict[type, list[JournalEntry[Any]]] = defaultdict(list)
         for entry in self.lines:
-            self.by_kind.setdefault(type(entry.line), []).append(entry)
+            found[type(entry.line)].append(entry)
+        return found
 
-    def of[L: Line](self, kind: type[L]) -> list[JournalEntry[L]]:
+    def of[L: journal.Line](self, kind: type[L]) -> list[JournalEntry[L]]:
         """Return the lines of one kind, in the order of their times."""
-        return self.by_kind.get(kind, [])
+        return self._by_kind.get(kind, [])
+
+    @property
+    def traits(self) -> Traits:
+        """What differs at the run's place; at an unknown one effects show on for the longest."""
+        if self.plan:
+            return TRAITS[self.plan.place]
+        return Traits(shows_on=max(one.shows_on for one in TRAITS.values()))
 
     def ended_by_hand(self) -> set[str]:
         """Return the jobs that somebody has cancelled or rejected on the steward's page."""
-        acts = [entry.line for entry in self.of(Acted) if entry.line.act in ("cancel", "reject")]
-        return {job for act in acts for job in act.jobs}
+        acts = [entry.line for entry in self.of(journal.Acted)]
+        return {job for act in acts if act.act in ("cancel", "reject") for job in act.jobs}
 
 
 def read_evidence(folder: RunFolder) -> Evidence:
@@ -60,9 +84,7 @@ def read_evidence(folder: RunFolder) -> Evidence:
     unread: dict[str, str] = {}
     plan = _load(folder.plan, Plan, unread)
     records = _load(folder.server, Records, unread)
-    if records is not None and len({one.promise.id for one in records.records}) < len(
-        records.records
-    ):
+    if records and len({one.promise.id for one in records.records}) < len(records.records):
         unread[folder.server.name], records = "it has a job twice", None
     lines: list[JournalEntry[Any]] = []
     torn: list[Torn] = []
@@ -86,8 +108,8 @@ def _read_journal(
         if raw in seen:
             continue
         seen.add(raw)
-        for one in read([raw], name):
-            if not isinstance(one, BadLine):
+        for one in journal.read([raw], name):
+            if not isinstance(one, journal.BadLine):
                 lines.append(JournalEntry(name, number, one))
             elif one.text.startswith("{") or '"action"' in one.text:
                 torn.append(Torn(file=name, where=f"{name}:{number}", last=number == len(raws)))
@@ -101,3 +123,81 @@ def _load[T](path: Path, kind: type[T], unread: dict[str, str]) -> T | None:
     except msgspec.DecodeError as error:
         unread[path.name] = str(error)
     return None
+
+
+def of_this_run(evidence: Evidence) -> Evidence:
+    """Keep the lines of the run: from its start on, about its jobs, and who was there then."""
+    others = _of_other_runs(evidence)
+    mine = [entry for entry in evidence.lines if entry.file not in others]
+    unread = evidence.unread | dict.fromkeys(others, "it is of another run")
+    evidence = replace(evidence, lines=mine, unread=unread)
+    jobs = _jobs(evidence)
+    first = _first_lines(evidence, jobs)
+    earlier = [entry for entry in mine if entry.number < first[entry.file]]
+    present = _present(earlier)
+    kept = [
+        entry for entry in earlier if isinstance(entry.line, STANDING) and entry.line.who in present
+    ]
+    kept += [
+        entry
+        for entry in mine
+        if entry.number >= first[entry.file]
+        and not (jobs and isinstance(entry.line, OF_A_JOB) and entry.line.job not in jobs)
+    ]
+    return replace(evidence, lines=kept)
+
+
+def _first_lines(evidence: Evidence, jobs: set[str]) -> dict[str, float]:
+    """Return the number of each file's first line of the run.
+
+    What stands after it is of the run whatever its date says: a clock may be wrong. So is a line
+    about one of its jobs, where no other run can have had the same.
+    """
+    starts = [entry.line.at - SLACK for entry in evidence.of(journal.RunStarted)]
+    starts += [entry.line.at - SLACK for entry in evidence.of(journal.ClientStarted) if starts]
+    begin = min(starts, default=float("-inf"))
+    first: dict[str, float] = {}
+    for entry in evidence.lines:
+        mine = isinstance(entry.line, OF_A_JOB) and entry.line.job in jobs and evidence.traits.own
+        number = entry.number if mine or entry.line.at >= begin else float("inf")
+        first[entry.file] = min(first.get(entry.file, number), number)
+    return first
+
+
+def _present(earlier: list[JournalEntry[Any]]) -> set[str]:
+    """Return who wrote before the run and was still there when it began.
+
+    A container that was started again writes on in the same file under another name.
+    """
+    started = journal.MemberStarted | journal.StewardStarted
+    last = {entry.file: entry.line.who for entry in earlier if isinstance(entry.line, started)}
+    return set(last.values()) - {
+        entry.line.who for entry in earlier if isinstance(entry.line, journal.MemberStopped)
+    }
+
+
+def _jobs(evidence: Evidence) -> set[str]:
+    """Return the jobs that any source counts to this run; nothing where that cannot be known."""
+    plan, records = evidence.plan, evidence.records
+    if plan is None or records is None:
+        return set()
+    known = {job.id for job in plan.jobs} | {record.promise.id for record in records.records}
+    return known | {entry.line.job for entry in evidence.of(journal.Confirmed)}
+
+
+def _of_other_runs(evidence: Evidence) -> set[str]:
+    """Return journals of another run, by its scenario or since all their jobs are unknown here."""
+    plan, records = evidence.plan, evidence.records
+    if plan is None or records is None or not evidence.traits.own:
+        return set()
+    known = {job.id for job in plan.jobs} | {one.promise.id for one in records.records}
+    jobs: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in evidence.lines:
+        if isinstance(entry.line, OF_A_JOB | journal.Confirmed):
+            jobs[entry.file].add(root_of(entry.line.job))
+    runs = {
+        entry.file
+        for entry in evidence.of(journal.RunStarted)
+        if (entry.line.scenario, entry.line.seed) != (plan.scenario, plan.seed)
+    }
+    return runs | {file for file, named in jobs.items() if not named & known}

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract.jobs import Result
-from resonate_fleet.contract.journal import Confirmed, HandedOver, Parked
-from resonate_fleet.contract.run import TRAITS, Plan, PlannedJob, Record
-from resonate_fleet.contract.words import TAG_TIMER
+from resonate_fleet.contract.journal import Confirmed, HandedOver
+from resonate_fleet.contract.run import PlannedJob, Record
+from resonate_fleet.contract.wire import Task
 from resonate_fleet.report.evidence import Evidence, JournalEntry
 
 #: Members renew a lease before this part of it is over (`member`'s heartbeat).
@@ -55,6 +55,10 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     writing: float = 0.0
     steps: list[StepFacts] = []
+
+    @property
+    def claim(self) -> tuple[str, int]:
+        return self.task, self.number
 
     @property
     def interrupted(self) -> bool:
@@ -124,6 +128,15 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
         return self.record.promise.state if self.record else "unknown"
 
     @property
+    def task(self) -> Task | None:
+        return self.record.task if self.record else None
+
+    @property
+    def parked(self) -> bool:
+        """It stood parked when the run had ended."""
+        return self.task is not None and self.task.state == "halted"
+
+    @property
     def created(self) -> float | None:
         """By the server's clock; by the client's where the server knows nothing."""
         if self.record:
@@ -177,22 +190,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ended: float
     coverage: Coverage = Coverage()
 
-    @property
-    def shows_on(self) -> float:
-        """Seconds for which what was under way at a strike may still show."""
-        return shows_on(self.evidence.plan)
-
-    @property
-    def is_lent(self) -> bool:
-        """The fleet was there before the run and is there after it."""
-        plan = self.evidence.plan
-        return plan is not None and not TRAITS[plan.place].own
-
-    @property
-    def parkings(self) -> list[JournalEntry[Parked]]:
-        """The jobs that were set aside, by the steward's word."""
-        return self.evidence.of(Parked)
-
     def attempts(self) -> Iterator[AttemptFacts]:
         """Return every attempt, task by task, in claim order."""
         for attempts in self.tasks.values():
@@ -208,11 +205,3 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     def record_of(self, task: str) -> Record | None:
         job = self.jobs.get(task)
         return job.record if job else self.children.get(task)
-
-
-def is_timer(record: Record | None) -> bool:
-    return record is not None and record.promise.tags.get(TAG_TIMER) == "true"
-
-
-def shows_on(plan: Plan | None) -> float:
-    return TRAITS[plan.place].shows_on if plan else max(one.shows_on for one in TRAITS.values())

@@ -1,15 +1,19 @@
 """The figures of a run, computed from facts. Pure. Seconds and counts."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
+from resonate_fleet.contract.journal import Ended, RunEnded
 from resonate_fleet.report.bound import bound, idle
-from resonate_fleet.report.counts import doubled, late, lost, parked, redone_steps
-from resonate_fleet.report.facts import Facts, JobFacts, MemberFacts
-from resonate_fleet.report.recoveries import Recovery, recoveries
-from resonate_fleet.report.strikes import StrikeFigure, strike_figures
+from resonate_fleet.report.evidence import JournalEntry
+from resonate_fleet.report.facts import FINAL, AttemptFacts, Facts, JobFacts
+from resonate_fleet.report.recoveries import StrikeFigure, recoveries, strike_figures
+
+NO_KEY: Final = "(none)"
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,15 +86,15 @@ def spread(found: Iterable[float | None]) -> Spread:
 
 def figures_of(facts: Facts) -> Figures:
     found = recoveries(facts)
-    redone = [one for one in found if one.claimed is not None and one.task == one.job]
+    redone = [one.attempt for one in found if one.follower and one.attempt.task == one.attempt.job]
     jobs = facts.jobs.values()
     makespan, greedy = facts.ended - facts.began, bound(facts)
     shares = _shares(facts)
     member_seconds = sum(share.alive_seconds for share in shares)
     slot_seconds = sum(share.alive_seconds * share.slots for share in shares)
     done = sum(job.state == "resolved" for job in jobs)
-    wasted, idled = _redone_seconds(facts, redone), idle(facts)
-    took = [job.settled - job.created for job in jobs if job.settled and job.created]
+    wasted, idled = sum(map(_unsaved, redone), 0.0), idle(facts)
+    first_claims = [job for job in jobs if job.attempts and job.attempts[0].number == 1]
     return Figures(
         jobs_planned=sum(job.planned is not None for job in jobs),
         jobs_confirmed=sum(bool(job.confirmed) for job in jobs),
@@ -98,12 +102,12 @@ def figures_of(facts: Facts) -> Figures:
         lost=len(lost(facts)),
         late=len(late(facts)),
         doubled=len(doubled(facts)),
-        parked=len(parked(facts)),
+        parked=sum(job.parked for job in jobs),
         rejected=sum(job.state == "rejected" for job in jobs),
-        claims=sum(job.record.task.version for job in jobs if job.record and job.record.task),
+        claims=sum(job.task.version for job in jobs if job.task),
         redone_jobs=len({one.job for one in redone}),
         redone_attempts=len(redone),
-        redone_steps=redone_steps(facts),
+        redone_steps=_redone_steps(facts),
         redone_seconds=round(wasted, 3),
         strikes=len(facts.strikes),
         hand_overs=len(facts.handed_over),
@@ -115,8 +119,8 @@ def figures_of(facts: Facts) -> Figures:
         bound=None if greedy is None else round(greedy, 3),
         makespan_over_bound=round(makespan / greedy, 3) if greedy else None,
         idle_seconds=round(idled, 3),
-        queue_wait=spread(job.waited for job in jobs if _first_claim_is_known(job)),
-        job_seconds=spread(took),
+        queue_wait=spread(job.waited for job in first_claims),
+        job_seconds=spread(x.settled - x.created for x in jobs if x.settled and x.created),
         shares=shares,
         member_seconds=round(member_seconds, 3),
         worker_seconds_per_thousand_jobs=round(member_seconds / done * 1000, 1) if done else None,
@@ -124,40 +128,113 @@ def figures_of(facts: Facts) -> Figures:
     )
 
 
-def _first_claim_is_known(job: JobFacts) -> bool:
-    return bool(job.attempts) and job.attempts[0].number == 1
+def lost(facts: Facts) -> list[JobFacts]:
+    """Return confirmed jobs without an end: unknown to the server, or pending for good."""
+    if facts.evidence.records is None:
+        return []
+    ended = ("unknown",) if _gave_up(facts) else ("unknown", "pending")
+    jobs = facts.jobs.values()
+    return [job for job in jobs if job.confirmed and job.state in ended and not job.parked]
 
 
-def _redone_seconds(facts: Facts, redone: list[Recovery]) -> float:
-    """Return the seconds of interrupted attempts that no stored step saved."""
-    cut = {(one.task, one.number) for one in redone}
-    total = 0.0
-    for one in facts.attempts():
-        if (one.task, one.number) in cut:
-            saved = sum(step.ended - step.began for step in one.steps if step.ended is not None)
-            total += max(0.0, one.until - one.began - saved)
-    return total
-
-
-def _shares(facts: Facts) -> list[Share]:
-    results = {
-        name: sum(one.result for one in member.attempts) for name, member in facts.members.items()
-    }
-    total = sum(results.values()) or 1
+def late(facts: Facts) -> list[JobFacts]:
+    """Return jobs that were still going on when the run was given up, or ended after that."""
+    plan, gave_up = facts.evidence.plan, _gave_up(facts)
+    end = facts.began + plan.deadline + 1 if plan else math.inf
+    jobs = [job for job in facts.jobs.values() if not job.parked]
     return [
-        Share(
-            member=name,
-            slots=member.slots,
-            alive_seconds=round(_alive(member, facts), 3),
-            busy_seconds=round(sum(one.until - one.began for one in member.attempts), 3),
-            attempts=len(member.attempts),
-            results=results[name],
-            share=round(results[name] / total, 4),
-        )
-        for name, member in facts.members.items()
+        job
+        for job in jobs
+        if (job.settled or 0) > end or (gave_up and job.confirmed and job.state == "pending")
     ]
 
 
-def _alive(member: MemberFacts, facts: Facts) -> float:
-    """Return the seconds of the run in which the member was there to be paid for."""
-    return max(0.0, min(member.until, facts.ended) - max(member.started, facts.began))
+def _gave_up(facts: Facts) -> bool:
+    """Say whether chaos ended the run at its deadline with jobs unfinished."""
+    return any(not entry.line.finished for entry in facts.evidence.of(RunEnded))
+
+
+def doubled(facts: Facts) -> dict[str, list[JournalEntry[Ended]]]:
+    """Return the tasks that were brought to an end more than once, with the lines that say so."""
+    ends: defaultdict[str, list[JournalEntry[Ended]]] = defaultdict(list)
+    for entry in facts.evidence.of(Ended):
+        if entry.line.outcome in FINAL:
+            ends[entry.line.task].append(entry)
+    return {task: final for task, final in ends.items() if len(final) > 1}
+
+
+def _redone_steps(facts: Facts) -> int:
+    """Return how often a step began that had begun in an earlier attempt."""
+    total = 0
+    for job in facts.jobs.values():
+        began = [step.promise for one in job.attempts for step in one.steps]
+        total += len(began) - len(set(began))
+    return total
+
+
+def _unsaved(attempt: AttemptFacts) -> float:
+    """Return the seconds of an interrupted attempt that no stored step saved."""
+    saved = sum(step.ended - step.began for step in attempt.steps if step.ended is not None)
+    return max(0.0, attempt.until - attempt.began - saved)
+
+
+def _shares(facts: Facts) -> list[Share]:
+    members = facts.members.values()
+    total = sum(one.result for member in members for one in member.attempts) or 1
+    shares: list[Share] = []
+    for member in members:
+        results = sum(one.result for one in member.attempts)
+        # The seconds of the run in which the member was there to be paid for.
+        alive = min(member.until, facts.ended) - max(member.started, facts.began)
+        share = Share(
+            member=member.name,
+            slots=member.slots,
+            alive_seconds=round(max(0.0, alive), 3),
+            busy_seconds=round(sum(one.until - one.began for one in member.attempts), 3),
+            attempts=len(member.attempts),
+            results=results,
+            share=round(results / total, 4),
+        )
+        shares.append(share)
+    return shares
+
+
+class KeyShare(msgspec.Struct, frozen=True, kw_only=True):
+    """`starts` and `share` count while jobs of all keys waited; `median` wait in seconds."""
+
+    key: str
+    jobs: int
+    starts: int
+    share: float
+    median: float
+    longest: float
+
+
+def key_shares(facts: Facts) -> list[KeyShare]:
+    """Return who got which share of the starts, by key of the plan; nothing without keys."""
+    by_key: defaultdict[str, list[JobFacts]] = defaultdict(list)
+    for job in facts.jobs.values():
+        if job.planned is not None and job.waited is not None:
+            by_key[job.planned.key].append(job)
+    if not any(by_key):
+        return []
+    from_ = max(min(job.created or 0.0 for job in jobs) for jobs in by_key.values())
+    until = min(max(job.attempts[0].began for job in jobs) for jobs in by_key.values())
+    starts = {
+        key: sum(from_ <= job.attempts[0].began <= until for job in jobs)
+        for key, jobs in by_key.items()
+    }
+    total = max(1, sum(starts.values()))
+    shares: list[KeyShare] = []
+    for key, jobs in by_key.items():
+        waits = sorted(job.waited or 0.0 for job in jobs)
+        share = KeyShare(
+            key=key or NO_KEY,
+            jobs=len(jobs),
+            starts=starts[key],
+            share=starts[key] / total,
+            median=waits[len(waits) // 2],
+            longest=waits[-1],
+        )
+        shares.append(share)
+    return shares

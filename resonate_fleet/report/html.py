@@ -1,34 +1,63 @@
-"""The report as one HTML file: no network, no framework; style, scripts and data inside."""
+"""The report as one HTML file: no network, no framework; style, scripts and data inside.
+
+Words and tables are readable without any script.
+"""
 
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import msgspec
 
+from resonate_fleet.contract.journal import Parked
+from resonate_fleet.contract.shown import html as escape
 from resonate_fleet.report.facts import Facts
-from resonate_fleet.report.sections import sections
+from resonate_fleet.report.figures import key_shares
+from resonate_fleet.report.findings import Finding
+from resonate_fleet.report.recoveries import StrikeFigure
 from resonate_fleet.report.timeline import timeline
-from resonate_fleet.report.verdict import Verdict
+from resonate_fleet.report.verdict import SIGNS, Guarantee, Verdict, counted
 
 #: The console's modules that draw lanes, then the report's own, each after those that it imports.
 SHARED = ("dom.js", "outcomes.js", "signs.js", "lanes.js", "pointing.js", "legend.js", "theme.js")
 OWN = ("charts.js", "page.js")
+#: Findings beyond this are counted; verdict.json has them all.
+SHOWN = 100
+SAID = {"as predicted": "✔", "sooner": "≠", "later": "✘"}
+STRIKE_HEADS = (
+    "strike", "at", "fault", "target", "held", "interrupted", "taken up after", "predicted", "how",
+)  # fmt: skip
+NONE = "–"  # noqa: RUF001 - a dash for no figure
 
 
 def page(facts: Facts, verdict: Verdict) -> str:
+    figures = verdict.figures
     data = {
         "timeline": timeline(facts),
-        "strikes": verdict.figures.strike_figures,
-        "shares": verdict.figures.shares,
-        "wait": verdict.figures.queue_wait,
+        "strikes": figures.strike_figures,
+        "shares": figures.shares,
+        "wait": figures.queue_wait,
     }
+    shared, own = files("resonate_fleet.web"), files("resonate_fleet.report") / "page"
+    style = [shared / "theme.css", shared / "console.css", own / "page.css"]
+    scripts = [*(shared / name for name in SHARED), *(own / name for name in OWN)]
     filled = {
-        "style": "\n".join([_web("theme.css"), _web("console.css"), _own("page.css")]),
-        "scripts": _one_script([*map(_web, SHARED), *map(_own, OWN)]),
+        "style": "\n".join(one.read_text(encoding="utf-8") for one in style),
+        "scripts": _one_script([one.read_text(encoding="utf-8") for one in scripts]),
         "data": _inside_a_script(msgspec.json.encode(data).decode()),
-        **sections(facts, verdict),
+        "title": escape(f"{verdict.verdict} · {verdict.scenario}, seed {verdict.seed}"),
+        "word": verdict.verdict,
+        "banner": _banner(facts, verdict),
+        "guarantees": "".join(map(_guarantee, verdict.guarantees)),
+        "tiles": _tiles(verdict),
+        "findings": _findings(verdict.findings),
+        "parked": _parked(facts),
+        "keys": _keys(facts),
+        "strikes": _strikes(figures.strike_figures),
+        "made": _made(facts),
     }
-    text = _own("page.html")
+    text = (own / "page.html").read_text(encoding="utf-8")
     for name, value in filled.items():
         text = text.replace(f"<!--{name}-->", value, 1)
     return text
@@ -39,14 +68,187 @@ def _one_script(modules: list[str]) -> str:
     return re.sub(r"^import .*\n|^export ", "", "\n".join(modules), flags=re.MULTILINE)
 
 
-def _web(name: str) -> str:
-    return files("resonate_fleet.web").joinpath(name).read_text(encoding="utf-8")
-
-
-def _own(name: str) -> str:
-    return files("resonate_fleet.report").joinpath("page", name).read_text(encoding="utf-8")
-
-
 def _inside_a_script(data: str) -> str:
     """Return JSON that no HTML parser takes for the end of its script element."""
     return data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Return a figure with at most three digits that matter."""
+    if value is None:
+        return NONE
+    shown = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{shown}<small>&thinsp;{unit}</small>" if unit else shown
+
+
+def _banner(facts: Facts, verdict: Verdict) -> str:
+    plan = facts.evidence.plan
+    about = [f"seed {verdict.seed}", f"on {verdict.place}"]
+    if plan:
+        members = f"{plan.members} members of {counted(plan.slots, 'slot')}"
+        about += [members, f"lease {plan.lease:g} s"]
+        about.append("with a steward" if plan.steward else "without a steward")
+    day = datetime.fromtimestamp(verdict.began, tz=UTC)
+    about.append(f"{day:%Y-%m-%d %H:%M} UTC")
+    return (
+        f'<p class="stamp"><span aria-hidden="true">{SIGNS[verdict.verdict]}</span> '
+        f"{verdict.verdict}</p>"
+        f"<div><h1>{escape(verdict.scenario)}</h1>"
+        f'<p class="says">{escape(verdict.says)}</p>'
+        f'<p class="about">{escape(" · ".join(about))}</p></div>'
+    )
+
+
+def _guarantee(one: Guarantee) -> str:
+    words, _, unit = one.guarantee.partition(", ")
+    figure = f"{escape(words)} <b>{number(one.found)}{' ' + unit if unit else ''}</b>"
+    if one.limit is None:
+        return f'<li class="plain">{figure} <i>not judged</i></li>'
+    look, sign = ("kept", "✔") if one.kept else ("broken", "✘")
+    return (
+        f'<li class="{look}"><span aria-hidden="true">{sign}</span> {figure} '
+        f"<i>limit ≤ {one.limit:g}</i></li>"
+    )
+
+
+def _tiles(verdict: Verdict) -> str:
+    figures, times = verdict.figures, "×"  # noqa: RUF001 - the sign for times
+    bound = f"the bound, {figures.bound:.1f} s" if figures.bound is not None else "no bound"
+    wasted = None if figures.wasted_share is None else figures.wasted_share * 100
+    done = f"of {figures.jobs_planned}, {figures.claims} claims"
+    tiles = [
+        (
+            "jobs done",
+            str(figures.jobs_done),
+            f"{done}, {figures.parked} parked" if figures.parked else done,
+        ),
+        (
+            "done again",
+            str(figures.redone_jobs),
+            f"jobs; {figures.redone_steps} steps, {figures.redone_seconds:.1f} s of work",
+        ),
+        ("slowest recovery", number(figures.recovery.max, "s"), _recovery_note(verdict)),
+        ("hand-over", number(figures.hand_over.p50, "s"), f"median of {figures.hand_overs}"),
+        (
+            "makespan",
+            number(figures.makespan_over_bound, times),
+            f"{bound}; took {figures.makespan:.1f} s",
+        ),
+        ("idle while work waited", number(figures.idle_seconds, "s"), "of one slot"),
+        (
+            "cost",
+            number(figures.worker_seconds_per_thousand_jobs, "s"),
+            "of a member, a thousand jobs",
+        ),
+        ("wasted", number(wasted, "%"), "done again, or idle with work"),
+    ]
+    return "".join(
+        f"<div class='tile'><h3>{name}</h3><p class='value'>{value}</p><p>{note}</p></div>"
+        for name, value, note in tiles
+    )
+
+
+def _recovery_note(verdict: Verdict) -> str:
+    judged = [one.against for one in verdict.figures.strike_figures if one.against]
+    if not judged:
+        return "no strike had to be recovered from"
+    counts = [(judged.count(word), word) for word in ("as predicted", "sooner", "later")]
+    return ", ".join(f"{count} {word}" for count, word in counts if count)
+
+
+def _findings(findings: list[Finding]) -> str:
+    if not findings:
+        return ""
+    more = len(findings) - SHOWN
+    rows = "".join(map(_finding, findings[:SHOWN]))
+    rest = f"<p>and {more} more in verdict.json</p>" if more > 0 else ""
+    return _section("findings", "Findings", f"<ul>{rows}</ul>{rest}")
+
+
+def _finding(one: Finding) -> str:
+    sign, places = "✘" if one.level == "broken" else "?", " ".join(map(_code, one.evidence))
+    return (
+        f'<li class="{one.level}"><b><span aria-hidden="true">{sign}</span> {one.name}</b>'
+        f"<span>{escape(one.says)}</span><span class='places'>{places}</span></li>"
+    )
+
+
+def _section(kind: str, title: str, inside: str) -> str:
+    return f'<section class="card {kind}"><h2>{title}</h2>{inside}</section>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _table(heads: Sequence[str], rows: list[list[str]]) -> str:
+    """Return a table; on a narrow screen each cell stands on a line of its own, after its head."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    cells = [
+        "".join(
+            f'<td data-head="{name}"><span>{cell}</span></td>'
+            for name, cell in zip(heads, row, strict=True)
+        )
+        for row in rows
+    ]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _parked(facts: Facts) -> str:
+    """Return the section about jobs that were set aside, or nothing."""
+    rows = [
+        [
+            _code(one.job),
+            f"{one.at - facts.began:.2f} s",
+            str(one.crashes),
+            ", ".join(map(_code, one.members)),
+        ]
+        for one in (entry.line for entry in facts.evidence.of(Parked))
+    ]
+    table = _table(("job", "at", "crashes", "of members"), rows)
+    says = "<p class='hint'>Set aside by the steward; fleet quarantine shows and redrives them.</p>"
+    return _section("parked", "Parked jobs", table + says) if rows else ""
+
+
+def _keys(facts: Facts) -> str:
+    """Return the section about keys, or nothing where jobs have none."""
+    rows = [
+        [
+            _code(one.key), str(one.jobs), str(one.starts),
+            f"{100 * one.share:.0f} %", _seconds(one.median), _seconds(one.longest),
+        ]
+        for one in key_shares(facts)
+    ]  # fmt: skip
+    table = _table(("key", "jobs", "starts", "share", "median wait", "longest wait"), rows)
+    says = "<p class='hint'>Starts and shares while jobs of all keys waited.</p>"
+    return _section("keys", "Shares of the keys", table + says) if rows else ""
+
+
+def _strikes(figures: list[StrikeFigure]) -> str:
+    if not figures:
+        return "<p>No strikes were planned.</p>"
+    rows: list[list[str]] = []
+    for one in figures:
+        predicted = f"{one.predicted_low:.3g} to {one.predicted_high:.3g} s" if one.way else NONE
+        said = f"{SAID[one.against]} {one.against}" if one.against else ""
+        rows.append([
+            str(one.strike), f"{one.at:.2f} s", escape(one.fault), escape(one.target),
+            str(one.held), str(one.interrupted), _seconds(one.seconds), predicted,
+            f"{escape(one.way)} {said}",
+        ])  # fmt: skip
+    return _table(STRIKE_HEADS, rows)
+
+
+def _seconds(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g} s"
+
+
+def _made(facts: Facts) -> str:
+    lines, records = facts.evidence.lines, facts.evidence.records
+    writers = len({entry.line.who for entry in lines})
+    count, server = (len(records.records), records.server) if records else (0, "no server")
+    return escape(
+        f"Two sources reconciled: {len(lines)} journal lines of {writers} processes, and "
+        f"{count} records of {server}."
+    )

@@ -1,4 +1,9 @@
-"""What became of work that was interrupted: when it was taken up again, and when it should be."""
+"""What became of work that was interrupted: when it was taken up again, and when it should be.
+
+And the figures of each strike that come of it. Pure.
+"""
+
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +19,9 @@ from resonate_fleet.contract.run import (
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
+Against = Literal["sooner", "as predicted", "later"]
+#: Written times are this exact, in seconds.
+EXACT = 0.01
 #: A look at the server and the way of a hint or a search to a free slot, at most, in seconds.
 LOOK = 0.5
 #: Members look for a server that went away at least this often, in seconds (`member`).
@@ -23,32 +31,33 @@ SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """An interrupted claim and what followed. Times in Unix seconds.
+    """An interrupted claim, and the next one of its task if there was any.
 
-    `cause` is the strike's fault, or `drain`, `crash`, `lapse` where no strike explains it. `way`
-    says how the task came free: handed-over (by the steward), released (by the member itself) or
-    lapsed. `claimed` None means that nobody claimed it again. `low` and `high` (seconds) bound
-    the prediction, `high` with the wait for the first free slot in it.
+    `at` (Unix seconds) is when it was interrupted. `way` says how the task came free: handed-over
+    (by the steward), released (by the member itself) or lapsed; `free` when, None for a lease that
+    lapsed. `low` and `high` (seconds) bound the prediction, `high` with the wait for the first free
+    slot in it.
     """
 
-    cause: str
-    strike: int | None
-    job: str
-    task: str
-    number: int
-    member: str
+    attempt: AttemptFacts
+    follower: AttemptFacts | None
+    strike: StrikeFacts | None
     at: float
     way: str
     free: float | None
-    claimed: float | None
-    by: str
     low: float
     high: float
 
     @property
+    def cause(self) -> str:
+        """The strike's fault, or `drain`, `crash`, `lapse` where no strike explains it."""
+        causes = {"released": "drain", CUT: "crash"}
+        return self.strike.fault if self.strike else causes.get(self.attempt.outcome, "lapse")
+
+    @property
     def seconds(self) -> float | None:
         """From the interruption to the next claim."""
-        return None if self.claimed is None else max(0.0, self.claimed - self.at)
+        return max(0.0, self.follower.began - self.at) if self.follower else None
 
 
 def recoveries(facts: Facts) -> list[Recovery]:
@@ -66,50 +75,31 @@ def _to_recover(facts: Facts, attempt: AttemptFacts) -> bool:
 
 
 def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
-    strike = strike_behind(facts, attempt)
-    follower = facts.next_claim(attempt.task, attempt.number)
+    strike, at = strike_behind(facts, attempt), attempt.until
     way, free = _came_free(facts, attempt)
-    at = _interrupted_at(attempt, strike, way)
-    low, high = _expected(facts, way, at, free)
-    causes = {"released": "drain", CUT: "crash"}
+    if strike and strike.fault in (*FREEZING, *DRAINING) and way != "released":
+        at = strike.at  # the member outlived it for a while
+    low, high = predicted(facts.evidence.plan, way)
+    high += _slot_wait(facts, at + low if free is None else free)
     return Recovery(
-        cause=strike.fault if strike else causes.get(attempt.outcome, "lapse"),
-        strike=strike.number if strike else None,
-        job=attempt.job,
-        task=attempt.task,
-        number=attempt.number,
-        member=attempt.member,
+        attempt=attempt,
+        follower=facts.next_claim(*attempt.claim),
+        strike=strike,
         at=at,
         way=way,
         free=free,
-        claimed=follower.began if follower else None,
-        by=follower.member if follower else "",
         low=low,
-        high=high,
+        high=max(high, _server_back(facts, at, at + high) - at),
     )
 
 
 def _came_free(facts: Facts, attempt: AttemptFacts) -> tuple[str, float | None]:
     """Return the way in which a task came free, and when; None for a lease that lapsed."""
-    if handed := facts.handed_over.get((attempt.task, attempt.number)):
+    if handed := facts.handed_over.get(attempt.claim):
         return "handed-over", handed.line.at
     if attempt.outcome in ("released", "unknown-function"):
         return "released", attempt.until
     return "lapsed", None
-
-
-def _interrupted_at(attempt: AttemptFacts, strike: StrikeFacts | None, way: str) -> float:
-    """Return the strike's time where the member outlived it for a while; else the attempt's end."""
-    if strike and strike.fault in (*FREEZING, *DRAINING) and way != "released":
-        return strike.at
-    return attempt.until
-
-
-def _expected(facts: Facts, way: str, at: float, free: float | None) -> tuple[float, float]:
-    """Return what is predicted, with the wait for a slot and for a server that was away."""
-    low, high = predicted(facts.evidence.plan, way)
-    high += _slot_wait(facts, at + low if free is None else free)
-    return low, max(high, _server_back(facts, at, at + high) - at)
 
 
 def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
@@ -160,10 +150,9 @@ def _server_back(facts: Facts, begin: float, end: float) -> float:
 def _slot_wait(facts: Facts, at: float) -> float:
     """Return the seconds from `at` until a living member had a free slot."""
     members = facts.members.values()
-    ready = [one.ready for one in members if one.ready is not None]
-    ends = [one.until for one in facts.attempts()]
-    later = sorted(moment for moment in [*ready, *ends] if moment > at)
-    for moment in (at, *later):
+    moments = [one.ready for one in members if one.ready is not None]
+    moments += [one.until for one in facts.attempts()]
+    for moment in (at, *sorted(moment for moment in moments if moment > at)):
         if any(_free(member, moment) for member in members):
             return moment - at
     return 0.0
@@ -174,3 +163,58 @@ def _free(member: MemberFacts, at: float) -> bool:
     if not alive or any(begin <= at < end for begin, end in member.frozen):
         return False
     return sum(one.began <= at < one.until for one in member.attempts) < member.slots
+
+
+class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """One strike: what it interrupted, and its slowest recovery beside the prediction.
+
+    `at` is in seconds from the start of the run. `seconds` is None where nothing had to be taken
+    up again. The prediction is that of the slowest one, `predicted_high` with its `wait` for the
+    first free slot.
+    """
+
+    strike: int
+    fault: str
+    target: str
+    at: float
+    held: int
+    interrupted: int
+    seconds: float | None = None
+    predicted_low: float | None = None
+    predicted_high: float | None = None
+    way: str = ""
+    #: The measured time against the prediction.
+    against: Against | None = None
+
+
+def strike_figures(facts: Facts, found: list[Recovery]) -> list[StrikeFigure]:
+    """Return a figure for each strike that was done, in time order."""
+    figures: list[StrikeFigure] = []
+    for strike in facts.strikes:
+        mine = [one for one in found if one.strike is strike]
+        slowest = max(mine, key=lambda one: one.seconds or 0.0, default=None)
+        figure = StrikeFigure(
+            strike=strike.number,
+            fault=strike.fault,
+            target=strike.target,
+            at=round(strike.at - facts.began, 3),
+            held=len(strike.held),
+            interrupted=len(mine),
+        )
+        if slowest and slowest.seconds is not None:
+            figure = msgspec.structs.replace(
+                figure,
+                seconds=round(slowest.seconds, 3),
+                predicted_low=round(slowest.low, 3),
+                predicted_high=round(slowest.high, 3),
+                way=slowest.way,
+                against=_against(slowest.seconds, slowest.low, slowest.high),
+            )
+        figures.append(figure)
+    return figures
+
+
+def _against(seconds: float, low: float, high: float) -> Against:
+    if seconds > high + EXACT:
+        return "later"
+    return "sooner" if seconds < low - EXACT else "as predicted"

@@ -5,13 +5,11 @@ from rich.table import Table
 from rich.text import Text
 
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.report.guarantees import Guarantee
-from resonate_fleet.report.verdict import Verdict
+from resonate_fleet.report.verdict import SIGNS, Guarantee, Verdict
 
 #: Findings beyond this are counted; verdict.json has them all.
 SHOWN = 12
 STYLES = {"PASS": "bold black on cyan", "FAIL": "bold white on red"}
-SIGNS = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
 
 
 def table(verdict: Verdict) -> Group:

@@ -1,38 +1,55 @@
 """What the page draws, as compact plain values. Times in milliseconds from the start of the run."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
+from resonate_fleet.contract.journal import Parked
 from resonate_fleet.contract.run import AT_A_MEMBER
-from resonate_fleet.report.bound import waiting, windows
-from resonate_fleet.report.facts import FINAL, AttemptFacts, Facts
-from resonate_fleet.report.lanes import Lane, lanes
-from resonate_fleet.report.recoveries import Recovery, recoveries
+from resonate_fleet.contract.shown import natural
+from resonate_fleet.report.bound import Window, waiting, windows
+from resonate_fleet.report.facts import AttemptFacts, Facts, JobFacts, MemberFacts
+from resonate_fleet.report.recoveries import recoveries
 
 #: Steps of the curves below the lanes; more than a screen has pixels.
 POINTS = 2000
 #: Edges of the bins of the wait's distribution, in seconds.
 EDGES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+#: A slot's next claim is under way while the last outcome is being written: for so many seconds
+#: two attempts may stand in one row.
+BESIDE = 0.1
 
 
 def timeline(facts: Facts) -> dict[str, Any]:
     """Return lanes, bars, strikes, recoveries and curves of a run."""
-    drawn = lanes(facts)
+    # Members whose names differ in the last part alone, a few digits of one start, stand together.
+    members = sorted(
+        facts.members.values(),
+        key=lambda one: (natural(one.name.rpartition("-")[0] or one.name), one.started),
+    )
+    rows = [_rows(member) for member in members]
+    bars = [(lane, row, one) for lane, placed in enumerate(rows) for one, row in placed]
+    index_of = {one.claim: index for index, (_, _, one) in enumerate(bars)}
     numbers = {job: index for index, job in enumerate(facts.jobs)}
-    bars, index_of = _bars(facts, drawn, numbers)
-    found = [one for one in recoveries(facts) if (one.task, one.number) in index_of]
+    last = max([facts.ended, *(one.healed or one.at for one in facts.strikes)])
+    alive = [one for one in windows(members) if one[0] < last]
     return {
-        "end": _ms(facts, _last(facts)),
-        "lanes": [_lane(facts, lane) for lane in drawn],
-        "bars": bars,
-        "steps": _steps(facts, drawn, index_of),
-        "jobs": [_job(facts, job) for job in facts.jobs],
-        "strikes": _strikes(facts, drawn),
+        "end": _ms(facts, last),
+        "lanes": [_lane(facts, *one) for one in zip(members, rows, strict=True)],
+        "bars": [[lane, row, *_bar(facts, one, numbers)] for lane, row, one in bars],
+        "steps": [
+            [index_of[one.claim], _ms(facts, step.ended)]
+            for _, _, one in bars
+            for step in one.steps
+            if step.ended is not None
+        ],
+        "jobs": [_job(facts, job) for job in facts.jobs.values()],
+        "strikes": _strikes(facts, {one.name: lane for lane, one in enumerate(members)}),
         "parked": _parked(facts, numbers, index_of),
-        "recoveries": [_recovery(facts, one, index_of) for one in found],
-        "waiting": _curve(facts, [(begin, end, 1) for begin, end in waiting(facts)]),
-        "busy": _curve(facts, _busy(facts)),
-        "alive": _curve(facts, _alive(facts)),
+        "recoveries": _recoveries(facts, index_of),
+        "waiting": _curve(facts, waiting(facts)),
+        "busy": _curve(facts, [(one.began, one.until) for _, _, one in bars]),
+        "alive": _curve(facts, [(begin, min(end, last)) for begin, end in alive]),
         "waits": _histogram(facts),
     }
 
@@ -41,15 +58,27 @@ def _ms(facts: Facts, at: float) -> int:
     return round((at - facts.began) * 1000)
 
 
-def _last(facts: Facts) -> float:
-    return max([facts.ended, *[one.healed or one.at for one in facts.strikes]])
+def _rows(member: MemberFacts) -> list[tuple[AttemptFacts, int]]:
+    """Put each attempt into the first row of its lane that is free when it begins, from 0.
+
+    Where all slots have one, it is the row whose attempt is as good as over, or else a new row.
+    """
+    busy_until: list[float] = []
+    rows: list[tuple[AttemptFacts, int]] = []
+    for attempt in sorted(member.attempts, key=lambda one: one.began):
+        free = [row for row, until in enumerate(busy_until) if until <= attempt.began]
+        row, first = [*free, len(busy_until)][0], min(busy_until, default=math.inf)
+        if len(busy_until) >= member.slots and attempt.began < first <= attempt.began + BESIDE:
+            row = busy_until.index(first)
+        busy_until[row : row + 1] = [attempt.until]
+        rows.append((attempt, row))
+    return rows
 
 
-def _lane(facts: Facts, lane: Lane) -> dict[str, Any]:
-    member = lane.member
+def _lane(facts: Facts, member: MemberFacts, rows: list[tuple[AttemptFacts, int]]) -> Any:
     return {
         "name": member.name,
-        "height": lane.height,
+        "height": max([member.slots, *(row + 1 for _, row in rows)]),
         "ready": _ms(facts, member.ready if member.ready is not None else member.started),
         "until": _ms(facts, member.until),
         "died": member.died is not None,
@@ -58,58 +87,25 @@ def _lane(facts: Facts, lane: Lane) -> dict[str, Any]:
     }
 
 
-def _bars(
-    facts: Facts, drawn: list[Lane], numbers: dict[str, int]
-) -> tuple[list[list[Any]], dict[tuple[str, int], int]]:
-    """Return [lane, row, begin, end, look, job, claim, task] a bar, and where each claim stands."""
-    bars: list[list[Any]] = []
-    index_of: dict[tuple[str, int], int] = {}
-    for number, lane in enumerate(drawn):
-        for one, row in lane.rows:
-            index_of[one.task, one.number] = len(bars)
-            begin, end = _ms(facts, one.began), _ms(facts, one.until)
-            child = "" if one.task == one.job else one.task.removeprefix(one.job)
-            shown = one.number - _vain(facts, one)
-            bars.append(
-                [number, row, begin, end, _look(facts, one), numbers[one.job], shown, child]
-            )
-    return bars, index_of
+def _bar(facts: Facts, one: AttemptFacts, numbers: dict[str, int]) -> list[Any]:
+    """Return begin, end, kind, job, claim and task.
+
+    The kind is the outcome, but for results of work that was taken up again. Claims that began
+    nothing are not counted.
+    """
+    kind = {"refused": "lost", "unknown-function": "released"}.get(one.outcome, one.outcome)
+    earlier = [before for before in facts.tasks.get(one.task, []) if before.number < one.number]
+    if one.outcome == "resolved" and any(before.interrupted for before in earlier):
+        kind = "again"
+    vain = sum(before.outcome == "unknown-function" for before in earlier)
+    times = _ms(facts, one.began), _ms(facts, one.until)
+    return [*times, kind, numbers[one.job], one.number - vain, one.task.removeprefix(one.job)]
 
 
-def _vain(facts: Facts, one: AttemptFacts) -> int:
-    """Return how many claims before this one began nothing."""
-    earlier = (before for before in facts.tasks.get(one.task, []) if before.number < one.number)
-    return sum(before.outcome == "unknown-function" for before in earlier)
-
-
-def _look(facts: Facts, one: AttemptFacts) -> str:
-    """Return the kind of bar: the outcome, results of work taken up again apart."""
-    if one.outcome in FINAL and any(
-        before.interrupted for before in facts.tasks.get(one.task, []) if before.number < one.number
-    ):
-        return "again" if one.outcome == "resolved" else one.outcome
-    same = {"refused": "lost", "unknown-function": "released"}
-    return same.get(one.outcome, one.outcome)
-
-
-def _steps(
-    facts: Facts, drawn: list[Lane], index_of: dict[tuple[str, int], int]
-) -> list[list[int]]:
-    """Return [bar, time] for each step that was stored."""
-    return [
-        [index_of[one.task, one.number], _ms(facts, step.ended)]
-        for lane in drawn
-        for one, _ in lane.rows
-        for step in one.steps
-        if step.ended is not None
-    ]
-
-
-def _job(facts: Facts, id: str) -> list[Any]:
-    job = facts.jobs[id]
+def _job(facts: Facts, job: JobFacts) -> list[Any]:
     function = job.attempts[0].function if job.attempts else ""
     return [
-        id,
+        job.id,
         job.planned.function if job.planned else function,
         job.planned.cost if job.planned else None,
         _ms(facts, job.created) if job.created is not None else None,
@@ -118,12 +114,11 @@ def _job(facts: Facts, id: str) -> list[Any]:
     ]
 
 
-def _strikes(facts: Facts, drawn: list[Lane]) -> list[dict[str, Any]]:
-    lane_of = {lane.member.name: number for number, lane in enumerate(drawn)}
+def _strikes(facts: Facts, lanes: dict[str, int]) -> list[dict[str, Any]]:
     return [
         {
             "fault": one.fault,
-            "lane": lane_of.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
+            "lane": lanes.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
             "at": _ms(facts, one.at),
             "healed": _ms(facts, one.healed) if one.healed else None,
         }
@@ -136,47 +131,34 @@ def _parked(
 ) -> list[dict[str, Any]]:
     """Return where each parking is drawn: at the end of the job's last attempt."""
     found: list[dict[str, Any]] = []
-    for line in (entry.line for entry in facts.parkings):
+    for line in (entry.line for entry in facts.evidence.of(Parked)):
         attempts = facts.tasks.get(line.job, [])
-        bars = [index_of[one.task, one.number] for one in attempts if one.began <= line.at]
+        bars = [index_of[one.claim] for one in attempts if one.began <= line.at]
         if bars:
             point = {"job": numbers[line.job], "bar": bars[-1], "at": _ms(facts, line.at)}
             found.append({**point, "crashes": line.crashes})
     return found
 
 
-def _recovery(facts: Facts, one: Recovery, index_of: dict[tuple[str, int], int]) -> dict[str, Any]:
-    follower = facts.next_claim(one.task, one.number)
-    return {
-        "bar": index_of[one.task, one.number],
-        "to": index_of[follower.task, follower.number] if follower else None,
-        "way": one.way,
-        "cause": one.cause,
-        "at": _ms(facts, one.at),
-        "seconds": one.seconds,
-        "low": one.low,
-        "high": one.high,
-    }
-
-
-def _busy(facts: Facts) -> list[tuple[float, float, int]]:
+def _recoveries(facts: Facts, index_of: dict[tuple[str, int], int]) -> list[dict[str, Any]]:
     return [
-        (one.began, one.until, 1) for member in facts.members.values() for one in member.attempts
+        {
+            "bar": index_of[one.attempt.claim],
+            "to": index_of[one.follower.claim] if one.follower else None,
+            "way": one.way,
+            "cause": one.cause,
+            "at": _ms(facts, one.at),
+            "seconds": one.seconds,
+            "low": one.low,
+            "high": one.high,
+        }
+        for one in recoveries(facts)
     ]
 
 
-def _alive(facts: Facts) -> list[tuple[float, float, int]]:
-    until = _last(facts)
-    return [
-        (begin, min(end, until), 1)
-        for begin, end in windows(facts.members.values())
-        if begin < until
-    ]
-
-
-def _curve(facts: Facts, spans: list[tuple[float, float, int]]) -> list[list[int]]:
+def _curve(facts: Facts, spans: list[Window]) -> list[list[int]]:
     """Return [time, level] where the number of open spans changes; peaks are kept."""
-    changes = sorted([(begin, by) for begin, _, by in spans] + [(end, -by) for _, end, by in spans])
+    changes = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     points: list[list[int]] = [[0, 0]]
     level = 0
     for at, by in changes:
@@ -186,10 +168,6 @@ def _curve(facts: Facts, spans: list[tuple[float, float, int]]) -> list[list[int
             points[-1][1] = level
         else:
             points.append([moment, level])
-    return _thinned(points)
-
-
-def _thinned(points: list[list[int]]) -> list[list[int]]:
     every = -(-len(points) // POINTS)
     groups = [points[start : start + every] for start in range(0, len(points), every)]
     return [[group[0][0], max(level for _, level in group)] for group in groups]
@@ -198,7 +176,7 @@ def _thinned(points: list[list[int]]) -> list[list[int]]:
 def _histogram(facts: Facts) -> list[list[float]]:
     """Return [from, to, jobs] a bin of the wait from creation to first claim, in seconds."""
     waits = [job.waited for job in facts.jobs.values() if job.waited is not None]
-    bins = [[low, high, sum(low <= one < high for one in waits)] for low, high in pairwise(EDGES)]
-    bins.append([EDGES[-1], float("inf"), sum(one >= EDGES[-1] for one in waits)])
+    edges = pairwise([*EDGES, math.inf])
+    bins = [[low, high, sum(low <= one < high for one in waits)] for low, high in edges]
     filled = [index for index, one in enumerate(bins) if one[2]]
     return bins[filled[0] : filled[-1] + 1] if filled else []

@@ -1,27 +1,46 @@
 """The verdict: guarantees, findings and figures of a run in one value, and its JSON Schema."""
 
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.run import Guarantees
-from resonate_fleet.report import checks, guarantees
+from resonate_fleet.report import checks
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import Figures, figures_of
-from resonate_fleet.report.findings import BY_TIMES, Finding
-from resonate_fleet.report.guarantees import Guarantee
+from resonate_fleet.report.findings import BY_TIMES, Finding, finding
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 #: Raised whenever a reader of an older verdict.json could misread a newer one.
 VERSION: Final = 3
 
-EXITS: Final[dict[Word, int]] = {
-    "PASS": exits.OK,
-    "FAIL": exits.BROKEN,
-    "INCONCLUSIVE": exits.INCONCLUSIVE,
-}
+EXITS: Final = {"PASS": exits.OK, "FAIL": exits.BROKEN, "INCONCLUSIVE": exits.INCONCLUSIVE}
+#: What stands before the word.
+SIGNS: Final = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
+#: Field of `Guarantees`, its figure, words, and the finding that breaking it makes ("": other
+#: checks name each case).
+JUDGED: Final = (
+    ("lost", "lost", "jobs lost", ""),
+    ("doubled", "doubled", "results doubled", ""),
+    ("parked", "parked", "jobs parked", ""),
+    ("redone", "redone_jobs", "jobs done again", "redone-too-often"),
+    ("redone_steps", "redone_steps", "steps done again", "steps-redone"),
+    ("recovery_seconds", "recovery.max", "slowest recovery, s", "recovery-too-slow"),
+    ("makespan_over_bound", "makespan_over_bound", "makespan over bound", "makespan-too-long"),
+)
+
+
+class Guarantee(msgspec.Struct, frozen=True, kw_only=True):
+    """One guarantee: at most `limit` (None: reported, not judged), and what was `found`."""
+
+    guarantee: str
+    limit: float | None
+    found: float | None
+    kept: bool
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,12 +67,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(facts: Facts) -> Verdict:
     plan, records = facts.evidence.plan, facts.evidence.records
     figures = figures_of(facts)
-    judged = guarantees.kept(plan.guarantees if plan else Guarantees(), figures)
-    found = [*checks.run(facts), *guarantees.broken(judged)]
-    if any(one.name == "clock-nonsense" for one in found):
-        judged, found = guarantees.without_times(judged), without_times(found)
+    found = checks.run(facts)
+    clocks_differ = any(one.name == "clock-nonsense" for one in found)
+    void = BY_TIMES if clocks_differ else frozenset[str]()
+    guarantees = _judged(plan.guarantees if plan else Guarantees(), figures, found, void)
+    found = [replace(one, level="unproved") if one.name in void else one for one in found]
     found.sort(key=lambda one: one.level != "broken")
-    word = _word(found)
+    word: Word = "PASS" if not found else "FAIL" if found[0].level == "broken" else "INCONCLUSIVE"
     return Verdict(
         verdict=word,
         exit=EXITS[word],
@@ -63,22 +83,29 @@ def judge(facts: Facts) -> Verdict:
         place=plan.place if plan else "",
         server=records.server if records else "",
         began=facts.began,
-        guarantees=judged,
+        guarantees=guarantees,
         findings=found,
         figures=figures,
     )
 
 
-def without_times(found: list[Finding]) -> list[Finding]:
-    """Return the findings as they are where clocks disagree: times prove nothing."""
-    replace = msgspec.structs.replace
-    return [replace(one, level="unproved") if one.name in BY_TIMES else one for one in found]
+def _judged(
+    promised: Guarantees, figures: Figures, found: list[Finding], void: frozenset[str]
+) -> list[Guarantee]:
+    """Return each guarantee beside its figure; add what no check names to what was `found`.
 
-
-def _word(found: list[Finding]) -> Word:
-    if any(one.level == "broken" for one in found):
-        return "FAIL"
-    return "INCONCLUSIVE" if found else "PASS"
+    `void`: findings that prove nothing in this run; their guarantees are not judged.
+    """
+    judged: list[Guarantee] = []
+    for field, figure, words, name in JUDGED:
+        limit, value = getattr(promised, field), attrgetter(figure)(figures)
+        kept = limit is None or value is None or value <= limit
+        if name and not kept:
+            found.append(finding(name, f"{words}: {value:g}, at most {limit:g}", "plan.json"))
+        if name in void:
+            limit, kept = None, True
+        judged.append(Guarantee(guarantee=words, limit=limit, found=value, kept=kept))
+    return judged
 
 
 def _sentence(word: Word, found: list[Finding], figures: Figures) -> str:
@@ -95,11 +122,10 @@ def counted(number: int, what: str) -> str:
 
 
 def schema() -> dict[str, Any]:
-    made = msgspec.json.schema(Verdict)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The verdict on a run of the fleet",
-        **made,
+        **msgspec.json.schema(Verdict),
     }
 
 

@@ -188,7 +188,7 @@ def test_seconds_are_enough_to_come_back() -> None:
 
 # Whoever was to die with its steward.
 
-SHOWS_ON = facts(plan=plan()).shows_on
+SHOWS_ON = facts(plan=plan()).evidence.traits.shows_on
 
 
 def started(at: float, who: str = "s") -> Entry:

@@ -5,8 +5,7 @@ import pytest
 
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.run import Guarantees
-from resonate_fleet.report.checks.leases import deaths, ignored, lapsed
-from resonate_fleet.report.checks.outages import outages
+from resonate_fleet.report.checks.leases import deaths, ignored, lapsed, outages
 from resonate_fleet.report.facts import AttemptFacts
 from tests.support.facts import (
     Entry,

@@ -105,10 +105,12 @@ def test_a_result_is_by_the_member_that_says_so() -> None:
 
 def test_the_member_and_the_server_say_how_a_job_ended() -> None:
     rejected = [attempt(outcome="rejected")]
-    assert contents(attempts=rejected) == ["is rejected by m, resolved by the server"]
+    says = ["has no result that can be read", "is rejected by m, resolved by the server"]
+    assert contents(attempts=rejected) == says
+    assert contents(attempts=rejected, planned=None) == says[1:], "a function of somebody else's"
     assert contents(attempts=rejected, record=record(state="rejected")) == []
     assert contents(attempts=rejected, record=record(state="rejected_timedout")) == []
-    assert contents(attempts=[attempt(outcome="lost")]) == []
+    assert contents(attempts=[attempt(outcome="lost")]) == says[:1]
 
 
 def without(*members: Any, coverage: Any = None, settled: int = 20_000) -> list[str]:

@@ -13,8 +13,7 @@ from resonate_fleet.report.bound import greedy
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import figures_of, spread
-from resonate_fleet.report.recoveries import predicted, recoveries
-from resonate_fleet.report.strikes import strike_figures
+from resonate_fleet.report.recoveries import predicted, recoveries, strike_figures
 from tests.support.runs import Blow, play
 
 FOREVER = (0.0, math.inf)
@@ -121,12 +120,13 @@ def test_a_recovery_that_came_sooner_or_later_than_predicted_is_not_called_as_pr
 ) -> None:
     found = facts(tmp_path, [Blow("kill", 4)], jobs=12)
     [one] = recoveries(found)
+    assert one.follower is not None
     low, high = one.low, one.high
     said = [
-        strike_figures(found, [replace(one, claimed=one.at + seconds)])[0].against
-        for seconds in (low / 2, (low + high) / 2, high + 1)
+        strike_figures(found, [replace(one, follower=replace(one.follower, began=one.at + after))])
+        for after in (low / 2, (low + high) / 2, high + 1)
     ]
-    assert said == ["sooner", "as predicted", "later"]
+    assert [figures[0].against for figures in said] == ["sooner", "as predicted", "later"]
 
 
 def test_recovery_without_a_steward_waits_for_the_lease(tmp_path: Path) -> None:

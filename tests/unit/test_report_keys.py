@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from resonate_fleet.report.facts import Facts
-from resonate_fleet.report.keys import key_shares
+from resonate_fleet.report.figures import key_shares
 
 
 def facts(*jobs: tuple[str, float, float]) -> Facts:

@@ -150,7 +150,8 @@ def test_missing_and_broken_files_are_missing_witnesses(file: str, tmp_path: Pat
 
 def test_one_of_two_stewards_is_a_missing_witness(tmp_path: Path) -> None:
     run = play(BLOWS, jobs=30, seed=11, stewards=2)
-    assert [one.name for one in judged(run, tmp_path).findings] == ["missing-source"]
+    says = "the journal of 1 of 2 stewards is missing"
+    assert [one.says for one in judged(run, tmp_path).findings] == [says]
 
 
 def test_an_empty_folder_is_inconclusive(tmp_path: Path) -> None:

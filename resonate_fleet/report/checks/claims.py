@@ -22,8 +22,9 @@ from itertools import pairwise
 
 from resonate_fleet.contract.journal import Died, DrainStep, Ended
 from resonate_fleet.contract.run import Record
-from resonate_fleet.report.checks.outages import outages
-from resonate_fleet.report.facts import FINAL, OPEN, AttemptFacts, Facts, MemberFacts, is_timer
+from resonate_fleet.contract.words import TAG_TIMER
+from resonate_fleet.report.checks.leases import outages
+from resonate_fleet.report.facts import FINAL, OPEN, AttemptFacts, Facts, MemberFacts
 from resonate_fleet.report.findings import Finding, finding
 
 #: A kill falls between a claim and its line only this shortly after the claim, in seconds.
@@ -38,25 +39,22 @@ def counted(facts: Facts) -> Iterator[Finding]:
     """Reconcile the number of claims of each task with the journals."""
     for task in dict.fromkeys([*facts.tasks, *facts.jobs, *facts.children]):
         record = facts.record_of(task)
-        if record is not None and record.task is not None:
-            yield from _one_task(facts, record, record.task.version)
-
-
-def _one_task(facts: Facts, record: Record, version: int) -> Iterator[Finding]:
-    task = record.promise.id
-    attempts, place = facts.tasks.get(task, []), f"server.json#{task}"
-    for one in attempts:
-        if one.number > version:
-            says = f"{one.member} wrote down claim {one.number} of {task}; the server counts "
-            yield finding("claim-count-disagrees", f"{says}{version}", one.where, place)
-    if is_timer(record):
-        return  # the server's own alarm: members look at it, and may claim it, in passing
-    for number in set(range(1, version + 1)) - {one.number for one in attempts}:
-        if not _excused(facts, record, attempts, number):
-            says = f"no member wrote down claim {number} of {task}"
-            near = [one.where for one in attempts][-3:]
-            cut = facts.coverage.incomplete()
-            yield finding("unrecorded-claim", says, place, *near, incomplete=cut)
+        if record is None or record.task is None:
+            continue
+        attempts, place = facts.tasks.get(task, []), f"server.json#{task}"
+        version = record.task.version
+        for one in attempts:
+            if one.number > version:
+                says = f"{one.member} wrote down claim {one.number} of {task}; the server counts "
+                yield finding("claim-count-disagrees", f"{says}{version}", one.where, place)
+        if record.promise.tags.get(TAG_TIMER) == "true":
+            continue  # the server's own alarm: members look at it, and may claim it, in passing
+        for number in set(range(1, version + 1)) - {one.number for one in attempts}:
+            if not _excused(facts, record, attempts, number):
+                says = f"no member wrote down claim {number} of {task}"
+                near = [one.where for one in attempts][-3:]
+                cut = facts.coverage.incomplete()
+                yield finding("unrecorded-claim", says, place, *near, incomplete=cut)
 
 
 def _excused(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> bool:
@@ -71,21 +69,18 @@ def _excused(facts: Facts, record: Record, attempts: list[AttemptFacts], number:
         low = max(low, before[-1].until)
     settled = promise.settled_at / 1000 if promise.settled_at else math.inf
     high = after[0].began if after else settled
+    closings = [
+        entry.line.at
+        for entry in facts.evidence.of(DrainStep)
+        if entry.line.step == "intake-closed"  # with a claim on its way, say
+    ]
     return (
         any(start <= high and low <= stop for start, stop in outages(facts))
-        or _given_back_closing(facts, low, high)
+        or any(low - ON_ITS_WAY <= at <= high for at in closings)
         or any(
             _died_claiming(facts, member, (promise.id, number), low, high)
             for member in facts.members.values()
         )
-    )
-
-
-def _given_back_closing(facts: Facts, low: float, high: float) -> bool:
-    """Say whether a member closed its intake between `low` and `high`, a claim on its way."""
-    return any(
-        entry.line.step == "intake-closed" and low - ON_ITS_WAY <= entry.line.at <= high
-        for entry in facts.evidence.of(DrainStep)
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import ClientEnded, Parked
-from resonate_fleet.report.counts import late, lost, parked
 from resonate_fleet.report.facts import Facts, JobFacts
+from resonate_fleet.report.figures import late, lost
 from resonate_fleet.report.findings import Finding, finding
 
 
@@ -20,7 +20,7 @@ def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) 
 
 def lost_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs whose client has the server's word, and which have no end."""
-    for job in (facts.jobs[name] for name in lost(facts)):
+    for job in lost(facts):
         if job.record is None:
             yield about_job("missing-promise", job, "was confirmed, the server does not know it")
         else:
@@ -29,8 +29,8 @@ def lost_jobs(facts: Facts) -> Iterator[Finding]:
 
 def late_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs that did not end before the run was given up."""
-    for name in late(facts):
-        yield about_job("late-job", facts.jobs[name], "had not ended at the deadline")
+    for job in late(facts):
+        yield about_job("late-job", job, "had not ended at the deadline")
 
 
 def bad_ends(facts: Facts) -> Iterator[Finding]:
@@ -48,7 +48,7 @@ def parked_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs that stand parked, or were parked at any time, where the scenario expects fewer."""
     plan = facts.evidence.plan
     written = {entry.line.job: entry.where for entry in facts.evidence.of(Parked)}
-    names = sorted(parked(facts) | set(written))
+    names = sorted({job.id for job in facts.jobs.values() if job.parked} | written.keys())
     if len(names) <= (plan.guarantees.parked if plan else 0):
         return
     for name in names:

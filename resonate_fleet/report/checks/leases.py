@@ -2,19 +2,43 @@
 
 from collections.abc import Iterator
 
-from resonate_fleet.contract.journal import Died, FalseAlarm
-from resonate_fleet.contract.run import AT_A_MEMBER, AT_ALL_MEMBERS, DEADLY
-from resonate_fleet.report.checks.outages import outages
+from resonate_fleet.contract.journal import Died, FalseAlarm, ServerBack, ServerLost
+from resonate_fleet.contract.run import (
+    AT_A_MEMBER,
+    AT_ALL_MEMBERS,
+    AT_THE_SERVER,
+    DEADLY,
+    FREEZING,
+)
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import strike_behind
 
+#: A request may be under way this long before its sender notices anything, in seconds.
+UNDER_WAY = 1.0
 #: A stopped body needs this long to end, in seconds, on a busy machine.
 TO_STOP = 2.0
 #: After an outage a member needs this long at most, in seconds, to renew what it still holds.
 TO_RENEW = 3.0
 #: A strike on all members may take this long to end a member (drain and the platform's grace).
 DRAIN = 120.0
+
+
+def outages(facts: Facts) -> list[tuple[float, float]]:
+    """Return the times in which an answer of the server may have been lost on its way.
+
+    They are those of restarts of the server, pauses, partitions, and what members noticed.
+    """
+    times = [
+        (strike.asked - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
+        for strike in facts.strikes
+        if strike.fault in (*AT_THE_SERVER, *FREEZING)
+    ]
+    backs = [(entry.line.who, entry.line.at) for entry in facts.evidence.of(ServerBack)]
+    for entry in facts.evidence.of(ServerLost):
+        back = [at for who, at in backs if who == entry.line.who and at >= entry.line.at]
+        times.append((entry.line.at - UNDER_WAY, min(back, default=entry.line.at) + UNDER_WAY))
+    return times
 
 
 def followed(facts: Facts) -> Iterator[tuple[AttemptFacts, AttemptFacts]]:
@@ -50,7 +74,7 @@ def lapsed(facts: Facts) -> Iterator[Finding]:
     """Claims that were followed by another although nobody gave the task back or was struck."""
     for one, follower in followed(facts):
         given_back = one.outcome in ("suspended", "released", "unknown-function", CUT)
-        if given_back or (one.task, one.number) in facts.handed_over or _explained(facts, one):
+        if given_back or one.claim in facts.handed_over or _explained(facts, one):
             continue
         says = f"{one.member} lost claim {one.number} of {one.task}, and nothing had struck it"
         places = one.where, one.end_where, follower.where

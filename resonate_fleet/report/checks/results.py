@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 from resonate_fleet.report.checks.jobs import about_job
-from resonate_fleet.report.counts import doubled
 from resonate_fleet.report.facts import CUT, FINAL, Facts, JobFacts
+from resonate_fleet.report.figures import doubled
 from resonate_fleet.report.findings import Finding, finding
 
 #: Clocks and rounding; a sleep may end this share of its length early.
@@ -52,15 +52,10 @@ def dropped_steps(facts: Facts) -> Iterator[Finding]:
 def result_contents(facts: Facts) -> Iterator[Finding]:
     """Results beside the job that was asked for and the claim that brought them."""
     for job in facts.jobs.values():
-        for says in _differences(job):
-            yield about_job("result-disagrees", job, says)
-
-
-def without_content(facts: Facts) -> Iterator[Finding]:
-    """Jobs with a result that says nothing."""
-    for job in facts.jobs.values():
         if job.state == "resolved" and job.planned and job.result is None:
             yield about_job("result-disagrees", job, "has no result that can be read")
+        for says in _differences(job):
+            yield about_job("result-disagrees", job, says)
 
 
 def _differences(job: JobFacts) -> Iterator[str]:
@@ -68,11 +63,11 @@ def _differences(job: JobFacts) -> Iterator[str]:
     if final and job.state in FINAL and final.outcome != job.state:
         yield f"is {final.outcome} by {final.member}, {job.state} by the server"
     result = job.result
-    if result is None or job.record is None or job.record.task is None:
+    if result is None or job.task is None:
         return
     if result.id != job.id:
         yield f"has the result of {result.id}"
-    claims = job.record.task.version
+    claims = job.task.version
     if result.attempt != claims:
         yield f"has the result of claim {result.attempt}, the server counts {claims}"
     if job.planned and abs(result.cost - job.planned.cost) > 1e-6:
@@ -100,15 +95,15 @@ def unrecorded(facts: Facts) -> Iterator[Finding]:
     A member killed between the server's answer and its own line may be the one: its claim is cut.
     """
     for job in facts.jobs.values():
-        if job.state not in FINAL or not (job.record and job.record.task):
+        if job.state not in FINAL or job.task is None:
             continue
-        claim = next((a for a in job.attempts if a.number == job.record.task.version), None)
+        claim = next((one for one in job.attempts if one.number == job.task.version), None)
         if any(one.outcome in FINAL for one in job.attempts) or (claim and claim.outcome == CUT):
             continue
         who = claim.member if claim else job.result.member if job.result else ""
-        incomplete = facts.coverage.incomplete(who)
         says = "has a result that no member says it brought"
-        yield about_job("unrecorded-result", job, says, incomplete=incomplete)
+        cut = facts.coverage.incomplete(who)
+        yield about_job("unrecorded-result", job, says, incomplete=cut)
 
 
 def steps_twice(facts: Facts) -> Iterator[Finding]:
@@ -142,7 +137,6 @@ CHECKS = (
     dropped_results,
     dropped_steps,
     result_contents,
-    without_content,
     without_claim,
     unrecorded,
     steps_twice,

@@ -28,12 +28,14 @@ def incomplete(facts: Facts) -> Iterator[Finding]:
 def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
     """Name claims of the killed that came free sooner than a lease lapses, nobody says how."""
     for one in recoveries(facts):
-        killed = [strike.fault in DEADLY for strike in facts.strikes_on(one.member)] == [True]
-        seconds = one.seconds if killed and one.way == "lapsed" else None
-        if seconds is not None and seconds < one.low - SLACK:
-            says = f"claim {one.number} of {one.task} came free in {seconds:.1f} s"
+        task, number = one.attempt.claim
+        killed = [strike.fault in DEADLY for strike in facts.strikes_on(one.attempt.member)]
+        if killed != [True] or one.way != "lapsed" or one.seconds is None:
+            continue
+        if one.seconds < one.low - SLACK:
+            says = f"claim {number} of {task} came free in {one.seconds:.1f} s"
             why = f"{says}, and nobody says that it was handed over: a line is missing"
-            yield finding("missing-source", why, f"server.json#{one.task}")
+            yield finding("missing-source", why, f"server.json#{task}")
 
 
 def backwards(facts: Facts) -> Iterator[Finding]:

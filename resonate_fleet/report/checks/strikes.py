@@ -76,7 +76,7 @@ def recovered(facts: Facts) -> Iterator[Finding]:
     plan = facts.evidence.plan
     if plan is None or not plan.strikes or plan.guarantees.recovery_seconds is None:
         return
-    if not facts.handed_over and all(one.claimed is None for one in recoveries(facts)):
+    if not facts.handed_over and all(one.follower is None for one in recoveries(facts)):
         says = f"{plan.guarantees.recovery_seconds:g} s are promised and no job was claimed again"
         yield finding("nothing-recovered", says, "plan.json", *[one.where for one in facts.strikes])
 
@@ -180,7 +180,7 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
 
 def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str]:
     """Return where it shows that the struck member went on as before."""
-    after = strike.at + facts.shows_on
+    after = strike.at + facts.evidence.traits.shows_on
     if strike.fault in DRAINING:
         leaves = member.stopped is not None and member.stopped >= strike.asked
         return [] if leaves or member.died else [member.lines[-1].where]
@@ -208,7 +208,7 @@ def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
         again = min(
             (at for at, who in starts if who == steward and at > strike.at), default=math.inf
         )
-        within = (strike.at + facts.shows_on, again)
+        within = (strike.at + facts.evidence.traits.shows_on, again)
         lines = [one for one in facts.evidence.lines if one.line.who == steward]
         wrote = [one.where for one in lines if within[0] < one.line.at < within[1]]
         if not wrote:
@@ -226,7 +226,7 @@ def _late_results(facts: Facts, strike: StrikeFacts) -> list[str]:
     return [
         f"server.json#{one.id}"
         for one in results
-        if one.member == strike.target and one.ended > strike.at + facts.shows_on
+        if one.member == strike.target and one.ended > strike.at + facts.evidence.traits.shows_on
     ]
 
 
@@ -259,7 +259,7 @@ def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
 
     Whole journals alone can tell; those of a lent fleet go on.
     """
-    if facts.is_lent or facts.coverage.incomplete():
+    if not facts.evidence.traits.own or facts.coverage.incomplete():
         return True
     over, members = _shows_until(facts, strike), facts.members.values()
     if strike.fault == "rolling-restart":
@@ -279,7 +279,7 @@ def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
 
 def _members_left_alone(facts: Facts) -> float:
     """Return until when no member is ended by the run itself: a lent fleet never is."""
-    if facts.is_lent:
+    if not facts.evidence.traits.own:
         return math.inf
     return min((entry.line.at for entry in facts.evidence.of(RunEnded)), default=math.inf)
 
