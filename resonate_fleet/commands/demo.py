@@ -22,13 +22,9 @@ from resonate_fleet.commands import demo_plan, demo_summary
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
-from resonate_fleet.commands.keys import Keys
-from resonate_fleet.commands.live import FleetSnapshot
-from resonate_fleet.commands.ports import usual_port
-from resonate_fleet.commands.stream import StateStream
-from resonate_fleet.commands.tail import Tail
-from resonate_fleet.commands.top import Printer, View, showing
-from resonate_fleet.commands.web import console_env, console_line, kills
+from resonate_fleet.commands.here import Tail, console_env, console_line, kills, usual_port
+from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream
+from resonate_fleet.commands.top import Keys, Printer, View, showing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, typed
 from resonate_fleet.contract.run import Plan, RunFolder

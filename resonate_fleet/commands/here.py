@@ -1,16 +1,109 @@
-"""The fleets that `fleet up` keeps on this machine: each writes down its processes."""
+"""Fleets of this machine: their ports, page and journals; what `fleet kill` knows them by."""
 
 import os
+import secrets
 import subprocess
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from resonate_fleet.chaos.ports import Ports, free_port, is_free, take
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.contract.options import temporary, write
-from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.journal import Acted, BadLine, Line, read
+from resonate_fleet.contract.options import Parser, temporary, typed, write
+from resonate_fleet.contract.settings import Mistake, integer
+from resonate_fleet.contract.words import PRESENCE_PORT, SERVER_PORT, STEWARD_PORT
+
+_TOKEN: Final = "STEWARD_CONSOLE_TOKEN"  # noqa: S105 - the setting's name
+#: Option of each field of `Ports`, its usual port (None: any free one does), what it is.
+_PORTS: Final = {
+    "server": ("--port", SERVER_PORT, "of the server"),
+    "server_metrics": ("--metrics-port", None, "of the server's metrics"),
+    "steward": ("--steward-port", STEWARD_PORT, "of the steward's pages"),
+    "presence": ("--presence-port", PRESENCE_PORT, "that members keep a connection to"),
+}
+
+
+# Ports: the usual ones, others where these are taken.
+
+
+def add_ports(parser: Parser) -> None:
+    kind = typed(integer(1, 65_535))
+    for name, (option, usual, what) in _PORTS.items():
+        default = f"{usual}, or a free one where that is taken" if usual else "a free one"
+        about = f"{what}; default: {default}"
+        parser.add_argument(option, dest=f"{name}_port", type=kind, metavar="N", help=about)
+
+
+def ports(asked: Namespace) -> Ports:
+    """Return the ports that were asked for, the usual ones, or free ones.
+
+    Raises:
+        Mistake: one that was asked for is taken.
+    """
+    found: dict[str, int] = {}
+    for name, (option, usual, _) in _PORTS.items():
+        port = getattr(asked, f"{name}_port")
+        if port is not None and not is_free(port):
+            raise Mistake(f"{option} is {port}, which is taken; accepted: a port that is free")
+        found[name] = port or usual_port(usual)
+    return Ports(**found)
+
+
+def usual_port(usual: int | None) -> int:
+    """Return the usual port, or a free one where that is taken, by a run that starts too."""
+    return usual if usual is not None and take(usual) else free_port()
+
+
+# The steward's page.
+
+
+def console_env(*, chaos: bool) -> dict[str, str]:
+    """Return the stewards' settings: with this shell's token, or one of its own for chaos."""
+    token = os.environ.get(_TOKEN) or (secrets.token_urlsafe(9) if chaos else "")
+    kill = {"STEWARD_CONSOLE_KILL": "true"} if chaos else {}
+    return {_TOKEN: token, **kill} if token else {}
+
+
+def console_line(url: str, env: Mapping[str, str]) -> str:
+    """Return where the page is; the token is said where this fleet made it."""
+    own = _TOKEN in env and not os.environ.get(_TOKEN)
+    return f"console  {url}/" + (f"  token {env[_TOKEN]}" if own else "")
+
+
+def kills(lines: Iterable[Line | BadLine]) -> Iterator[tuple[str, str]]:
+    """Yield member and job of each kill that was asked for on the page."""
+    for line in lines:
+        if isinstance(line, Acted) and line.act == "kill":
+            yield from zip(line.members, line.jobs, strict=True)
+
+
+class Tail:
+    """Reads what is new in the journals of `folder`: whole lines, each once; of `files` alone."""
+
+    def __init__(self, folder: Path, files: str = "*.jsonl") -> None:
+        self._folder = folder
+        self._files = files
+        self._offsets: dict[Path, int] = {}
+
+    def new(self) -> list[Line | BadLine]:
+        """Return the lines since the last call, by time."""
+        found: list[Line | BadLine] = []
+        for path in sorted(self._folder.glob(self._files)):
+            with path.open("rb") as file:
+                start = file.seek(self._offsets.get(path, 0))
+                chunk = file.read()
+            whole = chunk[: chunk.rfind(b"\n") + 1]
+            self._offsets[path] = start + len(whole)
+            found += read(whole.splitlines(), path.name)
+        return sorted(found, key=lambda line: line.at if isinstance(line, Line) else 0.0)
+
+
+# Records of the fleets that `fleet up` keeps.
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,60 +125,47 @@ class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
     members: list[MemberRecord]
 
 
-class Registered:
-    """Keeps the record of a fleet up to date, and takes it away in the end."""
-
-    def __init__(self) -> None:
-        self._name = f"{os.getpid()}.json"
-        self._me = _facts(os.getpid())[1]
-
-    def write(self, fleet: LocalFleet) -> None:
-        """Write down who belongs to `fleet` now."""
-        members = [
-            MemberRecord(
-                name=name,
-                member=one.member,
-                process=one.child.pid,
-                started=_facts(one.child.pid)[1],
-            )
-            for name, one in fleet.members.items()
-            if one.child is not None and one.member
-        ]
-        record = FleetRecord(
-            process=os.getpid(),
-            started=self._me,
-            url=fleet.url,
-            steward=fleet.steward_url,
-            members=members,
+def register(fleet: LocalFleet) -> None:
+    """Write down who belongs to `fleet` now; this process keeps it."""
+    members = [
+        MemberRecord(
+            name=name,
+            member=one.member,
+            process=one.child.pid,
+            started=_facts(one.child.pid)[1],
         )
-        file = _folder() / self._name  # made anew where somebody has cleared up
-        new = file.with_suffix(".new")
-        write(new, msgspec.json.encode(record))
-        new.replace(file)
+        for name, one in fleet.members.items()
+        if one.child is not None and one.member
+    ]
+    record = FleetRecord(
+        process=os.getpid(),
+        started=_facts(os.getpid())[1],
+        url=fleet.url,
+        steward=fleet.steward_url,
+        members=members,
+    )
+    file = _record()  # made anew where somebody has cleared up
+    new = file.with_suffix(".new")
+    write(new, msgspec.json.encode(record))
+    new.replace(file)
 
-    def remove(self) -> None:
-        (_folder() / self._name).unlink(missing_ok=True)
+
+def unregister() -> None:
+    _record().unlink(missing_ok=True)
 
 
 def fleets() -> list[FleetRecord]:
     """Return the fleets that run, each with the members whose processes are theirs for certain."""
-    return [msgspec.structs.replace(one, members=list(_certain(one))) for one in _records()]
-
-
-def _records() -> Iterator[FleetRecord]:
+    found = []
     for file in sorted(_folder().glob("*.json")):
         with suppress(OSError, msgspec.MsgspecError):
             record = msgspec.json.decode(file.read_bytes(), type=FleetRecord)
-            if _facts(record.process)[1] == record.started:
-                yield record
-            else:  # it did not end in order
+            if _facts(record.process)[1] != record.started:  # it did not end in order
                 file.unlink()
-
-
-def _certain(fleet: FleetRecord) -> Iterator[MemberRecord]:
-    for one in fleet.members:
-        if is_of(fleet, one):
-            yield one
+                continue
+            members = [one for one in record.members if is_of(record, one)]
+            found.append(msgspec.structs.replace(record, members=members))
+    return found
 
 
 def is_of(fleet: FleetRecord, one: MemberRecord) -> bool:
@@ -105,6 +185,10 @@ def _facts(process: int) -> tuple[int, str]:
     shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own words
     parent, _, started = shown.strip().partition(" ")
     return (int(parent), started.strip()) if parent.isdecimal() else (0, "")
+
+
+def _record() -> Path:
+    return _folder() / f"{os.getpid()}.json"
 
 
 def _folder() -> Path:

@@ -10,8 +10,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, ask
-from resonate_fleet.commands.by_server import failed_lately
-from resonate_fleet.commands.live import FleetSnapshot, by_the_steward, snapshot_of
+from resonate_fleet.commands.snapshot import (
+    FleetSnapshot,
+    by_the_steward,
+    failed_lately,
+    snapshot_of,
+)
 from resonate_fleet.commands.tables import ago, console, plain, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.exits import CommandFailed

@@ -18,7 +18,7 @@ from resonate_fleet.commands.addresses import (
     from_steward,
 )
 from resonate_fleet.commands.each import REASON, each
-from resonate_fleet.commands.live import by_the_steward
+from resonate_fleet.commands.snapshot import by_the_steward
 from resonate_fleet.commands.tables import (
     ago,
     console,

@@ -16,6 +16,9 @@ class Purpose(NamedTuple):
     commands: tuple[Command, ...]
 
 
+_SELF: Final = "resonate_fleet.commands.about"
+
+
 def _own(name: str, about: str) -> Command:
     return Command(name, about, f"resonate_fleet.commands.{name}")
 
@@ -73,9 +76,9 @@ PURPOSES: Final = (
     Purpose(
         "More",
         (
-            _own("completion", "print what makes a shell complete `fleet`"),
-            _own("help", "this list; `fleet help COMMAND` for one of them"),
-            _own("version", "print the version"),
+            Command("completion", "print what makes a shell complete `fleet`", _SELF),
+            Command("help", "this list; `fleet help COMMAND` for one of them", _SELF),
+            Command("version", "print the version", _SELF),
         ),
     ),
 )

@@ -16,10 +16,16 @@ from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands.addresses import addresses
-from resonate_fleet.commands.here import Registered
-from resonate_fleet.commands.ports import add_ports, ports
-from resonate_fleet.commands.tail import Tail
-from resonate_fleet.commands.web import console_env, console_line, kills
+from resonate_fleet.commands.here import (
+    Tail,
+    add_ports,
+    console_env,
+    console_line,
+    kills,
+    ports,
+    register,
+    unregister,
+)
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, temporary, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, path, seconds, url
@@ -74,7 +80,7 @@ def run(asked: Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="fleet-", dir=temporary()) as own:
             root = asked.runs or Path(own)
-            return asyncio.run(_keep_up(LocalFleet(shape, root, ports(asked)), Registered()))
+            return asyncio.run(_keep_up(LocalFleet(shape, root, ports(asked))))
     except StartFailed as failed:
         head, *rest = str(failed).splitlines()
         if head.endswith("ended with 2:") and rest:  # it said what the user got wrong
@@ -82,12 +88,12 @@ def run(asked: Namespace) -> int:
         raise
 
 
-async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
+async def _keep_up(fleet: LocalFleet) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with fleet:
-        fleet.on_change = lambda: registered.write(fleet)
+        fleet.on_change = lambda: register(fleet)
         fleet.on_change()
         fleet.restarts.say = _say
         _introduce(fleet)
@@ -100,7 +106,7 @@ async def _keep_up(fleet: LocalFleet, registered: Registered) -> int:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             fleet.on_change = lambda: None
-            registered.remove()
+            unregister()
         _say("ending: workers finish or hand back what they hold")
     return exits.INTERRUPTED
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from resonate_fleet.chaos.ports import HOST, PORTS, free_port
-from resonate_fleet.commands import ports
+from resonate_fleet.commands.here import usual_port
 from tests.support.processes import ROOT
 
 DRAW = "resonate_fleet.chaos.ports.random.randrange"
@@ -68,5 +68,5 @@ def test_a_port_that_is_listened_on_is_not_free(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_usual_port_goes_to_one_of_two_runs_that_start_together() -> None:
     with port_of_another_run() as usual:
-        assert ports.usual_port(usual) != usual
-    assert ports.usual_port(usual) == usual
+        assert usual_port(usual) != usual
+    assert usual_port(usual) == usual

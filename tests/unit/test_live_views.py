@@ -7,7 +7,7 @@ from rich.console import Console
 
 from resonate_fleet.commands import ps, tables, top
 from resonate_fleet.commands.addresses import Addresses
-from resonate_fleet.commands.live import FleetSnapshot, snapshot_of
+from resonate_fleet.commands.snapshot import FleetSnapshot, snapshot_of
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobs import COLUMNS, JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
