@@ -17,7 +17,7 @@ from resonate_fleet.contract.words import anycast
 
 if TYPE_CHECKING:
     from resonate_fleet.member.fallback import Fallback
-    from resonate_fleet.member.reporter import Reporter
+    from resonate_fleet.member.presence import Reporter
 
 #: In the fallback a task that this member gave up is left alone for so many seconds: first where
 #: the function cannot begin here, then for other reasons, which end the job after a few attempts.

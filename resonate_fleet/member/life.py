@@ -22,9 +22,8 @@ from resonate_fleet.member import registry, sdk
 from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
 from resonate_fleet.member.memory import give_back
-from resonate_fleet.member.onloop import OnLoop
+from resonate_fleet.member.process import OnLoop, ProcessWide, StopSignals
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.signals import ProcessWide, StopSignals
 from resonate_fleet.member.upstream import Wires
 
 log = structlog.get_logger()

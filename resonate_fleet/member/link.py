@@ -1,36 +1,52 @@
-"""One connection to a steward."""
+"""The connections to the stewards: one each, made again when it is lost."""
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, cast
+import socket
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as messages
+from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 from resonate_fleet.contract.sockets import keep_alive
-
-if TYPE_CHECKING:
-    from resonate_fleet.member.presence import Presence
+from resonate_fleet.member.presence import Presence
 
 #: A steward that says nothing for so long, in seconds, is gone.
 GONE_SECONDS = 20.0
+#: Seconds until a lost connection is made again (the steward's grace is not much longer), and
+#: between two tries to connect: first and longest.
+AT_ONCE, FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1, 1.0
+#: Longest wait for a connection; pause between two look-ups of names with a steward, and without.
+CONNECT_SECONDS, RESOLVE_SECONDS, RESOLVE_AGAIN_SECONDS = 5.0, 5.0, 1.0
+#: Seconds between two checks whether the steward that has the slots still speaks.
+CHECK_SECONDS = 0.25
+#: Seconds without any steward after which this is logged.
+SAY_SECONDS = 3.0
 log = structlog.get_logger()
+
+type Address = tuple[str, int]
 
 
 class Link(asyncio.Protocol):
-    """A connection; it counts once it has `welcome`. `heard_at` by the loop's clock."""
+    """A connection; it counts once it has a `rank`. `heard_at` by the loop's clock."""
 
     def __init__(
-        self, presence: "Presence", address: tuple[str, int], hello: Hello, secret: str | None
+        self, presence: Presence, address: Address, hello: Hello, secret: str | None
     ) -> None:
         self.address = address
-        self.welcome: messages.Welcome | None = None
+        #: Start and name of the steward that has welcomed this member: the order by which all
+        #: members choose the same one. Empty before.
+        self.rank: tuple[float | str, ...] = ()
+        #: By its group's policy this member waits while there is no steward.
+        self.waits = False
         self.heard_at = 0.0
         self.ended = asyncio.Event()
-        #: Why one side refused the other.
-        self.refused = ""
+        #: Why it ended without a welcome.
+        self.refused = "it closes without a greeting: is this its presence port?"
         self._presence = presence
         self._hello = hello
         self._secret = secret
@@ -38,19 +54,9 @@ class Link(asyncio.Protocol):
         self._nonce = ""
         self._buffer = b""
 
-    @property
-    def rank(self) -> tuple[float, str]:
-        """Return the order by which all members choose the same steward, the longest-standing."""
-        return (self.welcome.since, self.welcome.steward) if self.welcome else (0.0, "")
-
     def say(self, message: FromMember) -> None:
         if self._transport is not None:
             self._transport.write(messages.line(message))
-
-    @property
-    def why_not(self) -> str:
-        """Return why the connection ended without a welcome."""
-        return self.refused or "it closes without a greeting: is this its presence port?"
 
     def close(self) -> None:
         if self._transport is not None:
@@ -94,9 +100,116 @@ class Link(asyncio.Protocol):
             case messages.Welcome(proof=proof) if self._hello.nonce:
                 if not messages.proven(self._secret, "steward", self._nonce, self._hello, proof):
                     raise ValueError("the steward has not proven the presence secret")
-                self.welcome = message
+                self.rank, self.waits = (message.since, message.steward), message.waits
                 self._presence.welcomed(self)
             case messages.Denied(why=why):
                 raise ValueError(why)
-            case _ if self.welcome is not None:
+            case _ if self.rank:
                 self._presence.heard(self, message)
+
+
+class Connector:
+    """Keeps a connection to each steward while `run` runs, on the event loop.
+
+    `addresses` are hosts or names with a port; a name may stand for several stewards. `failed` is
+    called for each try that ends without a welcome.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        hello: Hello,
+        secret: str | None,
+        presence: Presence,
+        failed: Callable[[], None],
+    ) -> None:
+        self._addresses = addresses
+        self._hello = hello
+        self._secret = secret
+        self._presence = presence
+        self._failed = failed
+        #: Why there is no connection, and since when there has been none.
+        self._why: dict[str, str] = {}
+        self._since: float | None = None
+        self._said = False
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled or the member has left."""
+        if not self._addresses:
+            self._presence.fall_back()
+            return
+        self._presence.choose()
+        kept: dict[Address, asyncio.Task[None]] = {}
+        try:
+            while True:
+                found, links = await self._resolve(), self._presence.links
+                for address in found - kept.keys():
+                    kept[address] = asyncio.create_task(self._keep(address))
+                await self._check_silence(RESOLVE_SECONDS if links else RESOLVE_AGAIN_SECONDS)
+                for address in (
+                    kept.keys() - found - {one.address for one in links} if found else ()
+                ):
+                    kept.pop(address).cancel()
+        finally:
+            for task in kept.values():
+                task.cancel()
+
+    async def _resolve(self) -> set[Address]:
+        """Return the IP addresses behind `addresses` now; none if the look-up fails."""
+        loop, found = asyncio.get_running_loop(), set[Address]()
+        for host, port in self._addresses:
+            try:
+                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
+            except (OSError, UnicodeError) as error:  # UnicodeError: no possible name
+                self._note(host, getattr(error, "strerror", None) or str(error))
+        return found
+
+    async def _check_silence(self, seconds: float) -> None:
+        """Choose again and again for `seconds`: a silent steward may be stopped or stuck."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            await asyncio.sleep(min(CHECK_SECONDS, seconds))
+            self._presence.choose()
+
+    async def _keep(self, address: Address) -> None:
+        pauses, link = Backoff(FIRST_PAUSE, LONGEST_PAUSE), None
+        while not self._presence.said_bye:
+            # Connect unless another address has led to the same steward.
+            if link is None or all(one.rank != link.rank for one in self._presence.links):
+                link = await self._connect(address)
+                if link.rank:
+                    self._since = None
+                    pauses.reset()
+                    await asyncio.sleep(AT_ONCE)
+                    continue
+            await asyncio.sleep(pauses.next())
+
+    async def _connect(self, address: Address) -> Link:
+        """Connect, and wait for the end of that connection."""
+        link = Link(self._presence, address, self._hello, self._secret)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await asyncio.get_running_loop().create_connection(lambda: link, *address)
+            await link.ended.wait()
+            if not link.rank:
+                self._note(address, link.refused)
+        except OSError as error:  # TimeoutError is one
+            self._note(address, str(error) or repr(error))
+        finally:
+            link.close()
+        return link
+
+    def _note(self, address: object, why: str) -> None:
+        """Note why a steward cannot be reached; log it once if there is no other for a while."""
+        self._failed()
+        now, links = asyncio.get_running_loop().time(), self._presence.links
+        if self._since is None:
+            self._why.clear()
+            self._since, self._said = now, False
+        self._why[str(address)] = why
+        if not links and not self._said and now - self._since >= SAY_SECONDS:
+            self._said = True
+            then = "it works by itself, unless its group's policy says to wait"
+            log.warning("steward.unreachable", why=self._why, then=then)

@@ -25,12 +25,11 @@ from resonate_fleet.member.heartbeat_process import HeartbeatProcess
 from resonate_fleet.member.leases import HeartbeatListener, Heartbeats, LapseWatch
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
-from resonate_fleet.member.onloop import OnLoop
 from resonate_fleet.member.probes import LoopLag, Probes
+from resonate_fleet.member.process import OnLoop, ProcessWide
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.runner import JobRunner
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.signals import ProcessWide
 from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.upstream import Upstream, Wires
 

@@ -6,28 +6,105 @@ one that speaks, the same for all members. Without any the member uses its fallb
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as messages
 from resonate_fleet.contract import sockets
-from resonate_fleet.contract.presence import FromMember, FromSteward, Report
-from resonate_fleet.member.attempts import Table
+from resonate_fleet.contract.presence import FromSteward, Report, Withdraw
+from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.intake import Intake
-from resonate_fleet.member.link import Link
-from resonate_fleet.member.onloop import OnLoop
-from resonate_fleet.member.reporter import Reporter
+from resonate_fleet.member.process import OnLoop
 from resonate_fleet.member.revocation import Revocation
+
+if TYPE_CHECKING:
+    from resonate_fleet.member.link import Link
 
 #: Longest wait for the loop to say goodbye, in seconds.
 BYE_SECONDS = 0.5
 #: Seconds without any steward after which the member uses its fallback.
 FALL_BACK_SECONDS = 0.5
+#: Events that free no slot wait so long for others, in seconds.
+LAZY_SECONDS = 0.01
 NOTHING = Report()
 log = structlog.get_logger()
+
+
+class Reporter:
+    """Collects what happens and hands it to `send`: one report for an iteration of the loop.
+
+    Everything but `ended` is to be called on the event loop.
+    """
+
+    def __init__(
+        self, table: Table, on_loop: OnLoop, send: Callable[[Report | Withdraw], None]
+    ) -> None:
+        self._table = table
+        self._on_loop = on_loop
+        self._send = send
+        self._events: defaultdict[str, Any] = defaultdict(list)
+        self._full: list[str] = []
+        self._next: asyncio.Handle | None = None
+        #: The next report goes at once.
+        self._now = False
+
+    def claimed(self, attempt: Attempt) -> None:
+        event = (attempt.task, attempt.version, attempt.function)
+        self._add("claimed", event, at_once=False)
+        self._fill()
+
+    def ended(self, attempt: Attempt, outcome: str) -> None:
+        if not self._on_loop.here:
+            self._on_loop.soon(partial(self.ended, attempt, outcome))
+            return
+        self._add("ended", (attempt.task, attempt.version, outcome), at_once=False)
+        self._fill()
+
+    def refused(self, task: str, version: int) -> None:
+        self._add("refused", (task, version))
+
+    def returned(self, task: str) -> None:
+        self._add("returned", task)
+
+    def declined(self, task: str, needs: str) -> None:
+        self._add("declined", (task, needs))
+
+    def drain(self) -> None:
+        """Withdraw all offers for good."""
+        self._send(Withdraw(draining=True))
+
+    def _fill(self) -> None:
+        """Report the functions whose limit is reached here, if they have changed."""
+        full = self._table.full()
+        if full != self._full:
+            self._full = self._events["full"] = full
+            self.freed()
+
+    def _add(self, kind: str, event: object, *, at_once: bool = True) -> None:
+        self._events[kind].append(event)
+        self.freed(at_once=at_once)
+
+    def freed(self, *, at_once: bool = True) -> None:
+        """Report soon: a slot may have become free."""
+        if self._next is not None:
+            if self._now or not at_once:
+                return
+            self._next.cancel()
+        loop, self._now = self._on_loop.loop, at_once
+        self._next = (
+            loop.call_soon(self._report) if at_once else loop.call_later(LAZY_SECONDS, self._report)
+        )
+
+    def _report(self) -> None:
+        self._next = None
+        events, self._events = self._events, defaultdict(list)
+        self._send(Report(**events))
 
 
 class Presence:
@@ -36,6 +113,7 @@ class Presence:
     def __init__(
         self, intake: Intake, table: Table, revocation: Revocation, on_loop: OnLoop
     ) -> None:
+        #: The welcomed connections.
         self.links: set[Link] = set()
         self.reporter = Reporter(table, on_loop, self._say)
         self._intake = intake
@@ -55,21 +133,17 @@ class Presence:
         self.working: Callable[[], None] = lambda: None
         sockets.keep_from_children(self._descriptors)
 
-    def _say(self, message: FromMember) -> None:
-        if not isinstance(message, Report):
-            for link in self.links:
-                link.say(message)
-            return
+    def _say(self, message: Report | Withdraw) -> None:
         free = self._intake.offer() if self._serving is not None else 0
         for link in self.links:
             offers = free and link is self._serving
-            report = msgspec.structs.replace(message, free=free) if offers else message
-            if report != NOTHING:
-                link.say(report)
+            said = msgspec.structs.replace(message, free=free) if offers else message
+            if said != NOTHING:
+                link.say(said)
 
     # Called by links.
 
-    def welcomed(self, link: Link) -> None:
+    def welcomed(self, link: "Link") -> None:
         if self.said_bye:
             link.say(messages.Bye())
             link.close()
@@ -79,13 +153,13 @@ class Presence:
         link.say(messages.Held(self._table.holdings(), self._table.full()))
         self.choose()
 
-    def lost(self, link: Link) -> None:
+    def lost(self, link: "Link") -> None:
         if link in self.links:
             self.links.discard(link)
             log.info("presence.lost", steward=link.rank[1])
             self.choose()
 
-    def heard(self, link: Link, message: FromSteward) -> None:
+    def heard(self, link: "Link", message: FromSteward) -> None:
         match message:
             case messages.Assign(tasks=tasks):
                 self._intake.assigned(tasks, offered=link is self._serving)
@@ -93,8 +167,8 @@ class Presence:
                 self._revocation.released(tasks)
             case messages.Cancel(tasks=tasks):
                 self._revocation.cancelled(tasks)
-            case messages.Beat(waits=bool() as waits) if link.welcome is not None:
-                link.welcome = msgspec.structs.replace(link.welcome, waits=waits)
+            case messages.Beat(waits=bool() as waits):
+                link.waits = waits
                 self._waits = waits if link is self._serving else self._waits
 
     # The steward that is offered the slots.
@@ -112,14 +186,13 @@ class Presence:
         if chosen is None and self._falling_back is None:
             self._falling_back = loop.call_later(FALL_BACK_SECONDS, self.fall_back)
 
-    def _turn_to(self, chosen: Link) -> None:
+    def _turn_to(self, chosen: "Link") -> None:
         if self._falling_back is not None:
             self._falling_back.cancel()
             self._falling_back = None
-        if self._serving in self.links and self._serving is not None:
-            self._serving.say(messages.Withdraw())
-        self._serving = chosen
-        self._waits = chosen.welcome is not None and chosen.welcome.waits
+        if self._serving is not None and self._serving in self.links:
+            self._serving.say(Withdraw())
+        self._serving, self._waits = chosen, chosen.waits
         self._intake.withdrawn()
         self._intake.fall_back(on=False)
         self.working()
@@ -138,16 +211,17 @@ class Presence:
     def leave(self) -> None:
         """Say goodbye and close; this member holds nothing any more. For another thread."""
         self.said_bye = True
-        if not self._on_loop.wait(self._bye, BYE_SECONDS):
+
+        def bye() -> None:
+            for link in list(self.links):
+                link.say(messages.Bye())
+                link.close()
+
+        if not self._on_loop.wait(bye, BYE_SECONDS):
             # The loop is blocked. Without a goodbye the end would look like a death.
             for descriptor in self._descriptors():
                 with suppress(OSError):
                     os.write(descriptor, messages.line(messages.Bye()))
-
-    def _bye(self) -> None:
-        for link in list(self.links):
-            link.say(messages.Bye())
-            link.close()
 
     def _descriptors(self) -> list[int]:
         """Return the sockets' descriptors: a forked child's copies would outlive this process."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.onloop import OnLoop
+from resonate_fleet.member.process import OnLoop
 
 
 class Revocation:

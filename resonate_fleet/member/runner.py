@@ -7,12 +7,12 @@ from resonate_fleet.contract.presence import Hello
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.claims import Claims
-from resonate_fleet.member.connector import Connector
 from resonate_fleet.member.fallback import Fallback
 from resonate_fleet.member.intake import Inbox, Intake
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.onloop import OnLoop
+from resonate_fleet.member.link import Connector
 from resonate_fleet.member.presence import Presence
+from resonate_fleet.member.process import OnLoop
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.revocation import Revocation
 from resonate_fleet.member.sdk import Network, build

@@ -1,8 +1,12 @@
-"""The process's signals and log, which the member does not leave to the functions' module."""
+"""What a process has once: its event loop, its signals, its log.
+
+The member does not leave signals and log to the functions' module.
+"""
 
 import asyncio
 import queue
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -13,6 +17,37 @@ from resonate_fleet.contract.start import STOPS
 #: Seconds between two checks whether user code has replaced signal handlers or logging.
 KEEP = 1.0
 log = structlog.get_logger()
+
+
+class OnLoop:
+    """Calls functions on `loop`, from any thread. To be made in the loop's own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._thread = threading.get_ident()
+
+    @property
+    def here(self) -> bool:
+        """This thread is the loop's."""
+        return threading.get_ident() == self._thread
+
+    def soon(self, call: Callable[[], object]) -> bool:
+        """Call it in the loop's next iteration; False if the loop has closed."""
+        try:
+            self.loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            return False
+        return True
+
+    def wait(self, call: Callable[[], object], seconds: float) -> bool:
+        """Call it and wait `seconds` at most. False if user code blocks the loop."""
+        done = threading.Event()
+
+        def run() -> None:
+            call()
+            done.set()
+
+        return not self.soon(run) or done.wait(seconds)
 
 
 class StopSignals:
@@ -33,7 +68,9 @@ class StopSignals:
         for one in self._stops:
             current = signal.signal(one, self._handle)
             if current not in self._own:
-                log.warning("signal.taken-back", signal=one.name, handler=_name(current))
+                module, name = (getattr(current, f"__{of}__", "") for of in ("module", "qualname"))
+                handler = f"{module}.{name}" if name else repr(current)
+                log.warning("signal.taken-back", signal=one.name, handler=handler)
         self._own = [self._handle]
 
     def _handle(self, number: int, _: FrameType | None) -> None:
@@ -41,7 +78,7 @@ class StopSignals:
 
 
 class ProcessWide:
-    """Signals and log, which a process has once. `keep` takes back what user code has replaced."""
+    """Signals and log. `keep` takes back what user code has replaced."""
 
     def __init__(self, signals: StopSignals, restore: Callable[[], bool]) -> None:
         self.signals = signals
@@ -58,8 +95,3 @@ class ProcessWide:
         while True:
             self.keep()
             await asyncio.sleep(KEEP)
-
-
-def _name(handler: object) -> str:
-    module, name = getattr(handler, "__module__", ""), getattr(handler, "__qualname__", "")
-    return f"{module}.{name}" if name else repr(handler)
