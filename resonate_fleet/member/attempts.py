@@ -14,9 +14,6 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.member.threads import ThreadCall
 
-#: After so many attempts a job that no attempt can end is rejected with the reason.
-ENOUGH = 3
-
 
 def _now() -> float:
     return time.monotonic()
@@ -33,11 +30,6 @@ class Callee(NamedTuple):
     label: str
     known: bool = True
     suspends: bool = False
-
-    @property
-    def lacks(self) -> str:
-        """The label, where the function is not registered here."""
-        return "" if self.known else self.label
 
 
 @dataclass(eq=False, slots=True)
@@ -128,11 +120,6 @@ class Attempt:
         """Return for how many seconds its outcome has been on its way, 0 if it is not."""
         return time.monotonic() - self.lease.wrote_at if self.lease.wrote_at is not None else 0.0
 
-    @property
-    def is_hopeless(self) -> bool:
-        """The SDK gives it up, as the next attempt would, and there were `ENOUGH` attempts."""
-        return self.callee.known and self.failure.hopeless and self.version >= ENOUGH
-
 
 #: The attempt that the running code belongs to.
 current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
@@ -164,6 +151,9 @@ class Table:
         attempt = self._held.get(task)
         return attempt if attempt is not None and attempt.version == version else None
 
+    def holds(self, attempt: Attempt) -> bool:
+        return self._held.get(attempt.task) is attempt
+
     def finish(self, attempt: Attempt) -> bool:
         """Take the attempt off; False if it is off already: whoever did it reports the end."""
         with self._lock:
@@ -176,7 +166,7 @@ class Table:
         Yields whether the lease is held. Where it is not, nothing may be sent.
         """
         with self._lock:
-            attempt.lease.wrote_at = _now() if self._held.get(attempt.task) is attempt else None
+            attempt.lease.wrote_at = _now() if self.holds(attempt) else None
         try:
             yield attempt.lease.writing
         finally:
@@ -191,7 +181,7 @@ class Table:
             return not attempt.lease.writing and self._drop(attempt)
 
     def _drop(self, attempt: Attempt) -> bool:
-        if self._held.get(attempt.task) is not attempt:
+        if not self.holds(attempt):
             return False
         del self._held[attempt.task]
         self.changed(attempt, False)

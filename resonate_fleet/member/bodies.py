@@ -18,7 +18,9 @@ from resonate_fleet.contract.jobs import Result
 from resonate_fleet.member.attempts import Attempt, current
 from resonate_fleet.member.failures import (
     EscapedError,
+    UnwritableError,
     carriable,
+    check_writable,
     forget_frames,
     line_of,
     text_of,
@@ -26,15 +28,9 @@ from resonate_fleet.member.failures import (
     unseen,
 )
 from resonate_fleet.member.threads import Stopped, Threads, end_child
-from resonate_fleet.member.values import UnwritableError, check_writable
 
 Function = Callable[..., Any]
-#: Hears of each step (a child run by `ctx.run`) that begins in an attempt.
-StepBegan = Callable[[Attempt, str], None]
-#: Hears of each task whose function has returned: only its outcome is left to write.
-Over = Callable[[str], object]
 log = structlog.get_logger()
-
 
 #: What the SDK and this member raise through a function to end it.
 SIGNALS = (Suspended, PlatformError, Stopped)
@@ -45,14 +41,15 @@ class Bodies:
 
     Plain functions run on threads, so that none of them can stop the event loop; coroutine
     functions run on the loop. Both get a context whose `run` does the same for their steps.
-    `over(task)` is called when a job's plain function has returned. It is not for coroutine
-    functions, whose steps may still run.
+    `step_began(attempt, promise)` hears of each step (a child run by `ctx.run`) that begins.
+    `over(task)` is called when a job's plain function has returned: only its outcome is left to
+    write. It is not for coroutine functions, whose steps may still run.
     """
 
     def __init__(
         self,
-        step_began: StepBegan = lambda _attempt, _promise: None,
-        over: Over = lambda _task: None,
+        step_began: Callable[[Attempt, str], None] = lambda _attempt, _promise: None,
+        over: Callable[[str], object] = lambda _task: None,
         member: str = "",
     ) -> None:
         self._member = member
@@ -64,15 +61,12 @@ class Bodies:
 
     def keep(self, fn: Function) -> Function:
         """Wrap a registered function, the same way each time it is asked for."""
-        if id(fn) not in self._kept:
-            self._kept[id(fn)] = self._wrap(fn)
-        return self._kept[id(fn)]
+        return self._kept.setdefault(id(fn), self.wrap(fn))
 
     def wrap(self, fn: Function) -> Function:
         """Return the wrapped form of a function, a registered one's own."""
-        return self._kept.get(id(fn)) or self._wrap(fn)
-
-    def _wrap(self, fn: Function) -> Function:
+        if (kept := self._kept.get(id(fn))) is not None:
+            return kept
         on_loop = is_async(fn)
 
         @functools.wraps(fn)
@@ -88,8 +82,11 @@ class Bodies:
                 result = call() if on_loop else await self._on_thread(attempt, ctx.info.id, call)
                 if inspect.isawaitable(result):
                     result = await result
-                if isinstance(result, Result):
-                    result = self._signed(result, attempt, began)
+                if isinstance(result, Result):  # who brought it, and when
+                    result = msgspec.structs.replace(
+                        result, member=self._member, attempt=attempt.version,
+                        began=began, ended=time.time(),
+                    )  # fmt: skip
                 _check_result(result, ctx, attempt, body)
             except SIGNALS:
                 raise
@@ -106,16 +103,6 @@ class Bodies:
 
         body.__dict__["__signature__"] = _signature(fn)
         return body
-
-    def _signed(self, result: Result, attempt: Attempt, began: float) -> Result:
-        """Fill in a `Result` who brought it and when."""
-        return msgspec.structs.replace(
-            result,
-            member=self._member,
-            attempt=attempt.version,
-            began=began,
-            ended=time.time(),
-        )
 
     def _enter(self, attempt: Attempt, ctx: Context) -> None:
         attempt.body.entered = True
@@ -246,19 +233,16 @@ def _noted(attempt: Attempt, ctx: Context, raised: BaseException) -> Exception:
         while task.uncancel():
             pass  # the function cancelled itself; the job still ends in order
     error = raised if isinstance(raised, Exception) else EscapedError(_escaped(raised))
-    if attempt.failure.raised != text_of(
-        error
-    ):  # else a step's own error, on its way through its parent
+    failure, text = attempt.failure, text_of(error)
+    if failure.raised != text:  # else a step's own error, on its way through its parent
         own = error.__cause__ if isinstance(error, EscapedError) and error.__cause__ else raised
-        attempt.failure.error, attempt.failure.traceback = line_of(error), traceback_of(own)
-        if not attempt.failure.raised:
+        failure.error, failure.traceback = line_of(error), traceback_of(own)
+        if not failure.raised:
+            promise, function = ctx.info.id, ctx.info.func_name
             log.warning(
-                "function.raised",
-                promise=ctx.info.id,
-                function=ctx.info.func_name,
-                exception=attempt.failure.traceback,
+                "function.raised", promise=promise, function=function, exception=failure.traceback
             )
-        attempt.failure.raised = text_of(error)
+        failure.raised = text
     forget_frames(raised)
     return carriable(error)
 

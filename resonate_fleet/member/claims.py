@@ -1,4 +1,4 @@
-"""Sends the SDK's claims and notes the granted ones."""
+"""The SDK's network: its claims are followed to their end, its other requests passed on."""
 
 import asyncio
 import time
@@ -9,17 +9,18 @@ import structlog
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.wire import Promise, Task
 from resonate_fleet.contract.words import TAG_TIMER
+from resonate_fleet.member import requests
 from resonate_fleet.member.attempts import Attempt, Callee, Failure, Lease, Table, current
-from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.requests import Answer, Request
+from resonate_fleet.member.upstream import Channel
 from resonate_fleet.member.writes import Writes
 
 
 class Claims:
-    """Follows each claim from its request to the end of the SDK's task.
+    """`resonate_base.connections.Network` on the fleet's own wire.
 
     The SDK claims, runs and settles a job within one task of the event loop (`Core.on_message`).
     So that task ends when the attempt does, and the function sees a context variable that is set
@@ -45,17 +46,32 @@ class Claims:
         self.pending = 0
         self._closed = False
 
+    async def start(self) -> None:
+        """Do nothing: the wire connects with its first request."""
+
+    async def stop(self) -> None:
+        self._channel.close()
+
     def close(self) -> None:
         """Give back at once whatever is granted from now on."""
         self._closed = True
 
-    async def send(self, request: Request, body: str) -> str:
-        """Send a claim and return the reply."""
+    async def send(self, req: str, headers: dict[str, str] | None = None) -> str:  # noqa: ARG002 - for networks that shard
+        """Send one request of the SDK and return the reply, whatever its status.
+
+        Raises:
+            ConnectorError: the lease was lost, or the member ended, before there was an answer.
+        """
+        request = requests.read(req)
+        if request.kind in requests.FENCED:
+            return await self._writes.send(request, req)
+        if request.kind != "task.acquire":
+            return (await self._channel.exchange(request, req)).body
         self._follow(request)
         self.pending += 1
         sent = time.monotonic()
         try:
-            answer = await self._channel.exchange(request, body)
+            answer = await self._channel.exchange(request, req)
             if answer.reply.status != 200:
                 await self._refused(request, answer)
             elif not await self._granted(request, answer.part, sent):
@@ -87,7 +103,15 @@ class Claims:
             # A durable sleep that is not due. The SDK drops it without releasing the lease.
             await self._channel.ask("task.release", task, version=version)
             return True
-        attempt = self._attempt(request, promise, sent)
+        call, failure = call_of(promise), Failure()
+        if call is None:
+            why = "the job's call cannot be read: it is not what an SDK writes"
+            callee, failure = Callee("", ""), Failure(trouble=why, hopeless=True)
+        else:
+            callee = self._registry.callee(call.func, call.version)
+        attempt = Attempt(
+            task, version, callee, promise.tags, lease=Lease(stood=sent), failure=failure
+        )
         running = asyncio.current_task()
         if running is not None:
             attempt.body.tasks.add(running)
@@ -98,36 +122,17 @@ class Claims:
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self._intake.granted(task)
         self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
-        if self._closed or why:
-            await (self._decline(attempt, why) if why else self._hand_back(attempt))
-            return False
-        return True
-
-    async def _hand_back(self, attempt: Attempt) -> None:
-        if await self._release(attempt):
+        if why:  # its function's limit is reached here
+            self._intake.avoid(task, callee.label)
+            if await self._release(attempt):
+                self._ledger.ended(attempt, "released", why)
+        elif self._closed and await self._release(attempt):
             self._ledger.handed_back(attempt)
-
-    async def _decline(self, attempt: Attempt, why: str) -> None:
-        """Give a job back because its function's limit is reached here."""
-        self._intake.avoid(attempt.task, attempt.callee.label)
-        if await self._release(attempt):
-            self._ledger.ended(attempt, "released", why)
+        return not (why or self._closed)
 
     async def _release(self, attempt: Attempt) -> bool:
-        reply = await self._channel.ask("task.release", attempt.task, version=attempt.version)
-        return reply is not None and reply.ok and self._table.finish(attempt)
-
-    def _attempt(self, request: Request, promise: Promise, sent: float) -> Attempt:
-        call, failure = call_of(promise), Failure()
-        if call is None:
-            why = "the job's call cannot be read: it is not what an SDK writes"
-            callee, failure = Callee("", ""), Failure(trouble=why, hopeless=True)
-        else:
-            callee = self._registry.callee(call.func, call.version)
-        task, version = request.data.id, request.data.version + 1
-        return Attempt(
-            task, version, callee, promise.tags, lease=Lease(stood=sent), failure=failure
-        )
+        answer = await self._channel.ask("task.release", attempt.task, version=attempt.version)
+        return answer is not None and answer.reply.ok and self._table.finish(attempt)
 
     async def _refused(self, request: Request, answer: Answer) -> None:
         task, version = request.data.id, request.data.version + 1

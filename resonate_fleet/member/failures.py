@@ -1,13 +1,16 @@
-"""Errors of users' code: as one line, as a traceback, and in a form that the wire carries."""
+"""What users' code returns and raises: checked, told in words, in a form that the wire carries."""
 
+import math
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import resonate
-from resonate.codec import Codec, NoopEncryptor
-from resonate.error import ApplicationError
+from resonate.codec import Codec, NoopEncryptor, enc_hook
+from resonate.error import ApplicationError, ResonateError
 
 import resonate_fleet
 
@@ -24,6 +27,39 @@ class EscapedError(Exception):
     """A function raised what must not leave it: `SystemExit`, `StopIteration` and the like."""
 
 
+class UnwritableError(ResonateError):
+    """A function gave a value that JSON cannot hold. It is final: a retry would give the same."""
+
+
+def check_writable(value: Any, what: str) -> bytes:
+    """Return a value as JSON, or refuse it here, so that the job is rejected.
+
+    SDK 0.8.1 would release a job whose result it cannot encode, and it would run again and again.
+
+    Raises:
+        UnwritableError: with a sentence that begins with `what`.
+    """
+    try:
+        encoded = msgspec.json.encode(value, enc_hook=enc_hook)
+        if b"null" in encoded:  # what NaN and infinity would become
+            _check_finite(msgspec.to_builtins(value, enc_hook=enc_hook))
+        return encoded  # noqa: TRY300 - the hooks run above
+    except Exception as error:  # noqa: BLE001 - the hooks of users' own types run here
+        raise UnwritableError(f"{what} what JSON cannot hold: {error}") from None
+
+
+def _check_finite(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            raise ValueError(repr(one))
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list | tuple | set | frozenset):
+            waiting.extend(one)
+
+
 def unseen(second: BaseException) -> EscapedError:
     """Return the error for a value or an error whose own methods raise `second`."""
     name = type(second).__name__
@@ -36,13 +72,13 @@ def text_of(error: BaseException) -> str:
         text = str(error)
     except BaseException as second:  # noqa: BLE001 - it is the user's code that runs here
         text = f"(its text cannot be had: {type(second).__name__})"
-    return _cut(_printable(f"{type(error).__name__}: {text}"), TEXT)
+    return _short(f"{type(error).__name__}: {text}", TEXT)
 
 
 def line_of(error: BaseException) -> str:
     """Return an error in one line: its type, its text, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = list(_own(frames)) or frames
+    own = [frame for frame in frames if not _is_machinery(frame)] or frames
     where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     return f"{text_of(error)}{where}"
 
@@ -54,7 +90,7 @@ def traceback_of(error: BaseException) -> str:
         machinery = sum(1 for _ in takewhile(_is_machinery, found.stack))
         if machinery < len(found.stack):
             found.stack = traceback.StackSummary.from_list(found.stack[machinery:])
-    return _cut(_printable("".join(whole.format())), TRACEBACK)
+    return _short("".join(whole.format()), TRACEBACK)
 
 
 def carriable(error: Exception) -> Exception:
@@ -89,21 +125,13 @@ def _chain[Link: BaseException | traceback.TracebackException](first: Link) -> I
         found = found.__cause__ or found.__context__  # type: ignore[assignment]  # of the same kind
 
 
-def _own(frames: Iterable[traceback.FrameSummary]) -> Iterable[traceback.FrameSummary]:
-    return (frame for frame in frames if not _is_machinery(frame))
-
-
 def _is_machinery(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith(_MACHINERY)
 
 
-def _printable(text: str) -> str:
-    """Replace what UTF-8 cannot hold: lone surrogates."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _cut(text: str, most: int) -> str:
-    """Keep beginning and end of a long text."""
+def _short(text: str, most: int) -> str:
+    """Keep beginning and end of a long text, and replace what UTF-8 cannot hold: surrogates."""
+    text = text.encode("utf-8", "backslashreplace").decode()
     if len(text) <= most:
         return text
     head = most // 4

@@ -1,21 +1,33 @@
-"""Whether the server takes this member's requests; logged once, not for each request."""
+"""Whether this member works and its server takes its requests, and the pages that say so."""
 
+import asyncio
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 
+from resonate_fleet.contract.pages import Handler, Page
+from resonate_fleet.member.leases import Heartbeats
+
 #: Seconds for which requests fail before this is logged and the member counts as not ready.
 LASTING = 2.0
+#: Seconds between two ticks of the loop.
+TICK = 0.2
+#: Seconds between two requests to a server whose stream is not open, and for which one counts.
+CHECK, RECENT = 1.0, 3.0
+#: Seconds that the heartbeat thread may be late; its longest wait for answers is shorter.
+LATE_SECONDS = 60.0
 log = structlog.get_logger()
 
 
 class Health:
-    """Hears of each answer. Safe to use from any thread.
+    """Whether the server takes this member's requests; logged once, not for each request.
 
-    `count` gets the status of each answer that refuses the sender or is not the protocol's, and
-    "none" for each request without an answer. `connected` says whether the stream is open; if it is
-    not, that has been logged.
+    Safe to use from any thread. `count` gets the status of each answer that refuses the sender or
+    is not the protocol's, and "none" for each request without an answer. `connected` says whether
+    the stream is open; if it is not, that has been logged.
     """
 
     def __init__(
@@ -42,34 +54,105 @@ class Health:
 
     def silent(self, why: str, after: float = 0.0) -> None:
         """Note that the server gave no answer, `after` so many seconds."""
-        self._count("none")
-        self._fails(why, after)
-        if self._connected():
-            self._say()
+        self._fails("none", why, after, say=self._connected())
 
     def refused(self, status: int, why: str) -> None:
         """Note an answer that would refuse any request: to a wrong token, or by a proxy."""
-        self._count(str(status))
-        self._fails(why)
-        self._say()
+        self._fails(str(status), why)
 
-    def _fails(self, why: str, after: float = 0.0) -> None:
+    def _fails(self, status: str, why: str, after: float = 0.0, *, say: bool = True) -> None:
+        self._count(status)
         self._since = self._now() - after if self._since is None else self._since
         self._why = why
-
-    def _say(self) -> None:
-        if self.failing and not self._said:
+        if say and self.failing and not self._said:
             self._said = True
-            then = "asked again; this member is not ready"
-            log.error("requests.refused", why=self._why, then=then)
+            log.error("requests.refused", why=why, then="asked again; this member is not ready")
 
     @property
     def failing(self) -> str:
         """Why requests have failed for a while, "" if they have not."""
         since = self._since
-        lasting = since is not None and self._now() - since >= LASTING
-        return self._why if lasting else ""
+        return self._why if since is not None and self._now() - since >= LASTING else ""
 
     def takes(self, within: float) -> bool:
         """Say whether the server took a request in the last `within` seconds."""
         return self.answered_at is not None and self._now() - self.answered_at < within
+
+
+class LoopLag:
+    """How late the event loop is. `run` is a task of the loop; the rest is for any thread."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._last = now()
+
+    async def run(self) -> None:
+        while True:
+            self._last = self._now()
+            await asyncio.sleep(TICK)
+
+    def seconds(self) -> float:
+        """Return the seconds by which the loop is late."""
+        return max(0.0, self._now() - self._last - TICK)
+
+
+class Probes:
+    """Answers of `/livez` and `/readyz`, each with its reasons in words.
+
+    Liveness asks whether this process works: its loop runs and its heartbeats go out. Neither a
+    blocking job, which has its own thread, nor an absent server or a drain matters.
+
+    Readiness asks whether work can be done: the stream is open, or the server takes requests. A
+    proxy that buffers may keep the stream closed while nothing is sent.
+    """
+
+    def __init__(
+        self,
+        loop_lag: LoopLag,
+        heartbeats: Heartbeats,
+        liveness: float,
+        connected: Callable[[], bool],
+        health: Health,
+    ) -> None:
+        self.loop_lag = loop_lag
+        self._heartbeats = heartbeats
+        self._liveness = liveness
+        self._connected = connected
+        self._health = health
+        self.draining = False
+
+    def drain(self) -> None:
+        """Stop being ready."""
+        self.draining = True
+
+    def not_alive(self) -> list[str]:
+        found = []
+        if self.loop_lag.seconds() > self._liveness:
+            found.append(f"the event loop has been blocked for {self.loop_lag.seconds():.1f} s")
+        late = time.monotonic() - self._heartbeats.woke - self._heartbeats.interval
+        if not self._heartbeats.alive or late > LATE_SECONDS:
+            found.append("heartbeats have stopped")
+        return found
+
+    def not_ready(self) -> list[str]:
+        found = []
+        if self.draining:
+            found.append("draining")
+        if self._health.failing:
+            found.append(f"the server takes no requests: {self._health.failing}")
+        elif not self._connected() and not self._health.takes(RECENT):
+            found.append("no stream from the server")
+        return found
+
+    def pages(self, metrics: Handler, version: Mapping[str, Any]) -> dict[str, Handler]:
+        shown = json.dumps(dict(version)) + "\n"
+        return {
+            "/livez": lambda _: _answer(self.not_alive()),
+            "/readyz": lambda _: _answer(self.not_ready()),
+            "/metrics": metrics,
+            "/version": lambda _: Page(shown, content_type="application/json"),
+        }
+
+
+def _answer(reasons: list[str]) -> Page:
+    return Page("\n".join(reasons or ["ok"]) + "\n", 503 if reasons else 200)

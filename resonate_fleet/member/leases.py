@@ -1,12 +1,13 @@
-"""Heartbeats: a thread with a connection of its own, which a blocked event loop cannot stop.
+"""What keeps leases, and what ends them here when they are gone.
 
-A separate process takes over when every thread is stopped (`heartbeat_script`).
+Heartbeats have a thread with a connection of its own, which a blocked event loop cannot stop. A
+separate process takes over when every thread is stopped (`heartbeat_script`).
 """
 
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Self
@@ -17,6 +18,8 @@ from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.ids import origin_of
 from resonate_fleet.contract.wire import Refused, Reply, Strange, Task, Unreachable, part
 from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.process import OnLoop
 from resonate_fleet.member.requests import why_lost
 
 #: Heartbeats in the time of one lease.
@@ -116,11 +119,16 @@ class Heartbeats(_OwnThread):
 
     def send(self) -> bool:
         """Send heartbeats for all leases that are due; False if the server did not answer."""
-        held = sorted(filter(self._is_due, self._table.held()), key=lambda one: origin_of(one.task))
+        oldest = self._now() - self.interval * YOUNG
+        due = [one for one in self._table.held() if one.lease.stood <= oldest]
+        due.sort(key=lambda one: origin_of(one.task))
         sent: dict[Attempt, float] = {}
         try:
-            for _, group in groupby(held, key=lambda one: origin_of(one.task)):
-                sent |= self._send_for(list(group))
+            for _, group in groupby(due, key=lambda one: origin_of(one.task)):
+                of_one_origin = list(group)
+                sent |= dict.fromkeys(of_one_origin, self._now())
+                tasks = [{"id": one.task, "version": one.version} for one in of_one_origin]
+                self._ask("task.heartbeat", {"pid": self._member, "tasks": tasks})
             for attempt, at in sent.items():
                 self._check(attempt, at)
         except (Unreachable, Refused) as error:
@@ -134,23 +142,13 @@ class Heartbeats(_OwnThread):
         self._listener.answered()
         return True
 
-    def _is_due(self, attempt: Attempt) -> bool:
-        return self._now() - attempt.lease.stood >= self.interval * YOUNG
-
-    def _send_for(self, attempts: list[Attempt]) -> dict[Attempt, float]:
-        """Send one heartbeat for leases of one origin; return when it was sent."""
-        sent = self._now()
-        tasks = [{"id": one.task, "version": one.version} for one in attempts]
-        self._ask("task.heartbeat", {"pid": self._member, "tasks": tasks})
-        return dict.fromkeys(attempts, sent)
-
     def _check(self, attempt: Attempt, sent: float) -> None:
         reply = self._ask("task.get", {"id": attempt.task}, accept=(404,))
         task = part(self._wire.url, reply, "task", Task) if reply.ok else None
         held = ("acquired", attempt.version, self._member)
         if task is not None and (task.state, task.version, task.pid) == held:
             attempt.lease.stood = sent
-        elif self._stands(attempt) and not attempt.lease.writing:
+        elif self._table.holds(attempt) and not attempt.lease.writing:
             self._listener.lost(attempt, why_lost(task, attempt))
 
     def _ask(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
@@ -166,21 +164,15 @@ class Heartbeats(_OwnThread):
             if self._now() - one.lease.stood >= self._lease:
                 self._listener.lost(one, "lapsed")
 
-    def _stands(self, attempt: Attempt) -> bool:
-        return self._table.find(attempt.task, attempt.version) is attempt
-
-    def _send_safely(self) -> bool:
-        try:
-            return self.send()
-        except Exception:  # a defect must not end the heartbeats of what is held
-            log.exception("heartbeats.failed")
-            return False
-
     def _run(self) -> None:
         pause = self.interval
         while not self._end.wait(pause):
-            self.woke = self._now()
-            pause = self.interval if self._send_safely() else min(self.interval, RETRY_PAUSE)
+            self.woke, answered = self._now(), False
+            try:
+                answered = self.send()
+            except Exception:  # a defect must not end the heartbeats of what is held
+                log.exception("heartbeats.failed")
+            pause = self.interval if answered else min(self.interval, RETRY_PAUSE)
             pause = max(LEAST_PAUSE, pause - (self._now() - self.woke))
         self._wire.close()
 
@@ -213,3 +205,38 @@ class LapseWatch(_OwnThread):
                 self.check()
             except Exception:  # a defect must not end the checks
                 log.exception("lapses.failed")
+
+
+class Revocation:
+    """Ends leases that others have ended: handed over, cancelled, or found to be lost.
+
+    It takes them off the table and stops their bodies. Safe to use from any thread.
+    """
+
+    def __init__(self, table: Table, ledger: Ledger, on_loop: OnLoop) -> None:
+        self._table = table
+        self._ledger = ledger
+        self._on_loop = on_loop
+
+    def lost(self, attempt: Attempt, why: str) -> None:
+        """End an attempt whose lease is lost."""
+        if self._table.lose(attempt):
+            self._ledger.lost(attempt, why)
+            self._end(attempt, "lost")
+
+    def released(self, tasks: Sequence[tuple[str, int]]) -> None:
+        """End attempts that a steward has handed over, taking this member for dead."""
+        for task, number in tasks:
+            attempt = self._table.find(task, number)
+            if attempt is not None:
+                self.lost(attempt, "taken")
+
+    def cancelled(self, tasks: Sequence[str]) -> None:
+        """End attempts of jobs that were cancelled."""
+        for attempt in self._table.held():
+            if attempt.task in tasks and self._table.lose(attempt):
+                self._end(attempt, "cancelled")
+
+    def _end(self, attempt: Attempt, outcome: str) -> None:
+        self._ledger.ended(attempt, outcome)
+        self._on_loop.soon(attempt.body.stop)

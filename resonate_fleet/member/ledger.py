@@ -4,30 +4,40 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import structlog
 
+from resonate_fleet.contract import journal as lines
 from resonate_fleet.contract.clock import ServerClock
-from resonate_fleet.contract.journal import (
-    Claimed,
-    ClaimRefused,
-    Ended,
-    LeaseLost,
-    MemberStopped,
-    Retried,
-    ServerBack,
-    ServerLost,
-    StepBegan,
-    StepEnded,
-)
 from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Attempt
 from resonate_fleet.member.failures import text_of
 from resonate_fleet.member.metrics import Metrics
-from resonate_fleet.member.tracing import Traces
 
-INFO, WARNING, ERROR = 20, 30, 40
+if TYPE_CHECKING:
+    from resonate_fleet.member.otel import Traces
+
+INFO, WARNING = 20, 30
 log = structlog.get_logger()
+
+
+def traces(kind: str, member: str, group: str) -> "Traces | None":
+    """Return traces as `WORKER_TRACES` says: `otlp`, or None for `off`.
+
+    Raises:
+        Mistake: the extra `otel` is missing.
+    """
+    if kind == "off":
+        return None
+    try:
+        from resonate_fleet.member.otel import otlp  # noqa: PLC0415 - an extra that is seldom there
+    except ImportError as error:
+        raise Mistake(
+            f"WORKER_TRACES is {kind!r}, which needs the extra `otel` ({error}); accepted: `off`"
+        ) from None
+    return otlp(member, group)
 
 
 class Ledger:
@@ -36,10 +46,10 @@ class Ledger:
     `totals` counts ended attempts by outcome, and those handed back, for the journal's last line.
     """
 
-    def __init__(self, journal: Journal, metrics: Metrics, traces: Traces | None = None) -> None:
+    def __init__(self, journal: Journal, metrics: Metrics, traces: "Traces | None" = None) -> None:
         self.journal = journal
         self.metrics = metrics
-        self.traces = traces or Traces()
+        self.traces = traces
         self.totals: Counter[str] = Counter()
         self._unfit_said = False
         self.clock = ServerClock(off=self.clock_off)
@@ -49,30 +59,30 @@ class Ledger:
 
     def claimed(self, attempt: Attempt, waited: float) -> None:
         """Report a granted lease; to be called in the context that the attempt runs in."""
-        self.traces.claimed(attempt)
+        if self.traces is not None:
+            self.traces.claimed(attempt)
         self.metrics.claimed(attempt, waited)
-        self.journal.write(
-            Claimed(
-                job=attempt.job,
-                task=attempt.task,
-                attempt=attempt.version,
-                function=attempt.function,
-                waited=round(waited, 6),
-            )
+        line = lines.Claimed(
+            job=attempt.job,
+            task=attempt.task,
+            attempt=attempt.version,
+            function=attempt.function,
+            waited=round(waited, 6),
         )
+        self.journal.write(line)
         self.journal.buffer.flush()  # before the body begins
         self.on_claimed(attempt)
 
     def refused(self, task: str, version: int, result: str) -> None:
         self.metrics.count("claims", result)
-        self.journal.write(ClaimRefused(task=task, version=version), 10)
+        self.journal.write(lines.ClaimRefused(task=task, version=version), 10)
 
     def ended(self, attempt: Attempt, outcome: str, error: str = "") -> None:
         """Report the end of an attempt; the caller has taken it off the table."""
         self.totals[outcome] += 1
         seconds = attempt.seconds()
         self.metrics.ended(attempt, outcome, seconds)
-        line = Ended(
+        line = lines.Ended(
             job=attempt.job,
             task=attempt.task,
             attempt=attempt.version,
@@ -84,7 +94,8 @@ class Ledger:
         )
         fine = outcome in ("resolved", "suspended", "released")
         self.journal.write(line, INFO if fine else WARNING)
-        self.traces.ended(attempt, outcome, error)
+        if self.traces is not None:
+            self.traces.ended(attempt, outcome, error)
         self.on_ended(attempt, outcome)
 
     def handed_back(self, attempt: Attempt) -> None:
@@ -96,22 +107,18 @@ class Ledger:
     def lost(self, attempt: Attempt, why: str) -> None:
         """Report a lost lease; `ended` follows."""
         self.metrics.count("leases_lost", why)
-        self.journal.write(
-            LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why), WARNING
-        )
+        line = lines.LeaseLost(job=attempt.job, task=attempt.task, attempt=attempt.version, why=why)
+        self.journal.write(line, WARNING)
 
-    def last_words(self) -> MemberStopped:
-        """Return the line that ends the journal of this process."""
-        return MemberStopped(
+    def stopped(self) -> None:
+        """End the journal of this process."""
+        line = lines.MemberStopped(
             done=self.totals["resolved"],
             failed=self.totals["rejected"],
             handed_back=self.totals["handed back"],
             lost=self.totals["lost"] + self.totals["refused"],
         )
-
-    def late(self) -> None:
-        """Report a result that came after its lease was lost."""
-        self.metrics.count("late_results_refused")
+        self.journal.write(line)
 
     def clock_off(self, seconds: float) -> None:
         """Log once how far the server's clock is ahead of this machine's."""
@@ -131,31 +138,33 @@ class Ledger:
             )
 
     def retried(self, attempt: Attempt, error: BaseException, delay: float) -> None:
+        job, function, text = attempt.job, attempt.function, text_of(error)
         self.metrics.retried(attempt)
-        self.traces.retried(attempt, text_of(error))
-        self.journal.write(
-            Retried(job=attempt.job, function=attempt.function, error=text_of(error), delay=delay),
-            WARNING,
-        )
+        if self.traces is not None:
+            self.traces.retried(attempt, text)
+        line = lines.Retried(job=job, function=function, error=text, delay=delay)
+        self.journal.write(line, WARNING)
 
     def step_began(self, attempt: Attempt, promise: str) -> None:
         attempt.steps[promise] = time.monotonic()
-        self.journal.write(StepBegan(job=attempt.job, attempt=attempt.version, promise=promise))
+        line = lines.StepBegan(job=attempt.job, attempt=attempt.version, promise=promise)
+        self.journal.write(line)
         self.journal.buffer.flush()  # before the step begins
 
-    def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
-        self.traces.step_ended(attempt, promise, seconds)
-        self.journal.write(
-            StepEnded(
-                job=attempt.job,
-                attempt=attempt.version,
-                promise=promise,
-                seconds=round(seconds, 6),
-            )
-        )
+    def step_ended(self, attempt: Attempt, promise: str) -> None:
+        """Report that a step's result was stored."""
+        now = time.monotonic()
+        seconds = now - attempt.steps.pop(promise, now)
+        if self.traces is not None:
+            self.traces.step_ended(attempt, promise, seconds)
+        job, number = attempt.job, attempt.version
+        line = lines.StepEnded(job=job, attempt=number, promise=promise, seconds=round(seconds, 6))
+        self.journal.write(line)
 
     def server_lost(self, why: str) -> None:
-        self.journal.write(ServerLost(why=why), WARNING)
+        self.journal.write(lines.ServerLost(why=why), WARNING)
 
-    def server_back(self, seconds: float) -> None:
-        self.journal.write(ServerBack(seconds=round(seconds, 3)))
+    def server_back(self, seconds: float | None) -> None:
+        """Report an outage that is over after so many seconds, None where there was none."""
+        if seconds is not None:
+            self.journal.write(lines.ServerBack(seconds=round(seconds, 3)))

@@ -1,6 +1,7 @@
 """From the settings to an exit code."""
 
 import asyncio
+import ctypes
 import errno
 import logging
 import os
@@ -19,13 +20,13 @@ from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to
 from resonate_fleet.member import registry, sdk
-from resonate_fleet.member.lifespan import NotOpened
 from resonate_fleet.member.member import Member
-from resonate_fleet.member.memory import give_back
 from resonate_fleet.member.process import OnLoop, ProcessWide, StopSignals
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.upstream import Wires
+from resonate_fleet.member.upstream import LARGE, Wires
 
+#: `mallopt(3)`.
+M_MMAP_THRESHOLD = -3
 log = structlog.get_logger()
 
 
@@ -40,7 +41,9 @@ def live(settings: Settings, signals: StopSignals) -> int:
     name = f"{settings.member or own_name()}-{secrets.token_hex(3)}"
     # Printing never fails, even when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
-    give_back()
+    with suppress(AttributeError, OSError):  # another C library
+        # Have glibc return large blocks at once; by default it keeps as much as the largest took.
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
     restore = logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
     sdk.listen()
     log.info("settings", **effective(settings))
@@ -53,7 +56,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
         own.keep()
         journal = _journal(name, settings)
         _to_the_end(_run(settings, functions, journal, own))
-    except (registry.BadFunctions, NotOpened) as bad:
+    except (registry.BadFunctions, registry.NotOpened) as bad:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except Mistake:
         raise

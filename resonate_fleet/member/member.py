@@ -21,16 +21,15 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.drain import Drain
+from resonate_fleet.member.health import LoopLag, Probes
 from resonate_fleet.member.heartbeat_process import HeartbeatProcess
 from resonate_fleet.member.leases import HeartbeatListener, Heartbeats, LapseWatch
-from resonate_fleet.member.ledger import Ledger
+from resonate_fleet.member.ledger import Ledger, traces
 from resonate_fleet.member.metrics import Metrics
-from resonate_fleet.member.probes import LoopLag, Probes
 from resonate_fleet.member.process import OnLoop, ProcessWide
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.runner import JobRunner
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.tracing import traces
 from resonate_fleet.member.upstream import Upstream, Wires
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
@@ -114,7 +113,8 @@ class Member:
     async def _until_closed(self) -> None:
         await self._stopped.wait()
         await self._lifespan.close()
-        self._ledger.traces.close()
+        if self._ledger.traces is not None:
+            self._ledger.traces.close()
 
     async def _open(self) -> bool:
         """Run the module's start-up; False if a signal came before it was over.
@@ -178,7 +178,7 @@ class Member:
 
     def _close(self) -> None:
         """End `run`; no lease is held any more."""
-        self._ledger.journal.write(self._ledger.last_words())
+        self._ledger.stopped()
         self._on_loop.soon(self._stopped.set)
         # User code may block the loop: then the process ends without it.
         seconds = max(LOOP_END_SECONDS, self._drain.seconds_left() if self._lifespan else 0.0)

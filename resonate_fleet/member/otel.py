@@ -5,8 +5,7 @@ which ran on another member.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from contextvars import ContextVar
 from hashlib import blake2b
 
@@ -21,19 +20,18 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from resonate_fleet.contract.words import TAG_TRACE
 from resonate_fleet.member.attempts import Attempt
-from resonate_fleet.member.tracing import Traces
 
 #: Longest wait for spans to be sent when the member ends, in seconds.
 FLUSH = 1.0
 
 
-def otlp(member: str, group: str) -> Traces:
+def otlp(member: str, group: str) -> "Traces":
     """Return traces that leave by OTLP over HTTP; the library's own variables say where to."""
-    return OpenTelemetryTraces(member, group, BatchSpanProcessor(OTLPSpanExporter()))
+    return Traces(member, group, BatchSpanProcessor(OTLPSpanExporter()))
 
 
-class OpenTelemetryTraces(Traces):
-    """Hands spans to `processor`.
+class Traces:
+    """Hears of attempts from the ledger; hands spans to `processor`.
 
     An attempt's span is current while its function runs. The function's own spans are its children,
     and log lines carry the trace's id as `trace`.
@@ -53,29 +51,33 @@ class OpenTelemetryTraces(Traces):
         self._spans: dict[Attempt, trace.Span] = {}
 
     def claimed(self, attempt: Attempt) -> None:
+        """Begin a trace; to be called in the context that the attempt runs in."""
         ids = ids_of(attempt.task, attempt.version)
-        with _wanting(ids):
-            span = self._tracer.start_span(
-                f"attempt {attempt.function}",
-                context=context.Context(),
-                links=list(_links(attempt)),
-                attributes={
-                    "fleet.job": attempt.job,
-                    "fleet.task": attempt.task,
-                    "fleet.attempt": attempt.version,
-                    "fleet.function": attempt.function,
-                },
-            )
+        token = _wanted.set(ids)
+        span = self._tracer.start_span(
+            f"attempt {attempt.function}",
+            context=context.Context(),
+            links=list(_links(attempt)),
+            attributes={
+                "fleet.job": attempt.job,
+                "fleet.task": attempt.task,
+                "fleet.attempt": attempt.version,
+                "fleet.function": attempt.function,
+            },
+        )
+        _wanted.reset(token)
         self._spans[attempt] = span
         # It is not detached: the context ends with the SDK's task.
         context.attach(trace.set_span_in_context(span))
         structlog.contextvars.bind_contextvars(trace=trace.format_trace_id(ids[0]))
 
     def retried(self, attempt: Attempt, error: str) -> None:
+        """Note that the function raised and will run again."""
         if (span := self._spans.get(attempt)) is not None:
             span.add_event("retried", {"error": error})
 
     def step_ended(self, attempt: Attempt, promise: str, seconds: float) -> None:
+        """Note that a step's result was stored."""
         if (span := self._spans.get(attempt)) is None:
             return
         now = time.time_ns()
@@ -88,6 +90,7 @@ class OpenTelemetryTraces(Traces):
         step.end(now)
 
     def ended(self, attempt: Attempt, outcome: str, error: str) -> None:
+        """End a trace."""
         if (span := self._spans.pop(attempt, None)) is None:
             return
         span.set_attribute("fleet.outcome", outcome)
@@ -96,6 +99,7 @@ class OpenTelemetryTraces(Traces):
         span.end()
 
     def close(self) -> None:
+        """Send what has not been sent."""
         self._provider.force_flush(int(FLUSH * 1000))
 
 
@@ -123,25 +127,13 @@ def _links(attempt: Attempt) -> Iterator[trace.Link]:
 _wanted: ContextVar[tuple[int, int] | None] = ContextVar("ids", default=None)
 
 
-@contextmanager
-def _wanting(ids: tuple[int, int]) -> Iterator[None]:
-    token = _wanted.set(ids)
-    try:
-        yield
-    finally:
-        _wanted.reset(token)
-
-
 class _GivenIds(RandomIdGenerator):
     """Gives the wanted ids if there are any, else random ones."""
 
     def generate_trace_id(self) -> int:
-        return _chosen(0, super().generate_trace_id)
+        wanted = _wanted.get()
+        return super().generate_trace_id() if wanted is None else wanted[0]
 
     def generate_span_id(self) -> int:
-        return _chosen(1, super().generate_span_id)
-
-
-def _chosen(which: int, otherwise: Callable[[], int]) -> int:
-    wanted = _wanted.get()
-    return wanted[which] if wanted is not None else otherwise()
+        wanted = _wanted.get()
+        return super().generate_span_id() if wanted is None else wanted[1]

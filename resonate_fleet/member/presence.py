@@ -20,8 +20,8 @@ from resonate_fleet.contract import sockets
 from resonate_fleet.contract.presence import FromSteward, Report, Withdraw
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.intake import Intake
+from resonate_fleet.member.leases import Revocation
 from resonate_fleet.member.process import OnLoop
-from resonate_fleet.member.revocation import Revocation
 
 if TYPE_CHECKING:
     from resonate_fleet.member.link import Link

@@ -9,13 +9,13 @@ from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.fallback import Fallback
 from resonate_fleet.member.intake import Inbox, Intake
+from resonate_fleet.member.leases import Revocation
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.link import Connector
 from resonate_fleet.member.presence import Presence
 from resonate_fleet.member.process import OnLoop
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.revocation import Revocation
-from resonate_fleet.member.sdk import Network, build
+from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Upstream
 from resonate_fleet.member.writes import Writes
@@ -67,9 +67,8 @@ class JobRunner:
         )
         writes = Writes(channel, table, ledger, intake.avoid, intake.ending)
         self.claims = Claims(channel, table, ledger, registry, writes, intake)
-        network = Network(channel, self.claims, writes)
         install = partial(registry.install, bodies=Bodies(ledger.step_began, intake.ending, name))
-        self.sdk = build(settings, name, network, inbox, install, ledger)
+        self.sdk = build(settings, name, self.claims, inbox, install, ledger)
 
     async def run(self) -> None:
         """Work, until cancelled."""

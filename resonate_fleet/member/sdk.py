@@ -1,6 +1,7 @@
 """The SDK, set up with the member's own parts around it."""
 
 import logging
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -16,51 +17,52 @@ from resonate.error import (
 from resonate.heartbeat import NoopHeartbeat
 from resonate.observability import BackgroundTaskFailed, Event
 from resonate.resonate import Resonate
-from resonate_base.connections import Source
+from resonate_base.connections import Network, Source
 
-from resonate_fleet.member import requests
-from resonate_fleet.member.attempts import current
-from resonate_fleet.member.channel import Channel
-from resonate_fleet.member.claims import Claims
+from resonate_fleet.contract.backoff import doubled
+from resonate_fleet.member.attempts import Attempt, current
+from resonate_fleet.member.failures import UnwritableError
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.retries import Retries
 from resonate_fleet.member.settings import Settings
-from resonate_fleet.member.writes import Writes
 
 #: The SDK's own bound on concurrent tasks: without effect, since the intake counts slots.
 PLENTY = 1_000_000
 #: Errors for which the SDK releases a job though every further attempt would fail the same way,
 #: as where a body raises one of the SDK's signals by itself.
 NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
+#: Longest wait before a retry, in seconds, unless the first one is longer.
+LONGEST = 60.0
 log = structlog.get_logger()
 
 
-class Network:
-    """`resonate_base.connections.Network` on the fleet's own wire."""
+class Retries:
+    """The SDK's retry policy: `count` retries, `delay` seconds before the first, then doubling.
 
-    def __init__(self, channel: Channel, claims: Claims, writes: Writes) -> None:
-        self._channel = channel
-        self._claims = claims
-        self._writes = writes
+    The SDK calls `next` in its `except` clause, and only for functions without durable steps
+    (`resonate.context.Context.invoke_with_retry`). If the body was never entered its arguments do
+    not fit; no retry changes that. `retrying` hears of each: the attempt, the error, the delay.
+    """
 
-    async def start(self) -> None:
-        """Do nothing: the wire connects with its first request."""
+    def __init__(
+        self,
+        count: int,
+        delay: float,
+        retrying: Callable[[Attempt, BaseException, float], None],
+    ) -> None:
+        self._count = count
+        self._delay = delay
+        self._retrying = retrying
 
-    async def stop(self) -> None:
-        self._channel.close()
-
-    async def send(self, req: str, headers: dict[str, str] | None = None) -> str:  # noqa: ARG002 - for networks that shard
-        """Send one request of the SDK and return the reply, whatever its status.
-
-        Raises:
-            ConnectorError: the lease was lost, or the member ended, before there was an answer.
-        """
-        request = requests.read(req)
-        if request.kind == "task.acquire":
-            return await self._claims.send(request, req)
-        if request.kind in requests.FENCED:
-            return await self._writes.send(request, req)
-        return (await self._channel.exchange(request, req)).body
+    def next(self, attempt: int) -> int | None:
+        error, running = sys.exception(), current.get()
+        if attempt > self._count or error is None or running is None:
+            return None
+        if not running.body.entered or isinstance(error, UnwritableError):
+            return None
+        delay = doubled(self._delay, attempt - 1, max(LONGEST, self._delay))
+        self._retrying(running, error, delay)
+        # The SDK's annotation says int; it hands the value on to a sleeper that takes any number.
+        return delay  # type: ignore[return-value]  # see above
 
 
 def build(

@@ -1,15 +1,14 @@
 """Writes under a lease. Nothing is sent under a lease that is known to be lost."""
 
 import asyncio
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from resonate.error import ConnectorError
 
 from resonate_fleet.contract.wire import TOO_LARGE, Promise, Reply, Task
-from resonate_fleet.member.attempts import ENOUGH, Attempt, Table
-from resonate_fleet.member.channel import WRITE_RETRY_SECONDS, Channel
+from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import (
     GO_ON,
@@ -20,7 +19,10 @@ from resonate_fleet.member.requests import (
     why_lost,
     with_traceback,
 )
+from resonate_fleet.member.upstream import WRITE_RETRY_SECONDS, Channel
 
+#: After so many attempts a job that no attempt can end is rejected with the reason.
+ENOUGH = 3
 #: Characters that are kept of an error if a proxy refuses the full one as too large.
 SHORT = 200
 #: Statuses below 500 for which the request itself may be right.
@@ -62,16 +64,15 @@ class Writes:
         attempt = self._table.find(request.data.id, request.data.version)
         if attempt is None:
             if request.kind == "task.fulfill":
-                self._ledger.late()
+                self._ledger.metrics.count("late_results_refused")
             return request.reply(409, "the lease is gone")
         if request.kind == "task.fence":  # a step: the attempt goes on
             return await self._send(request, body, attempt)
         if request.kind == "task.release":
-            self._given_up(attempt.task, attempt.callee.lacks)
-            if (
-                attempt.is_hopeless
-                and await self._reject(attempt, attempt.failure.trouble) is not None
-            ):
+            callee, failure = attempt.callee, attempt.failure
+            self._given_up(attempt.task, "" if callee.known else callee.label)
+            hopeless = callee.known and failure.hopeless and attempt.version >= ENOUGH
+            if hopeless and await self._reject(attempt, failure.trouble) is not None:
                 return request.reply(200, {})
         with self._table.writing(attempt) as held:
             if not held:
@@ -79,12 +80,10 @@ class Writes:
             return await self._send(request, body, attempt)
 
     async def _send(self, request: Request, body: str, attempt: Attempt) -> str:
-        def wanted() -> bool:
-            return self._table.find(attempt.task, attempt.version) is attempt
-
         if attempt.failure.traceback and request.data.action.data.get("state") == "rejected":
             body = with_traceback(body, attempt.failure.traceback)
-        answer = await self._channel.exchange(request, body, wanted, WRITE_RETRY_SECONDS)
+        holds = partial(self._table.holds, attempt)
+        answer = await self._channel.exchange(request, body, holds, WRITE_RETRY_SECONDS)
         if answer.reply.ok:
             self._wrote(request, attempt, answer.reply, len(body))
         elif answer.reply.status in (404, 409) and answer.final:
@@ -95,18 +94,18 @@ class Writes:
 
     async def _never(self, request: Request, attempt: Attempt, answer: Answer, size: int) -> str:
         """Note a write that the server will not take; reject the job if no attempt can help."""
-        reply = answer.reply
-        attempt.failure.trouble = f"{request.kind}: {reply.status} {reply.data}"
+        reply, failure = answer.reply, attempt.failure
+        failure.trouble = f"{request.kind}: {reply.status} {reply.data}"
         if reply.status == TOO_LARGE:
-            attempt.failure.trouble = _too_large(request, size, reply)
-            rejected = await self._reject(attempt, attempt.failure.trouble)
+            failure.trouble = _too_large(request, size, reply)
+            rejected = await self._reject(attempt, failure.trouble)
             if rejected is not None:
                 # The SDK accepts this reply; an error would make it keep the body.
                 done = request.kind == "task.fulfill"
-                return request.reply(*((200, rejected) if done else (409, attempt.failure.trouble)))
+                return request.reply(*((200, rejected) if done else (409, failure.trouble)))
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
-            attempt.failure.hopeless = True
-            self._ledger.unfit(attempt, attempt.failure.trouble)
+            failure.hopeless = True
+            self._ledger.unfit(attempt, failure.trouble)
         return answer.body
 
     async def _reject(self, attempt: Attempt, why: str) -> Any | None:
@@ -117,22 +116,21 @@ class Writes:
         with self._table.writing(attempt) as held:
             for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
                 data = rejection(attempt.task, attempt.version, words, stack)
-                reply = await self._channel.ask("task.fulfill", **data) if held else None
-                if reply is None or reply.status != TOO_LARGE:
+                answer = await self._channel.ask("task.fulfill", **data) if held else None
+                if answer is None or answer.reply.status != TOO_LARGE:
                     break
-            if reply is None or not reply.ok:
+            if answer is None or not answer.reply.ok:
                 return None
             self._end(attempt, "rejected", why)
-            return reply.data
+            return answer.reply.data
 
     def _wrote(self, request: Request, attempt: Attempt, reply: Reply, size: int = 0) -> None:
         action = request.data.action
         match request.kind:
             case "task.fulfill":
                 self._ledger.metrics.written(attempt, size)
-                error = (
-                    attempt.failure.error or action.error if action.outcome == "rejected" else ""
-                )
+                failed = action.outcome == "rejected"
+                error = (attempt.failure.error or action.error) if failed else ""
                 self._end(attempt, action.outcome, error)
             case "task.suspend":
                 if reply.status != GO_ON:
@@ -142,17 +140,10 @@ class Writes:
             case "task.release":
                 why = f"{attempt.callee.label!r} is not registered here"
                 self._end(attempt, "unknown-function", why)
+            case _ if action.kind == "promise.settle":
+                self._ledger.step_ended(attempt, str(action.data.get("id")))
             case _:
-                self._stepped(attempt, request, reply)
-
-    def _stepped(self, attempt: Attempt, request: Request, reply: Reply) -> None:
-        action = request.data.action
-        promise = str(action.data.get("id"))
-        if action.kind == "promise.settle":
-            began = attempt.steps.pop(promise, time.monotonic())
-            self._ledger.step_ended(attempt, promise, time.monotonic() - began)
-        elif _is_settled_wait(reply):
-            attempt.durable_waits += 1
+                attempt.durable_waits += _is_settled_wait(reply)
 
     def _end(self, attempt: Attempt, outcome: str, error: str = "") -> None:
         if self._table.finish(attempt):
@@ -160,11 +151,12 @@ class Writes:
 
     async def _refused(self, request: Request, attempt: Attempt, answer: Answer) -> str:
         """Find out whether the lease is lost, or an earlier try of this request succeeded."""
+        ended = request.kind == "task.fulfill"
         found: Task | None = await self._channel.find("task.get", attempt.task)
         if answer.repeated and found is not None and is_done(request, found):
-            done = Reply(kind=request.kind, status=200, data={})
-            self._wrote(request, attempt, done)
-            return request.reply(200, await self._promise_of(request))
+            self._wrote(request, attempt, Reply(kind=request.kind, status=200, data={}))
+            lost = await self._channel.ask("promise.get", attempt.task) if ended else None
+            return request.reply(200, lost.reply.data if lost is not None else {})
         if not self._table.finish(attempt):
             return answer.body
         promise: Promise | None = await self._channel.find("promise.get", attempt.task)
@@ -172,17 +164,10 @@ class Writes:
             self._ledger.ended(attempt, "cancelled")
             return answer.body
         self._ledger.lost(attempt, why_lost(found, attempt))
-        if request.kind == "task.fulfill":
-            self._ledger.late()
+        if ended:
+            self._ledger.metrics.count("late_results_refused")
         self._ledger.ended(attempt, "refused")
         return answer.body
-
-    async def _promise_of(self, request: Request) -> Any:
-        """Return the data of the reply that was lost."""
-        if request.kind != "task.fulfill":
-            return {}
-        reply = await self._channel.ask("promise.get", request.data.id)
-        return reply.data if reply is not None else {}
 
     def abandoned(self, attempt: Attempt, ended: "asyncio.Task[Any]") -> None:
         """Release a job whose SDK task has ended without a write.

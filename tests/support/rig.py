@@ -15,13 +15,13 @@ from resonate_fleet.contract.settings import load
 from resonate_fleet.contract.words import anycast
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.bodies import Bodies
-from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.sdk import Network, build, listen
+from resonate_fleet.member.sdk import build, listen
 from resonate_fleet.member.settings import Settings
+from resonate_fleet.member.upstream import Channel
 from resonate_fleet.member.writes import Writes
 from tests.support.model import Model, ModelWire
 from tests.support.waiting import wait_until_async
@@ -100,14 +100,13 @@ class Rig:
         intake: Any = self.intake
         writes = Writes(channel, self.table, self.ledger, intake.avoid, intake.ending)
         self.claims = Claims(channel, self.table, self.ledger, self.registry, writes, intake)
-        network = Network(channel, self.claims, writes)
         settings, bodies = load(Settings, env), Bodies(over=self.intake.ending)
         listen()
 
         def install(sdk: Resonate) -> None:
             self.registry.install(sdk, bodies)
 
-        self.sdk = build(settings, "me", network, self.intake, install, self.ledger)
+        self.sdk = build(settings, "me", self.claims, self.intake, install, self.ledger)
 
     async def hold(self, _: Context, id: str) -> str:
         """Run until the test says so."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from resonate_fleet.member.attempts import Attempt, Callee, Table
+from resonate_fleet.member.leases import Revocation
 from resonate_fleet.member.process import OnLoop
-from resonate_fleet.member.revocation import Revocation
 from resonate_fleet.member.threads import Threads
 from tests.support.waiting import wait_until_async
 

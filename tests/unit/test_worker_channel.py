@@ -7,9 +7,9 @@ from unittest.mock import Mock
 import pytest
 
 from resonate_fleet.contract.wire import Raw, Unreachable, Wire
-from resonate_fleet.member.channel import Channel
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.requests import nobody
+from resonate_fleet.member.upstream import Channel
 from tests.support.waiting import wait_until_async
 
 

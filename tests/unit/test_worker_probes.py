@@ -7,10 +7,9 @@ import pytest
 
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Table
-from resonate_fleet.member.health import Health
+from resonate_fleet.member.health import Health, LoopLag, Probes
 from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
-from resonate_fleet.member.probes import LoopLag, Probes
-from resonate_fleet.member.tracing import Traces, traces
+from resonate_fleet.member.ledger import traces
 from tests.support.model import BlockingModelWire, Model
 
 
@@ -48,7 +47,7 @@ def test_readiness_asks_for_the_stream_and_no_drain() -> None:
 
 
 def test_traces_are_off_or_their_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert type(traces("off", "me", "g")) is Traces
+    assert traces("off", "me", "g") is None
     monkeypatch.delitem(sys.modules, "resonate_fleet.member.otel", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(Mistake, match="WORKER_TRACES is 'otlp', which needs the extra `otel`"):

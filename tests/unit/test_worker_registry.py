@@ -22,9 +22,8 @@ from resonate.types import Args
 from resonate_fleet.contract.jobs import Result
 from resonate_fleet.member.attempts import Attempt, Callee, current
 from resonate_fleet.member.bodies import Bodies
-from resonate_fleet.member.failures import EscapedError
+from resonate_fleet.member.failures import EscapedError, UnwritableError
 from resonate_fleet.member.registry import BadFunctions, Registry, load
-from resonate_fleet.member.values import UnwritableError
 from tests.support import thumbnails
 from worker import functions
 
@@ -137,7 +136,8 @@ def test_a_module_is_loaded() -> None:
     assert registry.names() == ["thumbnails"]
     assert registry.has("thumbnails")
     assert registry.callee("thumbnails", 1) == Callee("thumbnails", "thumbnails", suspends=True)
-    assert registry.callee("thumbnails", 2).lacks == "thumbnails@2"
+    unknown = registry.callee("thumbnails", 2)
+    assert (unknown.label, unknown.known) == ("thumbnails@2", False)
 
 
 def test_register_is_a_decorator_too_and_returns_the_function() -> None:

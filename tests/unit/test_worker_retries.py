@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from resonate_fleet.member.attempts import Attempt, Body, Callee, current
-from resonate_fleet.member.retries import Retries
-from resonate_fleet.member.values import UnwritableError
+from resonate_fleet.member.failures import UnwritableError
+from resonate_fleet.member.sdk import Retries
 
 
 def delays(policy: Retries, error: Exception, tries: int) -> list[float | None]:
