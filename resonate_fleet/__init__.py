@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from resonate_fleet.contract.jobs import Call, Result
     from resonate_fleet.member.registry import Registry
 
+    __version__: str
+
 __all__ = ["Call", "Registry", "Result", "__version__"]
 
 _PLACES: Final = {
@@ -19,10 +21,11 @@ _PLACES: Final = {
     "Result": "resonate_fleet.contract.jobs",
 }
 
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("resonate-fleet")
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return import_module("importlib.metadata").version("resonate-fleet")
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_PLACES[name]), name)

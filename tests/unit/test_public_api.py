@@ -21,7 +21,7 @@ def test_the_package_offers_these_names_and_no_others() -> None:
     for name in NAMES:
         assert getattr(resonate_fleet, name)
     with pytest.raises(AttributeError, match="has no attribute 'Worker'"):
-        _ = resonate_fleet.Worker
+        _ = resonate_fleet.Worker  # type: ignore[attr-defined]  # type checkers see it too
 
 
 def test_importing_the_package_imports_nothing_else_of_it() -> None:
