@@ -16,7 +16,6 @@ from resonate_fleet.contract.presence import (
     Cancel,
     FromMember,
     Held,
-    Hello,
     Holding,
     Report,
     Withdraw,
@@ -137,24 +136,24 @@ class Dispatch:
 
     # Members.
 
-    def joined(self, connection: Connection, hello: Hello) -> None:
-        group = self.group(hello.group)
-        group.join(connection, hello)
+    def joined(self, connection: Connection) -> None:
+        group = self.group(connection.hello.group)
+        group.join(connection)
         self.promises.members_changed(group)
 
-    def left(self, hello: Hello) -> list[str]:
+    def left(self, connection: Connection) -> list[str]:
         """Forget a member; return the assigned tasks that it has not answered for."""
-        group = self.group(hello.group)
-        unanswered = group.leave(hello.member)
+        group = self.group(connection.hello.group)
+        unanswered = group.leave(connection.member)
         self.promises.members_changed(group)
         return unanswered
 
-    def heard(self, connection: Connection, hello: Hello, message: FromMember) -> list[str]:
+    def heard(self, connection: Connection, message: FromMember) -> list[str]:
         """Take a member's message; return the tasks that have come to their end by it."""
-        group = self.group(hello.group)
+        group, member = self.group(connection.hello.group), connection.member
         match message:
             case Report():
-                self._report(group, hello.member, message)
+                self._report(group, member, message)
                 if message.turned:
                     group.serve(connection, again=message.turned == "again")
                 if message.free:
@@ -164,13 +163,13 @@ class Dispatch:
                 group.matching.soon()
                 return [task for task, _, outcome in message.ended if outcome in OVER]
             case Held(attempts=attempts, full=full):
-                group.matcher.filled(hello.member, full)
-                held = [attempt_of(one, hello.group, hello.member) for one in attempts]
-                self._tools.work.reconcile(self._tools.now(), hello.member, held)
+                group.matcher.filled(member, full)
+                held = [attempt_of(one, group.name, member) for one in attempts]
+                self._tools.work.reconcile(self._tools.now(), member, held)
             case Withdraw(draining=draining):
                 group.withdraw(connection)
                 if draining:
-                    self._tools.work.mark(self._tools.now(), "draining", hello.member)
+                    self._tools.work.mark(self._tools.now(), "draining", member)
         return []
 
     def _report(self, group: Group, member: str, said: Report) -> None:

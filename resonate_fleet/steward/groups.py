@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from resonate_fleet.contract.presence import Assign, Hello
+from resonate_fleet.contract.presence import Assign
 from resonate_fleet.contract.stream import Stream, read_hint
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
@@ -101,8 +101,8 @@ class Group:
 
     # Members.
 
-    def join(self, connection: Connection, hello: Hello) -> None:
-        self.present[hello.member] = connection
+    def join(self, connection: Connection) -> None:
+        hello, self.present[connection.member] = connection.hello, connection
         self.matcher.join(hello.member, hello.slots, hello.functions)
 
     def leave(self, member: str) -> list[str]:
@@ -157,7 +157,7 @@ class Group:
 
         Where the server gives no hints, the survey alone begins the matching.
         """
-        if not await set_within(stream.opened, HINT_SECONDS):
+        if not await set_within(HINT_SECONDS, stream.opened):
             self._want_survey()
             await stream.opened.wait()
         self._want_survey()

@@ -13,7 +13,7 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, HandedOver
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.tools import Tools, first_within, set_within
+from resonate_fleet.steward.tools import Tools, set_within
 from resonate_fleet.steward.work import Latest
 
 #: Pauses between the reads of tasks that were assigned to a dead member, in seconds: its claim may
@@ -84,9 +84,9 @@ class Handover:
         """Hand over what `death.member` held, unless it comes back before."""
         self._deaths.note(death.member, death)
         reported = self._reported(death)
-        if await set_within(death.back, self._grace):
+        if await set_within(self._grace, death.back):
             return
-        await first_within(STANDBY_SECONDS, death.serving, death.back)
+        await set_within(STANDBY_SECONDS, death.serving, death.back)
         held = await self._held(death)
         if death.back.is_set():
             return
@@ -97,12 +97,9 @@ class Handover:
         elif moved:  # the crash is counted here too: this steward may be the one to park, later
             death.blamed = True
             self._parking.judge(death.member, moved)
-        await self._release_late_claims(death)
-
-    async def _release_late_claims(self, death: Death) -> None:
-        """Release assigned tasks whose claim reached the server after the death was seen."""
+        # A claim of an assigned task may reach the server after the death was seen.
         for pause in AGAIN:
-            if await set_within(death.back, pause):
+            if await set_within(pause, death.back):
                 return
             await self._release_all(death, await self._still(death, death.unanswered))
 
@@ -159,9 +156,6 @@ class Handover:
         tasks = [(task.id, task.version) for task in held]
         self._tools.journal.write(Died(member=death.member, tasks=tasks), level=30)
         self._tools.work.mark(self._tools.now(), "died", death.member)
-        await self._deal(death, held, moved)
-
-    async def _deal(self, death: Death, held: list[Task], moved: Sequence[Task]) -> None:
         judgement = self._parking.judge(death.member, [*held, *moved])
         by_id = {task.id: task for task in held}
 
@@ -178,8 +172,7 @@ class Handover:
             self._release_all(death, free),
         )
         if held:
-            spent = self._tools.now() - death.ended_at
-            self._tools.meters.handover.observe(spent)
+            self._tools.meters.handover.observe(self._tools.now() - death.ended_at)
 
     async def _park(self, death: Death, task: Task) -> None:
         if not death.back.is_set():
@@ -201,10 +194,8 @@ class Handover:
             released = await self._tools.insist(
                 lambda: self._tools.wire.release(task.id, task.version), "hand-over", death.back
             )
-        if released:
-            self._handed_over(death, task)
-
-    def _handed_over(self, death: Death, task: Task) -> None:
+        if not released:
+            return
         self._tools.meters.handovers.inc()
         line = HandedOver(
             job=root_of(task.id),

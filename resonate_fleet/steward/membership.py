@@ -79,15 +79,14 @@ class Membership:
             ValueError: its name is that of another process.
         """
         hello = connection.hello
-        assert hello is not None  # noqa: S101 - whoever comes has said hello
         first = self._incarnations.get(hello.member, hello.incarnation)
         if not compare_digest(first.encode(), hello.incarnation.encode()):
             raise ValueError(f"{hello.member} is the name of another process")
         before, self.present[hello.member] = self.present.get(hello.member), connection
-        if before is not None and before.hello is not None:
-            self._dispatch.left(before.hello)
+        if before is not None:
+            self._dispatch.left(before)
             before.close()
-        self._dispatch.joined(connection, hello)
+        self._dispatch.joined(connection)
         self._note_coming(hello)
         if (death := self._deaths.pop(hello.member, None)) is not None:
             return await self._back(death)
@@ -114,8 +113,8 @@ class Membership:
             self._dirty.set()
 
     def heard(self, connection: Connection, message: FromMember) -> None:
-        if connection.hello and self.present.get(connection.member) is connection:
-            for task in self._dispatch.heard(connection, connection.hello, message):
+        if self.present.get(connection.member) is connection:
+            for task in self._dispatch.heard(connection, message):
                 if self._handover.is_trial(task):
                     self._in_background(self._handover.end_trial(task))
 
@@ -127,7 +126,10 @@ class Membership:
             self._tools.work.mark(self._tools.now(), "left", connection.member)
 
     def ended(self, connection: Connection) -> None:
-        serving = self._serving(connection)
+        serving = self._dispatch.group(connection.hello.group).serving
+        if connection.offers:  # it served until now, whoever else is left
+            serving = asyncio.Event()
+            serving.set()
         unanswered = self._leaves(connection)
         if unanswered is not None:
             death = Death(connection.member, self._tools.now(), unanswered, serving)
@@ -136,19 +138,10 @@ class Membership:
 
     def _leaves(self, connection: Connection) -> list[str] | None:
         """Return the unanswered assignments; None if its member has a newer connection already."""
-        if connection.hello is None or self.present.get(connection.member) is not connection:
+        if self.present.get(connection.member) is not connection:
             return None
         del self.present[connection.member]
-        return self._dispatch.left(connection.hello)
-
-    def _serving(self, connection: Connection) -> asyncio.Event:
-        assert connection.hello is not None  # noqa: S101 - whoever ends has said hello
-        serving = self._dispatch.group(connection.hello.group).serving
-        if not connection.offers:
-            return serving
-        now = asyncio.Event()
-        now.set()
-        return now
+        return self._dispatch.left(connection)
 
     # Death and return.
 
@@ -156,8 +149,7 @@ class Membership:
         """Take for dead the members of the last steward that have not come back to this one."""
         for member in list(self._tools.memory.members):
             if member not in self.present and member not in self._deaths:
-                death = Death(member, self._tools.now())
-                self._take_for_dead(death, seen=False)
+                self._take_for_dead(Death(member, self._tools.now()), seen=False)
 
     def _take_for_dead(self, death: Death, *, seen: bool) -> None:
         self._deaths.note(death.member, death)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import msgspec
 import structlog
@@ -18,10 +18,15 @@ from resonate_fleet.contract import presence as messages
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 from resonate_fleet.contract.sockets import keep_alive, most_strangers
 
+if TYPE_CHECKING:
+    from resonate_fleet.steward.membership import Membership
+
 #: Longest wait for a hello, in seconds.
 HELLO_SECONDS = 5.0
 #: A member that leaves more bytes unread is cut off.
 MOST_UNREAD = 4 << 20
+#: Stands for the hello of a member that has said none.
+STRANGER: Final = Hello("", "", 0)
 log = structlog.get_logger()
 
 
@@ -38,32 +43,11 @@ class Identity:
     waits: Callable[[str], bool] = lambda _: False
 
 
-class PresenceListener(Protocol):
-    """Hears of connections. The order for each is `came`, `heard`, then `left` or `ended`."""
-
-    async def came(self, connection: "Connection") -> list[FromSteward]:
-        """Take a member that said hello; return the messages that follow its welcome.
-
-        Raises:
-            ValueError: it is not welcome, with the reason.
-        """
-        ...
-
-    def heard(self, connection: "Connection", message: FromMember) -> None:
-        """Take any other message."""
-
-    def left(self, connection: "Connection") -> None:
-        """Note that the member said goodbye."""
-
-    def ended(self, connection: "Connection") -> None:
-        """Note that the connection ended without goodbye."""
-
-
 class Connection(asyncio.Protocol):
-    """One open connection. `hello` is None until a member has said it."""
+    """One open connection. The listener hears of it by `came`, `heard`, then `left` or `ended`."""
 
     def __init__(self, port: "PresenceServer") -> None:
-        self.hello: Hello | None = None
+        self.hello = STRANGER
         #: It has offered this steward its slots.
         self.offers = False
         self._port = port
@@ -73,10 +57,11 @@ class Connection(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._welcomed = self._said_bye = False
         self.said_at = 0.0
+        self._late = asyncio.get_running_loop().call_later(HELLO_SECONDS, self.close)
 
     @property
     def member(self) -> str:
-        return self.hello.member if self.hello else ""
+        return self.hello.member
 
     def say(self, message: FromSteward) -> None:
         """Send a message, together with others of this iteration of the loop."""
@@ -122,17 +107,15 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         self._transport = None
+        self._late.cancel()
         self._port.closed(self)
-        if not self._welcomed or self._port.stopping:
-            return
-        self._welcomed = False
-        if self._said_bye:
-            self._port.listener.left(self)
-        else:
-            self._port.listener.ended(self)
+        if self._welcomed and not self._port.stopping:
+            self._welcomed = False
+            listener = self._port.listener
+            (listener.left if self._said_bye else listener.ended)(self)
 
     def _heard(self, message: FromMember) -> None:
-        if self.hello is None:
+        if self.hello is STRANGER:
             if not isinstance(message, Hello):
                 raise ValueError("no hello")
             self.hello = message
@@ -150,12 +133,9 @@ class Connection(asyncio.Protocol):
         self.say(messages.Denied(why))
         self.close()
 
-    # The greeting, in a task of its own.
-
     async def greet(self, me: Identity) -> None:
-        hello = self.hello
-        assert hello is not None  # noqa: S101 - it is what is being answered
-        if not messages.proven(me.secret, "member", self._nonce, hello, hello.proof):
+        """Answer its hello, in a task of its own."""
+        if not messages.proven(me.secret, "member", self._nonce, self.hello, self.hello.proof):
             self._deny("the presence secret is not proven")
             return
         try:
@@ -164,9 +144,10 @@ class Connection(asyncio.Protocol):
             self._deny(str(error))
             return
         self._welcomed = True
+        self._late.cancel()
         self._port.known(self)
-        proof = messages.prove(me.secret, "steward", self._nonce, hello)
-        self.say(messages.Welcome(me.name, me.since, me.waits(hello.group), proof))
+        proof = messages.prove(me.secret, "steward", self._nonce, self.hello)
+        self.say(messages.Welcome(me.name, me.since, me.waits(self.hello.group), proof))
         for one in news:
             self.say(one)
         if self._transport is None:  # it has gone meanwhile
@@ -177,7 +158,7 @@ class PresenceServer:
     """Listens while used as an async context manager. `port` is the one in use then."""
 
     def __init__(
-        self, address: tuple[str, int], keepalive: float, listener: PresenceListener, me: Identity
+        self, address: tuple[str, int], keepalive: float, listener: "Membership", me: Identity
     ) -> None:
         self.keepalive = keepalive
         self.listener = listener
@@ -185,7 +166,8 @@ class PresenceServer:
         self._address = address
         self._me = me
         self._server: asyncio.Server | None = None
-        self._strangers: dict[Connection, asyncio.TimerHandle] = {}
+        #: Connections that are not welcomed yet, in the order in which they came.
+        self._strangers: dict[Connection, None] = {}
         self._members: set[Connection] = set()
         self._greetings: set[asyncio.Task[None]] = set()
         #: Connections that end from here on are closed by this steward: no member has died.
@@ -224,12 +206,11 @@ class PresenceServer:
     # Called by connections.
 
     def opened(self, connection: Connection) -> None:
-        """Give a new connection some seconds for its hello; too many close the oldest."""
-        late = asyncio.get_running_loop().call_later(HELLO_SECONDS, connection.close)
-        self._strangers[connection] = late
+        """Take in a new connection; too many close the oldest."""
+        self._strangers[connection] = None
         if len(self._strangers) > self.most_strangers:
             oldest = next(iter(self._strangers))
-            self._leave_strangers(oldest)  # its end comes later, and so do others that open now
+            del self._strangers[oldest]  # its end comes later, and so do others that open now
             oldest.close()
 
     def greet(self, connection: Connection) -> None:
@@ -238,14 +219,9 @@ class PresenceServer:
         task.add_done_callback(self._greetings.discard)
 
     def known(self, connection: Connection) -> None:
-        self._leave_strangers(connection)
+        self._strangers.pop(connection, None)
         self._members.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        self._leave_strangers(connection)
+        self._strangers.pop(connection, None)
         self._members.discard(connection)
-
-    def _leave_strangers(self, connection: Connection) -> None:
-        late = self._strangers.pop(connection, None)
-        if late is not None:
-            late.cancel()

@@ -88,14 +88,14 @@ class SurveyLoop:
 
         `calm` says whether hints and members tell of all that happened since a time (Unix seconds).
         """
-        await set_within(self._stir, FIRST_WAIT)
+        await set_within(FIRST_WAIT, self._stir)
         self._survey_wanted = True
         while True:
             self._stir.clear()
             wanted = self._survey_wanted or self._pending_wanted
             states = self._due(calm)
             if not states:
-                await set_within(self._stir, self._interval)
+                await set_within(self._interval, self._stir)
                 continue
             began = time.monotonic()
             await self._search(search, states)

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -60,7 +59,7 @@ class Tools:
             except Unreachable as error:
                 if tries == 0:
                     self.failed(what, error)
-            if await set_within(give_up or asyncio.Event(), PAUSES[min(tries, len(PAUSES) - 1)]):
+            if await set_within(PAUSES[min(tries, len(PAUSES) - 1)], give_up or asyncio.Event()):
                 return None
         return None
 
@@ -88,23 +87,15 @@ class Tools:
         structlog.get_logger().warning("steward.failed", what=what, error=str(error), unsaid=more)
 
 
-async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait `seconds` at most for `event`; say whether it is set."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()
-
-
-async def first_within(seconds: float, *events: asyncio.Event) -> None:
-    """Wait `seconds` at most until one of `events` is set."""
-    if any(event.is_set() for event in events):
-        return
+async def set_within(seconds: float, *events: asyncio.Event) -> bool:
+    """Wait `seconds` at most until one of `events` is set; say whether one is."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()
+    return any(event.is_set() for event in events)
 
 
 def steady_clock() -> Callable[[], float]:

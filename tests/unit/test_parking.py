@@ -9,8 +9,7 @@ from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.live import LiveParked
 from resonate_fleet.contract.parked import Crash, CrashRecord
 from resonate_fleet.contract.wire import Task
-from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.quarantine import Judgement
+from resonate_fleet.steward.parking import Judgement, Parking
 from tests.support.by_hand import START, Stage
 
 pytestmark = pytest.mark.usefixtures("no_logs")

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing
+from typing import cast
 
 import pytest
 
 from resonate_fleet.contract import presence as messages
 from resonate_fleet.contract.presence import BEAT_SECONDS, FromMember, FromSteward, Hello
+from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.presence import Connection, Identity, PresenceServer
 from tests.support.virtual import Process, VirtualLoop
 
@@ -26,13 +28,13 @@ class Listener:
         self.told.append("came")
         return []
 
-    def heard(self, connection: Connection, message: FromMember) -> None:  # noqa: ARG002 - as in the protocol
+    def heard(self, connection: Connection, message: FromMember) -> None:  # noqa: ARG002 - as in Membership
         self.told.append("heard")
 
-    def left(self, connection: Connection) -> None:  # noqa: ARG002 - as in the protocol
+    def left(self, connection: Connection) -> None:  # noqa: ARG002 - as in Membership
         self.told.append("left")
 
-    def ended(self, connection: Connection) -> None:  # noqa: ARG002 - as in the protocol
+    def ended(self, connection: Connection) -> None:  # noqa: ARG002 - as in Membership
         self.told.append("ended")
 
 
@@ -79,7 +81,9 @@ class Scene:
 
     async def _steward(self) -> None:
         me = Identity("steward", 0.0)
-        async with PresenceServer(("steward", 1), 10.0, self.listener, me) as port:
+        async with PresenceServer(
+            ("steward", 1), 10.0, cast("Membership", self.listener), me
+        ) as port:
             beat = asyncio.create_task(port.beat())
             await self.stop.wait()
             beat.cancel()

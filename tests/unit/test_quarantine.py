@@ -8,15 +8,7 @@ from hypothesis import strategies as st
 
 from resonate_fleet.contract.parked import Crash, CrashRecord
 from resonate_fleet.contract.wire import Task
-from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.quarantine import (
-    Judgement,
-    judge,
-    outlived,
-    pardoned,
-    with_crash,
-    without_member,
-)
+from resonate_fleet.steward.parking import Judgement, Parking, judge, outlived, without_member
 from resonate_fleet.steward.state import Memory
 from resonate_fleet.steward.tools import Tools
 
@@ -117,26 +109,15 @@ def test_on_one_member_that_always_takes_the_same_jobs_trials_find_the_poison() 
     assert judged.park == ("poison",)
 
 
-def test_a_death_is_counted_once_however_often_it_is_told() -> None:
-    once = with_crash(CrashRecord("a"), crash("m-1"))
-    assert with_crash(once, crash("m-1")) == once
-    assert with_crash(once, crash("m-2")).count == 2
-
-
 def test_crashes_that_another_was_blamed_for_are_shown_and_not_counted() -> None:
-    record = with_crash(CrashRecord("a"), crash("m-1", blamed=False))
+    record = CrashRecord("a", (crash("m-1", blamed=False),))
     assert (record.count, record.members, len(record.crashes)) == (0, [], 1)
 
 
 def test_a_false_alarm_takes_the_crash_back() -> None:
-    record = CrashRecord(
-        "a", (crash("m-1"), crash("m-2"), crash("m-3"), crash("m-4")), parked_at=9.0
-    )
-    assert not pardoned(record, LIMIT)
-    fewer = without_member(record, "m-2")
-    assert fewer.members == ["m-1", "m-3", "m-4"]
-    assert pardoned(fewer, LIMIT)
-    assert not pardoned(CrashRecord("a"), LIMIT), "it was not parked to begin with"
+    record = CrashRecord("a", (crash("m-1"), crash("m-2"), crash("m-3")), parked_at=9.0)
+    left = (crash("m-1"), crash("m-3"))
+    assert without_member(record, "m-2") == CrashRecord("a", left, parked_at=9.0)
 
 
 def test_records_end_with_their_jobs() -> None:
