@@ -9,54 +9,37 @@ import msgspec
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.shown import markdown as markdown_words
 
-type Of = Literal["median", "p50", "p95", "p99", "worst", "least"]
+#: Whose worker serves a group.
+Kind = Literal["ours", "plain"]
+KINDS: tuple[Kind, ...] = ("ours", "plain")
 
 
-class Goal(msgspec.Struct, frozen=True):
-    """A bound that was set on the median, say, of a figure's values."""
-
-    of: Of
-    side: Literal["<=", ">="]
-    bound: float
-
-    def met(self, values: Sequence[float]) -> bool:
-        value = _OF[self.of](values)
-        return value <= self.bound if self.side == "<=" else value >= self.bound
-
-    def __str__(self) -> str:
-        return f"{self.of} {self.side} {self.bound:g}"
-
-
-type Goals = tuple[Goal, ...]
-
-
-class Figure(msgspec.Struct, frozen=True, kw_only=True):
+class Figure(msgspec.Struct, kw_only=True):
     """One thing measured, once a seed (or once at all).
 
-    `load` is the machine's load when the measure began, this run's own earlier work included.
+    `goals` are bounds such as "p50 <= 7, p99 <= 15". `load` is the machine's load when the measure
+    began, this run's own earlier work included.
     """
 
     measure: str
     what: str
-    worker: str = "ours"
-    unit: str = ""
-    values: list[float]
-    goals: tuple[Goal, ...] = ()
-    load: float = 0.0
+    worker: str
+    unit: str
+    values: Sequence[float]
+    goals: str
+    load: float
 
     @property
     def verdict(self) -> str:
         """Return whether the goals were met; nothing where there is none."""
         if not self.goals:
             return ""
-        return "met" if all(goal.met(self.values) for goal in self.goals) else "missed"
-
-    @property
-    def goal(self) -> str:
-        return ", ".join(map(str, self.goals))
+        return (
+            "met" if all(_met(goal, self.values) for goal in self.goals.split(", ")) else "missed"
+        )
 
 
-class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
+class BenchReport(msgspec.Struct, kw_only=True):
     """A whole run: what ran where, and the figures.
 
     `took` in seconds; `load` and `load_after` are the machine's (1 minute) before the first and
@@ -64,36 +47,41 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     command: str
-    server: str
+    server: str = ""
     machine: str
     versions: dict[str, str]
     at: str
-    took: float
+    took: float = 0.0
     load: float
-    load_after: float
-    figures: list[Figure]
+    load_after: float = 0.0
+    figures: list[Figure] = []
 
 
-def figure(
-    measure: str,
-    what: str,
-    values: list[float],
-    unit: str = "",
-    goals: Goals = (),
-    worker: str = "ours",
-) -> Figure:
-    """Return a figure; goals are set for our own worker alone."""
-    goals = goals if worker == "ours" else ()
-    return Figure(measure=measure, what=what, worker=worker, unit=unit, values=values, goals=goals)
+class BenchFigures:
+    """Where a measure puts what it finds."""
 
+    def __init__(self, report: BenchReport, measure: str, load: float) -> None:
+        self._report, self._measure, self._load = report, measure, round(load, 2)
 
-def at_most(**bounds: float) -> Goals:
-    """Return goals such as `at_most(median=1.006, worst=1.012)`."""
-    return tuple(Goal(msgspec.convert(of, Of), "<=", bound) for of, bound in bounds.items())
-
-
-def at_least(**bounds: float) -> Goals:
-    return tuple(Goal(msgspec.convert(of, Of), ">=", bound) for of, bound in bounds.items())
+    def add(
+        self,
+        what: str,
+        values: float | Sequence[float],
+        unit: str = "",
+        goals: str = "",
+        worker: str = "ours",
+    ) -> None:
+        """Add a figure; goals are set for our own worker alone."""
+        figure = Figure(
+            measure=self._measure,
+            what=what,
+            worker=worker,
+            unit=unit,
+            values=values if isinstance(values, Sequence) else [values],
+            goals=goals if worker == "ours" else "",
+            load=self._load,
+        )
+        self._report.figures.append(figure)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -102,7 +90,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-_OF: dict[Of, Callable[[Sequence[float]], float]] = {
+_OF: dict[str, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
     "p50": statistics.median,
     "p95": lambda values: percentile(values, 0.95),
@@ -110,6 +98,13 @@ _OF: dict[Of, Callable[[Sequence[float]], float]] = {
     "worst": max,
     "least": min,
 }
+
+
+def _met(goal: str, values: Sequence[float]) -> bool:
+    of, side, bound = goal.split()
+    value = _OF[of](values)
+    return value <= float(bound) if side == "<=" else value >= float(bound)
+
 
 _COLUMNS = ("measure", "worker", "median (least to most)", "p99", "n", "load", "goal", "")
 
@@ -137,4 +132,4 @@ def _cells(one: Figure) -> list[str]:
     p99 = f"{percentile(one.values, 0.99):.4g}" if len(one.values) >= 50 else ""
     what = f"{one.measure}: {one.what}{', ' if one.unit else ''}{one.unit}"
     count, load = str(len(one.values)), f"{one.load:.1f}"
-    return [what, one.worker, shown, p99, count, load, one.goal, one.verdict]
+    return [what, one.worker, shown, p99, count, load, one.goals, one.verdict]

@@ -8,7 +8,6 @@ import asyncio
 import os
 import time
 from datetime import timedelta
-from typing import Any
 
 from resonate.context import Context
 from resonate.types import DurableRegistry
@@ -56,13 +55,6 @@ async def awaits_busy(ctx: Context, seconds: float) -> None:
 
 def register(registry: DurableRegistry) -> None:
     example.register(registry)
-    register_family(registry)
-    registry.register(end_process)
-    for one in (busy_in_thread, waits_on_loop, busy_in_step, sleeps, awaits_busy):
+    own = (end_process, parent, child)
+    for one in (*own, busy_in_thread, waits_on_loop, busy_in_step, sleeps, awaits_busy):
         registry.register(one)
-
-
-def register_family(registry: Any) -> None:
-    """Register parent and child, with the kit's registry or the SDK's."""
-    registry.register(parent)
-    registry.register(child)

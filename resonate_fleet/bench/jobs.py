@@ -2,16 +2,20 @@
 
 import asyncio
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobs import result_of
 from resonate_fleet.contract.wire import Reply, Wire
-from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_TARGET, anycast
+from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_KEY, TAG_TARGET, anycast
+from resonate_fleet.report.bound import Window, greedy
 
 #: Seconds by which a job may be passed over: a turn is not sharper than that.
 SERVES = 0.2
@@ -19,15 +23,40 @@ SERVES = 0.2
 RUN_SECONDS = 300.0
 
 
-class Unfinished(Exception):  # noqa: N818 - a finding
-    """Jobs were not done in time."""
+# Seeded costs of jobs, in seconds, and the least time that they can take.
+
+
+def uniform(seed: int, count: int, low: float = 0.1, high: float = 1.0) -> list[float]:
+    random = Random(seed)
+    return [round(random.uniform(low, high), 3) for _ in range(count)]
+
+
+def heavy_tailed(seed: int, count: int) -> list[float]:
+    """Return costs of a Pareto distribution from 0.1, cut at 3 seconds."""
+    random = Random(seed)
+    return [round(min(3.0, 0.1 * random.paretovariate(1.5)), 3) for _ in range(count)]
+
+
+def greedy_bound(costs: Sequence[float], slots: int | Sequence[Window]) -> float:
+    """Return the makespan of list scheduling in order, without any overhead, all jobs there at 0.
+
+    `slots`: so many all the while, or from and to of each, in seconds.
+
+    Raises:
+        ValueError: the slots end before the work does.
+    """
+    windows = [(0.0, math.inf)] * slots if isinstance(slots, int) else list(slots)
+    ended = greedy([(0.0, cost) for cost in costs], windows)
+    if ended is None:
+        raise ValueError("the slots end before the work does")
+    return ended
 
 
 class CountedWire(Wire):
     """A wire that counts the requests of the bench itself, by kind."""
 
-    def __init__(self, url: str, timeout: float = 60.0) -> None:
-        super().__init__(url, timeout=timeout)
+    def __init__(self, url: str) -> None:
+        super().__init__(url, timeout=60)
         self.sent: Counter[str] = Counter()
 
     async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
@@ -47,65 +76,49 @@ class Done:
 
 
 async def submit(
-    wire: Wire, group: str, costs: Sequence[float], at_once: int = 1, named: str = ""
+    wire: Wire,
+    group: str,
+    costs: Sequence[float],
+    at_once: int = 1,
+    ids: Sequence[str] = (),
+    key: str = "",
 ) -> list[str]:
     """Create one job a cost, in order; `at_once` requests at a time. Return the ids in order.
 
-    Ids are time-ordered, or `<named>-0`, `<named>-1` and so on.
+    Ids are time-ordered where none are given; `key` is a policy's.
     """
-    ids = [f"{named}-{number}" if named else new_id() for number in range(len(costs))]
-    await submit_all(wire, group, zip(ids, costs, strict=True), at_once)
-    return ids
-
-
-async def submit_all(
-    wire: Wire, group: str, jobs: Iterable[tuple[str, float]], at_once: int = 1, **tags: str
-) -> None:
-    """Create jobs of these ids and costs, with `tags` as in `submit_one`."""
-    rest = iter(jobs)
+    ids = list(ids) or [new_id() for _ in costs]
+    rest = zip(ids, costs, strict=True)
 
     async def some() -> None:
         for job, cost in rest:
-            await submit_one(wire, group, cost, job, **tags)
+            await submit_call(wire, group, job, COMPUTE_SOMETHING, job, cost, key=key)
 
     await asyncio.gather(*(some() for _ in range(at_once)))
-
-
-async def submit_one(wire: Wire, group: str, cost: float, id: str, **tags: str) -> None:
-    """Create a job; `tags` have no prefix: `key` is `fleet:key`."""
-    given = {f"fleet:{name}": value for name, value in tags.items()}
-    await submit_call(wire, group, id, COMPUTE_SOMETHING, id, cost, tags=given)
+    return ids
 
 
 async def submit_call(
-    wire: Wire, group: str, id: str, func: str, *args: Any, tags: Mapping[str, str] | None = None
+    wire: Wire, group: str, id: str, func: str, *args: Any, key: str = ""
 ) -> None:
     call = {"func": func, "args": args, "kwargs": {}, "version": 1}
-    own = {TAG_TARGET: anycast(group)}
-    own |= {f"resonate:{key}": id for key in ("origin", "branch", "parent")}
-    await wire.create_promise(id, int((time.time() + 3600) * 1000), call, {**own, **(tags or {})})
-
-
-async def submit_steadily(wire: Wire, group: str, costs: Sequence[float], rate: float) -> list[str]:
-    """Create one job a cost, `rate` a second. Return the ids in order."""
-    began, ids = time.monotonic(), []
-    for number, cost in enumerate(costs):
-        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-        ids += await submit(wire, group, [cost])
-    return ids
+    tags = {TAG_TARGET: anycast(group)}
+    tags |= {f"resonate:{name}": id for name in ("origin", "branch", "parent")}
+    tags |= {TAG_KEY: key} if key else {}
+    await wire.create_promise(id, int((time.time() + 3600) * 1000), call, tags)
 
 
 async def all_done(wire: Wire, ids: Sequence[str], pause: float = 0.1) -> None:
     """Wait until none of the jobs is pending, the last first: one request a pause until then.
 
     Raises:
-        Unfinished: after `RUN_SECONDS`.
+        CommandFailed: after `RUN_SECONDS`.
     """
     end = time.monotonic() + RUN_SECONDS
     for job in reversed(ids):
         while (promise := await wire.promise(job)) is None or promise.state == "pending":
             if time.monotonic() > end:
-                raise Unfinished(f"{job} is pending after {RUN_SECONDS:g} s")
+                raise CommandFailed(f"{job} is pending after {RUN_SECONDS:g} s")
             await asyncio.sleep(pause)
 
 
@@ -113,7 +126,7 @@ async def read(wire: Wire, ids: Sequence[str]) -> list[Done]:
     """Return what became of the jobs, in order.
 
     Raises:
-        Unfinished: a job has no result of ours.
+        CommandFailed: a job has no result of ours.
     """
     done: list[Done] = []
     for some in itertools.batched(ids, 50):
@@ -125,7 +138,7 @@ async def _read_one(wire: Wire, id: str) -> Done:
     promise = await wire.promise(id)
     result = result_of(promise) if promise else None
     if promise is None or result is None or promise.settled_at is None:
-        raise Unfinished(f"{id} has no result: {promise.state if promise else 'unknown'}")
+        raise CommandFailed(f"{id} has no result: {promise.state if promise else 'unknown'}")
     created, settled = promise.created_at / 1000, promise.settled_at / 1000
     return Done(id, created, result.began, settled, result.attempt)
 
@@ -146,20 +159,15 @@ def waits(done: Sequence[Done]) -> list[float]:
     return [1000 * (one.began - one.created) for one in done]
 
 
-def turns_missed(jobs: Sequence[tuple[float, float]]) -> float:
+def unfairness(jobs: Iterable[tuple[float, float]]) -> float:
     """Return the most that a job waited, in multiples of what it would have waited in its turn.
 
-    `jobs` are (created, began), in order of creation. In its turn the first job created begins
-    with the first beginning that there was, and so on.
+    `jobs` are (created, began) in the order in which they were submitted. In its turn the first
+    job created begins with the first beginning that there was, and so on.
     """
-    turns = sorted(began for _, began in jobs)
+    in_order = sorted(jobs, key=lambda job: job[0])
+    turns = sorted(began for _, began in in_order)
     return max(
         (began - created) / (max(0.0, turn - created) + SERVES)
-        for (created, began), turn in zip(jobs, turns, strict=True)
+        for (created, began), turn in zip(in_order, turns, strict=True)
     )
-
-
-def unfairness(done: Sequence[Done]) -> float:
-    """Return `turns_missed` of finished jobs, given in the order in which they were submitted."""
-    in_order = sorted(done, key=lambda one: one.created)
-    return turns_missed([(one.created, one.began) for one in in_order])

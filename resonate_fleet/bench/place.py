@@ -1,27 +1,22 @@
 """Where a bench run takes place: a server, stewards, members of ours and of the plain SDK's."""
 
 import itertools
+import os
 import re
-import sys
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from resonate_fleet.bench.figures import Kind
 from resonate_fleet.bench.jobs import CountedWire
-from resonate_fleet.bench.processes import (
-    Kind,
-    Process,
-    Processes,
-    StewardProcess,
-    WorkerProcess,
-    page,
-    wait_for,
-)
-from resonate_fleet.chaos.ports import HOST, free_port
+from resonate_fleet.bench.processes import Process, StewardProcess, WorkerProcess, page, until
+from resonate_fleet.chaos.child import room_command
+from resonate_fleet.chaos.ports import HOST, Ports, free_port
 from resonate_fleet.chaos.shape import Shape, server_env, worker_env
-from resonate_fleet.contract.live import LiveState
 
 #: As in production of many small jobs: the journal's file is kept, the log is for warnings.
 _MEMBER_ENV = {
@@ -29,6 +24,13 @@ _MEMBER_ENV = {
     "WORKER_DRAIN": "0",
     "WORKER_FUNCTIONS": "resonate_fleet.bench.functions",
 }
+#: As where the fleet is installed: compiled once, not at each start.
+COMPILED = {
+    "PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench"),
+    "PYTHONDONTWRITEBYTECODE": "",
+}
+#: Stores of a server: its memory, or a new file in the folder of the place.
+MEMORY, NEW_FILE = ":memory:", ""
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,11 @@ class Asked:
     `store` and `empty` are files or URLs of stores: one with a history and one without.
     """
 
-    server: str | None = None
     server_bin: str | None = None
     seeds: int | None = None
     jobs: int | None = None
-    only: Kind | None = None
     store: str | None = None
     empty: str | None = None
-
-    @property
-    def kinds(self) -> Sequence[Kind]:
-        return [self.only] if self.only else ["ours", "plain"]
 
     def times(self, usual: int) -> int:
         """Return how often to do what is done so often in 20 seeds."""
@@ -56,159 +52,190 @@ class Asked:
 
 
 @dataclass
-class BenchFleet:
-    """Members of one group, all alike; `stewards` are those of the place, the oldest first."""
-
-    group: str
-    members: list[WorkerProcess]
-    stewards: list[StewardProcess]
-    start: Callable[[], WorkerProcess]
-
-    def add(self) -> WorkerProcess:
-        """Start one more member and wait until it takes jobs."""
-        self.members.append(self.start())
-        self.members[-1].wait_ready()
-        return self.members[-1]
-
-    def whole(self) -> bool:
-        """Say whether each steward knows all the members."""
-        return all(self._present(one.state()) == len(self.members) for one in self.stewards)
-
-    def surveyed(self) -> bool:
-        """Say whether the steward that serves has surveyed since the members came."""
-        state = self.stewards[0].state()
-        return state is not None and state.serving and state.complete
-
-    def _present(self, state: LiveState | None) -> int:
-        members = state.members if state else []
-        return sum(one.group == self.group and one.state == "present" for one in members)
-
-
-@dataclass
 class BenchPlace:
-    """A server and what was started beside it. `serve` starts the server, where it is ours."""
+    """A server, and what is started beside it.
 
-    url: str
-    metrics_url: str | None
-    processes: Processes
-    what: str
-    serve: Callable[[], Process] | None = None
-    server: Process | None = None
-    shape: Shape = field(default_factory=Shape)
+    `store` is a SQLite file or, for the real server, a PostgreSQL URL. `binary` None: the embedded
+    server. Processes end with `stack`, the youngest first.
+    """
+
+    folder: Path
+    stack: ExitStack
+    binary: str | None
+    store: str
     #: Settings of stewards that start from now on.
     steward_env: dict[str, str] = field(default_factory=dict)
+    #: The longest-standing first.
     stewards: list[StewardProcess] = field(default_factory=list)
-    wire: CountedWire = field(init=False)
-    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    shape: Shape = field(default_factory=Shape)
+    server: Process = field(init=False)
 
     def __post_init__(self) -> None:
+        self._numbers = itertools.count()
+        self._ports = Ports()
+        self.url = f"http://{HOST}:{self._ports.server}"
         self.wire = CountedWire(self.url)
-        self.server = self.serve() if self.serve else None
 
-    def new_group(self, word: str) -> str:
+    def named(self, word: str) -> str:
+        """Return a name that nothing else here has."""
         return f"bench-{word}-{next(self._numbers)}"
 
-    @contextmanager
-    def fleet(
+    def start[P: Process](
+        self, kind: type[P], name: str, command: Sequence[str], env: Mapping[str, str]
+    ) -> P:
+        process = kind(name, command, {**COMPILED, **env}, self.folder / f"{name}.log")
+        self.stack.callback(process.end)
+        return process
+
+    async def serve(self) -> None:
+        """Start the server, for the first time or again."""
+        path = "POSTGRES__URL" if "://" in self.store else "SQLITE__PATH"
+        env = {f"RESONATE_STORAGE__{path}": self.store}
+        if "://" in self.store:
+            env["RESONATE_STORAGE__TYPE"] = "postgres"
+        command = [self.binary, "serve"] if self.binary else room_command("server")
+        settings = server_env(Shape(server_env=env), self._ports.server, self._ports.server_metrics)
+        self.server = self.start(Process, self.named("server"), command, settings)
+        ready = f"{self.url}/ready"
+        await until("the server", lambda: page(ready) is not None, self.server)
+
+    @asynccontextmanager
+    async def fleet(
         self,
         kind: Kind,
         members: int,
         slots: int,
         *,
         stewards: int = 1,
-        group: str | None = None,
+        group: str = "",
         **env: str,
-    ) -> Iterator[BenchFleet]:
+    ) -> AsyncIterator["BenchFleet"]:
         """Run members of a new group (or of `group`), all ready, beside so many more stewards.
 
         The first survey of the steward is over: it would hold up the first jobs. Whoever is added
         to `members` ends with them; `env` is for ours.
         """
-        group = group or self.new_group(kind)
-
-        def start() -> WorkerProcess:
-            return self._start(kind, group, slots, env)
-
-        with self.with_stewards(stewards):
-            fleet = BenchFleet(group, [], self.stewards, start)
+        async with self.with_stewards(stewards):
+            fleet = BenchFleet(self, kind, group or self.named(kind), slots, env)
             try:
-                fleet.members += [start() for _ in range(members)]
+                for _ in range(members):
+                    fleet.start()
                 for member in fleet.members:
-                    member.wait_ready()
+                    await until(member.name, member.ready, member)
                 if kind == "ours" and members and self.stewards:
-                    wait_for("a survey", fleet.surveyed, self.stewards[0].process)
+                    await until("a survey", fleet.surveyed, self.stewards[0])
                 yield fleet
             finally:
                 for member in fleet.members:
-                    member.process.end()
+                    member.end()
 
-    def _start(self, kind: Kind, group: str, slots: int, more: dict[str, str]) -> WorkerProcess:
-        """Start a member without waiting for it; it has the stewards that there are now."""
-        name = f"{kind}-{next(self._numbers)}"
-        journal = self.processes.folder / name
-        if kind == "plain":
-            asked = self.url, group, str(slots)
-            process = self.processes.python(name, "resonate_fleet.bench.plain", {}, *asked)
-            return WorkerProcess(kind, name, process, journal)
-        env = {
-            **worker_env(self.shape, name, free_port(), journal),
-            **_MEMBER_ENV,
-            "RESONATE_URL": self.url,
-            "WORKER_GROUP": group,
-            "WORKER_SLOTS": str(slots),
-            "WORKER_STEWARD": ",".join(f"{HOST}:{one.presence}" for one in self.stewards),
-            **more,
-        }
-        process = self.processes.python(name, "resonate_fleet.member", env)
-        return WorkerProcess(kind, name, process, journal)
+    @asynccontextmanager
+    async def fleets(
+        self, members: int, slots: Mapping[Kind, int]
+    ) -> AsyncIterator[dict[Kind, "BenchFleet"]]:
+        """Run a fleet of each of these kinds, with so many slots a member, beside one steward."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.with_stewards())
+            yield {
+                kind: await stack.enter_async_context(self.fleet(kind, members, many, stewards=0))
+                for kind, many in slots.items()
+            }
 
-    @contextmanager
-    def with_stewards(self, count: int = 1) -> Iterator[list[StewardProcess]]:
-        """Run stewards, the longest-standing first; members that start meanwhile know them."""
+    @asynccontextmanager
+    async def with_stewards(self, count: int = 1) -> AsyncIterator[None]:
+        """Run so many more stewards; members that start meanwhile know them."""
         try:
             for _ in range(count):
-                self.stewards.append(self._start_steward(free_port()))
-            yield self.stewards
+                await self._add_steward(str(free_port()))
+            yield
         finally:
             for _ in range(count):
-                self.stewards.pop().process.end()
+                self.stewards.pop().end()
 
-    def _start_steward(self, presence: int) -> StewardProcess:
-        port = free_port()
+    async def _add_steward(self, presence: str) -> None:
+        name = self.named("steward")
         env = {
             "RESONATE_URL": self.url,
-            "STEWARD_NAME": f"steward-{next(self._numbers)}",
+            "STEWARD_NAME": name,
             "STEWARD_HOST": HOST,
-            "STEWARD_PORT": str(port),
-            "STEWARD_PRESENCE_PORT": str(presence),
+            "STEWARD_PORT": str(free_port()),
+            "STEWARD_PRESENCE_PORT": presence,
             "STEWARD_LOG_FORMAT": "json",
             "FLEET_PRESENCE_SECRET": self.shape.secret,
             **self.steward_env,
         }
-        process = self.processes.python("steward", "resonate_fleet.steward", env)
-        wait_for("the steward", lambda: bool(process.lines("steward.started")), process)
-        return StewardProcess(process, port, presence)
+        steward = self.start(StewardProcess, name, room_command("steward"), env)
+        await until("the steward", lambda: bool(steward.lines("steward.started")), steward)
+        self.stewards.append(steward)
 
-    def restart(self, steward: StewardProcess) -> None:
+    async def restart(self, steward: StewardProcess) -> None:
         """Start a steward where that one, which has ended, was; it is the youngest now."""
-        fresh = self._start_steward(steward.presence)
+        await self._add_steward(steward.presence)
         self.stewards.remove(steward)
-        self.stewards.append(fresh)
-
-    def restart_server(self) -> None:
-        """Kill the server, if it is ours, and start it on its store."""
-        if self.server and self.serve:
-            self.server.kill()
-            self.server = self.serve()
 
     def server_requests(self) -> Counter[tuple[str, str]]:
         """Return how many requests the server has had, by kind and status."""
         line = re.compile(r"^resonate_request_total\{([^}]*)\} ([0-9.e+-]+)", re.MULTILINE)
         counts: Counter[tuple[str, str]] = Counter()
-        for labels, value in line.findall(page(self.metrics_url) or ""):
+        for labels, value in line.findall(
+            page(f"http://{HOST}:{self._ports.server_metrics}/metrics") or ""
+        ):
             named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
             counts[named.get("kind", ""), named.get("status", "")] += int(float(value))
         return counts
+
+
+@dataclass
+class BenchFleet:
+    """Members of one group, all alike."""
+
+    place: BenchPlace
+    kind: Kind
+    group: str
+    slots: int
+    env: Mapping[str, str]
+    members: list[WorkerProcess] = field(default_factory=list)
+
+    def start(self) -> WorkerProcess:
+        """Start a member without waiting for it; it has the stewards that there are now."""
+        place, name = self.place, self.place.named(self.kind)
+        if self.kind == "plain":
+            command = room_command("bench.plain", place.url, self.group, str(self.slots))
+            env = {}
+        else:
+            command = room_command("member")
+            presences = [f"{HOST}:{one.presence}" for one in place.stewards]
+            env = {
+                **worker_env(place.shape, name, free_port(), place.folder / name),
+                **_MEMBER_ENV,
+                "RESONATE_URL": place.url,
+                "WORKER_GROUP": self.group,
+                "WORKER_SLOTS": str(self.slots),
+                "WORKER_STEWARD": ",".join(presences),
+                **self.env,
+            }
+        self.members.append(place.start(WorkerProcess, name, command, env))
+        return self.members[-1]
+
+    async def add(self) -> WorkerProcess:
+        """Start one more member and wait until it takes jobs."""
+        member = self.start()
+        await until(member.name, member.ready, member)
+        return member
+
+    async def whole(self) -> None:
+        """Wait until each steward knows all the members."""
+        await until("a whole fleet", lambda: all(map(self._knows, self.place.stewards)))
+
+    def _knows(self, steward: StewardProcess) -> bool:
+        state = steward.state()
+        known = [one for one in state.members if one.group == self.group] if state else []
+        return sum(one.state == "present" for one in known) == len(self.members)
+
+    def surveyed(self) -> bool:
+        """Say whether the steward that serves has surveyed since the members came."""
+        state = self.place.stewards[0].state()
+        return state is not None and state.serving and state.complete
 
 
 class Requests:
@@ -233,36 +260,23 @@ class Requests:
         return refused / max(1, refused + granted)
 
 
-def open_place(
-    stack: ExitStack,
-    folder: Path,
-    url: str | None = None,
-    binary: str | None = None,
-    store: str = ":memory:",
-) -> BenchPlace:
-    """Start a server, unless `url` names one: `binary`, or else the embedded one.
+@asynccontextmanager
+async def open_place(binary: str | None, store: str = MEMORY) -> AsyncIterator[BenchPlace]:
+    """Start a server on `store`: `MEMORY`, `NEW_FILE`, a file, or the URL of a PostgreSQL database.
 
-    `store` is a SQLite file or, for the real server, a PostgreSQL URL.
+    A file that exists is copied, so that it serves again.
     """
-    processes = stack.enter_context(Processes(folder))
-    if url is not None:
-        return BenchPlace(url, None, processes, url)
-    port, metrics = free_port(), free_port()
-    env = server_env(Shape(server_env=_storage(store)), port, metrics)
-    address = f"http://{HOST}:{port}"
-
-    def serve() -> Process:
-        embedded = [sys.executable, "-m", "resonate_fleet.server"]
-        server = processes.start("server", [binary, "serve"] if binary else embedded, env)
-        wait_for("the server", lambda: page(f"{address}/ready") is not None, server)
-        return server
-
-    what = "real server" if binary else "embedded server"
-    return BenchPlace(address, f"http://{HOST}:{metrics}/metrics", processes, what, serve)
+    with TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
+        place = BenchPlace(Path(folder), stack, binary, _kept(store, Path(folder) / "store.db"))
+        await place.serve()
+        async with place.wire:
+            yield place
 
 
-def _storage(store: str) -> dict[str, str]:
-    if "://" in store:
-        return {"RESONATE_STORAGE__TYPE": "postgres", "RESONATE_STORAGE__POSTGRES__URL": store}
-    path = store if store == ":memory:" else str(Path(store).resolve())
-    return {"RESONATE_STORAGE__SQLITE__PATH": path}
+def _kept(store: str, file: Path) -> str:
+    if not Path(store).is_file():
+        return store or str(file)
+    shutil.copy(store, file)
+    # Else the first checkpoint of the server writes all of it: 0.5 s for 1 GB, amid a measure.
+    os.sync()
+    return str(file)

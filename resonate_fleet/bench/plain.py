@@ -16,7 +16,7 @@ from typing import Any
 from resonate.context import Context
 from resonate.resonate import Resonate
 
-from resonate_fleet.bench.functions import register_family
+from resonate_fleet.bench.functions import child, parent
 
 
 async def compute_something(_: Context, id: str, compute_cost: float) -> dict[str, Any]:
@@ -37,8 +37,8 @@ async def compute_something(_: Context, id: str, compute_cost: float) -> dict[st
 async def work(url: str, group: str, tasks: int) -> None:
     """Serve the group until the process is ended."""
     resonate = Resonate(url=url, group=group, max_concurrent_tasks=tasks)
-    resonate.register(compute_something)
-    register_family(resonate)
+    for one in (compute_something, parent, child):
+        resonate.register(one)
     await asyncio.Event().wait()
 
 

@@ -4,12 +4,12 @@ import time
 from collections import deque
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import Figure, at_most, figure, percentile
+from resonate_fleet.bench.figures import BenchFigures, percentile
 from resonate_fleet.bench.latency import one_start, starts
 from resonate_fleet.bench.place import Asked, BenchPlace, Requests
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
-from resonate_fleet.contract.ids import new_id
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
@@ -22,95 +22,73 @@ SHARED, FLOOD_SLOTS = 12, 9
 KEYS, BACKLOG = 1000, 10_000
 
 
-async def policy(place: BenchPlace, asked: Asked) -> list[Figure]:
+async def policy(place: BenchPlace, asked: Asked, found: BenchFigures) -> None:
     """Measure processes, then the matcher alone."""
-    file = place.processes.folder / "policy.toml"
-    group, limited = place.new_group("policy"), place.new_group("limited")
+    file = place.folder / "policy.toml"
+    group, limited = place.named("policy"), place.named("limited")
     file.write_text(f"[groups.{group}]\n[groups.{limited}.keys.flood]\nrunning = {FLOOD_SLOTS}\n")
-    rates, spent = await _elsewhere(place, str(file), asked.times(5))
+    await _elsewhere(place, str(file), asked.times(5), found)
     place.steward_env = {"STEWARD_POLICY": str(file)}
     waits = await starts(place, "ours", asked.times(100), group)
-    requests = await _requests(place, group)
-    flood = asked.jobs or FLOOD
-    shared = await _tenants(place, group, flood, "in turns")
-    shared += await _tenants(place, limited, flood, f"{FLOOD_SLOTS} of {SHARED} slots at most")
-    alone = _matcher(10 * KEYS if asked.jobs else 1000 * KEYS)
-    return [
-        figure("policy", "throughput, policy of another group / none", rates),
-        figure("policy", "steward's processor time, policy of another group / none", spent,
-               goals=at_most(median=1.02)),
-        figure("policy", "idle to start, with a policy", waits, "ms", at_most(p50=12)),
-        figure("policy", "requests a job, with a policy", [requests], goals=at_most(worst=4.1)),
-        *shared,
-        figure("policy", f"the matcher alone, {KEYS} keys with limits, a job", alone, "us",
-               at_most(p50=50)),
-    ]  # fmt: skip
-
-
-async def _elsewhere(place: BenchPlace, file: str, times: int) -> tuple[list[float], list[float]]:
-    """Run no-op jobs in turn with a policy of another group and without any; return both ratios."""
-    rates, spent = list[float](), list[float]()
-    for number in range(times):
-        found = {}
-        for given in ("", file) if number % 2 else (file, ""):
-            found[given] = await _no_ops(place, {"STEWARD_POLICY": given})
-        rates.append(found[file][0] / found[""][0])
-        spent.append(found[file][1] / found[""][1])
-    return rates, spent
-
-
-async def _no_ops(place: BenchPlace, steward_env: dict[str, str]) -> tuple[float, float]:
-    """Return jobs a second, and the steward's processor seconds."""
-    place.steward_env = steward_env
-    with place.fleet("ours", 2, SLOTS) as fleet:
-        await ours(place, fleet.group, 500)
-        spent = Spent([one.process for one in fleet.stewards])
-        return await ours(place, fleet.group, 3000), spent.seconds()
-
-
-async def _requests(place: BenchPlace, group: str) -> float:
-    with place.fleet("ours", 2, SLOTS, group=group):
+    found.add("idle to start, with a policy", waits, "ms", "p50 <= 12")
+    async with place.fleet("ours", 2, SLOTS, group=group):
         await ours(place, group, 200)
         requests = Requests(place)
         await ours(place, group, 2000)
-        return requests.total() / 2000
+        found.add("requests a job, with a policy", requests.total() / 2000, "", "worst <= 4.1")
+    flood = asked.jobs or FLOOD
+    await _tenants(place, group, flood, "in turns", found)
+    await _tenants(place, limited, flood, f"{FLOOD_SLOTS} of {SHARED} slots at most", found)
+    alone = _matcher(10 * KEYS if asked.jobs else 1000 * KEYS)
+    found.add(f"the matcher alone, {KEYS} keys with limits, a job", alone, "us", "p50 <= 50")
 
 
-async def _tenants(place: BenchPlace, group: str, flood: int, how: str) -> list[Figure]:
+async def _elsewhere(place: BenchPlace, file: str, times: int, found: BenchFigures) -> None:
+    """Run no-op jobs in turn with a policy of another group and without any."""
+    rates: dict[str, list[float]] = {file: [], "": []}
+    seconds: dict[str, list[float]] = {file: [], "": []}
+    for number in range(times):
+        for given in ("", file) if number % 2 else (file, ""):
+            place.steward_env = {"STEWARD_POLICY": given}
+            async with place.fleet("ours", 2, SLOTS) as fleet:
+                await ours(place, fleet.group, 500)
+                spent = Spent(*place.stewards)
+                rates[given].append(await ours(place, fleet.group, 3000))
+                seconds[given].append(spent.seconds())
+    ratios = [[a / b for a, b in zip(*some.values(), strict=True)] for some in (rates, seconds)]
+    found.add("throughput, policy of another group / none", ratios[0])
+    what = "steward's processor time, policy of another group / none"
+    found.add(what, ratios[1], goals="median <= 1.02")
+
+
+async def _tenants(
+    place: BenchPlace, group: str, flood: int, how: str, found: BenchFigures
+) -> None:
     """Compare the waits of one tenant's jobs, idle and behind the flood of another."""
-    with place.fleet("ours", 3, SHARED // 3, group=group):
+    async with place.fleet("ours", 3, SHARED // 3, group=group):
         idle = await _others(place, group)
-        ids = [new_id() for _ in range(flood)]
-        flood_jobs = [(job, COST) for job in ids]
-        await jobs.submit_all(place.wire, group, flood_jobs, AT_ONCE, key="flood")
+        ids = await jobs.submit(place.wire, group, [COST] * flood, AT_ONCE, key="flood")
         flooded = await _others(place, group)
         last = await place.wire.promise(ids[-1])
         if last is None or last.state != "pending":
-            raise jobs.Unfinished("the flood was over before the others had come")
+            raise CommandFailed("the flood was over before the others had come")
     behind = f"behind {flood} jobs of another tenant, {how}"
-    figures: list[Figure] = []
     for what, before in idle.items():
         later = percentile(flooded[what], 0.95) / percentile(before, 0.95)
-        figures += [
-            figure("policy", f"{what}: idle to start, to be compared with {behind}", before, "ms"),
-            figure("policy", f"{what}: {behind}", flooded[what], "ms"),
-            figure("policy", f"{what}: {behind}: p95 / idle p95", [later], goals=at_most(worst=2)),
-        ]
-    return figures
+        found.add(f"{what}: idle to start, to be compared with {behind}", before, "ms")
+        found.add(f"{what}: {behind}", flooded[what], "ms")
+        found.add(f"{what}: {behind}: p95 / idle p95", later, goals="worst <= 2")
 
 
 async def _others(place: BenchPlace, group: str) -> dict[str, list[float]]:
     """Return the waits of another tenant's jobs in milliseconds, by how they come."""
     one = [await one_start(place, group, key="other") for _ in range(10 * TENS)]
-    ten = [await _ten_starts(place, group) for _ in range(TENS)]
-    return {"one by one": one, "ten at once": [wait for some in ten for wait in some]}
-
-
-async def _ten_starts(place: BenchPlace, group: str) -> list[float]:
-    ids, sent = [new_id() for _ in range(10)], time.time()
-    ten = [(job, 0.0) for job in ids]
-    await jobs.submit_all(place.wire, group, ten, len(ten), key="other")
-    return [1000 * (one.began - sent) for one in await jobs.finish(place.wire, ids, 0.02)]
+    ten = list[float]()
+    for _ in range(TENS):
+        sent = time.time()
+        ids = await jobs.submit(place.wire, group, [0.0] * 10, 10, key="other")
+        ten += [1000 * (one.began - sent) for one in await jobs.finish(place.wire, ids, 0.02)]
+    return {"one by one": one, "ten at once": ten}
 
 
 def _matcher(count: int) -> list[float]:

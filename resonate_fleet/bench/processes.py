@@ -3,36 +3,27 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
 from urllib.request import urlopen
 
 import msgspec
 
-from resonate_fleet.bench.jobs import Unfinished
-from resonate_fleet.chaos.child import BlockingChild
+from resonate_fleet.chaos.child import BlockingChild, room_command
 from resonate_fleet.chaos.ports import HOST
-from resonate_fleet.contract.journal import BadLine, Line, MemberReady, read_folder
+from resonate_fleet.contract.exits import CommandFailed
+from resonate_fleet.contract.journal import Line, MemberReady, read_folder
 from resonate_fleet.contract.live import LiveState
 
-#: Whose worker serves a group.
-Kind = Literal["ours", "plain"]
 #: Longest wait for anything of a bench, in seconds.
 GIVE_UP_SECONDS = 120.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class NotReady(Exception):  # noqa: N818 - a state of a process
-    """A process did not get ready; the message holds the end of its log."""
-
-
 class Process(BlockingChild):
-    """A running process; its output goes to `log`."""
+    """A running process."""
 
     def strike(self) -> float:
         """Send SIGKILL; return when, in Unix seconds."""
@@ -57,68 +48,32 @@ class Process(BlockingChild):
             return ""
 
 
-class Processes:
-    """Starts processes with logs in `folder`; ends them all, the youngest first."""
+class WorkerProcess(Process):
+    """A worker of either kind. The journal of ours is in a folder named as the log."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        # As where the fleet is installed: compiled once, not at each start.
-        self.env = {
-            "PYTHONPYCACHEPREFIX": str(Path.home() / ".cache" / "fleet-bench"),
-            "PYTHONDONTWRITEBYTECODE": "",
-        }
-        self._started: list[Process] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in reversed(self._started):
-            process.end()
-
-    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
-        log = self.folder / f"{len(self._started):03d}-{name}.log"
-        process = Process(name, command, {**self.env, **env}, log)
-        self._started.append(process)
-        return process
-
-    def python(self, name: str, module: str, env: Mapping[str, str], *more: str) -> Process:
-        return self.start(name, [sys.executable, "-m", module, *more], env)
-
-
-@dataclass
-class WorkerProcess:
-    """A worker process. `journal` is the folder of its journal (ours only)."""
-
-    kind: Kind
-    name: str
-    process: Process
-    journal: Path
-
-    def lines(self) -> list[Line]:
-        return [line for line in read_folder(self.journal) if not isinstance(line, BadLine)]
+    def journal[L: Line](self, kind: type[L]) -> list[L]:
+        """Return the lines of its journal of one kind."""
+        lines = read_folder(self.log.with_suffix(""))
+        return [line for line in lines if isinstance(line, kind)]
 
     def ready_at(self) -> float:
         """Return when it was ready for jobs, in Unix seconds."""
-        return next(line.at for line in self.lines() if isinstance(line, MemberReady))
+        return self.journal(MemberReady)[0].at
 
-    def wait_ready(self) -> None:
-
-        def ready() -> bool:
-            if self.kind == "plain":
-                return "SSE connection established" in self.process.log.read_text()
-            return any(isinstance(line, MemberReady) for line in self.lines())
-
-        wait_for(self.name, ready, self.process)
+    def ready(self) -> bool:
+        return bool(self.journal(MemberReady)) or (
+            "SSE connection established" in self.log.read_text()  # the plain SDK's
+        )
 
 
-@dataclass
-class StewardProcess:
-    """A steward process; `port` serves its pages, `presence` its members."""
+class StewardProcess(Process):
+    """A steward; `port` serves its pages, `presence` its members."""
 
-    process: Process
-    port: int
-    presence: int
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path
+    ) -> None:
+        super().__init__(name, command, env, log)
+        self.port, self.presence = env["STEWARD_PORT"], env["STEWARD_PRESENCE_PORT"]
 
     def state(self) -> LiveState | None:
         """Return its live state, or None where it does not answer."""
@@ -129,7 +84,7 @@ class StewardProcess:
 class Spent:
     """Processor seconds that processes take from here on."""
 
-    def __init__(self, processes: Sequence[Process]) -> None:
+    def __init__(self, *processes: Process) -> None:
         self._processes, self._began = processes, time.monotonic()
         self._before = self._sum()
 
@@ -144,38 +99,39 @@ class Spent:
         return self.seconds() / (time.monotonic() - self._began)
 
 
-def wait_for(what: str, ready: Callable[[], bool], process: Process | None = None) -> None:
-    """Wait until `ready()`.
+async def until(what: str, condition: Callable[[], bool], process: Process | None = None) -> None:
+    """Wait for a condition.
 
     Raises:
-        NotReady: the process has ended, or the time is over.
+        CommandFailed: the process has ended, or the time is over; the end of its log is with it.
     """
     end = time.monotonic() + GIVE_UP_SECONDS
-    while not ready():
+    while not condition():
         if time.monotonic() > end or (process and not process.running):
             log = f":\n{process.tail()}" if process else ""
-            raise NotReady(f"waited in vain for {what}{log}")
-        time.sleep(0.02)
+            raise CommandFailed(f"waited in vain for {what}{log}")
+        await asyncio.sleep(0.02)
 
 
 async def fleet_command(*words: str) -> str:
     """Run `fleet` with these words; return what it wrote to standard output.
 
     Raises:
-        Unfinished: it failed; it has said why.
+        CommandFailed: it failed; it has said why.
     """
-    main = (sys.executable, "-m", "resonate_fleet.commands.main")
-    process = await asyncio.create_subprocess_exec(*main, *words, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *room_command("commands.main", *words), stdout=asyncio.subprocess.PIPE
+    )
     said, _ = await process.communicate()
     if process.returncode:
-        raise Unfinished(f"fleet {words[0]} ended with {process.returncode}")
+        raise CommandFailed(f"fleet {words[0]} ended with {process.returncode}")
     return said.decode()
 
 
-def page(url: str | None) -> str | None:
+def page(url: str) -> str | None:
     """Return what a page says, or None where there is no answer."""
     try:
-        with urlopen(url or "", timeout=5) as answer:  # noqa: S310 - our own processes
+        with urlopen(url, timeout=5) as answer:  # noqa: S310 - our own processes
             return str(answer.read().decode())
-    except (OSError, ValueError):
+    except OSError:
         return None

@@ -1,108 +1,92 @@
-"""How many no-op jobs a second, steadily and out of a backlog, and what bounds it."""
+"""How many no-op jobs a second, and what 100,000 that wait cost others."""
 
 import asyncio
+import statistics
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from statistics import harmonic_mean
 
 from resonate.resonate import Resonate
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import Figure, at_least, at_most, figure
-from resonate_fleet.bench.place import Asked, BenchPlace, Requests
-from resonate_fleet.bench.processes import Kind, Process, Spent, WorkerProcess
+from resonate_fleet.bench.figures import KINDS, BenchFigures, Kind
+from resonate_fleet.bench.latency import one_start, submit_times
+from resonate_fleet.bench.place import Asked, BenchFleet, BenchPlace, Requests
+from resonate_fleet.bench.processes import Process, Spent
 from resonate_fleet.contract.words import COMPUTE_SOMETHING
 
 #: Requests of a client that are on their way at once.
 AT_ONCE = 32
-#: What the SDK takes on at once by default.
-SDK_TASKS = 64
 SLOTS = 16
+#: Slots of a member; the plain SDK's are what it takes on at once by default.
+OF_KIND: dict[Kind, int] = {"ours": SLOTS, "plain": 64}
 #: Jobs of a run.
 COUNT = 1000
 #: Runs of a seed. Both kinds take turns: a machine's speed may double within a minute.
 TURNS = 4
 
 
-@dataclass
-class _Side:
-    """Members of one kind that do no-ops. `parts` are the processes whose time is measured."""
-
-    kind: Kind
-    group: str
-    parts: dict[str, list[Process]]
-    rates: list[float] = field(default_factory=list)
-    #: Of the last run.
-    costs: list[Figure] = field(default_factory=list)
-
-    async def run(self, place: BenchPlace) -> None:
-        spent = {name: Spent(some) for name, some in self.parts.items()}
-        requests, client = Requests(place), time.process_time()
-        rate = ours if self.kind == "ours" else _plain
-        self.rates.append(await rate(place, self.group, COUNT))
-        used = {name: one.seconds() for name, one in spent.items()}
-        used["client"] = time.process_time() - client
-        self.costs = [
-            figure("throughput", f"processor time of the {name}, a job", [1000 * seconds / COUNT],
-                   "ms", worker=self.kind)
-            for name, seconds in used.items()
-        ]  # fmt: skip
-        if self.kind == "ours":
-            total, refused = requests.total() / COUNT, requests.refused_claims()
-            self.costs += [
-                figure("throughput", "requests a job", [total], goals=at_most(worst=3.05)),
-                figure("throughput", "refused claims", [refused], "share", at_most(worst=0.005)),
-            ]
-
-    def rate(self) -> Figure:
-        what = "no-op jobs, 2 members"
-        return figure("throughput", what, self.rates, "a second", worker=self.kind)
-
-
-async def throughput(place: BenchPlace, asked: Asked) -> list[Figure]:
-    return await steady(place, min(asked.times(20), 5), asked.kinds)
-
-
-async def steady(place: BenchPlace, seeds: int, kinds: Sequence[Kind]) -> list[Figure]:
+async def throughput(place: BenchPlace, asked: Asked, found: BenchFigures) -> None:
     """2 members; jobs that do nothing, submitted as fast as it goes; in turn with the plain SDK."""
-    with ExitStack() as stack:
-        stewards = stack.enter_context(place.with_stewards())
-        sides = []
-        for kind in kinds:
-            slots = SLOTS if kind == "ours" else SDK_TASKS
-            fleet = stack.enter_context(place.fleet(kind, 2, slots, stewards=0))
-            parts = {"members": [one.process for one in fleet.members]}
-            parts |= {"server": [place.server]} if place.server else {}
-            parts |= {"steward": [one.process for one in stewards]} if kind == "ours" else {}
-            sides.append(_Side(kind, fleet.group, parts))
-        for _ in range(1 + seeds * TURNS):
-            for side in sides:
-                await side.run(place)
-    for side in sides:
-        warm = side.rates[1:]
-        side.rates = [harmonic_mean(warm[at : at + TURNS]) for at in range(0, len(warm), TURNS)]
-    figures = [side.rate() for side in sides]
-    if len(sides) == len(("ours", "plain")):
-        ratios = [mine / theirs for mine, theirs in zip(*(s.rates for s in sides), strict=True)]
-        goals = at_least(least=1.4)
-        figures.append(figure("throughput", "ours / plain, same run", ratios, goals=goals))
-    return figures + [one for side in sides for one in side.costs]
+    seeds = min(asked.times(20), 5)
+    async with place.fleets(2, OF_KIND) as fleets:
+        rates = await steady(place, fleets, seeds)
+        for kind in KINDS:
+            found.add("no-op jobs, 2 members", rates[kind], "a second", worker=kind)
+        ratios = [ours / plain for ours, plain in zip(*rates.values(), strict=True)]
+        found.add("ours / plain, same run", ratios, goals="least >= 1.4")
+        for fleet in fleets.values():
+            await _costs(place, fleet, found)
+
+
+async def steady(
+    place: BenchPlace, fleets: dict[Kind, BenchFleet], seeds: int
+) -> dict[Kind, list[float]]:
+    """Return the jobs a second of each kind, seed by seed, after one run to warm up."""
+    rates: dict[Kind, list[float]] = {kind: [] for kind in fleets}
+    for _ in range(1 + seeds * TURNS):
+        for kind, fleet in fleets.items():
+            rates[kind].append(await _rate(place, fleet))
+    return {
+        kind: [harmonic_mean(some[at : at + TURNS]) for at in range(1, len(some), TURNS)]
+        for kind, some in rates.items()
+    }
+
+
+async def _rate(place: BenchPlace, fleet: BenchFleet) -> float:
+    rate = ours if fleet.kind == "ours" else _plain
+    return await rate(place, fleet.group, COUNT)
+
+
+async def _costs(place: BenchPlace, fleet: BenchFleet, found: BenchFigures) -> None:
+    """Find what a job costs in one more run."""
+    parts: dict[str, Iterable[Process]] = {"members": fleet.members, "server": [place.server]}
+    if fleet.kind == "ours":
+        parts["steward"] = place.stewards
+    spent = {name: Spent(*some) for name, some in parts.items()}
+    requests, client = Requests(place), time.process_time()
+    await _rate(place, fleet)
+    used = {name: one.seconds() for name, one in spent.items()}
+    used["client"] = time.process_time() - client
+    for name, seconds in used.items():
+        what = f"processor time of the {name}, a job"
+        found.add(what, 1000 * seconds / COUNT, "ms", worker=fleet.kind)
+    if fleet.kind == "ours":
+        found.add("requests a job", requests.total() / COUNT, goals="worst <= 3.05")
+        found.add("refused claims", requests.refused_claims(), "share", "worst <= 0.005")
 
 
 async def ours(place: BenchPlace, group: str, count: int) -> float:
     """Return the rate of no-op jobs that are submitted as fast as it goes."""
     ids = await jobs.submit(place.wire, group, [0.0] * count, AT_ONCE)
     some = [ids[0], *ids[-200:]]
-    await jobs.all_done(place.wire, some, 0.05)
-    return count / jobs.makespan(await jobs.read(place.wire, some))
+    return count / jobs.makespan(await jobs.finish(place.wire, some, 0.05))
 
 
 async def _plain(place: BenchPlace, group: str, count: int) -> float:
     """The client of the published examples: a handle a job, whose result is awaited."""
     client = Resonate(url=place.url, group=f"{group}-client")
-    run, many = place.new_group("run"), asyncio.Semaphore(AT_ONCE)
+    run, many = place.named("run"), asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> None:
         async with many:
@@ -117,35 +101,35 @@ async def _plain(place: BenchPlace, group: str, count: int) -> float:
     return count / took
 
 
-async def drain(place: BenchPlace, asked: Asked) -> list[Figure]:
-    """A backlog of no-op jobs for 3 members with 16 slots: rate, refused claims, memory."""
-    count, wire, group = asked.jobs or 10_000, place.wire, place.new_group("drain")
-    memory: list[list[int]] = []
-    ids = await jobs.submit(wire, group, [0.0] * count, AT_ONCE)
-    requests = Requests(place)
-    with place.fleet("ours", 3, SLOTS, group=group) as fleet:
-        watch = asyncio.create_task(_watch(fleet.members, memory))
-        await jobs.all_done(wire, ids)
-        watch.cancel()
-        refused = requests.refused_claims()
-        done = await jobs.read(wire, ids)
-        rate = count / (max(one.settled for one in done) - min(one.began for one in done))
-        steady_rate = await ours(place, group, max(500, count // 10))
-        steward = fleet.stewards[0].process.memory_bytes() / 1e6
-    early, late = memory[len(memory) // 4], memory[-1]
-    growth = max(after / before for before, after in zip(early, late, strict=True))
-    what = f"backlog of {count} no-op jobs, 3 x {SLOTS} slots"
-    return [
-        figure("drain", what, [rate], "a second"),
-        figure("drain", "drain / steady rate", [rate / steady_rate], goals=at_least(least=0.9)),
-        figure("drain", "refused claims", [refused], "share", at_most(worst=0.005)),
-        figure("drain", "members' memory at the end / after a quarter", [growth],
-               goals=at_most(worst=1.1)),
-        figure("drain", "steward's memory at the end", [steward], "MB", at_most(worst=200)),
-    ]  # fmt: skip
-
-
-async def _watch(members: Sequence[WorkerProcess], memory: list[list[int]]) -> None:
-    while True:
-        memory.append([one.process.memory_bytes() for one in members])
-        await asyncio.sleep(0.5)
+async def waiting(place: BenchPlace, asked: Asked, found: BenchFigures) -> None:
+    """Submit many no-op jobs that nobody is free for yet; then serve them."""
+    count, wire = asked.jobs or 100_000, place.wire
+    # The member of the flooded group is busy: the steward hears the group's hints.
+    async with (
+        place.fleet("ours", 1, 4) as other,
+        place.fleet("ours", 1, 1, stewards=0) as flooded,
+    ):
+        group, (steward,) = flooded.group, place.stewards
+        await jobs.submit(wire, group, [120.0])
+        empty = await submit_times(place, group, 100)
+        ids = await jobs.submit(wire, group, [0.0] * count, AT_ONCE)
+        full = await submit_times(place, group, 100)
+        starts = [await one_start(place, other.group) for _ in range(100)]
+        memory = steward.memory_bytes()
+        flooded.members.pop().end()
+        requests = Requests(place)
+        async with place.fleet("ours", 3, SLOTS, stewards=0, group=group):
+            await jobs.all_done(wire, ids, 0.5)
+            refused = requests.refused_claims()
+            ends = await jobs.read(wire, [*ids[:100], *ids[-500:]])
+            took = max(one.settled for one in ends) - min(one.began for one in ends)
+            steady_rate = await ours(place, group, 5000)
+        memory = max(memory, steward.memory_bytes())
+    submits = [one / statistics.median(empty) for one in full]
+    what = f"{count} wait: "
+    found.add(f"{what}submit, one call / the same of an empty store", submits, "", "p50 <= 1.5")
+    found.add(f"{what}start in another group", starts, "ms", "p50 <= 15")
+    found.add(f"{what}drain / steady rate", count / took / steady_rate, "", "least >= 0.9")
+    found.add(f"{what}drain", count / took, "jobs a second")
+    found.add(f"{what}refused claims", refused, "share", "worst <= 0.005")
+    found.add(f"{what}steward's memory", memory / 1e6, "MB", "worst <= 200")

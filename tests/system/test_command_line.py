@@ -225,6 +225,8 @@ def test_a_taken_port_is_one_line_that_names_the_setting(
         (("worker", "--port", "0"), {"WORKER_JOURNAL": "/proc/x"}, "WORKER_JOURNAL is '/proc/x'"),
         (("server", "--store", "/"), {}, "is '/': Is a directory"),
         (("bench", "idle", "--server-bin", "/nowhere"), {}, "--server-bin is '/nowhere'"),
+        (("bench", "history"), {}, "bench: history needs --store; `fleet bench store` prepares"),
+        (("bench", "searches", "--store", "/nowhere"), {}, "--store is '/nowhere'; accepted: a"),
         (("chaos", "plan", "one-kill"), {"RESONATE_SERVER_BIN": "/etc"}, "is '/etc'; accepted: a"),
         (("up", "--workers", "1", "--functions", "no_such"), {}, "WORKER_FUNCTIONS is 'no_such'"),
         (("up", "--workers", "1", "--policy", "/nowhere"), {}, "/nowhere: No such file or dir"),

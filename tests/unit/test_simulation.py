@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from resonate_fleet.bench import loads
+from resonate_fleet.bench.jobs import heavy_tailed, uniform
 from resonate_fleet.bench.simulation import Case, Outcome, simulate
 
 
@@ -18,14 +18,14 @@ def outcomes(
 
 
 def test_three_members_work_at_the_bound() -> None:
-    found = outcomes(3, loads.uniform, 24)
+    found = outcomes(3, uniform, 24)
     assert statistics.median(one.ratio for one in found) <= 1.006
     assert max(one.ratio for one in found) <= 1.008
     assert max(one.unfair for one in found) <= 1.0
 
 
 def test_ten_members_with_heavy_tails_work_at_the_bound() -> None:
-    found = outcomes(10, loads.heavy_tailed, 200)
+    found = outcomes(10, heavy_tailed, 200)
     assert statistics.median(one.ratio for one in found) <= 1.009
     assert max(one.ratio for one in found) <= 1.016
     assert max(one.unfair for one in found) <= 1.0
@@ -33,7 +33,7 @@ def test_ten_members_with_heavy_tails_work_at_the_bound() -> None:
 
 @pytest.mark.parametrize("finished", [0, 1_000_000])
 def test_four_hundred_slots_leave_the_server_two_thirds_of_its_time(finished: int) -> None:
-    costs = loads.uniform(0, 3000, 0.5, 1.5)
+    costs = uniform(0, 3000, 0.5, 1.5)
     found = simulate(Case(100, 4, costs, rate=300, finished=finished))
     assert found.server_busy <= 0.35
     assert found.requests_a_job <= 3.05
