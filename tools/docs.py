@@ -4,14 +4,18 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from resonate_fleet.chaos.faults import ALL as DEEDS
+from resonate_fleet.chaos.faults import can, can_last
+from resonate_fleet.chaos.place import Ability, abilities, adapter_of
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.contract import exits, journal
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.options import Parser, guarded
+from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, Fault, Place
 from resonate_fleet.contract.settings import Mistake, declared, sentence
 from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
 from resonate_fleet.member.settings import Settings as WorkerSettings
@@ -38,6 +42,13 @@ METRICS = (
 )
 
 _BEGIN, _END = "<!-- begin {}: written by `python -m tools.docs --write` -->", "<!-- end {} -->"
+#: Words for what a fault is done to.
+TARGETS = {
+    "member": "a member",
+    "members": "all members",
+    "steward": "the serving steward",
+    "server": "the server",
+}
 
 
 def _sections(parts: Iterator[tuple[str, str]], level: str) -> str:
@@ -94,12 +105,62 @@ def lines_text() -> str:
     return "\n".join(rows)
 
 
+def faults_text() -> str:
+    """Return the faults of chaos as a Markdown table."""
+    places: tuple[Place, ...] = get_args(Place)
+    rows = [
+        "| fault | on | what is done | takes | needs | refused by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for fault, one in FAULTS.items():
+        cells = (
+            f"`{fault}`",
+            " and ".join(TARGETS[target] for target in one.on),
+            DEEDS[fault].says,
+            ", ".join(f"`{key}`" for key in one.takes),
+            ", ".join(f"`{ability}`" for ability in DEEDS[fault].needs),
+            ", ".join(x for x in (_refusal(fault, place) for place in places) if x),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _refusal(fault: Fault, place: Place) -> str:
+    lasts = fault in AT_A_MEMBER or fault in can_last(place)
+    return place if fault not in can(place) else "" if lasts else f"{place} with `seconds`"
+
+
+def abilities_text() -> str:
+    """Return what the places are able to do as a Markdown table, by the docstrings there."""
+    places: tuple[Place, ...] = get_args(Place)
+    rows = [f"| ability | {' | '.join(places)} |", "|---" * (len(places) + 1) + "|"]
+    for ability in get_args(Ability):
+        how = (
+            (getattr(adapter_of(place), ability).__doc__ or "").strip().rstrip(".")
+            if ability in abilities(place)
+            else "-"
+            for place in places
+        )
+        rows.append(f"| `{ability}` | {' | '.join(how)} |")
+    return "\n".join(rows)
+
+
+def signs_text() -> str:
+    """Return how the faults are drawn as JavaScript."""
+    names = {fault: f'"{fault}"' if "-" in fault else fault for fault in FAULTS}
+    lines = (f'  {names[fault]}: "{one.sign}",' for fault, one in FAULTS.items())
+    return "\n".join(("export const FAULTS = {", *lines, "};"))
+
+
 #: Marker, file, text: every generated part of the documentation.
 PARTS = (
     ("settings", "docs/settings.md", settings_text),
     ("metrics", "docs/metrics.md", metrics_text),
     ("lines", "docs/logs.md", lines_text),
     ("findings", "docs/report.md", findings_text),
+    ("faults", "docs/chaos.md", faults_text),
+    ("abilities", "docs/chaos.md", abilities_text),
+    ("signs", "resonate_fleet/web/outcomes.js", signs_text),
 )
 
 
@@ -110,6 +171,8 @@ def replaced(old: str, marker: str, text: str) -> str:
         ValueError: the markers are not there, once each and in order.
     """
     begin, end = _BEGIN.format(marker), _END.format(marker)
+    if begin not in old:  # JavaScript
+        begin, end = (f"//{one[4:-4]}" for one in (begin, end))
     before, found_begin, rest = old.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:

@@ -14,7 +14,7 @@ import msgspec
 
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.options import ChaosOptions, options_of, parser
-from resonate_fleet.chaos.place import Adapter, module_of
+from resonate_fleet.chaos.place import adapter_of
 from resonate_fleet.chaos.plan import Script, plan_lines, script
 from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.stay import Stay
@@ -97,7 +97,7 @@ async def _drive(one: Script, folder: RunFolder, options: ChaosOptions) -> None:
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        adapter: Adapter = module_of(options.place).open_place(options)
+        adapter = adapter_of(options.place).chosen(options)
         if options.stay:
             await Stay(one, adapter, folder, _say).drive()
         await Runner(one, adapter, folder, _say, options.lead).drive()

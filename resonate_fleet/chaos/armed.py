@@ -6,7 +6,7 @@ is one line.
 """
 
 import asyncio
-import signal
+import json
 from contextlib import suppress
 from typing import Final, Self
 
@@ -15,42 +15,13 @@ from resonate_fleet.chaos.place import PlaceFailed
 #: Longest wait for the process to stand inside, and for a strike to take hold, in seconds.
 SECONDS: Final = 60.0
 
-#: The name of a signal goes to every process of the user but process 1 and itself. `fill` stops
-#: them first, so that the job goes no further, and tells the kernel to take them before this one;
-#: anybody may do that to processes of their own user. Then it fills the memory with a file, which
-#: belongs to no process: under cgroup v1 the kernel kills the largest process alone, under v2 the
-#: whole container.
+#: Each line is a program to run; what programs use is loaded before.
 PROGRAM: Final = """
-import os, signal, sys
-
-def fill():
-    limit = 0
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limit = int(open("/sys/fs/cgroup/" + file).read())
-        except (OSError, ValueError):
-            pass
-    if not 0 < limit < 1 << 50:
-        return
-    os.kill(-1, signal.SIGSTOP)
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        if int(pid) != os.getpid():
-            try:
-                open(f"/proc/{pid}/oom_score_adj", "w").write("1000")
-            except OSError:
-                pass
-    held, block = os.memfd_create("held"), b"x" * (1 << 20)
-    for _ in range(2 * limit >> 20):
-        try:
-            os.write(held, block)
-        except OSError:
-            pass
-    os.kill(-1, signal.SIGCONT)
-
+import json, os, signal, sys
 print("armed", flush=True)
-for word in map(str.strip, sys.stdin):
+for line in sys.stdin:
     print("heard", flush=True)
-    fill() if word == "fill" else os.kill(-1, getattr(signal, word))
+    exec(json.loads(line), {})
     print("done", flush=True)
 """
 
@@ -81,39 +52,28 @@ class Armed:
             raise PlaceFailed(f"nothing can be run inside {where}")
         return one
 
-    async def send(self, number: signal.Signals) -> str:
-        """Send a signal to all that runs inside. One that kills is a crash."""
-        await self._say(number.name)  # one that kills may end it too
-        return f"{number.name} inside {self._where}"
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
 
-    async def fill(self) -> str:
-        """Take memory until the kernel takes the member.
-
-        Raises:
-            PlaceFailed: the container has no limit, or nobody enforces it.
-        """
-        if await self._say("fill"):  # it should have ended with its container
-            raise PlaceFailed(f"{self._where} has no memory limit that is enforced")
-        return f"memory of {self._where} filled"
-
-    async def close(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-
-    async def _say(self, word: str) -> bool:
-        """Say what is to be done; False where that has ended the process itself.
+    async def run(self, code: str) -> bool:
+        """Run Python there; False where that has ended the process itself, with its container.
 
         Raises:
             PlaceFailed: it had ended before.
         """
         assert self._process.stdin is not None  # noqa: S101 - asked for above
         with suppress(ConnectionError):
-            self._process.stdin.write(f"{word}\n".encode())
+            self._process.stdin.write(json.dumps(code).encode() + b"\n")
             await self._process.stdin.drain()
-        if not await self._answer(word):
+        if not await self._answer("a strike"):
             raise PlaceFailed(f"{self._where} has ended")
-        return await self._answer(word)
+        return await self._answer("a strike")
+
+    async def close(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
 
     async def _answer(self, what: str) -> bool:
         """Wait for its next line; False where it has ended."""

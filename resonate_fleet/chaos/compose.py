@@ -8,18 +8,17 @@ after which it does. `kill -1` reaches every process of the user but the caller 
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.docker import PROJECT_LABEL, READY_SECONDS, Container, Docker
+from resonate_fleet.chaos.faults import ON_MEMBER
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, until, way
+from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.ports import free_port
-from resonate_fleet.contract.run import Fault, Plan, RunFolder
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.run import AT_THE_STEWARD, Fault, Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Its functions are those that a scenario's jobs call.
@@ -29,18 +28,11 @@ SERVES: Final = """
 import json, urllib.request
 print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"])
 """
-#: Strikes for which a process waits inside each member.
-ARMED: Final = ("kill", "kill-with-steward", "out-of-memory", "pause")
+#: What is done by a process that waits inside.
+ARMED: Final = {"kill", "signal", "run"}
 
 
-Deed = Callable[["ComposePlace", Candidate], Awaitable[str]]
-
-
-def open_place(options: ChaosOptions) -> "ComposePlace":
-    return ComposePlace(options.project)
-
-
-class ComposePlace:
+class ComposePlace(Adapter[Container]):
     """Runs a plan on Docker Compose. Refuses a project that is up already: it is not ours."""
 
     def __init__(self, project: str) -> None:
@@ -58,7 +50,10 @@ class ComposePlace:
         #: What takes its time; `end_members` waits for it.
         self._later: set[asyncio.Task[None]] = set()
         self.url = f"http://127.0.0.1:{self._port}"
-        self.token: str | None = None
+
+    @classmethod
+    def chosen(cls, options: ChaosOptions) -> Self:
+        return cls(options.project)
 
     async def start(self, plan: Plan, folder: RunFolder) -> None:
         env = {
@@ -89,10 +84,11 @@ class ComposePlace:
 
     async def _arm_all(self, faults: set[Fault]) -> None:
         """Let a process wait in all that may be struck, before there is any job."""
-        self._arms = not faults.isdisjoint(ARMED)
+        on_member = faults & ON_MEMBER.keys()
+        self._arms = any(not ARMED.isdisjoint(ON_MEMBER[one].needs) for one in on_member)
         victims = await self._docker.containers("worker") if self._arms else []
-        if "kill-with-steward" in faults:
-            self._steward = await self._serving()
+        if on_member.intersection(AT_THE_STEWARD):
+            self._steward = (await self.steward()).handle
             victims.append(self._steward)
         await asyncio.gather(*(self._arm(one) for one in victims if one.allowed))
 
@@ -110,7 +106,7 @@ class ComposePlace:
         token = Path(config["secrets"]["steward-token"]["file"])
         return (await asyncio.to_thread(token.read_text, "utf-8")).strip()
 
-    async def find(self, member: str) -> Candidate | None:
+    async def find(self, member: str) -> Victim[Container] | None:
         """A member's name begins with its replica's; its last part is of one start.
 
         What was found is remembered: at the strike one look makes sure that nothing changed.
@@ -119,7 +115,7 @@ class ComposePlace:
             if member not in self._known:
                 await self._find(member)
         known = self._known.get(member)
-        return Candidate(member, known.id, known.allowed) if known else None
+        return Victim(member, known) if known else None
 
     async def _find(self, member: str) -> None:
         for one in await self._docker.containers("worker"):
@@ -129,70 +125,27 @@ class ComposePlace:
                     await self._arm(one)
                 self._known[member] = one
 
-    def addresses(self) -> dict[str, str]:
-        port = self._docker.env["STEWARD_HOST_PORT"]
-        return {"RESONATE_URL": self.url, "FLEET_STEWARD_URL": f"http://127.0.0.1:{port}"}
+    async def look_again(self, member: Victim[Container]) -> None:
+        """What waits inside is proof enough, as it ends with its container's start."""
+        known = member.handle
+        waits = self._armed.get((known.id, known.started))
+        if waits is None or not waits.alive:
+            (one,) = await self._docker.inspect(known.id)
+            self._check(one)
+            if (one.status, one.started) != ("running", known.started):
+                raise PlaceFailed(f"{one.name} is {one.status} and no longer {member.name}")
 
-    async def submit(self, options: list[str]) -> int:
-        await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
-        return 0
+    def _check(self, one: Container) -> None:
+        """Strike nothing of another project, nor what has not opted in."""
+        if one.labels.get(PROJECT_LABEL) != self._project:
+            raise PlaceFailed(f"{one.name} is not of project {self._project}")
+        if not one.allowed:
+            raise PlaceFailed(f"{one.name} has not opted in")
 
-    async def strike(self, fault: Fault, member: Candidate) -> str:
-        return await way(STRIKES, fault)(self, member)
-
-    async def heal(self, fault: Fault, member: Candidate) -> str:
-        return await way(HEALS, fault)(self, member)
-
-    async def send(self, number: signal.Signals, member: Candidate) -> str:
-        return await (await self._armed_for(member)).send(number)
-
-    async def kill_with_steward(self, member: Candidate) -> str:
-        armed = await self._armed_for(member)
-        steward = await self._arm(self._steward or await self._serving())
-        both = (armed.send(signal.SIGKILL), steward.send(signal.SIGKILL))
-        return ", ".join(await asyncio.gather(*both))
-
-    async def fill(self, member: Candidate) -> str:
-        return await (await self._armed_for(member)).fill()
-
-    async def terminate(self, member: Candidate) -> str:
-        one = await self._look_again(member)
-        self._later.add(asyncio.create_task(self._docker.stop_and_start(one)))
-        return f"docker stop {one.name}"
-
-    async def cut_off(self, member: Candidate) -> str:
-        one = await self._look_again(member)
-        await self._docker.run("network", "disconnect", self._backend, one.id)
-        return f"{one.name} left {self._backend}"
-
-    async def connect(self, member: Candidate) -> str:
-        network = ("network", "connect", "--alias", "worker", self._backend)
-        await self._docker.run(*network, member.handle)
-        return f"back on {self._backend}"
-
-    async def _armed_for(self, member: Candidate) -> Armed:
-        """Return the process in the member's container. It has ended if that was started again."""
-        known = self._known.get(member.member)
-        waiting = known and self._armed.get((known.id, known.started))
-        return waiting or await self._arm(await self._look_again(member))
-
-    async def restart_server(self, away: float) -> str:
-        (server,) = await self._docker.containers("server")
-        self._check(server)
-        docker = self._docker
-        answer = await (docker.take_away(server, away) if away else docker.crash(server))
-        async with Wire(self.url, self.token) as wire:
-            await wire.wait_ready(READY_SECONDS)
-        return answer
-
-    async def kill_steward(self) -> str:
-        one = await self._serving()
-        answer = await self._docker.crash(one)
-        await self._docker.healthy(one, after=one.started)
-        return answer
-
-    async def _serving(self) -> Container:
-        """Return the steward that members offer their slots."""
+    async def steward(self) -> Victim[Container]:
+        known = self._steward
+        if known is not None and self._armed[known.id, known.started].alive:
+            return Victim(known.name, known)
         found: list[Container] = []
 
         async def serves() -> bool:
@@ -204,10 +157,64 @@ class ComposePlace:
 
         await until(serves, READY_SECONDS, "a steward that serves")
         self._check(found[0])
-        return found[0]
+        return Victim(found[0].name, found[0])
 
-    async def rolling_restart(self) -> str:
-        """As a deployment does it: stop in order, start, wait for health, then the next."""
+    async def server(self) -> Victim[Container]:
+        (one,) = await self._docker.containers("server")
+        self._check(one)
+        return Victim("server", one)
+
+    def addresses(self) -> dict[str, str]:
+        port = self._docker.env["STEWARD_HOST_PORT"]
+        return {"RESONATE_URL": self.url, "FLEET_STEWARD_URL": f"http://127.0.0.1:{port}"}
+
+    async def submit(self, options: list[str]) -> int:
+        await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
+        return 0
+
+    async def kill(self, victim: Victim[Container]) -> str:
+        """`kill -9` of all inside."""
+        if victim.name == "server":  # whose image has no Python
+            return await self._docker.crash(victim.handle)
+        return await self.signal(victim, signal.SIGKILL)
+
+    async def replace(self, victim: Victim[Container]) -> str:
+        """`kill -9` of all inside, after which its restart policy starts it."""
+        answer = await self.kill(victim)
+        await self._docker.healthy(victim.handle, after=victim.handle.started)
+        return answer
+
+    async def terminate(self, member: Victim[Container]) -> str:
+        """`docker stop`, then `start`."""
+        self._later.add(asyncio.create_task(self._docker.stop_and_start(member.handle)))
+        return f"docker stop {member.handle.name}"
+
+    async def signal(self, member: Victim[Container], number: signal.Signals) -> str:
+        """To all inside."""
+        await self.run(member, f"import os, signal; os.kill(-1, signal.{number.name})")
+        return f"{number.name} inside {member.handle.name}"
+
+    async def run(self, member: Victim[Container], code: str) -> bool:
+        """Inside the container."""
+        return await (await self._arm(member.handle)).run(code)
+
+    async def cut_off(self, member: Victim[Container]) -> str:
+        """Off the network."""
+        await self._docker.run("network", "disconnect", self._backend, member.handle.id)
+        return f"{member.handle.name} left {self._backend}"
+
+    async def connect(self, member: Victim[Container]) -> str:
+        """Back on the network."""
+        network = ("network", "connect", "--alias", "worker", self._backend)
+        await self._docker.run(*network, member.handle.id)
+        return f"back on {self._backend}"
+
+    async def take_away(self, victim: Victim[Container], seconds: float) -> str:
+        """`docker kill`, then `start`."""
+        return await self._docker.take_away(victim.handle, seconds)
+
+    async def restart_members(self) -> str:
+        """stopped, started, healthy, then the next."""
         members = await self._docker.containers("worker")
         for one in members:
             self._check(one)
@@ -216,7 +223,8 @@ class ComposePlace:
         return f"{len(members)} replicas stopped and started, one at a time"
 
     async def scale(self, members: int) -> str:
-        """Only new replicas are waited for: an old one may be under a strike just then."""
+        """`up --scale`."""
+        # Only new ones are waited for: an old one may be under a strike just then.
         before = {one.id for one in await self._docker.containers("worker", all=True)}
         scale = ("--scale", f"worker={members}")
         await self._docker.compose("up", "--detach", "--no-deps", "--no-recreate", *scale, "worker")
@@ -252,41 +260,9 @@ class ComposePlace:
             await armed.close()
         await self._docker.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
-    # One container.
-
     @property
     def _backend(self) -> str:
         return f"{self._project}_backend"
 
-    async def _look_again(self, member: Candidate) -> Container:
-        (one,) = await self._docker.inspect(member.handle)
-        self._check(one)
-        if one.status != "running" or one.started != self._known[member.member].started:
-            raise PlaceFailed(f"{one.name} is {one.status} and no longer {member.member}")
-        return one
 
-    def _check(self, one: Container) -> None:
-        """Strike nothing of another project, nor what has not opted in."""
-        if one.labels.get(PROJECT_LABEL) != self._project:
-            raise PlaceFailed(f"{one.name} is not of project {self._project}")
-        if not one.allowed:
-            raise PlaceFailed(f"{one.name} has not opted in")
-
-
-def _signal(number: signal.Signals) -> Deed:
-    return lambda place, member: place.send(number, member)
-
-
-#: What is done to one member, and what undoes it.
-STRIKES: Final[dict[Fault, Deed]] = {
-    "kill": _signal(signal.SIGKILL),
-    "kill-with-steward": ComposePlace.kill_with_steward,
-    "out-of-memory": ComposePlace.fill,
-    "terminate": ComposePlace.terminate,
-    "pause": _signal(signal.SIGSTOP),
-    "partition": ComposePlace.cut_off,
-}
-HEALS: Final[dict[Fault, Deed]] = {
-    "pause": _signal(signal.SIGCONT),
-    "partition": ComposePlace.connect,
-}
+ADAPTER: Final = ComposePlace

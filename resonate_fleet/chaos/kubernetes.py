@@ -1,31 +1,37 @@
 """The Kubernetes place: strikes on the pods of a fleet that `kubectl apply -k k8s` has put up.
 
 The fleet is only lent: what a run changes (replicas, slots, lease) is put back when it ends.
+
+Facts that the strikes rest on: a delete with a grace of 0 kills without a drain; an eviction asks
+the disruption budget first (429 means: not now); a container's process 1 cannot be killed from
+inside, but the kernel kills it where its memory limit is passed.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.child import Child, room_command
 from resonate_fleet.chaos.cluster import PlaceRefused, cluster, service_url
 from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, until, way
-from resonate_fleet.chaos.pod_strikes import PodStrikes
+from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.contract import common
-from resonate_fleet.contract.kubernetes import Access
-from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.contract.kubernetes import Access, Cluster
+from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import load, setting, settings
-from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT
 
 #: The parts of the fleet whose logs are journals.
 JOURNALS: Final = ("worker", "steward")
+#: Longest wait for a disruption budget to allow an eviction, in seconds.
+EVICT_SECONDS: Final = 30.0
+#: Longest wait for a container that was killed to end, in seconds.
+DEAD_SECONDS: Final = 20.0
 
 
 @settings
@@ -35,24 +41,17 @@ class Login:
     token: str | None = setting(*common.SERVER_TOKEN, secret=True)
 
 
-Deed = Callable[["KubernetesPlace", Pod], Awaitable[str]]
-
-
-def open_place(options: ChaosOptions) -> "KubernetesPlace":
-    return KubernetesPlace(options.namespace, load(Login, os.environ).token)
-
-
 @dataclass(frozen=True)
 class Lent:
     """The fleet of a namespace while a run has it."""
 
+    cluster: Cluster
     pods: Pods
-    strikes: PodStrikes
     deployments: Deployments
     folder: RunFolder
 
 
-class KubernetesPlace:
+class KubernetesPlace(Adapter[Pod]):
     """Runs a plan on a namespace: None means this pod's own, else that of the base."""
 
     def __init__(
@@ -69,6 +68,10 @@ class KubernetesPlace:
         self.url = url
         self.token = token
 
+    @classmethod
+    def chosen(cls, options: ChaosOptions) -> Self:
+        return cls(options.namespace, load(Login, os.environ).token)
+
     @property
     def lent(self) -> Lent:
         if self._lent is None:
@@ -83,7 +86,7 @@ class KubernetesPlace:
         one = await self._open.enter_async_context(cluster(*self._wanted))
         self.url = self.url or service_url(one, "server", SERVER_PORT)
         pods = Pods(one, folder.journal, JOURNALS)
-        self._lent = Lent(pods, PodStrikes(one, pods), Deployments(one), folder)
+        self._lent = Lent(one, pods, Deployments(one), folder)
         await pods.open()
         self._open.push_async_callback(pods.close)
         if not pods.of("server"):
@@ -134,11 +137,33 @@ class KubernetesPlace:
         what = f"{members} ready members and a server, and nobody leaving"
         await until(up, READY_SECONDS, what)
 
-    async def find(self, member: str) -> Candidate | None:
-        for pod in self.pods.of("worker"):
-            if self.pods.members.get(pod.name) == member:
-                return Candidate(member, pod.name, pod.allowed)
-        return None
+    async def find(self, member: str) -> Victim[Pod] | None:
+        pods = [pod for pod in self.pods.of("worker") if self.pods.members.get(pod.name) == member]
+        return Victim(member, pods[0]) if pods else None
+
+    async def look_again(self, member: Victim[Pod]) -> None:
+        pod = self.pods.get(member.handle.name)
+        if pod is None or pod.leaving or self.pods.members.get(pod.name) != member.name:
+            raise PlaceFailed(f"pod {member.handle.name} is gone or no longer {member.name}")
+        self._allowed(pod)
+
+    def _allowed(self, pod: Pod) -> Victim[Pod]:
+        """Strike nothing that has not opted in. The watch only shows pods of this fleet."""
+        if not pod.allowed:
+            raise PlaceFailed(f"pod {pod.name} has not opted in")
+        return Victim(pod.name, pod)
+
+    async def steward(self) -> Victim[Pod]:
+        """The one that has stood the longest is the one that serves."""
+        started = self.pods.stewards
+        there = [pod for pod in self.pods.of("steward") if pod.name in started]
+        if not there:
+            raise PlaceFailed("no steward has said that it started")
+        return self._allowed(min(there, key=lambda pod: started[pod.name]))
+
+    async def server(self) -> Victim[Pod]:
+        (pod,) = self.pods.of("server")
+        return self._allowed(pod)
 
     def addresses(self) -> dict[str, str]:
         return {"RESONATE_URL": self.url}
@@ -156,54 +181,76 @@ class KubernetesPlace:
         finally:
             await client.stop(5)
 
-    async def strike(self, fault: Fault, member: Candidate) -> str:
-        return await way(STRIKES, fault)(self, self._look_again(member))
-
-    async def heal(self, fault: Fault, member: Candidate) -> str:
-        return await way(HEALS, fault)(self, self._look_again(member))
-
-    async def kill_with_steward(self, pod: Pod) -> str:
-        strikes = self.lent.strikes
-        both = (strikes.kill(pod), strikes.delete(self._serving(), grace=0))
-        return (await asyncio.gather(*both))[0] + ", with the serving steward's"
-
-    async def restart_server(self, away: float) -> str:
-        _ = away  # refused when it is planned: a deployment waits for nobody
-        (server,) = self.pods.of("server")
-        answer = await self._replace(server)
-        async with Wire(self.url, self.token) as wire:
-            await wire.wait_ready(READY_SECONDS)
-        return answer
-
-    async def kill_steward(self) -> str:
-        return await self._replace(self._serving())
-
-    async def _replace(self, pod: Pod) -> str:
-        """Kill a pod; wait until its Deployment has as many ready ones as before without it."""
-        self._check(pod)
-        wanted = len(self.pods.of(pod.app))
-        await self.lent.strikes.delete(pod, grace=0)
-
-        def replaced() -> bool:
-            return len([one for one in self.pods.ready(pod.app) if one.uid != pod.uid]) == wanted
-
-        await until(replaced, READY_SECONDS, f"a new {pod.app} pod")
+    async def kill(self, victim: Victim[Pod]) -> str:
+        """Pod deleted without grace."""
+        pod = victim.handle
+        await self._delete(pod, gracePeriodSeconds=0)
+        # The kubelet gives a container two seconds all the same; its log ends when it does.
+        await until(lambda: self.pods.silent(pod.name), DEAD_SECONDS, f"the end of {pod.name}")
         return f"pod {pod.name} deleted with a grace of 0"
 
-    def _serving(self) -> Pod:
-        """Return the steward that has stood the longest, which is the one that serves."""
-        started = self.pods.stewards
-        there = [pod for pod in self.pods.of("steward") if pod.name in started]
-        if not there:
-            raise PlaceFailed("no steward has said that it started")
-        serving = min(there, key=lambda pod: started[pod.name])
-        self._check(serving)
-        return serving
+    async def _delete(self, pod: Pod, **options: int) -> None:
+        """Delete this very pod: the uid is a precondition (409 if another has the name now)."""
+        what = {"preconditions": {"uid": pod.uid}, **options}
+        await self.lent.cluster.delete(self.lent.cluster.pods(pod.name), what)
 
-    async def rolling_restart(self) -> str:
+    async def replace(self, victim: Victim[Pod]) -> str:
+        """Pod deleted without grace."""
+        app, wanted = victim.handle.app, len(self.pods.of(victim.handle.app))
+        answer = await self.kill(victim)
+
+        def replaced() -> bool:
+            return sum(one.uid != victim.handle.uid for one in self.pods.ready(app)) == wanted
+
+        await until(replaced, READY_SECONDS, f"a new {app} pod")
+        return answer
+
+    async def terminate(self, member: Victim[Pod]) -> str:
+        """Pod evicted; deleted with its grace where the account may not evict."""
+        pod = member.handle
+        try:
+            what = f"an eviction of {pod.name}"
+            await until(lambda: self._evicted(pod), EVICT_SECONDS, what, pause=0.5)
+        except PlaceRefused as refused:
+            if refused.status != 403:
+                raise
+            await self._delete(pod)
+            return f"pod {pod.name} deleted in order"
+        return f"pod {pod.name} evicted"
+
+    async def _evicted(self, pod: Pod) -> bool:
+        cluster = self.lent.cluster
+        meta = {"name": pod.name, "namespace": cluster.namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+        try:
+            await cluster.create(cluster.pods(pod.name, "eviction"), body)
+        except PlaceRefused as refused:
+            if refused.status != 429:
+                raise
+            return False
+        return True
+
+    async def run(self, member: Victim[Pod], code: str) -> bool:
+        """Inside the container."""
+        # `kubectl exec` is the one request that is no plain HTTP.
+        pod, space = member.handle, self.lent.cluster.namespace
+        into = ("kubectl", "--namespace", space, "exec", "--stdin", pod.name, "--")
+        if await (await Armed.start(f"pod {pod.name}", *into)).run(code):
+            return True
+
+        def restarted() -> bool:
+            now = self.pods.get(pod.name)
+            return now is None or now.restarts > pod.restarts
+
+        await until(restarted, DEAD_SECONDS, f"the end of the container of {pod.name}")
+        return False
+
+    async def restart_members(self) -> str:
+        """Rollout restart."""
         return f"deployment worker restarted at {await self.lent.deployments.restart('worker')}"
 
     async def scale(self, members: int) -> str:
+        """Replicas."""
         await self.lent.deployments.scale("worker", members)
         await until(
             lambda: len(self.pods.ready("worker")) == members,
@@ -231,26 +278,5 @@ class KubernetesPlace:
         finally:
             await self._open.aclose()
 
-    # One pod.
 
-    def _look_again(self, member: Candidate) -> Pod:
-        pod = self.pods.get(member.handle)
-        if pod is None or pod.leaving or self.pods.members.get(pod.name) != member.member:
-            raise PlaceFailed(f"pod {member.handle} is gone or no longer {member.member}")
-        self._check(pod)
-        return pod
-
-    def _check(self, pod: Pod) -> None:
-        """Strike nothing that has not opted in. The watch only shows pods of this fleet."""
-        if not pod.allowed:
-            raise PlaceFailed(f"pod {pod.name} has not opted in")
-
-
-#: What is done to one member. Nothing of it lasts and is undone.
-STRIKES: Final[dict[Fault, Deed]] = {
-    "kill": lambda place, pod: place.lent.strikes.kill(pod),
-    "kill-with-steward": KubernetesPlace.kill_with_steward,
-    "out-of-memory": lambda place, pod: place.lent.strikes.fill(pod),
-    "terminate": lambda place, pod: place.lent.strikes.terminate(pod),
-}
-HEALS: Final[dict[Fault, Deed]] = {}
+ADAPTER: Final = KubernetesPlace

@@ -5,43 +5,28 @@ import signal
 import time
 from typing import Final, Self
 
+from resonate_fleet.chaos.child import Child
 from resonate_fleet.chaos.options import ChaosOptions
-from resonate_fleet.chaos.place import Candidate, PlaceFailed, way
+from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim
 from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.shape import OPT_IN, Shape
-from resonate_fleet.contract.run import CUTTING_OFF, FREEZING, Fault, Plan, RunFolder
+from resonate_fleet.contract.run import CUTTING_OFF, Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
-#: What is done to one member: a signal to its process, or None where its gates are shut.
-STRIKES: Final[dict[Fault, signal.Signals | None]] = {
-    "kill": signal.SIGKILL,
-    "kill-with-steward": signal.SIGKILL,
-    "out-of-memory": signal.SIGKILL,
-    "terminate": signal.SIGTERM,
-    "pause": signal.SIGSTOP,
-    "partition": None,
-}
-#: What undoes it: a signal, or None where the gates are opened.
-HEALS: Final[dict[Fault, signal.Signals | None]] = {"pause": signal.SIGCONT, "partition": None}
 
-
-def open_place(options: ChaosOptions) -> "LocalPlace":
-    return LocalPlace(options.server_bin)
-
-
-class LocalPlace:
+class LocalPlace(Adapter[LocalProcess]):
     """Runs a plan on processes. `server_bin` is a real server's binary, else the embedded one."""
 
     def __init__(self, server_bin: str | None = None, ports: Ports | None = None) -> None:
         self._server_bin = server_bin
         self._ports = ports
         self._fleet: LocalFleet | None = None
-        #: Processes that are paused or cut off, by handle; one may leave the fleet meanwhile.
-        self._frozen: dict[str, LocalProcess] = {}
-        self.url = ""
-        self.token: str | None = None
+
+    @classmethod
+    def chosen(cls, options: ChaosOptions) -> Self:
+        return cls(options.server_bin)
 
     @classmethod
     def over(cls, fleet: LocalFleet) -> Self:
@@ -81,12 +66,6 @@ class LocalPlace:
             "FLEET_WORKER_METRICS": " ".join(f"{one.url}/metrics" for one in members),
         }
 
-    async def find(self, member: str) -> Candidate | None:
-        for name, one in self.fleet.members.items():
-            if one.member == member:
-                return Candidate(member, name, _opted_in(one))
-        return None
-
     async def submit(self, options: list[str]) -> int:
         client = await self.fleet.client(*options)
         try:
@@ -94,51 +73,70 @@ class LocalPlace:
         finally:
             await client.stop(5)
 
-    async def strike(self, fault: Fault, member: Candidate) -> str:
-        number, process = way(STRIKES, fault), self._process(member)
-        if fault in FREEZING:
-            self._frozen[member.handle] = process
-        if number is None:
-            for gate in process.gates:
-                gate.close_door()
-            return f"{len(process.gates)} gates of {process.name} are shut"
-        child = process.child
-        if child is None or not child.send(number):
-            raise PlaceFailed(f"{member.member} had ended by itself")
-        also = f", with {self._kill_serving_steward()}" if fault == "kill-with-steward" else ""
-        if number != signal.SIGKILL:
-            return f"{number.name} to process {child.pid}"
-        code = await child.wait()
-        return f"{number.name} to process {child.pid}: exit code {128 - code}{also}"
+    async def find(self, member: str) -> Victim[LocalProcess] | None:
+        found = [one for one in self.fleet.members.values() if one.member == member]
+        return Victim(member, found[0]) if found else None
 
-    def _kill_serving_steward(self) -> str:
-        """Kill the longest-standing steward, which is the one that serves; return its name."""
-        serving = self.fleet.serving()
-        if serving is None or serving.child is None:
+    async def look_again(self, member: Victim[LocalProcess]) -> None:
+        if member.handle.member != member.name or not member.handle.running:
+            raise PlaceFailed(f"{member.name} has ended")
+        if not OPT_IN.items() <= _child(member).environment().items():
+            raise PlaceFailed(f"{member.name} has not opted in")
+
+    async def steward(self) -> Victim[LocalProcess]:
+        if (serving := self.fleet.serving()) is None:
             raise PlaceFailed("no steward runs")
-        serving.child.send(signal.SIGKILL)
-        return serving.name
+        return Victim(serving.name, serving)
 
-    async def kill_steward(self) -> str:
-        since, name = time.time(), self._kill_serving_steward()
-        await self.fleet.wait_since(self.fleet.stewards, since)
-        return f"{name} was killed and runs again"
+    async def server(self) -> Victim[LocalProcess]:
+        fleet = self.fleet
+        return Victim("server", LocalProcess("server", fleet.ports.server, child=fleet.server))
 
-    async def heal(self, fault: Fault, member: Candidate) -> str:
-        number, process = way(HEALS, fault), self._frozen.pop(member.handle, None)
-        if process is None or process.child is None:
-            return "nothing to heal"
-        if number is None:
-            for gate in process.gates:
-                gate.open_door()
-            return f"{len(process.gates)} gates of {process.name} are open"
-        process.child.send(number)
-        return f"{number.name} to process {process.child.pid}"
+    async def kill(self, victim: Victim[LocalProcess]) -> str:
+        """SIGKILL."""
+        child = _child(victim)
+        answer = await self.signal(victim, signal.SIGKILL)
+        return f"{answer}: exit code {128 - await child.wait()}"
 
-    async def restart_server(self, away: float) -> str:
-        return await self.fleet.restart_server(away)
+    async def replace(self, victim: Victim[LocalProcess]) -> str:
+        """SIGKILL, then started again."""
+        if victim.name == "server":
+            return await self.fleet.restart_server()
+        since, answer = time.time(), await self.kill(victim)
+        await self.fleet.wait_since([victim.handle], since)
+        return f"{answer}, and {victim.name} runs again"
 
-    async def rolling_restart(self) -> str:
+    async def terminate(self, member: Victim[LocalProcess]) -> str:
+        """SIGTERM."""
+        return await self.signal(member, signal.SIGTERM)
+
+    async def signal(self, member: Victim[LocalProcess], number: signal.Signals) -> str:
+        """To its process."""
+        child = _child(member)
+        if not child.send(number) and number != signal.SIGCONT:  # which has nothing to heal then
+            raise PlaceFailed(f"{member.name} had ended by itself")
+        return f"{number.name} to process {child.pid}"
+
+    async def cut_off(self, member: Victim[LocalProcess]) -> str:
+        """Its gates are shut."""
+        for gate in member.handle.gates:
+            gate.close_door()
+        return f"{len(member.handle.gates)} gates of {member.handle.name} are shut"
+
+    async def connect(self, member: Victim[LocalProcess]) -> str:
+        """Its gates are opened."""
+        for gate in member.handle.gates:
+            gate.open_door()
+        return f"{len(member.handle.gates)} gates of {member.handle.name} are open"
+
+    async def take_away(self, victim: Victim[LocalProcess], seconds: float) -> str:
+        """SIGKILL, then started."""
+        if victim.name != "server":
+            raise PlaceFailed(f"{victim.name} is started again at once")
+        return await self.fleet.restart_server(seconds)
+
+    async def restart_members(self) -> str:
+        """SIGTERM each."""
         before = list(self.fleet.members.values())
         for process in before:
             since = time.time()
@@ -148,6 +146,7 @@ class LocalPlace:
         return f"{len(before)} members ended and were started again, one at a time"
 
     async def scale(self, members: int) -> str:
+        """The newest end first."""
         before = len(self.fleet.members)
         await self.fleet.scale(members)
         return f"from {before} to {members} members"
@@ -165,15 +164,6 @@ class LocalPlace:
             fleet, self._fleet = self._fleet, None
             await asyncio.shield(fleet.stop())
 
-    def _process(self, member: Candidate) -> LocalProcess:
-        """Return what is to be struck, looked at once more: ours, up, and still the same."""
-        process = self.fleet.members.get(member.handle)
-        if process is None or process.member != member.member:
-            raise PlaceFailed(f"{member.member} has ended")
-        if not _opted_in(process):
-            raise PlaceFailed(f"{member.member} has not opted in")
-        return process
-
 
 def _policy(plan: Plan, folder: RunFolder) -> dict[str, str]:
     """Return the stewards' setting under which keys take turns, where the jobs have keys."""
@@ -184,9 +174,10 @@ def _policy(plan: Plan, folder: RunFolder) -> dict[str, str]:
     return {"STEWARD_POLICY": str(file)}
 
 
-def _opted_in(process: LocalProcess) -> bool:
-    """A child of this very process that runs and whose own environment holds the opt-in."""
-    if process.child is None or not process.child.running:
-        return False
-    env = process.child.environment()
-    return all(env.get(key) == value for key, value in OPT_IN.items())
+def _child(victim: Victim[LocalProcess]) -> Child:
+    if victim.handle.child is None:
+        raise PlaceFailed(f"{victim.name} has not been started")
+    return victim.handle.child
+
+
+ADAPTER: Final = LocalPlace

@@ -1,60 +1,171 @@
 """What a place is: somewhere a fleet runs and can be struck. One adapter each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
-from typing import Final, Protocol
+from typing import Any, Final, Literal, Self, get_args
 
+from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.contract.exits import CommandFailed
-from resonate_fleet.contract.run import AT_THE_FLEET, Fault, Place, Plan, RunFolder
+from resonate_fleet.contract.run import Place, Plan, RunFolder
 
 #: Seconds between two checks of what is waited for.
 CHECK_SECONDS: Final = 0.05
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A member that is up. `member` is its name on the server (the pid of its leases).
-
-    `handle` is how the place knows it: a process of the fleet, a container, a pod.
-    `allowed`: it carries the opt-in to be struck.
-    """
-
-    member: str
-    handle: str
-    allowed: bool
+#: Methods of `Adapter` that a place may have or not; a fault says which of them it needs.
+Ability = Literal[
+    "kill",
+    "replace",
+    "terminate",
+    "signal",
+    "run",
+    "cut_off",
+    "connect",
+    "take_away",
+    "restart_members",
+    "scale",
+]
 
 
 class PlaceFailed(CommandFailed):
     """The place could not do what was asked; the message says what it answered."""
 
 
-def module_of(place: Place) -> ModuleType:
-    """Return the module of a place, which is loaded only where it is asked for.
+@dataclass(frozen=True)
+class Victim[Handle]:
+    """A process that may be struck: a member by its name on the server, or a steward, the server.
 
-    It has `open_place`, and tables of what is done to a member (`STRIKES`) and what undoes that
-    (`HEALS`).
+    `handle` is what the place knows it by: a process of the fleet, a container, a pod.
     """
-    return import_module(f"resonate_fleet.chaos.{'local' if place == 'processes' else place}")
+
+    name: str
+    handle: Handle
 
 
-def can(place: Place) -> frozenset[Fault]:
-    """Return the faults that a place can do. A scenario that asks for others is refused."""
-    return frozenset((*AT_THE_FLEET, *module_of(place).STRIKES))
+class Adapter[Handle](ABC):
+    """A place, seen from a run. All that takes time is awaited; answers are words for the journal.
 
-
-def way[T](ways: Mapping[Fault, T], fault: Fault) -> T:
-    """Return how a place does `fault` to a member, or undoes it.
-
-    Raises:
-        PlaceFailed: its table `ways` does not say.
+    `start` brings up the fleet of `plan` (or makes sure that it is up) and returns when all
+    members are ready. `stop` leaves nothing of ours behind and may be called at any time.
+    What could not be done is a `PlaceFailed`.
     """
-    if fault not in ways:
-        accepted = ", ".join(ways) or "none"
-        raise PlaceFailed(f"no way for {fault} at a member of this place; accepted: {accepted}")
-    return ways[fault]
+
+    #: Address of the server as seen from here, after `start`.
+    url: str = ""
+    token: str | None = None
+
+    @classmethod
+    @abstractmethod
+    def chosen(cls, options: ChaosOptions) -> Self:
+        """Return the place that the options ask for."""
+
+    @abstractmethod
+    async def start(self, plan: Plan, folder: RunFolder) -> None: ...
+
+    @abstractmethod
+    def addresses(self) -> dict[str, str]:
+        """Return the variables with which `fleet` and the runbooks' commands find the fleet."""
+
+    @abstractmethod
+    async def submit(self, options: list[str]) -> int:
+        """Run `python -m client options...`, which sends the plan's jobs; return its exit code."""
+
+    @abstractmethod
+    async def end_members(self) -> None:
+        """After the run: end the members in order where the fleet is the run's own.
+
+        What they still do while they end is then in the records; a fleet that only lent itself
+        is left as it is.
+        """
+
+    @abstractmethod
+    async def collect(self, folder: RunFolder) -> None:
+        """Bring the journals of all processes into `folder.journal`."""
+
+    @abstractmethod
+    async def stop(self) -> None: ...
+
+    @abstractmethod
+    async def find(self, member: str) -> Victim[Handle] | None:
+        """Return the member of that name if it is up just now."""
+
+    @abstractmethod
+    async def look_again(self, member: Victim[Handle]) -> None:
+        """Make sure right before a strike that a member is ours, up, the same, and opted in.
+
+        Raises:
+            PlaceFailed: it must not be struck.
+        """
+
+    @abstractmethod
+    async def steward(self) -> Victim[Handle]:
+        """Return the steward that members offer their slots, opted in."""
+
+    @abstractmethod
+    async def server(self) -> Victim[Handle]:
+        """Return the server, opted in."""
+
+    # Abilities. Each returns when it has taken hold, but for `terminate`.
+
+    async def kill(self, victim: Victim[Handle]) -> str:
+        """End it without a word."""
+        raise NotImplementedError
+
+    async def replace(self, victim: Victim[Handle]) -> str:
+        """Kill it and see that it, or another in its stead, is there again."""
+        raise NotImplementedError
+
+    async def terminate(self, member: Victim[Handle]) -> str:
+        """Tell it to end in order."""
+        raise NotImplementedError
+
+    async def signal(self, member: Victim[Handle], number: signal.Signals) -> str:
+        """Send its processes a signal."""
+        raise NotImplementedError
+
+    async def run(self, member: Victim[Handle], code: str) -> bool:
+        """Run Python beside it; return whether it lived on."""
+        raise NotImplementedError
+
+    async def cut_off(self, member: Victim[Handle]) -> str:
+        """Cut it off from server and stewards."""
+        raise NotImplementedError
+
+    async def connect(self, member: Victim[Handle]) -> str:
+        """Undo that."""
+        raise NotImplementedError
+
+    async def take_away(self, victim: Victim[Handle], seconds: float) -> str:
+        """Kill it, and start it after `seconds`, also when the run is given up meanwhile."""
+        raise NotImplementedError
+
+    async def restart_members(self) -> str:
+        """Replace every member in turn, in order, each ready before the next goes."""
+        raise NotImplementedError
+
+    async def scale(self, members: int) -> str:
+        """Make them so many."""
+        raise NotImplementedError
+
+
+type AnyAdapter = Adapter[Any]
+
+
+def adapter_of(place: Place) -> type[AnyAdapter]:
+    """Return the class of a place; its module is loaded only where it is asked for."""
+    module = import_module(f"resonate_fleet.chaos.{'local' if place == 'processes' else place}")
+    adapter: type[AnyAdapter] = module.ADAPTER
+    return adapter
+
+
+def abilities(place: Place) -> frozenset[Ability]:
+    """Return what a place is able to do: what its class has of its own."""
+    able: tuple[Ability, ...] = get_args(Ability)
+    one = adapter_of(place)
+    return frozenset(name for name in able if getattr(one, name) is not getattr(Adapter, name))
 
 
 async def until(
@@ -73,72 +184,3 @@ async def until(
         if asyncio.get_running_loop().time() >= end:
             raise PlaceFailed(f"{what}: not within {seconds:g} s")
         await asyncio.sleep(pause)
-
-
-class Adapter(Protocol):
-    """A place, seen from a run. All that takes time is awaited; answers are words for the journal.
-
-    `start` brings up the fleet of `plan` (or makes sure that it is up) and returns when all
-    members are ready. `stop` leaves nothing of ours behind and may be called at any time.
-    """
-
-    #: Address of the server as seen from here, after `start`.
-    url: str
-    token: str | None
-
-    async def start(self, plan: Plan, folder: RunFolder) -> None: ...
-
-    def addresses(self) -> dict[str, str]:
-        """Return the variables with which `fleet` and the runbooks' commands find the fleet."""
-        ...
-
-    async def find(self, member: str) -> Candidate | None:
-        """Return the member of that name if it is up just now, its opt-in as it is just now."""
-        ...
-
-    async def submit(self, options: list[str]) -> int:
-        """Run `python -m client options...`, which sends the plan's jobs; return its exit code."""
-        ...
-
-    async def strike(self, fault: Fault, member: Candidate) -> str:
-        """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
-
-        Returns when the fault has taken hold: the member is dead, frozen or cut off; one that is
-        to end in order has been told so.
-
-        Raises:
-            PlaceFailed: it was not done.
-        """
-        ...
-
-    async def heal(self, fault: Fault, member: Candidate) -> str:
-        """End a fault that lasts for some seconds (pause, partition)."""
-        ...
-
-    async def restart_server(self, away: float) -> str:
-        """Kill the server; after `away` seconds see that it is there again, on its store."""
-        ...
-
-    async def kill_steward(self) -> str:
-        """Kill the steward that members offer their slots; see that it is there again."""
-        ...
-
-    async def rolling_restart(self) -> str:
-        """Replace every member in turn, each ready before the next goes."""
-        ...
-
-    async def scale(self, members: int) -> str: ...
-
-    async def end_members(self) -> None:
-        """After the run: end the members in order where the fleet is the run's own.
-
-        What they still do while they end is then in the records; a fleet that only lent itself
-        is left as it is.
-        """
-        ...
-
-    async def collect(self, folder: RunFolder) -> None:
-        """Bring the journals of all processes into `folder.journal`."""
-        ...
-
-    async def stop(self) -> None: ...

@@ -5,13 +5,11 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.place import can
-from resonate_fleet.chaos.scenario import Scenario, StrikeSpec, When
+from resonate_fleet.chaos.faults import ON_FLEET, can, can_last
+from resonate_fleet.chaos.scenario import Scenario, StrikeOrder, StrikeSpec, When
 from resonate_fleet.contract.run import (
-    AT_A_MEMBER,
-    FREEZING,
+    AT_THE_FLEET,
     TRAITS,
-    Fault,
     Place,
     Plan,
     PlannedJob,
@@ -22,25 +20,6 @@ from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Costs are drawn to this many digits: what is printed is what is asked for.
 DIGITS: Final = 3
-
-
-class StrikeOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A strike of a plan in full: `strike` is its number, `when` its trigger with nothing open.
-
-    `job` is the id behind `when.job`. `seconds`: how long the fault lasts, 0 if it is over at once.
-    `to`: how many members a scaling leaves; `back`: how many there are after its `seconds`.
-    `draw`, 0 to 1, picks among candidates where the trigger names none.
-    """
-
-    strike: int
-    fault: Fault
-    when: When
-    job: str = ""
-    attempt: int = 0
-    seconds: float = 0.0
-    to: int = 0
-    back: int = 0
-    draw: float = 0.0
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +118,7 @@ def _refuse(scenario: Scenario, place: Place) -> None:
     lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
     wrong += [
         f"{scenario.name}: {place} cannot do {fault} with seconds; accepted: none"
-        for fault in sorted(lasting.intersection(TRAITS[place].cannot_last))
+        for fault in sorted(lasting & able - can_last(place))
     ]
     if scenario.load.keys and not TRAITS[place].keys:
         able_to = ", ".join(one for one, traits in TRAITS.items() if traits.keys)
@@ -236,21 +215,10 @@ def trigger_words(order: StrikeOrder) -> str:
 
 
 def _target(order: StrikeOrder) -> str:
-    seconds = order.seconds
-    if order.fault in AT_A_MEMBER:
-        lasting = f" for {seconds:g} s" if order.fault in FREEZING else ""
-        return ("its holder" if order.job else "a busy member") + lasting
-    targets = {
-        "scale": f"to {order.to} members"
-        + (f" for {seconds:g} s, then to {order.back}" if seconds else ""),
-        "server-restart": "the server" + (f", away for {seconds:g} s" if seconds else ""),
-        "steward-kill": "the serving steward",
-        "rolling-restart": "every member in turn",
-    }
-    if order.fault not in targets:
-        accepted = ", ".join((*AT_A_MEMBER, *targets))
-        raise Mistake(f"no plan says what {order.fault} is done to; accepted: {accepted}")
-    return targets[order.fault]
+    if order.fault in AT_THE_FLEET:
+        return ON_FLEET[order.fault].target(order)
+    lasting = f" for {order.seconds:g} s" if order.seconds else ""
+    return ("its holder" if order.job else "a busy member") + lasting
 
 
 def plan_lines(plan: Plan) -> list[str]:

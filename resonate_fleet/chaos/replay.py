@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos import scenario as scenarios
-from resonate_fleet.chaos.plan import Script, StrikeOrder, script
-from resonate_fleet.chaos.scenario import Scenario, When
+from resonate_fleet.chaos.plan import Script, script
+from resonate_fleet.chaos.scenario import Scenario, StrikeOrder, When
 from resonate_fleet.contract.journal import StrikeDone, read_folder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import Mistake

@@ -13,9 +13,9 @@ import msgspec
 import structlog
 
 from resonate_fleet.chaos.observer import RunObserver, records
-from resonate_fleet.chaos.place import Adapter, PlaceFailed
-from resonate_fleet.chaos.plan import Script, StrikeOrder
-from resonate_fleet.chaos.scenario import When
+from resonate_fleet.chaos.place import AnyAdapter, PlaceFailed
+from resonate_fleet.chaos.plan import Script
+from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.journal import RunEnded, RunStarted
 from resonate_fleet.contract.options import write
@@ -63,7 +63,7 @@ class Runner:
     def __init__(
         self,
         script: Script,
-        adapter: Adapter,
+        adapter: AnyAdapter,
         folder: RunFolder,
         show: Print,
         lead: float = 0.0,

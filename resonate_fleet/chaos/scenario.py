@@ -16,7 +16,7 @@ from resonate_fleet.contract.checking import (
     text_of,
     whole,
 )
-from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, FREEZING, LASTING, Fault, Guarantees
+from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, Fault, Guarantees
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
@@ -26,8 +26,8 @@ from resonate_fleet.contract.words import (
 )
 
 FUNCTIONS: Final = (COMPUTE_SOMETHING, COMPUTE_DURABLY, COMPUTE_IN_STEPS, COMPUTE_ON_LOOP)
-#: What a strike has beside fault and trigger: with which faults, and whether these need it.
-BELONGS: Final = (("leases", FREEZING, True), ("to", ("scale",), True), ("seconds", LASTING, False))
+#: What a strike has beside fault and trigger, and whether those faults that take it need it.
+BELONGS: Final = {"leases": True, "to": True, "seconds": False}
 SHIPPED: Final = Path(__file__).parent / "scenarios"
 
 
@@ -91,6 +91,25 @@ class StrikeSpec(msgspec.Struct, frozen=True, kw_only=True):
     leases: Annotated[float | None, between(0.1, 100)] = None
     to: Annotated[int | None, whole(0, 100)] = None
     seconds: Annotated[float | None, between(0.1, 3600)] = None
+
+
+class StrikeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A strike of a plan in full: `strike` is its number, `when` its trigger with nothing open.
+
+    `job` is the id behind `when.job`. `seconds`: how long the fault lasts, 0 if it is over at once.
+    `to`: how many members a scaling leaves; `back`: how many there are after its `seconds`.
+    `draw`, 0 to 1, picks among candidates where the trigger names none.
+    """
+
+    strike: int
+    fault: Fault
+    when: When
+    job: str = ""
+    attempt: int = 0
+    seconds: float = 0.0
+    to: int = 0
+    back: int = 0
+    draw: float = 0.0
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,13 +203,14 @@ def _one_strike(
 
 
 def _belongs(strike: dict[str, Any], path: tuple[str | int, ...], checker: Checker) -> None:
-    """`leases` goes with what freezes, `to` with scaling, `seconds` with what can last."""
-    fault = strike["fault"]
-    for key, faults, needed in BELONGS:
-        if needed and fault in faults and key not in strike:
+    """A strike has what its fault takes, and nothing else."""
+    fault: Fault = strike["fault"]
+    for key, needed in BELONGS.items():
+        takers = [name for name, one in FAULTS.items() if key in one.takes]
+        if needed and fault in takers and key not in strike:
             checker.miss((*path, key), f"a number: {fault} needs it")
-        if fault not in faults and key in strike:
-            allowed = f"nothing with {fault}; only {', '.join(faults)}"
+        if fault not in takers and key in strike:
+            allowed = f"nothing with {fault}; only {', '.join(takers)}"
             checker.refuse((*path, key), strike[key], allowed)
 
 

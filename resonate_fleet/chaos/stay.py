@@ -9,10 +9,10 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from resonate_fleet.chaos.observer import RunObserver
-from resonate_fleet.chaos.place import Adapter
+from resonate_fleet.chaos.place import AnyAdapter
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.run import POLL_SECONDS, Print, Runner
-from resonate_fleet.contract.run import LASTING, RunFolder
+from resonate_fleet.contract.run import AT_THE_FLEET, RunFolder
 from resonate_fleet.contract.wire import Unreachable
 
 
@@ -24,9 +24,9 @@ class Stay(Runner):
     what there is to see: it is sent again and again.
     """
 
-    def __init__(self, script: Script, adapter: Adapter, folder: RunFolder, show: Print) -> None:
+    def __init__(self, script: Script, adapter: AnyAdapter, folder: RunFolder, show: Print) -> None:
         orders = [
-            replace(one, seconds=math.inf) if one.fault in LASTING and one.seconds else one
+            replace(one, seconds=math.inf) if one.fault in AT_THE_FLEET and one.seconds else one
             for one in script.orders
         ]
         super().__init__(replace(script, orders=orders), adapter, folder, show)

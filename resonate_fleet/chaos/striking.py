@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
+from resonate_fleet.chaos.faults import ON_FLEET, ON_MEMBER, strike
 from resonate_fleet.chaos.observer import RunObserver
-from resonate_fleet.chaos.place import Adapter, PlaceFailed
-from resonate_fleet.chaos.plan import StrikeOrder
+from resonate_fleet.chaos.place import AnyAdapter, PlaceFailed
+from resonate_fleet.chaos.scenario import StrikeOrder
 from resonate_fleet.chaos.triggers import Due, HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.run import DRAINING, FREEZING
+from resonate_fleet.contract.run import DRAINING, FAULTS, FREEZING
 from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Says to people what happened: a word and a sentence.
@@ -26,7 +27,7 @@ class Striker:
     """
 
     def __init__(
-        self, orders: list[StrikeOrder], adapter: Adapter, journal: Journal, say: Say
+        self, orders: list[StrikeOrder], adapter: AnyAdapter, journal: Journal, say: Say
     ) -> None:
         self._open = list(orders)
         self._adapter = adapter
@@ -117,13 +118,11 @@ class Striker:
         member = await self._adapter.find(hold.member)
         if member is None:
             return False
-        if not member.allowed:
-            raise PlaceFailed(f"{member.member} has not opted in")
         held = await observer.held_by(hold.member)
         if (hold.task, hold.version) not in held:
             return False
-        asked = _now()
-        answer = await self._adapter.strike(order.fault, member)
+        asked, heal = _now(), ON_MEMBER[order.fault].heal
+        answer = await strike(self._adapter, order.fault, member)
         try:
             at = _now()
             if order.fault not in DRAINING:  # a member that drains is meant to finish what it holds
@@ -144,13 +143,12 @@ class Striker:
             what = ", ".join(task for task, _ in held) or "nothing"
             where = f"{hold.member} at {hold.part:.0%} of {hold.job}"
             self._say(order.fault, f"{where}; it held {what}")
-            if order.fault in FREEZING:
+            if heal is not None:
                 await asyncio.sleep(order.seconds)
         finally:  # also when the run is given up: nothing stays frozen
-            if order.fault in FREEZING:
+            if heal is not None:
                 asked = _now()
-                answer = await self._adapter.heal(order.fault, member)
-                self._healed(order, member.member, answer, asked)
+                self._healed(order, member.name, await heal(self._adapter, member), asked)
         return True
 
     async def _strike_fleet(
@@ -160,7 +158,8 @@ class Striker:
         held = [(task.id, task.version) for task in await observer.held()]
         if not held:
             return False
-        target, answer, do = self._on_all(order)
+        fault, (target, *_) = ON_FLEET[order.fault], FAULTS[order.fault].on
+        answer = fault.target(order)
         line = StrikeDone(
             strike=order.strike,
             fault=order.fault,
@@ -170,33 +169,10 @@ class Striker:
             done=snapshot.done,
         )
         self._journal.write(line)
-        done = f"{snapshot.done} of {snapshot.total} jobs done"
-        self._say(order.fault, f"{target} {answer}, at {done}")
+        self._say(order.fault, f"{answer}, at {snapshot.done} of {snapshot.total} jobs done")
         asked = _now()
-        self._healed(order, target, await do(), asked)
+        self._healed(order, target, await fault.strike(self._adapter, order), asked)
         return True
-
-    def _on_all(self, order: StrikeOrder) -> tuple[str, str, Callable[[], Awaitable[str]]]:
-        """Return target, words and deed of a strike that is not on one member."""
-        if order.fault == "server-restart":
-            return "server", "killed", lambda: self._adapter.restart_server(order.seconds)
-        if order.fault == "steward-kill":
-            return "steward", "killed", self._adapter.kill_steward
-        if order.fault == "rolling-restart":
-            return "members", "replaced in turn", self._adapter.rolling_restart
-        if order.fault == "scale":
-            return "members", f"to be {order.to}", lambda: self._scale(order)
-        raise PlaceFailed(f"{order.fault} is not done to the whole fleet")
-
-    async def _scale(self, order: StrikeOrder) -> str:
-        answer = await self._adapter.scale(order.to)
-        if not order.seconds:
-            return answer
-        try:
-            await asyncio.sleep(order.seconds)
-        finally:  # also when the run is given up: the fleet is as large again as it was
-            back = await self._adapter.scale(order.back)
-        return f"{answer}; after {order.seconds:g} s {back}"
 
     def _miss(self, order: StrikeOrder, why: str) -> None:
         self._journal.write(StrikeMissed(strike=order.strike, fault=order.fault, why=why))

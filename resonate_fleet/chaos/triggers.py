@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.chaos.plan import StrikeOrder
+from resonate_fleet.chaos.scenario import StrikeOrder
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.run import AT_A_MEMBER
 

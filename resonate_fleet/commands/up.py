@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.faults import strike
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.ports import HOST
@@ -131,7 +132,7 @@ async def _kill(place: LocalPlace, asked: Iterable[tuple[str, str]]) -> None:
     for member, job in asked:
         try:
             found = await place.find(member)
-            done = await place.strike("kill", found) if found else "it is gone"
+            done = await strike(place, "kill", found) if found else "it is gone"
         except PlaceFailed as failed:
             done = str(failed)
         _say(f"{clean(member)}, which held {clean(job)}, is killed as the page asked: {done}")

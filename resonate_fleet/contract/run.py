@@ -22,53 +22,79 @@ from resonate_fleet.contract.wire import Promise, Task
 
 Fault = Literal[
     "kill",
+    "out-of-memory",
+    "kill-with-steward",
     "terminate",
     "pause",
     "partition",
-    "steward-kill",
-    "kill-with-steward",
     "server-restart",
+    "steward-kill",
     "rolling-restart",
     "scale",
-    "out-of-memory",
 ]
-#: What each fault is done to, and what it does there. One that stops a member or cuts it off lasts
-#: for some leases. One that drains ends a member in order; one that drains all members may kill a
-#: member whose drain takes too long.
-EFFECTS: Final[Mapping[Fault, tuple[str, str]]] = {
-    "kill": ("member", "kills"),
-    "kill-with-steward": ("member", "kills"),
-    "out-of-memory": ("member", "kills"),
-    "pause": ("member", "stops"),
-    "partition": ("member", "cuts off"),
-    "terminate": ("member", "drains"),
-    "rolling-restart": ("members", "drains"),
-    "scale": ("members", "drains"),
-    "steward-kill": ("steward", "kills"),
-    "server-restart": ("server", "kills"),
+
+
+class Effect(NamedTuple):
+    """What a fault is done to (`on`), what it `does` there, and how it is drawn.
+
+    One that stops a member or cuts it off lasts for some leases. One that drains ends a member in
+    order; one that drains all members may kill a member whose drain takes too long. `takes`: what
+    a scenario may say of it beside its trigger. `sign`: lines around 0 0, as SVG has them.
+    """
+
+    on: tuple[Literal["member", "members", "steward", "server"], ...]
+    does: Literal["kills", "drains", "stops", "cuts off"]
+    sign: str
+    takes: tuple[Literal["leases", "seconds", "to"], ...] = ()
+
+
+#: What is common to all that read a run; how each fault is done: `chaos/faults.py`.
+FAULTS: Final[Mapping[Fault, Effect]] = {
+    "kill": Effect(("member",), "kills", "M-3 -3L3 3M3 -3L-3 3"),
+    "out-of-memory": Effect(("member",), "kills", "M-3 3V-2H3V3M-3 0.5H3"),
+    "kill-with-steward": Effect(("member", "steward"), "kills", "M-4 -3L0 3M0 -3L-4 3M2.6 -3V3"),
+    "terminate": Effect(("member",), "drains", "M-3.2 -1.5L0 2.5L3.2 -1.5"),
+    "pause": Effect(("member",), "stops", "M-1.7 -3V3M1.7 -3V3", ("leases",)),
+    "partition": Effect(
+        ("member",), "cuts off", "M-4 0H-1.6M1.6 0H4M-0.6 3.4L0.6 -3.4", ("leases",)
+    ),
+    "server-restart": Effect(
+        ("server",), "kills", "M3 -1A3.2 3.2 0 1 0 3 1.6M3.2 -3.6V-0.8H0.6", ("seconds",)
+    ),
+    "steward-kill": Effect(("steward",), "kills", "M-2.5 3L0 -3.2L2.5 3M-1.6 1H1.6"),
+    "rolling-restart": Effect(
+        ("members",), "drains", "M-3.4 0A3.4 3.4 0 0 1 3 -1.6M3.4 0A3.4 3.4 0 0 1 -3 1.6"
+    ),
+    "scale": Effect(
+        ("members",),
+        "drains",
+        "M0 -3.6V3.6M-2.2 -1.6L0 -3.6L2.2 -1.6M-2.2 1.6L0 3.6L2.2 1.6",
+        ("to", "seconds"),
+    ),
 }
-FAULTS: Final[tuple[str, ...]] = get_args(Fault)
 
 
 def _faults(target: str, effect: str = "") -> tuple[Fault, ...]:
     """Return the faults of a target, or those of them that have this effect."""
-    of = [(one, does) for one, (what, does) in EFFECTS.items() if what == target]
-    return tuple(one for one, does in of if effect in ("", does))
+    return tuple(
+        name for name, one in FAULTS.items() if target in one.on and effect in ("", one.does)
+    )
 
 
-#: Faults that are done to one member.
+AT_A_MEMBER: Final = _faults("member")
 DEADLY: Final = _faults("member", "kills")
 STOPPING: Final = _faults("member", "stops")
 CUTTING_OFF: Final = _faults("member", "cuts off")
 FREEZING: Final = (*STOPPING, *CUTTING_OFF)
 DRAINING: Final = _faults("member", "drains")
-AT_A_MEMBER: Final = _faults("member")
 #: Faults that go through all members.
 AT_ALL_MEMBERS: Final = _faults("members")
-AT_THE_FLEET: Final = tuple(one for one in EFFECTS if one not in AT_A_MEMBER)
+#: Those of them that replace each.
+AT_EACH_MEMBER: Final = tuple(one for one in AT_ALL_MEMBERS if "to" not in FAULTS[one].takes)
 AT_THE_SERVER: Final = _faults("server")
-#: Faults of the whole fleet that can last (`seconds`) and are then undone.
-LASTING: Final = ("server-restart", "scale")
+#: On the serving steward, alone or with a member.
+AT_THE_STEWARD: Final = _faults("steward")
+AT_THE_FLEET: Final = tuple(one for one in FAULTS if one not in AT_A_MEMBER)
 
 Place = Literal["processes", "compose", "kubernetes"]
 PLACES: Final[tuple[str, ...]] = get_args(Place)
@@ -84,8 +110,7 @@ class Traits(NamedTuple):
     `notice`: how much later a death may be noticed than its process ends; a kubelet closes a pod's
     connections only after its own two seconds. `own`: the run brings up a fleet of its own; else
     it strikes one that is there before and after. `asks`: nothing is done without `--strike`.
-    `keys`: its jobs can have keys. `cannot_last`: faults of the whole fleet that cannot be made to
-    last: a deployment starts another server pod at once, whoever ends the one there is.
+    `keys`: its jobs can have keys.
     """
 
     pace: float = 1.0
@@ -94,15 +119,12 @@ class Traits(NamedTuple):
     own: bool = True
     asks: bool = True
     keys: bool = False
-    cannot_last: tuple[Fault, ...] = ()
 
 
 TRAITS: Final[Mapping[Place, Traits]] = {
     "processes": Traits(asks=False, keys=True),
     "compose": Traits(pace=2.0),
-    "kubernetes": Traits(
-        pace=10.0, shows_on=2.0, notice=2.5, own=False, cannot_last=("server-restart",)
-    ),
+    "kubernetes": Traits(pace=10.0, shows_on=2.0, notice=2.5, own=False),
 }
 
 

@@ -57,16 +57,20 @@ export const MARKS = {
   cancelled: { words: "cancelled", colour: "--ink", path: "M-5 0H5" },
 };
 
-// Faults that chaos caused; their signs stand on a disc.
+// Faults that chaos caused; their signs stand on a disc. `contract/run.py` has them.
+// begin signs: written by `python -m tools.docs --write`
+
 export const FAULTS = {
   kill: "M-3 -3L3 3M3 -3L-3 3",
   "out-of-memory": "M-3 3V-2H3V3M-3 0.5H3",
   "kill-with-steward": "M-4 -3L0 3M0 -3L-4 3M2.6 -3V3",
-  "steward-kill": "M-2.5 3L0 -3.2L2.5 3M-1.6 1H1.6",
   terminate: "M-3.2 -1.5L0 2.5L3.2 -1.5",
   pause: "M-1.7 -3V3M1.7 -3V3",
   partition: "M-4 0H-1.6M1.6 0H4M-0.6 3.4L0.6 -3.4",
   "server-restart": "M3 -1A3.2 3.2 0 1 0 3 1.6M3.2 -3.6V-0.8H0.6",
+  "steward-kill": "M-2.5 3L0 -3.2L2.5 3M-1.6 1H1.6",
   "rolling-restart": "M-3.4 0A3.4 3.4 0 0 1 3 -1.6M3.4 0A3.4 3.4 0 0 1 -3 1.6",
   scale: "M0 -3.6V3.6M-2.2 -1.6L0 -3.6L2.2 -1.6M-2.2 1.6L0 3.6L2.2 1.6",
 };
+
+// end signs

@@ -1,6 +1,7 @@
 """Chaos on Kubernetes against an API server that speaks real HTTP and has real faults."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from resonate_fleet.chaos.cluster import PlaceRefused
+from resonate_fleet.chaos.faults import FILL_MEMORY, ON_FLEET, strike
 from resonate_fleet.chaos.kubernetes import KubernetesPlace
-from resonate_fleet.chaos.place import Candidate, PlaceFailed
-from resonate_fleet.chaos.pods import Pods
+from resonate_fleet.chaos.place import PlaceFailed, Victim
+from resonate_fleet.chaos.pods import Pod, Pods
+from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.contract import kubernetes
 from resonate_fleet.contract.kubernetes import Access, Cluster
-from resonate_fleet.contract.run import Guarantees, Plan, RunFolder
+from resonate_fleet.contract.run import Fault, Guarantees, Plan, RunFolder
 from resonate_fleet.contract.wire import Unreachable
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 from tests.support.waiting import wait_until_async as wait_until
@@ -26,10 +29,17 @@ class Scene:
     place: KubernetesPlace
     folder: RunFolder
 
-    async def member(self, pod: str) -> Candidate:
+    async def member(self, pod: str) -> Victim[Pod]:
         found = await self.place.find(f"{pod}-abcdef")
         assert found is not None
         return found
+
+    async def strike(self, fault: Fault, pod: str) -> str:
+        return await strike(self.place, fault, await self.member(pod))
+
+    async def strike_fleet(self, fault: Fault) -> str:
+        order = StrikeOrder(strike=0, fault=fault, when=When(after=0.0))
+        return await ON_FLEET[fault].strike(self.place, order)
 
 
 def plan(members: int = 3, slots: int = 4, *, steward: bool = True) -> Plan:
@@ -84,7 +94,7 @@ async def test_the_fleet_is_brought_to_the_plan_and_put_back(
 async def test_a_kill_deletes_that_very_pod_without_grace(api: ApiServer, tmp_path: Path) -> None:
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[1]
-        answer = await scene.place.strike("kill", await scene.member(victim))
+        answer = await scene.strike("kill", victim)
         assert victim in answer
         assert victim not in api.pods
         assert len(api.of("worker")) == 3, "the Deployment makes a new one"
@@ -100,7 +110,7 @@ async def test_a_pod_that_was_replaced_under_its_name_is_not_deleted(
         member = await scene.member(victim)
         api.pods[victim]["metadata"]["uid"] = "another"
         with pytest.raises(PlaceRefused, match="409"):
-            await scene.place.strike("kill", member)
+            await strike(scene.place, "kill", member)
         assert victim in api.pods
 
 
@@ -109,9 +119,8 @@ async def test_what_has_not_opted_in_is_not_struck(api: ApiServer, tmp_path: Pat
         shy = api.add_pod("worker", allowed=False)
         await wait_until(lambda: shy in scene.place.pods.members, 5, "the new pod to be seen")
         member = await scene.member(shy)
-        assert not member.allowed
         with pytest.raises(PlaceFailed, match="not opted in"):
-            await scene.place.strike("kill", member)
+            await strike(scene.place, "kill", member)
         assert shy in api.pods
 
 
@@ -119,14 +128,13 @@ async def test_an_opt_in_withdrawn_before_the_strike_counts(api: ApiServer, tmp_
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[0]
         member = await scene.member(victim)
-        assert member.allowed
         del api.pods[victim]["metadata"]["labels"]["fleet.chaos"]
         api.happen("MODIFIED", api.pods[victim])
         await wait_until(
             lambda: not getattr(scene.place.pods.get(victim), "allowed", True), 5, "the change"
         )
         with pytest.raises(PlaceFailed, match="not opted in"):
-            await scene.place.strike("terminate", member)
+            await strike(scene.place, "terminate", member)
 
 
 async def test_a_termination_is_an_eviction_that_waits_for_the_budget(
@@ -135,7 +143,7 @@ async def test_a_termination_is_an_eviction_that_waits_for_the_budget(
     api.answers["evict"] = [429, 429]
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[2]
-        answer = await scene.place.strike("terminate", await scene.member(victim))
+        answer = await scene.strike("terminate", victim)
         assert answer == f"pod {victim} evicted"
         assert [verb for verb, _ in api.requests].count("evict") == 3
         assert victim not in api.pods
@@ -147,7 +155,7 @@ async def test_without_the_right_to_evict_the_pod_is_deleted_in_order(
     api.forbidden.add("evict")
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[2]
-        answer = await scene.place.strike("terminate", await scene.member(victim))
+        answer = await scene.strike("terminate", victim)
         assert answer == f"pod {victim} deleted in order"
         left = [e["object"] for e in api.events if e["object"]["metadata"]["name"] == victim]
         assert "deletionTimestamp" in left[-1]["metadata"], "with its grace period"
@@ -159,7 +167,7 @@ async def test_with_the_chaos_role_alone_the_fleet_is_taken_as_it_is(
     api.forbidden |= {"GET deployments", "PATCH", "evict"}
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[0]
-        await scene.place.strike("kill", await scene.member(victim))
+        await scene.strike("kill", victim)
     with pytest.raises(PlaceFailed, match="wants 5 members, 3 are there"):
         async with on(api, tmp_path, plan(members=5)):
             pass
@@ -175,7 +183,8 @@ def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, then: str) -> Path:
     """
     file, asked = folder / "bin/kubectl", folder / "asked"
     file.parent.mkdir()
-    say = f'echo armed; read -r word; echo "$word $*" >{asked}; echo heard; {then}'
+    tell = f"""printf '%s\\n' "$word $*" >{asked}"""
+    say = f"echo armed; read -r word; {tell}; echo heard; {then}"
     file.write_text(f"#!/bin/sh\n{say}\n")
     file.chmod(0o755)
     monkeypatch.setenv("PATH", str(file.parent), prepend=":")
@@ -188,15 +197,15 @@ async def test_filling_memory_ends_with_the_container_that_was_killed(
     asked = kubectl(tmp_path, monkeypatch, "exit 137")
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[0]
-        member = await scene.member(victim)
-        strike = asyncio.create_task(scene.place.strike("out-of-memory", member))
+        filling = asyncio.create_task(scene.strike("out-of-memory", victim))
         await wait_until(asked.exists, 10, "the process inside to be told")
-        assert not strike.done()
+        assert not filling.done()
         api.pods[victim]["status"]["containerStatuses"] = [{"restartCount": 1}]
         api.happen("MODIFIED", api.pods[victim])
-        assert await strike == f"memory of pod {victim} filled"
-    told = f"fill --namespace {NAMESPACE} exec --stdin {victim} -- python -IS -c "
-    assert asked.read_text().startswith(told)
+        assert await filling == f"memory of {victim}-abcdef filled"
+    program, _, command = asked.read_text().partition(" --namespace ")
+    assert json.loads(program) == FILL_MEMORY
+    assert command.startswith(f"{NAMESPACE} exec --stdin {victim} -- python -IS -c ")
 
 
 @pytest.mark.parametrize(
@@ -207,11 +216,11 @@ async def test_a_memory_limit_that_is_not_enforced_is_told(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, says: str
 ) -> None:
     kubectl(tmp_path, monkeypatch, then)
-    monkeypatch.setattr("resonate_fleet.chaos.pod_strikes.DEAD_SECONDS", 0.3)
+    monkeypatch.setattr("resonate_fleet.chaos.kubernetes.DEAD_SECONDS", 0.3)
     async with on(api, tmp_path) as scene:
         victim = api.of("worker")[0]
         with pytest.raises(PlaceFailed, match=says):
-            await scene.place.strike("out-of-memory", await scene.member(victim))
+            await scene.strike("out-of-memory", victim)
 
 
 async def test_the_end_waits_for_the_rollout_that_it_began(api: ApiServer, tmp_path: Path) -> None:
@@ -263,7 +272,7 @@ async def test_scaling_waits_for_ready_pods(api: ApiServer, tmp_path: Path) -> N
 async def test_a_conflict_on_a_patch_is_tried_again(api: ApiServer, tmp_path: Path) -> None:
     async with on(api, tmp_path) as scene:
         api.answers["PATCH"] = [409, 500]
-        await scene.place.rolling_restart()
+        await scene.place.restart_members()
         notes = api.deployments["worker"]["spec"]["template"]["metadata"]["annotations"]
         assert "kubectl.kubernetes.io/restartedAt" in notes
 
@@ -281,7 +290,7 @@ async def test_a_watch_that_breaks_is_taken_up_again(api: ApiServer, tmp_path: P
     async with on(api, tmp_path) as scene:
         for _ in range(5):
             victim = await wait_until(lambda: _standing(scene), 5, "a member that is there")
-            await scene.place.strike("kill", await scene.member(victim))
+            await scene.strike("kill", victim)
         assert scene.place.pods.of("worker")
         watches = [path for verb, path in api.requests if path.endswith("/pods")]
         assert len(watches) > 4
@@ -342,11 +351,11 @@ async def test_a_namespace_without_a_fleet_is_refused(tmp_path: Path) -> None:
 async def test_the_server_pod_is_replaced_before_the_server_is_asked(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resonate_fleet.chaos.kubernetes.READY_SECONDS", 1.0)
+    monkeypatch.setattr("resonate_fleet.chaos.faults.ANSWER_SECONDS", 1.0)
     async with on(api, tmp_path) as scene:
         (old,) = api.of("server")
         with pytest.raises(Unreachable):
-            await scene.place.restart_server(0.0)  # nothing listens at the address of this scene
+            await scene.strike_fleet("server-restart")  # nothing listens at this scene's address
         assert api.of("server") != [old]
 
 
@@ -362,9 +371,9 @@ async def test_the_steward_that_stands_the_longest_is_killed(
         await wait_until(lambda: len(scene.place.pods.stewards) == 2, 5, "both to have spoken")
         if with_member:
             victim = api.of("worker")[0]
-            await scene.place.strike("kill-with-steward", await scene.member(victim))
+            await scene.strike("kill-with-steward", victim)
             assert victim not in api.pods
         else:
-            assert second in await scene.place.kill_steward()
+            assert second in await scene.strike_fleet("steward-kill")
         assert second not in api.pods
         assert first in api.pods

@@ -9,8 +9,15 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.compose import ComposePlace
-from resonate_fleet.chaos.docker import NUMBER_LABEL, OPT_IN, PROJECT_LABEL, SERVICE_LABEL
-from resonate_fleet.chaos.place import Candidate, PlaceFailed
+from resonate_fleet.chaos.docker import (
+    NUMBER_LABEL,
+    OPT_IN,
+    PROJECT_LABEL,
+    SERVICE_LABEL,
+    Docker,
+)
+from resonate_fleet.chaos.faults import strike
+from resonate_fleet.chaos.place import PlaceFailed, Victim
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import build_images, docker, need_containers
@@ -76,9 +83,11 @@ def running(container: str) -> bool:
 async def test_a_member_without_the_label_is_not_struck(container: Container, project: str) -> None:
     victim = container(**labels(project, "no"))
     place, name = ComposePlace(project), NAME
-    assert await place.find(name) == Candidate(name, victim, allowed=False)
+    found = await place.find(name)
+    assert found is not None
+    assert (found.name, found.handle.id) == (name, victim)
     with pytest.raises(PlaceFailed, match="has not opted in"):
-        await place.strike("kill", Candidate(name, victim, allowed=True))
+        await strike(place, "kill", found)
     assert running(victim)
 
 
@@ -88,8 +97,9 @@ async def test_another_projects_container_is_neither_found_nor_struck(
     stranger = container(**labels(f"{project}-other", OPT_IN[1]))
     place, name = ComposePlace(project), NAME
     assert await place.find(name) is None
+    (known,) = await Docker(project, {}).inspect(stranger)
     with pytest.raises(PlaceFailed, match=f"not of project {project}"):
-        await place.strike("kill", Candidate(name, stranger, allowed=True))
+        await strike(place, "kill", Victim(name, known))
     assert running(stranger)
 
 
@@ -101,10 +111,10 @@ async def test_a_member_that_started_again_meanwhile_is_not_struck_for_the_old_o
     async with asyncio.timeout(20):  # until the container has said its name
         while (found := await place.find(name)) is None:  # noqa: ASYNC110 - Docker tells nobody
             await asyncio.sleep(0.05)
-    assert found == Candidate(name, victim, allowed=True)
+    assert found.handle.id == victim
     docker("restart", "--time", "0", victim)
     with pytest.raises(PlaceFailed, match="no longer"):
-        await place.strike("kill", found)
+        await strike(place, "kill", found)
     assert running(victim)
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.__main__ import main
+from resonate_fleet.chaos.faults import strike
 from resonate_fleet.chaos.local import LocalPlace
-from resonate_fleet.chaos.place import Candidate, PlaceFailed
+from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.run import Runner
@@ -294,23 +295,25 @@ async def check_that_a_dead_members_successor_is_spared(
 ) -> None:
     old = fleet.members["worker-1"].member
     victim = await place.find(old)
-    assert victim == Candidate(old, "worker-1", allowed=True)
+    assert victim is not None
+    assert (victim.name, victim.handle.name) == (old, "worker-1")
     await wait_until_async(lambda: old in ready(fleet), 20, "the first member's last line is kept")
     since = time.time()
-    assert "exit code 137" in await place.strike("kill", victim)
+    assert "exit code 137" in await strike(place, "kill", victim)
     now = fleet.members["worker-1"]
     await fleet.wait_since([now], since)
     with pytest.raises(PlaceFailed, match="has ended"):
-        await place.strike("kill", victim)
+        await strike(place, "kill", victim)
     assert await place.find(old) is None
     assert fleet.members["worker-1"].member == now.member != old
 
 
 async def check_that_only_the_opted_in_are_struck(fleet: LocalFleet, place: LocalPlace) -> None:
     name = fleet.members["worker-2"].member
-    assert await place.find(name) == Candidate(name, "worker-2", allowed=False)
+    found = await place.find(name)
+    assert found is not None
     with pytest.raises(PlaceFailed, match="has not opted in"):
-        await place.strike("kill", Candidate(name, "worker-2", allowed=True))
+        await strike(place, "kill", found)
     child = fleet.members["worker-2"].child
     assert child is not None
     assert child.running

@@ -14,19 +14,9 @@ from tests.support.processes import run_room
 from tests.system.test_prometheus_alerts import SCENARIOS as WATCHED
 
 QUICK = "one-kill"
-SHORT = (
-    "freeze",
-    "out-of-memory",
-    "server-restart",
-    "steps-kill",
-    "scale",
-    "drain",
-    "steward-kill",
-    "kill-with-steward",
-    "noisy-neighbour",
-)
 #: Measured (docs/measurements), not run here.
 LONG = ("everything-at-once", "kill-wave", "rolling-restart")
+SHORT = sorted({*scenario.shipped()} - {QUICK, *WATCHED, *LONG})
 SEED = "7"
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -45,7 +35,3 @@ def test_a_short_scenario_passes(name: str, tmp_path: Path) -> None:
     verdict = json.loads((root / "verdict.json").read_text(encoding="utf-8"))
     assert (verdict["verdict"], verdict["findings"]) == ("PASS", []), told
     assert verdict["figures"]["strikes"] == len(scenario.read(scenario.find(name)).strikes)
-
-
-def test_every_scenario_is_run_here_or_watched_or_long() -> None:
-    assert sorted((QUICK, *SHORT, *WATCHED, *LONG)) == scenario.shipped()

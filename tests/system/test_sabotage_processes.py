@@ -10,12 +10,13 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.local import LocalPlace
-from resonate_fleet.chaos.place import Candidate
+from resonate_fleet.chaos.place import Victim
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import Shape
-from resonate_fleet.contract.run import Fault, Plan, RunFolder
+from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge
@@ -80,7 +81,7 @@ class Cheating(Place):
 
     functions = "tests.support.saboteurs.cheats"
 
-    async def strike(self, fault: Fault, member: Candidate) -> str:  # noqa: ARG002 - does nothing
+    async def kill(self, victim: Victim[LocalProcess]) -> str:  # noqa: ARG002 - does nothing
         return "SIGKILL to process 4711: exit code 137"
 
     async def end_members(self) -> None:

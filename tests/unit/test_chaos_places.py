@@ -1,20 +1,20 @@
-"""Each place says by name what it can do, does that, and refuses every other fault in one line."""
+"""A fault is declared once, in two halves; a place does those that it has the abilities for."""
 
-import asyncio
-import re
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, get_args
+from unittest.mock import MagicMock
 
-import msgspec
 import pytest
 
-from resonate_fleet.chaos import compose, kubernetes, local, scenario
-from resonate_fleet.chaos.place import Adapter, Candidate, PlaceFailed, can, module_of
+from resonate_fleet.chaos.faults import ALL, ON_FLEET, ON_MEMBER, can, can_last, strike
+from resonate_fleet.chaos.options import ChaosOptions
+from resonate_fleet.chaos.place import Ability, Adapter, Victim, abilities, adapter_of
 from resonate_fleet.chaos.plan import script
-from resonate_fleet.chaos.scenario import StrikeSpec, When
+from resonate_fleet.chaos.scenario import StrikeOrder, When, parse
 from resonate_fleet.contract.run import (
     AT_A_MEMBER,
-    AT_ALL_MEMBERS,
     AT_THE_FLEET,
+    AT_THE_STEWARD,
     FAULTS,
     FREEZING,
     PLACES,
@@ -22,69 +22,105 @@ from resonate_fleet.contract.run import (
     Place,
 )
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.report.checks.strikes import SIGNS
-from tests.support.processes import ROOT
 
-#: A fault that somebody adds without a word to any place.
-NEW = cast("Fault", "flood")
-ADAPTERS: dict[Place, Adapter] = {
-    "processes": local.LocalPlace(),
-    "compose": compose.ComposePlace("fleet-nowhere"),
-    "kubernetes": kubernetes.KubernetesPlace("nowhere"),
-}
+#: What Kubernetes lacks: rights on nodes, and a server that nobody starts again.
+REFUSED: dict[Place, set[Fault]] = {"kubernetes": {"pause", "partition"}}
+CANNOT_LAST: dict[Place, set[Fault]] = {"kubernetes": {"server-restart"}}
 
 
-def with_new() -> scenario.Scenario:
-    one = scenario.read(scenario.find("one-kill"))
-    strike = StrikeSpec(fault=NEW, when=When(done=0.5))
-    return msgspec.structs.replace(one, strikes=[strike])
+def test_every_fault_has_both_halves() -> None:
+    assert set(get_args(Fault)) == set(FAULTS)
+    assert set(ON_MEMBER) == set(AT_A_MEMBER)
+    assert set(ON_FLEET) == set(AT_THE_FLEET)
 
 
-def test_every_fault_is_done_to_a_member_or_to_the_fleet() -> None:
-    assert sorted((*AT_A_MEMBER, *AT_THE_FLEET)) == sorted(FAULTS)
-
-
-def test_what_is_done_to_the_fleet_shows_in_all_members_or_has_signs_of_its_own() -> None:
-    assert sorted((*AT_ALL_MEMBERS, *SIGNS)) == sorted(AT_THE_FLEET)
-
-
-def test_every_fault_has_a_sign_to_be_drawn() -> None:
-    drawn = (ROOT / "resonate_fleet/web/outcomes.js").read_text(encoding="utf-8")
-    table = drawn.partition("export const FAULTS = {")[2].partition("};")[0]
-    assert sorted(re.findall(r'^  "?([a-z-]+)"?: ', table, re.MULTILINE)) == sorted(FAULTS)
+def test_what_freezes_is_healed_and_nothing_else() -> None:
+    assert {fault for fault, one in ON_MEMBER.items() if one.heal} == set(FREEZING)
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_place_undoes_what_it_freezes_and_strikes_members_with_faults_of_members(
-    place: Place,
+def test_a_place_does_what_it_has_the_abilities_for(place: Place) -> None:
+    assert set(FAULTS) - can(place) == REFUSED.get(place, set())
+    assert set(AT_THE_FLEET) - can_last(place) == CANNOT_LAST.get(place, set())
+    assert isinstance(adapter_of(place).chosen(ChaosOptions(command="run")), Adapter)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("ability", get_args(Ability))
+def test_a_place_with_one_ability_less_refuses_what_needs_it_when_planning(
+    place: Place, ability: Ability, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = module_of(place)
-    assert set(module.STRIKES) <= set(AT_A_MEMBER)
-    assert set(module.HEALS) == set(module.STRIKES) & set(FREEZING)
-    assert can(place) == {*AT_THE_FLEET, *module.STRIKES}
+    before = can(place)
+    monkeypatch.setattr(adapter_of(place), ability, getattr(Adapter, ability))
+    assert ability not in abilities(place)
+    needing = [fault for fault in before if ability in ALL[fault].needs]
+    assert before - can(place) == set(needing)
+    for fault in needing:
+        more = {"leases": "\nleases = 2", "to": "\nto = 2"}
+        takes = "".join(more.get(one, "") for one in FAULTS[fault].takes)
+        text = f'about = "x"\n[load]\ncount = 9\n[[strikes]]\nfault = "{fault}"{takes}'
+        with pytest.raises(Mistake) as caught:
+            script(parse(f"{text}\nwhen = {{ done = 0.5 }}\n", "mine.toml"), 1, place)
+        (line,) = caught.value.lines
+        assert line.startswith(f"mine: {place} cannot do {fault}; accepted: ")
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_new_fault_is_refused_when_it_is_planned(place: Place) -> None:
-    with pytest.raises(Mistake) as caught:
-        script(with_new(), 1, place)
-    (line,) = caught.value.lines
-    assert line.startswith(f"one-kill: {place} cannot do flood; accepted: ")
+def noted(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def deed(place: Any, *given: Any) -> Any:
+        place.asked.append((name, *given))
+        return None if name == "run" else Victim(name, "") if name in ABSTRACT else name
+
+    return deed
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_plan_says_what_a_fault_is_done_to_or_refuses_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+ABSTRACT = ("steward", "server", "look_again")
+#: A place that is able to do everything and writes down what it is asked to do.
+Recording: Any = type(
+    "Recording", (Adapter,), {x: noted(x) for x in (*get_args(Ability), *ABSTRACT)}
+)
+Recording.__abstractmethods__ = frozenset()
+MEMBER = Victim("worker-1-abcdef", "worker-1")
+
+
+@pytest.mark.parametrize("fault", ON_MEMBER)
+async def test_a_fault_of_a_member_asks_for_what_it_needs(fault: Fault) -> None:
+    place = Recording()
+    place.asked = []
+    await strike(place, fault, MEMBER)
+    assert place.asked.pop(0) == ("look_again", MEMBER)
+    if heal := ON_MEMBER[fault].heal:
+        await heal(place, MEMBER)
+    asked = {name for name, *_ in place.asked}
+    needs = {"run"} if fault == "out-of-memory" else set(ON_MEMBER[fault].needs)
+    assert asked - {"steward"} == needs
+    assert ("steward" in asked) == (fault in AT_THE_STEWARD)
+
+
+async def test_where_nothing_runs_inside_a_kill_stands_for_what_the_kernel_does() -> None:
+    place = type("Local", (Recording,), {"run": Adapter.run})()
+    place.asked = []
+    assert await strike(place, "out-of-memory", MEMBER) == "kill"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01])
+@pytest.mark.parametrize("fault", ON_FLEET)
+async def test_a_fault_of_the_fleet_asks_for_what_it_needs(
+    fault: Fault, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where somebody has written that the place can do it."""
-    monkeypatch.setitem(module_of(place).STRIKES, NEW, None)
-    with pytest.raises(Mistake, match="no plan says what flood is done to; accepted: "):
-        script(with_new(), 1, place)
+    monkeypatch.setattr("resonate_fleet.chaos.faults.Wire", MagicMock())
+    place, one = Recording(), ON_FLEET[fault]
+    place.asked = []
+    order = StrikeOrder(strike=0, fault=fault, when=When(), to=1, back=3, seconds=seconds)
+    answer = await one.strike(place, order)
+    asked = [name for name, *_ in place.asked if name not in ABSTRACT]
+    assert set(asked) == set(one.lasting if seconds and one.lasting else one.needs)
+    if fault == "scale" and seconds:
+        assert place.asked == [("scale", 1), ("scale", 3)]
+        assert answer == "scale; after 0.01 s scale"
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("deed", ["strike", "heal"])
-def test_a_place_does_nothing_for_a_fault_that_it_does_not_know(place: Place, deed: str) -> None:
-    member = Candidate("worker-1-abcdef", "worker-1", allowed=True)
-    with pytest.raises(PlaceFailed, match="no way for flood at a member of this place; accepted: "):
-        asyncio.run(getattr(ADAPTERS[place], deed)(NEW, member))
+def test_no_two_faults_of_the_fleet_are_planned_in_the_same_words() -> None:
+    order = StrikeOrder(strike=0, fault="scale", when=When(), to=3)
+    told = {fault: one.target(order) for fault, one in ON_FLEET.items()}
+    assert len(set(told.values())) == len(told)
+    assert told["scale"] == "to 3 members"

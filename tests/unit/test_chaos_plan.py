@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.__main__ import main
-from resonate_fleet.chaos.place import can
-from resonate_fleet.chaos.plan import StrikeOrder, script
-from resonate_fleet.chaos.scenario import LoadSpec, Scenario, StrikeSpec, When
+from resonate_fleet.chaos.faults import can, can_last
+from resonate_fleet.chaos.plan import script
+from resonate_fleet.chaos.scenario import (
+    LoadSpec,
+    Scenario,
+    StrikeOrder,
+    StrikeSpec,
+    When,
+)
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.run import PLACES, TRAITS, Guarantees, Place, Plan
+from resonate_fleet.contract.run import PLACES, Guarantees, Place, Plan
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import TAG_KEY
 from resonate_fleet.submit import command as client_command
@@ -139,7 +145,7 @@ def test_what_a_place_cannot_do_is_refused_when_planning(place: Place) -> None:
     for name, one in SHIPPED.items():
         beyond = {strike.fault for strike in one.strikes} - can(place)
         lasting = {strike.fault for strike in one.strikes if strike.seconds}
-        beyond |= lasting.intersection(TRAITS[place].cannot_last)
+        beyond |= lasting & can(place) - can_last(place)
         keys = bool(one.load.keys) and place != "processes"
         if not beyond and not keys:
             assert plan(one, 1, place).place == place

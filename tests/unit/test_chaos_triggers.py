@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resonate_fleet.chaos.plan import StrikeOrder
-from resonate_fleet.chaos.scenario import When
+from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.chaos.triggers import EARLY, LATE, HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.run import Fault
 

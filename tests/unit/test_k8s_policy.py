@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from resonate_fleet.chaos.faults import ALL as FAULTS
+from resonate_fleet.chaos.place import Ability, abilities
 from resonate_fleet.chaos.plan import prefix
 from resonate_fleet.chaos.scenario import read as read_scenario
 from resonate_fleet.contract.settings import declared
@@ -258,19 +260,23 @@ def test_the_worker_rolls_without_a_gap(base: list[Object]) -> None:
     assert find(base, "PodDisruptionBudget", "worker")["spec"]["maxUnavailable"] == 1
 
 
-#: What each strike asks of the API server (chaos/kubernetes.py), as the tests of the requests see
+#: What each ability asks of the API server (chaos/kubernetes.py), as the tests of the requests see
 #: it: what the chaos role must allow, and what only an operator's own account may do.
-NEEDS = {
+NEEDS: dict[Ability, set[tuple[str, str]]] = {
     "kill": {("pods", "delete"), ("pods", "watch"), ("pods", "list")},
+    "replace": {("pods", "delete"), ("pods", "watch")},
     "terminate": {("pods", "delete")},  # an eviction where the account may, else a delete in order
-    "server-restart": {("pods", "delete"), ("pods", "watch")},
-    "witnesses": {("pods/log", "get"), ("pods", "get")},
 }
-OPERATORS = {
-    "rolling-restart": {("deployments", "patch")},
+WITNESSES = {("pods/log", "get"), ("pods", "get")}
+OPERATORS: dict[Ability, set[tuple[str, str]]] = {
+    "restart_members": {("deployments", "patch")},
     "scale": {("deployments/scale", "patch")},
-    "out-of-memory": {("pods/exec", "create")},
+    "run": {("pods/exec", "create")},
 }
+
+
+def test_it_is_known_what_each_ability_asks_for() -> None:
+    assert {*NEEDS, *OPERATORS} == abilities("kubernetes")
 
 
 def test_chaos_may_do_what_its_scenarios_need_and_nothing_more(tree: Tree) -> None:
@@ -281,7 +287,7 @@ def test_chaos_may_do_what_its_scenarios_need_and_nothing_more(tree: Tree) -> No
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert allowed == set().union(*NEEDS.values())
+    assert allowed == WITNESSES.union(*NEEDS.values())
     assert not allowed & set().union(*OPERATORS.values())
     assert not {"ClusterRole", "ClusterRoleBinding"} & {one["kind"] for one in objects}
 
@@ -289,7 +295,8 @@ def test_chaos_may_do_what_its_scenarios_need_and_nothing_more(tree: Tree) -> No
 def test_the_scenario_in_the_cluster_asks_only_for_what_its_role_allows(tree: Tree) -> None:
     text = find(tree.with_components("chaos"), "ConfigMap", "chaos-scenarios")["data"]
     scenario = tomllib.loads(text["in-cluster.toml"])
-    assert {one["fault"] for one in scenario["strikes"]} <= set(NEEDS)
+    needs = {ability for one in scenario["strikes"] for ability in FAULTS[one["fault"]].needs}
+    assert needs <= set(NEEDS)
     settings = find(tree.render("k8s"), "ConfigMap", "worker-settings")["data"]
     worker = find(tree.render("k8s"), "Deployment", "worker")
     assert scenario["fleet"]["members"] == worker["spec"]["replicas"]

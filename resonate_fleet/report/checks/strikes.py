@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import Final
 
 from resonate_fleet.contract.journal import (
     Claimed,
@@ -19,7 +18,17 @@ from resonate_fleet.contract.journal import (
     StewardStarted,
     StrikeMissed,
 )
-from resonate_fleet.contract.run import AT_A_MEMBER, DEADLY, DRAINING, FREEZING, STOPPING
+from resonate_fleet.contract.run import (
+    AT_A_MEMBER,
+    AT_ALL_MEMBERS,
+    AT_EACH_MEMBER,
+    AT_THE_SERVER,
+    AT_THE_STEWARD,
+    DEADLY,
+    DRAINING,
+    FREEZING,
+    STOPPING,
+)
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import recoveries
@@ -30,11 +39,6 @@ COMES_BACK = 5.0
 SHOWS_WITHIN = 60.0
 #: What is dated this shortly before a strike, in seconds, may be its effect by another clock.
 CLOCKS = 10.0
-#: The lines by which it shows; a change of members shows in their coming and going.
-SIGNS: Final[dict[str, tuple[type[Line], ...]]] = {
-    "server-restart": (ServerLost,),
-    "steward-kill": (StewardStarted,),
-}
 
 
 def done(facts: Facts) -> Iterator[Finding]:
@@ -140,7 +144,7 @@ def _cannot_show(facts: Facts, strike: StrikeFacts) -> bool:
     if fault in AT_A_MEMBER:
         # That a member did not end can be seen only in a journal that goes to its end.
         ends = fault in DRAINING and coverage.incomplete(strike.target)
-        ends = ends or (fault == "kill-with-steward" and coverage.stewards)
+        ends = ends or (fault in AT_THE_STEWARD and coverage.stewards)
         return coverage.chaos or ends
     gaps = coverage.chaos or coverage.stewards or coverage.incomplete()
     return gaps or _shows(facts, strike, early=CLOCKS)
@@ -200,7 +204,7 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
 
 def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
     """Return where it shows that no steward died with the member: each wrote on, unrestarted."""
-    if strike.fault != "kill-with-steward":
+    if strike.fault not in AT_THE_STEWARD:
         return []
     starts = [(one.line.at, one.line.who) for one in facts.evidence.of(StewardStarted)]
     shown: list[str] = []
@@ -242,12 +246,16 @@ def _shows(facts: Facts, strike: StrikeFacts, early: float = 1.0) -> bool:
     It may be dated `early` seconds before the strike.
     """
     begin, over = strike.at - early, _shows_until(facts, strike)
-    kinds = SIGNS.get(strike.fault, (MemberStarted, Joined))
+    kinds: tuple[type[Line], ...] = (MemberStarted, Joined)
+    if strike.fault in AT_THE_SERVER:
+        kinds = (ServerLost,)
+    if strike.fault in AT_THE_STEWARD:
+        kinds = (StewardStarted,)
     if any(begin <= entry.line.at <= over for kind in kinds for entry in facts.evidence.of(kind)):
         return True
     members = facts.members.values()
     ended = [one.until for one in members if one.stopped or one.died]
-    return strike.fault not in SIGNS and any(begin <= at <= over for at in ended)
+    return strike.fault in AT_ALL_MEMBERS and any(begin <= at <= over for at in ended)
 
 
 def _shows_until(facts: Facts, strike: StrikeFacts) -> float:
@@ -262,7 +270,7 @@ def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
     if not facts.evidence.traits.own or facts.coverage.incomplete():
         return True
     over, members = _shows_until(facts, strike), facts.members.values()
-    if strike.fault == "rolling-restart":
+    if strike.fault in AT_EACH_MEMBER:
         before = [one for one in members if one.ready is not None and one.ready < strike.asked]
         return all(one.until <= over for one in before)
     plan = facts.evidence.plan

@@ -1,0 +1,207 @@
+"""How each fault is done, in terms of what places are able to do. `contract/run.py` has the rest.
+
+A fault on one member is a `MemberFault`, any other a `FleetFault`.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from resonate_fleet.chaos.place import Ability, Adapter, AnyAdapter, PlaceFailed, Victim, abilities
+from resonate_fleet.chaos.scenario import StrikeOrder
+from resonate_fleet.contract.run import Fault, Place
+from resonate_fleet.contract.wire import Wire
+
+type Deed = Callable[[AnyAdapter, Victim[Any]], Awaitable[str]]
+
+#: Longest wait for the server to answer after its return, in seconds: images may be fetched.
+ANSWER_SECONDS: Final = 180.0
+
+#: Stops all processes beside it, so that the job goes no further, and tells the kernel to take
+#: them before this one; anybody may do that to processes of their own user. Then it fills the
+#: memory with a file, which belongs to no process: under cgroup v1 the kernel kills the largest
+#: process alone, under v2 the whole container.
+FILL_MEMORY: Final = """
+import os, signal
+
+def limit():
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            return int(open("/sys/fs/cgroup/" + file).read())
+        except (OSError, ValueError):
+            pass
+    return 0
+
+size = limit()
+if 0 < size < 1 << 50:
+    os.kill(-1, signal.SIGSTOP)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) != os.getpid():
+            try:
+                open(f"/proc/{pid}/oom_score_adj", "w").write("1000")
+            except OSError:
+                pass
+    held, block = os.memfd_create("held"), b"x" * (1 << 20)
+    for _ in range(2 * size >> 20):
+        try:
+            os.write(held, block)
+        except OSError:
+            pass
+    os.kill(-1, signal.SIGCONT)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberFault:
+    """Returns when it has taken hold; `heal` ends one that lasts. `says`: in the documentation."""
+
+    says: str
+    needs: tuple[Ability, ...]
+    strike: Deed
+    heal: Deed | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetFault:
+    """`target`: what it is done to, in the words of a plan. `lasting`: needed besides, to last."""
+
+    says: str
+    needs: tuple[Ability, ...]
+    target: Callable[[StrikeOrder], str]
+    strike: Callable[[AnyAdapter, StrikeOrder], Awaitable[str]]
+    lasting: tuple[Ability, ...] = ()
+
+
+async def _exhaust(at: AnyAdapter, member: Victim[Any]) -> str:
+    """Where nothing runs inside, as on processes, by the signal that the kernel sends."""
+    if type(at).run is Adapter.run:
+        return await at.kill(member)
+    if await at.run(member, FILL_MEMORY):
+        raise PlaceFailed(f"{member.name} has no memory limit that is enforced")
+    return f"memory of {member.name} filled"
+
+
+async def _kill_with_steward(at: AnyAdapter, member: Victim[Any]) -> str:
+    """Both in one instant: the steward is found before."""
+    steward = await at.steward()
+    return ", ".join(await asyncio.gather(at.kill(member), at.kill(steward)))
+
+
+async def _kill_steward(at: AnyAdapter, _: StrikeOrder) -> str:
+    return await at.replace(await at.steward())
+
+
+async def _restart_server(at: AnyAdapter, order: StrikeOrder) -> str:
+    server, away = await at.server(), order.seconds
+    answer = await (at.take_away(server, away) if away else at.replace(server))
+    async with Wire(at.url, at.token) as wire:
+        await wire.wait_ready(ANSWER_SECONDS)
+    return answer
+
+
+async def _scale(at: AnyAdapter, order: StrikeOrder) -> str:
+    answer = await at.scale(order.to)
+    if not order.seconds:
+        return answer
+    try:
+        await asyncio.sleep(order.seconds)
+    finally:  # also when the run is given up: the fleet is as large again as it was
+        back = await at.scale(order.back)
+    return f"{answer}; after {order.seconds:g} s {back}"
+
+
+def _scale_to(order: StrikeOrder) -> str:
+    then = f" for {order.seconds:g} s, then to {order.back}" if order.seconds else ""
+    return f"to {order.to} members{then}"
+
+
+ON_MEMBER: Final[Mapping[Fault, MemberFault]] = {
+    "kill": MemberFault(
+        says="it is killed",
+        needs=("kill",),
+        strike=lambda at, member: at.kill(member),
+    ),
+    "out-of-memory": MemberFault(
+        says="its memory is filled until the kernel kills it; on processes SIGKILL",
+        needs=("kill",),
+        strike=_exhaust,
+    ),
+    "kill-with-steward": MemberFault(
+        says="both are killed in one instant",
+        needs=("kill",),
+        strike=_kill_with_steward,
+    ),
+    "terminate": MemberFault(
+        says="it is told to end in order",
+        needs=("terminate",),
+        strike=lambda at, member: at.terminate(member),
+    ),
+    "pause": MemberFault(
+        says="SIGSTOP, then SIGCONT",
+        needs=("signal",),
+        strike=lambda at, member: at.signal(member, signal.SIGSTOP),
+        heal=lambda at, member: at.signal(member, signal.SIGCONT),
+    ),
+    "partition": MemberFault(
+        says="it reaches neither server nor steward",
+        needs=("cut_off", "connect"),
+        strike=lambda at, member: at.cut_off(member),
+        heal=lambda at, member: at.connect(member),
+    ),
+}
+ON_FLEET: Final[Mapping[Fault, FleetFault]] = {
+    "server-restart": FleetFault(
+        says="it is killed and comes back on its store; with `seconds` it stays away so long",
+        needs=("replace",),
+        target=lambda order: (
+            "the server" + (f", away for {order.seconds:g} s" if order.seconds else "")
+        ),
+        strike=_restart_server,
+        lasting=("take_away",),
+    ),
+    "steward-kill": FleetFault(
+        says="the serving one is killed and comes back",
+        needs=("replace",),
+        target=lambda _: "the serving steward",
+        strike=_kill_steward,
+    ),
+    "rolling-restart": FleetFault(
+        says="each is replaced in order, the next when the new one is ready",
+        needs=("restart_members",),
+        target=lambda _: "every member in turn",
+        strike=lambda at, _: at.restart_members(),
+    ),
+    "scale": FleetFault(
+        says="they become `to`; with `seconds` for so long, then as many as at the beginning",
+        needs=("scale",),
+        target=_scale_to,
+        strike=_scale,
+    ),
+}
+
+
+ALL: Final[Mapping[Fault, MemberFault | FleetFault]] = {**ON_MEMBER, **ON_FLEET}
+
+
+def can(place: Place) -> frozenset[Fault]:
+    """Return the faults that a place can do. A scenario that asks for others is refused."""
+    able = abilities(place)
+    return frozenset(fault for fault, one in ALL.items() if able.issuperset(one.needs))
+
+
+def can_last(place: Place) -> frozenset[Fault]:
+    """Return the faults of the whole fleet that a place can make last."""
+    able = abilities(place)
+    return frozenset(x for x in can(place) & ON_FLEET.keys() if able >= {*ON_FLEET[x].lasting})
+
+
+async def strike(at: AnyAdapter, fault: Fault, member: Victim[Any]) -> str:
+    """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
+
+    Raises:
+        PlaceFailed: it was not done.
+    """
+    await at.look_again(member)
+    return await ON_MEMBER[fault].strike(at, member)
