@@ -16,8 +16,6 @@ from resonate_fleet.contract.wire import Raw
 KEPT = 30.0
 #: Most bytes of an answer's head.
 HEAD_BYTES = 65_536
-#: Checks for late answers in the time that one may take.
-SWEEPS = 16
 
 
 class Broken(OSError):  # noqa: N818 - a state of the world
@@ -30,7 +28,6 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._answer: asyncio.Future[Raw] | None = None
-        self._head: _Head | None = None
         self._transport: asyncio.Transport | None = None
         self.usable = True
         self.last_used = 0.0
@@ -40,108 +37,97 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.usable = False
-        if self._head is not None and self._head.length is None and not self._head.chunked:
-            self._finish(bytes(self._buffer))  # a body that ends with its connection
+        self._read(ended=True)
         self._fail(Broken(str(error) if error else "the connection was closed without an answer"))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         if self._answer is None:
             self.close()  # nobody has asked
-            return
-        try:
-            self._read()
-        except ValueError as error:
-            self._fail(Broken(f"not HTTP: {error}"))
-            self.close()
-
-    def send(self, request: bytes) -> asyncio.Future[Raw]:
-        """Send a whole request; the future gets its answer."""
-        assert self._transport is not None  # noqa: S101 - connected before use
-        self._answer = asyncio.get_running_loop().create_future()
-        self.last_used = time.monotonic()
-        self._transport.write(request)
-        return self._answer
-
-    def expire(self, late: float) -> None:
-        """Give up on an answer to what was sent before `late`, by the monotonic clock."""
-        if self._answer is not None and self.last_used <= late:
-            self._fail(TimeoutError())
+        self._read(ended=False)
 
     def close(self) -> None:
         self.usable = False
         if self._transport is not None:
             self._transport.close()
 
-    def _read(self) -> None:
-        if self._head is None:
-            end = self._buffer.find(b"\r\n\r\n")
-            if end < 0:
-                if len(self._buffer) > HEAD_BYTES:
-                    raise ValueError("its head does not end")
-                return
-            self._head = _Head(bytes(self._buffer[:end]))
-            del self._buffer[: end + 4]
-            if self._head.status < 200:  # an interim answer; the real one follows
-                self._head = None
-                self._read()
-                return
-        body = self._head.body(self._buffer)
-        if body is not None:
-            self._finish(body)
+    async def ask(self, request: bytes, seconds: float) -> Raw:
+        """Send a whole request; return its answer."""
+        assert self._transport is not None  # noqa: S101 - connected before use
+        loop = asyncio.get_running_loop()
+        self._answer = answer = loop.create_future()
+        late = loop.call_later(seconds, self._fail, TimeoutError())
+        self._transport.write(request)
+        try:
+            return await answer
+        except BaseException:
+            self.close()  # its answer may still come, and would meet the next request
+            raise
+        finally:
+            late.cancel()
+            self.last_used = time.monotonic()
 
-    def _finish(self, body: bytes) -> None:
-        head, self._head = self._head, None
+    def _read(self, *, ended: bool) -> None:
+        try:
+            found = _answer_in(self._buffer, ended=ended)
+        except ValueError as error:
+            self._fail(Broken(f"not HTTP: {error}"))
+            return
+        if found is None:
+            return
+        raw, closes = found
         self._buffer.clear()
-        if head is not None and head.closes:
+        if closes:
             self.close()
         answer, self._answer = self._answer, None
-        if answer is not None and not answer.done() and head is not None:
-            answer.set_result(Raw(head.status, body, head.date))
+        if answer is not None and not answer.done():
+            answer.set_result(raw)
 
     def _fail(self, error: Exception) -> None:
+        self.close()
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_exception(error)
 
 
-class _Head:
-    """The part of an answer before its body.
+def _answer_in(buffer: bytearray, *, ended: bool) -> tuple[Raw, bool] | None:
+    """Return the answer in `buffer` once it is whole, and whether its connection ends with it.
 
     Raises:
-        ValueError: the text is no such head.
+        ValueError: it is no HTTP.
     """
-
-    def __init__(self, raw: bytes) -> None:
-        first = raw.partition(b"\r\n")[0]
-        version, status = first.split(b" ", 2)[:2]
-        self.status = int(status)
-        lines = raw[len(first) :]
-        lower = lines.lower()
-        length = _field(lower, lower, b"content-length")
-        self.length = _size(length, 10) if length is not None else None
-        self.chunked = b"chunked" in (_field(lower, lower, b"transfer-encoding") or b"")
-        self.date = (_field(lines, lower, b"date") or b"").decode("latin-1")
-        closes = b"close" in (_field(lower, lower, b"connection") or b"")
-        self.closes = version == b"HTTP/1.0" or closes
-
-    def body(self, buffer: bytearray) -> bytes | None:
-        """Return the body if all of it is in `buffer`."""
-        if self.chunked:
-            return _dechunked(buffer)
-        if self.length is None or len(buffer) < self.length:
+    begin, status = 0, 0
+    while status < 200:  # an interim answer comes before the real one
+        end = buffer.find(b"\r\n\r\n", begin)
+        if end < 0:
+            if len(buffer) > HEAD_BYTES:
+                raise ValueError("its head does not end")
             return None
-        return bytes(buffer[: self.length])
+        first, line_end, fields = bytes(buffer[begin:end]).partition(b"\r\n")
+        version, code = first.split(b" ", 2)[:2]
+        begin, status, fields = end + 4, int(code), line_end + fields
+    lower = fields.lower()
+    length = _field(lower, lower, b"content-length")
+    if b"chunked" in _field(lower, lower, b"transfer-encoding"):
+        body = _dechunked(buffer, begin)
+    elif not length:
+        body = bytes(buffer[begin:]) if ended else None
+    else:
+        end = begin + _size(length, 10)
+        body = bytes(buffer[begin:end]) if len(buffer) >= end else None
+    if body is None:
+        return None
+    date = _field(fields, lower, b"date").decode("latin-1")
+    closes = version == b"HTTP/1.0" or b"close" in _field(lower, lower, b"connection")
+    return Raw(status, body, date), closes
 
 
-def _field(lines: bytes, lower: bytes, name: bytes) -> bytes | None:
-    """Return a field's value. `lower` is `lines` in lower case; each line begins with its CR LF."""
+def _field(fields: bytes, lower: bytes, name: bytes) -> bytes:
+    """Return a field's value. `lower` is `fields` in lower case; a CR LF is before each of them."""
     start = lower.find(b"\r\n%b:" % name)
     if start < 0:
-        return None
-    value = lines[start + len(name) + 3 :]
-    return value.partition(b"\r\n")[0].strip()
+        return b""
+    return fields[start + len(name) + 3 :].partition(b"\r\n")[0].strip()
 
 
 def _size(text: bytes, base: int) -> int:
@@ -151,21 +137,17 @@ def _size(text: bytes, base: int) -> int:
     return size
 
 
-def _dechunked(buffer: bytearray) -> bytes | None:
+def _dechunked(buffer: bytearray, at: int) -> bytes | None:
     parts: list[bytes] = []
-    at = 0
-    while True:
-        end = buffer.find(b"\r\n", at)
-        if end < 0:
-            return None
+    while (end := buffer.find(b"\r\n", at)) >= 0:
         size = _size(bytes(buffer[at:end]).partition(b";")[0], 16)
-        at = end + 2
-        if len(buffer) < at + size + 2:
+        at = end + 2 + size + 2
+        if len(buffer) < at:
             return None
         if size == 0:
             return b"".join(parts)
-        parts.append(bytes(buffer[at : at + size]))
-        at += size + 2
+        parts.append(bytes(buffer[end + 2 : at - 2]))
+    return None
 
 
 class Poster:
@@ -188,17 +170,12 @@ class Poster:
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
         self._idle: list[_Connection] = []
-        self._all: set[_Connection] = set()
-        self._sweep: asyncio.TimerHandle | None = None
+        self._busy: set[_Connection] = set()
 
     def close(self) -> None:
-        for connection in self._all:
+        for connection in (*self._idle, *self._busy):
             connection.close()
         self._idle.clear()
-        self._all.clear()
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
 
     async def post(self, body: bytes) -> Raw:
         """Return the answer, whatever its status.
@@ -208,35 +185,15 @@ class Poster:
             OSError: the address cannot be reached, or the connection broke.
         """
         connection = self._kept() or await self._new()
+        self._busy.add(connection)
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        answer = connection.send(request)
-        if self._sweep is None:
-            self._sweep_later()
         try:
-            reply = await answer
-        except BaseException:
-            connection.close()  # its answer may still come, and would meet the next request
-            self._all.discard(connection)
-            raise
-        connection.last_used = time.monotonic()
+            reply = await connection.ask(request, self._timeout)
+        finally:
+            self._busy.discard(connection)
         if connection.usable:
             self._idle.append(connection)
-        else:
-            self._all.discard(connection)
         return reply
-
-    def _sweep_later(self) -> None:
-        """Check for late answers now and then: a timer for each request costs more."""
-        loop = asyncio.get_running_loop()
-        self._sweep = loop.call_later(self._timeout / SWEEPS, self._expire)
-
-    def _expire(self) -> None:
-        self._sweep = None
-        late = time.monotonic() - self._timeout
-        for connection in list(self._all):
-            connection.expire(late)
-        if len(self._all) > len(self._idle):
-            self._sweep_later()
 
     def _kept(self) -> _Connection | None:
         """Return the idle connection that was used last, None if none is usable."""
@@ -245,7 +202,6 @@ class Poster:
             if connection.usable and time.monotonic() - connection.last_used < KEPT:
                 return connection
             connection.close()
-            self._all.discard(connection)
         return None
 
     async def _new(self) -> _Connection:
@@ -254,5 +210,4 @@ class Poster:
             _, connection = await loop.create_connection(
                 _Connection, self._host, self._port, ssl=self._ssl
             )
-        self._all.add(connection)
         return connection
