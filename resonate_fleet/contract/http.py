@@ -55,7 +55,8 @@ class _Connection(asyncio.Protocol):
         """Send a whole request; return its answer."""
         assert self._transport is not None  # noqa: S101 - connected before use
         loop = asyncio.get_running_loop()
-        self._answer = answer = loop.create_future()
+        answer: asyncio.Future[Raw] = loop.create_future()
+        self._answer = answer
         late = loop.call_later(seconds, self._fail, TimeoutError())
         self._transport.write(request)
         try:

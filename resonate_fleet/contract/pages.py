@@ -1,23 +1,22 @@
 """A few pages over HTTP from a thread of its own, which a blocked event loop cannot stop."""
 
-import errno
+import asyncio
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
-from typing import Any, Self
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Self
 
 from resonate_fleet.contract import sockets
 
-#: Connections that get a thread of their own. Further ones are served one after the other, hurried.
+#: Connections that have not asked yet. As more come, the oldest is ended.
 MOST = 64
-#: Seconds in which a hurried request must come.
-HURRIED_SECONDS = 0.5
-#: The same for every other one.
-REQUEST_SECONDS = 10
+#: Seconds for a request with its answer, and where descriptors are short.
+REQUEST_SECONDS, HURRIED_SECONDS = 10.0, 0.5
+#: Most bytes of a request's head.
+HEAD_BYTES = 65_536
 #: Pause after a connection could not be accepted, in seconds.
 PAUSE = 0.05
 
@@ -40,118 +39,114 @@ Handler = Callable[[str], Page]
 class Pages:
     """Serves `handlers` by path (GET and HEAD) while used as a context manager.
 
-    `port` 0 lets the system choose; `self.port` is the one in use after entering.
+    `port` 0 lets the system choose; `self.port` is the one in use after entering. One descriptor is
+    kept in reserve, so that probes are answered when no other is left.
 
     Raises:
         OSError: the address cannot be had; the text names it.
     """
 
     def __init__(self, host: str, port: int, handlers: Mapping[str, Handler]) -> None:
-        self._address = (host, port)
+        self._host = host
+        self.port = port
         self._handlers = handlers
-        self._server: _Server | None = None
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1]) if self._server is not None else self._address[1]
+        self._reserve: int | None = None
+        #: What serves each connection that has not asked yet, in the order of their coming.
+        self._silent: dict[socket.socket, asyncio.Task[None]] = {}
 
     def __enter__(self) -> Self:
         try:
-            server = _Server(self._address, _handler_class(self._handlers))
+            self._listener = _listening(self._host, self.port)
         except OSError as error:
-            host, port = self._address
-            shown = f"[{host}]" if ":" in host else host
-            raise OSError(error.errno, f"{shown}:{port}: {error.strerror}") from None
-        self._server = server
-        sockets.keep_from_children(server.descriptors)
-        threading.Thread(
-            target=server.serve_forever, args=(0.1,), name="pages", daemon=True
-        ).start()
+            shown = f"[{self._host}]" if ":" in self._host else self._host
+            why = str(error.strerror).partition(" (while")[0]
+            raise OSError(error.errno, f"{shown}:{self.port}: {why}") from None
+        self.port = self._listener.getsockname()[1]
+        sockets.keep_from_children(self._descriptors)
+        self._take_reserve()
+        self._loop = asyncio.SelectorEventLoop()
+        self._accepting = self._loop.create_task(self._accept())
+        self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            sockets.forget(self._server.descriptors)
-            self._server.shutdown()
-            self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    """Keeps one descriptor in reserve, so that it can answer probes when no other is left."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family, *_, bound = found[0]
-        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._open = threading.Semaphore(MOST)
-        #: A request is served in the accepting thread, and must be quick.
-        self.hurried = False
-        super().__init__((str(bound[0]), int(bound[1])), handler)
-
-    def server_bind(self) -> None:
-        if self.address_family == socket.AF_INET6 and self.server_address[0] == "::":
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        TCPServer.server_bind(self)  # HTTPServer's own asks the name service, which may take long
-        self.server_name, self.server_port = map(str, self.server_address[:2])  # type: ignore[assignment]  # the port is never used
-
-    def server_close(self) -> None:
-        super().server_close()
+        sockets.forget(self._descriptors)
+        self._loop.call_soon_threadsafe(self._accepting.cancel)
+        self._thread.join()
+        self._loop.close()
+        self._listener.close()
         self._give_reserve()
 
-    def descriptors(self) -> list[int]:
-        return [self.socket.fileno()]
+    def _descriptors(self) -> list[int]:
+        return [self._listener.fileno()]
 
-    @property
-    def is_short(self) -> bool:
-        """Whether the reserve is in use."""
-        return self._reserve is None
+    def _run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._accepting)
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        try:
-            return super().get_request()
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                raise
-        self._give_reserve()
-        try:
-            return super().get_request()
-        except OSError:
-            self._take_reserve()
-            time.sleep(PAUSE)
-            raise
+    async def _accept(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    connection, _ = await self._loop.sock_accept(self._listener)
+                except OSError:
+                    if self._reserve is None:
+                        await asyncio.sleep(PAUSE)
+                    self._give_reserve()
+                    continue
+                self._silent[connection] = group.create_task(self._serve(connection))
+                if len(self._silent) > MOST:
+                    self._silent.pop(next(iter(self._silent))).cancel()
+                await asyncio.sleep(0)  # lets it begin
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self.is_short and self._open.acquire(blocking=False):
-            super().process_request(request, client_address)
-            return
-        self.hurried = True
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.hurried = False
-            if self.is_short:
-                self._take_reserve()
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._open.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - given
-        """Log a page's failure. A client that hangs up is none."""
+    async def _serve(self, connection: socket.socket) -> None:
         import structlog  # noqa: PLC0415 - a one-shot client does without
 
         log = structlog.get_logger()
+        hurried = self._reserve is None
         try:
-            raise  # noqa: PLE0704 - called while the error is handled
-        except OSError as error:
+            with connection:
+                async with asyncio.timeout(HURRIED_SECONDS if hurried else REQUEST_SECONDS):
+                    head = await self._head(connection)
+                    self._silent.pop(connection, None)
+                    if head:
+                        await self._loop.sock_sendall(connection, self._answer(head))
+        except OSError as error:  # a client that hangs up is no failure
             log.debug("page.cut", why=str(error))
         except Exception:
             log.exception("page.failed")
+        finally:
+            self._silent.pop(connection, None)
+            if self._reserve is None:
+                self._take_reserve()
+
+    async def _head(self, connection: socket.socket) -> bytes:
+        """Return the head of a request, nothing where it does not end."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = await self._loop.sock_recv(connection, HEAD_BYTES)
+            head += more
+            if not more or len(head) > HEAD_BYTES:
+                return b""
+        return head
+
+    def _answer(self, head: bytes) -> bytes:
+        first, *fields = head.decode("latin-1").split("\r\n")
+        method, _, target = first.partition(" ")
+        named = {
+            name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields)
+        }
+        handler = self._handlers.get(target.partition(" ")[0].partition("?")[0])
+        page = handler(named.get("accept", "")) if handler else Page("no such page\n", 404)
+        if method not in ("GET", "HEAD"):
+            page = Page("only GET and HEAD\n", 405)
+        answer = (
+            f"HTTP/1.1 {page.status} {HTTPStatus(page.status).phrase}\r\n"
+            f"Content-Type: {page.content_type}\r\nContent-Length: {len(page.body)}\r\n"
+            "Connection: close\r\n\r\n"
+        ).encode()
+        return answer if method == "HEAD" else answer + page.body
 
     def _give_reserve(self) -> None:
         if self._reserve is not None:
@@ -159,39 +154,19 @@ class _Server(ThreadingHTTPServer):
             os.close(reserve)
 
     def _take_reserve(self) -> None:
+        """Try to have a reserve; later again if there is no descriptor."""
         try:
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            time.sleep(PAUSE)
+            self._reserve = None
 
 
-def _handler_class(handlers: Mapping[str, Handler]) -> type[BaseHTTPRequestHandler]:
-    class PageHandler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        server: _Server
-
-        def setup(self) -> None:
-            hurried = self.server.hurried
-            self.__dict__["timeout"] = HURRIED_SECONDS if hurried else REQUEST_SECONDS
-            super().setup()
-
-        def do_GET(self) -> None:
-            handler = handlers.get(self.path.partition("?")[0])
-            page = (
-                handler(self.headers.get("Accept", "")) if handler else Page("no such page\n", 404)
-            )
-            self.send_response(page.status)
-            self.send_header("Content-Type", page.content_type)
-            self.send_header("Content-Length", str(len(page.body)))
-            if self.server.hurried:
-                self.send_header("Connection", "close")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(page.body)
-
-        do_HEAD = do_GET  # noqa: N815 - the base class dispatches on these names
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep probes and scrapes out of the log."""
-
-    return PageHandler
+def _listening(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, *_, address = found[0]
+    both = family == socket.AF_INET6 and host == "::"
+    listener = socket.create_server(
+        (str(address[0]), port), family=family, backlog=128, dualstack_ipv6=both
+    )
+    listener.setblocking(False)
+    return listener

@@ -79,7 +79,7 @@ def test_a_taken_port_is_named(pages: Pages) -> None:
 def test_beyond_the_bound_of_idle_connections_pages_still_answer(pages: Pages) -> None:
     with idle_connections(pages.port, MOST + 3) as idle:
         wait_until(lambda: answers(pages), 60, "a page is answered")
-        assert still_open(idle) == MOST, "nobody had to wait for their end"
+        assert MOST - 3 <= still_open(idle) <= MOST, "only the oldest are ended, and at once"
 
 
 def answers(pages: Pages) -> bool:
