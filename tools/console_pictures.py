@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
-from resonate_fleet.steward.feed import Feed
+from resonate_fleet.steward.live import Feed
 from tests.support.browser import Page, browser
 from tests.support.played import Played
 

@@ -25,8 +25,8 @@ from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.sockets import most_strangers, say_once
 from resonate_fleet.steward import guards
-from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.guards import Handle
+from resonate_fleet.steward.live import Feed
 
 #: Seconds between two messages of a stream.
 MESSAGE_SECONDS: Final = 0.25

@@ -54,9 +54,9 @@ class Dispatch:
         #: By group: a death that waits for members outlives the group that had none.
         self._serving: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._tools = tools
-        self._surveyor = surveyor
+        self.surveyor = surveyor
         self.survey_loop = survey_loop
-        self._open_stream = open_stream
+        self.open_stream = open_stream
         self.promises = tools.work.listener = PromiseReader(tools, surveyor, policies, self)
         self._surveyed = False
         self._tick = 0.0
@@ -85,9 +85,11 @@ class Dispatch:
         present = [group for group in self.groups.values() if group.present]
         return bool(present) and all(group.has_listener for group in present)
 
-    def is_complete(self, surveyed: float | None) -> bool:
-        """Whether all that lives is known: the survey begun then missed no group's hints."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that lives is known: the last survey missed no group's hints."""
         serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
+        surveyed = self.survey_loop.at
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
 
     def stop_body(self, task: str) -> None:
@@ -98,16 +100,7 @@ class Dispatch:
             holder.say(Cancel([task]))
             self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
 
-    # What groups ask.
-
-    def survey_wait(self, group: str) -> float:
-        """Return how long a group that has just opened waits for its first survey, in seconds."""
-        return self.promises.survey_wait(group)
-
-    def stream(self, group: str) -> Stream:
-        """Return a stream of the group's hints, not running yet."""
-        self.promises.read_running(self.group(group))
-        return self._open_stream(group, self.survey_loop.want_survey)
+    # Hints.
 
     def hint(self, group: Group, hint: Hint) -> None:
         if not self._tools.work.is_stale(hint.id, hint.version):
@@ -115,11 +108,11 @@ class Dispatch:
 
     def offer(self, group: Group, task: str, version: int) -> None:
         """Let a task wait that is claimable at a version, as a hint says."""
-        entry = self._surveyor.entries.get(task)
+        entry = self.surveyor.entries.get(task)
         if entry is not None and not entry.anyone:
             return
         if entry is None and not group.matching.deferred:
-            self._surveyor.note(task, group.name)
+            self.surveyor.note(task, group.name)
         begun = entry.created if entry and version == 0 else self._arrival()
         needs = entry.function if entry else ""
         group.offer(task, version, self._tools.work.waits_since(task, begun), needs)
@@ -195,14 +188,14 @@ class Dispatch:
                 self._tools.work.mark(now, "lapsed", member, task)
             if outcome in OVER:
                 matcher.ended(task)
-                self._surveyor.entries.pop(task, None)
+                self.surveyor.entries.pop(task, None)
 
     # Surveys.
 
     def offer_found(self, tasks: Iterable[Task]) -> None:
         """Let the claimable tasks wait that a search shows, of all groups."""
         for task in tasks:
-            entry = self._surveyor.entries.get(task.id)
+            entry = self.surveyor.entries.get(task.id)
             if entry is None or not entry.anyone:
                 continue
             if self._tools.work.is_stale(task.id, task.version):
@@ -215,7 +208,7 @@ class Dispatch:
 
     def searched(self, state: str, reporting: Collection[str]) -> None:
         """Take what a search has shown; `reporting`: the members that report here."""
-        seen, work, entries = self._surveyor.seen[state], self._tools.work, self._surveyor.entries
+        seen, work, entries = self.surveyor.seen[state], self._tools.work, self.surveyor.entries
         match state:
             case "pending":
                 self._show_pending(seen)
@@ -229,7 +222,7 @@ class Dispatch:
                 self._surveyed = True
         for group in self.groups.values():
             needed = "acquired" if self.promises.has_policy(group.name) else "pending"
-            opened, shown = group.opened_at, self._surveyor.seen["pending"].at
+            opened, shown = group.opened_at, self.surveyor.seen["pending"].at
             if state == needed and opened is not None and opened <= shown:
                 group.matching.begin()
 
@@ -238,12 +231,12 @@ class Dispatch:
             group.matcher.keep(seen.tasks, seen.at)
             if not (group.present or len(group.matcher) or self.promises.has_policy(name)):
                 del self.groups[name]  # anybody can make up more
-        self._surveyor.prune(self._lives)
+        self.surveyor.prune(self._lives)
 
     def _show_acquired(self, seen: Seen, reporting: Collection[str]) -> None:
         held: dict[str, LiveAttempt] = {}
         for one in seen.tasks.values():
-            group = group_in(self._surveyor.entries, one.id)
+            group = group_in(self.surveyor.entries, one.id)
             if group in self.groups:
                 self.groups[group].matcher.drop(one.id, one.version)
             holding = Holding(one.id, one.version, "", seen.at)

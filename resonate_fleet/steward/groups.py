@@ -145,7 +145,9 @@ class Group:
     def _listen(self) -> None:
         self.matching.defer()
         self.serving.set()
-        stream = self._stream = self._dispatch.stream(self.name)
+        self._dispatch.promises.read_running(self)
+        again = self._dispatch.survey_loop.want_survey
+        stream = self._stream = self._dispatch.open_stream(self.name, again)
         loop = asyncio.get_running_loop()
         self._listening = [
             loop.create_task(stream.run(self._message)),
@@ -161,7 +163,7 @@ class Group:
             self._want_survey()
             await stream.opened.wait()
         self._want_survey()
-        await asyncio.sleep(self._dispatch.survey_wait(self.name))
+        await asyncio.sleep(self._dispatch.promises.survey_wait(self.name))
         self.matching.begin()
 
     def _want_survey(self) -> None:

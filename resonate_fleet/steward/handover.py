@@ -172,7 +172,7 @@ class Handover:
             self._release_all(death, free),
         )
         if held:
-            self._tools.meters.handover.observe(self._tools.now() - death.ended_at)
+            self._tools.meters.handover_duration_seconds.observe(self._tools.now() - death.ended_at)
 
     async def _park(self, death: Death, task: Task) -> None:
         if not death.back.is_set():

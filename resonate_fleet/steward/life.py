@@ -33,13 +33,11 @@ from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.dispatch import Dispatch
-from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.lists import Lists
-from resonate_fleet.steward.live import Dates, live_state
+from resonate_fleet.steward.live import Feed, ProbeState, live_state, on_loop, pages
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters
-from resonate_fleet.steward.pages import ProbeState, on_loop, pages
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.policy import read as read_policy
@@ -76,9 +74,7 @@ class Steward:
         self._membership = Membership(tools, self._handover, self._dispatch)
 
     def state(self) -> LiveState:
-        """Return the live state. To be called on the event loop."""
-        dates = Dates(self._survey_loop.at, self._surveyor.seen["pending"].at)
-        return live_state(self._me, self._tools, self._membership, self._dispatch, dates)
+        return live_state(self._me, self._tools, self._membership, self._dispatch)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set."""
@@ -86,7 +82,7 @@ class Steward:
         state = on_loop(asyncio.get_running_loop(), self.state)
         say_once(asyncio.get_running_loop(), self._tools.not_accepting)
         self._tools.meters.live.state = state
-        handlers = pages(self._tools.meters, self._tools.memory, self._probed, state)
+        handlers = pages(self._tools, self._probed, state)
         if settings.secret is None:
             log.warning("presence.open", why="FLEET_PRESENCE_SECRET is not set")
         async with AsyncExitStack() as open_:

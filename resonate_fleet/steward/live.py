@@ -1,43 +1,47 @@
-"""The live state, taken from what the steward knows."""
+"""The live state, taken from what the steward knows, and who gets it: pages and event streams.
 
-from collections import Counter, defaultdict
-from typing import NamedTuple
+Pages are made in threads of their own, which take the state from the event loop.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as Late
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.live import LiveGroup, LiveMember, LiveState
+from resonate_fleet.contract.live import LiveChange, LiveGroup, LiveMember, LiveState
+from resonate_fleet.contract.pages import Handler, Page
 from resonate_fleet.steward.dispatch import Dispatch
+from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.presence import Identity
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.work import Totals, Work
+from resonate_fleet.steward.work import Totals
+
+#: A loop that has not ticked for this long is stuck, in seconds.
+STUCK_SECONDS = 15.0
+#: Longest wait of a page for the event loop, in seconds.
+PAGE_SECONDS = 5.0
+#: Most ended attempts, and most marks, of one message. The counts of groups are always complete.
+MOST = 500
 
 
-class Dates(NamedTuple):
-    """When the last survey and the last search of what waits began, Unix seconds."""
-
-    survey: float | None
-    search: float
-
-
-def live_state(
-    me: Identity,
-    tools: Tools,
-    membership: Membership,
-    dispatch: Dispatch,
-    dates: Dates,
-) -> LiveState:
-    """Return the state as it is now."""
+def live_state(me: Identity, tools: Tools, membership: Membership, dispatch: Dispatch) -> LiveState:
+    """Return the state as it is now. To be called on the event loop."""
     work, held = tools.work, tools.work.holders()
-    members = [_member(one, dispatch, work, held.get(one.member, 0)) for one in membership.all()]
+    members = [_member(one, dispatch, tools, held.get(one.member, 0)) for one in membership.all()]
     return LiveState(
         at=tools.now(),
         steward=me.name,
         since=me.since,
         serving=any(group.serving.is_set() for group in dispatch.groups.values()),
-        complete=dispatch.is_complete(dates.survey),
-        searched=dates.survey,
-        as_of=tools.now() if dispatch.listens else dates.search,
+        complete=dispatch.is_complete,
+        searched=dispatch.survey_loop.at,
+        as_of=tools.now() if dispatch.listens else dispatch.surveyor.seen["pending"].at,
         groups=_groups(members, dispatch, tools),
         members=members,
         running=list(work.running.values()),
@@ -47,8 +51,8 @@ def live_state(
     )
 
 
-def _member(one: LiveMember, dispatch: Dispatch, work: Work, held: int) -> LiveMember:
-    totals = work.tally.members.get(one.member, Totals())
+def _member(one: LiveMember, dispatch: Dispatch, tools: Tools, held: int) -> LiveMember:
+    totals = tools.work.tally.members.get(one.member, Totals())
     free = one.slots - held if one.state == "present" else 0
     group = dispatch.groups.get(one.group)
     offered = group.matcher.credits_of(one.member) if group else 0
@@ -62,35 +66,136 @@ def _member(one: LiveMember, dispatch: Dispatch, work: Work, held: int) -> LiveM
 
 
 def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list[LiveGroup]:
-    work = tools.work
-    slots: defaultdict[str, list[int]] = defaultdict(list)
+    work, now = tools.work, tools.now()
+    count, slots = Counter[str](), Counter[str]()
     for one in members:
         if one.state == "present":
-            slots[one.group].append(one.slots)
+            count[one.group] += 1
+            slots[one.group] += one.slots
     running = Counter(one.group for one in work.running.values())
     suspended = Counter(group for group, _ in work.suspended.values())
     parked = Counter(one.group for one in work.parked.values())
-    names = {*dispatch.groups, *slots, *running, *suspended, *parked, *work.tally.groups}
     found = []
+    names = {*dispatch.groups, *count, *running, *suspended, *parked, *work.tally.groups}
     for name in sorted(names):
-        group = dispatch.groups.get(name)
+        matcher = dispatch.groups[name].matcher if name in dispatch.groups else Matcher()
         totals = work.tally.groups.get(name, Totals())
         found.append(
             LiveGroup(
                 group=name,
-                members=len(slots[name]),
-                slots=sum(slots[name]),
-                waiting=len(group.matcher) if group else 0,
-                oldest=group.matcher.oldest() if group else None,
+                members=count[name],
+                slots=slots[name],
+                waiting=len(matcher),
+                oldest=matcher.oldest(),
                 running=running[name],
-                limited=sum(group.matcher.queue.limited(tools.now()).values()) if group else 0,
+                limited=sum(matcher.queue.limited(now).values()),
                 suspended=suspended[name],
                 parked=parked[name],
                 done=totals.done,
                 failed=totals.failed,
                 redone=totals.redone,
-                blocked=group.matcher.blocked(tools.now()) if group else {},
-                stuck=group.matcher.stuck() if group else {},
+                blocked=matcher.blocked(now),
+                stuck=matcher.stuck(),
             )
         )
     return found
+
+
+def on_loop(
+    loop: asyncio.AbstractEventLoop, take: Callable[[], LiveState]
+) -> Callable[[], LiveState]:
+    """Return a function that calls `take` on the loop, for any other thread.
+
+    It raises TimeoutError when the loop is stuck.
+    """
+
+    async def call() -> LiveState:
+        return take()
+
+    return lambda: asyncio.run_coroutine_threadsafe(call(), loop).result(PAGE_SECONDS)
+
+
+@dataclass
+class ProbeState:
+    """Written by the loop, read by the probes. `ticked` in seconds of the monotonic clock."""
+
+    ready: bool = False
+    ticked: float = field(default_factory=time.monotonic)
+
+
+def pages(tools: Tools, probed: ProbeState, state: Callable[[], LiveState]) -> dict[str, Handler]:
+    """Return the pages by path: probes, metrics, quarantine, the live state.
+
+    `state` is called from their threads.
+    """
+
+    def live(_: str) -> Page:
+        try:
+            return _json(state())
+        except Late:
+            return Page("the event loop is stuck\n", 503)
+
+    def livez(_: str) -> Page:
+        stuck = time.monotonic() - probed.ticked >= STUCK_SECONDS
+        return Page("the event loop is stuck\n", 503) if stuck else Page("ok\n")
+
+    def readyz(_: str) -> Page:
+        return Page("ok\n") if probed.ready else Page("not watching members\n", 503)
+
+    return {
+        "/livez": livez,
+        "/readyz": readyz,
+        "/metrics": tools.meters.page,
+        "/quarantine": lambda _: _json({"records": list(tools.memory.records.copy().values())}),
+        "/state": live,
+    }
+
+
+def _json(value: object) -> Page:
+    return Page(msgspec.json.encode(value), content_type="application/json")
+
+
+class Feed:
+    """Makes the messages of an event stream. `take` returns the present state."""
+
+    def __init__(self, take: Callable[[], LiveState], extras: dict[str, Any]) -> None:
+        self._take = take
+        self._extras = extras
+        self._last = LiveState(at=0.0, steward="", since=0.0)
+
+    def whole(self) -> bytes:
+        """Return the first message of a stream: the state of the last `change`."""
+        return _event("state", {**msgspec.to_builtins(self._last), **self._extras})
+
+    def change(self) -> bytes:
+        """Return what is new since the last call."""
+        before, self._last = self._last, self._take()
+        return _event("change", news(before, self._last))
+
+
+def news(before: LiveState, now: LiveState) -> LiveChange:
+    """Return the parts of `now` that `before` does not have."""
+    ended = _changed(before.ended, now.ended, lambda one: (one.task, one.attempt))
+    marks = _changed(before.marks, now.marks, lambda one: (one.at, one.kind, one.member, one.job))
+    return LiveChange(
+        at=now.at,
+        serving=now.serving,
+        complete=now.complete,
+        as_of=now.as_of,
+        groups=_changed(before.groups, now.groups, lambda one: one.group),
+        members=_changed(before.members, now.members, lambda one: one.member),
+        running=_changed(before.running, now.running, lambda one: one.task),
+        ended=ended[-MOST:],
+        marks=marks[-MOST:],
+        parked=now.parked if now.parked != before.parked else None,
+    )
+
+
+def _changed[T](before: list[T], now: list[T], key: Callable[[T], Any]) -> list[T]:
+    """Return the items of `now` that are new or have changed."""
+    old = {key(one): one for one in before}
+    return [one for one in now if old.get(key(one)) != one]
+
+
+def _event(name: str, data: Any) -> bytes:
+    return f"event: {name}\ndata: ".encode() + msgspec.json.encode(data) + b"\n\n"

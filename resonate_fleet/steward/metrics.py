@@ -17,53 +17,36 @@ from resonate_fleet.steward.survey import OTHER
 #: Groups with series of their own. A job names its group itself, so there may be any number.
 MOST_GROUPS: Final = 100
 
-#: Makes a value of the groups that share a label, at a time.
-type _Reader = Callable[[list[LiveGroup], float], float]
+
+def _gauge(name: str, help: str, *labels: str) -> Instrument:
+    return Instrument(name, "gauge", help, labels)
 
 
-def _sum(field: str) -> _Reader:
-    return lambda groups, _now: sum(getattr(one, field) for one in groups)
-
-
-def _oldest_age(groups: list[LiveGroup], now: float) -> float:
-    return max((now - one.oldest for one in groups if one.oldest), default=0.0)
-
-
-def _group_gauge(name: str, help: str, reader: _Reader) -> tuple[Instrument, _Reader]:
-    return Instrument(name, "gauge", help, ("group",)), reader
-
-
-_PER_GROUP = (
-    _group_gauge("fleet_jobs_waiting", "Tasks that wait for a member", _sum("waiting")),
-    _group_gauge(
+#: By the field of `LiveGroup` that they show.
+_PER_GROUP = {
+    "waiting": _gauge("fleet_jobs_waiting", "Tasks that wait for a member", "group"),
+    "limited": _gauge(
         "fleet_jobs_limited",
         "Waiting tasks that wait for a limit of the policy, or for their time",
-        _sum("limited"),
+        "group",
     ),
-    _group_gauge("fleet_jobs_running", "Tasks that a member holds", _sum("running")),
-    _group_gauge(
-        "fleet_jobs_suspended", "Tasks that wait for a child or a timer", _sum("suspended")
-    ),
-    _group_gauge("fleet_jobs_parked", "Tasks in quarantine", _sum("parked")),
-    _group_gauge(
+    "running": _gauge("fleet_jobs_running", "Tasks that a member holds", "group"),
+    "suspended": _gauge("fleet_jobs_suspended", "Tasks that wait for a child or a timer", "group"),
+    "parked": _gauge("fleet_jobs_parked", "Tasks in quarantine", "group"),
+    "oldest": _gauge(
         "fleet_oldest_waiting_age_seconds",
         "How long the longest waiting task has waited; 0 when none waits",
-        _oldest_age,
+        "group",
     ),
-    _group_gauge("fleet_members", "Members that are present", _sum("members")),
-)
-_LEASES = Instrument(
-    "fleet_member_leases", "gauge", "Leases of each member; its series ends with it", ("member",)
-)
-_AS_OF = Instrument(
+    "members": _gauge("fleet_members", "Members that are present", "group"),
+}
+_LEASES = _gauge("fleet_member_leases", "Leases of each member; its series ends with it", "member")
+_AS_OF = _gauge(
     "fleet_steward_state_timestamp_seconds",
-    "gauge",
     "Unix time of the figures: now while it hears the server's hints, else that of the last "
     "search for waiting tasks; 0 before the first",
 )
-_SERVING = Instrument(
-    "fleet_steward_serving", "gauge", "1 while members offer it their slots, else 0"
-)
+_SERVING = _gauge("fleet_steward_serving", "1 while members offer it their slots, else 0")
 _OWN = (
     Instrument("fleet_steward_deaths", "counter", "Members taken for dead"),
     Instrument("fleet_steward_handovers", "counter", "Leases of dead members released"),
@@ -86,50 +69,50 @@ _OWN = (
         ("what",),
     ),
     Instrument("fleet_steward_survey_duration_seconds", "gauge", "How long the last survey took"),
-    Instrument("fleet_steward_build", "info", "Version of the steward", ("version",)),
 )
+_BUILD = Instrument("fleet_steward_build", "info", "Version of the steward", ("version",))
 
 #: Everything that the steward exports.
 INSTRUMENTS: tuple[Instrument, ...] = (
-    *(one for one, _ in _PER_GROUP), _LEASES, _AS_OF, _SERVING, *_OWN,
-)  # fmt: skip
+    *_PER_GROUP.values(),
+    _LEASES,
+    _AS_OF,
+    _SERVING,
+    *_OWN,
+    _BUILD,
+)
 
 #: Values of `what` for errors of the steward's work, and of writing and accepting.
 _WORK: Final = ("survey", "hand-over", "quarantine", "promises", "policy", "state", "extra")
 _WRITES: Final = ("accept", "log", "journal")
-_KINDS: dict[str, Any] = {
-    "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
-}  # fmt: skip
-
-
-def _made(registry: CollectorRegistry) -> dict[str, Any]:
-    """Return the instruments of `_OWN` by their names without `fleet_steward_`."""
-    found = {}
-    for one in _OWN:
-        labels = () if one.kind == "info" else one.labels
-        more = {"buckets": one.buckets} if one.buckets else {}
-        made = _KINDS[one.kind](one.name, one.help, labels, registry=registry, **more)
-        found[one.name.removeprefix("fleet_steward_")] = made
-    return found
+_KINDS: Final[dict[str, Any]] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
 
 class Meters:
-    """The instruments of one steward. `groups` are shown even while empty."""
+    """The instruments of one steward, by their names without `fleet_steward_`.
+
+    `groups` are shown even while empty.
+    """
+
+    deaths: Counter
+    handovers: Counter
+    handover_duration_seconds: Histogram
+    false_alarms: Counter
+    quarantined: Counter
+    hints: Counter
+    assigned: Counter
+    refused: Counter
+    errors: Counter
+    survey_duration_seconds: Gauge
 
     def __init__(self, groups: tuple[str, ...] = ()) -> None:
         self.registry = CollectorRegistry()
-        made = _made(self.registry)
-        self.deaths: Counter = made["deaths"]
-        self.handovers: Counter = made["handovers"]
-        self.handover: Histogram = made["handover_duration_seconds"]
-        self.false_alarms: Counter = made["false_alarms"]
-        self.quarantined: Counter = made["quarantined"]
-        self.hints: Counter = made["hints"]
-        self.assigned: Counter = made["assigned"]
-        self.refused: Counter = made["refused"]
-        self.errors: Counter = made["errors"]
-        self.survey: Gauge = made["survey_duration_seconds"]
-        made["build"].info({"version": package_version()})
+        for one in _OWN:
+            more = {"buckets": one.buckets} if one.buckets else {}
+            made = _KINDS[one.kind](one.name, one.help, one.labels, registry=self.registry, **more)
+            setattr(self, one.name.removeprefix("fleet_steward_"), made)
+        build = Info(_BUILD.name, _BUILD.help, registry=self.registry)
+        build.info({"version": package_version()})
         for what in (*_WORK, *_WRITES):
             self.errors.labels(what)
         self.live = LiveCollector(groups)
@@ -158,37 +141,33 @@ class LiveCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         state = self.state()
-        for one in state.groups:
-            if len(self._groups) < MOST_GROUPS:
-                self._groups.add(one.group)
         groups: dict[str, list[LiveGroup]] = {}
         for one in state.groups:
-            groups.setdefault(self._shown(one.group), []).append(one)
-        names = sorted(self._groups)
-        for instrument, reader in _PER_GROUP:
-            values = {name: reader(groups.get(name, []), state.at) for name in names}
+            shown = one.group
+            if shown not in self._groups and len(self._groups) >= MOST_GROUPS:
+                shown = OTHER
+            self._groups.add(shown)
+            groups.setdefault(shown, []).append(one)
+        for field, instrument in _PER_GROUP.items():
+            names = sorted(self._groups)
+            values = {name: _value(field, groups.get(name, []), state.at) for name in names}
             yield _family(instrument, values)
-        yield _family(_LEASES, _leases(state))
-        for instrument, value in ((_AS_OF, state.as_of), (_SERVING, float(state.serving))):
-            family = GaugeMetricFamily(instrument.name, instrument.help)
-            family.add_metric([], value)
-            yield family
-
-    def _shown(self, group: str) -> str:
-        if group not in self._groups:
-            self._groups.add(OTHER)
-            return OTHER
-        return group
+        held = {one.member: 0.0 for one in state.members if one.state == "present"}
+        for attempt in state.running:
+            held[attempt.member] = held.get(attempt.member, 0.0) + 1
+        yield _family(_LEASES, held)
+        yield GaugeMetricFamily(_AS_OF.name, _AS_OF.help, value=state.as_of)
+        yield GaugeMetricFamily(_SERVING.name, _SERVING.help, value=float(state.serving))
 
     def describe(self) -> list[Any]:
         return []
 
 
-def _leases(state: LiveState) -> dict[str, float]:
-    held = {one.member: 0.0 for one in state.members if one.state == "present"}
-    for one in state.running:
-        held[one.member] = held.get(one.member, 0.0) + 1
-    return held
+def _value(field: str, groups: list[LiveGroup], now: float) -> float:
+    """Return a value for the groups that share a label."""
+    if field == "oldest":
+        return max((now - one.oldest for one in groups if one.oldest), default=0.0)
+    return float(sum(getattr(one, field) for one in groups))
 
 
 def _family(instrument: Instrument, values: Mapping[str, float]) -> GaugeMetricFamily:

@@ -137,4 +137,4 @@ class SurveyLoop:
             return
         if whole:
             self.at = at
-            self._tools.meters.survey.set(time.monotonic() - began)
+            self._tools.meters.survey_duration_seconds.set(time.monotonic() - began)

@@ -25,8 +25,8 @@ from resonate_fleet.steward.console import (
     Endpoints,
     Refusal,
 )
-from resonate_fleet.steward.feed import Feed
 from resonate_fleet.steward.guards import Room
+from resonate_fleet.steward.live import Feed
 from tests.support.idle import idle_connections, still_open
 from tests.support.played import Played
 from tests.support.waiting import wait_until, wait_until_async

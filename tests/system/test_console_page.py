@@ -13,7 +13,7 @@ import pytest
 
 from resonate_fleet.contract.jobs import COLUMNS, JobLine, JobList
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
-from resonate_fleet.steward.feed import Feed
+from resonate_fleet.steward.live import Feed
 from tests.support.browser import Page, browser
 from tests.support.console import Watched
 from tests.support.played import Played, at_work

@@ -10,7 +10,7 @@ import pytest
 from resonate_fleet.contract.live import LiveParked
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
-from resonate_fleet.steward.feed import Feed
+from resonate_fleet.steward.live import Feed
 from tests.support.browser import Page as Shown
 from tests.support.browser import browser
 from tests.support.played import Played, at_work

@@ -9,7 +9,7 @@ from resonate_fleet.commands.changes import Change, Changes, of_a_run
 from resonate_fleet.commands.snapshot import after
 from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMark, LiveState, MarkKind
-from resonate_fleet.steward.feed import news
+from resonate_fleet.steward.live import news
 
 
 def held(member: str, attempt: int, since: float = 0.0) -> LiveAttempt:
