@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from resonate_fleet.member.upstream import Channel
 from resonate_fleet.member.writes import Writes
 
 
+@dataclass(eq=False)
 class Claims:
     """`resonate_base.connections.Network` on the fleet's own wire.
 
@@ -27,30 +29,21 @@ class Claims:
     while the claim is sent.
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        table: Table,
-        ledger: Ledger,
-        registry: Registry,
-        writes: Writes,
-        intake: Intake,
-    ) -> None:
-        self._channel = channel
-        self._table = table
-        self._ledger = ledger
-        self._registry = registry
-        self._writes = writes
-        self._intake = intake
-        #: Claims on their way.
-        self.pending = 0
-        self._closed = False
+    channel: Channel
+    table: Table
+    ledger: Ledger
+    registry: Registry
+    writes: Writes
+    intake: Intake
+    #: Claims on their way.
+    pending: int = field(default=0, init=False)
+    _closed: bool = field(default=False, init=False)
 
     async def start(self) -> None:
         """Do nothing: the wire connects with its first request."""
 
     async def stop(self) -> None:
-        self._channel.close()
+        self.channel.close()
 
     def close(self) -> None:
         """Give back at once whatever is granted from now on."""
@@ -64,14 +57,14 @@ class Claims:
         """
         request = requests.read(req)
         if request.kind in requests.FENCED:
-            return await self._writes.send(request, req)
+            return await self.writes.send(request, req)
         if request.kind != "task.acquire":
-            return (await self._channel.exchange(request, req)).body
+            return (await self.channel.exchange(request, req)).body
         self._follow(request)
         self.pending += 1
         sent = time.monotonic()
         try:
-            answer = await self._channel.exchange(request, req)
+            answer = await self.channel.exchange(request, req)
             if answer.reply.status != 200:
                 await self._refused(request, answer)
             elif not await self._granted(request, answer.part, sent):
@@ -89,10 +82,10 @@ class Claims:
         structlog.contextvars.clear_contextvars()
 
         def over(ended: "asyncio.Task[Any]") -> None:
-            attempt = self._table.find(task, version)
+            attempt = self.table.find(task, version)
             if attempt is not None:
-                self._writes.abandoned(attempt, ended)
-            self._intake.done(task)
+                self.writes.abandoned(attempt, ended)
+            self.intake.done(task)
 
         running.add_done_callback(over)
 
@@ -101,48 +94,48 @@ class Claims:
         task, version = request.data.id, request.data.version + 1
         if promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending":
             # A durable sleep that is not due. The SDK drops it without releasing the lease.
-            await self._channel.ask("task.release", task, version=version)
+            await self.channel.ask("task.release", task, version=version)
             return True
         call, failure = call_of(promise), Failure()
         if call is None:
             why = "the job's call cannot be read: it is not what an SDK writes"
             callee, failure = Callee("", ""), Failure(trouble=why, hopeless=True)
         else:
-            callee = self._registry.callee(call.func, call.version)
+            callee = self.registry.callee(call.func, call.version)
         attempt = Attempt(
             task, version, callee, promise.tags, lease=Lease(stood=sent), failure=failure
         )
         running = asyncio.current_task()
         if running is not None:
             attempt.body.tasks.add(running)
-        why = self._table.refuse(attempt)
-        self._table.add(attempt)
+        why = self.table.refuse(attempt)
+        self.table.add(attempt)
         current.set(attempt)
         # The function's log lines name the job.
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
-        self._intake.granted(task)
-        self._ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
+        self.intake.granted(task)
+        self.ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
         if why:  # its function's limit is reached here
-            self._intake.avoid(task, callee.label)
+            self.intake.avoid(task, callee.label)
             if await self._release(attempt):
-                self._ledger.ended(attempt, "released", why)
+                self.ledger.ended(attempt, "released", why)
         elif self._closed and await self._release(attempt):
-            self._ledger.handed_back(attempt)
+            self.ledger.handed_back(attempt)
         return not (why or self._closed)
 
     async def _release(self, attempt: Attempt) -> bool:
-        answer = await self._channel.ask("task.release", attempt.task, version=attempt.version)
-        return answer is not None and answer.reply.ok and self._table.finish(attempt)
+        answer = await self.channel.ask("task.release", attempt.task, version=attempt.version)
+        return answer is not None and answer.reply.ok and self.table.finish(attempt)
 
     async def _refused(self, request: Request, answer: Answer) -> None:
         task, version = request.data.id, request.data.version + 1
         taken = answer.reply.status in (404, 409)
-        self._ledger.refused(task, request.data.version, "refused" if taken else "failed")
-        self._intake.refused(task)
+        self.ledger.refused(task, request.data.version, "refused" if taken else "failed")
+        self.intake.refused(task)
         if not answer.repeated:
             return
         # An earlier try may have been granted and its answer lost. The SDK needs that answer, so
         # the lease is released: the next claim brings it.
-        found: Task | None = await self._channel.find("task.get", task)
+        found: Task | None = await self.channel.find("task.get", task)
         if found and (found.pid, found.version) == (request.data.pid, version):
-            await self._channel.ask("task.release", task, version=version)
+            await self.channel.ask("task.release", task, version=version)

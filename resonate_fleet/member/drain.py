@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -22,36 +23,28 @@ HAND_BACK_SECONDS = 3.0
 log = structlog.get_logger()
 
 
+@dataclass
 class Drain:
     """Waits for a signal in `signals`, then drains. A second signal ends the wait for bodies.
 
     Bodies may take `seconds` to finish. `not_ready` is called first, `close` last.
     """
 
-    def __init__(
-        self,
-        signals: "queue.SimpleQueue[str]",
-        seconds: float,
-        wire: BlockingWire,
-        runner: JobRunner,
-        not_ready: Callable[[], None],
-        close: Callable[[], None],
-    ) -> None:
-        self._signals = signals
-        self._seconds = seconds
-        self._wire = wire
-        self._runner = runner
-        self._not_ready = not_ready
-        self._close = close
-        self._end = 0.0
+    signals: "queue.SimpleQueue[str]"
+    seconds: float
+    wire: BlockingWire
+    runner: JobRunner
+    not_ready: Callable[[], None]
+    close: Callable[[], None]
+    _end: float = field(default=0.0, init=False)
 
     def start(self) -> None:
         threading.Thread(target=self.run, name="drain", daemon=True).start()
 
     def run(self) -> None:
         """Wait for the first signal and go through the steps."""
-        log.info("signal", signal=self._signals.get())
-        self._end = time.monotonic() + self._seconds
+        log.info("signal", signal=self.signals.get())
+        self._end = time.monotonic() + self.seconds
         try:
             self._steps()
         except BaseException:  # a defect: the process must end all the same
@@ -64,35 +57,33 @@ class Drain:
 
     def _steps(self) -> None:
         self._step("not-ready")
-        self._not_ready()
+        self.not_ready()
         self._step("intake-closed")
-        self._runner.close_intake()
+        self.runner.close_intake()
         self._step("finishing")
         self._finish()
-        self._runner.claims.close()
+        self.runner.claims.close()
         self._step("handing-back")
         self._hand_back()
         self._step("closed")
-        self._runner.presence.leave()
-        self._close()
+        self.runner.presence.leave()
+        self.close()
 
     def _step(self, step: str) -> None:
-        held = len(self._runner.table)
-        self._runner.ledger.journal.write(DrainStep(step=step, held=held))
+        held = len(self.runner.table)
+        self.runner.ledger.journal.write(DrainStep(step=step, held=held))
 
     def _finish(self) -> None:
-        while self._runner.is_busy():
-            if not self.seconds_left():
-                return
+        while self.runner.is_busy() and self.seconds_left():
             try:
-                log.info("signal", signal=self._signals.get(timeout=CHECK_SECONDS))
+                log.info("signal", signal=self.signals.get(timeout=CHECK_SECONDS))
             except queue.Empty:
                 continue
             return
 
     def _hand_back(self) -> None:
         deadline = time.monotonic() + HAND_BACK_SECONDS
-        runner = self._runner
+        runner = self.runner
         while runner.claims.pending and time.monotonic() < deadline:
             time.sleep(CHECK_SECONDS)
         deadline = time.monotonic() + HAND_BACK_SECONDS
@@ -100,7 +91,7 @@ class Drain:
             if self._release(attempt, deadline) and runner.table.finish(attempt):
                 runner.ledger.handed_back(attempt)
             runner.on_loop.soon(attempt.body.stop)
-        self._wire.close()
+        self.wire.close()
 
     def _release(self, attempt: Attempt, deadline: float) -> bool:
         """Release the job; False if it is no longer ours or the server does not answer."""
@@ -108,7 +99,7 @@ class Drain:
         why = "the server did not answer for those before it"
         while time.monotonic() < deadline:
             try:
-                return self._wire.call("task.release", data, accept=(404, 409)).ok
+                return self.wire.call("task.release", data, accept=(404, 409)).ok
             except (Unreachable, Refused) as error:
                 why = str(error)
                 time.sleep(0.1)

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -71,34 +72,29 @@ class Backlog:
             self._known[task] = (since, version)
 
 
+@dataclass
 class Fallback:
     """Fills free slots with the oldest of what it knows, while it is on.
 
-    `counts` counts an event: a metric's name and its labels.
+    `counts` counts an event: a metric's name and its labels. `runs` says whether this member can
+    run what a promise calls.
     """
 
-    def __init__(
-        self,
-        wire: Wire,
-        stream: Stream,
-        group: str,
-        intake: Intake,
-        counts: Callable[..., None],
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._wire = wire
-        self._stream = stream
-        self._group = group
-        self._intake = intake
-        self._counts = counts
-        self._backlog = Backlog(counts, now)
+    wire: Wire
+    stream: Stream
+    group: str
+    intake: Intake
+    counts: Callable[..., None]
+    runs: Callable[[Promise], bool] = lambda _: True
+    now: Callable[[], float] = time.time
+    may_search: bool = field(default=True, init=False)
+    #: This member was given a task that it cannot run: from then on it reads promises first.
+    _reads_first: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._backlog = Backlog(self.counts, self.now)
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
-        #: Says whether this member can run what a promise calls.
-        self.runs: Callable[[Promise], bool] = lambda _: True
-        #: This member was given a task that it cannot run: from then on it reads promises first.
-        self._reads_first = False
-        self.may_search = True
 
     @property
     def known(self) -> int:
@@ -107,7 +103,7 @@ class Fallback:
     def switch(self, *, on: bool) -> None:
         """Begin to search and listen, or end it and forget what is known."""
         if on and not self._tasks:
-            self._spawn(self._stream.run(self._message))
+            self._spawn(self.stream.run(self._message))
             self._spawn(self._search_when_idle())
         elif not on:
             self._backlog.clear()
@@ -121,9 +117,9 @@ class Fallback:
 
     def fill(self) -> None:
         """Have the SDK claim the oldest that is known for each slot that is free."""
-        while self._backlog and self._intake.free > 0:
-            self._intake.take(*self._backlog.take())
-        if not self._backlog and self._intake.free > 0:
+        while self._backlog and self.intake.free > 0:
+            self.intake.take(*self._backlog.take())
+        if not self._backlog and self.intake.free > 0:
             self._idle.set()
         else:
             self._idle.clear()
@@ -135,7 +131,7 @@ class Fallback:
             hint = read_hint(text)
             if hint is None:
                 return
-            self._counts("hints_received")
+            self.counts("hints_received")
             if is_child(hint.id) or self._reads_first:
                 self._spawn(self._read_first(hint))
             else:
@@ -145,7 +141,7 @@ class Fallback:
     async def _read_first(self, hint: Hint) -> None:
         """Read the promise first: it may be a durable sleep, or call what this member lacks."""
         with suppress(Unreachable, Refused):
-            promise = await self._wire.promise(hint.id)
+            promise = await self.wire.promise(hint.id)
             if promise is not None and self._is_ours(promise):
                 self._backlog.learn(hint.id, hint.version)
                 self.fill()
@@ -155,45 +151,45 @@ class Fallback:
     async def _search_when_idle(self) -> None:
         """Search when a slot is free and no task is known; less often while nothing is found."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stream.opened.wait(), STREAM_SECONDS)
+            await asyncio.wait_for(self.stream.opened.wait(), STREAM_SECONDS)
         pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self.fill()
             await self._idle.wait()
-            began = time.monotonic()
-            found = await self._search_safely()
-            if found:
+            began, pause = time.monotonic(), 0.0
+            if await self._search_safely():
                 pauses.reset()
-            pause = 0.0 if found else pauses.next()
-            pause = pause if self.may_search else FORBIDDEN_PAUSE
+            else:
+                pause = pauses.next() if self.may_search else FORBIDDEN_PAUSE
             self.fill()
             rest = max(pause, REST * (time.monotonic() - began))
             await asyncio.sleep(rest * random.uniform(0.5, 1))
 
     async def _search_safely(self) -> bool:
+        """Search; say whether there is work. What goes wrong is counted and logged."""
         try:
             found = await self._search()
         except Unreachable as error:
             if isinstance(error, Strange):
                 log.warning("search.unreadable", why=error.cause)
-            self._counts("fallback_searches", "failed")
+            self.counts("fallback_searches", "failed")
             return False
         except Refused as refused:
             forbidden = refused.reply.status == 403
-            self._counts("fallback_searches", "forbidden" if forbidden else "failed")
+            self.counts("fallback_searches", "forbidden" if forbidden else "failed")
             if forbidden and self.may_search:
                 log.warning("search.forbidden", why=str(refused), then="it lives on hints")
             self.may_search = self.may_search and not forbidden
             return False
         self.may_search = True
-        self._counts("fallback_searches", "found" if found else "empty")
+        self.counts("fallback_searches", "found" if found else "empty")
         return found
 
     async def _search(self) -> bool:
         """Learn the waiting tasks of this group; say whether there are any."""
-        tags, cursor = {TAG_TARGET: anycast(self._group)}, None
+        tags, cursor = {TAG_TARGET: anycast(self.group)}, None
         while True:
-            page, cursor = await self._wire.search_promises("pending", tags, cursor=cursor)
+            page, cursor = await self.wire.search_promises("pending", tags, cursor=cursor)
             ours = {one.id: one.created_at / 1000 for one in page if self._is_ours(one)}
             for task, version in (await self._claimable(sorted(ours))).items():
                 self._backlog.learn(task, version, ours[task])
@@ -206,7 +202,7 @@ class Fallback:
         # The id without its last character sorts just before it, and the search begins after it.
         cursor = ids[0][:-1] if ids else None
         while ids:
-            page, cursor = await self._wire.search_tasks("pending", cursor=cursor or None)
+            page, cursor = await self.wire.search_tasks("pending", cursor=cursor or None)
             found |= {one.id: one.version for one in page}
             if cursor is None or cursor >= ids[-1]:
                 break

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ LATE_SECONDS = 60.0
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class Health:
     """Whether the server takes this member's requests; logged once, not for each request.
 
@@ -30,39 +32,33 @@ class Health:
     the stream is open; if it is not, that has been logged.
     """
 
-    def __init__(
-        self,
-        count: Callable[[str], None] = lambda _: None,
-        now: Callable[[], float] = time.monotonic,
-        connected: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self._count = count
-        self._now = now
-        self._connected = connected
-        self._since: float | None = None
-        self._why = ""
-        self._said = False
-        #: When the server last took a request.
-        self.answered_at: float | None = None
+    count: Callable[[str], None] = lambda _: None
+    now: Callable[[], float] = time.monotonic
+    connected: Callable[[], bool] = lambda: True
+    _since: float | None = field(default=None, init=False)
+    _why: str = field(default="", init=False)
+    _said: bool = field(default=False, init=False)
+    #: When the server last took a request.
+    _answered_at: float | None = field(default=None, init=False)
 
     def answered(self) -> None:
         """Note that the server took a request."""
         if self._said and self._since is not None:
-            log.info("requests.accepted", seconds=round(self._now() - self._since, 3))
+            log.info("requests.accepted", seconds=round(self.now() - self._since, 3))
         self._since, self._said = None, False
-        self.answered_at = self._now()
+        self._answered_at = self.now()
 
     def silent(self, why: str, after: float = 0.0) -> None:
         """Note that the server gave no answer, `after` so many seconds."""
-        self._fails("none", why, after, say=self._connected())
+        self._fails("none", why, after, say=self.connected())
 
     def refused(self, status: int, why: str) -> None:
         """Note an answer that would refuse any request: to a wrong token, or by a proxy."""
         self._fails(str(status), why)
 
     def _fails(self, status: str, why: str, after: float = 0.0, *, say: bool = True) -> None:
-        self._count(status)
-        self._since = self._now() - after if self._since is None else self._since
+        self.count(status)
+        self._since = self.now() - after if self._since is None else self._since
         self._why = why
         if say and self.failing and not self._said:
             self._said = True
@@ -72,11 +68,11 @@ class Health:
     def failing(self) -> str:
         """Why requests have failed for a while, "" if they have not."""
         since = self._since
-        return self._why if since is not None and self._now() - since >= LASTING else ""
+        return self._why if since is not None and self.now() - since >= LASTING else ""
 
     def takes(self, within: float) -> bool:
         """Say whether the server took a request in the last `within` seconds."""
-        return self.answered_at is not None and self._now() - self.answered_at < within
+        return self._answered_at is not None and self.now() - self._answered_at < within
 
 
 class LoopLag:
@@ -96,6 +92,7 @@ class LoopLag:
         return max(0.0, self._now() - self._last - TICK)
 
 
+@dataclass(eq=False)
 class Probes:
     """Answers of `/livez` and `/readyz`, each with its reasons in words.
 
@@ -106,20 +103,12 @@ class Probes:
     proxy that buffers may keep the stream closed while nothing is sent.
     """
 
-    def __init__(
-        self,
-        loop_lag: LoopLag,
-        heartbeats: Heartbeats,
-        liveness: float,
-        connected: Callable[[], bool],
-        health: Health,
-    ) -> None:
-        self.loop_lag = loop_lag
-        self._heartbeats = heartbeats
-        self._liveness = liveness
-        self._connected = connected
-        self._health = health
-        self.draining = False
+    loop_lag: LoopLag
+    heartbeats: Heartbeats
+    liveness: float
+    connected: Callable[[], bool]
+    health: Health
+    draining: bool = field(default=False, init=False)
 
     def drain(self) -> None:
         """Stop being ready."""
@@ -127,10 +116,10 @@ class Probes:
 
     def not_alive(self) -> list[str]:
         found = []
-        if self.loop_lag.seconds() > self._liveness:
+        if self.loop_lag.seconds() > self.liveness:
             found.append(f"the event loop has been blocked for {self.loop_lag.seconds():.1f} s")
-        late = time.monotonic() - self._heartbeats.woke - self._heartbeats.interval
-        if not self._heartbeats.alive or late > LATE_SECONDS:
+        late = time.monotonic() - self.heartbeats.woke - self.heartbeats.interval
+        if not self.heartbeats.alive or late > LATE_SECONDS:
             found.append("heartbeats have stopped")
         return found
 
@@ -138,9 +127,9 @@ class Probes:
         found = []
         if self.draining:
             found.append("draining")
-        if self._health.failing:
-            found.append(f"the server takes no requests: {self._health.failing}")
-        elif not self._connected() and not self._health.takes(RECENT):
+        if self.health.failing:
+            found.append(f"the server takes no requests: {self.health.failing}")
+        elif not self.connected() and not self.health.takes(RECENT):
             found.append("no stream from the server")
         return found
 

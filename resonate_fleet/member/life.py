@@ -56,7 +56,7 @@ def live(settings: Settings, signals: StopSignals) -> int:
         own.keep()
         journal = _journal(name, settings)
         _to_the_end(_run(settings, functions, journal, own))
-    except (registry.BadFunctions, registry.NotOpened) as bad:
+    except registry.BadFunctions as bad:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
     except Mistake:
         raise

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
@@ -108,6 +109,7 @@ class Link(asyncio.Protocol):
                 self._presence.heard(self, message)
 
 
+@dataclass
 class Connector:
     """Keeps a connection to each steward while `run` runs, on the event loop.
 
@@ -115,34 +117,26 @@ class Connector:
     called for each try that ends without a welcome.
     """
 
-    def __init__(
-        self,
-        addresses: Sequence[Address],
-        hello: Hello,
-        secret: str | None,
-        presence: Presence,
-        failed: Callable[[], None],
-    ) -> None:
-        self._addresses = addresses
-        self._hello = hello
-        self._secret = secret
-        self._presence = presence
-        self._failed = failed
-        #: Why there is no connection, and since when there has been none.
-        self._why: dict[str, str] = {}
-        self._since: float | None = None
-        self._said = False
+    addresses: Sequence[Address]
+    hello: Hello
+    secret: str | None
+    presence: Presence
+    failed: Callable[[], None]
+    #: Why there is no connection, and since when there has been none.
+    _why: dict[str, str] = field(default_factory=dict, init=False)
+    _since: float | None = field(default=None, init=False)
+    _said: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled or the member has left."""
-        if not self._addresses:
-            self._presence.fall_back()
+        if not self.addresses:
+            self.presence.fall_back()
             return
-        self._presence.choose()
+        self.presence.choose()
         kept: dict[Address, asyncio.Task[None]] = {}
         try:
             while True:
-                found, links = await self._resolve(), self._presence.links
+                found, links = await self._resolve(), self.presence.links
                 for address in found - kept.keys():
                     kept[address] = asyncio.create_task(self._keep(address))
                 await self._check_silence(RESOLVE_SECONDS if links else RESOLVE_AGAIN_SECONDS)
@@ -157,7 +151,7 @@ class Connector:
     async def _resolve(self) -> set[Address]:
         """Return the IP addresses behind `addresses` now; none if the look-up fails."""
         loop, found = asyncio.get_running_loop(), set[Address]()
-        for host, port in self._addresses:
+        for host, port in self.addresses:
             try:
                 infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 found |= {(str(info[4][0]), int(info[4][1])) for info in infos}
@@ -171,13 +165,13 @@ class Connector:
         end = loop.time() + seconds
         while loop.time() < end:
             await asyncio.sleep(min(CHECK_SECONDS, seconds))
-            self._presence.choose()
+            self.presence.choose()
 
     async def _keep(self, address: Address) -> None:
         pauses, link = Backoff(FIRST_PAUSE, LONGEST_PAUSE), None
-        while not self._presence.said_bye:
+        while not self.presence.said_bye:
             # Connect unless another address has led to the same steward.
-            if link is None or all(one.rank != link.rank for one in self._presence.links):
+            if link is None or all(one.rank != link.rank for one in self.presence.links):
                 link = await self._connect(address)
                 if link.rank:
                     self._since = None
@@ -188,7 +182,7 @@ class Connector:
 
     async def _connect(self, address: Address) -> Link:
         """Connect, and wait for the end of that connection."""
-        link = Link(self._presence, address, self._hello, self._secret)
+        link = Link(self.presence, address, self.hello, self.secret)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await asyncio.get_running_loop().create_connection(lambda: link, *address)
@@ -203,8 +197,8 @@ class Connector:
 
     def _note(self, address: object, why: str) -> None:
         """Note why a steward cannot be reached; log it once if there is no other for a while."""
-        self._failed()
-        now, links = asyncio.get_running_loop().time(), self._presence.links
+        self.failed()
+        now, links = asyncio.get_running_loop().time(), self.presence.links
         if self._since is None:
             self._why.clear()
             self._since, self._said = now, False

@@ -54,7 +54,7 @@ class Member:
         wires: Wires,
         on_loop: OnLoop,
     ) -> None:
-        name, table = journal.who, Table(registry.limits())
+        name, table = journal.who, Table(registry.limits)
         self._settings = settings
         self._own = own
         self._on_loop = on_loop
@@ -73,7 +73,7 @@ class Member:
         connected, health = self._upstream.is_connected, self._upstream.health
         self._probes = Probes(LoopLag(), self._heartbeats, settings.liveness, connected, health)
         self._stopped = asyncio.Event()
-        self._lifespan = registry.new_lifespan()
+        self._lifespan = registry.hooks
         self._drain = Drain(
             own.signals.came,
             settings.drain,
@@ -89,7 +89,7 @@ class Member:
 
         Raises:
             OSError: the port for metrics and probes cannot be had.
-            NotOpened: the functions module's start-up failed.
+            BadFunctions: the functions module's start-up failed.
         """
         settings, ledger = self._settings, self._ledger
         for buffer in (ledger.journal.buffer, self._heartbeat_process.buffer):
@@ -98,8 +98,12 @@ class Member:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream.wire)
             served = stack.enter_context(Pages(settings.host, settings.port, pages))
-            if not await self._open():
+            came = self._own.signals.came
+            opened = await self._lifespan.open_unless(lambda: not came.empty())
+            if opened is None:
                 return
+            for value in opened:
+                self._runner.sdk.with_dependency(value)
             self._say_start(served.port)
             stack.enter_context(self._heartbeat_process)
             stack.enter_context(self._heartbeats)
@@ -116,17 +120,6 @@ class Member:
         if self._ledger.traces is not None:
             self._ledger.traces.close()
 
-    async def _open(self) -> bool:
-        """Run the module's start-up; False if a signal came before it was over.
-
-        Raises:
-            NotOpened: it failed.
-        """
-        values = await self._lifespan.open_unless(lambda: not self._own.signals.came.empty())
-        for value in values or ():
-            self._runner.sdk.with_dependency(value)
-        return values is not None
-
     # Reports about itself.
 
     def _about(self) -> dict[str, str]:
@@ -140,13 +133,13 @@ class Member:
         }
 
     def _say_start(self, port: int) -> None:
-        group, slots = self._settings.group, self._settings.slots
-        started = MemberStarted(
-            group=group, slots=slots, process=os.getpid(), version=package_version()
+        settings, process, version = self._settings, os.getpid(), package_version()
+        self._ledger.journal.write(
+            MemberStarted(
+                group=settings.group, slots=settings.slots, process=process, version=version
+            )
         )
-        self._ledger.journal.write(started)
-        functions = list(self._runner.functions)
-        log.info("pages", host=self._settings.host, port=port, functions=functions)
+        log.info("pages", host=settings.host, port=port, functions=list(self._runner.functions))
 
     def _show(self) -> None:
         """Set the functions of the gauges."""

@@ -20,126 +20,101 @@ from resonate_fleet.contract.pages import Page
 from resonate_fleet.member.attempts import Attempt
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_BYTES = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 2_097_152)
 _W = "fleet_worker_"
 
+
+def _gauge(name: str, help: str) -> Instrument:
+    return Instrument(_W + name, "gauge", help)
+
+
+def _counter(name: str, help: str, *labels: str) -> Instrument:
+    return Instrument(_W + name, "counter", help, labels)
+
+
+def _histogram(name: str, help: str, buckets: tuple[float, ...] = _SECONDS) -> Instrument:
+    return Instrument(_W + name, "histogram", help, ("function",), buckets)
+
+
 INSTRUMENTS = (
-    Instrument(_W + "slots", "gauge", "Jobs that can run at the same time here."),
-    Instrument(_W + "slots_used", "gauge", "Slots in use now."),
-    Instrument(
-        _W + "attempts_started",
-        "counter",
-        "Leases granted to this member for functions that it has.",
-        ("function",),
+    _gauge("slots", "Jobs that can run at the same time here."),
+    _gauge("slots_used", "Slots in use now."),
+    _counter(
+        "attempts_started", "Leases granted to this member for functions that it has.", "function"
     ),
-    Instrument(
-        _W + "attempts_ended",
-        "counter",
+    _counter(
+        "attempts_ended",
         "Attempts ended, by outcome: resolved, rejected, suspended, released, lost, refused, "
         "unknown-function, cancelled.",
-        ("function", "outcome"),
+        "function",
+        "outcome",
     ),
-    Instrument(
-        _W + "attempt_duration_seconds",
-        "histogram",
-        "From a granted lease to the end of the attempt.",
-        ("function",),
-        _SECONDS,
-    ),
-    Instrument(
-        _W + "queue_wait_seconds",
-        "histogram",
-        "From a job's creation to its first claim.",
-        ("function",),
-        _SECONDS,
-    ),
-    Instrument(_W + "busy_seconds", "counter", "Seconds of slots spent in ended attempts."),
-    Instrument(_W + "leases_held", "gauge", "Leases held now."),
-    Instrument(
-        _W + "leases_lost",
-        "counter",
-        "Leases lost while their job ran: lapsed, taken, halted, gone.",
-        ("why",),
-    ),
-    Instrument(_W + "leases_handed_back", "counter", "Leases handed back by a drain."),
-    Instrument(
-        _W + "claims", "counter", "Claims by result: granted, refused, failed.", ("result",)
-    ),
-    Instrument(
-        _W + "reclaims",
-        "counter",
+    _histogram("attempt_duration_seconds", "From a granted lease to the end of the attempt."),
+    _histogram("queue_wait_seconds", "From a job's creation to its first claim."),
+    _counter("busy_seconds", "Seconds of slots spent in ended attempts."),
+    _gauge("leases_held", "Leases held now."),
+    _counter("leases_lost", "Leases lost while their job ran: lapsed, taken, halted, gone.", "why"),
+    _counter("leases_handed_back", "Leases handed back by a drain."),
+    _counter("claims", "Claims by result: granted, refused, failed.", "result"),
+    _counter(
+        "reclaims",
         "Claims of a job whose earlier attempt was interrupted; resumes do not count.",
-        ("function",),
+        "function",
     ),
-    Instrument(_W + "hints_received", "counter", "Hints that the stream brought."),
-    Instrument(_W + "hints_dropped", "counter", "Hints not kept, by why: full, avoided.", ("why",)),
-    Instrument(
-        _W + "fallback_backlog",
-        "gauge",
+    _counter("hints_received", "Hints that the stream brought."),
+    _counter("hints_dropped", "Hints not kept, by why: full, avoided.", "why"),
+    _gauge(
+        "fallback_backlog",
         "Claimable tasks that this member knows while it has no steward; 0 with one.",
     ),
-    Instrument(
-        _W + "fallback_searches",
-        "counter",
+    _counter(
+        "fallback_searches",
         "Searches of the server for work while there is no steward, by result: found, empty, "
         "failed, forbidden.",
-        ("result",),
+        "result",
     ),
-    Instrument(
-        _W + "search_allowed", "gauge", "1 while the server lets this member search, else 0."
-    ),
-    Instrument(
-        _W + "heartbeat_age_seconds",
-        "gauge",
+    _gauge("search_allowed", "1 while the server lets this member search, else 0."),
+    _gauge(
+        "heartbeat_age_seconds",
         "Time since the oldest lease held was last confirmed; 0 when none is held.",
     ),
-    Instrument(
-        _W + "heartbeat_failures",
-        "counter",
-        "Rounds of heartbeats that got no answer, or a refusal.",
+    _counter("heartbeat_failures", "Rounds of heartbeats that got no answer, or a refusal."),
+    _counter(
+        "late_results_refused", "Results that were refused because their lease was lost before."
     ),
-    Instrument(
-        _W + "late_results_refused",
-        "counter",
-        "Results that were refused because their lease was lost before.",
+    _histogram(
+        "result_bytes", "Size of the request that ended a job; the server takes 2 MiB.", _BYTES
     ),
-    Instrument(
-        _W + "result_bytes",
-        "histogram",
-        "Size of the request that ended a job; the server takes 2 MiB.",
-        ("function",),
-        (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 2_097_152),
-    ),
-    Instrument(
-        _W + "requests_refused",
-        "counter",
+    _counter(
+        "requests_refused",
         "Answers that refuse the sender or are not the server's, by status (`none`: no answer).",
-        ("status",),
+        "status",
     ),
-    Instrument(
-        _W + "writes_refused", "counter", "Writes of jobs that the server will never take (400)."
+    _counter("writes_refused", "Writes of jobs that the server will never take (400)."),
+    _counter("steward_failures", "Tries to reach a steward that ended without a welcome."),
+    _counter(
+        "lines_lost", "Lines that could not be written, by destination: log, journal.", "what"
     ),
-    Instrument(
-        _W + "steward_failures", "counter", "Tries to reach a steward that ended without a welcome."
-    ),
-    Instrument(
-        _W + "lines_lost",
-        "counter",
-        "Lines that could not be written, by destination: log, journal.",
-        ("what",),
-    ),
-    Instrument(_W + "retries", "counter", "Runs of a function that raised before.", ("function",)),
-    Instrument(
-        _W + "clock_offset_seconds",
-        "gauge",
+    _counter("retries", "Runs of a function that raised before.", "function"),
+    _gauge(
+        "clock_offset_seconds",
         "Seconds that the server's clock is ahead of this machine's for certain; else 0.",
     ),
-    Instrument(_W + "loop_lag_seconds", "gauge", "How late the event loop is now."),
-    Instrument(_W + "stream_connected", "gauge", "1 while hints can arrive, else 0."),
-    Instrument(_W + "draining", "gauge", "1 while the member drains, else 0."),
+    _gauge("loop_lag_seconds", "How late the event loop is now."),
+    _gauge("stream_connected", "1 while hints can arrive, else 0."),
+    _gauge("draining", "1 while the member drains, else 0."),
     Instrument(_W + "build", "info", "What runs here.", ("version",)),
 )
 
-_CLASSES: dict[str, Any] = {"counter": Counter, "gauge": Gauge}
+_CLASSES: dict[str, Any] = {
+    "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
+}  # fmt: skip
+#: Label values that start at zero: a rate needs a first sample.
+_KNOWN = (
+    *(("claims", result) for result in ("granted", "refused", "failed")),
+    *(("lines_lost", what) for what in ("log", "journal")),
+    *(("leases_lost", why) for why in ("lapsed", "taken", "halted", "gone")),
+)
 #: Most characters of an exemplar's names and values, by OpenMetrics.
 _EXEMPLAR_CHARACTERS = 128
 #: Seconds for which an exemplar stays at least.
@@ -160,33 +135,24 @@ class Metrics:
         self._children: dict[tuple[str, ...], Any] = {}
         self._shown: dict[tuple[str, str, int], float] = {}
         self._registry = CollectorRegistry(auto_describe=False)
-        self._made = {one.name.removeprefix(_W): self._make(one) for one in INSTRUMENTS}
+        self._made: dict[str, Any] = {}
+        for one in INSTRUMENTS:
+            labels = () if one.kind == "info" else one.labels
+            more = {"buckets": one.buckets} if one.buckets else {}
+            made = _CLASSES[one.kind](one.name, one.help, labels, registry=self._registry, **more)
+            self._made[one.name.removeprefix(_W)] = made
         self._made["slots"].set(slots)
         self._made["build"].info({"version": version})
-        for result in ("granted", "refused", "failed"):
-            self._made["claims"].labels(result)
-        for what in ("log", "journal"):
-            self._made["lines_lost"].labels(what)
-        for why in ("lapsed", "taken", "halted", "gone"):
-            self._made["leases_lost"].labels(why)
+        for name, label in _KNOWN:
+            self._made[name].labels(label)
 
     def expect(self, functions: Iterable[str]) -> None:
-        """Start the counters of these functions at zero: a rate needs a first sample."""
+        """Start the counters of these functions at zero too."""
         for function in functions:
             for name in ("attempts_started", "reclaims", "retries"):
                 self._made[name].labels(function)
             for outcome in ("resolved", "rejected", "released", "lost"):
                 self._made["attempts_ended"].labels(function, outcome)
-
-    def _make(self, one: Instrument) -> Any:
-        name = one.name
-        if one.kind == "info":
-            return Info(name, one.help, registry=self._registry)
-        if one.kind == "histogram":
-            return Histogram(
-                name, one.help, one.labels, buckets=one.buckets, registry=self._registry
-            )
-        return _CLASSES[one.kind](name, one.help, one.labels, registry=self._registry)
 
     def set_function(self, name: str, value: Callable[[], float]) -> None:
         """Let a gauge ask `value` at each scrape. `name` without the prefix `fleet_worker_`."""

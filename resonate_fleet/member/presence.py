@@ -108,10 +108,18 @@ class Reporter:
 
 
 class Presence:
-    """The stewards. All methods but `leave` are to be called on the event loop."""
+    """The stewards. All methods but `leave` are to be called on the event loop.
+
+    `working` is called when there is a steward to work for.
+    """
 
     def __init__(
-        self, intake: Intake, table: Table, revocation: Revocation, on_loop: OnLoop
+        self,
+        intake: Intake,
+        table: Table,
+        revocation: Revocation,
+        on_loop: OnLoop,
+        working: Callable[[], None],
     ) -> None:
         #: The welcomed connections.
         self.links: set[Link] = set()
@@ -120,6 +128,7 @@ class Presence:
         self._table = table
         self._revocation = revocation
         self._on_loop = on_loop
+        self._working = working
         #: The link to the steward that is offered the slots.
         self._serving: Link | None = None
         self._falling_back: asyncio.TimerHandle | None = None
@@ -129,8 +138,6 @@ class Presence:
         self._turned = False
         #: It has said goodbye, or is about to.
         self.said_bye = False
-        #: Called when there is a steward to work for.
-        self.working: Callable[[], None] = lambda: None
         sockets.keep_from_children(self._descriptors)
 
     def _say(self, message: Report | Withdraw) -> None:
@@ -195,7 +202,7 @@ class Presence:
         self._serving, self._waits = chosen, chosen.waits
         self._intake.withdrawn()
         self._intake.fall_back(on=False)
-        self.working()
+        self._working()
         chosen.say(Report(turned="again" if self._turned else "first"))
         self._turned = True
         self.reporter.freed()

@@ -3,9 +3,10 @@
 import asyncio
 import importlib
 import traceback
-from collections.abc import Callable, Sequence
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Concatenate, overload
+from typing import Any, Concatenate, TypedDict, Unpack, overload
 
 import structlog
 from resonate.context import Context
@@ -23,7 +24,6 @@ from resonate_fleet.member.failures import text_of
 
 #: Makes a context manager that is entered at the start and left after the drain.
 type Manager = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
-type _Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
 #: Missing functions that are logged at most.
 MOST_MISSED = 100
@@ -32,36 +32,37 @@ CHECK_SECONDS = 0.02
 log = structlog.get_logger()
 
 
-class NotOpened(Exception):  # noqa: N818 - the user's mistake, or the world's, told in one line
-    """A start-up failed; what was opened before has been closed."""
+class BadFunctions(Mistake):
+    """The functions module cannot be used."""
 
 
 class Lifespan:
     """Enters the managers in order and leaves them in reverse. Plain ones run on a thread."""
 
-    def __init__(self, managers: Sequence[Manager]) -> None:
-        self._managers = managers
-        self._opened: list[tuple[str, _Opened]] = []
+    def __init__(self) -> None:
+        self.managers: list[Manager] = []
+        #: Names of what was entered, and what leaves it.
+        self._opened: list[tuple[str, Callable[..., Awaitable[Any]]]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._managers)
+        return bool(self.managers)
 
     async def open(self) -> list[Any]:
         """Return what the managers yield, without None.
 
         Raises:
-            NotOpened: one of them failed.
+            BadFunctions: one of them failed; what was opened before has been closed.
         """
         values = []
-        for make in self._managers:
+        for make in self.managers:
             name = getattr(make, "__name__", repr(make))
             try:
-                manager = make()
-                values.append(await _enter(manager))
+                enter, leave = _hooks(make())
+                values.append(await enter())
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code may raise anything
                 await self.close()
-                raise NotOpened(f"start-up of {name}: {_where(error)}") from None
-            self._opened.append((name, manager))
+                raise BadFunctions(f"start-up of {name}: {error!r}{_place(error)}") from None
+            self._opened.append((name, leave))
         return [value for value in values if value is not None]
 
     async def open_unless(self, stopping: Callable[[], bool]) -> list[Any] | None:
@@ -75,66 +76,53 @@ class Lifespan:
     async def close(self) -> None:
         """Leave all that was entered; a failure is logged and stops nothing."""
         while self._opened:
-            name, manager = self._opened.pop()
+            name, leave = self._opened.pop()
             try:
-                await _leave(manager)
+                await leave(None, None, None)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code may raise anything
-                log.error("shutdown.failed", hook=name, why=_where(error))  # noqa: TRY400 - one line
+                log.error("shutdown.failed", hook=name, why=f"{error!r}{_place(error)}")  # noqa: TRY400 - one line
 
 
-async def _enter(manager: _Opened) -> Any:
+def _hooks(
+    manager: AbstractContextManager[Any] | AbstractAsyncContextManager[Any],
+) -> tuple[Callable[..., Awaitable[Any]], ...]:
+    """Return what enters and what leaves a manager."""
     if isinstance(manager, AbstractAsyncContextManager):
-        return await manager.__aenter__()
-    return await asyncio.to_thread(manager.__enter__)
+        return manager.__aenter__, manager.__aexit__
+    enter, leave = manager.__enter__, manager.__exit__
+    return (lambda: to_thread(enter)), (lambda *error: to_thread(leave, *error))
 
 
-async def _leave(manager: _Opened) -> None:
-    if isinstance(manager, AbstractAsyncContextManager):
-        await manager.__aexit__(None, None, None)
-    else:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
+class Options(TypedDict, total=False):
+    """What `Registry.register` takes besides the function."""
 
-
-def _where(error: BaseException) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{error!r} ({frame.filename}:{frame.lineno})"
-
-
-class BadFunctions(Mistake):
-    """The functions module cannot be used."""
+    name: str | None
+    version: int
+    retry_policy: RetryPolicy | None
+    limit: int | None
 
 
 class Registry:
     """Takes a functions module's registrations. `register` is the SDK's, also as a decorator."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None]] = {}
+        self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None, Callee]] = {}
         self._names: set[str] = set()
-        self._callees: dict[tuple[str, int], Callee] = {}
-        self._limits: dict[str, int] = {}
+        #: By `name` or, past version 1, `name@version`.
+        self.limits: dict[str, int] = {}
+        self.hooks = Lifespan()
         self._dependencies: list[Any] = []
-        self._managers: list[Manager] = []
         self._missed: set[str] = set()
 
     @overload
     def register[**P, T](
         self,
         fn: Callable[Concatenate[Context, P], T],
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        limit: int | None = None,
+        **options: Unpack[Options],
     ) -> Callable[Concatenate[Context, P], T]: ...
     @overload
     def register[**P, T](
-        self,
-        fn: None = None,
-        *,
-        name: str | None = None,
-        version: int = 1,
-        retry_policy: RetryPolicy | None = None,
-        limit: int | None = None,
+        self, fn: None = None, **options: Unpack[Options]
     ) -> Callable[[Callable[Concatenate[Context, P], T]], Callable[Concatenate[Context, P], T]]: ...
     def register(
         self,
@@ -174,11 +162,11 @@ class Registry:
                 )
         if key in self._keys:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
-        self._keys[key] = (fn, retry_policy)
+        callee = Callee(key[0], label(*key), suspends=is_async(fn))
+        self._keys[key] = (fn, retry_policy, callee)
         self._names.add(key[0])
-        self._callees[key] = Callee(key[0], label(*key), suspends=is_async(fn))
         if limit is not None:
-            self._limits[label(*key)] = limit
+            self.limits[callee.label] = limit
         return fn
 
     def dependency(self, value: Any) -> None:
@@ -190,19 +178,12 @@ class Registry:
 
         What it yields is a dependency. Also a decorator.
         """
-        self._managers.append(manager)
+        self.hooks.managers.append(manager)
         return manager
-
-    def new_lifespan(self) -> Lifespan:
-        return Lifespan(self._managers)
 
     def names(self) -> list[str]:
         """Return what is registered as `name` or, past version 1, `name@version`."""
-        return [label(name, version) for name, version in self._keys]
-
-    def limits(self) -> dict[str, int]:
-        """Return the limits by `name` or `name@version`."""
-        return self._limits
+        return [callee.label for _, _, callee in self._keys.values()]
 
     def has(self, name: str) -> bool:
         """Say whether `name` is registered in any version."""
@@ -222,8 +203,9 @@ class Registry:
 
     def callee(self, name: str, version: int) -> Callee:
         """Return what this member knows of a function. Plain ones cannot wait durably."""
-        known = self._callees.get((name, version))
-        return known or Callee(name, label(name, version), known=False)
+        if (known := self._keys.get((name, version))) is not None:
+            return known[2]
+        return Callee(name, label(name, version), known=False)
 
     def install(self, resonate: Resonate, bodies: Bodies) -> None:
         """Register everything with the SDK, as `bodies` run it.
@@ -233,7 +215,7 @@ class Registry:
         """
         for value in self._dependencies:
             resonate.with_dependency(value)
-        for (name, version), (fn, policy) in self._keys.items():
+        for (name, version), (fn, policy, _) in self._keys.items():
             try:
                 resonate.register(bodies.keep(fn), name=name, version=version, retry_policy=policy)
             except (ResonateError, ValueError, TypeError) as error:

@@ -44,18 +44,16 @@ class JobRunner:
         upstream: Upstream,
         on_loop: OnLoop,
     ) -> None:
-        name, group, channel = ledger.journal.who, settings.group, upstream.channel
+        name, group, counts = ledger.journal.who, settings.group, ledger.metrics.count
         self.table = table
         self.ledger = ledger
         self.on_loop = on_loop
         self.revocation = Revocation(table, ledger, on_loop)
         inbox = Inbox(name, upstream.stream)
         self.intake = intake = Intake(settings.slots, inbox)
-        hints, counts = upstream.group_stream(group), ledger.metrics.count
-        self.fallback = Fallback(upstream.wire, hints, group, intake, counts)
-        self.fallback.runs = registry.runs
-        self.presence = Presence(intake, table, self.revocation, on_loop)
-        self.presence.working = upstream.ready
+        hints = upstream.group_stream(group)
+        self.fallback = Fallback(upstream.wire, hints, group, intake, counts, registry.runs)
+        self.presence = Presence(intake, table, self.revocation, on_loop, upstream.ready)
         reporter = self.presence.reporter
         intake.join(reporter, self.fallback)
         ledger.on_claimed, ledger.on_ended = reporter.claimed, reporter.ended
@@ -65,8 +63,8 @@ class JobRunner:
         self._connector = Connector(
             settings.stewards, hello, settings.secret, self.presence, failed
         )
-        writes = Writes(channel, table, ledger, intake.avoid, intake.ending)
-        self.claims = Claims(channel, table, ledger, registry, writes, intake)
+        writes = Writes(upstream.channel, table, ledger, intake.avoid, intake.ending)
+        self.claims = Claims(upstream.channel, table, ledger, registry, writes, intake)
         install = partial(registry.install, bodies=Bodies(ledger.step_began, intake.ending, name))
         self.sdk = build(settings, name, self.claims, inbox, install, ledger)
 

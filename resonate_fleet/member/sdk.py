@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -35,6 +36,7 @@ LONGEST = 60.0
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class Retries:
     """The SDK's retry policy: `count` retries, `delay` seconds before the first, then doubling.
 
@@ -43,24 +45,18 @@ class Retries:
     not fit; no retry changes that. `retrying` hears of each: the attempt, the error, the delay.
     """
 
-    def __init__(
-        self,
-        count: int,
-        delay: float,
-        retrying: Callable[[Attempt, BaseException, float], None],
-    ) -> None:
-        self._count = count
-        self._delay = delay
-        self._retrying = retrying
+    count: int
+    delay: float
+    retrying: Callable[[Attempt, BaseException, float], None]
 
     def next(self, attempt: int) -> int | None:
         error, running = sys.exception(), current.get()
-        if attempt > self._count or error is None or running is None:
+        if attempt > self.count or error is None or running is None:
             return None
         if not running.body.entered or isinstance(error, UnwritableError):
             return None
-        delay = doubled(self._delay, attempt - 1, max(LONGEST, self._delay))
-        self._retrying(running, error, delay)
+        delay = doubled(self.delay, attempt - 1, max(LONGEST, self.delay))
+        self.retrying(running, error, delay)
         # The SDK's annotation says int; it hands the value on to a sleeper that takes any number.
         return delay  # type: ignore[return-value]  # see above
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ SHORT = 200
 PASSING_REFUSALS = (401, 403, 404, 405, 408, 409, 425, 429)
 
 
+@dataclass(eq=False)
 class Writes:
     """Sends what settles, suspends, releases or checkpoints a job, and notes what it did.
 
@@ -38,20 +40,12 @@ class Writes:
     called when a body is over, before its outcome is written.
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        table: Table,
-        ledger: Ledger,
-        given_up: Callable[[str, str], None],
-        ending: Callable[[str], bool] = lambda _: False,
-    ) -> None:
-        self._channel = channel
-        self._table = table
-        self._ledger = ledger
-        self._given_up = given_up
-        self._ending = ending
-        self._releases: set[asyncio.Task[None]] = set()
+    channel: Channel
+    table: Table
+    ledger: Ledger
+    given_up: Callable[[str, str], None]
+    ending: Callable[[str], bool]
+    _releases: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def send(self, request: Request, body: str) -> str:
         """Send a write and return the reply; under a lost lease that is 409, made here.
@@ -59,22 +53,22 @@ class Writes:
         Raises:
             ConnectorError: the lease was lost before the server had answered.
         """
-        if request.kind == "task.fulfill" and self._ending(request.data.id):
+        if request.kind == "task.fulfill" and self.ending(request.data.id):
             await asyncio.sleep(0)  # the next claim goes out first: nobody waits for this write
-        attempt = self._table.find(request.data.id, request.data.version)
+        attempt = self.table.find(request.data.id, request.data.version)
         if attempt is None:
             if request.kind == "task.fulfill":
-                self._ledger.metrics.count("late_results_refused")
+                self.ledger.metrics.count("late_results_refused")
             return request.reply(409, "the lease is gone")
         if request.kind == "task.fence":  # a step: the attempt goes on
             return await self._send(request, body, attempt)
         if request.kind == "task.release":
             callee, failure = attempt.callee, attempt.failure
-            self._given_up(attempt.task, "" if callee.known else callee.label)
+            self.given_up(attempt.task, "" if callee.known else callee.label)
             hopeless = callee.known and failure.hopeless and attempt.version >= ENOUGH
             if hopeless and await self._reject(attempt, failure.trouble) is not None:
                 return request.reply(200, {})
-        with self._table.writing(attempt) as held:
+        with self.table.writing(attempt) as held:
             if not held:
                 raise ConnectorError(RuntimeError("the lease is gone"))
             return await self._send(request, body, attempt)
@@ -82,8 +76,8 @@ class Writes:
     async def _send(self, request: Request, body: str, attempt: Attempt) -> str:
         if attempt.failure.traceback and request.data.action.data.get("state") == "rejected":
             body = with_traceback(body, attempt.failure.traceback)
-        holds = partial(self._table.holds, attempt)
-        answer = await self._channel.exchange(request, body, holds, WRITE_RETRY_SECONDS)
+        holds = partial(self.table.holds, attempt)
+        answer = await self.channel.exchange(request, body, holds, WRITE_RETRY_SECONDS)
         if answer.reply.ok:
             self._wrote(request, attempt, answer.reply, len(body))
         elif answer.reply.status in (404, 409) and answer.final:
@@ -105,7 +99,7 @@ class Writes:
                 return request.reply(*((200, rejected) if done else (409, failure.trouble)))
         elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
             failure.hopeless = True
-            self._ledger.unfit(attempt, failure.trouble)
+            self.ledger.unfit(attempt, failure.trouble)
         return answer.body
 
     async def _reject(self, attempt: Attempt, why: str) -> Any | None:
@@ -113,10 +107,10 @@ class Writes:
 
         Return the data of the reply, None if the server did not take it.
         """
-        with self._table.writing(attempt) as held:
+        with self.table.writing(attempt) as held:
             for words, stack in ((why, attempt.failure.traceback), (why[:SHORT], "")):
                 data = rejection(attempt.task, attempt.version, words, stack)
-                answer = await self._channel.ask("task.fulfill", **data) if held else None
+                answer = await self.channel.ask("task.fulfill", **data) if held else None
                 if answer is None or answer.reply.status != TOO_LARGE:
                     break
             if answer is None or not answer.reply.ok:
@@ -128,7 +122,7 @@ class Writes:
         action = request.data.action
         match request.kind:
             case "task.fulfill":
-                self._ledger.metrics.written(attempt, size)
+                self.ledger.metrics.written(attempt, size)
                 failed = action.outcome == "rejected"
                 error = (attempt.failure.error or action.error) if failed else ""
                 self._end(attempt, action.outcome, error)
@@ -141,32 +135,32 @@ class Writes:
                 why = f"{attempt.callee.label!r} is not registered here"
                 self._end(attempt, "unknown-function", why)
             case _ if action.kind == "promise.settle":
-                self._ledger.step_ended(attempt, str(action.data.get("id")))
+                self.ledger.step_ended(attempt, str(action.data.get("id")))
             case _:
                 attempt.durable_waits += _is_settled_wait(reply)
 
     def _end(self, attempt: Attempt, outcome: str, error: str = "") -> None:
-        if self._table.finish(attempt):
-            self._ledger.ended(attempt, outcome, error)
+        if self.table.finish(attempt):
+            self.ledger.ended(attempt, outcome, error)
 
     async def _refused(self, request: Request, attempt: Attempt, answer: Answer) -> str:
         """Find out whether the lease is lost, or an earlier try of this request succeeded."""
         ended = request.kind == "task.fulfill"
-        found: Task | None = await self._channel.find("task.get", attempt.task)
+        found: Task | None = await self.channel.find("task.get", attempt.task)
         if answer.repeated and found is not None and is_done(request, found):
             self._wrote(request, attempt, Reply(kind=request.kind, status=200, data={}))
-            lost = await self._channel.ask("promise.get", attempt.task) if ended else None
+            lost = await self.channel.ask("promise.get", attempt.task) if ended else None
             return request.reply(200, lost.reply.data if lost is not None else {})
-        if not self._table.finish(attempt):
+        if not self.table.finish(attempt):
             return answer.body
-        promise: Promise | None = await self._channel.find("promise.get", attempt.task)
+        promise: Promise | None = await self.channel.find("promise.get", attempt.task)
         if promise is not None and promise.state == "rejected_canceled":
-            self._ledger.ended(attempt, "cancelled")
+            self.ledger.ended(attempt, "cancelled")
             return answer.body
-        self._ledger.lost(attempt, why_lost(found, attempt))
+        self.ledger.lost(attempt, why_lost(found, attempt))
         if ended:
-            self._ledger.metrics.count("late_results_refused")
-        self._ledger.ended(attempt, "refused")
+            self.ledger.metrics.count("late_results_refused")
+        self.ledger.ended(attempt, "refused")
         return answer.body
 
     def abandoned(self, attempt: Attempt, ended: "asyncio.Task[Any]") -> None:
@@ -181,12 +175,12 @@ class Writes:
         release.add_done_callback(self._releases.discard)
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
-        self._given_up(attempt.task, "")
+        self.given_up(attempt.task, "")
         if attempt.version >= ENOUGH and await self._reject(attempt, why) is not None:
             return
-        with self._table.writing(attempt) as held:
+        with self.table.writing(attempt) as held:
             if held:
-                await self._channel.ask("task.release", attempt.task, version=attempt.version)
+                await self.channel.ask("task.release", attempt.task, version=attempt.version)
                 self._end(attempt, "released", why)
 
 

@@ -15,7 +15,7 @@ _send, _claimed, _ended = Writes.send, Ledger.claimed, Ledger.ended
 
 
 async def _drop(self: Writes, request: Request, body: str) -> str:
-    attempt = self._table.find(request.data.id, request.data.version)
+    attempt = self.table.find(request.data.id, request.data.version)
     if request.kind != "task.fulfill" or not attempt or not first_claim_of(attempt, 1):
         return await _send(self, request, body)
     self._end(attempt, "resolved")
