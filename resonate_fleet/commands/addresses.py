@@ -1,9 +1,10 @@
-"""Where a command finds server and steward."""
+"""Where a command finds server and steward, and how it asks them, for one job or several."""
 
 import asyncio
 import os
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from http.client import HTTPException
 from typing import Final
@@ -13,15 +14,19 @@ from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 import msgspec
 
-from resonate_fleet.contract import common
-from resonate_fleet.contract.options import Parser, add_settings, read_settings
-from resonate_fleet.contract.settings import Mistake, optional, setting, settings, url
+from resonate_fleet.contract import common, exits
+from resonate_fleet.contract.exits import CommandFailed
+from resonate_fleet.contract.options import Parser, add_settings, read_settings, tell, typed
+from resonate_fleet.contract.settings import Mistake, optional, setting, settings, text, url
+from resonate_fleet.contract.shown import named
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 
 #: Longest wait for one answer of the server, and of the steward, in seconds.
 REPLY_SECONDS: Final = 5.0
 STEWARD_SECONDS: Final = 3.0
+#: How the reason of an act is read.
+REASON: Final = typed(text("a reason that is not empty", r"(?s).*\S.*"))
 
 
 @settings
@@ -78,6 +83,29 @@ def ask[T](
     return asyncio.run(asked())
 
 
+async def each(what: str, ids: Sequence[str], act: Callable[[str], Awaitable[int | None]]) -> int:
+    """Do `act` to each of `ids` once, in order; return the gravest exit code.
+
+    `act` may return one. Its mistakes are told in the name of the command `what`.
+
+    Raises:
+        CommandFailed: the server failed; the line names what is left to do.
+    """
+    code = exits.OK
+    left = list(dict.fromkeys(ids))
+    while left:
+        try:
+            code = max(code, await act(left[0]) or exits.OK)
+        except Mistake as mistake:
+            tell(*(f"{what}: {line}" for line in mistake.lines))
+            code = exits.USAGE
+        except CommandFailed as failed:
+            one = failed if len(ids) == 1 else CommandFailed(f"{failed}; not done: {named(left)}")
+            raise one from None
+        del left[0]
+    return code
+
+
 @cache
 def direct() -> OpenerDirector:
     """Return what asks a steward; like all else here it takes no proxy from the environment.
@@ -101,16 +129,10 @@ def from_steward(url: str | None, path: str, body: object = None) -> bytes | Non
         with direct().open(request, timeout=STEWARD_SECONDS) as answer:
             return bytes(answer.read())
     except HTTPError as refused:
-        if refused.code in {400, 404} and (why := _why(refused.read())):
-            raise Mistake(why) from None
+        if refused.code in {400, 404}:
+            with suppress(ValueError, KeyError):  # an answer of another program
+                why = msgspec.json.decode(refused.read(), type=dict[str, str])["error"]
+                raise Mistake(why) from None
     except (OSError, HTTPException):
         pass
     return None
-
-
-def _why(body: bytes) -> str:
-    """Return the steward's own words; nothing where the answer is another program's."""
-    try:
-        return msgspec.json.decode(body, type=dict[str, str])["error"]
-    except (ValueError, KeyError):
-        return ""

@@ -1,6 +1,5 @@
 """`fleet cancel`: ends jobs. One that waits never starts; the body of one that runs is stopped."""
 
-import asyncio
 import sys
 from argparse import Namespace
 from functools import partial
@@ -9,18 +8,18 @@ from typing import Final
 
 from resonate_fleet.commands import jobs
 from resonate_fleet.commands.addresses import (
+    REASON,
     Addresses,
     add_addresses,
     addresses,
     ask,
+    each,
     from_steward,
 )
-from resonate_fleet.commands.each import REASON, each
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.jobacts import OverAlready, cancel
 from resonate_fleet.contract.kinds import filled
-from resonate_fleet.contract.options import Parser, tell, typed
+from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
@@ -49,14 +48,17 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    code, ended = ask(where, partial(_cancel, _ids(asked, where), asked.why))
-    some = ({"jobs": ids} for ids in batched(ended, TOLD))
-    if any(from_steward(where.steward_url, "settled", body) is None for body in some):
-        sys.stderr.write(
-            "fleet cancel: no steward answers: a body that runs is stopped when its member next "
-            "looks at its leases\n"
-        )
-    return code
+    ids = _ids(asked, where)
+    ended: list[str] = []
+    try:
+        return ask(where, partial(_cancel, ids, asked.why, ended))
+    finally:  # whatever failed later: also at Ctrl-C
+        some = ({"jobs": ids} for ids in batched(ended, TOLD))
+        if any(from_steward(where.steward_url, "settled", body) is None for body in some):
+            sys.stderr.write(
+                "fleet cancel: no steward answers: a body that runs is stopped when its member "
+                "next looks at its leases\n"
+            )
 
 
 def _ids(asked: Namespace, where: Addresses) -> list[str]:
@@ -75,9 +77,8 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
     return live
 
 
-async def _cancel(ids: list[str], why: str, wire: Wire) -> tuple[int, list[str]]:
-    """Return the exit code, and all that was ended, even if something failed later."""
-    ended: list[str] = []
+async def _cancel(ids: list[str], why: str, ended: list[str], wire: Wire) -> int:
+    """Cancel each; return the exit code. `ended` gets all that was ended, children too."""
 
     async def one(id: str) -> int:
         try:
@@ -88,10 +89,4 @@ async def _cancel(ids: list[str], why: str, wire: Wire) -> tuple[int, list[str]]
         sys.stdout.write(f"{clean(id)} is cancelled\n")
         return exits.OK
 
-    try:
-        return await each("fleet cancel", ids, one), ended
-    except CommandFailed as failed:
-        tell(f"fleet cancel: {failed}")
-        return exits.FAILED, ended
-    except asyncio.CancelledError:  # Ctrl-C
-        return exits.INTERRUPTED, ended
+    return await each("fleet cancel", ids, one)

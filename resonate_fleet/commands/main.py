@@ -4,10 +4,9 @@ import errno
 import os
 import signal
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final, Protocol
+from typing import Final
 
 from resonate_fleet.commands.table import PURPOSES, Command, listing
 from resonate_fleet.contract import exits
@@ -25,21 +24,6 @@ from resonate_fleet.contract.start import (
 _COMPLETING: Final = "_ARGCOMPLETE"
 #: What a write to any file may fail with.
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-
-class CommandModule(Protocol):
-    """What a subcommand's module offers."""
-
-    def parser(self, prog: str) -> Parser: ...
-
-    def run(self, asked: Namespace) -> int:
-        """Do what was typed; return the exit code.
-
-        Raises:
-            Mistake: the user's, told with exit code 2.
-            CommandFailed: the state of the world, told with exit code 4.
-        """
-        ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,18 +66,13 @@ def _run(typed: list[str]) -> int:
             f"{listing()}\nfleet: there is no command {masked(name)!r}{_meant(name)}\n"
         )
         return exits.USAGE
-    module, prog = _module(command), f"fleet {command.name}"
+    module, prog = import_module(command.module), f"fleet {command.name}"
     words = rest[command.name.count(" ") :]
     return guarded(prog, lambda: module.run(module.parser(prog).parse_args(words)))
 
 
 def _command(name: str) -> Command | None:
     return next((one for group in PURPOSES for one in group.commands if one.name == name), None)
-
-
-def _module(command: Command) -> CommandModule:
-    found: CommandModule = import_module(command.module)
-    return found
 
 
 def _meant(name: str) -> str:
@@ -114,7 +93,8 @@ def _complete() -> int:
         """Import a subcommand only where its own options are asked for."""
         command = _command(prog.partition(" ")[2])
         if command is not None and command.name in words[1:2]:
-            return _module(command).parser(prog)
+            found: Parser = import_module(command.module).parser(prog)
+            return found
         return Parser(prog=prog)
 
     parser = Parser(prog="fleet")

@@ -20,7 +20,7 @@ from resonate_fleet.commands.tables import ago, console, plain, print_json, tabl
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.jobs import JobLine
-from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
+from resonate_fleet.contract.live import LiveAttempt, LiveMember, LiveState
 from resonate_fleet.contract.options import Parser, tell
 from resonate_fleet.contract.shown import natural
 
@@ -56,40 +56,43 @@ def run(asked: Namespace) -> int:
 
 
 def drawn(found: FleetSnapshot, failed: list[JobLine], width: int) -> RenderableType:
-    state = found.state
-    parts: list[RenderableType] = [plain(found.source, "dim"), Text(), groups(state, width)]
-    parts += [plain(line, "bold yellow") for line in blocked(state)]
-    parts += [Text(), members(state, list(member_rows(state)), width)]
+    parts = standing(found, width)
     if failed:
-        parts += [Text(), _failures(failed, state.at, width)]
+        rows = []
+        for one in failed:
+            ended, error = _since(one.ended, found.state), one.reason.partition("\n")[0]
+            rows.append([one.id, one.state, f"{ended} ago", one.function, error])
+        names = ("failed/", "state????", "ended>??", "function???", "error~")
+        parts += [Text(), table(names, rows, width)]
     return Group(*parts)
 
 
-def groups(state: LiveState, width: int) -> RenderableType:
-    if not state.groups:
-        return Text("no jobs are under way")
+def standing(found: FleetSnapshot, width: int, height: int | None = None) -> list[RenderableType]:
+    """Return groups, why jobs wait though slots are free, and members, `height` lines at most."""
+    state = found.state
+    groups = []
+    for one in state.groups:
+        counts = [one.running, one.suspended, one.parked, one.members or ""]
+        groups.append([one.group, one.waiting, _since(one.oldest, state), *counts])
     names = ("group", "waiting>", "oldest>?", "running>", "suspended>??", "parked>??", "members>?")
-    return table(names, [_group(one, state.at) for one in state.groups], width)
-
-
-def _group(one: LiveGroup, now: float) -> list[object]:
-    oldest = "" if one.oldest is None else ago(now - one.oldest)
-    counts = [one.running, one.suspended, one.parked]
-    return [one.group, one.waiting, oldest, *counts, one.members or ""]
-
-
-def blocked(state: LiveState) -> list[str]:
-    """Return a line for each reason why jobs wait though slots are free."""
-    return [
-        f"{one.group}: {count} wait, {why}{_first(one, why)}"
-        for one in state.groups
-        for why, count in one.blocked.items()
-    ]
-
-
-def _first(one: LiveGroup, why: str) -> str:
-    job = one.stuck.get(why)
-    return f": {job}" if job else ""
+    known = table(names, groups, width) if groups else Text("no jobs are under way")
+    parts: list[RenderableType] = [plain(found.source, "dim"), Text(), known]
+    for one in state.groups:
+        for why, count in one.blocked.items():
+            first = f": {one.stuck[why]}" if why in one.stuck else ""
+            parts.append(plain(f"{one.group}: {count} wait, {why}{first}", "bold yellow"))
+    rows = list(member_rows(state))
+    shown = room = len(rows)
+    if height is not None:
+        room = height - len(parts) - len(groups) - 2  # an empty line, and the head
+    if shown > room:
+        shown = max(room - 1, 0)
+    heads = ("member", "slots>?", "runs/", "attempt>??", "for>", "function~???")
+    nobody = Text("nothing is held" if not state.members else "")
+    parts += [Text(), table(heads, rows[:shown], width) if rows else nobody]
+    if shown < len(rows):
+        parts.append(Text(f"and {len(rows) - shown} more", style="dim"))
+    return parts
 
 
 def member_rows(state: LiveState) -> Iterable[list[object]]:
@@ -100,16 +103,14 @@ def member_rows(state: LiveState) -> Iterable[list[object]]:
     known = {one.member: one for one in state.members}
     for name in sorted({*known, *held}, key=natural):
         jobs = held.get(name, [])
-        head = [name, _used(known.get(name), len(jobs))]
+        slots: object = known[name].slots if name in known else "?"
+        head: list[object] = [name, f"{len(jobs)}/{slots}"]
         if not jobs:
             yield [*head, _idle(known[name], state.at), "", "", ""]
         for one in sorted(jobs, key=lambda one: one.since):
-            yield [*head, *_job(one, state.at)]
+            number = Text(str(one.shown), style="bold green" if one.shown > 1 else "")
+            yield [*head, one.task, number, _since(one.since, state), one.function]
             head = ["", ""]
-
-
-def _used(member: LiveMember | None, jobs: int) -> str:
-    return f"{jobs}/{member.slots if member else '?'}"
 
 
 def _idle(member: LiveMember, now: float) -> Text:
@@ -121,26 +122,5 @@ def _idle(member: LiveMember, now: float) -> Text:
     return Text({"dead": "killed"}.get(member.state, member.state), style="bold red")
 
 
-def _job(one: LiveAttempt, now: float) -> list[object]:
-    attempt = Text(str(one.shown), style="bold green" if one.shown > 1 else "")
-    return [one.task, attempt, ago(now - one.since) if one.since else "", one.function]
-
-
-def members(state: LiveState, rows: list[list[object]], width: int) -> RenderableType:
-    """Return members with what they hold as a table; `rows` are all or some of `member_rows`."""
-    if not rows:
-        return Text("nothing is held" if not state.members else "")
-    return table(("member", "slots>?", "runs/", "attempt>??", "for>", "function~???"), rows, width)
-
-
-def _head(error: str) -> str:
-    """Return the first line of an error; `fleet job` has the traceback."""
-    return error.partition("\n")[0]
-
-
-def _failures(failed: list[JobLine], now: float, width: int) -> RenderableType:
-    rows = [
-        [one.id, one.state, f"{ago(now - (one.ended or now))} ago", one.function, _head(one.reason)]
-        for one in failed
-    ]
-    return table(("failed/", "state????", "ended>??", "function???", "error~"), rows, width)
+def _since(at: float | None, state: LiveState) -> str:
+    return ago(state.at - at) if at else ""

@@ -11,13 +11,14 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.commands.addresses import (
+    REASON,
     Addresses,
     add_addresses,
     addresses,
     ask,
+    each,
     from_steward,
 )
-from resonate_fleet.commands.each import REASON, each
 from resonate_fleet.commands.snapshot import by_the_steward
 from resonate_fleet.commands.tables import (
     ago,
@@ -62,8 +63,7 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    acts = {"list": _list, "show": _show, "redrive": _redrive, "reject": _reject}
-    return ask(where, partial(acts[asked.action], asked, where))
+    return ask(where, partial(_list if asked.action == "list" else _each, asked, where))
 
 
 async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
@@ -77,8 +77,13 @@ async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
     if not found:
         screen.print("the quarantine is empty")
         return exits.OK
+    rows = []
+    for one in found:
+        crashes = one.record.count if one.record else "?"
+        age = f"{ago(time.time() - one.created)} ago"
+        rows.append((one.task, one.function or "", one.group or "", one.claims, crashes, age))
     names = ("parked/", "function~", "group???", "claims>??", "crashes>", "created>?")
-    screen.print(table(names, [_row(one) for one in found], screen.width))
+    screen.print(table(names, rows, screen.width))
     return exits.OK
 
 
@@ -100,21 +105,24 @@ def _records(where: Addresses) -> dict[str, CrashRecord]:
     return {}
 
 
-def _row(one: ParkedJob) -> tuple[object, ...]:
-    crashes = one.record.count if one.record else "?"
-    age = f"{ago(time.time() - one.created)} ago"
-    return one.task, one.function or "", one.group or "", one.claims, crashes, age
+async def _each(asked: Namespace, where: Addresses, wire: Wire) -> int:
+    records = _records(where) if asked.action == "show" else {}
 
-
-async def _show(asked: Namespace, where: Addresses, wire: Wire) -> int:
-    async def show(job: str) -> None:
-        one = await parked.show(wire, job, _records(where))
-        if asked.json:
-            print_json(one)
+    async def act(job: str) -> None:
+        if asked.action == "show":
+            one = await parked.show(wire, job, records)
+            if asked.json:
+                print_json(one)
+            else:
+                print_fields(_fields(one))
+        elif asked.action == "redrive":
+            await parked.redrive(wire, job)
+            sys.stdout.write(f"{clean(job)} is back in its group\n")
         else:
-            print_fields(_fields(one))
+            promise = await parked.reject(wire, job, asked.why)
+            sys.stdout.write(f"{clean(job)} is {promise.state}\n")
 
-    return await each("fleet quarantine", asked.jobs, show)
+    return await each("fleet quarantine", asked.jobs, act)
 
 
 def _fields(one: ParkedJob) -> Iterator[tuple[str, object]]:
@@ -131,19 +139,3 @@ def _fields(one: ParkedJob) -> Iterator[tuple[str, object]]:
         yield "crash", f"{moment(crash.at)} on {crash.member}{blamed}"
     if one.record.parked_at is not None:
         yield "parked", moment(one.record.parked_at)
-
-
-async def _redrive(asked: Namespace, _: Addresses, wire: Wire) -> int:
-    async def redrive(job: str) -> None:
-        await parked.redrive(wire, job)
-        sys.stdout.write(f"{clean(job)} is back in its group\n")
-
-    return await each("fleet quarantine", asked.jobs, redrive)
-
-
-async def _reject(asked: Namespace, _: Addresses, wire: Wire) -> int:
-    async def reject(job: str) -> None:
-        promise = await parked.reject(wire, job, asked.why)
-        sys.stdout.write(f"{clean(job)} is {promise.state}\n")
-
-    return await each("fleet quarantine", asked.jobs, reject)

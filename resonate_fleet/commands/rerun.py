@@ -6,8 +6,7 @@ from functools import partial
 from typing import Final
 
 from resonate_fleet.commands import jobs
-from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask
-from resonate_fleet.commands.each import each
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask, each
 from resonate_fleet.contract.jobacts import rerun
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, filled

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.commands.addresses import add_addresses, addresses, ask
-from resonate_fleet.commands.each import each
+from resonate_fleet.commands.addresses import add_addresses, addresses, ask, each
 from resonate_fleet.commands.tables import console, print_fields, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms

@@ -4,7 +4,11 @@ from typing import Final, NamedTuple
 
 
 class Command(NamedTuple):
-    """`module` has `parser(prog)` and `run(namespace)`."""
+    """`module` has `parser(prog)` and `run(namespace)`, which returns the exit code.
+
+    It raises `Mistake` for the user's (told, exit code 2) and `CommandFailed` for a state of the
+    world (4).
+    """
 
     name: str
     about: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -67,72 +67,38 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) ->
     room; in `/`: ids that go on in the next line if they take more than half of it; in `?`: the
     column is left out where it is empty or has no room, those with the most `?` first.
     """
-    cells = [[_cell(one) for one in row] for row in rows]
-    natural = [_widest(names, cells, index) for index in range(len(names))]
-    least = [_least(name, wide, width) for name, wide in zip(names, natural, strict=True)]
-    kept = _kept(names, least, width, [n for n in range(len(names)) if _says(names[n], cells, n)])
-    spare = width - sum(least[n] + GAP for n in kept) + GAP
+    cells = [[one if isinstance(one, Text) else plain(one) for one in row] for row in rows]
+    kept, room = [], {}
+    for n, name in enumerate(names):
+        if "?" not in name or not cells or any(row[n].plain for row in cells):
+            kept.append(n)
+        natural = max(len(name.rstrip(_MARKS)), *(row[n].cell_len for row in cells), 0)
+        most = width // 2 if "/" in name else LEAST if "~" in name else natural
+        room[n] = min(natural, most)
+
+    def spare() -> int:
+        return width - sum(room[n] + GAP for n in kept) + GAP
+
+    while spare() < 0 and (optional := [n for n in kept if "?" in names[n]]):
+        kept.remove(max(optional, key=lambda n: (names[n].count("?"), n)))
     for n in kept:
-        if "/" in names[n] and spare < 0:  # nothing else can give way
-            least[n] = max(least[n] + spare, min(natural[n], LEAST))
-            spare = 0
+        if "/" in names[n] and spare() < 0:  # nothing else can give way
+            room[n] = max(room[n] + spare(), min(room[n], LEAST))
     made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for n in kept:
-        most = least[n] + max(spare, 0) if "~" in names[n] else least[n]
+        cut = "~" in names[n]
+        most_here = room[n] + max(spare(), 0) if cut else room[n]
         made.add_column(
             names[n].rstrip(_MARKS),
             justify="right" if ">" in names[n] else "left",
             no_wrap="/" not in names[n],
             overflow="fold" if "/" in names[n] else "ellipsis",
-            min_width=None if "~" in names[n] else most,
-            max_width=most,
+            min_width=None if cut else most_here,
+            max_width=most_here,
         )
     for row in cells:
         made.add_row(*(row[n] for n in kept))
     return made
-
-
-def _cell(value: object) -> RenderableType:
-    if isinstance(value, str | int | float):
-        return plain(value)
-    return value  # type: ignore[return-value] # whatever else is put into a table can be drawn
-
-
-def _widest(names: Sequence[str], cells: list[list[RenderableType]], index: int) -> int:
-    widths = [len(names[index].rstrip(_MARKS))]
-    for row in cells:
-        one = row[index]
-        width = getattr(one, "width", None)  # of a bar
-        widths.append(one.cell_len if isinstance(one, Text) else width or 0)
-    return max(widths)
-
-
-def _says(name: str, cells: list[list[RenderableType]], index: int) -> bool:
-    """Tell whether a column has anything to say; one that cannot be left out has."""
-    return "?" not in name or not cells or any(str(row[index]) for row in cells)
-
-
-def _least(name: str, natural: int, width: int) -> int:
-    if "/" in name:
-        return min(natural, width // 2)
-    return min(natural, LEAST) if "~" in name else natural
-
-
-def _kept(names: Sequence[str], least: list[int], width: int, kept: list[int]) -> list[int]:
-    while sum(least[n] + GAP for n in kept) - GAP > width:
-        spare = max(kept, key=lambda n: (names[n].count("?"), n))
-        if "?" not in names[spare]:
-            break
-        kept.remove(spare)
-    return kept
-
-
-def shortened[T](rows: Sequence[T], room: int) -> tuple[Sequence[T], str]:
-    """Return the rows that `room` lines can hold, and what says how many are left out."""
-    if len(rows) <= room:
-        return rows, ""
-    shown = max(room - 1, 0)
-    return rows[:shown], f"and {len(rows) - shown} more"
 
 
 def ago(seconds: float) -> str:

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
-from resonate_fleet.commands.ps import blocked, groups, member_rows, members
+from resonate_fleet.commands.ps import standing
 from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream, snapshot_of
-from resonate_fleet.commands.tables import console, plain, shortened
+from resonate_fleet.commands.tables import console, plain
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import integer, seconds
@@ -202,28 +202,16 @@ def draw(view: View, screen: Console) -> RenderableType:
     head = Text.assemble((view.title, "bold"), f"  {view.words}  {time.strftime('%H:%M:%S')}")
     if view.trouble:
         head.append_text(plain(f"  {view.trouble}", "bold red"))
-    parts: list[RenderableType] = [head]
     if view.shown is None:
-        return Group(*parts)
-    state, news = view.shown.state, _news(view)
-    parts += [plain(view.shown.source, "dim"), Text(), groups(state, screen.width)]
-    parts += [plain(line, "bold yellow") for line in blocked(state)]
-    rows = list(member_rows(state))
-    taken = len(parts) + len(state.groups) + news.row_count + 4
-    shown, more = shortened(rows, screen.height - taken if screen.is_terminal else len(rows))
-    parts += [Text(), members(state, list(shown), screen.width)]
-    if more:
-        parts.append(Text(more, style="dim"))
-    return Group(*parts, Text(), news)
-
-
-def _news(view: View) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+        return head
+    news = Table.grid(padding=(0, 2, 0, 0))
     for change in view.news[-SHOWN:]:
         text = plain(change.text, STYLES.get(change.kind, ""))
         text.overflow, text.no_wrap = "ellipsis", True
-        table.add_row(Text(_clock(change.at), style="dim"), text)
-    return table
+        news.add_row(Text(_clock(change.at), style="dim"), text)
+    around = 3 + news.row_count  # with the head and two empty lines
+    height = screen.height - around if screen.is_terminal else None
+    return Group(head, *standing(view.shown, screen.width, height), Text(), news)
 
 
 def _clock(at: float) -> str:

@@ -11,6 +11,7 @@ from resonate_fleet.contract import jobacts, parked
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Acted
 from resonate_fleet.contract.parked import NotParked
+from resonate_fleet.contract.presence import Cancel
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.console import Act, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
@@ -138,9 +139,15 @@ class Acts:
         return promise is None or promise.state != "pending"
 
     def _stop(self, ended: Iterable[str]) -> None:
-        """Have members stop the bodies of tasks that have ended."""
+        """Have the members that run these tasks, if any, stop their bodies."""
         for task in dict.fromkeys(ended):
-            self._dispatch.stop_body(task)
+            attempt = self._tools.work.running.get(task)
+            if attempt is None:
+                continue
+            holder = self._dispatch.group(attempt.group).present.get(attempt.member)
+            if holder is not None:
+                holder.say(Cancel([task]))
+                self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
 
     def _journal(self, act: str, ids: list[str], who: str, members: Iterable[str] = ()) -> None:
         self._tools.journal.write(Acted(act=act, jobs=ids, by=who, members=list(members)))

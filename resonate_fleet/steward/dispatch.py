@@ -13,7 +13,6 @@ import msgspec
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.live import LiveAttempt, LiveParked
 from resonate_fleet.contract.presence import (
-    Cancel,
     FromMember,
     Held,
     Holding,
@@ -91,14 +90,6 @@ class Dispatch:
         serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
         surveyed = self.survey_loop.at
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
-
-    def stop_body(self, task: str) -> None:
-        """Have the member that runs `task`, if any, stop its body: the job has ended before."""
-        attempt = self._tools.work.running.get(task)
-        holder = self.group(attempt.group).present.get(attempt.member) if attempt else None
-        if attempt is not None and holder is not None:
-            holder.say(Cancel([task]))
-            self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
 
     # Hints.
 

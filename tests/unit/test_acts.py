@@ -42,7 +42,9 @@ class Scene:
         self.work = Work()
         self.stopped: list[str] = []
         self.lines: list[Any] = []
-        dispatch: Any = SimpleNamespace(groups={}, stop_body=self.stopped.append)
+        member = SimpleNamespace(say=lambda message: self.stopped.extend(message.tasks))
+        group = SimpleNamespace(present={"m": member})
+        dispatch: Any = SimpleNamespace(groups={}, group=lambda _: group)
         tools: Any = SimpleNamespace(
             wire=self.wire,
             work=self.work,
@@ -56,6 +58,10 @@ class Scene:
     def job(self, id: str, function: str = "work") -> str:
         return self.model.job(id, encode_value({"func": function, "args": []}))
 
+    def runs(self, *ids: str) -> None:
+        for name in ids:
+            self.work.claimed(attempt_of(Holding(name, 1, "f", 0.0), "g", "m"))
+
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
@@ -68,11 +74,13 @@ def test_what_was_cancelled_before_the_server_failed_is_journalled_and_stopped(
     scene: Scene,
 ) -> None:
     ids = [scene.job("a"), scene.job("b"), scene.job("c")]
+    scene.runs(*ids)
     scene.wire.fails = "b"
     answer = asyncio.run(scene.acts.cancel(ids, "me"))
     assert answer["cancelled"] == ["a", "c"]
     assert "it fails" in answer["unchanged"]["b"]
     assert scene.stopped == ["a", "c"]
+    assert [one.job for one in scene.work.marks if one.kind == "cancelled"] == ["a", "c"]
     assert [(line.act, line.jobs, line.by) for line in scene.lines] == [
         ("cancel", ["a", "c"], "me")
     ]
@@ -80,6 +88,7 @@ def test_what_was_cancelled_before_the_server_failed_is_journalled_and_stopped(
 
 def test_a_job_is_stopped_when_the_server_fails_at_its_children(scene: Scene) -> None:
     scene.job("a")
+    scene.runs("a")
     scene.wire.fails = "a:1"
     answer = asyncio.run(scene.acts.cancel(["a"], "me"))
     assert answer["cancelled"] == ["a"]

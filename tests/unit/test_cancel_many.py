@@ -9,6 +9,7 @@ import pytest
 from resonate_fleet.commands import cancel, jobs
 from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.jobs import JobList
+from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.wire import Raw, Wire
 from resonate_fleet.steward.acts import MOST_ASKED
 from resonate_fleet.steward.console import LARGEST
@@ -31,7 +32,11 @@ def test_a_steward_is_told_in_pages_that_it_takes(
         return b"{}"
 
     monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
-    monkeypatch.setattr(cancel, "ask", lambda *_: (0, ids))
+
+    async def cancelled(_wire: Wire, id: str, _why: str, ended: list[str]) -> None:
+        ended.append(id)
+
+    monkeypatch.setattr(cancel, "cancel", cancelled)
     monkeypatch.setattr(cancel, "from_steward", from_steward)
     assert cancel.run(Namespace(ids=ids, all=False, why="")) == 0
     assert told == ids
@@ -60,7 +65,8 @@ def test_a_steward_is_told_of_what_ended_before_the_server_answered_strangely(
     monkeypatch.setattr(Wire, "post", post)
     monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
     monkeypatch.setattr(cancel, "from_steward", from_steward)
-    assert cancel.run(Namespace(ids=["a", "b", "c"], all=False, why="by hand")) == 4
+    asked = Namespace(ids=["a", "b", "c"], all=False, why="by hand")
+    assert guarded("fleet cancel", lambda: cancel.run(asked)) == 4
     assert told == [{"jobs": ("a", "b")}]
     (line,) = capsys.readouterr().err.splitlines()
     assert "answers otherwise than server v0.9.8" in line
@@ -72,7 +78,7 @@ def test_what_is_not_read_at_once_is_said(
 ) -> None:
     nowhere: Any = Namespace(steward_url=None)
     monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
-    monkeypatch.setattr(cancel, "ask", lambda *_: (0, []))
+    monkeypatch.setattr(cancel, "ask", lambda *_: 0)
     monkeypatch.setattr(jobs, "chosen", lambda *_: (JobList(jobs=[], more=True), ""))
     assert cancel.run(Namespace(ids=[], all=True, function="f", why="")) == 0
     assert "more jobs match" in capsys.readouterr().err
