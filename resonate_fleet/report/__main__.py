@@ -49,7 +49,12 @@ def run(given: argparse.Namespace) -> int:
     except OSError as error:
         print(f"{error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return exits.FAILED
-    _show(folder, verdict, as_json=given.json)
+    if given.json:
+        sys.stdout.write(_document(verdict))
+        return verdict.exit
+    console = Console()
+    console.print(table(verdict))
+    console.print(f"\nthe whole story: {folder.report}", highlight=False, soft_wrap=True)
     return verdict.exit
 
 
@@ -70,22 +75,13 @@ def judged(folder: RunFolder) -> tuple[Facts, Verdict]:
     """
     facts = facts_of(read_evidence(folder))
     verdict = judge(facts)
-    write(folder.verdict, _document(verdict) + b"\n")
+    write(folder.verdict, _document(verdict).encode())
     write(folder.report, page(facts, verdict).encode())
     return facts, verdict
 
 
-def _document(verdict: Verdict) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(verdict), indent=2)
-
-
-def _show(folder: RunFolder, verdict: Verdict, *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(_document(verdict).decode() + "\n")
-        return
-    console = Console(soft_wrap=False)
-    console.print(table(verdict))
-    console.print(f"\nthe whole story: {folder.report}", highlight=False, soft_wrap=True)
+def _document(verdict: Verdict) -> str:
+    return msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode() + "\n"
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def spread(found: Iterable[float | None]) -> Spread:
 def figures_of(facts: Facts) -> Figures:
     found = recoveries(facts)
     redone = [one.attempt for one in found if one.follower and one.attempt.task == one.attempt.job]
+    steps = [step.promise for one in facts.attempts() for step in one.steps]
     jobs = facts.jobs.values()
     makespan, greedy = facts.ended - facts.began, bound(facts)
     shares = _shares(facts)
@@ -107,7 +108,7 @@ def figures_of(facts: Facts) -> Figures:
         claims=sum(job.task.version for job in jobs if job.task),
         redone_jobs=len({one.job for one in redone}),
         redone_attempts=len(redone),
-        redone_steps=_redone_steps(facts),
+        redone_steps=len(steps) - len(set(steps)),
         redone_seconds=round(wasted, 3),
         strikes=len(facts.strikes),
         hand_overs=len(facts.handed_over),
@@ -161,15 +162,6 @@ def doubled(facts: Facts) -> dict[str, list[JournalEntry[Ended]]]:
         if entry.line.outcome in FINAL:
             ends[entry.line.task].append(entry)
     return {task: final for task, final in ends.items() if len(final) > 1}
-
-
-def _redone_steps(facts: Facts) -> int:
-    """Return how often a step began that had begun in an earlier attempt."""
-    total = 0
-    for job in facts.jobs.values():
-        began = [step.promise for one in job.attempts for step in one.steps]
-        total += len(began) - len(set(began))
-    return total
 
 
 def _unsaved(attempt: AttemptFacts) -> float:

@@ -32,7 +32,7 @@ NONE = "–"  # noqa: RUF001 - a dash for no figure
 
 
 def page(facts: Facts, verdict: Verdict) -> str:
-    figures = verdict.figures
+    figures, records = verdict.figures, facts.evidence.records
     data = {
         "timeline": timeline(facts),
         "strikes": figures.strike_figures,
@@ -46,21 +46,25 @@ def page(facts: Facts, verdict: Verdict) -> str:
         "style": "\n".join(one.read_text(encoding="utf-8") for one in style),
         "scripts": _one_script([one.read_text(encoding="utf-8") for one in scripts]),
         "data": _inside_a_script(msgspec.json.encode(data).decode()),
-        "title": escape(f"{verdict.verdict} · {verdict.scenario}, seed {verdict.seed}"),
         "word": verdict.verdict,
-        "banner": _banner(facts, verdict),
+        "sign": SIGNS[verdict.verdict],
+        "scenario": escape(verdict.scenario),
+        "seed": str(verdict.seed),
+        "says": escape(verdict.says),
+        "about": escape(_about(facts, verdict)),
         "guarantees": "".join(map(_guarantee, verdict.guarantees)),
         "tiles": _tiles(verdict),
         "findings": _findings(verdict.findings),
         "parked": _parked(facts),
         "keys": _keys(facts),
         "strikes": _strikes(figures.strike_figures),
-        "made": _made(facts),
+        "lines": str(len(facts.evidence.lines)),
+        "writers": str(len({entry.line.who for entry in facts.evidence.lines})),
+        "records": str(len(records.records)) if records else "0",
+        "server": escape(records.server) if records else "no server",
     }
     text = (own / "page.html").read_text(encoding="utf-8")
-    for name, value in filled.items():
-        text = text.replace(f"<!--{name}-->", value, 1)
-    return text
+    return re.sub(r"<!--(\w+)-->", lambda place: filled[place[1]], text)
 
 
 def _one_script(modules: list[str]) -> str:
@@ -81,22 +85,15 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{shown}<small>&thinsp;{unit}</small>" if unit else shown
 
 
-def _banner(facts: Facts, verdict: Verdict) -> str:
+def _about(facts: Facts, verdict: Verdict) -> str:
     plan = facts.evidence.plan
     about = [f"seed {verdict.seed}", f"on {verdict.place}"]
     if plan:
-        members = f"{plan.members} members of {counted(plan.slots, 'slot')}"
-        about += [members, f"lease {plan.lease:g} s"]
+        about.append(f"{plan.members} members of {counted(plan.slots, 'slot')}")
+        about.append(f"lease {plan.lease:g} s")
         about.append("with a steward" if plan.steward else "without a steward")
     day = datetime.fromtimestamp(verdict.began, tz=UTC)
-    about.append(f"{day:%Y-%m-%d %H:%M} UTC")
-    return (
-        f'<p class="stamp"><span aria-hidden="true">{SIGNS[verdict.verdict]}</span> '
-        f"{verdict.verdict}</p>"
-        f"<div><h1>{escape(verdict.scenario)}</h1>"
-        f'<p class="says">{escape(verdict.says)}</p>'
-        f'<p class="about">{escape(" · ".join(about))}</p></div>'
-    )
+    return " · ".join([*about, f"{day:%Y-%m-%d %H:%M} UTC"])
 
 
 def _guarantee(one: Guarantee) -> str:
@@ -112,36 +109,24 @@ def _guarantee(one: Guarantee) -> str:
 
 
 def _tiles(verdict: Verdict) -> str:
-    figures, times = verdict.figures, "×"  # noqa: RUF001 - the sign for times
-    bound = f"the bound, {figures.bound:.1f} s" if figures.bound is not None else "no bound"
-    wasted = None if figures.wasted_share is None else figures.wasted_share * 100
+    figures = verdict.figures
     done = f"of {figures.jobs_planned}, {figures.claims} claims"
-    tiles = [
-        (
-            "jobs done",
-            str(figures.jobs_done),
-            f"{done}, {figures.parked} parked" if figures.parked else done,
-        ),
-        (
-            "done again",
-            str(figures.redone_jobs),
-            f"jobs; {figures.redone_steps} steps, {figures.redone_seconds:.1f} s of work",
-        ),
+    parked = f", {figures.parked} parked" if figures.parked else ""
+    redone = f"jobs; {figures.redone_steps} steps, {figures.redone_seconds:.1f} s of work"
+    over = number(figures.makespan_over_bound, "×")  # noqa: RUF001 - the sign for times
+    bound = f"the bound, {figures.bound:.1f} s" if figures.bound is not None else "no bound"
+    cost = number(figures.worker_seconds_per_thousand_jobs, "s")
+    wasted = None if figures.wasted_share is None else figures.wasted_share * 100
+    tiles = (
+        ("jobs done", str(figures.jobs_done), done + parked),
+        ("done again", str(figures.redone_jobs), redone),
         ("slowest recovery", number(figures.recovery.max, "s"), _recovery_note(verdict)),
         ("hand-over", number(figures.hand_over.p50, "s"), f"median of {figures.hand_overs}"),
-        (
-            "makespan",
-            number(figures.makespan_over_bound, times),
-            f"{bound}; took {figures.makespan:.1f} s",
-        ),
+        ("makespan", over, f"{bound}; took {figures.makespan:.1f} s"),
         ("idle while work waited", number(figures.idle_seconds, "s"), "of one slot"),
-        (
-            "cost",
-            number(figures.worker_seconds_per_thousand_jobs, "s"),
-            "of a member, a thousand jobs",
-        ),
+        ("cost", cost, "of a member, a thousand jobs"),
         ("wasted", number(wasted, "%"), "done again, or idle with work"),
-    ]
+    )
     return "".join(
         f"<div class='tile'><h3>{name}</h3><p class='value'>{value}</p><p>{note}</p></div>"
         for name, value, note in tiles
@@ -184,14 +169,11 @@ def _code(text: str) -> str:
 def _table(heads: Sequence[str], rows: list[list[str]]) -> str:
     """Return a table; on a narrow screen each cell stands on a line of its own, after its head."""
     head = "".join(f"<th>{name}</th>" for name in heads)
-    cells = [
-        "".join(
-            f'<td data-head="{name}"><span>{cell}</span></td>'
-            for name, cell in zip(heads, row, strict=True)
-        )
-        for row in rows
-    ]
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    body = ""
+    for row in rows:
+        pairs = zip(heads, row, strict=True)
+        cells = (f'<td data-head="{name}"><span>{cell}</span></td>' for name, cell in pairs)
+        body += f"<tr>{''.join(cells)}</tr>"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -199,13 +181,11 @@ def _parked(facts: Facts) -> str:
     """Return the section about jobs that were set aside, or nothing."""
     rows = [
         [
-            _code(one.job),
-            f"{one.at - facts.began:.2f} s",
-            str(one.crashes),
+            _code(one.job), f"{one.at - facts.began:.2f} s", str(one.crashes),
             ", ".join(map(_code, one.members)),
         ]
         for one in (entry.line for entry in facts.evidence.of(Parked))
-    ]
+    ]  # fmt: skip
     table = _table(("job", "at", "crashes", "of members"), rows)
     says = "<p class='hint'>Set aside by the steward; fleet quarantine shows and redrives them.</p>"
     return _section("parked", "Parked jobs", table + says) if rows else ""
@@ -228,27 +208,17 @@ def _keys(facts: Facts) -> str:
 def _strikes(figures: list[StrikeFigure]) -> str:
     if not figures:
         return "<p>No strikes were planned.</p>"
-    rows: list[list[str]] = []
-    for one in figures:
-        predicted = f"{one.predicted_low:.3g} to {one.predicted_high:.3g} s" if one.way else NONE
-        said = f"{SAID[one.against]} {one.against}" if one.against else ""
-        rows.append([
+    rows = [
+        [
             str(one.strike), f"{one.at:.2f} s", escape(one.fault), escape(one.target),
-            str(one.held), str(one.interrupted), _seconds(one.seconds), predicted,
-            f"{escape(one.way)} {said}",
-        ])  # fmt: skip
+            str(one.held), str(one.interrupted), _seconds(one.seconds),
+            f"{one.predicted_low:.3g} to {one.predicted_high:.3g} s" if one.way else NONE,
+            f"{escape(one.way)} {SAID[one.against]} {one.against}" if one.against else "",
+        ]
+        for one in figures
+    ]  # fmt: skip
     return _table(STRIKE_HEADS, rows)
 
 
 def _seconds(value: float | None) -> str:
     return NONE if value is None else f"{value:.3g} s"
-
-
-def _made(facts: Facts) -> str:
-    lines, records = facts.evidence.lines, facts.evidence.records
-    writers = len({entry.line.who for entry in lines})
-    count, server = (len(records.records), records.server) if records else (0, "no server")
-    return escape(
-        f"Two sources reconciled: {len(lines)} journal lines of {writers} processes, and "
-        f"{count} records of {server}."
-    )
