@@ -415,7 +415,12 @@ def _strike(run: Run) -> j.StrikeDone:
 
 def _shift(run: Run, who: str, seconds: float) -> None:
     """Let a journal be written by a clock that is off."""
-    run.journals[who] = [replace(line, at=line.at + seconds) for line in run.journals[who]]
+    run.journals[who] = [
+        replace(line, at=line.at + seconds, asked=line.asked + seconds)
+        if isinstance(line, j.StrikeDone | j.StrikeHealed) and line.asked
+        else replace(line, at=line.at + seconds)
+        for line in run.journals[who]
+    ]
 
 
 def _pretend(run: Run, **changes: Any) -> None:
@@ -576,13 +581,19 @@ def a_members_clock_is_ahead(run: Run) -> str:
 
 @sabotage("INCONCLUSIVE")
 def the_clock_of_chaos_is_behind(run: Run) -> str:
-    lines = run.journals["chaos"]
-    run.journals["chaos"] = [
-        replace(line, at=line.at - 20, asked=line.asked - 20 if line.asked else 0.0)
-        if isinstance(line, j.StrikeDone | j.StrikeHealed)
-        else replace(line, at=line.at - 20)
-        for line in lines
-    ]
+    _shift(run, "chaos", -20)
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def the_clock_of_chaos_is_ahead(run: Run) -> str:
+    _shift(run, "chaos", 3)
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def a_stewards_clock_is_behind(run: Run) -> str:
+    _shift(run, "steward", -3)
     return "clock-nonsense"
 
 

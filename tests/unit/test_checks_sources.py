@@ -8,11 +8,14 @@ from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.report.checks import run
 from resonate_fleet.report.checks.sources import (
+    CHECKS,
     backwards,
     far,
     idle_members,
     incomplete,
-    too_early,
+    jobs_in_order,
+    roles_in_order,
+    strikes_in_order,
 )
 from resonate_fleet.report.facts import Coverage, Facts
 from resonate_fleet.report.findings import Finding
@@ -28,6 +31,7 @@ from tests.support.facts import (
     record,
     result,
     said,
+    strike,
 )
 
 
@@ -82,25 +86,103 @@ def test_a_line_is_dated_far_from_the_run(seconds: float, off: str) -> None:
 
 def test_a_claim_before_its_job() -> None:
     def early(created: int) -> list[str]:
-        made = job(record=record(created_at=created), attempts=[attempt()])
-        return said(too_early(facts(jobs=[job("none"), made])))
+        sent = [confirmed(at=created / 1000)]
+        made = job(record=record(created_at=created), confirmed=sent, attempts=[attempt()])
+        return said(jobs_in_order(facts(jobs=[job("none"), made])))
 
     assert early(11_000) == []
     assert early(11_500) == [
         "unproved clock-nonsense: job t was claimed 1.5 s before it was made (m:t/1 server.json#t)"
     ]
     unknown = job(record=None, confirmed=[confirmed(at=50.0)], attempts=[attempt()])
-    assert said(too_early(facts(jobs=[unknown]))) == [], "the client's clock is another"
+    assert said(jobs_in_order(facts(jobs=[unknown]))) == [], "the client's clock is another"
 
 
 def test_a_result_that_ended_before_it_began() -> None:
     def ends(at: float) -> list[str]:
-        return said(too_early(facts(jobs=[job(result=result(began=10.0, ended=at))])))
+        return said(jobs_in_order(facts(jobs=[job(result=result(began=10.0, ended=at))])))
 
     assert ends(10.0) == []
     assert ends(9.5) == [
         "unproved clock-nonsense: the result of job t ended before it began (server.json#t)"
     ]
+
+
+def late(found: Iterator[Finding]) -> list[str]:
+    """Return each contradiction of two clocks as one line."""
+    return [x.removeprefix("unproved clock-nonsense: ") for x in said(found)]
+
+
+def test_the_server_is_asked_for_what_has_ended() -> None:
+    """The job was made at 0 and ended at 20; a client confirmed it."""
+    for asked, says in ((19.0, []), (18.5, ["the server was asked 1.5 s before t ended"])):
+        found = late(jobs_in_order(facts(jobs=[job()], records_at=asked)))
+        assert found == [f"{one} (server.json#t)" for one in says]
+    early = job(confirmed=[confirmed(at=-1.0), confirmed(at=-1.5, number=2)])
+    assert late(jobs_in_order(facts(jobs=[early]))) == [
+        "job t was confirmed 1.5 s before it was made (client.jsonl:2 server.json#t)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "at", "says"),
+    [
+        ("kill", 9.0, []),
+        ("kill", 8.5, ["strike 0 saw a claim 1.5 s before it was made (chaos:kill m:t/1)"]),
+        ("pause", 8.5, []),  # a claim may be written down when its member is thawed
+        ("pause", -1.5, ["strike 0 saw t 1.5 s before it was made (chaos:pause server.json#t)"]),
+    ],
+)
+def test_chaos_sees_what_was_there(fault: str, at: float, says: list[str]) -> None:
+    """The job was made at 0 and claimed at 10; another member's claim has the same number."""
+    struck = strike(fault, at, held=[("t", 1)])
+    claims = attempt(began=50.0, member="n"), attempt()
+    assert late(strikes_in_order(facts(*claims, jobs=[job()], strikes=[struck]))) == says
+
+
+def test_chaos_begins_before_the_load_and_ends_after_it() -> None:
+    def of(begin: float, end: float, *, finished: bool = True) -> list[str]:
+        """Return what is said of a load from 5 to 20."""
+        told = [j.RunStarted(scenario="s", seed=1, place="p", at=begin, who="chaos")]
+        lines: list[j.Line] = [*told, j.ClientStarted(group="g", count=1, seed=None, at=5.0)]
+        lines += [j.RunEnded(finished=finished, at=end, who="chaos")]
+        run = facts(jobs=[job()], lines=[entry(one, n) for n, one in enumerate(lines, 1)])
+        return late(roles_in_order(run))
+
+    assert of(6.0, 19.0) == []
+    assert of(6.5, 18.5) == [
+        "a client started 1.5 s before chaos began the run (chaos.jsonl:1 plan.json)",
+        "chaos ended the run 1.5 s before its last job (chaos.jsonl:3)",
+    ]
+    assert of(6.0, 1.0, finished=False) == []
+
+
+def test_a_steward_sees_members_that_have_started_and_deaths_of_the_struck() -> None:
+    """The member starts at 5 and is struck at 10 and 15 with a claim, at 7 without any."""
+    struck = [strike(at=at, held=[("t", 1)]) for at in (15.0, 10.0)] + [strike(at=7.0)]
+
+    def of(joined: float, died: float, stopped: float) -> list[str]:
+        start = j.MemberStarted(group="g", slots=1, process=1, version="1", at=5.0, who="m")
+        over = j.MemberStopped(done=1, failed=0, handed_back=0, lost=0, at=stopped, who="m")
+        seen: list[j.Line] = [start, j.Joined(member="m", group="g", at=joined, who="s")]
+        seen += [j.Died(member="m", tasks=[], at=died, who="s"), over]
+        return late(roles_in_order(facts(lines=[entry(one) for one in seen], strikes=struck)))
+
+    assert of(4.0, 9.0, 9.0) == []
+    assert of(3.5, 8.5, 8.0) == [
+        "m joined 1.5 s before it started (s.jsonl:1 m.jsonl:1)",
+        "m ended 1.5 s before it was struck (s.jsonl:1 chaos:kill)",
+        "m ended 2.0 s before it was struck (m.jsonl:1 chaos:kill)",
+    ]
+
+
+@pytest.mark.parametrize(("at", "late_by"), [(31.0, ""), (31.5, "1.5")])
+def test_a_claim_follows_its_hand_over(at: float, late_by: str) -> None:
+    given = j.HandedOver(job="t", task="t", attempt=1, member="m", seconds=0.1, at=at, who="s")
+    claims = attempt(outcome="cut"), attempt(number=2, member="n", began=30.0)
+    says = f"claim 2 of t was made {late_by} s before claim 1 was handed over (n:t/2 s.jsonl:1)"
+    found = late(roles_in_order(facts(*claims, lines=[entry(given)])))
+    assert found == ([says] if late_by else [])
 
 
 @pytest.mark.parametrize(
@@ -133,6 +215,6 @@ def test_a_scenario_may_leave_members_idle() -> None:
     assert said(idle_members(facts(members=[member("n")], jobs=[waited], plan=lenient))) == []
 
 
-@pytest.mark.parametrize("check", [incomplete, backwards, far, too_early, idle_members])
+@pytest.mark.parametrize("check", CHECKS)
 def test_nothing_is_said_of_nothing(check: Callable[[Facts], Iterator[Finding]]) -> None:
     assert said(check(facts())) == []

@@ -1,9 +1,19 @@
 """Is everybody heard, whole and in order? Did every member work?"""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
-from resonate_fleet.contract.journal import StrikeDone
+from resonate_fleet.contract.journal import (
+    ClientStarted,
+    Died,
+    Joined,
+    MemberStarted,
+    MemberStopped,
+    RunEnded,
+    RunStarted,
+    StrikeDone,
+)
 from resonate_fleet.contract.run import DEADLY, FREEZING
 from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.facts import Facts, MemberFacts
@@ -55,16 +65,6 @@ def backwards(facts: Facts) -> Iterator[Finding]:
             latest = max(latest, at)
 
 
-def confirmed_early(facts: Facts) -> Iterator[Finding]:
-    """Name jobs that their client confirmed before the server made them."""
-    for job in facts.jobs.values():
-        for entry in job.confirmed if job.record else ():
-            early = (job.created or 0.0) - entry.line.at
-            if early > SLACK:
-                says = f"job {job.id} was confirmed {early:.1f} s before it was made"
-                yield finding("clock-nonsense", says, entry.where, f"server.json#{job.id}")
-
-
 def far(facts: Facts) -> Iterator[Finding]:
     """Name a line that is dated far from the run, if there is one."""
     records = facts.evidence.records
@@ -78,41 +78,83 @@ def far(facts: Facts) -> Iterator[Finding]:
             return
 
 
-def too_early(facts: Facts) -> Iterator[Finding]:
-    """Name jobs that were claimed before they were made, or ended at an impossible time."""
+def _after(what: str, at: float, cause: str, earliest: float, *places: str) -> Iterator[Finding]:
+    """Name what is dated before its cause, which somebody else's clock has dated."""
+    if at < earliest - SLACK:
+        yield finding("clock-nonsense", f"{what} {earliest - at:.1f} s before {cause}", *places)
+
+
+def jobs_in_order(facts: Facts) -> Iterator[Finding]:
+    """Name jobs that were confirmed, claimed or asked for before they were made or ended."""
     records = facts.evidence.records
-    for job in facts.jobs.values():
-        first, result, record = next(iter(job.attempts), None), job.result, f"server.json#{job.id}"
-        if first and job.record and job.created and first.began < job.created - SLACK:
-            says = f"job {job.id} was claimed {job.created - first.began:.1f} s before it was made"
-            yield finding("clock-nonsense", says, first.where, record)
-        if records and (job.settled or 0.0) > records.at + SLACK:
-            says = f"job {job.id} ended after the server was asked for its end"
-            yield finding("clock-nonsense", says, record)
-        if result and result.ended < result.began:
+    for job in (job for job in facts.jobs.values() if job.record):
+        made, place = job.created or 0.0, f"server.json#{job.id}"
+        for entry in job.confirmed:
+            what = f"job {job.id} was confirmed"
+            yield from _after(what, entry.line.at, "it was made", made, entry.where, place)
+        for one in job.attempts[:1]:
+            what = f"job {job.id} was claimed"
+            yield from _after(what, one.began, "it was made", made, one.where, place)
+        if records:
+            ended = job.settled or 0.0
+            yield from _after("the server was asked", records.at, f"{job.id} ended", ended, place)
+        if job.result and job.result.ended < job.result.began:
             says = f"the result of job {job.id} ended before it began"
-            yield finding("clock-nonsense", says, record)
+            yield finding("clock-nonsense", says, place)
 
 
-def foreseen(facts: Facts) -> Iterator[Finding]:
-    """Name claims of a strike's target, and jobs, that were made after chaos had seen them.
+def strikes_in_order(facts: Facts) -> Iterator[Finding]:
+    """Name jobs and claims of a strike's target that were made after chaos had seen them.
 
     One that is frozen may write its claim down when it is thawed.
     """
     for strike in facts.strikes:
+        saw = f"strike {strike.number} saw"
         for task in dict.fromkeys([strike.job, *(task for task, _ in strike.held)]):
-            record = facts.record_of(task)
-            late = record.promise.created_at / 1000 - strike.at if record else 0.0
-            if late > SLACK:
-                says = f"strike {strike.number} saw {task} {late:.1f} s before it was made"
-                yield finding("clock-nonsense", says, strike.where, f"server.json#{task}")
-        for task, version in strike.held:
+            if record := facts.record_of(task):
+                made, places = (
+                    record.promise.created_at / 1000,
+                    (strike.where, f"server.json#{task}"),
+                )
+                yield from _after(f"{saw} {task}", strike.at, "it was made", made, *places)
+        for task, version in strike.held if strike.fault not in FREEZING else ():
             for one in facts.tasks.get(task, []):
-                mine = (one.number, one.member) == (version, strike.target)
-                if mine and strike.fault not in FREEZING and one.began > strike.at + SLACK:
-                    late = one.began - strike.at
-                    says = f"strike {strike.number} saw a claim {late:.1f} s before it was made"
-                    yield finding("clock-nonsense", says, strike.where, one.where)
+                if (one.number, one.member) == (version, strike.target):
+                    places = strike.where, one.where
+                    yield from _after(
+                        f"{saw} a claim", strike.at, "it was made", one.began, *places
+                    )
+
+
+def roles_in_order(facts: Facts) -> Iterator[Finding]:
+    """Name what chaos and the stewards date before or after what came of it."""
+    of, ends = facts.evidence.of, [job.settled or 0.0 for job in facts.jobs.values() if job.planned]
+    client = min((entry.line.at for entry in of(ClientStarted)), default=math.inf)
+    for begun in of(RunStarted):
+        places = begun.where, "plan.json"
+        yield from _after("a client started", client, "chaos began the run", begun.line.at, *places)
+    for over in of(RunEnded):
+        if over.line.finished:
+            ended = max(ends, default=0.0)
+            yield from _after(
+                "chaos ended the run", over.line.at, "its last job", ended, over.where
+            )
+    started = {entry.line.who: entry for entry in of(MemberStarted)}
+    for joined in of(Joined):
+        if first := started.get(joined.line.member):
+            what, places = f"{first.line.who} joined", (joined.where, first.where)
+            yield from _after(what, joined.line.at, "it started", first.line.at, *places)
+    for end in (*of(Died), *of(MemberStopped)):
+        who = end.line.member if isinstance(end.line, Died) else end.line.who
+        if held := [one for one in facts.strikes_on(who) if one.held]:
+            strike = min(held, key=lambda one: one.asked)
+            places = end.where, strike.where
+            yield from _after(f"{who} ended", end.line.at, "it was struck", strike.asked, *places)
+    for (task, number), handed in facts.handed_over.items():
+        if after := facts.next_claim(task, number):
+            what, places = f"claim {after.number} of {task} was made", (after.where, handed.where)
+            cause = f"claim {number} was handed over"
+            yield from _after(what, after.began, cause, handed.line.at, *places)
 
 
 def idle_members(facts: Facts) -> Iterator[Finding]:
@@ -140,8 +182,8 @@ CHECKS = (
     freed_by_nobody,
     backwards,
     far,
-    too_early,
-    confirmed_early,
-    foreseen,
+    jobs_in_order,
+    strikes_in_order,
+    roles_in_order,
     idle_members,
 )
