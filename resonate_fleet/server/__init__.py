@@ -13,8 +13,8 @@ so it cannot open the real server's file. With `--store FILE` every answered
 request survives `kill -9`; like the real server on SQLite it does not sync the disk at each
 request, so a power cut may lose the last moments.
 
-How to read it: `protocol` says what a request may look like; `store` holds the tables;
-`settlement`, `promises`, `tasks` and `schedules` (with `cron`) say what each request does to them;
-`state` puts these together as `apply`, `tick` and `take_outgoing`, which know no clock and no
-network. Around it `streams` (who listens), `http` and `server` (sockets and the two loops).
+How to read it: `protocol` says what a request may look like; `store` holds the tables; `promises`,
+`tasks` and `schedules` (with `cron`) say what each request does to them; `state` puts these
+together as `apply`, `tick` and `take_outgoing`, which know no clock and no network. Around it
+`streams` (who listens) and `server` (ports, pages and the two loops).
 """

@@ -25,14 +25,19 @@ def run(asked: Namespace) -> int:
     leave_when_told()
     settings = _settings(asked)
     import_structlog()
-    from resonate_fleet.server.life import live  # noqa: PLC0415 - takes time, see contract/start.py
+    import asyncio  # noqa: PLC0415 - takes time, see contract/start.py
 
-    return live(settings)
+    from resonate_fleet.server.server import live  # noqa: PLC0415 - the same
+
+    return asyncio.run(live(settings))
 
 
 def _settings(asked: Namespace) -> DevServerSettings:
-    refused = [name for name in foreign(os.environ) if name.startswith("RESONATE_AUTH__")]
-    lines = [f"{name} is set; the embedded server has no authentication" for name in refused]
+    lines = [
+        f"{name} is set; the embedded server has no authentication"
+        for name in foreign(os.environ)
+        if name.startswith("RESONATE_AUTH__")
+    ]
     try:
         settings = read_settings(DevServerSettings, asked, os.environ)
     except Mistake as bad:

@@ -16,25 +16,24 @@ from resonate_fleet.server.protocol import (
     ScheduleSearch,
     ServerReply,
 )
-from resonate_fleet.server.settlement import Tables
-from resonate_fleet.server.store import Row, to_text
+from resonate_fleet.server.store import Row, Store, to_text
 
 #: Tags that say whose run a promise is, and that it is the root of a family of its own.
 SCHEDULE = "resonate:schedule"
 ROOT = ("resonate:origin", BRANCH, "resonate:parent", "resonate:prefix")
 
 
-def get(tables: Tables, _now: int, asked: Named) -> ServerReply:
-    return ServerReply(200, {"schedule": _found(tables, asked.id)})
+def get(store: Store, _now: int, asked: Named) -> ServerReply:
+    return ServerReply(200, {"schedule": _found(store, asked.id)})
 
 
-def create(tables: Tables, now: int, asked: ScheduleCreate) -> ServerReply:
+def create(store: Store, now: int, asked: ScheduleCreate) -> ServerReply:
     """Add the schedule, or return what has the id already."""
     try:
         next_run = Cron(asked.cron).next(now)
     except ValueError:
         raise RefusedRequest(400, "Invalid cron expression") from None
-    tables.store.run(
+    store.run(
         "INSERT OR IGNORE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         asked.id,
         asked.cron,
@@ -45,42 +44,40 @@ def create(tables: Tables, now: int, asked: ScheduleCreate) -> ServerReply:
         now,
         next_run,
     )
-    return ServerReply(200, {"schedule": _found(tables, asked.id)})
+    return ServerReply(200, {"schedule": _found(store, asked.id)})
 
 
-def delete(tables: Tables, _now: int, asked: Named) -> ServerReply:
-    if not tables.store.run("DELETE FROM schedules WHERE id = ?", asked.id):
+def delete(store: Store, _now: int, asked: Named) -> ServerReply:
+    if not store.run("DELETE FROM schedules WHERE id = ?", asked.id):
         raise RefusedRequest(404, "Schedule not found")
     return ServerReply(200, {})
 
 
-def search(tables: Tables, _now: int, asked: ScheduleSearch) -> ServerReply:
+def search(store: Store, _now: int, asked: ScheduleSearch) -> ServerReply:
     limit = asked.limit or 10
     where = {
         "id > ?": asked.cursor,
         "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
     }
-    rows = tables.store.page("SELECT * FROM schedules", where, limit + 1)
+    rows = store.page("SELECT * FROM schedules", where, limit + 1)
     return ServerReply(200, page("schedules", [_record(row) for row in rows], limit))
 
 
-def run_due(tables: Tables, now: int) -> int:
+def run_due(store: Store, now: int) -> int:
     """Run each schedule whose time has come, once; return how many there were.
 
     Runs that were missed come one at a call, for the next one counts from the last, not from now.
     """
-    due = tables.store.all(
-        "SELECT * FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at, id", now
-    )
+    due = store.all("SELECT * FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at, id", now)
     for row in due:
-        _run(tables, row, now)
+        _run(store, row, now)
     return len(due)
 
 
-def _run(tables: Tables, row: Row, now: int) -> None:
+def _run(store: Store, row: Row, now: int) -> None:
     at = row["next_run_at"]
-    promises.add(tables, now, _promise(row, at), at)
-    tables.store.run(
+    promises.add(store, now, _promise(row, at), at)
+    store.run(
         "UPDATE schedules SET last_run_at = ?, next_run_at = ? WHERE id = ?",
         at,
         Cron(row["cron"]).next(at),
@@ -100,8 +97,8 @@ def _promise(row: Row, at: int) -> NewPromise:
     )
 
 
-def _found(tables: Tables, id: str) -> Record:
-    row = tables.store.one("SELECT * FROM schedules WHERE id = ?", id)
+def _found(store: Store, id: str) -> Record:
+    row = store.one("SELECT * FROM schedules WHERE id = ?", id)
     if row is None:
         raise RefusedRequest(404, "Schedule not found")
     return _record(row)

@@ -20,6 +20,7 @@ from resonate_fleet.contract.settings import port as tcp_port
 _LONGEST = 86_400_000
 
 
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - as the real one
 _WHOLE = integer(1, _LONGEST)
 _TIME = Kind(_WHOLE.read, f"milliseconds, {_WHOLE.accepts}")
 _COUNT = integer(1, 1_000_000)
@@ -34,10 +35,7 @@ class DevServerSettings:
     )
     port: int = setting("RESONATE_SERVER__PORT", "8001", tcp_port(), "API port; 0: any free one")
     bind: str = setting(
-        "RESONATE_SERVER__BIND",
-        "0.0.0.0",  # noqa: S104 - as the real one
-        listening_host(),
-        "interface to listen on",
+        "RESONATE_SERVER__BIND", _EVERYWHERE, listening_host(), "interface to listen on"
     )
     url: str = setting(
         "RESONATE_SERVER__URL", "", text("an address"), "announced address instead of host and port"

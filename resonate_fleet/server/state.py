@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from resonate_fleet.server import promises, protocol, schedules, tasks
 from resonate_fleet.server.protocol import Named, RefusedRequest, ServerReply, parse
-from resonate_fleet.server.settlement import Tables
 from resonate_fleet.server.store import Store
 
 #: Type and effect of each kind of request.
@@ -44,13 +43,11 @@ class Message(NamedTuple):
 class State:
     """All promises and tasks. Times are Unix milliseconds and come with each call.
 
-    `retry` is the time after which an unclaimed task is hinted at again, in milliseconds;
     `one_origin` makes heartbeats as strict as the server's main branch.
     """
 
-    def __init__(self, store: Store, retry: int = 30_000, *, one_origin: bool = False) -> None:
+    def __init__(self, store: Store, *, one_origin: bool = False) -> None:
         self._store = store
-        self._tables = Tables(store, retry)
         self._kinds = dict(_KINDS)
         if one_origin:
             self._kinds["task.heartbeat"] = (protocol.OneOriginHeartbeat, tasks.heartbeat)
@@ -65,17 +62,13 @@ class State:
 
     def _answer(self, now: int, kind: str, data: Any, corr_id: str) -> ServerReply:
         if kind == "task.fence":
-            return tasks.fence(self._tables, now, parse(protocol.TaskFence, data), corr_id)
+            return tasks.fence(self._store, now, parse(protocol.TaskFence, data), corr_id)
         if kind.startswith("debug."):
             raise RefusedRequest(403, "Debug requests are disabled")
         if kind not in self._kinds:
             raise RefusedRequest(400, f"Unknown operation: {kind}")
         shape, effect = self._kinds[kind]
-        return effect(self._tables, now, parse(shape, data))
-
-    def usable(self) -> bool:
-        """Whether the store answers."""
-        return self._store.usable()
+        return effect(self._store, now, parse(shape, data))
 
     def tick(self, now: int) -> int:
         """Do what time alone brings: promises run out, unclaimed tasks, lapsed leases, schedules.
@@ -83,52 +76,44 @@ class State:
         Return how many schedules ran.
         """
         with self._store.transaction():
-            self._tables.expire_all(now)
+            self._store.expire(now)
             for state in ("pending", "acquired"):
                 for row in self._store.all(
                     "SELECT id FROM tasks WHERE state = ? AND due <= ?", state, now
                 ):
-                    self._tables.enqueue(row["id"], now)
-            return schedules.run_due(self._tables, now)
+                    self._store.enqueue(row["id"], now)
+            return schedules.run_due(self._store, now)
 
     def outgoing(self, limit: int) -> list[Message]:
         """Return what is queued: at most `limit` hints and `limit` others, each in id order."""
-        hints = self._store.all("SELECT * FROM executes ORDER BY id LIMIT ?", limit)
+        hints = [
+            Message(
+                row["address"], "execute", {"task": {"id": row["id"], "version": row["version"]}}
+            )
+            for row in self._store.all("SELECT * FROM executes ORDER BY id LIMIT ?", limit)
+        ]
         settled = self._store.all(
             "SELECT u.address, p.* FROM unblocks u JOIN promises p ON p.id = u.promise"
             " ORDER BY u.promise, u.address LIMIT ?",
             limit,
         )
-        return [
-            *(
-                Message(
-                    row["address"],
-                    "execute",
-                    {"task": {"id": row["id"], "version": row["version"]}},
-                )
-                for row in hints
-            ),
-            *(
-                Message(row["address"], "unblock", {"promise": promises.record(row)})
-                for row in settled
-            ),
-        ]
+        others = (
+            Message(row["address"], "unblock", {"promise": promises.record(row)}) for row in settled
+        )
+        return [*hints, *others]
 
     def take_outgoing(self, limit: int) -> list[Message]:
         """Return what is queued, as `outgoing`, and take it off the queue."""
         taken = self.outgoing(limit)
-        if taken:  # an idle server writes nothing
-            with self._store.transaction():
-                for message in taken:
-                    self._take(message)
+        if not taken:  # an idle server writes nothing
+            return []
+        with self._store.transaction():
+            for address, kind, data in taken:
+                if kind == "execute":
+                    self._store.run("DELETE FROM executes WHERE id = ?", data["task"]["id"])
+                else:
+                    self._store.run(
+                        "DELETE FROM unblocks WHERE promise = ? AND address = ?",
+                        *(data["promise"]["id"], address),
+                    )
         return taken
-
-    def _take(self, message: Message) -> None:
-        if message.kind == "execute":
-            self._store.run("DELETE FROM executes WHERE id = ?", message.data["task"]["id"])
-        else:
-            self._store.run(
-                "DELETE FROM unblocks WHERE promise = ? AND address = ?",
-                message.data["promise"]["id"],
-                message.address,
-            )

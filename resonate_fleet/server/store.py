@@ -1,4 +1,10 @@
-"""The tables: SQLite, in memory or in a file, one transaction a request."""
+"""The tables: SQLite, in memory or in a file, one transaction a request.
+
+Here too is what several requests share: how a task becomes claimable, and what follows when a
+promise settles or runs out of time. The order of effects is the real server's (v0.9.8,
+`persistence_sqlite.rs`): the promise's own task is fulfilled, tasks that waited for the promise
+become claimable, listeners are notified.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+
+from resonate_fleet.server.protocol import MAX, PromiseSettle
 
 Row = sqlite3.Row
 
@@ -48,6 +56,8 @@ CREATE TABLE IF NOT EXISTS unblocks (
 class Store:
     """One SQLite database. `path` is a file, or `:memory:`.
 
+    `retry` is the time after which an unclaimed task is hinted at again, in milliseconds.
+
     A file is written in WAL mode: a committed transaction is with the operating system and
     outlives the process, whatever ends it. One process at a time has it open.
 
@@ -55,7 +65,8 @@ class Store:
         sqlite3.Error: the file cannot be used, or is another program's.
     """
 
-    def __init__(self, path: str = ":memory:") -> None:
+    def __init__(self, path: str = ":memory:", retry: int = 30_000) -> None:
+        self._retry = retry
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         try:
             self._prepare()
@@ -105,6 +116,7 @@ class Store:
         return self.all(sql, *given.values(), limit)
 
     def usable(self) -> bool:
+        """Whether it answers."""
         try:
             return self.one("SELECT 1") is not None
         except sqlite3.Error:
@@ -112,6 +124,70 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+
+    # What requests share.
+
+    def enqueue(self, id: str, now: int) -> None:
+        """Make the task pending, queue its hint, and have it queued again after `retry`."""
+        self.run(
+            "UPDATE tasks SET state = 'pending', pid = NULL, ttl = NULL, due = ? WHERE id = ?",
+            *(min(now + self._retry, MAX), id),
+        )
+        self.run(
+            "INSERT INTO executes SELECT id, version, target FROM tasks WHERE id = ?"
+            " ON CONFLICT (id) DO UPDATE SET version = excluded.version",
+            id,
+        )
+
+    def settle(self, asked: PromiseSettle, now: int) -> None:
+        """Settle the promise if it is pending."""
+        if self.run(
+            "UPDATE promises SET state = ?, value = ?, settled_at = ?"
+            " WHERE id = ? AND state = 'pending'",
+            *(asked.state, to_text(asked.value), now, asked.id),
+        ):
+            self._follow([asked.id], now)
+
+    def expire(self, now: int, *ids: str) -> None:
+        """Settle those of `ids`, of all without any, whose time is up.
+
+        Every request does this to what it touches.
+        """
+        where = f"id IN ({','.join('?' * len(ids))})" if ids else "true"
+        due = f"SELECT id FROM promises WHERE {where} AND state = 'pending' AND timeout_at <= ?"  # noqa: S608 - our own words
+        late = [row["id"] for row in self.all(due, *ids, now)]
+        for promise in late:
+            self.run(
+                "UPDATE promises SET settled_at = timeout_at,"
+                " state = iif(timer, 'resolved', 'rejected_timedout') WHERE id = ?",
+                promise,
+            )
+        self._follow(late, now)
+
+    def _follow(self, settled: list[str], now: int) -> None:
+        # All tasks first: one whose own promise settles now must not be woken by another's.
+        for promise in settled:
+            if self.run(
+                "UPDATE tasks SET state = 'fulfilled', pid = NULL, ttl = NULL, due = NULL"
+                " WHERE id = ? AND state <> 'fulfilled'",
+                promise,
+            ):
+                self.run("DELETE FROM callbacks WHERE awaiter = ?", promise)
+        for promise in settled:
+            if self.run("UPDATE callbacks SET ready = 1 WHERE awaited = ?", promise):
+                self._wake_awaiters(promise, now)
+            self.run(
+                "INSERT OR IGNORE INTO unblocks SELECT * FROM listeners WHERE promise = ?", promise
+            )
+            self.run("DELETE FROM listeners WHERE promise = ?", promise)
+
+    def _wake_awaiters(self, promise: str, now: int) -> None:
+        for row in self.all(
+            "SELECT t.id FROM callbacks c JOIN tasks t ON t.id = c.awaiter"
+            " WHERE c.awaited = ? AND t.state = 'suspended'",
+            promise,
+        ):
+            self.enqueue(row["id"], now)
 
 
 def to_text(value: Any) -> str:
@@ -121,6 +197,4 @@ def to_text(value: Any) -> str:
 
 def _holds_tags(tags: str, wanted: str) -> bool:
     """Whether every one of the `wanted` tags is among `tags`; both as JSON."""
-    return bool(
-        msgspec.json.decode(wanted).items() <= msgspec.json.decode(tags).items(),
-    )
+    return bool(msgspec.json.decode(wanted).items() <= msgspec.json.decode(tags).items())

@@ -1,12 +1,61 @@
-"""Who listens: open streams by group, each with a bounded buffer; a full one loses messages."""
+"""Where messages go: addresses, and the open streams of each group.
+
+An address is `poll://any@group`, `poll://uni@group/id`, or one of the real server's others. Each
+stream has a bounded buffer; a full one loses messages.
+"""
 
 import asyncio
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from resonate_fleet.server.addresses import Poll
+from resonate_fleet.server.protocol import RefusedRequest
+
+_POLL = re.compile(
+    r"(?i:poll)://(?P<cast>any|uni)(:[^@/]*)?@(?P<group>[^\s/?#@:<>^|\\\[\]]+)(:\d{1,5})?"
+    r"(/(?P<id>[^?#]*))?([?#].*)?"
+)
+
+
+class Poll(NamedTuple):
+    """A group of listeners; `id` is the member meant (`uni`) or preferred (`any`)."""
+
+    cast: str
+    group: str
+    id: str | None
+
+
+def poll_address(address: str) -> Poll | None:
+    """Return the parts of a `poll://` address, or None for any other text."""
+    found = _POLL.fullmatch(address.strip())
+    return Poll(found["cast"], found["group"], found["id"] or None) if found else None
+
+
+def check_address(address: str) -> str:
+    """Return `address` if the real server would take it as a place to deliver to.
+
+    This one delivers to `poll://` alone.
+
+    Raises:
+        RefusedRequest: 400.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    known = {
+        "http": bool(parts.hostname),
+        "https": bool(parts.hostname),
+        "gcps": bool(parts.hostname) and len(parts.path) > 1,
+        "bash": True,
+    }
+    if poll_address(address) or known.get(parts.scheme):
+        return address
+    raise RefusedRequest(400, f"Not an address that messages can be delivered to: {address!r}")
 
 
 class AtCapacity(Exception):  # noqa: N818 - a state, not a defect

@@ -1,7 +1,7 @@
 """What each `task.*` request does."""
 
 from resonate_fleet.contract.words import PROTOCOL
-from resonate_fleet.server import addresses, promises
+from resonate_fleet.server import promises
 from resonate_fleet.server.promises import Record, page, preload
 from resonate_fleet.server.protocol import (
     MAX,
@@ -21,8 +21,8 @@ from resonate_fleet.server.protocol import (
     TaskSuspend,
     parse,
 )
-from resonate_fleet.server.settlement import Tables
-from resonate_fleet.server.store import Row
+from resonate_fleet.server.store import Row, Store
+from resonate_fleet.server.streams import check_address
 
 _SELECT = (
     "SELECT id, state, version, pid, ttl, (SELECT count(*) FROM callbacks"
@@ -30,41 +30,41 @@ _SELECT = (
 )
 
 
-def get(tables: Tables, now: int, asked: Named) -> ServerReply:
-    tables.expire(now, asked.id)
-    return ServerReply(200, {"task": _found(tables, asked.id)})
+def get(store: Store, now: int, asked: Named) -> ServerReply:
+    store.expire(now, asked.id)
+    return ServerReply(200, {"task": _found(store, asked.id)})
 
 
-def create(tables: Tables, now: int, asked: TaskCreate) -> ServerReply:
+def create(store: Store, now: int, asked: TaskCreate) -> ServerReply:
     """Create a promise and claim its task in one step."""
     promise = asked.action.data
-    target = addresses.check(promise.tags[TARGET])
-    tables.expire(now, promise.id)
+    target = check_address(promise.tags[TARGET])
+    store.expire(now, promise.id)
     late = now >= promise.timeout_at
-    if promises.insert(tables, now, promise, now):
-        promises.add_task(tables, promise.id, target, "fulfilled" if late else "pending")
-    task = _find(tables, promise.id)
+    if promises.insert(store, now, promise, now):
+        promises.add_task(store, promise.id, target, "fulfilled" if late else "pending")
+    task = _find(store, promise.id)
     if task is None:
         raise RefusedRequest(422, "The promise exists and has no task")
     if task["state"] == "fulfilled":
-        return _claimed(tables, promise.id, [])
+        return _claimed(store, promise.id, [])
     if task["state"] != "pending":
         raise RefusedRequest(409, "The task exists and is not pending")
-    _claim(tables, now, promise.id, asked.pid, asked.ttl)
-    return _claimed(tables, promise.id, preload(tables, promise.id))
+    _claim(store, now, promise.id, asked.pid, asked.ttl)
+    return _claimed(store, promise.id, preload(store, promise.id))
 
 
-def acquire(tables: Tables, now: int, asked: TaskAcquire) -> ServerReply:
-    tables.expire(now, asked.id)
-    task = _found(tables, asked.id)
+def acquire(store: Store, now: int, asked: TaskAcquire) -> ServerReply:
+    store.expire(now, asked.id)
+    task = _found(store, asked.id)
     if task["state"] != "pending" or task["version"] != asked.version:
         raise RefusedRequest(409, "The task is not pending at this version")
-    _claim(tables, now, asked.id, asked.pid, asked.ttl)
-    return _claimed(tables, asked.id, preload(tables, asked.id))
+    _claim(store, now, asked.id, asked.pid, asked.ttl)
+    return _claimed(store, asked.id, preload(store, asked.id))
 
 
-def _claim(tables: Tables, now: int, id: str, pid: str, ttl: int) -> None:
-    tables.store.run(
+def _claim(store: Store, now: int, id: str, pid: str, ttl: int) -> None:
+    store.run(
         "UPDATE tasks SET state = 'acquired', version = version + 1, pid = ?, ttl = ?, due = ?"
         " WHERE id = ?",
         pid,
@@ -72,90 +72,90 @@ def _claim(tables: Tables, now: int, id: str, pid: str, ttl: int) -> None:
         min(now + ttl, MAX),
         id,
     )
-    _forget_ready(tables, id)
+    _forget_ready(store, id)
 
 
-def _forget_ready(tables: Tables, id: str) -> None:
+def _forget_ready(store: Store, id: str) -> None:
     """Whoever runs the task sees by itself which of the awaited promises are settled."""
-    tables.store.run("DELETE FROM callbacks WHERE awaiter = ? AND ready", id)
+    store.run("DELETE FROM callbacks WHERE awaiter = ? AND ready", id)
 
 
-def _claimed(tables: Tables, id: str, others: list[Record]) -> ServerReply:
+def _claimed(store: Store, id: str, others: list[Record]) -> ServerReply:
     return ServerReply(
         200,
         {
-            "task": _found(tables, id),
-            "promise": promises.found(tables, id),
+            "task": _found(store, id),
+            "promise": promises.found(store, id),
             "preload": others,
         },
     )
 
 
-def release(tables: Tables, now: int, asked: TaskAtVersion) -> ServerReply:
-    tables.expire(now, asked.id)
-    _held(tables, asked.id, asked.version)
-    tables.enqueue(asked.id, now)
+def release(store: Store, now: int, asked: TaskAtVersion) -> ServerReply:
+    store.expire(now, asked.id)
+    _held(store, asked.id, asked.version)
+    store.enqueue(asked.id, now)
     return ServerReply(200, {})
 
 
-def fulfill(tables: Tables, now: int, asked: TaskFulfill) -> ServerReply:
-    tables.expire(now, asked.id)
-    _held(tables, asked.id, asked.version)
-    tables.settle(asked.action.data, now)
-    return ServerReply(200, {"promise": promises.found(tables, asked.id)})
+def fulfill(store: Store, now: int, asked: TaskFulfill) -> ServerReply:
+    store.expire(now, asked.id)
+    _held(store, asked.id, asked.version)
+    store.settle(asked.action.data, now)
+    return ServerReply(200, {"promise": promises.found(store, asked.id)})
 
 
-def suspend(tables: Tables, now: int, asked: TaskSuspend) -> ServerReply:
+def suspend(store: Store, now: int, asked: TaskSuspend) -> ServerReply:
     """Put the task to sleep until one of the promises settles; 300 if one has."""
     awaited = {action.data.awaited for action in asked.actions}
-    tables.expire(now, asked.id, *awaited)
-    _held(tables, asked.id, asked.version)
-    others = [promises.find(tables, other) for other in awaited]
+    store.expire(now, asked.id, *awaited)
+    _held(store, asked.id, asked.version)
+    others = [promises.find(store, other) for other in awaited]
     if None in others:
         raise RefusedRequest(422, "An awaited promise does not exist")
-    _forget_ready(tables, asked.id)
+    _forget_ready(store, asked.id)
     if any(other["state"] != "pending" for other in others if other):
-        return ServerReply(300, {"preload": preload(tables, asked.id)})
+        return ServerReply(300, {"preload": preload(store, asked.id)})
     for other in awaited:
-        tables.store.run(
+        store.run(
             "INSERT OR IGNORE INTO callbacks (awaited, awaiter) VALUES (?, ?)", other, asked.id
         )
-    _put_aside(tables, asked.id, "suspended")
+    _put_aside(store, asked.id, "suspended")
     return ServerReply(200, {})
 
 
-def fence(tables: Tables, now: int, asked: TaskFence, corr_id: str) -> ServerReply:
+def fence(store: Store, now: int, asked: TaskFence, corr_id: str) -> ServerReply:
     """Create or settle a promise if the task is still held at the version: a fenced write."""
-    tables.expire(now, asked.id, asked.action.id)
+    store.expire(now, asked.id, asked.action.id)
     kind, data = asked.action.kind, asked.action.data
     if kind == "promise.create":
         new = parse(PromiseCreate, data)
-        addresses.check(new.tags.get(TARGET, "poll://any@nobody"))
-        _held(tables, asked.id, asked.version)
-        inner = promises.create(tables, now, new)
+        check_address(new.tags.get(TARGET, "poll://any@nobody"))
+        _held(store, asked.id, asked.version)
+        inner = promises.create(store, now, new)
     elif kind == "promise.settle":
         verdict = parse(PromiseSettle, data)
-        _held(tables, asked.id, asked.version)
-        inner = _settled(tables, now, verdict)
+        _held(store, asked.id, asked.version)
+        inner = _settled(store, now, verdict)
     else:
         raise RefusedRequest(400, f"Not an action that can be fenced: {kind!r}")
     head = {"corrId": corr_id, "status": inner.status, "version": PROTOCOL}
     action = {"kind": kind, "head": head, "data": inner.data}
-    return ServerReply(200, {"action": action, "preload": preload(tables, asked.id)})
+    return ServerReply(200, {"action": action, "preload": preload(store, asked.id)})
 
 
-def _settled(tables: Tables, now: int, verdict: PromiseSettle) -> ServerReply:
+def _settled(store: Store, now: int, verdict: PromiseSettle) -> ServerReply:
     """Settle; a promise that is not there is told inside the answer, not instead of it."""
     try:
-        return promises.settle(tables, now, verdict)
+        return promises.settle(store, now, verdict)
     except RefusedRequest as refused:
         return refused.reply
 
 
-def heartbeat(tables: Tables, now: int, asked: TaskHeartbeat) -> ServerReply:
+def heartbeat(store: Store, now: int, asked: TaskHeartbeat) -> ServerReply:
     """Extend the leases that are really held; nothing is said about the others."""
     for beat in asked.tasks:
-        tables.store.run(
+        store.run(
             "UPDATE tasks SET due = min(? + ttl, ?)"
             " WHERE id = ? AND version = ? AND pid = ? AND state = 'acquired'",
             now,
@@ -167,52 +167,52 @@ def heartbeat(tables: Tables, now: int, asked: TaskHeartbeat) -> ServerReply:
     return ServerReply(200, {})
 
 
-def halt(tables: Tables, now: int, asked: Named) -> ServerReply:
-    tables.expire(now, asked.id)
-    state = _found(tables, asked.id)["state"]
+def halt(store: Store, now: int, asked: Named) -> ServerReply:
+    store.expire(now, asked.id)
+    state = _found(store, asked.id)["state"]
     if state == "fulfilled":
         raise RefusedRequest(409, "The task is fulfilled")
-    _put_aside(tables, asked.id, "halted")
+    _put_aside(store, asked.id, "halted")
     return ServerReply(200, {})
 
 
-def resume(tables: Tables, now: int, asked: Named) -> ServerReply:
+def resume(store: Store, now: int, asked: Named) -> ServerReply:
     """`task.continue`: make a halted task claimable."""
-    tables.expire(now, asked.id)
-    if _found(tables, asked.id)["state"] != "halted":
+    store.expire(now, asked.id)
+    if _found(store, asked.id)["state"] != "halted":
         raise RefusedRequest(409, "The task is not halted")
-    tables.enqueue(asked.id, now)
+    store.enqueue(asked.id, now)
     return ServerReply(200, {})
 
 
-def search(tables: Tables, _now: int, asked: TaskSearch) -> ServerReply:
+def search(store: Store, _now: int, asked: TaskSearch) -> ServerReply:
     limit = asked.limit or 100
-    rows = tables.store.page(_SELECT, {"state = ?": asked.state, "id > ?": asked.cursor}, limit + 1)
+    rows = store.page(_SELECT, {"state = ?": asked.state, "id > ?": asked.cursor}, limit + 1)
     return ServerReply(200, page("tasks", [_record(row) for row in rows], limit))
 
 
-def _held(tables: Tables, id: str, version: int) -> None:
+def _held(store: Store, id: str, version: int) -> None:
     """Raise unless the task is acquired at `version`: 404 without a task, else 409."""
-    task = _found(tables, id)
+    task = _found(store, id)
     if task["state"] != "acquired" or task["version"] != version:
         raise RefusedRequest(409, "The task is not acquired at this version")
 
 
-def _put_aside(tables: Tables, id: str, state: str) -> None:
-    tables.store.run(
+def _put_aside(store: Store, id: str, state: str) -> None:
+    store.run(
         "UPDATE tasks SET state = ?, pid = NULL, ttl = NULL, due = NULL WHERE id = ?", state, id
     )
 
 
-def _found(tables: Tables, id: str) -> Record:
-    task = _find(tables, id)
+def _found(store: Store, id: str) -> Record:
+    task = _find(store, id)
     if task is None:
         raise RefusedRequest(404, "Task not found")
     return task
 
 
-def _find(tables: Tables, id: str) -> Record | None:
-    row = tables.store.one(f"{_SELECT} WHERE id = ?", id)
+def _find(store: Store, id: str) -> Record | None:
+    row = store.one(f"{_SELECT} WHERE id = ?", id)
     return _record(row) if row else None
 
 

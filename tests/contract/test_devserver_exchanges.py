@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def state() -> Iterator[State]:
     with closing(Store()) as store:
-        yield State(store, retry=30_000)
+        yield State(store)
 
 
 def test_replies_and_ticks_are_the_real_servers(state: State, recording: Path) -> None:

@@ -33,7 +33,7 @@ from resonate_fleet.commands.table import PURPOSES
 #: What is imported later than a command's own module: by its deed, or when a room goes to work.
 LATER = (
     *("difflib", "rich.live", "uvloop", "resonate_fleet.contract.http"),
-    *("resonate_fleet.submit.command", "resonate_fleet.server.life"),
+    *("resonate_fleet.submit.command", "resonate_fleet.server.server"),
     *("resonate_fleet.steward.life", "resonate_fleet.member.life"),
 )
 #: Variables of these beginnings mean something to Python as it starts.

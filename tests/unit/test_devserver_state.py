@@ -18,8 +18,8 @@ TARGET = {"resonate:target": "poll://any@g"}
 
 @pytest.fixture
 def state() -> Iterator[State]:
-    with closing(Store()) as store:
-        yield State(store, RETRY)
+    with closing(Store(retry=RETRY)) as store:
+        yield State(store)
 
 
 def ask(state: State, kind: str, now: int = NOW, /, **data: Any) -> Any:
@@ -219,14 +219,14 @@ def test_a_heartbeat_of_the_holder_extends_by_the_lease(state: State) -> None:
 
 def test_a_store_opened_again_has_promises_leases_and_queue(tmp_path: Path) -> None:
     path = str(tmp_path / "kept.db")
-    with closing(Store(path)) as store:
-        before = State(store, RETRY)
+    with closing(Store(path, RETRY)) as store:
+        before = State(store)
         create(before, "held")
         acquire(before, "held")
         hints(before)
         create(before, "queued")
-    with closing(Store(path)) as store:
-        after = State(store, RETRY)
+    with closing(Store(path, RETRY)) as store:
+        after = State(store)
         assert ask(after, "task.get", id="held")["task"]["pid"] == "p"
         assert hints(after) == [("queued", 0)]
         after.tick(NOW + 60_000)

@@ -5,10 +5,15 @@ from random import Random
 
 import pytest
 
-from resonate_fleet.server import addresses
-from resonate_fleet.server.addresses import Poll
 from resonate_fleet.server.protocol import RefusedRequest
-from resonate_fleet.server.streams import AtCapacity, OpenStream, Streams
+from resonate_fleet.server.streams import (
+    AtCapacity,
+    OpenStream,
+    Poll,
+    Streams,
+    check_address,
+    poll_address,
+)
 
 ANY = Poll("any", "g", None)
 
@@ -86,8 +91,8 @@ async def test_no_more_listeners_than_allowed_and_none_after_the_end() -> None:
 def test_poll_addresses_have_a_cast_a_group_and_perhaps_a_member(
     address: str, parts: tuple[str, str, str | None]
 ) -> None:
-    assert addresses.poll_address(address) == parts
-    assert addresses.check(address) == address
+    assert poll_address(address) == parts
+    assert check_address(address) == address
 
 
 @pytest.mark.parametrize(
@@ -96,4 +101,4 @@ def test_poll_addresses_have_a_cast_a_group_and_perhaps_a_member(
 )
 def test_other_texts_are_no_addresses(address: str) -> None:
     with pytest.raises(RefusedRequest):
-        addresses.check(address)
+        check_address(address)

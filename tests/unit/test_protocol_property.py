@@ -30,8 +30,8 @@ class Fleet(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store()
-        self.server = State(self.store, retry=RETRY)
+        self.store = Store(retry=RETRY)
+        self.server = State(self.store)
         self.now = 1_000_000
         #: Leases as each member believes to hold them, by job.
         self.held: dict[str, dict[str, int]] = {member: {} for member in MEMBERS}
