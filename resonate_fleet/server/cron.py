@@ -111,7 +111,7 @@ class Cron:
     def _first(self, chosen: tuple[int, ...], lows: tuple[int, ...]) -> tuple[int, ...] | None:
         """Return the first time that begins with `chosen`; `lows` bound the units after it."""
         unit = len(chosen)
-        if unit == 3 and not self._is_weekday(*chosen):
+        if unit == 3 and (calendar.weekday(*chosen) + 1) % 7 + 1 not in self._weekdays:
             return None
         if unit == len(self._values):
             return chosen
@@ -126,9 +126,6 @@ class Cron:
                 return found
             below = ()
         return None
-
-    def _is_weekday(self, year: int, month: int, day: int) -> bool:
-        return (calendar.weekday(year, month, day) + 1) % 7 + 1 in self._weekdays
 
 
 def _fields(text: str) -> list[set[int]]:
@@ -151,19 +148,15 @@ def _fields(text: str) -> list[set[int]]:
 def _values(part: str, unit: _Unit) -> set[int]:
     """Return the values of one part of a list."""
     span, slash, step = part.partition("/")
-    values = _span(span.strip(), unit, open_ended=bool(slash))
-    return set(values[:: int(step)] if slash else values)
-
-
-def _span(span: str, unit: _Unit, *, open_ended: bool) -> range:
-    if span in ("*", "?"):
-        return range(unit.low, unit.high + 1)
     first, dash, last = span.partition("-")
-    low = _value(first, unit)
-    high = _value(last, unit) if dash else unit.high if open_ended else low
+    low, high = unit.low, unit.high
+    if first.strip() not in ("*", "?"):
+        low = _value(first, unit)
+        high = _value(last, unit) if dash else unit.high if slash else low
     if low > high:
-        raise ValueError(span)
-    return range(low, high + 1)
+        raise ValueError(part)
+    values = range(low, high + 1)
+    return set(values[:: int(step)] if slash else values)
 
 
 def _value(text: str, unit: _Unit) -> int:

@@ -30,17 +30,12 @@ def get(store: Store, now: int, asked: Named) -> ServerReply:
 
 
 def create(store: Store, now: int, asked: PromiseCreate) -> ServerReply:
-    return ServerReply(200, {"promise": create_once(store, now, asked)})
-
-
-def create_once(store: Store, now: int, asked: PromiseCreate) -> Record:
     """Create the promise with its task, if it has a target, or return what has the id already."""
-    target = asked.tags.get(TARGET)
-    if target is not None:
-        check_address(target)
+    if TARGET in asked.tags:
+        check_address(asked.tags[TARGET])
     store.expire(now, asked.id)
     add(store, now, asked, now)
-    return found(store, asked.id)
+    return ServerReply(200, {"promise": found(store, asked.id)})
 
 
 def add(store: Store, now: int, asked: NewPromise, created: int) -> None:
@@ -57,20 +52,13 @@ def insert(store: Store, now: int, asked: NewPromise, created: int) -> bool:
     timer = asked.tags.get(TIMER) == "true"
     late = now >= asked.timeout_at
     state = "pending" if not late else "resolved" if timer else "rejected_timedout"
-    return bool(
-        store.run(
-            "INSERT OR IGNORE INTO promises VALUES (?, ?, ?, '{}', ?, ?, ?, ?, ?, ?)",
-            asked.id,
-            state,
-            to_text(asked.param),
-            to_text(asked.tags),
-            asked.tags.get(BRANCH),
-            timer,
-            asked.timeout_at,
-            min(created, asked.timeout_at),
-            asked.timeout_at if late else None,
-        )
+    added = store.run(
+        "INSERT OR IGNORE INTO promises VALUES (?, ?, ?, '{}', ?, ?, ?, ?, ?, ?)",
+        *(asked.id, state, to_text(asked.param), to_text(asked.tags), asked.tags.get(BRANCH)),
+        *(timer, asked.timeout_at, min(created, asked.timeout_at)),
+        asked.timeout_at if late else None,
     )
+    return added > 0
 
 
 def add_task(store: Store, id: str, target: str, state: str) -> None:
@@ -121,22 +109,13 @@ def register_listener(store: Store, now: int, asked: RegisterListener) -> Server
 
 def search(store: Store, _now: int, asked: PromiseSearch) -> ServerReply:
     """One page in id order. Promises whose time is up may still show as pending, as there."""
-    limit = asked.limit or 100
     where = {
         "state = ?": asked.state,
         "id > ?": asked.cursor,
         "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
     }
-    rows = store.page("SELECT * FROM promises", where, limit + 1)
-    return ServerReply(200, page("promises", [record(row) for row in rows], limit))
-
-
-def page(name: str, records: list[Record], limit: int) -> Record:
-    """Return at most `limit` records, with the cursor of the next page if there are more."""
-    shown: Record = {name: records[:limit]}
-    if len(records) > limit:
-        shown["cursor"] = records[limit - 1]["id"]
-    return shown
+    rows, more = store.page("SELECT * FROM promises", where, asked.limit or 100)
+    return ServerReply(200, {"promises": [record(row) for row in rows], **more})
 
 
 def found(store: Store, id: str) -> Record:

@@ -4,7 +4,7 @@ import msgspec
 
 from resonate_fleet.server import promises
 from resonate_fleet.server.cron import Cron
-from resonate_fleet.server.promises import Record, page
+from resonate_fleet.server.promises import Record
 from resonate_fleet.server.protocol import (
     BRANCH,
     MAX,
@@ -35,14 +35,8 @@ def create(store: Store, now: int, asked: ScheduleCreate) -> ServerReply:
         raise RefusedRequest(400, "Invalid cron expression") from None
     store.run(
         "INSERT OR IGNORE INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-        asked.id,
-        asked.cron,
-        asked.promise_id,
-        asked.promise_timeout,
-        to_text(asked.promise_param),
-        to_text(asked.promise_tags),
-        now,
-        next_run,
+        *(asked.id, asked.cron, asked.promise_id, asked.promise_timeout),
+        *(to_text(asked.promise_param), to_text(asked.promise_tags), now, next_run),
     )
     return ServerReply(200, {"schedule": _found(store, asked.id)})
 
@@ -54,13 +48,12 @@ def delete(store: Store, _now: int, asked: Named) -> ServerReply:
 
 
 def search(store: Store, _now: int, asked: ScheduleSearch) -> ServerReply:
-    limit = asked.limit or 10
     where = {
         "id > ?": asked.cursor,
         "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
     }
-    rows = store.page("SELECT * FROM schedules", where, limit + 1)
-    return ServerReply(200, page("schedules", [_record(row) for row in rows], limit))
+    rows, more = store.page("SELECT * FROM schedules", where, asked.limit or 10)
+    return ServerReply(200, {"schedules": [_record(row) for row in rows], **more})
 
 
 def run_due(store: Store, now: int) -> int:
@@ -70,19 +63,13 @@ def run_due(store: Store, now: int) -> int:
     """
     due = store.all("SELECT * FROM schedules WHERE next_run_at <= ? ORDER BY next_run_at, id", now)
     for row in due:
-        _run(store, row, now)
+        at = row["next_run_at"]
+        promises.add(store, now, _promise(row, at), at)
+        store.run(
+            "UPDATE schedules SET last_run_at = ?, next_run_at = ? WHERE id = ?",
+            *(at, Cron(row["cron"]).next(at), row["id"]),
+        )
     return len(due)
-
-
-def _run(store: Store, row: Row, now: int) -> None:
-    at = row["next_run_at"]
-    promises.add(store, now, _promise(row, at), at)
-    store.run(
-        "UPDATE schedules SET last_run_at = ?, next_run_at = ? WHERE id = ?",
-        at,
-        Cron(row["cron"]).next(at),
-        row["id"],
-    )
 
 
 def _promise(row: Row, at: int) -> NewPromise:

@@ -108,12 +108,18 @@ class Store:
         row: Row | None = self._db.execute(sql, values).fetchone()
         return row
 
-    def page(self, select: str, where: dict[str, Any], limit: int) -> list[Row]:
-        """Return at most `limit` rows in id order that meet those conditions that have a value."""
+    def page(
+        self, select: str, where: dict[str, Any], limit: int
+    ) -> tuple[list[Row], dict[str, str]]:
+        """Return at most `limit` rows in id order that meet those conditions that have a value.
+
+        With them the `cursor` of the next page, if there are more.
+        """
         given = {condition: value for condition, value in where.items() if value is not None}
         conditions = " AND ".join(given) or "true"
         sql = f"{select} WHERE {conditions} ORDER BY id LIMIT ?"
-        return self.all(sql, *given.values(), limit)
+        rows = self.all(sql, *given.values(), limit + 1)
+        return rows[:limit], {"cursor": rows[limit - 1]["id"]} if len(rows) > limit else {}
 
     def usable(self) -> bool:
         """Whether it answers."""

@@ -2,7 +2,7 @@
 
 from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.server import promises
-from resonate_fleet.server.promises import Record, page, preload
+from resonate_fleet.server.promises import Record, preload
 from resonate_fleet.server.protocol import (
     MAX,
     TARGET,
@@ -67,10 +67,7 @@ def _claim(store: Store, now: int, id: str, pid: str, ttl: int) -> None:
     store.run(
         "UPDATE tasks SET state = 'acquired', version = version + 1, pid = ?, ttl = ?, due = ?"
         " WHERE id = ?",
-        pid,
-        ttl,
-        min(now + ttl, MAX),
-        id,
+        *(pid, ttl, min(now + ttl, MAX), id),
     )
     _forget_ready(store, id)
 
@@ -81,14 +78,8 @@ def _forget_ready(store: Store, id: str) -> None:
 
 
 def _claimed(store: Store, id: str, others: list[Record]) -> ServerReply:
-    return ServerReply(
-        200,
-        {
-            "task": _found(store, id),
-            "promise": promises.found(store, id),
-            "preload": others,
-        },
-    )
+    task, promise = _found(store, id), promises.found(store, id)
+    return ServerReply(200, {"task": task, "promise": promise, "preload": others})
 
 
 def release(store: Store, now: int, asked: TaskAtVersion) -> ServerReply:
@@ -158,19 +149,14 @@ def heartbeat(store: Store, now: int, asked: TaskHeartbeat) -> ServerReply:
         store.run(
             "UPDATE tasks SET due = min(? + ttl, ?)"
             " WHERE id = ? AND version = ? AND pid = ? AND state = 'acquired'",
-            now,
-            MAX,
-            beat.id,
-            beat.version,
-            asked.pid,
+            *(now, MAX, beat.id, beat.version, asked.pid),
         )
     return ServerReply(200, {})
 
 
 def halt(store: Store, now: int, asked: Named) -> ServerReply:
     store.expire(now, asked.id)
-    state = _found(store, asked.id)["state"]
-    if state == "fulfilled":
+    if _found(store, asked.id)["state"] == "fulfilled":
         raise RefusedRequest(409, "The task is fulfilled")
     _put_aside(store, asked.id, "halted")
     return ServerReply(200, {})
@@ -186,9 +172,9 @@ def resume(store: Store, now: int, asked: Named) -> ServerReply:
 
 
 def search(store: Store, _now: int, asked: TaskSearch) -> ServerReply:
-    limit = asked.limit or 100
-    rows = store.page(_SELECT, {"state = ?": asked.state, "id > ?": asked.cursor}, limit + 1)
-    return ServerReply(200, page("tasks", [_record(row) for row in rows], limit))
+    where = {"state = ?": asked.state, "id > ?": asked.cursor}
+    rows, more = store.page(_SELECT, where, asked.limit or 100)
+    return ServerReply(200, {"tasks": [_record(row) for row in rows], **more})
 
 
 def _held(store: Store, id: str, version: int) -> None:
