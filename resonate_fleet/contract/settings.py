@@ -217,6 +217,8 @@ def _undeclared(cls: type[Any], env: Mapping[str, str]) -> dict[str, str]:
     for _, one in declared(cls):
         prefix, _, word = one.env.partition("_")
         known.setdefault(prefix, {})[word] = one.env
+        if one.secret:
+            known[prefix][f"{word}_FILE"] = f"{one.env}_FILE"
     found = {}
     for name, value in env.items():
         prefix, _, word = name.removesuffix("_FILE").partition("_")

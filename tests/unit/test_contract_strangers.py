@@ -18,6 +18,7 @@ from resonate_fleet.submit.settings import ClientSettings
         (StewardSettings, "STEWARD_PRESENCEPORT", "STEWARD_PRESENCE_PORT"),
         (ClientSettings, "CLIENT_FUNCTIONS", "CLIENT_FUNCTION"),
         (Settings, "WORKER_STEWRAD_FILE", "WORKER_STEWARD"),
+        (Settings, "RESONATE_TOKENFILE", "RESONATE_TOKEN_FILE"),
     ],
 )
 def test_a_misspelt_name_is_refused(cls: type, name: str, nearest: str) -> None:
@@ -31,8 +32,9 @@ def test_a_misspelt_name_is_refused(cls: type, name: str, nearest: str) -> None:
     ("cls", "env"),
     [
         # Other people's: no setting of ours is near.
-        (ClientSettings, {"CLIENT_SECRET": "x", "CLIENT_ID": "y"}),
-        (Settings, {"WORKER_DATABASE_URL": "x"}),
+        (ClientSettings, dict.fromkeys(("CLIENT_SECRET", "CLIENT_ID", "CLIENT_RETRIES"), "x")),
+        (Settings, dict.fromkeys(("WORKER_DATABASE_URL", "WORKER_REDIS", "WORKER_PROFILE"), "x")),
+        (Settings, dict.fromkeys(("WORKER_DOMAIN", "WORKER_USERNAME", "RESONATE_PROFILE"), "x")),
         (Settings, {"RESONATE_TASKS__RETRY_TIMEOUTS": "1", "RESONATE_SERVER_BIN": "/x"}),
         (Settings, {"WORKER_TOKEN_FILE": ""}),
         # Kubernetes' own, for Services `steward` and `worker-api`.
