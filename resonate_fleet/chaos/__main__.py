@@ -16,8 +16,7 @@ from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.options import ChaosOptions, options_of, parser
 from resonate_fleet.chaos.place import adapter_of
 from resonate_fleet.chaos.plan import Script, plan_lines, script
-from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
-from resonate_fleet.chaos.stay import Stay
+from resonate_fleet.chaos.run import Runner, Stay, log_nothing, new_folder, write_plan
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import guarded
 from resonate_fleet.contract.run import TRAITS, RunFolder

@@ -6,8 +6,7 @@ A fault on one member is a `MemberFault`, any other a `FleetFault`.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from resonate_fleet.chaos.place import Ability, Adapter, AnyAdapter, PlaceFailed, Victim, abilities
 from resonate_fleet.chaos.scenario import StrikeOrder
@@ -53,9 +52,11 @@ if 0 < size < 1 << 50:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class MemberFault:
-    """Returns when it has taken hold; `heal` ends one that lasts. `says`: in the documentation."""
+class MemberFault(NamedTuple):
+    """`says` what is done, in the documentation; `needs`: what the place must be able to do.
+
+    `strike` returns when it has taken hold; `heal` ends one that lasts.
+    """
 
     says: str
     needs: tuple[Ability, ...]
@@ -63,14 +64,13 @@ class MemberFault:
     heal: Deed | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class FleetFault:
-    """`target`: what it is done to, in the words of a plan. `lasting`: needed besides, to last."""
+class FleetFault(NamedTuple):
+    """The same for others; `target` in the words of a plan, `lasting`: needed besides, to last."""
 
     says: str
     needs: tuple[Ability, ...]
-    target: Callable[[StrikeOrder], str]
     strike: Callable[[AnyAdapter, StrikeOrder], Awaitable[str]]
+    target: Callable[[StrikeOrder], str]
     lasting: tuple[Ability, ...] = ()
 
 
@@ -112,76 +112,60 @@ async def _scale(at: AnyAdapter, order: StrikeOrder) -> str:
     return f"{answer}; after {order.seconds:g} s {back}"
 
 
-def _scale_to(order: StrikeOrder) -> str:
-    then = f" for {order.seconds:g} s, then to {order.back}" if order.seconds else ""
-    return f"to {order.to} members{then}"
-
-
 ON_MEMBER: Final[Mapping[Fault, MemberFault]] = {
-    "kill": MemberFault(
-        says="it is killed",
-        needs=("kill",),
-        strike=lambda at, member: at.kill(member),
-    ),
+    "kill": MemberFault("it is killed", ("kill",), lambda at, one: at.kill(one)),
     "out-of-memory": MemberFault(
-        says="its memory is filled until the kernel kills it; on processes SIGKILL",
-        needs=("kill",),
-        strike=_exhaust,
+        "its memory is filled until the kernel kills it; on processes SIGKILL", ("kill",), _exhaust
     ),
     "kill-with-steward": MemberFault(
-        says="both are killed in one instant",
-        needs=("kill",),
-        strike=_kill_with_steward,
+        "both are killed in one instant", ("kill",), _kill_with_steward
     ),
     "terminate": MemberFault(
-        says="it is told to end in order",
-        needs=("terminate",),
-        strike=lambda at, member: at.terminate(member),
+        "it is told to end in order", ("terminate",), lambda at, one: at.terminate(one)
     ),
     "pause": MemberFault(
-        says="SIGSTOP, then SIGCONT",
-        needs=("signal",),
-        strike=lambda at, member: at.signal(member, signal.SIGSTOP),
-        heal=lambda at, member: at.signal(member, signal.SIGCONT),
+        "SIGSTOP, then SIGCONT",
+        ("signal",),
+        lambda at, one: at.signal(one, signal.SIGSTOP),
+        lambda at, one: at.signal(one, signal.SIGCONT),
     ),
     "partition": MemberFault(
-        says="it reaches neither server nor steward",
-        needs=("cut_off", "connect"),
-        strike=lambda at, member: at.cut_off(member),
-        heal=lambda at, member: at.connect(member),
+        "it reaches neither server nor steward",
+        ("cut_off", "connect"),
+        lambda at, one: at.cut_off(one),
+        lambda at, one: at.connect(one),
     ),
 }
 ON_FLEET: Final[Mapping[Fault, FleetFault]] = {
     "server-restart": FleetFault(
-        says="it is killed and comes back on its store; with `seconds` it stays away so long",
-        needs=("replace",),
-        target=lambda order: (
-            "the server" + (f", away for {order.seconds:g} s" if order.seconds else "")
-        ),
-        strike=_restart_server,
+        "it is killed and comes back on its store; with `seconds` it stays away so long",
+        ("replace",),
+        _restart_server,
+        lambda it: "the server" + (f", away for {it.seconds:g} s" if it.seconds else ""),
         lasting=("take_away",),
     ),
     "steward-kill": FleetFault(
-        says="the serving one is killed and comes back",
-        needs=("replace",),
-        target=lambda _: "the serving steward",
-        strike=_kill_steward,
+        "the serving one is killed and comes back",
+        ("replace",),
+        _kill_steward,
+        lambda _: "the serving steward",
     ),
     "rolling-restart": FleetFault(
-        says="each is replaced in order, the next when the new one is ready",
-        needs=("restart_members",),
-        target=lambda _: "every member in turn",
-        strike=lambda at, _: at.restart_members(),
+        "each is replaced in order, the next when the new one is ready",
+        ("restart_members",),
+        lambda at, _: at.restart_members(),
+        lambda _: "every member in turn",
     ),
     "scale": FleetFault(
-        says="they become `to`; with `seconds` for so long, then as many as at the beginning",
-        needs=("scale",),
-        target=_scale_to,
-        strike=_scale,
+        "they become `to`; with `seconds` for so long, then as many as at the beginning",
+        ("scale",),
+        _scale,
+        lambda it: (
+            f"to {it.to} members"
+            + (f" for {it.seconds:g} s, then to {it.back}" if it.seconds else "")
+        ),
     ),
 }
-
-
 ALL: Final[Mapping[Fault, MemberFault | FleetFault]] = {**ON_MEMBER, **ON_FLEET}
 
 

@@ -18,7 +18,7 @@ SWEEP: Final = 2
 
 
 class RunObserver:
-    """Remembers what earlier readings showed, so that each costs few requests.
+    """Observes a load that begins now; remembers earlier readings, so that each costs few requests.
 
     A lease's age is counted from the last reading that did not see it yet, never from a member's
     clock: after a time without readings, as while the server was away, it counts as old, since its
@@ -30,14 +30,9 @@ class RunObserver:
         self._now = now
         self._jobs = {job.id: job for job in plan.jobs}
         self._open = dict.fromkeys(self._jobs)
-        self._first_seen: dict[tuple[str, int], float] = {}
+        self._first_seen: dict[Lease, float] = {}
         self._steps: dict[str, int] = {}
         self._began = self._last = now()
-        self.parked: set[str] = set()
-
-    def begin(self) -> None:
-        """The load begins now."""
-        self._began = self._now()
 
     async def held(self) -> list[Task]:
         """Return the run's acquired tasks just now."""
@@ -96,21 +91,16 @@ class RunObserver:
                 self._open[job] = None  # to the end of the line
 
     async def _ended(self, job: str) -> bool:
+        """Say whether a job has its result or is parked."""
         promise = await self._wire.promise(job)
-        if promise is None:
-            return False
-        if promise.state != "pending":
-            return True
+        if promise is None or promise.state != "pending":
+            return promise is not None
         task = await self._wire.task(job)
-        if task is not None and task.state == "halted":
-            self.parked.add(job)
-            return True
-        return False
+        return task is not None and task.state == "halted"
 
     async def _hold(self, task: Task, now: float) -> HeldLease:
         since = self._first_seen.setdefault((task.id, task.version), self._last)
-        job = self._jobs[root_of(task.id)]
-        part = await self._part(job, now - since)
+        part = await self._part(self._jobs[root_of(task.id)], now - since)
         return HeldLease(task=task.id, version=task.version, member=task.pid or "", part=part)
 
     async def _part(self, job: PlannedJob, age: float) -> float:
@@ -118,13 +108,13 @@ class RunObserver:
         if job.steps == 0:
             return min(age / job.cost, 1.0) if job.cost else 1.0
         done = self._steps.get(job.id, 0)
-        while done < job.steps and await self._step_done(job.id, done + 1):
+        while done < job.steps and await self._step_done(f"{job.id}:{done + 1}"):
             done += 1
         self._steps[job.id] = done
         return done / job.steps
 
-    async def _step_done(self, job: str, number: int) -> bool:
-        promise = await self._wire.promise(f"{job}:{number}")
+    async def _step_done(self, step: str) -> bool:
+        promise = await self._wire.promise(step)
         return promise is not None and promise.state != "pending"
 
 
@@ -136,16 +126,13 @@ async def records(wire: Wire, plan: Plan, server: str) -> Records:
     """
     wanted = {job.id for job in plan.jobs}
     promises: list[Promise] = []
-    cursor: str | None = None
-    while True:
+    more, cursor = True, None
+    while more:
         page, cursor = await wire.search_promises(cursor=cursor)
         promises += [promise for promise in page if root_of(promise.id) in wanted]
-        if cursor is None:
-            break
-    tasks: dict[str, Task] = {}
-    for state in ("pending", "acquired", "suspended", "fulfilled", "halted"):
-        async for task in wire.all_tasks(state):
-            if root_of(task.id) in wanted:
-                tasks[task.id] = task
-    found = [Record(promise=promise, task=tasks.get(promise.id)) for promise in promises]
-    return Records(at=time.time(), server=server, records=found)
+        more = cursor is not None
+    states = ("pending", "acquired", "suspended", "fulfilled", "halted")
+    found = [task for state in states async for task in wire.all_tasks(state)]
+    tasks = {task.id: task for task in found if root_of(task.id) in wanted}
+    both = [Record(promise=promise, task=tasks.get(promise.id)) for promise in promises]
+    return Records(at=time.time(), server=server, records=both)

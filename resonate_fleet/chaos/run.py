@@ -1,16 +1,19 @@
 """Drives one run: the load goes out, strikes fall when they are due, the records are collected."""
 
 import asyncio
+import itertools
 import logging
+import math
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from resonate_fleet.chaos.observer import RunObserver, records
 from resonate_fleet.chaos.place import AnyAdapter, PlaceFailed
@@ -20,7 +23,7 @@ from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.journal import RunEnded, RunStarted
 from resonate_fleet.contract.options import write
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.run import Plan, PlannedStrike, RunFolder
+from resonate_fleet.contract.run import AT_THE_FLEET, Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
 #: Seconds between two readings of the server: a few hundredths of a job's usual cost.
@@ -43,7 +46,8 @@ def log_nothing() -> None:
 def new_folder(runs: Path, name: str) -> RunFolder:
     """Return a folder of this run's own that is not there yet."""
     begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
-    names = chain([begin], (f"{begin}-{number}" for number in count(2)))
+    numbered = (f"{begin}-{number}" for number in itertools.count(2))
+    names = itertools.chain([begin], numbered)
     return RunFolder(next(runs / one for one in names if not (runs / one).exists()))
 
 
@@ -61,21 +65,17 @@ class Runner:
     """
 
     def __init__(
-        self,
-        script: Script,
-        adapter: AnyAdapter,
-        folder: RunFolder,
-        show: Print,
-        lead: float = 0.0,
+        self, script: Script, adapter: AnyAdapter, folder: RunFolder, show: Print, lead: float = 0
     ) -> None:
         self._script = script
         self._lead = lead
-        self._plan = script.plan
+        #: The plan, with the kills that were added.
+        self.plan = script.plan
         self._adapter = adapter
         self._folder = folder
         self._show = show
         self._journal = Journal("chaos", folder.journal)
-        self._striker = Striker(script.orders, adapter, self._journal, self._say)
+        self._orders = list(script.orders)
         self._began = time.monotonic()
 
     async def drive(self) -> bool:
@@ -85,7 +85,7 @@ class Runner:
             PlaceFailed: the fleet could not be brought up.
             Unreachable: the server does not answer at the end.
         """
-        plan = self._plan
+        plan = self.plan
         self._journal.write(RunStarted(scenario=plan.scenario, seed=plan.seed, place=plan.place))
         try:
             await self._adapter.start(plan, self._folder)
@@ -94,73 +94,65 @@ class Runner:
                 await self._must_be_new(wire)
                 await asyncio.sleep(self._lead)
                 finished = await self._until_over(wire)
-                await self._collect(wire)
+                await self._adapter.end_members()
+                await wire.wait_ready(RECORDS_SECONDS)
+                found = await records(wire, plan, self._adapter.url)
+                write(self._folder.server, msgspec.json.encode(found) + b"\n")
+                await self._adapter.collect(self._folder)
         finally:
             await self._adapter.stop()
             self._journal.close()
         return finished
 
-    @property
-    def plan(self) -> Plan:
-        """The plan, with the kills that were added."""
-        return self._plan
-
     def kill(self, job: str) -> None:
         """Kill the member that holds `job`, as one more strike of the plan."""
-        plan, number = self._plan, len(self._plan.strikes)
-        order = StrikeOrder(strike=number, fault="kill", when=When(part=0.0), job=job)
+        plan, number = self.plan, len(self.plan.strikes)
+        self._orders.append(StrikeOrder(strike=number, fault="kill", when=When(part=0.0), job=job))
         strike = PlannedStrike(
             strike=number, fault="kill", trigger="when asked for", target=f"the member of {job}"
         )
         most = plan.guarantees.redone
-        limits = msgspec.structs.replace(
-            plan.guarantees, redone=None if most is None else most + plan.slots
-        )
-        self._plan = msgspec.structs.replace(
-            plan, strikes=[*plan.strikes, strike], guarantees=limits
-        )
-        self._striker.add(order)
+        limits = replace(plan.guarantees, redone=None if most is None else most + plan.slots)
+        self.plan = replace(plan, strikes=[*plan.strikes, strike], guarantees=limits)
 
     async def _must_be_new(self, wire: Wire) -> None:
         """Refuse jobs that the server has from an earlier run: they would not be done again."""
-        for job in self._plan.jobs[:1]:
+        for job in self.plan.jobs[:1]:
             if await wire.promise(job.id) is not None:
                 raise PlaceFailed(f"{job.id} is on this server already; --tag makes new ids")
 
     async def _until_over(self, wire: Wire) -> bool:
         """Do load and strikes; of several failures at once the first is raised."""
+        observer = RunObserver(wire, self.plan)
+        self._began = time.monotonic()
         try:
-            finished = await self._load_and_strike(wire)
+            async with asyncio.TaskGroup() as group:
+                striker = Striker(
+                    self._orders, self._adapter, observer, group, self._journal, self._say
+                )
+                client = group.create_task(self._submit())
+                finished = await self._until_the_end(observer, striker)
+                if not finished:
+                    client.cancel()
+                    striker.give_up()
         except ExceptionGroup as several:
             raise several.exceptions[0] from several
-        self._striker.write_off()
+        striker.write_off()
         self._journal.write(RunEnded(finished=finished))
         self._say("end", "every job has ended" if finished else "given up at the deadline")
         return finished
 
-    async def _load_and_strike(self, wire: Wire) -> bool:
-        observer = RunObserver(wire, self._plan)
-        observer.begin()
-        self._began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            client = group.create_task(self._submit())
-            finished = await self._until_the_end(observer, group)
-            if not finished:
-                client.cancel()
-                self._striker.give_up()
-        return finished
-
     async def _submit(self) -> None:
         code = await self._adapter.submit(self._script.client)
-        self._say("client", f"sent {len(self._plan.jobs)} jobs, exit code {code}")
+        self._say("client", f"sent {len(self.plan.jobs)} jobs, exit code {code}")
 
-    async def _until_the_end(self, observer: RunObserver, group: asyncio.TaskGroup) -> bool:
+    async def _until_the_end(self, observer: RunObserver, striker: Striker) -> bool:
         """Strike what is due until all jobs have ended and all strikes are healed."""
-        while time.monotonic() - self._began < self._plan.deadline:
+        while time.monotonic() - self._began < self.plan.deadline:
             with suppress(Unreachable):  # the server may be what was struck
                 snapshot = await observer.observe()
-                self._striker.consider(snapshot, observer, group)
-                if snapshot.done >= snapshot.total and self._striker.over:
+                striker.consider(snapshot)
+                if snapshot.done >= snapshot.total and striker.over:
                     return True
             await asyncio.sleep(POLL_SECONDS)
         return False
@@ -168,9 +160,39 @@ class Runner:
     def _say(self, what: str, words: str) -> None:
         self._show(f"{time.monotonic() - self._began:7.2f} s  {what:<15} {words}")
 
-    async def _collect(self, wire: Wire) -> None:
-        await self._adapter.end_members()
-        await wire.wait_ready(RECORDS_SECONDS)
-        found = await records(wire, self._plan, self._adapter.url)
-        write(self._folder.server, msgspec.json.encode(found) + b"\n")
-        await self._adapter.collect(self._folder)
+
+class Stay(Runner):
+    """Does the strikes and stays until it is cancelled.
+
+    A server that is away and a fleet that was scaled stay so. Members that were frozen or cut off
+    go on after their time: only then do their logs say what it cost. Without strikes the load is
+    what there is to see: it is sent again and again.
+    """
+
+    def __init__(self, script: Script, adapter: AnyAdapter, folder: RunFolder, show: Print) -> None:
+        orders = [
+            replace(one, seconds=math.inf) if one.fault in AT_THE_FLEET and one.seconds else one
+            for one in script.orders
+        ]
+        super().__init__(replace(script, orders=orders), adapter, folder, show)
+
+    async def _until_the_end(self, observer: RunObserver, striker: Striker) -> bool:
+        shown = False
+        while True:
+            with suppress(Unreachable):  # the server may be what was struck
+                striker.consider(await observer.observe())
+            if not shown and not striker.orders:
+                shown = True
+                found = self._adapter.addresses() | {"FLEET_RUN": str(self._folder.root)}
+                words = " ".join(f"{name}={shlex.quote(value)}" for name, value in found.items())
+                self._show("the fleet stays until Ctrl-C; for other terminals:")
+                self._show(f"  export {words}")
+                if not self._script.orders:
+                    striker.group.create_task(self._send_again())
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _send_again(self) -> None:
+        begin = self.plan.jobs[0].id.rpartition("-")[0]
+        for number in itertools.count(2):
+            again = [f"--id-prefix={begin}-{number}", "--wait"]
+            await self._adapter.submit([*self._script.client, *again])

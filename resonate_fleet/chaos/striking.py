@@ -9,7 +9,7 @@ from resonate_fleet.chaos.faults import ON_FLEET, ON_MEMBER, strike
 from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import AnyAdapter, PlaceFailed
 from resonate_fleet.chaos.scenario import StrikeOrder
-from resonate_fleet.chaos.triggers import Due, HeldLease, RunState, due, hopeless
+from resonate_fleet.chaos.triggers import HeldLease, RunState, due, hopeless
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import DRAINING, FAULTS, FREEZING
@@ -20,17 +20,25 @@ Say = Callable[[str, str], None]
 
 
 class Striker:
-    """Holds the orders that are still open and does those whose moment has come.
+    """Does the strikes of `orders` whose moment has come, and takes them off that list.
 
-    Strikes run as tasks of `group`, so that a long one delays no other; those on the whole fleet
+    They run as tasks of `group`, so that a long one delays no other; those on the whole fleet
     wait for each other.
     """
 
     def __init__(
-        self, orders: list[StrikeOrder], adapter: AnyAdapter, journal: Journal, say: Say
+        self,
+        orders: list[StrikeOrder],
+        adapter: AnyAdapter,
+        observer: RunObserver,
+        group: asyncio.TaskGroup,
+        journal: Journal,
+        say: Say,
     ) -> None:
-        self._open = list(orders)
+        self.orders = orders
+        self.group = group
         self._adapter = adapter
+        self._observer = observer
         self._journal = journal
         self._say = say
         self._under_way: set[asyncio.Task[None]] = set()
@@ -40,28 +48,27 @@ class Striker:
         self._found: set[str] = set()
 
     @property
-    def begun(self) -> bool:
-        """Every order has been begun, or missed."""
-        return not self._open
-
-    @property
     def over(self) -> bool:
         """Every order has been done and healed, or missed."""
-        return not self._open and not self._under_way
+        return not self.orders and not self._under_way
 
-    def add(self, order: StrikeOrder) -> None:
-        self._open.append(order)
-
-    def consider(self, snapshot: RunState, observer: RunObserver, group: asyncio.TaskGroup) -> None:
+    def consider(self, snapshot: RunState) -> None:
         """Begin what is due in `snapshot`; write off what has become hopeless."""
-        self._find_new(snapshot, group)
-        for order in list(self._open):
-            one = due(order, snapshot, frozenset(self._targets))
-            if one is not None:
-                self._open.remove(order)
-                self._begin(one, snapshot, observer, group)
+        # The place finds new members now, so that it need not search at the strike.
+        for name in {hold.member for hold in snapshot.holds} - self._found:
+            self._found.add(name)
+            self.group.create_task(self._find(name))
+        for order in list(self.orders):
+            hold = due(order, snapshot, frozenset(self._targets))
+            if hold is not None:
+                self.orders.remove(order)
+                if order.fault in ON_MEMBER:
+                    self._targets.add(hold.member)
+                task = self.group.create_task(self._strike(order, hold, snapshot))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
             elif why := hopeless(order, snapshot):
-                self._open.remove(order)
+                self.orders.remove(order)
                 self._miss(order, why)
 
     def give_up(self) -> None:
@@ -71,54 +78,36 @@ class Striker:
 
     def write_off(self) -> None:
         """Call the orders that are left missed."""
-        for order in self._open:
+        for order in self.orders:
             self._miss(order, "the run was over before its moment came")
-        self._open.clear()
-
-    def _find_new(self, snapshot: RunState, group: asyncio.TaskGroup) -> None:
-        """Let the place find new members now, so that it need not search at the strike."""
-        for name in {hold.member for hold in snapshot.holds} - self._found:
-            self._found.add(name)
-            group.create_task(self._find(name))
+        self.orders.clear()
 
     async def _find(self, name: str) -> None:
         with suppress(PlaceFailed):
             await self._adapter.find(name)
 
-    def _begin(
-        self, one: Due, snapshot: RunState, observer: RunObserver, group: asyncio.TaskGroup
-    ) -> None:
-        if one.hold is not None:
-            self._targets.add(one.hold.member)
-        task = group.create_task(self._strike(one, snapshot, observer))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def _strike(self, one: Due, snapshot: RunState, observer: RunObserver) -> None:
-        order, hold = one.order, one.hold
+    async def _strike(self, order: StrikeOrder, hold: HeldLease, snapshot: RunState) -> None:
         try:
-            if hold is None:
+            if order.fault in ON_FLEET:
                 async with self._all_at_once:
-                    done = await self._strike_fleet(order, snapshot, observer)
+                    done = await self._strike_fleet(order, snapshot)
             else:
-                done = await self._strike_member(order, hold, snapshot, observer)
+                done = await self._strike_member(order, hold, snapshot)
         except (PlaceFailed, Refused, Unreachable) as failed:
             self._miss(order, str(failed))
             done = True
         if not done:  # the victim let go in this very moment: another moment, or a miss
-            self._open.append(order)
+            self.orders.append(order)
         # What was killed or drains is struck no second time: its name does not come back.
-        if hold is not None and (not done or order.fault in FREEZING):
+        if order.fault in ON_MEMBER and (not done or order.fault in FREEZING):
             self._targets.discard(hold.member)
 
-    async def _strike_member(
-        self, order: StrikeOrder, hold: HeldLease, snapshot: RunState, observer: RunObserver
-    ) -> bool:
+    async def _strike_member(self, order: StrikeOrder, hold: HeldLease, snapshot: RunState) -> bool:
         """Strike the member that has the lease `hold`; False if it has it no longer."""
         member = await self._adapter.find(hold.member)
         if member is None:
             return False
-        held = await observer.held_by(hold.member)
+        held = await self._observer.held_by(hold.member)
         if (hold.task, hold.version) not in held:
             return False
         asked, heal = _now(), ON_MEMBER[order.fault].heal
@@ -126,7 +115,7 @@ class Striker:
         try:
             at = _now()
             if order.fault not in DRAINING:  # a member that drains is meant to finish what it holds
-                held = await observer.held_after(held, hold.member)
+                held = await self._observer.held_after(held, hold.member)
             line = StrikeDone(
                 strike=order.strike,
                 fault=order.fault,
@@ -151,25 +140,23 @@ class Striker:
                 self._healed(order, member.name, await heal(self._adapter, member), asked)
         return True
 
-    async def _strike_fleet(
-        self, order: StrikeOrder, snapshot: RunState, observer: RunObserver
-    ) -> bool:
+    async def _strike_fleet(self, order: StrikeOrder, snapshot: RunState) -> bool:
         """Strike the server or all members; False if nobody holds anything just now."""
-        held = [(task.id, task.version) for task in await observer.held()]
+        held = [(task.id, task.version) for task in await self._observer.held()]
         if not held:
             return False
         fault, (target, *_) = ON_FLEET[order.fault], FAULTS[order.fault].on
-        answer = fault.target(order)
+        answer, done = fault.target(order), snapshot.done
         line = StrikeDone(
             strike=order.strike,
             fault=order.fault,
             target=target,
             held=held,
             answer=answer,
-            done=snapshot.done,
+            done=done,
         )
         self._journal.write(line)
-        self._say(order.fault, f"{answer}, at {snapshot.done} of {snapshot.total} jobs done")
+        self._say(order.fault, f"{answer}, at {done} of {snapshot.total} jobs done")
         asked = _now()
         self._healed(order, target, await fault.strike(self._adapter, order), asked)
         return True

@@ -44,18 +44,14 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.ended)
 
 
-class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """An order whose moment has come; `hold` is the victim's lease where it is one member's."""
+def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> HeldLease | None:
+    """Return the victim's lease if `order` is due; where that is no member's, any lease.
 
-    order: StrikeOrder
-    hold: HeldLease | None = None
-
-
-def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> Due | None:
-    """Say whether `order` is due, and on whom. `spared`: members that are under a strike now."""
+    `spared`: members that are under a strike now.
+    """
     if order.fault not in AT_A_MEMBER:
         # With nothing held there would be nothing to lose, and nothing proved.
-        return Due(order=order) if _by_clock(order, snapshot) and snapshot.holds else None
+        return next(iter(snapshot.holds), None) if _by_clock(order, snapshot) else None
     holds = [hold for hold in snapshot.holds if hold.member not in spared]
     if order.job:
         found = [hold for hold in holds if _reached(order, hold, snapshot)]
@@ -63,7 +59,10 @@ def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> Due |
         found = [hold for hold in holds if EARLY <= hold.part <= LATE]
     else:
         found = []
-    return Due(order=order, hold=_pick(found, order.draw)) if found else None
+    if not found:
+        return None
+    found.sort(key=lambda hold: (hold.task, hold.version))
+    return found[min(int(order.draw * len(found)), len(found) - 1)]
 
 
 def _by_clock(order: StrikeOrder, snapshot: RunState) -> bool:
@@ -82,11 +81,6 @@ def _reached(order: StrikeOrder, hold: HeldLease, snapshot: RunState) -> bool:
     far = order.when.part <= hold.part <= max(TOO_LATE, order.when.part)
     meant = hold.job == order.job or (order.attempt == 1 and order.job in snapshot.ended)
     return meant and hold.version >= order.attempt and far
-
-
-def _pick(holds: list[HeldLease], draw: float) -> HeldLease:
-    ordered = sorted(holds, key=lambda hold: (hold.task, hold.version))
-    return ordered[min(int(draw * len(ordered)), len(ordered) - 1)]
 
 
 def hopeless(order: StrikeOrder, snapshot: RunState) -> str | None:

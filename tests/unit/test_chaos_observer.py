@@ -106,5 +106,4 @@ async def test_settled_and_parked_jobs_have_ended_and_strangers_are_not_looked_a
     view = await one.observe()
     assert [hold.job for hold in view.holds] == ["j-1"]
     assert view.ended == {"j-2", "j-3"}
-    assert one.parked == {"j-3"}
     assert (view.done, view.total) == (2, 3)
