@@ -95,7 +95,8 @@ class ComposePlace(Adapter[Container]):
     async def _arm(self, one: Container) -> Armed:
         start = (one.id, one.started)
         if start not in self._armed:
-            self._armed[start] = await self._docker.armed(one)
+            into = ("docker", "exec", "--interactive", one.id)
+            self._armed[start] = await Armed.start(one.name, *into)
         return self._armed[start]
 
     async def _chosen_token(self) -> str | None:
@@ -112,18 +113,18 @@ class ComposePlace(Adapter[Container]):
         What was found is remembered: at the strike one look makes sure that nothing changed.
         """
         async with self._finding:
-            if member not in self._known:
-                await self._find(member)
+            containers = (
+                await self._docker.containers("worker") if member not in self._known else []
+            )
+            for one in containers:
+                since = ("logs", "--since", one.started, one.id)
+                named = member.startswith(f"{one.replica}-")
+                if named and member in await self._docker.run(*since, err=True):
+                    if self._arms and one.allowed:
+                        await self._arm(one)
+                    self._known[member] = one
         known = self._known.get(member)
         return Victim(member, known) if known else None
-
-    async def _find(self, member: str) -> None:
-        for one in await self._docker.containers("worker"):
-            named = member.startswith(f"{one.replica}-")
-            if named and member in await self._docker.log_since(one):
-                if self._arms and one.allowed:
-                    await self._arm(one)
-                self._known[member] = one
 
     async def look_again(self, member: Victim[Container]) -> None:
         """What waits inside is proof enough, as it ends with its container's start."""
@@ -174,9 +175,11 @@ class ComposePlace(Adapter[Container]):
 
     async def kill(self, victim: Victim[Container]) -> str:
         """`kill -9` of all inside."""
-        if victim.name == "server":  # whose image has no Python
-            return await self._docker.crash(victim.handle)
-        return await self.signal(victim, signal.SIGKILL)
+        if victim.name != "server":
+            return await self.signal(victim, signal.SIGKILL)
+        with suppress(PlaceFailed):  # its image has no Python, and the shell dies with it
+            await self._docker.run("exec", victim.handle.id, "sh", "-c", "kill -9 -1")
+        return f"kill -9 inside {victim.handle.name}"
 
     async def replace(self, victim: Victim[Container]) -> str:
         """`kill -9` of all inside, after which its restart policy starts it."""
@@ -211,7 +214,13 @@ class ComposePlace(Adapter[Container]):
 
     async def take_away(self, victim: Victim[Container], seconds: float) -> str:
         """`docker kill`, then `start`."""
-        return await self._docker.take_away(victim.handle, seconds)
+        one = victim.handle
+        await self._docker.run("kill", one.id)  # by hand, which no restart policy undoes
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._docker.run("start", one.id)
+        return f"docker kill {one.name}, docker start after {seconds:g} s"
 
     async def restart_members(self) -> str:
         """stopped, started, healthy, then the next."""

@@ -4,13 +4,11 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.chaos.armed import Armed
-from resonate_fleet.chaos.place import PlaceFailed, until
+from resonate_fleet.chaos.place import OPT_IN, PlaceFailed, until
 
 #: Longest wait for one command, in seconds: images may have to be built or fetched first.
 COMMAND_SECONDS: Final = 600.0
@@ -21,8 +19,6 @@ READY_SECONDS: Final = 60.0
 PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
 NUMBER_LABEL: Final = "com.docker.compose.container-number"
-#: A container that may be struck carries this label with this value.
-OPT_IN: Final = ("fleet.chaos", "allowed")
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +51,7 @@ class Docker:
         self.project = project
         self.env = {**os.environ, **env}
 
-    async def run(self, *args: str, seconds: float = COMMAND_SECONDS, err: bool = False) -> str:
+    async def run(self, *args: str, err: bool = False) -> str:
         """Return what `docker args...` printed; with `err` on both its streams.
 
         Raises:
@@ -63,9 +59,9 @@ class Docker:
         """
         if shutil.which("docker") is None:
             raise PlaceFailed("docker is not installed here")
+        command = f"docker {' '.join(args)}"
         process = await asyncio.create_subprocess_exec(
-            "docker",
-            *args,
+            *("docker", *args),
             env=self.env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -73,16 +69,16 @@ class Docker:
             start_new_session=True,
         )
         try:
-            out, said = await asyncio.wait_for(process.communicate(), seconds)
-        except (TimeoutError, asyncio.CancelledError) as over:
-            process.kill()
-            await process.wait()
-            if isinstance(over, TimeoutError):
-                raise PlaceFailed(f"docker {' '.join(args)}: not in {seconds:g} s") from None
-            raise
+            out, said = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+        except TimeoutError:
+            raise PlaceFailed(f"{command}: not in {COMMAND_SECONDS:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode != 0:
             last = " | ".join((said or out).decode(errors="replace").strip().splitlines()[-3:])
-            raise PlaceFailed(f"docker {' '.join(args)}: exit code {process.returncode}: {last}")
+            raise PlaceFailed(f"{command}: exit code {process.returncode}: {last}")
         return out.decode(errors="replace").strip()
 
     async def compose(self, *args: str) -> str:
@@ -99,25 +95,6 @@ class Docker:
         raw: list[dict[str, Any]] = msgspec.json.decode(await self.run("inspect", *ids))
         return [_container(one) for one in raw]
 
-    async def log_since(self, container: Container) -> str:
-        """Return what the container has logged since it was started last."""
-        return await self.run("logs", "--since", container.started, container.id, err=True)
-
-    async def crash(self, one: Container) -> str:
-        """Kill all in it: its restart policy starts it again. The shell dies with it."""
-        with suppress(PlaceFailed):
-            await self.run("exec", one.id, "sh", "-c", "kill -9 -1")
-        return f"kill -9 inside {one.name}"
-
-    async def take_away(self, one: Container, seconds: float) -> str:
-        """Kill it by hand, which no restart policy undoes, and start it after `seconds`."""
-        await self.run("kill", one.id)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            await self.run("start", one.id)
-        return f"docker kill {one.name}, docker start after {seconds:g} s"
-
     async def stop_and_start(self, one: Container) -> None:
         await self.run("stop", "--time", str(STOP_SECONDS), one.id)
         await self.run("start", one.id)
@@ -130,10 +107,6 @@ class Docker:
             return now.health == "healthy" and now.started != after
 
         await until(healthy, READY_SECONDS, f"{one.name} healthy")
-
-    async def armed(self, container: Container) -> Armed:
-        into = ("docker", "exec", "--interactive", container.id)
-        return await Armed.start(container.name, *into)
 
 
 def _container(raw: dict[str, Any]) -> Container:

@@ -15,8 +15,13 @@ from typing import Any, Final, Self
 
 from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.child import Child, room_command
-from resonate_fleet.chaos.cluster import PlaceRefused, cluster, service_url
-from resonate_fleet.chaos.deployments import READY_SECONDS, Deployments
+from resonate_fleet.chaos.cluster import (
+    READY_SECONDS,
+    Deployments,
+    PlaceRefused,
+    cluster,
+    service_url,
+)
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.pods import Pod, Pods

@@ -103,7 +103,7 @@ class LocalPlace(Adapter[LocalProcess]):
         if victim.name == "server":
             return await self.fleet.restart_server()
         since, answer = time.time(), await self.kill(victim)
-        await self.fleet.wait_since([victim.handle], since)
+        await self.fleet.wait_since(victim.handle, since)
         return f"{answer}, and {victim.name} runs again"
 
     async def terminate(self, member: Victim[LocalProcess]) -> str:
@@ -142,7 +142,7 @@ class LocalPlace(Adapter[LocalProcess]):
             since = time.time()
             if process.child is not None:
                 process.child.send(signal.SIGTERM)
-            await self.fleet.wait_since([process], since)
+            await self.fleet.wait_since(process, since)
         return f"{len(before)} members ended and were started again, one at a time"
 
     async def scale(self, members: int) -> str:

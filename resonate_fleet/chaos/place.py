@@ -15,6 +15,9 @@ from resonate_fleet.contract.run import Place, Plan, RunFolder
 #: Seconds between two checks of what is waited for.
 CHECK_SECONDS: Final = 0.05
 
+#: A container or pod that may be struck carries this label with this value.
+OPT_IN: Final = ("fleet.chaos", "allowed")
+
 #: Methods of `Adapter` that a place may have or not; a fault says which of them it needs.
 Ability = Literal[
     "kill",

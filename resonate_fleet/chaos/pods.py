@@ -7,13 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.chaos.place import PlaceFailed
+from resonate_fleet.chaos.place import OPT_IN, PlaceFailed
 from resonate_fleet.contract.kubernetes import Cluster, Object, WatchExpired
 
 LABEL: Final = "app.kubernetes.io/part-of=resonate-fleet"
 NAME_LABEL: Final = "app.kubernetes.io/name"
-#: A pod that may be struck carries this label with this value.
-OPT_IN: Final = ("fleet.chaos", "allowed")
 #: Seconds before a watch or a log that ended is opened again.
 AGAIN_SECONDS: Final = 0.2
 

@@ -1,14 +1,20 @@
-"""TCP ports for the processes of this machine."""
+"""TCP ports for the processes of this machine, and which of them can be scraped just now."""
 
 import random
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 HOST: Final = "127.0.0.1"
 #: Ports for the fleet's own processes: from, and below.
 PORTS: Final = (15_000, 32_000)
+#: A file for each, as scrape jobs differ: `observability/prometheus/prometheus.yml`.
+SCRAPED: Final = ("worker", "steward", "server")
 
 
 def free_port() -> int:
@@ -50,3 +56,15 @@ class Ports:
     server_metrics: int = field(default_factory=free_port)
     steward: int = field(default_factory=free_port)
     presence: int = field(default_factory=free_port)
+
+
+def write_targets(folder: Path, job: str, targets: Iterable[tuple[int, dict[str, str]]]) -> None:
+    """Replace the file of `job` for Prometheus's `file_sd_configs`, whole: it is read meanwhile.
+
+    `targets`: ports, and the labels that are their identity: members export none of their own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = [{"targets": [f"{HOST}:{port}"], "labels": labels} for port, labels in targets]
+    new = folder / f"{job}.json.new"
+    new.write_bytes(msgspec.json.encode(groups) + b"\n")
+    new.rename(folder / f"{job}.json")

@@ -11,20 +11,12 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from resonate_fleet.chaos import targets
 from resonate_fleet.chaos.child import Child, StartFailed, room_command
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
-from resonate_fleet.chaos.ports import HOST, Ports, free_port
+from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
 from resonate_fleet.chaos.restarts import LocalProcess, Restarts
-from resonate_fleet.chaos.shape import (
-    OPT_IN,
-    Shape,
-    client_env,
-    server_env,
-    steward_env,
-    worker_env,
-)
+from resonate_fleet.chaos.shape import OPT_IN, Shape, server_env, worker_env
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
@@ -84,23 +76,23 @@ class LocalFleet:
         self._scrape_nothing()
         if self.shape.server is None:
             await self.start_server()
-            targets.write(self.folder.targets, "server", [(self.ports.server_metrics, {})])
+            write_targets(self.folder.targets, "server", [(self.ports.server_metrics, {})])
         for one in self.stewards:  # one after the other: the first is the longest-standing
             await self._launch_steward(one)
             self.restarts.watch(one, self._launch_steward, again=True)
-        targets.write(self.folder.targets, "steward", [(one.port, {}) for one in self.stewards])
+        write_targets(self.folder.targets, "steward", [(one.port, {}) for one in self.stewards])
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
         """Members came or went. One that starts again is scraped all the while."""
         group = self.shape.group
         ports = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
-        targets.write(self.folder.targets, "worker", ports)
+        write_targets(self.folder.targets, "worker", ports)
         self.on_change()
 
     def _scrape_nothing(self) -> None:
-        for job in targets.JOBS:
-            targets.write(self.folder.targets, job, ())
+        for job in SCRAPED:
+            write_targets(self.folder.targets, job, ())
 
     # The server.
 
@@ -144,7 +136,19 @@ class LocalFleet:
     # Stewards.
 
     async def _launch_steward(self, one: LocalProcess) -> None:
-        env = steward_env(self.shape, self.url, one.name, one.port, one.presence, self.folder.root)
+        env = {
+            "RESONATE_URL": self.url,
+            "STEWARD_NAME": one.name,
+            "STEWARD_HOST": HOST,
+            "STEWARD_PORT": str(one.port),
+            "STEWARD_PRESENCE_PORT": str(one.presence),
+            "STEWARD_GROUPS": self.shape.group,
+            "STEWARD_STATE": str(self.folder.root / f"{one.name}.json"),
+            "STEWARD_JOURNAL": str(self.folder.journal),
+            "STEWARD_LOG_FORMAT": "json",
+            **self.shape.secrets,
+            **self.shape.steward_env,
+        }
         if peers := [other.url for other in self.stewards if other is not one]:
             env["STEWARD_CONSOLE_PEERS"] = ",".join(peers)
         log = self.folder.logs / f"{one.name}.log"
@@ -172,7 +176,11 @@ class LocalFleet:
         one = LocalProcess(f"worker-{next(numbers)}")
         self.members[one.name] = one  # takes the name before the first wait
         try:
-            await self._open_gates(one)
+            if self.shape.gates:  # before the server and each steward, in this order
+                target = urlsplit(self.url)
+                gates = [Gate(target.hostname or HOST, target.port or 80)]
+                gates += [Gate(HOST, steward.presence) for steward in self.stewards]
+                one.gates = [await self._gates.enter_async_context(gate) for gate in gates]
             await self._launch_member(one)
         except BaseException:
             self.members.pop(one.name, None)
@@ -185,21 +193,10 @@ class LocalFleet:
     async def _remove(self, one: LocalProcess) -> None:
         """End a member in order (SIGTERM) for good."""
         self.members.pop(one.name)
-        one.wanted = False
         await self.restarts.forget(one.name)
         if one.child is not None:  # if chaos froze it, chaos thaws it
             await one.child.stop(self.shape.drain + 10, thaw=False)
         self._changed()
-
-    async def _open_gates(self, one: LocalProcess) -> None:
-        """Put a gate before the server and each steward, in this order."""
-        if not self.shape.gates:
-            return
-        target = urlsplit(self.url)
-        gates = [Gate(target.hostname or HOST, target.port or 80)]
-        gates += [Gate(HOST, steward.presence) for steward in self.stewards]
-        for gate in gates:
-            one.gates.append(await self._gates.enter_async_context(gate))
 
     async def _launch_member(self, one: LocalProcess) -> None:
         url, ports = self.url, [steward.presence for steward in self.stewards]
@@ -220,36 +217,36 @@ class LocalFleet:
         ready = await child.line("member.ready", READY_SECONDS)
         one.member, one.since = str(ready["who"]), float(ready["at"])
 
-    async def wait_since(self, processes: list[LocalProcess], since: float) -> None:
-        """Wait until one of the processes has been started again and is ready, since `since`.
+    async def wait_since(self, one: LocalProcess, since: float) -> None:
+        """Wait until the process has been started again and is ready, since `since`.
 
         Raises:
             PlaceFailed: not within the usual time of a start.
         """
-
-        def filled() -> bool:
-            return any(one.running and one.since > since for one in processes)
-
         seconds = READY_SECONDS + self.shape.drain
-        await until(filled, seconds, f"another start of {processes[0].name}")
+        again = f"another start of {one.name}"
+        await until(lambda: one.running and one.since > since, seconds, again)
 
     # The client.
 
-    async def client(self, *args: str, name: str = "client") -> Child:
+    async def client(self, *args: str) -> Child:
         """Start `python -m resonate_fleet.submit args...`; its journal goes to the run folder."""
-        env = client_env(self.shape, self.url, self.folder.journal)
-        log = self.folder.logs / f"{name}.log"
-        return Child(name, room_command("submit", *args), env, log)
+        env = {
+            "RESONATE_URL": self.url,
+            "CLIENT_JOURNAL": str(self.folder.journal),
+            "CLIENT_LOG_FORMAT": "json",
+            **self.shape.token_env,
+        }
+        log = self.folder.logs / "client.log"
+        return Child("client", room_command("submit", *args), env, log)
 
     # The end.
 
     async def stop(self) -> None:
         """End everything: members in order first, so that their journals are whole."""
         members = list(self.members.values())
-        for one in members:
-            one.wanted = False
-            for gate in one.gates:
-                gate.open_door()
+        for gate in (gate for one in members for gate in one.gates):
+            gate.open_door()
         await self.restarts.forget(*(one.name for one in [*members, *self.stewards]))
         drain = self.shape.drain + 5
         await asyncio.gather(*(one.child.stop(drain) for one in members if one.child is not None))

@@ -29,9 +29,6 @@ class LocalProcess:
     member: str = ""
     since: float = 0.0
     gates: list[Gate] = field(default_factory=list)
-    #: False once the fleet itself wants it to end.
-    wanted: bool = True
-    starts: int = 1
 
     @property
     def url(self) -> str:
@@ -61,27 +58,23 @@ class Restarts:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def watch(self, one: LocalProcess, launch: Launch, *, again: bool) -> None:
-        """Note when the process ends; launch it `again` as long as it is wanted."""
+        """Note when the process ends; launch it `again` unless it is forgotten."""
         self._tasks[one.name] = asyncio.create_task(self._watch(one, launch, again=again))
 
     async def _watch(self, one: LocalProcess, launch: Launch, *, again: bool) -> None:
         try:
-            await self._fill(one, launch, again=again)
+            while one.child is not None:
+                code = await one.child.wait()
+                one.member = ""
+                self._changed()
+                if not again:
+                    return
+                self.say(f"{one.name} ended with {code} and is started again")
+                await asyncio.sleep(RESTART_SECONDS)
+                await launch(one)
+                self._changed()
         except Exception as failed:  # noqa: BLE001 - whatever it is, nobody else would say it
             self.failures.append(str(failed) or repr(failed))
-
-    async def _fill(self, one: LocalProcess, launch: Launch, *, again: bool) -> None:
-        while one.child is not None:
-            code = await one.child.wait()
-            one.member = ""
-            self._changed()
-            if not one.wanted or not again:
-                return
-            self.say(f"{one.name} ended with {code} and is started again")
-            await asyncio.sleep(RESTART_SECONDS)
-            await launch(one)
-            one.starts += 1
-            self._changed()
 
     async def forget(self, *names: str) -> None:
         """Leave these to whoever ends them."""

@@ -44,6 +44,15 @@ class Shape:
     steward_env: Mapping[str, str] = field(default_factory=dict)
     server_env: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def token_env(self) -> dict[str, str]:
+        return {"RESONATE_TOKEN": self.token} if self.token else {}
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What members and stewards prove, to each other and to the server."""
+        return {"FLEET_PRESENCE_SECRET": self.secret, **self.token_env}
+
 
 def server_env(shape: Shape, port: int, metrics_port: int) -> dict[str, str]:
     return {
@@ -53,24 +62,6 @@ def server_env(shape: Shape, port: int, metrics_port: int) -> dict[str, str]:
         "RESONATE_SERVER__BIND": HOST,
         "RESONATE_OBSERVABILITY__METRICS_PORT": str(metrics_port),
         **shape.server_env,
-    }
-
-
-def steward_env(
-    shape: Shape, url: str, name: str, port: int, presence_port: int, root: Path
-) -> dict[str, str]:
-    return {
-        "RESONATE_URL": url,
-        "STEWARD_NAME": name,
-        "STEWARD_HOST": HOST,
-        "STEWARD_PORT": str(port),
-        "STEWARD_PRESENCE_PORT": str(presence_port),
-        "STEWARD_GROUPS": shape.group,
-        "STEWARD_STATE": str(root / f"{name}.json"),
-        "STEWARD_JOURNAL": str(root / "journal"),
-        "STEWARD_LOG_FORMAT": "json",
-        **_secrets(shape),
-        **shape.steward_env,
     }
 
 
@@ -86,22 +77,5 @@ def worker_env(shape: Shape, name: str, port: int, journal: Path) -> dict[str, s
         "WORKER_PORT": str(port),
         "WORKER_JOURNAL": str(journal),
         "WORKER_LOG_FORMAT": "json",
-        **_secrets(shape),
+        **shape.secrets,
     }
-
-
-def client_env(shape: Shape, url: str, journal: Path) -> dict[str, str]:
-    return {
-        "RESONATE_URL": url,
-        "CLIENT_JOURNAL": str(journal),
-        "CLIENT_LOG_FORMAT": "json",
-        **_token(shape),
-    }
-
-
-def _secrets(shape: Shape) -> dict[str, str]:
-    return {"FLEET_PRESENCE_SECRET": shape.secret, **_token(shape)}
-
-
-def _token(shape: Shape) -> dict[str, str]:
-    return {"RESONATE_TOKEN": shape.token} if shape.token else {}

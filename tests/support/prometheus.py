@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from resonate_fleet.chaos import targets
+from resonate_fleet.chaos.ports import SCRAPED, write_targets
 from tests.support.fleet import Fleet
 from tests.support.processes import Process, Processes, free_port
 from tests.support.queries import RULES
@@ -59,7 +59,7 @@ def config(found: Path, rules: Path) -> str:
             "honor_labels": job == "steward",
             "file_sd_configs": [{"files": [str(found / f"{job}.json")], "refresh_interval": "1s"}],
         }
-        for job in targets.JOBS
+        for job in SCRAPED
     ]
     pace = f"{EVERY * 1000:.0f}ms"
     times = {
@@ -163,9 +163,9 @@ class WatchedFleet:
         self.steward = fleet.steward(STEWARD_PORT=str(port), STEWARD_INTERVAL="0.3")
         self.presence = f"127.0.0.1:{self.steward.line('steward.started')['presence_port']}"
         metrics = urllib.parse.urlsplit(fleet.server.metrics_url).port or 0
-        targets.write(self._found, "server", [(metrics, {})])
-        targets.write(self._found, "steward", [(port, {})])
-        targets.write(self._found, "worker", [])
+        write_targets(self._found, "server", [(metrics, {})])
+        write_targets(self._found, "steward", [(port, {})])
+        write_targets(self._found, "worker", [])
         self.prometheus = Prometheus(fleet.processes, folder / "prometheus", self._found, override)
 
     def worker(self, name: str, **env: str) -> Process:
@@ -173,7 +173,7 @@ class WatchedFleet:
         settings = {"WORKER_PORT": str(port), "WORKER_STEWARD": self.presence} | env
         process = self.fleet.worker(name, ready=True, **settings)
         self._workers[name] = (port, {"pod": name, "group": "worker-group"})
-        targets.write(self._found, "worker", self._workers.values())
+        write_targets(self._found, "worker", self._workers.values())
         return process
 
 

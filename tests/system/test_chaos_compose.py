@@ -11,13 +11,12 @@ from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.compose import ComposePlace
 from resonate_fleet.chaos.docker import (
     NUMBER_LABEL,
-    OPT_IN,
     PROJECT_LABEL,
     SERVICE_LABEL,
     Docker,
 )
 from resonate_fleet.chaos.faults import strike
-from resonate_fleet.chaos.place import PlaceFailed, Victim
+from resonate_fleet.chaos.place import OPT_IN, PlaceFailed, Victim
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import build_images, docker, need_containers

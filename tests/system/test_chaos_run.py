@@ -301,7 +301,7 @@ async def check_that_a_dead_members_successor_is_spared(
     since = time.time()
     assert "exit code 137" in await strike(place, "kill", victim)
     now = fleet.members["worker-1"]
-    await fleet.wait_since([now], since)
+    await fleet.wait_since(now, since)
     with pytest.raises(PlaceFailed, match="has ended"):
         await strike(place, "kill", victim)
     assert await place.find(old) is None
