@@ -13,10 +13,14 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, length
-from resonate_fleet.retention.contents import StoreContents, contents
-from resonate_fleet.retention.database import Database, Size, StoreError
+from resonate_fleet.retention.database import (
+    Database,
+    Size,
+    StoreContents,
+    StoreError,
+    contents,
+)
 from resonate_fleet.retention.prune import Count, Prune
-from resonate_fleet.retention.schema import check
 from resonate_fleet.retention.sqlite import SqliteFile
 from resonate_fleet.submit.output import progress_bar
 
@@ -48,7 +52,7 @@ def run(asked: Namespace) -> int:
     act: Callable[[Namespace, Database], None] = _show if asked.action == "show" else _prune
     with closing(_open(asked.store)) as database:
         try:
-            check(database)
+            database.check()
         except StoreError as unknown:
             raise Mistake(f"{asked.store}: {unknown}") from None
         act(asked, database)

@@ -1,12 +1,31 @@
-"""A store of the real server, of either kind."""
+"""A store of the real server, of either kind: what it must be, and what it holds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from resonate_fleet.contract.exits import CommandFailed
+
+#: Tables and columns of server v0.9.8, the same on SQLite and PostgreSQL.
+TABLES: Final = {
+    "promises": "id state param_headers param_data value_headers value_data tags target origin "
+    "branch timer timeout_at created_at settled_at",
+    "promise_timeouts": "timeout_at id",
+    "callbacks": "awaited_id awaiter_id ready",
+    "listeners": "promise_id address",
+    "tasks": "id state version",
+    "task_timeouts": "timeout_at id timeout_type process_id ttl",
+    "outgoing_execute": "id version address",
+    "outgoing_unblock": "promise_id address",
+    "schedules": "id cron promise_id promise_timeout promise_param_headers promise_param_data "
+    "promise_tags created_at next_run_at last_run_at",
+    "schedule_timeouts": "timeout_at id",
+}
+DAY: Final = 86_400_000
+#: Upper bounds of the age classes, in days, and the name of the last one.
+AGES: Final = {"1 day": 1, "7 days": 7, "30 days": 30, "90 days": 90}
+OLDER: Final = "older"
 
 #: A row of an answer.
 type Row = tuple[Any, ...]
@@ -47,12 +66,24 @@ class Database(ABC):
     def transaction(self) -> AbstractContextManager[None]:
         """Do all or nothing of what is run inside. At worst the server waits for its end."""
 
-    def columns(self) -> Mapping[str, set[str]]:
-        """Return the names of the columns of each table."""
+    def value(self, sql: str, **values: Any) -> Any:
+        """Return the one value that `sql` asks for."""
+        return self.rows(sql, **values)[0][0]
+
+    def check(self) -> None:
+        """Refuse a store whose tables are not exactly those of the pinned version.
+
+        Raises:
+            StoreError: with the tables that differ.
+        """
+        known = {name: set(columns.split()) for name, columns in TABLES.items()}
         found: dict[str, set[str]] = {}
         for table, column in self.rows(self.catalogue):
             found.setdefault(table, set()).add(column)
-        return found
+        names = sorted(found.keys() | known)
+        differing = ", ".join(name for name in names if found.get(name) != known.get(name))
+        if differing:
+            raise StoreError(f"not a store of server v0.9.8: {differing} missing or different")
 
     @abstractmethod
     def size(self) -> Size: ...
@@ -72,6 +103,33 @@ class Database(ABC):
     def close(self) -> None: ...
 
 
-def value(database: Database, sql: str, **values: Any) -> Any:
-    """Return the one value that `sql` asks for."""
-    return database.rows(sql, **values)[0][0]
+@dataclass(frozen=True)
+class StoreContents:
+    """`promises` and `tasks` count by state; `ages` the settled promises by age and state."""
+
+    size: Size
+    promises: dict[str, int]
+    tasks: dict[str, int]
+    ages: dict[str, dict[str, int]]
+    schedules: int
+
+
+def contents(database: Database, now: int) -> StoreContents:
+    """Read the whole store once. `now` is in Unix milliseconds."""
+    cases = " ".join(
+        f"WHEN settled_at >= {now - days * DAY} THEN '{name}'" for name, days in AGES.items()
+    )
+    ages: dict[str, dict[str, int]] = {name: {} for name in (*AGES, OLDER)}
+    promises: dict[str, int] = {}
+    for age, state, count in database.rows(
+        f"SELECT CASE {cases} ELSE '{OLDER}' END, state, count(*) FROM promises GROUP BY 1, 2"
+    ):
+        promises[state] = promises.get(state, 0) + count
+        if state != "pending":
+            ages[age][state] = count
+    tasks = {
+        str(state): int(count)
+        for state, count in database.rows("SELECT state, count(*) FROM tasks GROUP BY state")
+    }
+    schedules = database.value("SELECT count(*) FROM schedules")
+    return StoreContents(database.size(), promises, tasks, ages, schedules)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import psycopg
 
-from resonate_fleet.retention.database import Database, Row, Size, StoreError, value
+from resonate_fleet.retention.database import Database, Row, Size, StoreError
 
 _MARK: Final = re.compile(r"(?<!:):([a-z]+)")
 
@@ -50,7 +50,7 @@ class Postgres(Database):
             raise StoreError(_one_line(error)) from None
 
     def size(self) -> Size:
-        total = value(self, "SELECT pg_database_size(current_database())")
+        total = self.value("SELECT pg_database_size(current_database())")
         dead, live = self.rows(
             "SELECT sum(n_dead_tup), sum(n_live_tup) FROM pg_stat_user_tables"
             " WHERE schemaname = current_schema()"

@@ -50,6 +50,7 @@ class Prune:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        self._run = database.rows
         self._cutoff = cutoff
         self._sleep = sleep
         self._clock = clock
@@ -104,13 +105,10 @@ class Prune:
         bounds = {"after": self._after, "until": until}
         self._keep_what_stays(span, **bounds)
         going = f"FROM candidates x JOIN families f ON f.family = x.family WHERE {span}"
-        families, promises = self._run(
-            f"SELECT count(DISTINCT x.family), count(*) {going}",
-            **bounds,
-        )[0]
+        counts = self._run(f"SELECT count(DISTINCT x.family), count(*) {going}", **bounds)[0]
         self._run(f"DELETE FROM promises WHERE id IN (SELECT x.id {going})", **bounds)
         self._after = until
-        return Count(families, promises)
+        return Count(*counts)
 
     def _keep_what_stays(self, span: str, **bounds: Any) -> None:
         """Take the families in `span` that must stay off the plan."""
@@ -120,17 +118,13 @@ class Prune:
             cutoff=self._cutoff,
             **bounds,
         )
-        for name in scheduled(
-            self._run("SELECT id, promise_id, next_run_at, last_run_at FROM schedules")
-        ):
+        rows = self._run("SELECT id, promise_id, next_run_at, last_run_at FROM schedules")
+        for name in scheduled(rows):
             self._run(
                 f"DELETE FROM families WHERE family IN (SELECT {self._database.family}"
                 " FROM promises WHERE id = :name)",
                 name=name,
             )
-
-    def _run(self, sql: str, **values: Any) -> list[Row]:
-        return self._database.rows(sql, **values)
 
 
 def scheduled(rows: list[Row]) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from resonate_fleet.retention.database import Database, Row, Size, StoreError, value
+from resonate_fleet.retention.database import Database, Row, Size, StoreError
 
 #: Rows that one read of `list_candidates` takes.
 _PAGE: Final = 20_000
@@ -63,11 +63,11 @@ class SqliteFile(Database):
     ) -> None:
         """Wait for a pause in the server's writes: it answers 500 if one meets our transaction."""
         now = began = since = clock()
-        version = value(self, "PRAGMA data_version")
+        version = self.value("PRAGMA data_version")
         while now - since < QUIET_SECONDS and now - began < LONGEST_SECONDS:
             sleep(CHECK_SECONDS)
             now = clock()
-            seen = value(self, "PRAGMA data_version")
+            seen = self.value("PRAGMA data_version")
             if seen != version:
                 version, since = seen, now
 
@@ -83,8 +83,8 @@ class SqliteFile(Database):
 
     def size(self) -> Size:
         files = [Path(f"{self._path}{end}") for end in ("", "-wal", "-shm")]
-        page = value(self, "PRAGMA page_size")
-        free = value(self, "PRAGMA freelist_count")
+        page = self.value("PRAGMA page_size")
+        free = self.value("PRAGMA freelist_count")
         return Size(
             sum(file.stat().st_size for file in files if file.exists()),
             page * free,
@@ -94,7 +94,7 @@ class SqliteFile(Database):
 
     def list_candidates(self, cutoff: int) -> None:
         self.rows("CREATE TEMP TABLE candidates (family TEXT, id TEXT, ended INTEGER)")
-        last = value(self, "SELECT COALESCE(max(rowid), 0) FROM promises")
+        last = self.value("SELECT COALESCE(max(rowid), 0) FROM promises")
         for begin in range(0, last, _PAGE):
             self.rows(
                 f"INSERT INTO candidates SELECT {self.family}, id,"
@@ -113,7 +113,7 @@ class SqliteFile(Database):
             last=self._last,
         )
         # SQLite uses the numbers of deleted rows at the end again.
-        self._last = value(self, "SELECT COALESCE(max(rowid), 0) FROM promises")
+        self._last = self.value("SELECT COALESCE(max(rowid), 0) FROM promises")
 
     def close(self) -> None:
         self._db.close()

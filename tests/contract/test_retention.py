@@ -14,11 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resonate_fleet.retention.contents import contents
-from resonate_fleet.retention.database import Database, StoreError
+from resonate_fleet.retention.database import Database, StoreError, contents
 from resonate_fleet.retention.postgres import Postgres
 from resonate_fleet.retention.prune import Prune, scheduled
-from resonate_fleet.retention.schema import check
 from resonate_fleet.retention.sqlite import (
     CHECK_SECONDS,
     LONGEST_SECONDS,
@@ -245,14 +243,14 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
         closing(SqliteFile(str(file))) as opened,
         pytest.raises(StoreError, match=r"v0\.9\.8: more, tasks missing or different"),
     ):
-        check(opened)
+        opened.check()
 
 
 def test_the_embedded_servers_file_is_refused(tmp_path: Path) -> None:
     with closing(Store(str(tmp_path / "own.db"))):
         pass
     with closing(SqliteFile(str(tmp_path / "own.db"))) as opened, pytest.raises(StoreError):
-        check(opened)
+        opened.check()
 
 
 @pytest.mark.real
@@ -281,7 +279,7 @@ def test_the_real_servers_live_jobs_stay(
             judge.call(now, kind, data)
     before = everything(judge)
     with closing(SqliteFile(file)) as database:
-        check(database)
+        database.check()
         prune = Prune(database, now - age, sleep=lambda _: None)
         planned = prune.plan().promises
         assert sum(done.promises for done in prune.run()) == planned
