@@ -18,10 +18,10 @@ from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.shape import Shape
-from resonate_fleet.commands import demo_plan, demo_summary
+from resonate_fleet.commands import demo_story
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.changes import of_a_run
-from resonate_fleet.commands.demo_plan import JOBS_A_KILL, DemoOptions, wrong
+from resonate_fleet.commands.demo_story import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.here import Tail, console_env, console_line, kills, usual_port
 from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream
 from resonate_fleet.commands.top import Keys, Printer, View, showing
@@ -87,12 +87,10 @@ class DemoPlace(LocalPlace):
     async def submit(self, options: list[str]) -> int:
         code = await super().submit(options)
         if code != exits.OK:
-            raise PlaceFailed(f"the client ended with {code}:\n{self._client_log()}")
+            log = self.fleet.folder.logs / "client.log"
+            last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise PlaceFailed(f"the client ended with {code}:\n{last}")
         return code
-
-    def _client_log(self) -> str:
-        log = self.fleet.folder.logs / "client.log"
-        return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
 
 
 def parser(prog: str) -> Parser:
@@ -101,20 +99,10 @@ def parser(prog: str) -> Parser:
     about = "The whole story on real processes: work spreads, a worker dies, nothing is lost."
     made = Parser(prog=prog, description=about)
     add = made.add_argument
-    add(
-        "--workers",
-        type=typed(integer(1, 50)),
-        default=known.workers,
-        metavar="N",
-        help="default: 3",
-    )
-    add(
-        "--jobs",
-        type=typed(integer(1, 10_000)),
-        default=known.jobs,
-        metavar="N",
-        help="default: 24",
-    )
+    for option, most in (("workers", 50), ("jobs", 10_000)):
+        usual = getattr(known, option)
+        kind, says = typed(integer(1, most)), f"default: {usual}"
+        add(f"--{option}", type=kind, default=usual, metavar="N", help=says)
     longer = f"makes jobs so many times longer; default: 1, jobs of {low:g} to {high:g} s"
     add("--scale", type=typed(number(0.01, 100)), default=known.scale, metavar="X", help=longer)
     add("--seed", type=typed(integer(0, 2**31)), default=known.seed, metavar="N", help="default: 7")
@@ -124,13 +112,8 @@ def parser(prog: str) -> Parser:
     web = "print the address of the steward's page, and keep it up until Ctrl-C"
     add("--web", action="store_true", help=web)
     add("--json", type=OutputFile, metavar="FILE", help="write the verdict with all figures there")
-    add(
-        "--runs",
-        type=OutputFolder,
-        default=OutputFolder(known.runs),
-        metavar="FOLDER",
-        help="default: runs",
-    )
+    runs = OutputFolder(known.runs)
+    add("--runs", type=OutputFolder, default=runs, metavar="FOLDER", help="default: runs")
     return made
 
 
@@ -139,20 +122,15 @@ def run(asked: Namespace) -> int:
     if given["kill"] is None:
         given["kill"] = 1 if asked.workers > 1 and asked.jobs >= JOBS_A_KILL else 0
     options = DemoOptions(**given, token=addresses(asked).token)
-    mistake = wrong(options)
-    if mistake:
+    if mistake := wrong(options):
         raise Mistake(mistake)
-    return _run(options)
-
-
-def _run(options: DemoOptions) -> int:
     log_nothing()
     tag = f"-{os.urandom(3).hex()}" if options.server else ""
-    folder = new_folder(options.runs, f"{demo_plan.NAME}-{options.seed}")
-    script = demo_plan.plan(options, tag)
+    folder = new_folder(options.runs, f"{demo_story.NAME}-{options.seed}")
+    script = demo_story.plan(options, tag)
     write_plan(folder, script.plan)
     console = Console()
-    console.print(demo_summary.opening(options, script), highlight=False, soft_wrap=True)
+    console.print(demo_story.opening(options, script), highlight=False, soft_wrap=True)
     try:
         return asyncio.run(_play(options, script, folder, tag, console))
     except KeyboardInterrupt:
@@ -166,7 +144,7 @@ async def _play(
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in a task
     _on_signals(task.cancel)
-    place = DemoPlace(options, demo_plan.group_for(options, tag))
+    place = DemoPlace(options, demo_story.group_for(options, tag))
     lead = LEAD_SECONDS if options.web else 0.0
     runner = Runner(script, place, folder, lambda _: None, lead)
     if options.web:
@@ -175,7 +153,7 @@ async def _play(
         async with _shown(console, place, folder, runner) as keys:
             keys.on_quit(task.cancel)
             await runner.drive()
-        code = demo_summary.closing(options, folder, console)
+        code = demo_story.closing(options, folder, console)
         if options.web:
             console.print(f"{place.page}\nCtrl-C ends it.", highlight=False, soft_wrap=True)
             over = asyncio.Event()

@@ -151,8 +151,8 @@ def _progress(read: int) -> None:
 
 
 def _fits(line: JobLine, given: Mapping[str, str], since: float) -> bool:
-    wanted = {name: given.get(name, "") for name in ("state", "function", "group", "member")}
-    if any(value and getattr(line, name) != value for name, value in wanted.items()):
+    asked = {name: value for name, value in given.items() if name != "search"}
+    if any(value and getattr(line, name) != value for name, value in asked.items()):
         return False
     return (line.at or 0.0) >= since and given.get("search", "") in line.id
 

@@ -24,6 +24,12 @@ from resonate_fleet.submit.load import ARGUMENTS, PRIORITY, arguments, call, pol
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
 PROG: Final = "fleet schedule"
+ACTIONS: Final = {
+    "add": "create a schedule",
+    "list": "all schedules",
+    "show": "one schedule and its next runs",
+    "remove": "end schedules; jobs that they created stay",
+}
 #: The id of each run's job, as the SDKs name it.
 JOB_ID: Final = "{{.id}}-{{.timestamp}}"
 #: Runs to come that `show` lists.
@@ -62,22 +68,17 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
 def parser(prog: str = PROG) -> Parser:
     made = Parser(prog=prog, description="Jobs at the times of a cron expression, in UTC.")
-    actions = made.add_subparsers(dest="action", required=True, metavar="add|list|show|remove")
-    an_id = typed(filled("an id"))
-    _add_options(actions.add_parser("add", help="create a schedule"))
-    for action, says in (
-        ("list", "all schedules"),
-        ("show", "one schedule and its next runs"),
-        ("remove", "end schedules; jobs that they created stay"),
-    ):
-        one = actions.add_parser(action, help=says, description=says)
+    actions = made.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
+    for action, says in ACTIONS.items():
+        one = actions.add_parser(action, help=says, description=None if action == "add" else says)
+        if action == "add":
+            _add_options(one)
         if action == "remove":
-            one.add_argument("ids", nargs="+", type=an_id, metavar="ID")
-            add_addresses(one, steward=False)
-            continue
+            one.add_argument("ids", nargs="+", type=typed(filled("an id")), metavar="ID")
         if action == "show":
-            one.add_argument("id", type=an_id, metavar="ID")
-        one.add_argument("--json", action="store_true")
+            one.add_argument("id", type=typed(filled("an id")), metavar="ID")
+        if action in ("list", "show"):
+            one.add_argument("--json", action="store_true")
         add_addresses(one, steward=False)
     return made
 
@@ -89,20 +90,14 @@ def _add_options(one: Parser) -> None:
     add("function", type=typed(FUNCTION), metavar="FUNCTION", help="its name")
     add("--args", metavar="JSON", help=ARGUMENTS)
     add("--version", type=typed(integer(1, 2**31)), default=1, metavar="N", help="of the function")
-    add(
-        "--group",
-        type=typed(name("group")),
-        default=DEFAULT_GROUP,
-        metavar="NAME",
-        help="default: worker-group",
-    )
+    group, usual = typed(name("group")), f"default: {DEFAULT_GROUP}"
+    add("--group", type=group, default=DEFAULT_GROUP, metavar="NAME", help=usual)
     add("--priority", type=typed(PRIORITY), metavar="N", help="of each run's job; default: 3")
     add("--key", metavar="KEY", help="whose share and limits each run's job counts for")
     template = f"id of each run's job, with {{{{.timestamp}}}}; default: {JOB_ID}"
     add("--job-id", default=JOB_ID, metavar="TEMPLATE", help=template)
     limit = "seconds from a run's time after which its job is not run any more; default: a day"
     add("--timeout", type=typed(seconds(0.001, LONGEST)), default=86_400.0, metavar="S", help=limit)
-    add_addresses(one, steward=False)
 
 
 def run(asked: Namespace) -> int:
@@ -111,15 +106,6 @@ def run(asked: Namespace) -> int:
 
 
 async def _add(asked: Namespace, wire: Wire) -> None:
-    wanted = _wanted(asked)
-    reply = await wire.call("schedule.create", msgspec.to_builtins(wanted))
-    made = part(wire.url, reply, "schedule", Schedule)
-    if made.asked() != wanted.asked():
-        raise Mistake(f"a schedule {asked.id!r} is there already and differs: remove it first")
-    sys.stdout.write(f"{clean(made.id)} runs next at {clock(made.next_run_at)}\n")
-
-
-def _wanted(asked: Namespace) -> Schedule:
     _check_cron(asked.cron)
     if "{{.timestamp}}" not in asked.job_id:
         raise Mistake(
@@ -129,16 +115,21 @@ def _wanted(asked: Namespace) -> Schedule:
     for word, text in (("ID", asked.id), ("--job-id", asked.job_id)):
         if not text or ":" in text:
             raise Mistake(f"{word} is {text!r}; accepted: a text without `:`")
-    made = call(asked.function, arguments(asked.args), asked.version)
-    return Schedule(
+    runs = call(asked.function, arguments(asked.args), asked.version)
+    attributes = policy_tags(asked.priority, asked.key, None)
+    wanted = Schedule(
         id=asked.id,
         cron=asked.cron,
         promise_id=asked.job_id,
         promise_timeout=round(asked.timeout * 1000),
-        promise_param=msgspec.convert(encode_value(made), Value),
-        promise_tags={TAG_TARGET: anycast(asked.group)}
-        | policy_tags(asked.priority, asked.key, None),
+        promise_param=msgspec.convert(encode_value(runs), Value),
+        promise_tags={TAG_TARGET: anycast(asked.group)} | attributes,
     )
+    reply = await wire.call("schedule.create", msgspec.to_builtins(wanted))
+    made = part(wire.url, reply, "schedule", Schedule)
+    if made.asked() != wanted.asked():
+        raise Mistake(f"a schedule {asked.id!r} is there already and differs: remove it first")
+    sys.stdout.write(f"{clean(made.id)} runs next at {clock(made.next_run_at)}\n")
 
 
 def _check_cron(expression: str) -> None:
@@ -154,7 +145,13 @@ def _check_cron(expression: str) -> None:
 
 
 async def _list(asked: Namespace, wire: Wire) -> None:
-    found = await _all(wire)
+    found: list[Schedule] = []
+    page: dict[str, Any] = {"limit": PAGE}
+    while page:
+        reply = await wire.call("schedule.search", page)
+        found += part(wire.url, reply, "schedules", list[Schedule])
+        cursor = reply.data.get("cursor")
+        page = {"limit": PAGE, "cursor": cursor} if cursor else {}
     if asked.json:
         print_json([_plain(one) for one in found])
         return
@@ -170,17 +167,6 @@ async def _list(asked: Namespace, wire: Wire) -> None:
     screen.print(table(names, rows, screen.width))
 
 
-async def _all(wire: Wire) -> list[Schedule]:
-    found: list[Schedule] = []
-    asked: dict[str, Any] = {"limit": PAGE}
-    while True:
-        reply = await wire.call("schedule.search", asked)
-        found += part(wire.url, reply, "schedules", list[Schedule])
-        if not reply.data.get("cursor"):
-            return found
-        asked["cursor"] = reply.data["cursor"]
-
-
 async def _show(asked: Namespace, wire: Wire) -> None:
     reply = await wire.call("schedule.get", {"id": asked.id}, accept=(404,))
     if not reply.ok:
@@ -189,30 +175,23 @@ async def _show(asked: Namespace, wire: Wire) -> None:
     if asked.json:
         print_json(_plain(one))
         return
-    made = one.call()
-    given = made.kwargs or made.args
+    made, times, cron = one.call(), [one.next_run_at], Cron(one.cron)
+    while len(times) < SHOWN:
+        times.append(cron.next(times[-1]))
     lines = {
         "schedule": one.id,
         "cron": f"{one.cron} (UTC)",
         "function": made.func if made.version == 1 else f"{made.func} version {made.version}",
-        "arguments": msgspec.json.encode(given).decode(),
+        "arguments": msgspec.json.encode(made.kwargs or made.args).decode(),
         "group": one.group(),
         "tag": [f"{tag}={v}" for tag, v in one.promise_tags.items() if tag != TAG_TARGET],
         "job ids": one.promise_id,
         "timeout": f"{one.promise_timeout / 1000:g} s after its time",
         "created": clock(one.created_at),
         "last run": clock(one.last_run_at) or "none yet",
-        "next run": [_next(one), *(clock(at) for at in _later(one))],
+        "next run": [_next(one), *(clock(at) for at in times[1:])],
     }
     print_fields(lines.items())
-
-
-def _later(one: Schedule) -> list[int]:
-    """Return the runs after the next."""
-    times, cron = [one.next_run_at], Cron(one.cron)
-    while len(times) < SHOWN:
-        times.append(cron.next(times[-1]))
-    return times[1:]
 
 
 async def _remove(asked: Namespace, wire: Wire) -> int:

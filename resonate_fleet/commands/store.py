@@ -13,13 +13,7 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, length
-from resonate_fleet.retention.database import (
-    Database,
-    Size,
-    StoreContents,
-    StoreError,
-    contents,
-)
+from resonate_fleet.retention.database import Database, Size, StoreError, contents
 from resonate_fleet.retention.prune import Count, Prune
 from resonate_fleet.retention.sqlite import SqliteFile
 from resonate_fleet.submit.output import progress_bar
@@ -76,7 +70,12 @@ def _show(asked: Namespace, database: Database) -> None:
     if asked.json:
         print_json(asdict(seen))
         return
-    sys.stdout.write(f"{_size(seen.size)}\n{_states(seen)}\n")
+    tasks = ", ".join(f"{count} {state}" for state, count in sorted(seen.tasks.items()))
+    sys.stdout.write(
+        f"{_size(seen.size)}\n{sum(seen.promises.values())} promises, "
+        f"{seen.promises.get('pending', 0)} of them pending; "
+        f"tasks: {tasks or 'none'}; schedules: {seen.schedules}\n"
+    )
     states = sorted({state for row in seen.ages.values() for state in row})
     rows = [[age, *(row.get(state, 0) for state in states)] for age, row in seen.ages.items()]
     screen = console()
@@ -87,15 +86,6 @@ def _size(size: Size) -> str:
     return f"{size.total / 1e6:.1f} MB, of them {size.free / 1e6:.1f} MB free: {size.advice}"
 
 
-def _states(seen: StoreContents) -> str:
-    tasks = ", ".join(f"{count} {state}" for state, count in sorted(seen.tasks.items()))
-    pending = seen.promises.get("pending", 0)
-    return (
-        f"{sum(seen.promises.values())} promises, {pending} of them pending; "
-        f"tasks: {tasks or 'none'}; schedules: {seen.schedules}"
-    )
-
-
 def _prune(asked: Namespace, database: Database) -> None:
     prune = Prune(database, now_ms() - round(asked.older_than * 1000))
     planned = prune.plan()
@@ -104,8 +94,11 @@ def _prune(asked: Namespace, database: Database) -> None:
     if not asked.yes:
         sys.stdout.write("Nothing was changed: --yes does it.\n")
         return
-    began, before = time.monotonic(), database.size()
-    done = _deleted(prune, planned)
+    began, before, done = time.monotonic(), database.size(), Count()
+    with progress_bar("deleted", planned.families) as advance:
+        for part in prune.run():
+            done += part
+            advance(part.families)
     took = time.monotonic() - began
     sys.stdout.write(f"{_counted(done)} are gone after {took:.1f} s.\n")
     after = database.size()
@@ -114,13 +107,3 @@ def _prune(asked: Namespace, database: Database) -> None:
 
 def _counted(count: Count) -> str:
     return f"{count.families} jobs with all that belongs to them, {count.promises} promises,"
-
-
-def _deleted(prune: Prune, planned: Count) -> Count:
-    """Run it under a progress bar, where somebody sees it."""
-    done = Count()
-    with progress_bar("deleted", planned.families) as advance:
-        for part in prune.run():
-            done += part
-            advance(part.families)
-    return done

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resonate_fleet.commands.demo_plan import DemoOptions, plan, wrong
+from resonate_fleet.commands.demo_story import DemoOptions, plan, wrong
 
 
 @given(st.integers(2, 20), st.integers(3, 100), st.integers(0, 2**31), st.data())
