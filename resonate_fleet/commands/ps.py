@@ -1,11 +1,14 @@
 """`fleet ps`: who holds what, which attempt, and what waits."""
 
 from argparse import Namespace
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import partial
+from itertools import accumulate
 from typing import Final
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -82,14 +85,17 @@ def standing(found: FleetSnapshot, width: int, height: int | None = None) -> lis
             first = f": {one.stuck[why]}" if why in one.stuck else ""
             parts.append(plain(f"{one.group}: {count} wait, {why}{first}", "bold yellow"))
     rows = list(member_rows(state))
-    shown = room = len(rows)
+    heads = ("member", "slots>?", "runs/", "attempt>??", "for>", "function~???")
+    drawn, shown = table(heads, rows, width), len(rows)
     if height is not None:
         room = height - len(parts) - len(groups) - 2  # an empty line, and the head
-    if shown > room:
-        shown = max(room - 1, 0)
-    heads = ("member", "slots>?", "runs/", "attempt>??", "for>", "function~???")
+        ids = next(one.max_width or width for one in drawn.columns if one.header == "runs")
+        ends = list(accumulate(-(-cell_len(str(row[2])) // ids) for row in rows))
+        if rows and ends[-1] > room:
+            shown = bisect_right(ends, room - 1)
+            drawn = table(heads, rows[:shown], width)
     nobody = Text("nothing is held" if not state.members else "")
-    parts += [Text(), table(heads, rows[:shown], width) if rows else nobody]
+    parts += [Text(), drawn if rows else nobody]
     if shown < len(rows):
         parts.append(Text(f"and {len(rows) - shown} more", style="dim"))
     return parts

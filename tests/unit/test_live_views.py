@@ -56,6 +56,19 @@ def test_each_field_of_a_job_s_line_has_its_column() -> None:
         assert all(hasattr(JobLine, field) for field in shown)
 
 
+@pytest.mark.parametrize("height", [12, 20, 30, 100])
+def test_rows_that_wrap_do_not_push_the_count_of_what_is_left_out_off_the_screen(
+    height: int,
+) -> None:
+    held = [attempt(f"worker-{n}", f"a-customer's-very-long-name-of-a-job-{n}") for n in range(20)]
+    view = top.View("fleet top")
+    view.take(FleetSnapshot(state(20, running=held), "steward"))
+    screen = Console(file=io.StringIO(), width=40, height=height, force_terminal=True)
+    lines = printed(top.draw(view, screen), 40)
+    assert len(lines) <= height
+    assert any("more" in line for line in lines) == (height < 100)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_ids_stay_whole_and_lines_fit(width: int) -> None:
     jobs = [new_id() for _ in range(3)]
