@@ -27,10 +27,10 @@ def run(asked: Namespace) -> int:
     import_structlog()
     # Both take time, see contract/start.py.
     from resonate_fleet.member.life import live  # noqa: PLC0415 - signals first
-    from resonate_fleet.member.process import StopSignals  # noqa: PLC0415 - the same
+    from resonate_fleet.member.process import ProcessWide  # noqa: PLC0415 - the same
 
     _look_here_for_modules()
-    return live(settings, StopSignals())
+    return live(settings, ProcessWide())
 
 
 def _look_here_for_modules() -> None:

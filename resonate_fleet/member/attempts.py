@@ -114,11 +114,11 @@ class Attempt:
         return self.callee.name
 
     def seconds(self) -> float:
-        return time.monotonic() - self.began
+        return _now() - self.began
 
     def writing_for(self) -> float:
         """Return for how many seconds its outcome has been on its way, 0 if it is not."""
-        return time.monotonic() - self.lease.wrote_at if self.lease.wrote_at is not None else 0.0
+        return _now() - self.lease.wrote_at if self.lease.wrote_at is not None else 0.0
 
 
 #: The attempt that the running code belongs to.
@@ -193,23 +193,17 @@ class Table:
 
     def holdings(self) -> list[Holding]:
         """Return what is held, as stewards hear it."""
-        now = time.time()
-        return [
-            Holding(one.task, one.version, one.function, now - one.seconds()) for one in self.held()
-        ]
+        held, now = self.held(), time.time()
+        return [Holding(one.task, one.version, one.function, now - one.seconds()) for one in held]
 
     # Functions with a limit in this member.
 
     def refuse(self, attempt: Attempt) -> str:
         """Return why an attempt must not be added, "" if it may."""
-        most = self._most.get(attempt.callee.label)
-        if most is None or self._running(attempt.callee.label) < most:
-            return ""
-        return f"{most} of {attempt.callee.label!r} run here already"
+        label = attempt.callee.label
+        return f"{self._most[label]} of {label!r} run here already" if label in self.full() else ""
 
     def full(self) -> list[str]:
         """Return the labels of the functions whose limit is reached."""
-        return [label for label, most in self._most.items() if self._running(label) >= most]
-
-    def _running(self, label: str) -> int:
-        return sum(one.callee.label == label for one in self.held())
+        running = [one.callee.label for one in self.held()] if self._most else []
+        return [label for label, most in self._most.items() if running.count(label) >= most]

@@ -18,6 +18,8 @@ from resonate_fleet.member.runner import JobRunner
 
 #: Seconds between two checks of what is still held.
 CHECK_SECONDS = 0.02
+#: Longest wait for the loop to close the intake, in seconds.
+CLOSE_SECONDS = 1.0
 #: Longest wait for claims on their way, and then for the hand-back of all leases, in seconds each.
 HAND_BACK_SECONDS = 3.0
 log = structlog.get_logger()
@@ -59,7 +61,7 @@ class Drain:
         self._step("not-ready")
         self.not_ready()
         self._step("intake-closed")
-        self.runner.close_intake()
+        self.runner.on_loop.wait(self.runner.intake.close, CLOSE_SECONDS)  # else it does so later
         self._step("finishing")
         self._finish()
         self.runner.claims.close()
@@ -74,7 +76,9 @@ class Drain:
         self.runner.ledger.journal.write(DrainStep(step=step, held=held))
 
     def _finish(self) -> None:
-        while self.runner.is_busy() and self.seconds_left():
+        """Wait until no lease is held and no claim on its way, or for the end of the wait."""
+        runner = self.runner
+        while (len(runner.table) or runner.claims.pending) and self.seconds_left():
             try:
                 log.info("signal", signal=self.signals.get(timeout=CHECK_SECONDS))
             except queue.Empty:

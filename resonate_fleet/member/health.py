@@ -75,23 +75,6 @@ class Health:
         return self._answered_at is not None and self.now() - self._answered_at < within
 
 
-class LoopLag:
-    """How late the event loop is. `run` is a task of the loop; the rest is for any thread."""
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._last = now()
-
-    async def run(self) -> None:
-        while True:
-            self._last = self._now()
-            await asyncio.sleep(TICK)
-
-    def seconds(self) -> float:
-        """Return the seconds by which the loop is late."""
-        return max(0.0, self._now() - self._last - TICK)
-
-
 @dataclass(eq=False)
 class Probes:
     """Answers of `/livez` and `/readyz`, each with its reasons in words.
@@ -101,14 +84,28 @@ class Probes:
 
     Readiness asks whether work can be done: the stream is open, or the server takes requests. A
     proxy that buffers may keep the stream closed while nothing is sent.
+
+    `run` is a task of the event loop; the rest is for any thread.
     """
 
-    loop_lag: LoopLag
     heartbeats: Heartbeats
     liveness: float
     connected: Callable[[], bool]
     health: Health
+    now: Callable[[], float] = time.monotonic
     draining: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._ticked = self.now()
+
+    async def run(self) -> None:
+        while True:
+            self._ticked = self.now()
+            await asyncio.sleep(TICK)
+
+    def lag(self) -> float:
+        """Return the seconds by which the event loop is late."""
+        return max(0.0, self.now() - self._ticked - TICK)
 
     def drain(self) -> None:
         """Stop being ready."""
@@ -116,8 +113,8 @@ class Probes:
 
     def not_alive(self) -> list[str]:
         found = []
-        if self.loop_lag.seconds() > self.liveness:
-            found.append(f"the event loop has been blocked for {self.loop_lag.seconds():.1f} s")
+        if self.lag() > self.liveness:
+            found.append(f"the event loop has been blocked for {self.lag():.1f} s")
         late = time.monotonic() - self.heartbeats.woke - self.heartbeats.interval
         if not self.heartbeats.alive or late > LATE_SECONDS:
             found.append("heartbeats have stopped")

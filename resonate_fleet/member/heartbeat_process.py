@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -39,11 +40,13 @@ class HeartbeatProcess:
         self, table: Table, url: str, token: str | None, member: str, lease: float
     ) -> None:
         #: The lines about the leases that are held.
-        self._held: dict[str, dict[str, object]] = {}
-        file = str(token.file) if isinstance(token, Token) else ""
+        self._held: dict[str, bytes] = {}
+        to = urlsplit(url)
+        port = to.port or (443 if to.scheme == "https" else 80)
         self._hello = {
-            "url": url, "member": member, "lease": lease, "token": str(token or ""),
-            "token_file": file,
+            "server": [to.scheme, to.netloc, to.hostname, port, f"{to.path}/"], "lease": lease,
+            "member": member, "token": str(token or ""),
+            "token_file": str(token.file) if isinstance(token, Token) else "",
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -99,17 +102,18 @@ class HeartbeatProcess:
             import fcntl  # noqa: PLC0415 - not on every system
 
             fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
-        self._write(b"".join(_line(one) for one in (self._hello, *self._held.values())))
+        self._write(b"".join((_line(self._hello), *self._held.values())))
 
     def _changed(self, attempt: Attempt, held: bool) -> None:  # noqa: FBT001 - as the table tells it
         task = attempt.task
-        lease: dict[str, object] = {"add": [task, attempt.version, "|".join(origin_of(task))]}
+        lease = {"add": [task, attempt.version, "|".join(origin_of(task))]}
+        line = _line(lease if held else {"drop": task})
         with self._lock:
             if held:
-                self._held[task] = lease
+                self._held[task] = line
             else:
                 self._held.pop(task, None)
-        self.buffer.add(_line(lease if held else {"drop": task}))
+        self.buffer.add(line)
         if held:
             self.buffer.flush()  # before a body that may hold the interpreter begins
 
@@ -140,5 +144,5 @@ class HeartbeatProcess:
         return [process.stdin.fileno()] if process is not None and process.stdin is not None else []
 
 
-def _line(message: dict[str, object]) -> bytes:
+def _line(message: object) -> bytes:
     return msgspec.json.encode(message) + b"\n"

@@ -5,8 +5,9 @@ then stops every thread of its member, the heartbeats' too. This process hears o
 input which leases are held, and each time that the member has sent its own heartbeats. When those
 stop it sends heartbeats itself, as long as the member lives and is not stopped.
 
-Lines of JSON come in: first `{"url", "member", "lease", "token", "token_file"}`, then
-`{"add": [task, version, origin]}`, `{"drop": task}` and `{"sent": n}`. It ends with its input.
+Lines of JSON come in: first `{"server": [scheme, address, host, port, path], "member", "lease",
+"token", "token_file"}`, then `{"add": [task, version, origin]}`, `{"drop": task}` and
+`{"sent": n}`. It ends with its input.
 
 It imports little of the standard library and nothing of this package, so that it starts in a tenth
 of a second and takes 11 MB.
@@ -21,6 +22,10 @@ import sys
 import time
 from itertools import groupby
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes a tenth of the start
+    from typing import Any
+
 #: Part of a lease without a heartbeat of the member's own, after which this process sends one.
 DUE_PART = 0.5
 #: Pause after something came in, in seconds: hundreds of jobs a second wake it ten times.
@@ -32,20 +37,20 @@ STOPPED = "TtZX"
 class HeldLeases:
     """The leases, and when they last got a heartbeat."""
 
-    def __init__(self, asked: dict[str, object], parent: int) -> None:
-        self._url = str(asked["url"])
-        self._member = str(asked["member"])
-        self._due_after = float(str(asked["lease"])) * DUE_PART
-        self._token = str(asked["token"] or "")
-        self._token_file = str(asked["token_file"] or "")
-        self._parent = parent
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        #: What the first line says.
+        self._asked: dict[str, Any] = {}
+        self._due_after = 0.0
         self._held: dict[str, tuple[int, str]] = {}
         self._last = 0.0
 
     def hear(self, line: bytes) -> None:
         """Take in a line of the member."""
         told = json.loads(line)
-        if "add" in told:
+        if "server" in told:
+            self._asked, self._due_after = told, told["lease"] * DUE_PART
+        elif "add" in told:
             task, version, origin = told["add"]
             if not self._held:
                 self._last = time.monotonic()
@@ -75,7 +80,7 @@ class HeldLeases:
                 return
             tasks = [{"id": task, "version": version} for task, (version, _) in group]
             try:
-                self._post({"pid": self._member, "tasks": tasks})
+                self._post({"pid": self._asked["member"], "tasks": tasks})
             except OSError:
                 return  # tried again when it is due
 
@@ -91,35 +96,26 @@ class HeldLeases:
         if token := self._fresh_token():
             head["auth"] = token
         body = json.dumps({"kind": "task.heartbeat", "head": head, "data": data}).encode()
-        secure = self._url.startswith("https:")
-        address, _, path = self._url.partition("//")[2].partition("/")
-        host, port = _parts(address, 443 if secure else 80)
-        path = f"/{path}/" if path else "/"
+        scheme, address, host, port, path = self._asked["server"]
         fields = (
             f"POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         with socket.create_connection((host, port), timeout=max(0.2, self._due_after / 2)) as plain:
-            sock = _secured(plain, host) if secure else plain
+            sock = _secured(plain, host) if scheme == "https" else plain
             sock.sendall(fields.encode() + body)
             while sock.recv(65536):
                 pass
 
     def _fresh_token(self) -> str:
-        if self._token_file:
+        asked = self._asked
+        if asked["token_file"]:
             try:
-                with open(self._token_file, encoding="utf-8-sig") as file:  # noqa: PTH123 - as above
-                    self._token = file.read().strip() or self._token
+                with open(asked["token_file"], encoding="utf-8-sig") as file:  # noqa: PTH123 - as above
+                    asked["token"] = file.read().strip() or asked["token"]
             except (OSError, UnicodeDecodeError):
                 pass
-        return self._token
-
-
-def _parts(address: str, default: int) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    if not colon or "]" in port:
-        host, port = address, ""
-    return host.strip("[]"), int(port or default)
+        return str(asked["token"])
 
 
 def _secured(sock: socket.socket, host: str) -> socket.socket:
@@ -132,22 +128,18 @@ def main() -> None:
     """Send heartbeats until the member ends or closes the pipe."""
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)  # meant for the member, which ends this one in time
-    parent, rest, held = os.getppid(), b"", None
+    held, rest = HeldLeases(), b""
     while True:
-        timeout = held.wait() if held is not None else None
-        ready, _, _ = select.select([0], [], [], timeout)
+        ready, _, _ = select.select([0], [], [], held.wait())
         if ready:
             chunk = os.read(0, 1 << 20)
             if not chunk:
                 return
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                if held is None:
-                    held = HeldLeases(json.loads(line), parent)
-                else:
-                    held.hear(line)
-            time.sleep(held.rest if held is not None else 0)
-        if held is not None and held.wait() == 0:
+                held.hear(line)
+            time.sleep(held.rest)
+        if held.wait() == 0:
             held.send()
 
 

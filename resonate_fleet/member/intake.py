@@ -8,6 +8,7 @@ is claimed in either case, if a slot is free.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,23 +25,44 @@ if TYPE_CHECKING:
 AVOID_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
-class Inbox:
-    """The SDK's `Source`.
+@dataclass(slots=True)
+class _Taken:
+    """A task of which the SDK has a hint, with the hint's version."""
 
-    It gets the hints that the intake lets through, and what the server sends to this member alone.
-    The latter comes by `stream`: the member's name is a group with this one member, so that no hint
-    for any member of a group comes there.
+    version: int
+    #: It was assigned, and its claim is not decided yet.
+    unanswered: bool = False
+    #: The version at which it was assigned again before its last claim had ended here.
+    again: int | None = None
+
+
+class Intake:
+    """The SDK's `Source`: it gets no more hints than there are free slots.
+
+    A hint that the SDK gets takes a slot. The slot is free when the body is over (`ending`) or the
+    SDK's task for the hint has ended (`done`), whichever comes first. What the server sends to this
+    member alone comes by `stream`: the member's name is a group with this one member, so that no
+    hint for any member of a group comes there. To be called on the event loop.
     """
 
-    def __init__(self, member: str, stream: Stream) -> None:
+    def __init__(self, slots: int, member: str, stream: Stream) -> None:
+        self._slots = slots
         self._member = member
         self._stream = stream
         self._listening: asyncio.Task[None] | None = None
         self._deliver: Callable[[str], None] = lambda _: None
+        self._taken: dict[str, _Taken] = {}
+        #: Those of them whose body is over.
+        self._ending: set[str] = set()
+        self._offered = 0
+        self._closed = False
 
-    def join(self, intake: "Intake") -> None:
-        """Set who takes the hints. To be called once, before anything else."""
-        self._intake = intake
+    def join(self, steward: "Reporter", fallback: "Fallback") -> None:
+        """Set the two sources of work. To be called once, before anything else."""
+        self._steward = steward
+        self._fallback = fallback
+
+    # As the SDK's source.
 
     def unicast(self) -> str:
         return f"poll://uni@{self._member}/{self._member}"
@@ -55,13 +77,6 @@ class Inbox:
         self._listening = asyncio.get_running_loop().create_task(self._stream.run(self._message))
 
     async def stop(self) -> None:
-        self.close()
-
-    def hint(self, task: str, version: int) -> None:
-        data = {"task": {"id": task, "version": version}}
-        self._deliver(msgspec.json.encode({"kind": "execute", "data": data}).decode())
-
-    def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
 
@@ -71,34 +86,7 @@ class Inbox:
             if hint is None:
                 self._deliver(text)
             else:
-                self._intake.take(hint.id, hint.version)
-
-
-class Intake:
-    """Gives the SDK no more hints than there are free slots. To be called on the event loop.
-
-    A hint that the SDK gets takes a slot. The slot is free when the body is over (`ending`) or the
-    SDK's task for the hint has ended (`done`), whichever comes first.
-    """
-
-    def __init__(self, slots: int, inbox: Inbox) -> None:
-        self._slots = slots
-        self._inbox = inbox
-        #: Tasks of which the SDK has a hint, with the hint's version.
-        self._taken: dict[str, int] = {}
-        self._ending: set[str] = set()
-        #: Assigned tasks whose claim is not decided yet.
-        self._unanswered: set[str] = set()
-        #: Tasks assigned again before their last claim had ended here, with their new version.
-        self._again: dict[str, int] = {}
-        self._offered = 0
-        self._closed = False
-        inbox.join(self)
-
-    def join(self, steward: "Reporter", fallback: "Fallback") -> None:
-        """Set the two sources of work. To be called once, before anything else."""
-        self._steward = steward
-        self._fallback = fallback
+                self.take(hint.id, hint.version)
 
     # Slots.
 
@@ -111,12 +99,13 @@ class Intake:
     def free(self) -> int:
         return 0 if self._closed else self._slots - self.used
 
-    def take(self, task: str, version: int) -> bool:
+    def take(self, task: str, version: int, *, assigned: bool = False) -> bool:
         """Let the SDK claim a task and run it; False if it has it already or no slot is free."""
         if task in self._taken or self.free <= 0:
             return False
-        self._taken[task] = version
-        self._inbox.hint(task, version)
+        self._taken[task] = _Taken(version, assigned)
+        data = {"task": {"id": task, "version": version}}
+        self._deliver(msgspec.json.encode({"kind": "execute", "data": data}).decode())
         return True
 
     def close(self) -> None:
@@ -125,7 +114,8 @@ class Intake:
             self._closed = True
             self._fallback.switch(on=False)
             self._steward.drain()
-        self._inbox.close()
+        if self._listening is not None:
+            self._listening.cancel()
 
     # With a steward.
 
@@ -138,15 +128,13 @@ class Intake:
             reserved = 0 if offered else self._offered
             if offered:
                 self._offered = max(0, self._offered - 1)
-            if task in self._taken:  # its last claim has not quite ended here
-                self._again[task] = version
+            if (taken := self._taken.get(task)) is not None:  # its last claim has not quite ended
+                taken.again = version
             else:
                 self._accept(task, version, reserved)
 
     def _accept(self, task: str, version: int, reserved: int = 0) -> None:
-        if self.free > reserved and self.take(task, version):
-            self._unanswered.add(task)
-        else:
+        if self.free <= reserved or not self.take(task, version, assigned=True):
             self._steward.returned(task)
 
     def withdrawn(self) -> None:
@@ -163,13 +151,15 @@ class Intake:
     # What becomes of claims.
 
     def granted(self, task: str) -> None:
-        self._unanswered.discard(task)
+        if (taken := self._taken.get(task)) is not None:
+            taken.unanswered = False
 
     def refused(self, task: str) -> None:
         """Report a refused claim; `done` follows."""
-        if task in self._unanswered:
-            self._unanswered.discard(task)
-            self._steward.refused(task, self._taken[task])
+        taken = self._taken.get(task)
+        if taken is not None and taken.unanswered:
+            taken.unanswered = False
+            self._steward.refused(task, taken.version)
 
     def ending(self, task: str) -> bool:
         """Free the slot of a body that is over; False if that was done already."""
@@ -182,10 +172,10 @@ class Intake:
     def done(self, task: str) -> None:
         """Note that the SDK's task for a hint has ended."""
         self.refused(task)
-        self._taken.pop(task, None)
+        taken = self._taken.pop(task, None)
         self._ending.discard(task)
-        if (version := self._again.pop(task, None)) is not None:
-            self._accept(task, version)
+        if taken is not None and taken.again is not None:
+            self._accept(task, taken.again)
         self._freed()
 
     def avoid(self, task: str, needs: str) -> None:

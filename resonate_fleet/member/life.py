@@ -21,7 +21,7 @@ from resonate_fleet.contract.settings import Mistake, effective, taken_port, unk
 from resonate_fleet.contract.sink import lines_to
 from resonate_fleet.member import registry, sdk
 from resonate_fleet.member.member import Member
-from resonate_fleet.member.process import OnLoop, ProcessWide, StopSignals
+from resonate_fleet.member.process import OnLoop, ProcessWide
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import LARGE, Wires
 
@@ -30,7 +30,7 @@ M_MMAP_THRESHOLD = -3
 log = structlog.get_logger()
 
 
-def live(settings: Settings, signals: StopSignals) -> int:
+def live(settings: Settings, own: ProcessWide) -> int:
     """Run the member until it has drained; return the exit code.
 
     Raises:
@@ -44,7 +44,8 @@ def live(settings: Settings, signals: StopSignals) -> int:
     with suppress(AttributeError, OSError):  # another C library
         # Have glibc return large blocks at once; by default it keeps as much as the largest took.
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
-    restore = logs.configure(settings.log_format, settings.log_level, name, group=settings.group)
+    how = settings.log_format, settings.log_level
+    own.restore = logs.configure(*how, name, group=settings.group)
     sdk.listen()
     log.info("settings", **effective(settings))
     if names := unknown(Settings, os.environ):
@@ -52,7 +53,6 @@ def live(settings: Settings, signals: StopSignals) -> int:
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
-        own = ProcessWide(signals, restore)
         own.keep()
         journal = _journal(name, settings)
         _to_the_end(_run(settings, functions, journal, own))

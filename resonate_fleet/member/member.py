@@ -21,7 +21,7 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.drain import Drain
-from resonate_fleet.member.health import LoopLag, Probes
+from resonate_fleet.member.health import Probes
 from resonate_fleet.member.heartbeat_process import HeartbeatProcess
 from resonate_fleet.member.leases import HeartbeatListener, Heartbeats, LapseWatch
 from resonate_fleet.member.ledger import Ledger, traces
@@ -71,11 +71,11 @@ class Member:
         listener = HeartbeatListener(lost, self._heartbeat_failed, self._heartbeat_process.sent)
         self._heartbeats = Heartbeats(table, wires.blocking(), name, settings.lease, listener)
         connected, health = self._upstream.is_connected, self._upstream.health
-        self._probes = Probes(LoopLag(), self._heartbeats, settings.liveness, connected, health)
+        self._probes = Probes(self._heartbeats, settings.liveness, connected, health)
         self._stopped = asyncio.Event()
         self._lifespan = registry.hooks
         self._drain = Drain(
-            own.signals.came,
+            own.came,
             settings.drain,
             wires.blocking(),
             self._runner,
@@ -98,8 +98,7 @@ class Member:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream.wire)
             served = stack.enter_context(Pages(settings.host, settings.port, pages))
-            came = self._own.signals.came
-            opened = await self._lifespan.open_unless(lambda: not came.empty())
+            opened = await self._lifespan.open_unless(lambda: not self._own.came.empty())
             if opened is None:
                 return
             for value in opened:
@@ -108,7 +107,7 @@ class Member:
             stack.enter_context(self._heartbeat_process)
             stack.enter_context(self._heartbeats)
             stack.enter_context(LapseWatch(self._heartbeats))
-            parts = (self._probes.loop_lag, self._upstream, self._own, self._runner)
+            parts = (self._probes, self._upstream, self._own, self._runner)
             # All present objects stay: the garbage collector need not visit them.
             gc.freeze()
             self._drain.start()
@@ -150,7 +149,7 @@ class Member:
             "search_allowed": lambda: runner.fallback.may_search,
             "leases_held": lambda: len(runner.table),
             "heartbeat_age_seconds": self._heartbeats.age,
-            "loop_lag_seconds": self._probes.loop_lag.seconds,
+            "loop_lag_seconds": self._probes.lag,
             "clock_offset_seconds": lambda: self._ledger.clock.offset,
             "stream_connected": self._upstream.is_connected,
             "draining": lambda: self._probes.draining,

@@ -50,21 +50,25 @@ class OnLoop:
         return not self.soon(run) or done.wait(seconds)
 
 
-class StopSignals:
-    """Collects signals. `SimpleQueue.put` is safe in a handler that interrupts itself.
+class ProcessWide:
+    """Signals and log. `keep` takes back what user code has replaced.
 
-    A user's module may set handlers of its own; with them nothing would end the member in order.
+    With handlers of a user's module nothing would end the member in order. `SimpleQueue.put` is
+    safe in a handler that interrupts itself.
     """
 
     def __init__(self) -> None:
+        #: The names of the signals that have come.
         self.came: queue.SimpleQueue[str] = queue.SimpleQueue()
+        #: Sets the log up anew; says whether somebody else had.
+        self.restore: Callable[[], bool] = lambda: False
         hears_hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN  # by nohup it is ignored
         self._stops = (*STOPS, signal.SIGHUP) if hears_hangup else STOPS
         #: The handlers of this process itself, before a user's module is loaded and afterwards.
         self._own = [signal.getsignal(one) for one in self._stops]
 
-    def take(self) -> None:
-        """Set the handlers; log where user code has set others. To be called in the main thread."""
+    def keep(self) -> None:
+        """Take both back; log what user code had put there. To be called in the main thread."""
         for one in self._stops:
             current = signal.signal(one, self._handle)
             if current not in self._own:
@@ -72,23 +76,11 @@ class StopSignals:
                 handler = f"{module}.{name}" if name else repr(current)
                 log.warning("signal.taken-back", signal=one.name, handler=handler)
         self._own = [self._handle]
+        if self.restore():
+            log.warning("log.taken-back", why="the functions' module has set up logging anew")
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self.came.put(signal.Signals(number).name)
-
-
-class ProcessWide:
-    """Signals and log. `keep` takes back what user code has replaced."""
-
-    def __init__(self, signals: StopSignals, restore: Callable[[], bool]) -> None:
-        self.signals = signals
-        self._restore = restore
-
-    def keep(self) -> None:
-        """Take both back. To be called in the main thread."""
-        self.signals.take()
-        if self._restore():
-            log.warning("log.taken-back", why="the functions' module has set up logging anew")
 
     async def run(self) -> None:
         """Keep both."""

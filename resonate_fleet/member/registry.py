@@ -13,7 +13,6 @@ from resonate.context import Context
 from resonate.error import ResonateError
 from resonate.resonate import Resonate
 from resonate.retry import RetryPolicy
-from resonate.types import DurableRegistry
 
 from resonate_fleet.contract.jobs import call_of, label
 from resonate_fleet.contract.settings import Mistake
@@ -116,9 +115,7 @@ class Registry:
 
     @overload
     def register[**P, T](
-        self,
-        fn: Callable[Concatenate[Context, P], T],
-        **options: Unpack[Options],
+        self, fn: Callable[Concatenate[Context, P], T], **options: Unpack[Options]
     ) -> Callable[Concatenate[Context, P], T]: ...
     @overload
     def register[**P, T](
@@ -229,11 +226,17 @@ def load(module: str, registry: Registry) -> None:
         BadFunctions: with one line that says what is wrong.
     """
     try:
-        _load(module, registry)
+        register = getattr(importlib.import_module(module), "register", None)
+        if callable(register):
+            register(registry)
     except BadFunctions:
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         raise BadFunctions(" ".join(text_of(error).split()) + _place(error)) from error
+    if not callable(register):
+        raise BadFunctions("it has no function `register`")
+    if not registry.names():
+        raise BadFunctions("it registers nothing")
 
 
 def _place(error: BaseException) -> str:
@@ -244,13 +247,3 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [one for one in frames if not one.filename.startswith(ours)]
     return f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
-
-
-def _load(module: str, registry: Registry) -> None:
-    found = importlib.import_module(module)
-    register: Callable[[DurableRegistry], None] | None = getattr(found, "register", None)
-    if not callable(register):
-        raise BadFunctions("it has no function `register`")
-    register(registry)
-    if not registry.names():
-        raise BadFunctions("it registers nothing")

@@ -3,22 +3,18 @@
 Shapes: `resonate.send` of SDK 0.8.1; states: server v0.9.8, `src/server.rs`.
 """
 
-import uuid
 from typing import Any
 
 import msgspec
 
 from resonate_fleet.contract.envelope import Value, encode_value, envelope
 from resonate_fleet.contract.wire import Promise, Reply, Task
-from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.member.attempts import Attempt
 
 #: Requests that only the holder of a lease may send.
 FENCED = ("task.fulfill", "task.suspend", "task.release", "task.fence")
 #: Status of a reply to `task.suspend`: the awaited promise is settled, so go on at once.
 GO_ON = 300
-
-
 #: What the member reads in replies: under which key, in which form.
 PARTS: dict[str, tuple[str, type]] = {
     "task.acquire": ("promise", Promise),
@@ -101,11 +97,8 @@ def nobody() -> tuple[Request, str]:
 def rejection(task: str, version: int, why: str, stack: str) -> dict[str, Any]:
     """Return the data of a `task.fulfill` that rejects a job, as the SDK shapes an error."""
     error = {"__type": "error", "message": why} | ({"stack": stack} if stack else {})
-    value = encode_value(error)
-    settle = {"id": task, "state": "rejected", "value": value}
-    head = {"corrId": uuid.uuid4().hex, "version": PROTOCOL}
-    action = {"kind": "promise.settle", "head": head, "data": settle}
-    return {"id": task, "version": version, "action": action}
+    settle = {"id": task, "state": "rejected", "value": encode_value(error)}
+    return {"id": task, "version": version, "action": envelope("promise.settle", settle)}
 
 
 def with_traceback(body: str, traceback: str) -> str:

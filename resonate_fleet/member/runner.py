@@ -8,7 +8,7 @@ from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.fallback import Fallback
-from resonate_fleet.member.intake import Inbox, Intake
+from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Revocation
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.link import Connector
@@ -19,9 +19,6 @@ from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Upstream
 from resonate_fleet.member.writes import Writes
-
-#: Longest wait for the loop to close the intake, in seconds.
-CLOSE_SECONDS = 1.0
 
 
 class JobRunner:
@@ -49,8 +46,7 @@ class JobRunner:
         self.ledger = ledger
         self.on_loop = on_loop
         self.revocation = Revocation(table, ledger, on_loop)
-        inbox = Inbox(name, upstream.stream)
-        self.intake = intake = Intake(settings.slots, inbox)
+        self.intake = intake = Intake(settings.slots, name, upstream.stream)
         hints = upstream.group_stream(group)
         self.fallback = Fallback(upstream.wire, hints, group, intake, counts, registry.runs)
         self.presence = Presence(intake, table, self.revocation, on_loop, upstream.ready)
@@ -66,19 +62,9 @@ class JobRunner:
         writes = Writes(upstream.channel, table, ledger, intake.avoid, intake.ending)
         self.claims = Claims(upstream.channel, table, ledger, registry, writes, intake)
         install = partial(registry.install, bodies=Bodies(ledger.step_began, intake.ending, name))
-        self.sdk = build(settings, name, self.claims, inbox, install, ledger)
+        self.sdk = build(settings, name, self.claims, intake, install, ledger)
 
     async def run(self) -> None:
         """Work, until cancelled."""
         self.sdk.start()
         await self._connector.run()
-
-    # The steps of a drain, from a thread of its own.
-
-    def close_intake(self) -> None:
-        """Take nothing new; a blocked loop does so later."""
-        self.on_loop.wait(self.intake.close, CLOSE_SECONDS)
-
-    def is_busy(self) -> bool:
-        """Say whether a lease is held or a claim is on its way."""
-        return len(self.table) > 0 or self.claims.pending > 0

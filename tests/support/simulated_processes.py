@@ -142,7 +142,7 @@ class SimMember(member.Member):
         addresses = ",".join(f"steward:{port}" for port in PORTS)
         env = {"WORKER_SLOTS": str(slots), "WORKER_LEASE": f"{LEASE:g}", "WORKER_DRAIN": "1",
                "WORKER_STEWARD": addresses, "WORKER_GROUP": group}  # fmt: skip
-        own: Any = SimpleNamespace(signals=SimpleNamespace(came=_Signals(fleet.loop)))
+        own: Any = SimpleNamespace(came=_Signals(fleet.loop))
         wires, on_loop = SimWires(fleet, self.process), SimOnLoop(fleet, self.process)
         super().__init__(load(Settings, env), registry, self.journal, own, wires, on_loop)
         fleet.loop.spawn(self.process, self._live())

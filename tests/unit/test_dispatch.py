@@ -33,7 +33,8 @@ def test_who_died_in_its_drain_is_handed_over_when_another_member_comes() -> Non
         job = fleet.submit(60)
         fleet.pass_time(0.5)
         assert fleet.holder(job) is first
-        first._runner.close_intake()  # noqa: SLF001 - the first step of a drain
+        runner = first._runner  # noqa: SLF001 - the first step of a drain
+        runner.on_loop.wait(runner.intake.close, 1.0)
         fleet.pass_time(0.1)
         fleet.kill_member(first)
         steward._survey_loop.want_survey()  # noqa: SLF001 - another one would be due in 10 s

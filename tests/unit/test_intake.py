@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.member.intake import Inbox, Intake
+from resonate_fleet.member.intake import Intake
 
 
 class Heard:
@@ -21,11 +21,11 @@ class Heard:
 
 def opened(slots: int = 1) -> tuple[Intake, Heard, list[str]]:
     stream = Stream("http://nowhere", None, lambda _: None, lambda _: None)
-    inbox, heard, given = Inbox("me", stream), Heard(), list[str]()
-    intake = Intake(slots, inbox)
+    heard, given = Heard(), list[str]()
+    intake = Intake(slots, "me", stream)
     both: Any = heard
     intake.join(both, both)
-    inbox.recv(lambda text: given.append(json.loads(text)["data"]["task"]["id"]))
+    intake.recv(lambda text: given.append(json.loads(text)["data"]["task"]["id"]))
     return intake, heard, given
 
 
@@ -242,34 +242,43 @@ class Sent(Stream):
             self.over.set()
 
 
-async def test_the_inbox_takes_hints_by_slots_and_hands_on_the_rest() -> None:
+async def test_the_source_takes_hints_by_slots_and_hands_on_the_rest() -> None:
     hint = '{"kind":"execute","data":{"task":{"id":"a","version":4}}}'
     other = '{"kind":"invoke","data":{}}'
     stream, given = Sent("no message", hint, hint, other), list[str]()
-    inbox = Inbox("me", stream)
-    intake = Intake(1, inbox)
+    intake = Intake(1, "me", stream)
     both: Any = Heard()
     intake.join(both, both)
-    inbox.recv(given.append)
-    await inbox.start()
+    intake.recv(given.append)
+    await intake.start()
     await stream.said.wait()
     assert given == [hint, other]
-    await inbox.stop()
+    await intake.stop()
     await stream.over.wait()
     assert intake.free == 0
 
 
-def test_the_addresses_of_the_inbox() -> None:
-    inbox = Inbox("me", Sent())
-    assert inbox.unicast() == "poll://uni@me/me"
-    assert inbox.resolve_target("group") == "poll://any@group"
+async def test_closing_ends_what_is_sent_to_this_member_alone() -> None:
+    stream = Sent()
+    intake = Intake(1, "me", stream)
+    both: Any = Heard()
+    intake.join(both, both)
+    await intake.start()
+    await stream.said.wait()
+    intake.close()
+    await stream.over.wait()
 
 
-async def test_an_inbox_that_nobody_started_closes_and_hears_without_a_listener() -> None:
-    inbox = Inbox("me", Sent())
-    intake = Intake(1, inbox)
+def test_the_addresses_of_the_source() -> None:
+    intake = Intake(1, "me", Sent())
+    assert intake.unicast() == "poll://uni@me/me"
+    assert intake.resolve_target("group") == "poll://any@group"
+
+
+async def test_a_source_that_nobody_started_closes_and_hears_without_a_listener() -> None:
+    intake = Intake(1, "me", Sent())
     both: Any = Heard()
     intake.join(both, both)
     assert intake.take("a", 0), "the hint goes nowhere"
-    await inbox.stop()
+    await intake.stop()
     assert intake.free == 0

@@ -7,7 +7,7 @@ import pytest
 
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Table
-from resonate_fleet.member.health import Health, LoopLag, Probes
+from resonate_fleet.member.health import Health, Probes
 from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
 from resonate_fleet.member.ledger import traces
 from tests.support.model import BlockingModelWire, Model
@@ -15,11 +15,11 @@ from tests.support.model import BlockingModelWire, Model
 
 def test_liveness_asks_for_a_loop_that_turns_and_for_heartbeats() -> None:
     now = [100.0]
-    loop_lag, model = LoopLag(lambda: now[0]), Model()
+    model = Model()
     heartbeats = Heartbeats(
         Table(), BlockingModelWire(model), "me", 60.0, HeartbeatListener(lambda *_: None)
     )
-    probes = Probes(loop_lag, heartbeats, 10.0, lambda: True, Health())
+    probes = Probes(heartbeats, 10.0, lambda: True, Health(), lambda: now[0])
     assert probes.not_alive() == ["heartbeats have stopped"]
     with heartbeats:
         assert probes.not_alive() == []
@@ -37,7 +37,7 @@ def test_readiness_asks_for_the_stream_and_no_drain() -> None:
     heartbeats = Heartbeats(
         Table(), BlockingModelWire(model), "me", 60.0, HeartbeatListener(lambda *_: None)
     )
-    probes = Probes(LoopLag(), heartbeats, 10.0, lambda: connected[0], Health())
+    probes = Probes(heartbeats, 10.0, lambda: connected[0], Health())
     assert probes.not_ready() == []
     connected[0] = False
     assert probes.not_ready() == ["no stream from the server"]
