@@ -71,7 +71,7 @@ class Spawned:
         streams = to if isinstance(to, OutputFiles) else OutputFiles(to)
         self.name = name
         self.log = streams.log
-        self._env = clean_env(env)
+        self.env = clean_env(env)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._read = self.log.stat().st_size if self.log.exists() else 0
         self._start(list(command), streams)
@@ -81,7 +81,7 @@ class Spawned:
         with self.log.open("ab") as err, (streams.out or self.log).open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
                 [*leash, *command],
-                env=self._env,
+                env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -100,13 +100,6 @@ class Spawned:
     @property
     def running(self) -> bool:
         return self.exit_code is None
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment that the process has, by the kernel where it says so."""
-        with suppress(OSError):
-            pairs = Path(f"/proc/{self.pid}/environ").read_bytes().decode().split("\0")
-            return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        return self._env
 
     def lines(self, action: str | None = None) -> list[dict[str, Any]]:
         """Return the JSON lines that this start has logged, those of `action` alone if given."""

@@ -113,16 +113,14 @@ class ComposePlace(Adapter[Container]):
         What was found is remembered: at the strike one look makes sure that nothing changed.
         """
         async with self._finding:
-            containers = (
-                await self._docker.containers("worker") if member not in self._known else []
-            )
-            for one in containers:
-                since = ("logs", "--since", one.started, one.id)
-                named = member.startswith(f"{one.replica}-")
-                if named and member in await self._docker.run(*since, err=True):
-                    if self._arms and one.allowed:
-                        await self._arm(one)
-                    self._known[member] = one
+            if member not in self._known:
+                for one in await self._docker.containers("worker"):
+                    since = ("logs", "--since", one.started, one.id)
+                    named = member.startswith(f"{one.replica}-")
+                    if named and member in await self._docker.run(*since, err=True):
+                        if self._arms and one.allowed:
+                            await self._arm(one)
+                        self._known[member] = one
         known = self._known.get(member)
         return Victim(member, known) if known else None
 

@@ -24,10 +24,6 @@ class Gate:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
 
-    @property
-    def shut(self) -> bool:
-        return not self._open.is_set()
-
     def close_door(self) -> None:
         """Let nothing pass from now on."""
         self._open.clear()
@@ -56,26 +52,21 @@ class Gate:
     async def _connection(
         self, near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter
     ) -> None:
+        ends, ways = [near_out], list[asyncio.Task[None]]()
         try:
             await self._open.wait()
-            far_in, far_out = await asyncio.open_connection(*self._target)
-        except OSError:
-            near_out.transport.abort()  # nobody listens there: the member sees a reset
-            return
-        except asyncio.CancelledError:
-            near_out.transport.abort()
-            raise
-        ways = [
-            asyncio.create_task(self._pump(near_in, far_out)),
-            asyncio.create_task(self._pump(far_in, near_out)),
-        ]
-        try:  # either side's end is the end of both
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            with suppress(OSError):  # nobody listens there: the member sees a reset
+                far_in, far_out = await asyncio.open_connection(*self._target)
+                ends.append(far_out)
+                both = (self._pump(near_in, far_out), self._pump(far_in, near_out))
+                ways = [asyncio.create_task(way) for way in both]
+                # Either side's end is the end of both.
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
-            near_out.transport.abort()
-            far_out.transport.abort()
+            for end in ends:
+                end.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):

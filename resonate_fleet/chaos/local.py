@@ -6,13 +6,14 @@ import time
 from typing import Final, Self
 
 from resonate_fleet.chaos.child import Child
+from resonate_fleet.chaos.faults import ALL
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim
 from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.shape import OPT_IN, Shape
-from resonate_fleet.contract.run import CUTTING_OFF, Plan, RunFolder
+from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 
@@ -53,7 +54,7 @@ class LocalPlace(Adapter[LocalProcess]):
             slots=plan.slots,
             lease=plan.lease,
             stewards=plan.stewards if plan.steward else 0,
-            gates=any(one.fault in CUTTING_OFF for one in plan.strikes),
+            gates=any("cut_off" in ALL[one.fault].needs for one in plan.strikes),
             server_bin=self._server_bin,
             steward_env=_policy(plan, folder),
         )
@@ -80,7 +81,7 @@ class LocalPlace(Adapter[LocalProcess]):
     async def look_again(self, member: Victim[LocalProcess]) -> None:
         if member.handle.member != member.name or not member.handle.running:
             raise PlaceFailed(f"{member.name} has ended")
-        if not OPT_IN.items() <= _child(member).environment().items():
+        if not OPT_IN.items() <= _child(member).env.items():
             raise PlaceFailed(f"{member.name} has not opted in")
 
     async def steward(self) -> Victim[LocalProcess]:

@@ -4,17 +4,11 @@ import random
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from resonate_fleet.chaos.faults import ON_FLEET, can, can_last
-from resonate_fleet.chaos.scenario import Scenario, StrikeOrder, StrikeSpec, When
-from resonate_fleet.contract.run import (
-    AT_THE_FLEET,
-    TRAITS,
-    Place,
-    Plan,
-    PlannedJob,
-    PlannedStrike,
-)
+from resonate_fleet.chaos.scenario import LoadSpec, Scenario, StrikeOrder, When
+from resonate_fleet.contract.run import FAULTS, TRAITS, Place, Plan, PlannedJob, PlannedStrike
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
@@ -41,7 +35,8 @@ def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script
     """
     _refuse(scenario, place)
     scenario = _paced(scenario, place)
-    fleet, orders = scenario.fleet, _orders(scenario, seed, tag)
+    fleet, begin = scenario.fleet, prefix(scenario, seed, tag)
+    orders = _orders(scenario, seed, begin)
     plan = Plan(
         scenario=scenario.name,
         seed=seed,
@@ -52,40 +47,64 @@ def script(scenario: Scenario, seed: int, place: Place, tag: str = "") -> Script
         steward=fleet.steward,
         stewards=fleet.stewards,
         deadline=scenario.deadline,
-        jobs=_jobs(scenario, seed, tag),
-        strikes=[_planned(order) for order in orders],
+        jobs=_jobs(scenario.load, seed, begin),
+        strikes=[
+            PlannedStrike(
+                strike=order.strike,
+                fault=order.fault,
+                trigger=_trigger(order),
+                target=_target(order),
+                to=order.to if "to" in FAULTS[order.fault].takes else None,
+            )
+            for order in orders
+        ],
         guarantees=scenario.guarantees,
     )
-    return Script(plan=plan, orders=orders, client=_client_options(scenario, seed, tag))
+    return Script(plan=plan, orders=orders, client=_client_options(scenario.load, seed, begin))
+
+
+def prefix(scenario: Scenario, seed: int, tag: str = "") -> str:
+    """What the ids of the run's jobs begin with; the tokens of `docker/setup` allow `fleet-`."""
+    return f"fleet-{scenario.name}-{seed}{tag}"
+
+
+def _refuse(scenario: Scenario, place: Place) -> None:
+    able, cannot = can(place), f"{scenario.name}: {place} cannot do"
+    asked = {strike.fault for strike in scenario.strikes}
+    accepted = ", ".join(sorted(able))
+    wrong = [f"{cannot} {fault}; accepted: {accepted}" for fault in sorted(asked - able)]
+    lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
+    wrong += [
+        f"{cannot} {fault} with seconds; accepted: none"
+        for fault in sorted(lasting & able - can_last(place))
+    ]
+    if scenario.load.keys and not TRAITS[place].keys:
+        able_to = ", ".join(one for one, traits in TRAITS.items() if traits.keys)
+        wrong.append(f"{cannot} load.keys; accepted: {able_to}")
+    if wrong:
+        raise Mistake(*wrong)
 
 
 def _paced(scenario: Scenario, place: Place) -> Scenario:
     """Return the scenario at the pace of the place."""
-    pace = TRAITS[place].pace
-    low, high = scenario.load.cost
-    seconds = scenario.guarantees.recovery_seconds
-    change = msgspec.structs.replace
-    return change(
+    pace, load, promised = TRAITS[place].pace, scenario.load, scenario.guarantees
+    low, high = load.cost
+    cost = (round(low * pace, DIGITS), round(high * pace, DIGITS))
+    if promised.recovery_seconds is not None:
+        promised = replace(promised, recovery_seconds=promised.recovery_seconds * pace)
+    return replace(
         scenario,
         deadline=scenario.deadline * pace,
-        load=change(
-            scenario.load,
-            cost=(round(low * pace, DIGITS), round(high * pace, DIGITS)),
-            rate=round(scenario.load.rate / pace, DIGITS),
-        ),
-        guarantees=change(
-            scenario.guarantees,
-            recovery_seconds=None if seconds is None else seconds * pace,
-        ),
+        load=replace(load, cost=cost, rate=round(load.rate / pace, DIGITS)),
+        guarantees=promised,
     )
 
 
-def _client_options(scenario: Scenario, seed: int, tag: str) -> list[str]:
+def _client_options(load: LoadSpec, seed: int, begin: str) -> list[str]:
     """Return the options under which a client sends exactly the plan's jobs.
 
     The client draws costs from the seed by the same rule as `_jobs`, and numbers ids likewise.
     """
-    load = scenario.load
     keys = ",".join(f"{key}={number}" for key, number in load.keys.items())
     return [
         f"--count={load.count}",
@@ -94,47 +113,10 @@ def _client_options(scenario: Scenario, seed: int, tag: str) -> list[str]:
         f"--seed={seed}",
         f"--rate={load.rate:g}",
         f"--group={DEFAULT_GROUP}",
-        f"--id-prefix={prefix(scenario, seed, tag)}",
+        f"--id-prefix={begin}",
         *([f"--steps={load.steps}"] if load.steps else []),
         *([f"--keys={keys}"] if keys else []),
     ]
-
-
-def _orders(scenario: Scenario, seed: int, tag: str) -> list[StrikeOrder]:
-    found: list[StrikeOrder] = []
-    for at, strike in enumerate(scenario.strikes):
-        draws = _source(scenario, seed, f"strike {at}")
-        found.extend(_expand(scenario, strike, prefix(scenario, seed, tag), draws))
-    return [msgspec.structs.replace(order, strike=at) for at, order in enumerate(found)]
-
-
-def _refuse(scenario: Scenario, place: Place) -> None:
-    asked = {strike.fault for strike in scenario.strikes}
-    able = can(place)
-    wrong = [
-        f"{scenario.name}: {place} cannot do {fault}; accepted: {', '.join(sorted(able))}"
-        for fault in sorted(asked - able)
-    ]
-    lasting = {strike.fault for strike in scenario.strikes if strike.seconds}
-    wrong += [
-        f"{scenario.name}: {place} cannot do {fault} with seconds; accepted: none"
-        for fault in sorted(lasting & able - can_last(place))
-    ]
-    if scenario.load.keys and not TRAITS[place].keys:
-        able_to = ", ".join(one for one, traits in TRAITS.items() if traits.keys)
-        wrong.append(f"{scenario.name}: {place} cannot do load.keys; accepted: {able_to}")
-    if wrong:
-        raise Mistake(*wrong)
-
-
-def _source(scenario: Scenario, seed: int, what: str) -> random.Random:
-    """A source of its own for each use, so that one more strike leaves the costs as they were."""
-    return random.Random(f"{scenario.name}/{seed}/{what}")
-
-
-def prefix(scenario: Scenario, seed: int, tag: str = "") -> str:
-    """What the ids of the run's jobs begin with; the tokens of `docker/setup` allow `fleet-`."""
-    return f"fleet-{scenario.name}-{seed}{tag}"
 
 
 def _id(begin: str, number: int) -> str:
@@ -142,14 +124,13 @@ def _id(begin: str, number: int) -> str:
     return f"{begin}-{number:05d}"
 
 
-def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
-    load = scenario.load
+def _jobs(load: LoadSpec, seed: int, begin: str) -> list[PlannedJob]:
     low, high = load.cost
     keys = [key for key, number in load.keys.items() for _ in range(number)] or [""] * load.count
     chance = random.Random(seed)  # the client's own rule, so that `--seed` makes these costs there
     return [
         PlannedJob(
-            id=_id(prefix(scenario, seed, tag), at + 1),
+            id=_id(begin, at + 1),
             at=round(at / load.rate, DIGITS) if load.rate else 0.0,
             function=load.function,
             cost=round(low + (high - low) * chance.random(), DIGITS),
@@ -161,49 +142,37 @@ def _jobs(scenario: Scenario, seed: int, tag: str) -> list[PlannedJob]:
     ]
 
 
-def _expand(
-    scenario: Scenario, strike: StrikeSpec, begin: str, draws: random.Random
-) -> list[StrikeOrder]:
-    """One order for each time that the strike is to be done."""
-    when = strike.when
-    job = when.job
-    if job == 0:
-        job = draws.randint(1, scenario.load.count)
-    times = when.times if when.every is not None else when.attempts
-    return [
-        StrikeOrder(
-            strike=0,
-            fault=strike.fault,
-            when=_at_time(when, job, number),
-            job=_id(begin, job) if job else "",
-            attempt=number if job else 0,
-            seconds=round(strike.seconds or (strike.leases or 0) * scenario.fleet.lease, DIGITS),
-            to=strike.to or 0,
-            back=scenario.fleet.members,
-            draw=round(draws.random(), 6),
-        )
-        for number in range(1, times + 1)
-    ]
+def _orders(scenario: Scenario, seed: int, begin: str) -> list[StrikeOrder]:
+    """One order for each time that a strike is to be done."""
+    found: list[StrikeOrder] = []
+    for at, strike in enumerate(scenario.strikes):
+        # A source of its own, so that one more strike leaves the others as they were.
+        draws = random.Random(f"{scenario.name}/{seed}/strike {at}")
+        when, lease = strike.when, scenario.fleet.lease
+        job = draws.randint(1, scenario.load.count) if when.job == 0 else when.job
+        times = when.times if when.every is not None else when.attempts
+        found += [
+            StrikeOrder(
+                strike=len(found) + number,
+                fault=strike.fault,
+                when=(
+                    replace(when, job=job, attempts=1)
+                    if when.every is None
+                    else When(after=round(when.every * (number + 1), DIGITS))
+                ),
+                job=_id(begin, job) if job else "",
+                attempt=number + 1 if job else 0,
+                seconds=round(strike.seconds or (strike.leases or 0) * lease, DIGITS),
+                to=strike.to or 0,
+                back=scenario.fleet.members,
+                draw=round(draws.random(), 6),
+            )
+            for number in range(times)
+        ]
+    return found
 
 
-def _at_time(when: When, job: int | None, number: int) -> When:
-    """The trigger of the `number`-th time: every 5 s becomes after 5, 10, 15 s."""
-    if when.every is not None:
-        return When(after=round(when.every * number, DIGITS))
-    return msgspec.structs.replace(when, job=job, attempts=1)
-
-
-def _planned(order: StrikeOrder) -> PlannedStrike:
-    return PlannedStrike(
-        strike=order.strike,
-        fault=order.fault,
-        trigger=trigger_words(order),
-        target=_target(order),
-        to=order.to if order.fault == "scale" else None,
-    )
-
-
-def trigger_words(order: StrikeOrder) -> str:
+def _trigger(order: StrikeOrder) -> str:
     """Return the trigger as a sentence's beginning."""
     when = order.when
     if order.job:
@@ -215,7 +184,7 @@ def trigger_words(order: StrikeOrder) -> str:
 
 
 def _target(order: StrikeOrder) -> str:
-    if order.fault in AT_THE_FLEET:
+    if order.fault in ON_FLEET:
         return ON_FLEET[order.fault].target(order)
     lasting = f" for {order.seconds:g} s" if order.seconds else ""
     return ("its holder" if order.job else "a busy member") + lasting

@@ -124,14 +124,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     guarantees: Guarantees
 
 
-#: Tables of a file.
-_sections: dict[str, type[msgspec.Struct]] = {
-    "fleet": FleetSpec,
-    "load": LoadSpec,
-    "guarantees": Guarantees,
-}
-
-
 def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
@@ -164,32 +156,29 @@ def parse(toml: str, file: str) -> Scenario:
         Mistake: with a line for every mistake in it.
     """
     checker = Checker(toml, file)
-    raw = checker.raw
-    top = {key: value for key, value in raw.items() if key not in (*_sections, "strikes")}
-    values: dict[str, Any] = checker.table(
-        top, (), fields_of(Scenario), others=(*_sections, "strikes")
-    )
-    for name, kind in _sections.items():
-        values[name] = checker.table(raw.get(name, {}), (name,), fields_of(kind))
-    values["strikes"] = _strikes(raw.get("strikes", []), checker, values["load"])
-    _cost_order(values["load"], checker)
-    keys = values["load"].get("keys")
-    if keys and sum(keys.values()) != values["load"].get("count"):
+    tables = ("fleet", "load", "guarantees", "strikes")
+    top = {key: value for key, value in checker.raw.items() if key not in tables}
+    values: dict[str, Any] = checker.table(top, (), fields_of(Scenario), others=tables)
+    for name, kind in (("fleet", FleetSpec), ("load", LoadSpec), ("guarantees", Guarantees)):
+        values[name] = checker.table(checker.raw.get(name, {}), (name,), fields_of(kind))
+    load, strikes = values["load"], checker.raw.get("strikes", [])
+    if not isinstance(strikes, list):
+        checker.refuse(("strikes",), strikes, "tables under [[strikes]]")
+        strikes = []
+    values["strikes"] = [
+        _strike(one, ("strikes", at), checker, load.get("count")) for at, one in enumerate(strikes)
+    ]
+    if (cost := load.get("cost")) and cost[0] > cost[1]:
+        checker.refuse(("load", "cost"), list(cost), "the lower first, then the higher")
+    keys = load.get("keys")
+    if keys and sum(keys.values()) != load.get("count"):
         checker.refuse(("load", "keys"), keys, _KEYS)
     checker.finish()
-    name = Path(file).stem
-    return msgspec.convert({"name": name, **values}, Scenario)
+    return msgspec.convert({"name": Path(file).stem, **values}, Scenario)
 
 
-def _strikes(raw: Any, checker: Checker, load: dict[str, Any]) -> list[dict[str, Any]]:
-    if not isinstance(raw, list):
-        checker.refuse(("strikes",), raw, "tables under [[strikes]]")
-        return []
-    return [_one_strike(one, ("strikes", at), checker, load) for at, one in enumerate(raw)]
-
-
-def _one_strike(
-    raw: Any, path: tuple[str | int, ...], checker: Checker, load: dict[str, Any]
+def _strike(
+    raw: Any, path: tuple[str | int, ...], checker: Checker, count: int | None
 ) -> dict[str, Any]:
     strike = checker.table(raw, path, fields_of(StrikeSpec))
     if "fault" in strike:
@@ -198,7 +187,7 @@ def _one_strike(
         at = (*path, "when")
         when = strike["when"] = checker.table(strike["when"], at, fields_of(When))
         _when_is_one(when, strike.get("fault"), at, checker)
-        _job_is_known(when, load.get("count"), at, checker)
+        _job_is_known(when, count, at, checker)
     return strike
 
 
@@ -240,9 +229,3 @@ def _job_is_known(
     elif not isinstance(when["job"], int) or not 1 <= when["job"] <= (count or when["job"]):
         allowed = f"a number from 1 to load.count{f' ({count})' if count else ''}, or 'any'"
         checker.refuse((*path, "job"), when["job"], allowed)
-
-
-def _cost_order(load: dict[str, Any], checker: Checker) -> None:
-    cost = load.get("cost")
-    if cost and cost[0] > cost[1]:
-        checker.refuse(("load", "cost"), list(cost), "the lower first, then the higher")

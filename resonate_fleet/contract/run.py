@@ -84,8 +84,7 @@ def _faults(target: str, effect: str = "") -> tuple[Fault, ...]:
 AT_A_MEMBER: Final = _faults("member")
 DEADLY: Final = _faults("member", "kills")
 STOPPING: Final = _faults("member", "stops")
-CUTTING_OFF: Final = _faults("member", "cuts off")
-FREEZING: Final = (*STOPPING, *CUTTING_OFF)
+FREEZING: Final = (*STOPPING, *_faults("member", "cuts off"))
 DRAINING: Final = _faults("member", "drains")
 #: Faults that go through all members.
 AT_ALL_MEMBERS: Final = _faults("members")

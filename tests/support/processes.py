@@ -43,8 +43,8 @@ class Process(BlockingChild):
         super().__init__(name, command, env, OutputFiles(self.err, self.out))
 
     def _start(self, command: list[str], streams: OutputFiles) -> None:
-        if command[2:3] and command[2] in FORKED and forks.can_fork(command, self._env):
-            self._process = forks.Forked(command, self._env, streams)  # type: ignore[assignment]  # as good as one
+        if command[2:3] and command[2] in FORKED and forks.can_fork(command, self.env):
+            self._process = forks.Forked(command, self.env, streams)  # type: ignore[assignment]  # as good as one
         else:
             super()._start(command, streams)
 
