@@ -79,38 +79,17 @@ def differences(then: list[StrikeDone], now: list[StrikeDone]) -> list[str]:
     Members are interchangeable and get new names in every run, so a victim is known by what it
     held; jobs are known by their numbers, which no tag changes.
     """
-    old, new = _victims(then), _victims(now)
-    found: list[str] = []
-    for number in sorted(old.keys() | new.keys()):
-        was, is_ = old.get(number), new.get(number)
-        if was != is_:
-            found.append(f"strike {number}: {_words(was)} then, {_words(is_)} now")
-    return found
+    old, new = ({line.strike: _words(line) for line in lines} for lines in (then, now))
+    return [
+        f"strike {number}: {old.get(number, 'not done')} then, {new.get(number, 'not done')} now"
+        for number in sorted(old.keys() | new.keys())
+        if old.get(number) != new.get(number)
+    ]
 
 
-#: The fault of a strike, and number and attempt of each job that its victim held.
-Victim = tuple[str, tuple[tuple[int, int], ...]]
-
-
-def _victims(lines: list[StrikeDone]) -> dict[int, Victim]:
-    return {
-        line.strike: (
-            line.fault,
-            tuple(sorted((_number(task), version) for task, version in line.held))
-            if line.job
-            else (),
-        )
-        for line in lines
-    }
-
-
-def _number(task: str) -> int:
-    return int(task.partition(":")[0].rpartition("-")[2])
-
-
-def _words(victim: Victim | None) -> str:
-    if victim is None:
-        return "not done"
-    fault, held = victim
-    jobs = ", ".join(f"job {number} (attempt {version})" for number, version in held)
-    return f"{fault} on the holder of {jobs}" if jobs else fault
+def _words(line: StrikeDone) -> str:
+    """The fault, and number and attempt of each job that its victim held."""
+    found = ((int(x.partition(":")[0].rpartition("-")[2]), attempt) for x, attempt in line.held)
+    held = sorted(found) if line.job else ()
+    jobs = ", ".join(f"job {number} (attempt {attempt})" for number, attempt in held)
+    return f"{line.fault} on the holder of {jobs}" if jobs else line.fault
