@@ -27,7 +27,7 @@ from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.promise_reader import PromiseReader
-from resonate_fleet.steward.survey import Entry, Seen, Surveyor, group_in
+from resonate_fleet.steward.survey import Entry, Seen
 from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import OVER, attempt_of
@@ -44,8 +44,7 @@ class Dispatch:
     def __init__(
         self,
         tools: Tools,
-        surveyor: Surveyor,
-        survey_loop: SurveyLoop,
+        interval: float,
         open_stream: OpenStream,
         policies: Mapping[str, GroupPolicy],
     ) -> None:
@@ -53,10 +52,10 @@ class Dispatch:
         #: By group: a death that waits for members outlives the group that had none.
         self._serving: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._tools = tools
-        self.surveyor = surveyor
-        self.survey_loop = survey_loop
+        self.survey_loop = SurveyLoop(tools, interval)
         self.open_stream = open_stream
-        self.promises = tools.work.listener = PromiseReader(tools, surveyor, policies, self)
+        self.promises = tools.work.listener = PromiseReader(tools, policies, self)
+        self.surveyor = self.promises.surveyor
         self._surveyed = False
         self._tick = 0.0
 
@@ -199,17 +198,22 @@ class Dispatch:
 
     def searched(self, state: str, reporting: Collection[str]) -> None:
         """Take what a search has shown; `reporting`: the members that report here."""
-        seen, work, entries = self.surveyor.seen[state], self._tools.work, self.surveyor.entries
+        seen, work, group_of = self.surveyor.seen[state], self._tools.work, self.surveyor.group_of
         match state:
             case "pending":
                 self._show_pending(seen)
             case "acquired":
                 self._show_acquired(seen, reporting)
             case "suspended":
-                work.found_suspended(seen.at, {t: group_in(entries, t) for t in seen.tasks})
+                work.found_suspended(seen.at, {task: group_of(task) for task in seen.tasks})
             case "halted":
-                parked = [(one, group_in(entries, one.id)) for one in seen.tasks.values()]
-                work.found_parked(seen.at, {one.id: _parked(one, group) for one, group in parked})
+                parked = {
+                    task: LiveParked(
+                        task=task, job=root_of(task), attempt=one.version, group=group_of(task)
+                    )
+                    for task, one in seen.tasks.items()
+                }
+                work.found_parked(seen.at, parked)
                 self._surveyed = True
         for group in self.groups.values():
             needed = "acquired" if self.promises.has_policy(group.name) else "pending"
@@ -227,7 +231,7 @@ class Dispatch:
     def _show_acquired(self, seen: Seen, reporting: Collection[str]) -> None:
         held: dict[str, LiveAttempt] = {}
         for one in seen.tasks.values():
-            group = group_in(self.surveyor.entries, one.id)
+            group = self.surveyor.group_of(one.id)
             if group in self.groups:
                 self.groups[group].matcher.drop(one.id, one.version)
             holding = Holding(one.id, one.version, "", seen.at)
@@ -243,7 +247,3 @@ class Dispatch:
             or task in work.suspended
             or (group is not None and task in group.matcher)
         )
-
-
-def _parked(task: Task, group: str) -> LiveParked:
-    return LiveParked(task=task.id, job=root_of(task.id), attempt=task.version, group=group)

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,15 +44,10 @@ from resonate_fleet.steward.policy import read as read_policy
 from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state import StateFile
-from resonate_fleet.steward.survey import Surveyor
-from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.tools import Tools, steady_clock
 
 #: Seconds between two signs of the loop that it is not stuck.
 TICK_SECONDS = 0.5
-
-#: Something else to do with the state again and again, such as writing pod deletion costs.
-Extra = Callable[[LiveState], Awaitable[None]]
 
 
 class Steward:
@@ -66,9 +61,7 @@ class Steward:
         self._probed = ProbeState()
         self._parking = Parking(tools, settings.max_crashes)
         self._handover = Handover(tools, self._parking, settings.grace)
-        self._surveyor = Surveyor(tools.wire, tools.now, self._reads)
-        self._survey_loop = SurveyLoop(tools, settings.interval)
-        self._dispatch = Dispatch(tools, self._surveyor, self._survey_loop, self._stream, policies)
+        self._dispatch = Dispatch(tools, settings.interval, self._stream, policies)
         waits = self._dispatch.promises.waits
         self._me = Identity(settings.name, tools.now(), settings.secret, waits)
         self._membership = Membership(tools, self._handover, self._dispatch)
@@ -125,11 +118,11 @@ class Steward:
         await work_until(
             stop.wait(),
             beat,
-            self._survey_loop.run(self._search, self._calm),
+            self._dispatch.survey_loop.run(self._search, self._calm),
             self._membership.keep_saving(),
             self._note_absent(),
             self._tick(),
-            self._do_extras(),
+            self._write_pod_costs(),
         )
 
     async def _note_absent(self) -> None:
@@ -141,17 +134,14 @@ class Steward:
             self._probed.ticked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _do_extras(self) -> None:
-        extras: list[Extra] = []
-        if self._settings.scale_in:
-            extras.append(scale_in.inside())
-        while True:
+    async def _write_pod_costs(self) -> None:
+        costs = scale_in.inside() if self._settings.scale_in else None
+        while costs is not None:
             await asyncio.sleep(self._settings.interval)
-            for extra in extras:
-                try:
-                    await extra(self.state())
-                except Exception as error:  # noqa: BLE001 - whatever it is, leases come first
-                    self._tools.failed("extra", error)
+            try:
+                await costs.write(self.state())
+            except Exception as error:  # noqa: BLE001 - whatever it is, leases come first
+                self._tools.failed("extra", error)
 
     def reread(self) -> None:
         """Read the policy file again; a file with mistakes changes nothing."""
@@ -164,9 +154,6 @@ class Steward:
                 )
         else:
             self._dispatch.promises.apply(policies)
-
-    def _reads(self, group: str) -> bool:
-        return self._dispatch.promises.reads(group)
 
     def _stream(self, group: str, again: Callable[[], None]) -> Stream:
         log = structlog.get_logger().bind(group=group)
@@ -183,14 +170,15 @@ class Steward:
 
     async def _search(self, state: str) -> None:
         """Search one state. After `halted`, the last one of a survey, follow up parked jobs."""
+        surveyor = self._dispatch.surveyor
         found = [self._dispatch.offer_found] if state == "pending" else []
-        await self._surveyor.search(state, *found)
+        await surveyor.search(state, *found)
         self._dispatch.searched(state, self._membership.present.keys())
         if state == "acquired":
-            await self._membership.release_departed(self._surveyor.seen[state].tasks.values())
+            await self._membership.release_departed(surveyor.seen[state].tasks.values())
         if state == "halted":
             await self._handover.follow_up()
-            await self._parking.follow_up(self._surveyor.state, self._surveyor.at)
+            await self._parking.follow_up(surveyor.state, surveyor.at)
 
     def _calm(self, at: float) -> bool:
         """Say whether hints and members tell of all that happened since `at`."""
@@ -252,7 +240,10 @@ async def run(settings: StewardSettings) -> int:
 
 def live(settings: StewardSettings) -> int:
     """Run the steward until a signal ends it; return the exit code."""
-    settings = _named(settings)
+    name, state = settings.name or own_name(), settings.state
+    if state is not None and state.is_dir():
+        state /= f"{name}.json"
+    settings = dataclasses.replace(settings, name=name, state=state)
     # Printing never fails, even when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     logs.configure(settings.log_format, settings.log_level, settings.name)
@@ -261,11 +252,3 @@ def live(settings: StewardSettings) -> int:
     if names := unknown(StewardSettings, os.environ):
         log.warning("settings.unused", names=names)
     return asyncio.run(run(settings))
-
-
-def _named(settings: StewardSettings) -> StewardSettings:
-    """Fill in the steward's name, and the name of its state file if a folder is given."""
-    name, state = settings.name or own_name(), settings.state
-    if state is not None and state.is_dir():
-        state /= f"{name}.json"
-    return dataclasses.replace(settings, name=name, state=state)

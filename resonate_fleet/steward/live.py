@@ -32,8 +32,8 @@ MOST = 500
 
 def live_state(me: Identity, tools: Tools, membership: Membership, dispatch: Dispatch) -> LiveState:
     """Return the state as it is now. To be called on the event loop."""
-    work, held = tools.work, tools.work.holders()
-    members = [_member(one, dispatch, tools, held.get(one.member, 0)) for one in membership.all()]
+    work, held = tools.work, Counter(one.member for one in tools.work.running.values())
+    members = [_member(one, dispatch, tools, held[one.member]) for one in membership.all()]
     return LiveState(
         at=tools.now(),
         steward=me.name,
@@ -52,7 +52,7 @@ def live_state(me: Identity, tools: Tools, membership: Membership, dispatch: Dis
 
 
 def _member(one: LiveMember, dispatch: Dispatch, tools: Tools, held: int) -> LiveMember:
-    totals = tools.work.tally.members.get(one.member, Totals())
+    totals = tools.work.member_totals.get(one.member, Totals())
     free = one.slots - held if one.state == "present" else 0
     group = dispatch.groups.get(one.group)
     offered = group.matcher.credits_of(one.member) if group else 0
@@ -76,10 +76,10 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
     suspended = Counter(group for group, _ in work.suspended.values())
     parked = Counter(one.group for one in work.parked.values())
     found = []
-    names = {*dispatch.groups, *count, *running, *suspended, *parked, *work.tally.groups}
+    names = {*dispatch.groups, *count, *running, *suspended, *parked, *work.group_totals}
     for name in sorted(names):
         matcher = dispatch.groups[name].matcher if name in dispatch.groups else Matcher()
-        totals = work.tally.groups.get(name, Totals())
+        totals = work.group_totals.get(name, Totals())
         found.append(
             LiveGroup(
                 group=name,

@@ -34,12 +34,11 @@ class PromiseReader:
     def __init__(
         self,
         tools: Tools,
-        surveyor: Surveyor,
         policies: Mapping[str, GroupPolicy],
         dispatch: "Dispatch",
     ) -> None:
         self._tools = tools
-        self._surveyor = surveyor
+        self.surveyor = Surveyor(tools.wire, tools.now, self.reads)
         self._policies = policies
         self._dispatch = dispatch
         #: Reads under way, by their purpose.
@@ -72,7 +71,7 @@ class PromiseReader:
         return FairQueue() if policy is None else FairQueue(policy, self._attributes)
 
     def _attributes(self, task: str) -> Attributes | None:
-        entry = self._surveyor.entries.get(task)
+        entry = self.surveyor.entries.get(task)
         return entry.attributes if entry else None
 
     def apply(self, policies: Mapping[str, GroupPolicy]) -> None:
@@ -89,7 +88,7 @@ class PromiseReader:
                 await self._requeue(group)
 
     async def _requeue(self, group: Group) -> None:
-        await self._surveyor.learn_anew([*group.matcher.queue.waiting, *self._under_way(group)])
+        await self.surveyor.learn_anew([*group.matcher.queue.waiting, *self._under_way(group)])
         queue = self.queue(group.name)
         for task in self._under_way(group):
             queue.occupy(task)
@@ -104,7 +103,7 @@ class PromiseReader:
     # What runs.
 
     def began(self, attempt: LiveAttempt) -> None:
-        self._surveyor.note(attempt.task, attempt.group)
+        self.surveyor.note(attempt.task, attempt.group)
         group = self._dispatch.group(attempt.group)
         group.matcher.queue.occupy(attempt.task)
         if group.serving.is_set():
@@ -124,12 +123,12 @@ class PromiseReader:
 
     async def _read_unread(self, group: Group) -> None:
         while tasks := sorted(group.matcher.queue.limits.unread):
-            await self._tools.insist(partial(self._surveyor.learn_anew, tasks), "promises")
+            await self._tools.insist(partial(self.surveyor.learn_anew, tasks), "promises")
             self._recount(group, tasks)
 
     def surveyed(self, group: Group) -> None:
         """Count running tasks anew whose promises a survey has read."""
-        known = self._surveyor.entries
+        known = self.surveyor.entries
         self._recount(group, [one for one in group.matcher.queue.limits.unread if one in known])
 
     def _recount(self, group: Group, tasks: Iterable[str]) -> None:
@@ -145,7 +144,7 @@ class PromiseReader:
         Unless its promise is known it is read first where the group is read (`reads`), and that of
         a child always: it may be a timer.
         """
-        entry, reads = self._surveyor.entries.get(hint.id), self.reads(group.name)
+        entry, reads = self.surveyor.entries.get(hint.id), self.reads(group.name)
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):
             self._dispatch.offer(group, hint.id, hint.version)
@@ -159,13 +158,13 @@ class PromiseReader:
     async def _read_hints(self) -> None:
         """Read the promises of hints: one by one, or by pages when many have piled up."""
         while self._unread:
-            many = self._surveyor.pages_pay(len(self._unread))
+            many = self.surveyor.pages_pay(len(self._unread))
             some = [self._unread.pop(next(iter(self._unread)))]
             if many:
                 some += self._unread.values()
                 self._unread.clear()
             await self._tools.insist(
-                partial(self._surveyor.learn_anew, [hint.id for _, hint in some]), "promises"
+                partial(self.surveyor.learn_anew, [hint.id for _, hint in some]), "promises"
             )
             for group, hint in some:
                 self._dispatch.offer(group, hint.id, hint.version)
@@ -185,7 +184,7 @@ class PromiseReader:
 
     async def _learn(self, group: Group) -> None:
         tasks = [one.task for one in group.matcher.queue.waiting.values() if not one.needs]
-        await self._tools.insist(lambda: self._surveyor.learn_anew(tasks), "promises")
+        await self._tools.insist(lambda: self.surveyor.learn_anew(tasks), "promises")
         for one in list(group.matcher.queue.waiting.values()):
             self._dispatch.offer(group, one.task, one.version)
 

@@ -61,14 +61,14 @@ def due(
 
 
 class PodCosts:
-    """Writes the costs; the steward calls it with its state again and again."""
+    """Writes the costs, again and again."""
 
     def __init__(self, cluster: Cluster, rest: float = REST) -> None:
         self._cluster = cluster
         self._rest = rest
         self._written: dict[str, tuple[int, float]] = {}
 
-    async def __call__(self, state: LiveState) -> None:
+    async def write(self, state: LiveState) -> None:
         """Write what is due. A pod that is gone (404) or being changed (409) is left for later.
 
         Raises:
@@ -81,10 +81,10 @@ class PodCosts:
             return
         async with self._cluster:
             for pod, cost in chosen.items():
-                if await self._write(pod, cost):
+                if await self._write_one(pod, cost):
                     self._written[pod] = (cost, time.monotonic())
 
-    async def _write(self, pod: str, cost: int) -> bool:
+    async def _write_one(self, pod: str, cost: int) -> bool:
         body = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
         try:
             await self._cluster.patch(self._cluster.pods(pod), body)

@@ -9,7 +9,7 @@ members tell of most live tasks.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
@@ -49,10 +49,6 @@ class Seen(msgspec.Struct, frozen=True):
     tasks: dict[str, Task] = {}
 
 
-#: Gets each page of a search as it comes.
-Found = Callable[[Iterable[Task]], None]
-
-
 class Surveyor:
     """Searches one server. `entries`: live tasks; `seen`: the last search of each state.
 
@@ -83,8 +79,10 @@ class Surveyor:
         states = (state for state in reversed(STATES) if task in self.seen[state].tasks)
         return next(states, None)
 
-    async def search(self, state: str, found: Found = lambda _: None) -> Seen:
-        """Find all tasks in `state`.
+    async def search(
+        self, state: str, found: Callable[[list[Task]], None] = lambda _: None
+    ) -> Seen:
+        """Find all tasks in `state`; `found` gets each page as it comes.
 
         Raises:
             Unreachable, Refused: as the wire does.
@@ -110,22 +108,20 @@ class Surveyor:
         """Forget tasks that no search has shown and that `lives` does not know."""
         self.entries = {t: e for t, e in self.entries.items() if self.state(t) or lives(t, e)}
 
-    async def read_promise(self, id: str) -> Entry | None:
-        """Return what the promise of one task says, None where there is none."""
-        began = self._now()
-        promise = await self._wire.promise(id)
-        self._promise_took = self._now() - began
-        if promise is not None:
-            self.entries[id] = self._entry(promise)
-        return self.entries.get(id)
+    def group_of(self, task: str) -> str:
+        """Return the group of a task, `OTHER` where it is not known."""
+        entry = self.entries.get(task)
+        return entry.group if entry else OTHER
 
-    def _entry(self, promise: Promise) -> Entry:
-        entry = entry_of(promise)
-        call = call_of(promise) if self._reads(entry.group) else None
-        if call is None:
-            return entry
-        found = attributes_of(promise.tags, call.func)
-        return msgspec.structs.replace(entry, attributes=found, function=call.label)
+    def _note_promise(self, promise: Promise) -> None:
+        target = promise.tags.get(TAG_TARGET, "")
+        group = group_of(target) or OTHER
+        anyone = target.startswith("poll://any@") and promise.tags.get(TAG_TIMER) != "true"
+        entry = Entry(group, promise.created_at / 1000, anyone)
+        if self._reads(group) and (call := call_of(promise)) is not None:
+            found = attributes_of(promise.tags, call.func)
+            entry = msgspec.structs.replace(entry, attributes=found, function=call.label)
+        self.entries[promise.id] = entry
 
     async def learn_anew(self, tasks: list[str]) -> None:
         """Read the promises of `tasks`, also where they are known.
@@ -146,7 +142,11 @@ class Surveyor:
 
         async def one(id: str) -> None:
             async with gate:
-                await self.read_promise(id)
+                began = self._now()
+                promise = await self._wire.promise(id)
+                self._promise_took = self._now() - began
+            if promise is not None:
+                self._note_promise(promise)
 
         await asyncio.gather(*(one(task) for task in new))
 
@@ -162,20 +162,9 @@ class Surveyor:
         cursor: str | None = new[0][:-1] or None
         while True:
             page, cursor = await self._wire.search_promises("pending", cursor=cursor)
-            self.entries |= {p.id: self._entry(p) for p in page if p.id in wanted}
+            for promise in page:
+                if promise.id in wanted:
+                    self._note_promise(promise)
             if cursor is None or cursor >= new[-1]:
                 self._pages_took = self._now() - began
                 return
-
-
-def entry_of(promise: Promise) -> Entry:
-    """Return what a promise says of its task, without call and attributes."""
-    target = promise.tags.get(TAG_TARGET, "")
-    anyone = target.startswith("poll://any@") and promise.tags.get(TAG_TIMER) != "true"
-    return Entry(group_of(target) or OTHER, promise.created_at / 1000, anyone)
-
-
-def group_in(entries: Mapping[str, Entry], task: str) -> str:
-    """Return the group of a task, `OTHER` where it is not known."""
-    entry = entries.get(task)
-    return entry.group if entry else OTHER

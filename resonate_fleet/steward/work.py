@@ -6,13 +6,16 @@ Times are Unix seconds.
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.live import LiveAttempt, LiveMark, LiveParked, MarkKind
 from resonate_fleet.contract.presence import Holding
+
+if TYPE_CHECKING:
+    from resonate_fleet.steward.promise_reader import PromiseReader
 
 #: Ended attempts and marks that are shown, and tasks whose last attempt is remembered.
 SHOWN, REMEMBERED = 2000, 20_000
@@ -41,31 +44,6 @@ class Totals:
     redone: int = 0
     busy: float = 0.0
 
-    def count(self, outcome: str, seconds: float) -> None:
-        self.done += outcome == "resolved"
-        self.failed += outcome == "rejected"
-        self.busy += seconds
-
-
-class Tally:
-    """The totals by group and by member."""
-
-    def __init__(self) -> None:
-        self.groups: defaultdict[str, Totals] = defaultdict(Totals)
-        self.members: Latest[Totals] = Latest()
-
-    def count(self, ended: LiveAttempt, outcome: str, now: float) -> None:
-        member = self.members.get(ended.member) or Totals()
-        self.members.note(ended.member, member)
-        for totals in (self.groups[ended.group], member):
-            totals.count(outcome, now - ended.since)
-
-
-class Listener(Protocol):
-    def began(self, attempt: LiveAttempt) -> None: ...
-
-    def ended(self, attempt: LiveAttempt) -> None: ...
-
 
 class Work:
     """The running attempts that are known, and the latest of those that ended.
@@ -80,9 +58,9 @@ class Work:
         self.parked: dict[str, LiveParked] = {}
         self.ended: deque[LiveAttempt] = deque(maxlen=SHOWN)
         self.marks: deque[LiveMark] = deque(maxlen=SHOWN)
-        self.tally = Tally()
-        self.listener: Listener | None = None
-        self._held: dict[str, set[str]] = {}
+        self.group_totals: defaultdict[str, Totals] = defaultdict(Totals)
+        self.member_totals: Latest[Totals] = Latest()
+        self.listener: PromiseReader | None = None
         #: The latest attempt known of a task, running or over.
         self._attempts: Latest[int] = Latest()
         #: How many claims of a task began nothing.
@@ -93,11 +71,8 @@ class Work:
     # What is asked.
 
     def held_by(self, member: str) -> list[LiveAttempt]:
-        return [self.running[task] for task in sorted(self._held.get(member, ()))]
-
-    def holders(self) -> dict[str, int]:
-        """Return how many leases each member holds."""
-        return {member: len(tasks) for member, tasks in self._held.items()}
+        held = [one for one in self.running.values() if one.member == member]
+        return sorted(held, key=lambda one: one.task)
 
     def is_stale(self, task: str, version: int) -> bool:
         """Say whether a later claim than `version` is known, so that a hint of it is outdated."""
@@ -132,14 +107,13 @@ class Work:
         since = self._interrupted.pop(task, None)
         if since is not None:
             attempt = msgspec.structs.replace(attempt, created=attempt.created or since)
-            self.tally.groups[attempt.group].redone += 1
+            self.group_totals[attempt.group].redone += 1
         if task in self._vain:
             number = attempt.attempt - self._vain[task]
             attempt = msgspec.structs.replace(attempt, number=number)
         self.suspended.pop(task, None)
         self.parked.pop(task, None)
         self.running[task] = attempt
-        self._held.setdefault(attempt.member, set()).add(task)
         self._attempts.note(task, attempt.attempt)
         if self.listener is not None:
             self.listener.began(attempt)
@@ -209,16 +183,17 @@ class Work:
 
     def _leave(self, one: LiveAttempt) -> None:
         del self.running[one.task]
-        held = self._held[one.member]
-        held.discard(one.task)
-        if not held:
-            del self._held[one.member]
         if self.listener is not None:
             self.listener.ended(one)
 
     def _end(self, one: LiveAttempt, outcome: str, now: float) -> None:
         self.ended.append(msgspec.structs.replace(one, ended=now, outcome=outcome))
-        self.tally.count(one, outcome, now)
+        member = self.member_totals.get(one.member) or Totals()
+        self.member_totals.note(one.member, member)
+        for totals in (self.group_totals[one.group], member):
+            totals.done += outcome == "resolved"
+            totals.failed += outcome == "rejected"
+            totals.busy += now - one.since
 
 
 def attempt_of(one: Holding, group: str, member: str) -> LiveAttempt:

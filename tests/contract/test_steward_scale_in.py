@@ -53,7 +53,7 @@ async def test_a_shrinking_deployment_keeps_its_busy_pods(api: ApiServer) -> Non
     busy = api.of("worker")[1:3]
     async with serving(api) as url:
         costs = PodCosts(writer(url), rest=0.0)
-        await costs(look(api, busy))
+        await costs.write(look(api, busy))
         async with aiohttp.ClientSession() as session:
             path = f"{url}/apis/apps/v1/namespaces/{NAMESPACE}/deployments/worker/scale"
             await session.patch(path, json={"spec": {"replicas": 2}})
@@ -64,10 +64,10 @@ async def test_a_pod_that_became_idle_costs_nothing_again(api: ApiServer) -> Non
     pod = api.of("worker")[0]
     async with serving(api) as url:
         costs = PodCosts(writer(url), rest=0.0)
-        await costs(look(api, [pod]))
+        await costs.write(look(api, [pod]))
         assert api.pods[pod]["metadata"]["annotations"][ANNOTATION] == "1"
-        await costs(look(api, [pod]))
-        await costs(look(api, []))
+        await costs.write(look(api, [pod]))
+        await costs.write(look(api, []))
         assert api.pods[pod]["metadata"]["annotations"][ANNOTATION] == "0"
     assert [verb for verb, _ in api.requests] == ["PATCH", "PATCH"], "nothing is written twice"
 
@@ -78,9 +78,9 @@ async def test_a_pod_that_cannot_be_written_is_left_for_later(api: ApiServer, st
     api.answers["PATCH"] = [status]
     async with serving(api) as url:
         costs = PodCosts(writer(url), rest=0.0)
-        await costs(look(api, [pod]))
+        await costs.write(look(api, [pod]))
         assert api.cost(pod) == 0
-        await costs(look(api, [pod]))
+        await costs.write(look(api, [pod]))
         assert api.cost(pod) == 1
 
 
@@ -89,7 +89,7 @@ async def test_a_refusal_is_told_to_whoever_calls(api: ApiServer) -> None:
     async with serving(api) as url:
         costs = PodCosts(writer(url), rest=0.0)
         with pytest.raises(ClusterRefused, match="403"):
-            await costs(look(api, api.of("worker")))
+            await costs.write(look(api, api.of("worker")))
 
 
 def test_members_that_left_cost_nothing() -> None:

@@ -37,7 +37,7 @@ def test_who_died_in_its_drain_is_handed_over_when_another_member_comes() -> Non
         runner.on_loop.wait(runner.intake.close, 1.0)
         fleet.pass_time(0.1)
         fleet.kill_member(first)
-        steward._survey_loop.want_survey()  # noqa: SLF001 - another one would be due in 10 s
+        steward._dispatch.survey_loop.want_survey()  # noqa: SLF001 - another one would be due in 10 s
         fleet.pass_time(1)
         assert not steward._dispatch.groups  # noqa: SLF001 - the group has gone
         second = fleet.add_member()

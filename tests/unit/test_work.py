@@ -26,7 +26,7 @@ def test_an_interrupted_job_keeps_its_place_and_a_suspended_one_does_not() -> No
         9.0,
     ]
     work.claimed(attempt("taken", 2))
-    assert work.tally.groups["g"].redone == 1
+    assert work.group_totals["g"].redone == 1
     assert work.waits_since("taken", 9.0) == 0.5, "its member is cut off and tells nothing"
     work.over(3.0, "taken", 2, "resolved")
     assert work.waits_since("taken", 9.0) == 9.0
@@ -47,7 +47,8 @@ def test_an_older_word_changes_nothing() -> None:
     work.claimed(attempt("t", 1, "old"))
     assert work.over(2.0, "t", 1, "resolved") is None
     assert work.running["t"].member == "new"
-    assert work.holders() == {"new": 1}
+    assert [one.attempt for one in work.held_by("new")] == [2]
+    assert work.held_by("old") == []
 
 
 def test_what_a_member_says_that_it_holds_is_all_that_it_holds() -> None:
@@ -89,4 +90,4 @@ def test_the_totals_of_members_are_forgotten_oldest_first(monkeypatch: pytest.Mo
         task = f"t{number}"
         work.claimed(attempt(task, member=member))
         work.over(2.0, task, 1, "resolved")
-    assert {name: one.done for name, one in work.tally.members.items()} == {"a": 2, "c": 1}
+    assert {name: one.done for name, one in work.member_totals.items()} == {"a": 2, "c": 1}
