@@ -110,10 +110,10 @@ def _matcher(count: int) -> list[float]:
         matcher.credit("member", 1)
         for task, _ in matcher.match(now).get("member", ()):
             matcher.claimed(now, "member", task, 1)
-            matcher.queue.occupy(task)
+            matcher.queue.limits.occupy(task)
             running.append(task)
         if len(running) > BACKLOG // 10:
-            matcher.queue.vacate(running.popleft())
+            matcher.queue.limits.vacate(running.popleft())
         if number % KEYS == KEYS - 1:
             took.append(1e6 * (time.process_time() - began) / KEYS)
     return took

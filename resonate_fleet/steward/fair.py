@@ -31,6 +31,7 @@ class FairQueue:
     """`attributes` returns those of a task, None while they are not known.
 
     While those of a running task are not known nothing starts, for `UNREAD_SECONDS` at most.
+    What starts counts for the limits until `Limits.vacate`.
     """
 
     def __init__(
@@ -39,9 +40,8 @@ class FairQueue:
         attributes: Callable[[str], Attributes | None] = lambda _: NO_ATTRIBUTES,
     ) -> None:
         self.policy = policy
-        self.limits = Limits(policy or GroupPolicy())
+        self.limits = Limits(policy or GroupPolicy(), attributes)
         self.waiting: dict[str, Waiting] = {}
-        self._attributes = attributes
         self._numbers = count()
         self._subqueues = Subqueues(self.limits)
         self._virtual = 0.0
@@ -60,7 +60,7 @@ class FairQueue:
     def add(self, waiting: Waiting) -> None:
         self.waiting[waiting.task] = waiting
         waiting.subqueue, waiting.dropped = None, False
-        waiting.attributes = self._attributes(waiting.task) or NO_ATTRIBUTES
+        waiting.attributes = self.limits.attributes(waiting.task) or NO_ATTRIBUTES
         if waiting.time > waiting.since:
             heapq.heappush(self._later, (waiting.time, next(self._numbers), waiting))
         else:
@@ -84,8 +84,13 @@ class FairQueue:
     # What is next.
 
     def wake(self, now: float) -> None:
-        """Take in what has changed by time alone."""
+        """Take in what has changed by time, or by what runs no more. To be called before `take`."""
         self._now = now
+        for key in self.limits.freed:
+            self._unblock(key)
+            if not key.queues:
+                self._rest(key)
+        self.limits.freed.clear()
         while self._recovering and self._recovering[0][0] <= now:
             self._unblock(heapq.heappop(self._recovering)[2])
         while self._later and self._later[0][0] <= now:
@@ -135,7 +140,7 @@ class FairQueue:
         self._resting[key] = None
         for _ in range(min(2, len(self._resting))):  # so that they get fewer
             one, _ = self._resting.popitem(last=False)
-            if one.queues:
+            if one.queues or self.limits.keys.get(one.name) is not one:
                 continue
             if one.tag <= self._virtual and one.is_unused(self._now):
                 del self.limits.keys[one.name]
@@ -153,28 +158,6 @@ class FairQueue:
             key.tag = max(key.tag, self._virtual)
             for level in key.queues:
                 level.note(key)
-
-    # What runs.
-
-    def occupy(self, task: str) -> None:
-        """Note that a task runs or is about to, whoever assigned it."""
-        if task not in self.limits.counted:
-            self.limits.occupy(task, self._attributes(task))
-
-    def vacate(self, task: str) -> None:
-        """Note that a task runs no more, or was not claimed after all."""
-        attributes = self.limits.vacate(task)
-        if attributes is not None:
-            key = self.limits.key(attributes.key)
-            self._unblock(key)
-            if not key.queues:
-                self._rest(key)
-
-    def recount(self, task: str) -> None:
-        """Count a running task by what is known of it now, even if that is still nothing."""
-        if task in self.limits.counted:
-            self.vacate(task)
-            self.limits.occupy(task, self._attributes(task) or NO_ATTRIBUTES)
 
     # What is shown.
 

@@ -1,5 +1,6 @@
 """The limits of a group's policy: what runs under each, and what may start. Pure."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from resonate_fleet.steward.policy import NO_ATTRIBUTES, Attributes, GroupPolicy, Limit
@@ -83,17 +84,23 @@ class Key(Limiter):
 
 
 class Limits:
-    """The limiters of all keys and functions, and what runs under them."""
+    """The limiters of all keys and functions, and what runs under them.
 
-    def __init__(self, policy: GroupPolicy) -> None:
+    `attributes` returns those of a task, None while they are not known.
+    """
+
+    def __init__(self, policy: GroupPolicy, attributes: Callable[[str], Attributes | None]) -> None:
         self.policy = policy
+        self.attributes = attributes
         #: Whoever submits makes up keys: unused ones must be forgotten.
         self.keys: dict[str, Key] = {}
         self.functions = {
             name: Limiter("function", name, limit) for name, limit in policy.functions.items()
         }
+        #: Keys under which less runs than before.
+        self.freed: dict[Key, None] = {}
         #: Attributes of the tasks that run or are assigned.
-        self.counted: dict[str, Attributes] = {}
+        self._counted: dict[str, Attributes] = {}
         #: Those of them whose attributes are not known.
         self.unread: set[str] = set()
         #: Until when nothing starts because of them.
@@ -108,23 +115,35 @@ class Limits:
         """Note that the queue lets a task start."""
         for limiter in self._limiters(attributes):
             limiter.start(now)
-        self.occupy(task, attributes)
+        self._count(task, attributes)
 
-    def occupy(self, task: str, attributes: Attributes | None) -> None:
-        """Count a task that runs; its attributes are None while they are not known."""
-        if attributes is None:
-            self.unread.add(task)
-        self.counted[task] = attributes or NO_ATTRIBUTES
-        for limiter in self._limiters(self.counted[task]):
+    def occupy(self, task: str) -> None:
+        """Note that a task runs or is about to, whoever assigned it."""
+        if task not in self._counted:
+            attributes = self.attributes(task)
+            if attributes is None:
+                self.unread.add(task)
+            self._count(task, attributes or NO_ATTRIBUTES)
+
+    def recount(self, task: str) -> None:
+        """Count a running task by what is known of it now, even if that is still nothing."""
+        if task in self._counted:
+            self.vacate(task)
+            self._count(task, self.attributes(task) or NO_ATTRIBUTES)
+
+    def _count(self, task: str, attributes: Attributes) -> None:
+        self._counted[task] = attributes
+        for limiter in self._limiters(attributes):
             limiter.running += 1
 
-    def vacate(self, task: str) -> Attributes | None:
-        """Count a task no more; return its attributes, None where it did not count."""
-        attributes = self.counted.pop(task, None)
+    def vacate(self, task: str) -> None:
+        """Note that a task runs no more, or was not claimed after all."""
         self.unread.discard(task)
-        for limiter in self._limiters(attributes) if attributes else ():
-            limiter.running -= 1
-        return attributes
+        attributes = self._counted.pop(task, None)
+        if attributes is not None:
+            for limiter in self._limiters(attributes):
+                limiter.running -= 1
+            self.freed[self.key(attributes.key)] = None
 
     def _limiters(self, attributes: Attributes) -> list[Limiter]:
         of_key, of_function = self.key(attributes.key), self.functions.get(attributes.function)

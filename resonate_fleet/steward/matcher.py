@@ -38,7 +38,6 @@ class Matcher:
     """The waiting tasks and the members of one group."""
 
     def __init__(self, queue: FairQueue | None = None) -> None:
-        #: What is taken from it counts for its limits at once, until `vacate`.
         self.queue = queue or FairQueue()
         self.assigned: dict[str, Assigned] = {}
         #: In the order of their deadlines: all have the same `ANSWER_SECONDS`.
@@ -189,7 +188,7 @@ class Matcher:
         """Note that somebody else has claimed the task at `version`. A new hint brings it back."""
         assigned = self._answered(member, task)
         if assigned is not None:
-            self.queue.vacate(task)
+            self.queue.limits.vacate(task)
             if assigned.newer is not None:
                 self._wait(now, assigned.newer)
         self.drop(task, version + 1)
@@ -283,7 +282,7 @@ class Matcher:
     def _back(self, now: float, assigned: Assigned) -> None:
         """Let an assigned task wait again, at the newest version that was heard."""
         waiting = assigned.waiting
-        self.queue.vacate(waiting.task)
+        self.queue.limits.vacate(waiting.task)
         if assigned.newer is not None:
             waiting.version = assigned.newer.version
         waiting.heard_at = now

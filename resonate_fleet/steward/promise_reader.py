@@ -91,7 +91,7 @@ class PromiseReader:
         await self.surveyor.learn_anew([*group.matcher.queue.waiting, *self._under_way(group)])
         queue = self.queue(group.name)
         for task in self._under_way(group):
-            queue.occupy(task)
+            queue.limits.occupy(task)
         group.matcher.requeue(queue)
         self.read_running(group)
         group.matching.soon()
@@ -105,13 +105,13 @@ class PromiseReader:
     def began(self, attempt: LiveAttempt) -> None:
         self.surveyor.note(attempt.task, attempt.group)
         group = self._dispatch.group(attempt.group)
-        group.matcher.queue.occupy(attempt.task)
+        group.matcher.queue.limits.occupy(attempt.task)
         if group.serving.is_set():
             self.read_running(group)
 
     def ended(self, attempt: LiveAttempt) -> None:
         group = self._dispatch.group(attempt.group)
-        group.matcher.queue.vacate(attempt.task)
+        group.matcher.queue.limits.vacate(attempt.task)
         if self.has_policy(group.name):  # a limit may allow another start now
             group.matching.soon()
 
@@ -133,7 +133,7 @@ class PromiseReader:
 
     def _recount(self, group: Group, tasks: Iterable[str]) -> None:
         for task in tasks:
-            group.matcher.queue.recount(task)
+            group.matcher.queue.limits.recount(task)
         group.matching.soon()
 
     # What waits.

@@ -93,7 +93,7 @@ def test_a_key_with_nothing_running_gets_the_next_free_slot() -> None:
     for number in range(20):
         alone = scene.add(10.0 + number, key="other")
         for begun in (alone, None, None):
-            scene.queue.vacate(str(running.pop(0)))
+            scene.queue.limits.vacate(str(running.pop(0)))
             running.append(scene.take())
             assert begun in (None, running[-1])
 
@@ -105,7 +105,7 @@ def test_keys_that_are_gone_are_forgotten_and_those_that_owe_are_not() -> None:
     for number in range(200):
         scene.add(0.0, key=f"tenant-{number}" * 100)
         for task in started:
-            scene.queue.vacate(task)
+            scene.queue.limits.vacate(task)
         started = scene.all()
     assert len(scene.queue.limits.keys) < 10
     late = scene.add(0.0, key="rated")
@@ -129,7 +129,7 @@ def test_a_running_limit_holds_until_one_ends() -> None:
     assert scene.why(1000.0, mine[2]) == "waits for key acme: 2 of 2 running"
     assert scene.queue.limited(1000.0) == {"waits for key acme: 2 of 2 running": 1}
     assert len(scene.queue.waiting) == 1
-    scene.queue.vacate(mine[0])
+    scene.queue.limits.vacate(mine[0])
     assert scene.queue.limited(1000.0) == {}
     assert scene.all() == [mine[2]]
 
@@ -137,18 +137,18 @@ def test_a_running_limit_holds_until_one_ends() -> None:
 def test_what_others_claimed_counts_too() -> None:
     scene = Scene(GroupPolicy(keys={"acme": Limit(running=1)}))
     scene.attributes["elsewhere"] = Attributes(key="acme")
-    scene.queue.occupy("elsewhere")
-    scene.queue.occupy("elsewhere")
+    scene.queue.limits.occupy("elsewhere")
+    scene.queue.limits.occupy("elsewhere")
     task = scene.add(0.0, key="acme")
     assert scene.take() is None
-    scene.queue.vacate("elsewhere")
+    scene.queue.limits.vacate("elsewhere")
     assert scene.take() == task
 
 
 def test_nothing_starts_beside_a_task_of_unknown_attributes_until_it_counts_for_no_key() -> None:
     known = {"waits": Attributes(key="acme"), "keyless": Attributes()}
     queue = FairQueue(GroupPolicy(each_key=Limit(running=1)), known.get)
-    queue.occupy("runs")
+    queue.limits.occupy("runs")
     for task in known:
         queue.add(Waiting(task, 0, 0.0, 0.0))
     assert sorted(queue.limits.unread) == ["runs"]
@@ -179,7 +179,7 @@ def test_a_function_has_a_limit_across_keys() -> None:
     other = scene.add(2.0, key="b", function="mail")
     assert scene.all() == [first, other]
     assert scene.why(1000.0, second) == "waits for function charge: 1 of 1 running"
-    scene.queue.vacate(first)
+    scene.queue.limits.vacate(first)
     assert scene.all() == [second]
 
 
@@ -266,7 +266,7 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
                 assert scene.attributes[task].not_before <= now
                 starts += [now] if scene.attributes[task].key == "c" else []
         elif kind == "end" and running:
-            scene.queue.vacate(running.pop(int(str(what)) % len(running)))
+            scene.queue.limits.vacate(running.pop(int(str(what)) % len(running)))
         elif kind == "drop" and waiting:
             dropped.add(waiting[int(str(what)) % len(waiting)])
             scene.queue.drop(scene.jobs[waiting[int(str(what)) % len(waiting)]])
@@ -283,7 +283,7 @@ def test_limits_hold_and_nothing_is_lost_or_handed_out_twice(
     for _ in range(10 * len(rest) + 10):
         now += 200.0
         for task in running:
-            scene.queue.vacate(task)
+            scene.queue.limits.vacate(task)
         running = scene.all(now)
         rest -= set(running)
     assert rest == set(), "everything comes to its turn"
@@ -374,7 +374,7 @@ def test_the_order_holds_among_what_could_run_on_the_slot(turns: list[tuple[str,
         if kind == "add":
             scene.come(**what)
         elif kind == "end" and scene.running:
-            scene.queue.vacate(scene.running.pop(what % len(scene.running)))
+            scene.queue.limits.vacate(scene.running.pop(what % len(scene.running)))
         elif kind == "free":
             now += 1.0
             could, begun = scene.free(now, what)
@@ -425,16 +425,17 @@ def test_all_that_was_set_aside_is_shown_by_function_with_the_oldest() -> None:
 def test_a_running_task_counts_by_what_becomes_known_of_it() -> None:
     known: dict[str, Attributes] = {}
     queue = FairQueue(GroupPolicy(keys={"acme": Limit(running=1)}), known.get)
-    queue.occupy("x")
+    queue.limits.occupy("x")
     assert sorted(queue.limits.unread) == ["x"]
     known["x"] = known["next"] = known["y"] = Attributes(key="acme")
-    queue.recount("x")
-    queue.recount("y")  # it does not run
+    queue.limits.recount("x")
+    queue.limits.recount("y")  # it does not run
     assert sorted(queue.limits.unread) == []
     queue.add(Waiting("next", 0, 0.0, 0.0))
     assert queue.take(1000.0, lambda _: True) is None
     assert queue.why(1000.0, queue.waiting["next"]) == "waits for key acme: 1 of 1 running"
-    queue.vacate("x")
+    queue.limits.vacate("x")
+    queue.wake(1000.0)
     assert queue.take(1000.0, lambda _: True) is not None
 
 

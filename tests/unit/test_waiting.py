@@ -53,7 +53,7 @@ def test_very_many_that_are_gone_change_nothing() -> None:
 def test_without_a_policy_there_are_no_limits() -> None:
     queue, tasks = queue_of(1.0)
     for number in range(100):
-        queue.occupy(f"r{number}")
+        queue.limits.occupy(f"r{number}")
     assert (queue.limits.unread, queue.wake_at()) == (set(), None)
     assert (queue.why(2.0, tasks[0]), queue.limited(2.0)) == ("", {})
     assert taken(queue) == ["t0"]
@@ -63,10 +63,10 @@ def test_what_runs_elsewhere_leaves_nothing_behind() -> None:
     """A steward that stands by hears of all attempts, with whatever keys."""
     queue, _ = queue_of()
     for number in range(100):
-        queue.occupy(f"r{number}")
-        queue.vacate(f"r{number}")
+        queue.limits.occupy(f"r{number}")
+        queue.limits.vacate(f"r{number}")
+    queue.wake(0.0)
     assert not queue.limits.keys
-    assert not queue.limits.counted
 
 
 def test_what_a_member_may_not_begin_is_set_aside_in_its_turn() -> None:
