@@ -35,21 +35,19 @@ class Acts:
     # Each is journalled with who asked.
 
     async def cancel(self, ids: list[str], who: str) -> Any:
-        ended: list[str] = []
+        async def one(id: str, done: list[str]) -> None:
+            await jobacts.cancel(self._tools.wire, id, f"cancelled by {who}", done)
 
-        async def one(id: str) -> None:
-            await jobacts.cancel(self._tools.wire, id, f"cancelled by {who}", ended)
-
-        unchanged = await self._each("cancel", ids, who, one, ended)
-        return {"cancelled": ended, "unchanged": unchanged}
+        done, unchanged = await self._each("cancel", ids, who, one)
+        return {"cancelled": done, "unchanged": unchanged}
 
     async def rerun(self, ids: list[str], who: str) -> Any:
         made: dict[str, str] = {}
 
-        async def one(id: str) -> None:
-            made[id], _ = await jobacts.rerun(self._tools.wire, id)
+        async def one(id: str, _: list[str]) -> None:
+            made[id] = (await jobacts.rerun(self._tools.wire, id))[0]
 
-        unchanged = await self._each("rerun", ids, who, one, [])
+        _, unchanged = await self._each("rerun", ids, who, one)
         return {"rerun": made, "unchanged": unchanged}
 
     async def kill(self, ids: list[str], who: str) -> Any:
@@ -63,46 +61,36 @@ class Acts:
         return {"asked": held}
 
     async def redrive(self, ids: list[str], who: str) -> Any:
-        done: list[str] = []
-
-        async def one(id: str) -> None:
+        async def one(id: str, _: list[str]) -> None:
             await parked.redrive(self._tools.wire, id)
             self._tools.work.redriven(self._tools.now(), id)
 
-        unchanged = await self._each("redrive", ids, who, one, done)
+        done, unchanged = await self._each("redrive", ids, who, one)
         return {"redriven": done, "unchanged": unchanged}
 
     async def reject(self, ids: list[str], who: str) -> Any:
-        done: list[str] = []
-
-        async def one(id: str) -> None:
+        async def one(id: str, _: list[str]) -> None:
             await parked.reject(self._tools.wire, id, f"rejected by {who}")
             self._tools.work.parked.pop(id, None)
 
-        unchanged = await self._each("reject", ids, who, one, done)
+        done, unchanged = await self._each("reject", ids, who, one)
         return {"rejected": done, "unchanged": unchanged}
 
     async def _each(
-        self,
-        act: str,
-        ids: list[str],
-        who: str,
-        do: Callable[[str], Awaitable[None]],
-        done: list[str],
-    ) -> dict[str, str]:
-        """Do it to each job; return by id why one is unchanged. `done` gets those that were done.
+        self, act: str, ids: list[str], who: str, do: Callable[[str, list[str]], Awaitable[None]]
+    ) -> tuple[list[str], dict[str, str]]:
+        """Do it to each job; return those that were done, and by id why another is unchanged.
 
         They are journalled, and their bodies stopped, even if the server fails at another job.
 
         Raises:
             Refusal: nothing was done, for another reason than that all were over.
         """
-        unchanged: dict[str, str] = {}
-        status = 0
+        done, unchanged, status = list[str](), dict[str, str](), 0
         ids = _few(ids)
         for name in ids:
             try:
-                await do(name)
+                await do(name, done)
                 if name not in done:  # `do` may have noted it already, with its children
                     done.append(name)
             except (jobacts.NoSuchJob, jobacts.OverAlready, jobacts.NoRerun) as same:
@@ -117,7 +105,7 @@ class Acts:
             self._stop(done)
         if done:
             self._journal(act, [name for name in ids if name in set(done)], who)
-        return unchanged
+        return done, unchanged
 
     # An act without a token: somebody has cancelled on the server and says so.
 

@@ -24,6 +24,7 @@ from aiohttp import web
 from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
 from resonate_fleet.contract.sockets import most_strangers, say_once
+from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward import guards
 from resonate_fleet.steward.guards import Handle
 from resonate_fleet.steward.live import Feed
@@ -59,7 +60,6 @@ class Refusal(Exception):  # noqa: N818 - what the asker did, told in one line
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
-        self.why = why
 
 
 class _Jobs(msgspec.Struct):
@@ -167,9 +167,9 @@ class Console:
         guard = guards.guard(self._options.hosts, self._options.peers)
         app = web.Application(client_max_size=LARGEST, middlewares=[self._room.asked, guard])
         for path, handler in self._endpoints.pages.items():
-            app.router.add_get(path, _page(handler))
+            app.router.add_get(path, partial(_page, handler=handler))
         for name, ask in self._endpoints.asks.items():
-            app.router.add_get(f"/{name}", self._asked(ask))
+            app.router.add_get(f"/{name}", partial(self._asked, ask=ask))
         app.router.add_post("/acts/{act}", self._act)
         for name, act in self._endpoints.open_acts.items():
             app.router.add_post(f"/{name}", partial(self._do, act=act))
@@ -200,7 +200,7 @@ class Console:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= MOST_STREAMS:
-            return web.json_response({"error": "too many streams are open"}, status=503)
+            return guards.refused(503, "too many streams are open")
         response = web.StreamResponse(headers=guards.headers(self._options.peers))
         response.content_type = "text/event-stream"
         response.headers["X-Accel-Buffering"] = "no"
@@ -224,32 +224,25 @@ class Console:
 
     # Asks and acts, in the steward's loop.
 
-    def _asked(self, ask: Ask) -> Handle:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            given = {**request.query, **request.match_info}
-            return await self._answer(ask(given))
-
-        return answer
+    async def _asked(self, request: web.Request, ask: Ask) -> web.StreamResponse:
+        return await self._answer(ask({**request.query, **request.match_info}))
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
         if not self._options.token:
-            why = "acts are switched off: STEWARD_CONSOLE_TOKEN is not set"
-            return web.json_response({"error": why}, status=403)
+            return guards.refused(403, "acts are switched off: STEWARD_CONSOLE_TOKEN is not set")
         if not guards.has_token(request, self._options.token):
             await asyncio.sleep(WRONG_TOKEN_SECONDS)
-            return web.json_response({"error": "the token is not the console's"}, status=401)
+            return guards.refused(401, "the token is not the console's")
         act = self._endpoints.acts.get(request.match_info["act"])
         if act is None:
-            return web.json_response({"error": "there is no such act"}, status=404)
+            return guards.refused(404, "there is no such act")
         return await self._do(request, act)
 
     async def _do(self, request: web.Request, act: Act) -> web.StreamResponse:
         try:
             body = msgspec.json.decode(await request.read(), type=_Jobs)
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-            return web.json_response(
-                {"error": f"the body is not a list of jobs: {error}"}, status=400
-            )
+            return guards.refused(400, f"the body is not a list of jobs: {error}")
         return await self._answer(act(body.jobs, request.remote or "unknown"))
 
     async def _answer(self, work: Coroutine[Any, Any, Any]) -> web.StreamResponse:
@@ -257,20 +250,19 @@ class Console:
         try:
             found = await asyncio.wrap_future(asked)
         except Refusal as refusal:
-            return web.json_response({"error": refusal.why}, status=refusal.status)
+            return guards.refused(refusal.status, str(refusal))
+        except (Unreachable, Refused) as failed:
+            return guards.refused(502, str(failed))
         except Exception:  # noqa: BLE001 - a defect of ours must not take the page away
             structlog.get_logger().exception("console.failed")
-            return web.json_response({"error": "the steward failed at this"}, status=500)
+            return guards.refused(500, "the steward failed at this")
         return web.Response(body=msgspec.json.encode(found), content_type="application/json")
 
 
-def _page(handler: Handler) -> Handle:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        page = await asyncio.to_thread(handler, request.headers.get("Accept", ""))
-        headers = {"Content-Type": page.content_type}
-        return web.Response(body=page.body, status=page.status, headers=headers)
-
-    return answer
+async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
+    page = await asyncio.to_thread(handler, request.headers.get("Accept", ""))
+    headers = {"Content-Type": page.content_type}
+    return web.Response(body=page.body, status=page.status, headers=headers)
 
 
 def _asset(name: str) -> Handle:

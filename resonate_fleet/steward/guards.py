@@ -23,6 +23,10 @@ _INSIDE: Final = (".localhost", ".svc", ".cluster.local", ".internal")
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def refused(status: int, why: str) -> web.Response:
+    return web.json_response({"error": why}, status=status)
+
+
 def guard(hosts: Sequence[str], peers: Sequence[str]) -> Middleware:
     """Return the middleware that refuses strangers and adds the headers to each answer."""
 
@@ -30,7 +34,7 @@ def guard(hosts: Sequence[str], peers: Sequence[str]) -> Middleware:
     async def guarded(request: web.Request, handler: Handle) -> web.StreamResponse:
         why = _stranger(request, hosts)
         if why:
-            return web.json_response({"error": why}, status=403)
+            return refused(403, why)
         response = await _answer(request, handler)
         if not response.prepared:
             response.headers.update(headers(peers))
@@ -45,7 +49,7 @@ async def _answer(request: web.Request, handler: Handle) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as answer:
-        return web.json_response({"error": answer.reason}, status=answer.status)
+        return refused(answer.status, answer.reason)
     except ConnectionError:
         raise
     except Exception:

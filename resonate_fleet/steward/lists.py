@@ -11,7 +11,7 @@ from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import AttemptLine, JobLine, JobList, JobPage, JobState, call_of
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.contract.wire import Refused, Unreachable, part
+from resonate_fleet.contract.wire import part
 from resonate_fleet.steward.console import Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.policy import notes
@@ -49,7 +49,8 @@ class Lists:
         if "function" in given:
             found, unread = await self._read(found)
             found = [one for one in found if _matches(one, given, after)]
-        found.sort(key=_newest)
+        # Live ones first, then those that ended last.
+        found.sort(key=lambda one: (one.ended is not None, -(one.at or 0.0)))
         return JobList(jobs=found[:limit], more=len(found) > limit, unread=unread)
 
     async def _read(self, lines: list[JobLine]) -> tuple[list[JobLine], int]:
@@ -65,10 +66,7 @@ class Lists:
             self._called[name] = call.label if call else ""
 
         new = [name for name in unknown if name not in self._called]
-        try:
-            await asyncio.gather(*(read(name) for name in new[:MOST_READ]))
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
+        await asyncio.gather(*(read(name) for name in new[:MOST_READ]))
         replace = msgspec.structs.replace
         named = [replace(o, function=o.function or self._called.get(o.id, "")) for o in lines]
         return named, len(new[MOST_READ:])
@@ -104,8 +102,6 @@ class Lists:
             found = await jobacts.page(self._tools.wire, job, payloads=self._payloads)
         except jobacts.NoSuchJob as none:
             raise Refusal(404, str(none)) from None
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
         work = self._tools.work
         known = [one for one in [*work.ended, *work.running.values()] if one.task == job]
         attempts = [
@@ -121,18 +117,16 @@ class Lists:
         group = self._dispatch.groups.get(found.group)
         why = group.matcher.why(self._tools.now(), job) if group else ""
         if not why and found.state == "waiting" and found.group:
-            why = _why_waiting(group is not None and bool(group.present))
+            taken = group is not None and group.present
+            why = "all slots are taken" if taken else "no member of its group is present"
         has_policy = self._dispatch.promises.has_policy(found.group)
         said = notes(found.tags, found.timeout or 0.0, has_policy=has_policy)
         return msgspec.structs.replace(found, attempts=attempts, reason=why, notes=said)
 
     async def schedules(self, _given: Mapping[str, str]) -> Any:
         """Return the server's schedules, as the page shows them."""
-        try:
-            reply = await self._tools.wire.call("schedule.search", {"limit": MOST_READ})
-            found = part(self._tools.wire.url, reply, "schedules", list[dict[str, Any]])
-        except (Unreachable, Refused) as failed:
-            raise Refusal(502, str(failed)) from None
+        reply = await self._tools.wire.call("schedule.search", {"limit": MOST_READ})
+        found = part(self._tools.wire.url, reply, "schedules", list[dict[str, Any]])
         return {"schedules": [_schedule(one) for one in found]}
 
 
@@ -173,21 +167,9 @@ def _line(one: LiveAttempt, state: JobState) -> JobLine:
 
 
 def _matches(one: JobLine, given: Mapping[str, str], after: float) -> bool:
-    for name, value in (
-        ("state", one.state), ("function", one.function), ("group", one.group),
-        ("member", one.member),
-    ):  # fmt: skip
-        if given.get(name, value) != value:
-            return False
+    exact = [name for name in ("state", "function", "group", "member") if name in given]
+    if any(given[name] != getattr(one, name) for name in exact):
+        return False
     if given.get("since") and (one.at or after) < after:
         return False
     return given.get("search", "") in one.id
-
-
-def _newest(one: JobLine) -> tuple[bool, float]:
-    """Live ones first, then those that ended last."""
-    return one.ended is not None, -(one.at or 0.0)
-
-
-def _why_waiting(members: bool) -> str:  # noqa: FBT001 - one of two sentences
-    return "all slots are taken" if members else "no member of its group is present"
