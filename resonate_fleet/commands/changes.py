@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
-from resonate_fleet.contract.live import LiveAttempt, LiveMark, LiveState, MarkKind
+from resonate_fleet.contract.live import LiveAttempt, LiveState, MarkKind
 
 #: How a mark of the steward is shown: the kind of the change, and its text.
 _TEXTS: Final[dict[MarkKind, tuple[str, str]]] = {
@@ -81,12 +81,12 @@ class Changes:
     def _marks(self, state: LiveState) -> list[Change]:
         """Return what the steward has marked since the last look; what it marked before is old."""
         after, self._marked = self._marked, max([state.at, *(one.at for one in state.marks)])
-        return [_change(one) for one in state.marks if after is not None and one.at > after]
-
-
-def _change(mark: LiveMark) -> Change:
-    kind, text = _TEXTS[mark.kind]
-    return Change(mark.at, kind, text.format(member=mark.member, job=mark.job))
+        found = []
+        for mark in state.marks:
+            if after is not None and mark.at > after:
+                kind, text = _TEXTS[mark.kind]
+                found.append(Change(mark.at, kind, text.format(member=mark.member, job=mark.job)))
+        return found
 
 
 def of_a_run(lines: Iterable[Line | BadLine]) -> Iterator[Change]:

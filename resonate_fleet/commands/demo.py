@@ -150,8 +150,7 @@ async def _play(
     if options.web:
         console.print(place.page, highlight=False, soft_wrap=True)
     try:
-        async with _shown(console, place, folder, runner) as keys:
-            keys.on_quit(task.cancel)
+        async with _shown(console, place, folder, runner, task.cancel):
             await runner.drive()
         code = demo_story.closing(options, folder, console)
         if options.web:
@@ -174,8 +173,12 @@ def _on_signals(do: Callable[[], object]) -> None:
 
 @contextlib.asynccontextmanager
 async def _shown(
-    console: Console, place: DemoPlace, folder: RunFolder, runner: Runner
-) -> AsyncIterator[Keys]:
+    console: Console,
+    place: DemoPlace,
+    folder: RunFolder,
+    runner: Runner,
+    on_quit: Callable[[], object],
+) -> AsyncIterator[None]:
     """Show meanwhile what the steward and the journals say; kill whom the page asks for."""
     view, tail = View("fleet demo", f"{len(runner.plan.jobs)} jobs"), Tail(folder.journal)
     began = time.time()
@@ -193,13 +196,15 @@ async def _shown(
                     runner.kill(job)
                     write_plan(folder, runner.plan)
                 show()
+                if "q" in keys.wait(0):
+                    on_quit()
                 await asyncio.sleep(LOOK_SECONDS)
 
     with Keys() as keys, showing(view, console, print_news) as show:
         following = asyncio.create_task(follow(show))
         place.on_end = following.cancel
         try:
-            yield keys
+            yield
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

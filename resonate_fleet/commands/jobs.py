@@ -29,6 +29,7 @@ from resonate_fleet.contract.jobs import (
     JobLine,
     JobList,
     line_of,
+    matches,
 )
 from resonate_fleet.contract.options import Parser, complete_with, typed
 from resonate_fleet.contract.settings import Mistake, choice, filled, integer, length
@@ -131,11 +132,11 @@ async def _searched(given: Mapping[str, str], since: float, limit: int, wire: Wi
     async for promise in search(wire, states, _progress):
         line = line_of(promise)
         live = {} if line.ended else {"member": "", "state": ""}  # the task has these
-        if not _fits(line, {**given, **live}, since):
+        if not matches(line, {**given, **live}, since):
             continue
         if live:
             line = line_of(promise, await wire.task(promise.id))
-            if not _fits(line, given, since):
+            if not matches(line, given, since):
                 continue
         found.append(line)
         if len(found) > limit:
@@ -148,13 +149,6 @@ def _progress(read: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\rsearching the store: {read} promises read")
         sys.stderr.flush()
-
-
-def _fits(line: JobLine, given: Mapping[str, str], since: float) -> bool:
-    asked = {name: value for name, value in given.items() if name != "search"}
-    if any(value and getattr(line, name) != value for name, value in asked.items()):
-        return False
-    return (line.at or 0.0) >= since and given.get("search", "") in line.id
 
 
 def _cell(one: JobLine, column: Column, now: float) -> object:

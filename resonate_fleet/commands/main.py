@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from resonate_fleet.commands.table import PURPOSES, Command, listing
+from resonate_fleet.commands.table import COMMANDS, listing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded, tell
 from resonate_fleet.contract.settings import masked
@@ -60,7 +60,7 @@ def _run(typed: list[str]) -> int:
     name = {"-h": "help", "--help": "help", "--version": "version", "-V": "version"}.get(name, name)
     if name == "help" and rest and not rest[0].startswith("-"):
         name, rest = rest[0], [*rest[1:], "--help"]
-    command = _command(" ".join([name, *rest[:1]])) or _command(name)
+    command = COMMANDS.get(" ".join([name, *rest[:1]])) or COMMANDS.get(name)
     if command is None:
         sys.stderr.write(
             f"{listing()}\nfleet: there is no command {masked(name)!r}{_meant(name)}\n"
@@ -71,15 +71,10 @@ def _run(typed: list[str]) -> int:
     return guarded(prog, lambda: module.run(module.parser(prog).parse_args(words)))
 
 
-def _command(name: str) -> Command | None:
-    return next((one for group in PURPOSES for one in group.commands if one.name == name), None)
-
-
 def _meant(name: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-    names = [one.name for group in PURPOSES for one in group.commands]
-    found = get_close_matches(name, names, 1)
+    found = get_close_matches(name, COMMANDS, 1)
     return f"; did you mean `fleet {found[0]}`?" if found else ""
 
 
@@ -91,7 +86,7 @@ def _complete() -> int:
 
     def made(prog: str, **_: object) -> Parser:
         """Import a subcommand only where its own options are asked for."""
-        command = _command(prog.partition(" ")[2])
+        command = COMMANDS.get(prog.partition(" ")[2])
         if command is not None and command.name in words[1:2]:
             found: Parser = import_module(command.module).parser(prog)
             return found
@@ -99,8 +94,8 @@ def _complete() -> int:
 
     parser = Parser(prog="fleet")
     commands = parser.add_subparsers(parser_class=made)  # type: ignore[call-overload] # any callable does
-    for group in PURPOSES:
-        for one in (command for command in group.commands if " " not in command.name):
+    for one in COMMANDS.values():
+        if " " not in one.name:
             commands.add_parser(one.name, prog=f"fleet {one.name}", help=one.about)
     argcomplete.autocomplete(parser)
     return exits.OK

@@ -15,11 +15,6 @@ class Command(NamedTuple):
     module: str
 
 
-class Purpose(NamedTuple):
-    title: str
-    commands: tuple[Command, ...]
-
-
 _SELF: Final = "resonate_fleet.commands.about"
 
 
@@ -31,61 +26,43 @@ def _room(name: str, about: str, room: str) -> Command:
     return Command(name, about, f"resonate_fleet.{room}.__main__")
 
 
-PURPOSES: Final = (
-    Purpose(
-        "See",
-        (
-            _own("ps", "who holds what, which attempt, and what waits"),
-            _own("top", "the same as a live view"),
-            _own("jobs", "list jobs by state, function, group or member"),
-            _own("job", "one job: arguments, attempts, children, result or error, why it waits"),
-        ),
+PURPOSES: Final = {
+    "See": (
+        _own("ps", "who holds what, which attempt, and what waits"),
+        _own("top", "the same as a live view"),
+        _own("jobs", "list jobs by state, function, group or member"),
+        _own("job", "one job: arguments, attempts, children, result or error, why it waits"),
     ),
-    Purpose(
-        "Submit",
-        (
-            _own("submit", "hand a call, or a file of calls, to any member of a group"),
-            _own("result", "how jobs ended; reads and never creates"),
-        ),
+    "Submit": (
+        _own("submit", "hand a call, or a file of calls, to any member of a group"),
+        _own("result", "how jobs ended; reads and never creates"),
     ),
-    Purpose(
-        "Operate",
-        (
-            _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
-            _own("cancel", "end jobs: one that waits never starts, one that runs is stopped"),
-            _own("rerun", "run jobs again, each as a new job of the same call"),
-            _own("kill", "kill a member of a fleet that `fleet up` keeps on this machine"),
-            _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
-            _own("store", "what the server's store holds; old jobs leave it: show, prune"),
-            _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),
-            _room("worker", "one member of a group: runs the functions of a module", "member"),
-            _room("steward", "gives jobs to members and hands over what the dead held", "steward"),
-            _room("server", "the embedded server, for laptops and tests", "server"),
-        ),
+    "Operate": (
+        _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
+        _own("cancel", "end jobs: one that waits never starts, one that runs is stopped"),
+        _own("rerun", "run jobs again, each as a new job of the same call"),
+        _own("kill", "kill a member of a fleet that `fleet up` keeps on this machine"),
+        _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
+        _own("store", "what the server's store holds; old jobs leave it: show, prune"),
+        _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),
+        _room("worker", "one member of a group: runs the functions of a module", "member"),
+        _room("steward", "gives jobs to members and hands over what the dead held", "steward"),
+        _room("server", "the embedded server, for laptops and tests", "server"),
     ),
-    Purpose(
-        "Prove",
-        (
-            _own(
-                "demo", "the whole story in a minute: work spreads, a worker dies, nothing is lost"
-            ),
-            _own("chaos", "strike the member that holds a job: list, plan, run, replay"),
-            _room("report", "judge a run from its files", "report"),
-            _room("bench", "measure against the bound and against the plain SDK worker", "bench"),
-            Command(
-                "bench store", "prepare a store with a million jobs", "resonate_fleet.bench.store"
-            ),
-        ),
+    "Prove": (
+        _own("demo", "the whole story in a minute: work spreads, a worker dies, nothing is lost"),
+        _own("chaos", "strike the member that holds a job: list, plan, run, replay"),
+        _room("report", "judge a run from its files", "report"),
+        _room("bench", "measure against the bound and against the plain SDK worker", "bench"),
+        Command("bench store", "prepare a store with a million jobs", "resonate_fleet.bench.store"),
     ),
-    Purpose(
-        "More",
-        (
-            Command("completion", "print what makes a shell complete `fleet`", _SELF),
-            Command("help", "this list; `fleet help COMMAND` for one of them", _SELF),
-            Command("version", "print the version", _SELF),
-        ),
+    "More": (
+        Command("completion", "print what makes a shell complete `fleet`", _SELF),
+        Command("help", "this list; `fleet help COMMAND` for one of them", _SELF),
+        Command("version", "print the version", _SELF),
     ),
-)
+}
+COMMANDS: Final = {one.name: one for group in PURPOSES.values() for one in group}
 
 _ABOUT: Final = """\
 A fleet of workers for Resonate, on this machine or wherever it runs.
@@ -101,7 +78,7 @@ proved; 4 the command itself failed; 130 Ctrl-C; 141 nobody reads the output.
 
 def listing() -> str:
     parts = [_ABOUT]
-    for group in PURPOSES:
-        lines = [f"  fleet {one.name:<13}{one.about}" for one in group.commands]
-        parts.append("\n".join([f"{group.title}:", *lines, ""]))
+    for title, group in PURPOSES.items():
+        lines = [f"  fleet {one.name:<13}{one.about}" for one in group]
+        parts.append("\n".join([f"{title}:", *lines, ""]))
     return "\n".join([*parts, _ENDING])

@@ -1,13 +1,12 @@
 """`fleet top`: the live view of any running fleet, here, in Compose or behind a port-forward."""
 
-import asyncio
 import os
 import select
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 import msgspec
@@ -52,7 +51,10 @@ class Keys:
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
-        self._is_terminal = sys.stdin is not None and sys.stdin.isatty() and _in_foreground()
+        self._is_terminal = sys.stdin is not None and sys.stdin.isatty()
+        with suppress(OSError):  # a terminal without jobs to choose from
+            # One in the background that sets the terminal up is stopped.
+            self._is_terminal &= os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
     def __enter__(self) -> Self:
         if self._is_terminal:
@@ -68,20 +70,6 @@ class Keys:
             import termios  # noqa: PLC0415 - Unix only
 
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
-
-    def on_quit(self, call: Callable[[], object]) -> None:
-        """Call `call` on the running loop when q is pressed."""
-
-        def pressed() -> None:
-            found = os.read(sys.stdin.fileno(), 16)
-            if b"q" in found or not found:
-                loop.remove_reader(sys.stdin)
-            if b"q" in found:
-                call()
-
-        loop = asyncio.get_running_loop()
-        if self._is_terminal:
-            loop.add_reader(sys.stdin, pressed)
 
     def wait(self, seconds: float) -> str:
         """Return what is pressed within `seconds`, or nothing.
@@ -99,14 +87,6 @@ class Keys:
             if file == sys.stdin.fileno() and event & select.POLLIN:
                 return os.read(file, 16).decode(errors="replace")
         return ""
-
-
-def _in_foreground() -> bool:
-    """Whether the terminal is ours: one in the background that sets it up is stopped."""
-    try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except OSError:  # a terminal without jobs to choose from
-        return True
 
 
 class View:

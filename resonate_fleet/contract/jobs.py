@@ -3,6 +3,7 @@
 Times are Unix seconds.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -115,6 +116,18 @@ class JobLine(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended or self.created
 
 
+def matches(line: JobLine, asked: Mapping[str, str], after: float) -> bool:
+    """Tell whether a line is one of those that are asked for.
+
+    `asked`: values of fields, and `search`, a part of the id; an empty one counts as none. `after`
+    in Unix seconds; a line that knows no time is later.
+    """
+    fields = ("state", "function", "group", "member")
+    if any(asked.get(one) and asked[one] != getattr(line, one) for one in fields):
+        return False
+    return asked.get("search", "") in line.id and (line.at is None or line.at >= after)
+
+
 class Column(msgspec.Struct, frozen=True):
     """A column of the list of jobs, in `fleet jobs` and on the console's page.
 
@@ -217,7 +230,7 @@ def line_of(promise: Promise, task: Task | None = None) -> JobLine:
     return JobLine(
         id=promise.id,
         state=state_of(promise, task),
-        function=call.func if call else "",
+        function=call.label if call else "",
         group=group_of(promise.tags.get(TAG_TARGET, "")) or "",
         member=(task.pid or "") if task else "",
         attempt=task.version if task else 0,

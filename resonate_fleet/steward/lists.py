@@ -9,7 +9,15 @@ import msgspec
 from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import AttemptLine, JobLine, JobList, JobPage, JobState, call_of
+from resonate_fleet.contract.jobs import (
+    AttemptLine,
+    JobLine,
+    JobList,
+    JobPage,
+    JobState,
+    call_of,
+    matches,
+)
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import part
 from resonate_fleet.steward.console import Ask, Refusal
@@ -43,12 +51,12 @@ class Lists:
         """Return the matching jobs, live ones first, then the latest to end. Searches nothing."""
         limit = _number(given.get("limit", ""), USUAL, MOST)
         since = _number(given.get("since", ""), 0, 1 << 32)
-        after, unread = self._tools.now() - since, 0
+        after, unread = self._tools.now() - since if since else 0.0, 0
         others = {name: value for name, value in given.items() if name != "function"}
-        found = [one for one in self._lines() if _matches(one, others, after)]
-        if "function" in given:
+        found = [one for one in self._lines() if matches(one, others, after)]
+        if given.get("function"):
             found, unread = await self._read(found)
-            found = [one for one in found if _matches(one, given, after)]
+            found = [one for one in found if matches(one, given, after)]
         # Live ones first, then those that ended last.
         found.sort(key=lambda one: (one.ended is not None, -(one.at or 0.0)))
         return JobList(jobs=found[:limit], more=len(found) > limit, unread=unread)
@@ -164,12 +172,3 @@ def _line(one: LiveAttempt, state: JobState) -> JobLine:
         created=one.created or one.since,
         ended=one.ended,
     )
-
-
-def _matches(one: JobLine, given: Mapping[str, str], after: float) -> bool:
-    exact = [name for name in ("state", "function", "group", "member") if name in given]
-    if any(given[name] != getattr(one, name) for name in exact):
-        return False
-    if given.get("since") and (one.at or after) < after:
-        return False
-    return given.get("search", "") in one.id

@@ -28,7 +28,7 @@ from typing import NoReturn
 import msgspec
 
 from resonate_fleet.chaos.child import OutputFiles
-from resonate_fleet.commands.table import PURPOSES
+from resonate_fleet.commands.table import COMMANDS
 
 #: What is imported later than a command's own module: by its deed, or when a room goes to work.
 LATER = (
@@ -160,9 +160,8 @@ def _forker() -> Forker:
 
 
 def main() -> None:
-    for purpose in PURPOSES:
-        for command in purpose.commands:
-            import_module(command.module)
+    for command in COMMANDS.values():
+        import_module(command.module)
     for module in LATER:
         import_module(module)
     gc.freeze()  # what is here is not looked through by those that are forked

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.commands.table import PURPOSES
+from resonate_fleet.commands.table import COMMANDS
 from tests.support.processes import ROOT, clean_env, room_command, run_room
 
 pytestmark = pytest.mark.system
 
-NAMES = [command.name for group in PURPOSES for command in group.commands]
+NAMES = list(COMMANDS)
 
 
 def complete(line: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.envelope import encode_value
+from resonate_fleet.contract.jobs import line_of, matches
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.acts import Acts
@@ -124,6 +125,17 @@ def test_what_is_not_over_is_not_run_again(scene: Scene, prepare: str, says: str
     assert says in answer["unchanged"]["a"]
     assert answer["unchanged"]["a"].endswith("; accepted: a job that is over")
     assert scene.model.call("promise.get", id="a-rerun-1")[0] == 404
+
+
+def test_a_function_past_version_1_is_listed_with_it_by_server_and_steward(scene: Scene) -> None:
+    scene.model.job("a", encode_value({"func": "f", "args": [], "version": 2}))
+    promise = asyncio.run(scene.wire.promise("a"))
+    assert promise is not None
+    line = line_of(promise)
+    assert line.function == "f@2"
+    assert matches(line, {"function": "f@2", "state": "", "search": "a"}, 0.0)
+    assert not matches(line, {"function": "f"}, 0.0)
+    assert not matches(line, {}, (line.at or 0.0) + 1)
 
 
 def test_an_end_without_an_error_of_its_own_is_told_with_payloads_hidden(scene: Scene) -> None:
