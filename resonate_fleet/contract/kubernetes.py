@@ -125,35 +125,18 @@ class Cluster:
 
     async def get(self, path: str, **query: str) -> Object:
         """Read an object. Repeated while the API server does not answer or is too busy."""
-        return await self._repeat("GET", path, query=query)
+        return await self._ask("GET", path, query=query, tries=self._tries)
 
     async def delete(self, path: str, options: Mapping[str, Any]) -> Object:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **options}
-        return await self._ask("DELETE", path, body=body)
+        return await self._ask("DELETE", path, body)
 
     async def create(self, path: str, body: Mapping[str, Any]) -> Object:
-        return await self._ask("POST", path, body=body)
+        return await self._ask("POST", path, body)
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> Object:
         """Merge `body` into an object; a conflict (409) is tried again: merges commute here."""
-        return await self._repeat("PATCH", path, body=body)
-
-    async def _repeat(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-    ) -> Object:
-        for left in reversed(range(self._tries)):
-            try:
-                return await self._ask(method, path, body=body, query=query)
-            except ClusterRefused as refused:
-                busy = refused.status in (409, 429) or refused.status >= 500
-                if not busy or not left:
-                    raise
-            await asyncio.sleep(PAUSE_SECONDS)
-        raise AssertionError("the last try returns or raises")
+        return await self._ask("PATCH", path, body, tries=self._tries)
 
     async def _ask(
         self,
@@ -161,27 +144,30 @@ class Cluster:
         path: str,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
+        tries: int = 1,
     ) -> Object:
         what = f"{method} {path}"
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Content-Type": kind, "Accept": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
-        try:
-            async with self._open(method, path, params=query, data=data, headers=headers) as answer:
-                read = _object(await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise self._refused(503, what, reason) from None
-        if answer.status >= 400:
-            raise self._refused(answer.status, what, str(read.get("message", answer.reason)))
-        return read
+        while True:
+            tries -= 1
+            try:
+                async with self._open(method, path, params=query, data=data) as answer:
+                    status, read = answer.status, _object(await answer.read())
+                    reason = str(read.get("message", answer.reason))
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                status, read = 503, {}
+                reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            if status < 400:
+                return read
+            if tries <= 0 or not (status in (409, 429) or status >= 500):
+                raise self._refused(status, what, reason)
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    def _open(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any
-    ) -> Any:
+    def _open(self, method: str, path: str, **options: Any) -> Any:
         if self._session is None:
             raise self._refused(503, path, "the cluster is not connected")
-        headers = {**self.access.headers(), **(headers or {})}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Content-Type": kind, "Accept": "application/json, */*", **self.access.headers()}
         trust = self.access.trust or True
         url = self.access.url + path
         return self._session.request(method, url, headers=headers, ssl=trust, **options)
