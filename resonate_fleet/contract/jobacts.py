@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import (
     BARE,
@@ -20,7 +19,7 @@ from resonate_fleet.contract.jobs import (
     state_of,
 )
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Wire, part
+from resonate_fleet.contract.wire import Promise, Wire
 from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
 
 #: Most children that are read for one page, or cancelled with their job.
@@ -34,13 +33,9 @@ _OWN = (TAG_ORIGIN, "resonate:branch", "resonate:parent")
 class NoSuchJob(Mistake):
     """The server has no job of this id."""
 
-    def __init__(self, id: str) -> None:
-        super().__init__(f"there is no job {id!r}")
-        self.id = id
-
 
 class OverAlready(Exception):  # noqa: N818 - a state of the world, in one line
-    """The job has ended; `state` is how."""
+    """The job has ended; `line` says how."""
 
     def __init__(self, line: JobLine) -> None:
         super().__init__(f"{line.id!r} is {line.state} already")
@@ -54,7 +49,7 @@ class NoRerun(Mistake):
 async def _found(wire: Wire, id: str) -> Promise:
     promise = await wire.promise(id)
     if promise is None:
-        raise NoSuchJob(id)
+        raise NoSuchJob(f"there is no job {id!r}")
     return promise
 
 
@@ -145,8 +140,9 @@ async def cancel(wire: Wire, id: str, why: str, ended: list[str] | None = None) 
     """
     promise = await _found(wire, id)
     if promise.state == "pending":
-        promise = await _settle(wire, id, why)
-    if promise.state != "rejected_canceled" or not _is_for(promise, why):
+        promise = await wire.reject(id, why, "rejected_canceled")
+    # An earlier call for the same reason may have been cut off.
+    if promise.state != "rejected_canceled" or error_of(promise) != why:
         raise OverAlready(line_of(promise))
     ended = [] if ended is None else ended
     ended.append(id)
@@ -156,21 +152,9 @@ async def cancel(wire: Wire, id: str, why: str, ended: list[str] | None = None) 
         async for child in _numbered(wire, waiting.pop(), budget):
             waiting.append(child.id)
             if child.state == "pending":
-                await _settle(wire, child.id, why)
+                await wire.reject(child.id, why, "rejected_canceled")
                 ended.append(child.id)
     return ended
-
-
-async def _settle(wire: Wire, id: str, why: str) -> Promise:
-    value = encode_value({"__type": "error", "message": why})
-    data = {"id": id, "state": "rejected_canceled", "value": value}
-    reply = await wire.call("promise.settle", data)
-    return part(wire.url, reply, "promise", Promise)
-
-
-def _is_for(promise: Promise, why: str) -> bool:
-    """Say whether it was cancelled for this reason, now or by an earlier call that was cut off."""
-    return error_of(promise) == why
 
 
 # Run again.

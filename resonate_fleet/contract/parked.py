@@ -8,15 +8,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Task, Wire, part
+from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, group_of
-
-#: Marks a value that the SDK raises as an exception where it is awaited (0.8.1, `resonate.codec`).
-ERROR_TYPE = "error"
 
 
 class Crash(msgspec.Struct, frozen=True):
@@ -73,8 +69,6 @@ class NotParked(Mistake):
 
     def __init__(self, task: str, state: str | None) -> None:
         super().__init__(f"{task} is {state}, not parked" if state else f"there is no task {task}")
-        self.task = task
-        self.state = state
 
 
 async def parked(
@@ -128,9 +122,7 @@ async def reject(wire: Wire, id: str, why: str) -> Promise:
         NotParked, Unreachable, Refused.
     """
     await _parked_task(wire, id)
-    value = encode_value({"__type": ERROR_TYPE, "message": why})
-    reply = await wire.call("promise.settle", {"id": id, "state": "rejected", "value": value})
-    return part(wire.url, reply, "promise", Promise)
+    return await wire.reject(id, why, "rejected")
 
 
 async def _parked_task(wire: Wire, id: str) -> Task:

@@ -49,6 +49,10 @@ msgspec.convert({"id": "", "state": ""}, Promise)
 msgspec.convert({"id": "", "state": "", "version": 0}, Task)
 
 
+#: One page of a search, in id order, and the cursor of the next.
+type Page[T] = tuple[list[T], str | None]
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What the server answered: `status` as in its head (200, 300, 400, 404, 409 ...)."""
 
@@ -187,9 +191,6 @@ class Wire:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
         if self._poster is not None:
             poster, self._poster = self._poster, None
             poster.close()
@@ -208,8 +209,7 @@ class Wire:
             raise Unreachable(self.url, str(error) or repr(error)) from None
 
     def _open(self) -> "Poster":
-        # Imported here: a one-shot client needs only the types of this module, and asyncio takes a
-        # good part of its time.
+        # A one-shot client needs only this module's types; asyncio takes a good part of its time.
         from resonate_fleet.contract.http import Poster  # noqa: PLC0415 - see above
 
         if self._poster is None:
@@ -222,8 +222,6 @@ class Wire:
         raw = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
         self.clock.heard(raw.date, sent)
         return accepted(self.url, raw, kind, accept)
-
-    # Requests of more than one room.
 
     async def promise(self, id: str) -> Promise | None:
         """Return the promise, or None where there is none of that id."""
@@ -240,44 +238,47 @@ class Wire:
     ) -> Promise:
         """Create a promise, or return the one that has the id already: the de-duplication."""
         data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
-        reply = await self.call("promise.create", data)
-        return part(self.url, reply, "promise", Promise)
+        return part(self.url, await self.call("promise.create", data), "promise", Promise)
+
+    async def reject(self, id: str, why: str, state: str) -> Promise:
+        """Settle a promise as `state` with an error as the SDK writes it (0.8.1, `codec`)."""
+        data = {
+            "id": id,
+            "state": state,
+            "value": encode_value({"__type": "error", "message": why}),
+        }
+        return part(self.url, await self.call("promise.settle", data), "promise", Promise)
 
     async def release(self, id: str, version: int) -> bool:
         """Put an acquired task back to pending; False if it is not held at `version` any more."""
         reply = await self.call("task.release", {"id": id, "version": version}, accept=(404, 409))
         return reply.ok
 
-    async def search_tasks(
-        self, state: str, limit: int = 1000, cursor: str | None = None
-    ) -> tuple[list[Task], str | None]:
-        """Return one page of the tasks in `state`, in id order, and the cursor of the next."""
-        data = {"state": state, "limit": limit} | ({} if cursor is None else {"cursor": cursor})
-        reply = await self.call("task.search", data)
+    async def search_tasks(self, state: str, cursor: str | None = None) -> Page[Task]:
+        """Return one page of the tasks in `state`."""
+        reply = await self._search("task.search", state=state, cursor=cursor)
         return part(self.url, reply, "tasks", list[Task]), reply.data.get("cursor")
 
-    async def all_tasks(self, state: str, limit: int = 1000) -> AsyncIterator[Task]:
-        """Yield every task in `state`, in id order, a page of `limit` at a time."""
+    async def all_tasks(self, state: str) -> AsyncIterator[Task]:
+        """Yield every task in `state`, in id order."""
         cursor: str | None = None
         while True:
-            page, cursor = await self.search_tasks(state, limit, cursor)
+            page, cursor = await self.search_tasks(state, cursor)
             for task in page:
                 yield task
             if cursor is None:
                 return
 
     async def search_promises(
-        self,
-        state: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        limit: int = 1000,
-        cursor: str | None = None,
-    ) -> tuple[list[Promise], str | None]:
-        """Return one page of promises, in id order, and the cursor of the next."""
-        asked = {"state": state, "tags": dict(tags) if tags else None, "cursor": cursor}
-        data = {"limit": limit} | {key: value for key, value in asked.items() if value is not None}
-        reply = await self.call("promise.search", data)
+        self, state: str | None = None, tags: Mapping[str, str] = {}, cursor: str | None = None
+    ) -> Page[Promise]:
+        """Return one page of promises."""
+        reply = await self._search("promise.search", state=state, tags=tags or None, cursor=cursor)
         return part(self.url, reply, "promises", list[Promise]), reply.data.get("cursor")
+
+    async def _search(self, kind: str, **asked: Any) -> Reply:
+        given = {name: value for name, value in asked.items() if value is not None}
+        return await self.call(kind, {"limit": 1000, **given})
 
     async def wait_ready(self, seconds: float) -> None:
         """Wait until the server answers.
@@ -287,13 +288,12 @@ class Wire:
         """
         import asyncio  # noqa: PLC0415 - see `_open`
 
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
+        end = time.monotonic() + seconds
         while True:
             try:
                 await self.call("promise.get", {"id": "is-anybody-there"}, accept=(401, 403, 404))
             except Unreachable:
-                if loop.time() >= end:
+                if time.monotonic() >= end:
                     raise
                 await asyncio.sleep(0.05)
             else:
