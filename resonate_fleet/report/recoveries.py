@@ -7,15 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from resonate_fleet.contract.run import (
-    AT_A_MEMBER,
-    AT_THE_SERVER,
-    DEADLY,
-    DRAINING,
-    FREEZING,
-    TRAITS,
-    Plan,
-)
+from resonate_fleet.contract import run
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
@@ -77,7 +69,7 @@ def _to_recover(facts: Facts, attempt: AttemptFacts) -> bool:
 def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
     strike, at = strike_behind(facts, attempt), attempt.until
     way, free = _came_free(facts, attempt)
-    if strike and strike.fault in (*FREEZING, *DRAINING) and way != "released":
+    if strike and strike.fault in (*run.FREEZING, *run.DRAINING) and way != "released":
         at = strike.at  # the member outlived it for a while
     low, high = predicted(facts.evidence.plan, way)
     high += _slot_wait(facts, at + low if free is None else free)
@@ -116,13 +108,13 @@ def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
 
 
 def _during(strike: StrikeFacts, attempt: AttemptFacts, slack: float) -> bool:
-    if strike.target != attempt.member and strike.fault in AT_A_MEMBER:
+    if strike.target != attempt.member and strike.fault in run.AT_A_MEMBER:
         return False
-    over = strike.healed or (attempt.until if strike.fault in DEADLY else strike.at + 60)
+    over = strike.healed or (attempt.until if strike.fault in run.DEADLY else strike.at + 60)
     return strike.asked <= attempt.until + slack and over >= attempt.began - slack
 
 
-def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
+def predicted(plan: run.Plan | None, way: str) -> tuple[float, float]:
     """Return the least and the most seconds from an interruption to the next claim by a free slot.
 
     The steward waits its grace and looks once. A lease has at most all of itself left, and at
@@ -131,7 +123,7 @@ def predicted(plan: Plan | None, way: str) -> tuple[float, float]:
     if plan is None:
         return 0.0, 0.0
     if way == "handed-over":
-        return plan.grace, plan.grace + LOOK + TRAITS[plan.place].notice
+        return plan.grace, plan.grace + LOOK + run.TRAITS[plan.place].notice
     if way == "released":
         return 0.0, LOOK
     return plan.lease * (1 - RENEWED), plan.lease + SCAN + LOOK
@@ -142,7 +134,7 @@ def _server_back(facts: Facts, begin: float, end: float) -> float:
     backs = [
         one.healed
         for one in facts.strikes
-        if one.fault in AT_THE_SERVER and one.healed and one.at <= end and one.healed >= begin
+        if one.fault in run.AT_THE_SERVER and one.healed and one.at <= end and one.healed >= begin
     ]
     return max(backs) + RECONNECT + LOOK if backs else begin
 

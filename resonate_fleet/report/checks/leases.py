@@ -2,14 +2,7 @@
 
 from collections.abc import Iterator
 
-from resonate_fleet.contract.journal import Died, FalseAlarm, ServerBack, ServerLost
-from resonate_fleet.contract.run import (
-    AT_A_MEMBER,
-    AT_ALL_MEMBERS,
-    AT_THE_SERVER,
-    DEADLY,
-    FREEZING,
-)
+from resonate_fleet.contract import journal, run
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import strike_behind
@@ -32,10 +25,10 @@ def outages(facts: Facts) -> list[tuple[float, float]]:
     times = [
         (strike.asked - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
         for strike in facts.strikes
-        if strike.fault in (*AT_THE_SERVER, *FREEZING)
+        if strike.fault in (*run.AT_THE_SERVER, *run.FREEZING)
     ]
-    backs = [(entry.line.who, entry.line.at) for entry in facts.evidence.of(ServerBack)]
-    for entry in facts.evidence.of(ServerLost):
+    backs = [(entry.line.who, entry.line.at) for entry in facts.evidence.of(journal.ServerBack)]
+    for entry in facts.evidence.of(journal.ServerLost):
         back = [at for who, at in backs if who == entry.line.who and at >= entry.line.at]
         times.append((entry.line.at - UNDER_WAY, min(back, default=entry.line.at) + UNDER_WAY))
     return times
@@ -84,7 +77,7 @@ def lapsed(facts: Facts) -> Iterator[Finding]:
 
 def _explained(facts: Facts, one: AttemptFacts) -> bool:
     strike = strike_behind(facts, one)
-    if strike is not None and strike.fault in AT_ALL_MEMBERS:
+    if strike is not None and strike.fault in run.AT_ALL_MEMBERS:
         return True
     lease = facts.evidence.plan.lease if facts.evidence.plan else 0.0
     return any(
@@ -103,10 +96,10 @@ def deaths(facts: Facts) -> Iterator[Finding]:
         return
     for entry in facts.evidence.lines:
         line = entry.line
-        if not isinstance(line, Died | FalseAlarm):
+        if not isinstance(line, journal.Died | journal.FalseAlarm):
             continue
         if not any(_explains(strike, line.member, line.at) for strike in facts.strikes):
-            verb = "died" if isinstance(line, Died) else "was taken for dead"
+            verb = "died" if isinstance(line, journal.Died) else "was taken for dead"
             says = f"{line.member} {verb} and nothing had struck it"
             cut = facts.coverage.chaos
             yield finding("unexplained-death", says, entry.where, incomplete=cut)
@@ -117,9 +110,9 @@ def _explains(strike: StrikeFacts, member: str, at: float) -> bool:
     if strike.asked > at + 1:
         return False
     soon = at <= (strike.healed or strike.at) + DRAIN
-    if strike.fault in AT_A_MEMBER:
-        return strike.target == member and (soon or strike.fault in DEADLY)
-    return strike.fault in AT_ALL_MEMBERS and soon
+    if strike.fault in run.AT_A_MEMBER:
+        return strike.target == member and (soon or strike.fault in run.DEADLY)
+    return strike.fault in run.AT_ALL_MEMBERS and soon
 
 
 CHECKS = (ignored, lapsed, deaths)

@@ -4,17 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 
-from resonate_fleet.contract.journal import (
-    ClientStarted,
-    Died,
-    Joined,
-    MemberStarted,
-    MemberStopped,
-    RunEnded,
-    RunStarted,
-    StrikeDone,
-)
-from resonate_fleet.contract.run import DEADLY, FREEZING
+from resonate_fleet.contract import journal, run
 from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.facts import Facts, MemberFacts
 from resonate_fleet.report.findings import Finding, finding
@@ -39,7 +29,7 @@ def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
     """Name claims of the killed that came free sooner than a lease lapses, nobody says how."""
     for one in recoveries(facts):
         task, number = one.attempt.claim
-        killed = [strike.fault in DEADLY for strike in facts.strikes_on(one.attempt.member)]
+        killed = [strike.fault in run.DEADLY for strike in facts.strikes_on(one.attempt.member)]
         if killed != [True] or one.way != "lapsed" or one.seconds is None:
             continue
         if one.seconds < one.low - SLACK:
@@ -52,7 +42,7 @@ def backwards(facts: Facts) -> Iterator[Finding]:
     """Name files whose times go back."""
     files: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
     for entry in facts.evidence.lines:
-        if isinstance(entry.line, StrikeDone):
+        if isinstance(entry.line, journal.StrikeDone):
             continue  # dated when the strike began, written when it was over
         files[entry.file].append((entry.number, entry.line.at))
     for file, lines in files.items():
@@ -117,7 +107,7 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
                     (strike.where, f"server.json#{task}"),
                 )
                 yield from _after(f"{saw} {task}", strike.at, "it was made", made, *places)
-        for task, version in strike.held if strike.fault not in FREEZING else ():
+        for task, version in strike.held if strike.fault not in run.FREEZING else ():
             for one in facts.tasks.get(task, []):
                 if (one.number, one.member) == (version, strike.target):
                     places = strike.where, one.where
@@ -129,23 +119,23 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
 def roles_in_order(facts: Facts) -> Iterator[Finding]:
     """Name what chaos and the stewards date before or after what came of it."""
     of, ends = facts.evidence.of, [job.settled or 0.0 for job in facts.jobs.values() if job.planned]
-    client = min((entry.line.at for entry in of(ClientStarted)), default=math.inf)
-    for begun in of(RunStarted):
+    client = min((entry.line.at for entry in of(journal.ClientStarted)), default=math.inf)
+    for begun in of(journal.RunStarted):
         places = begun.where, "plan.json"
         yield from _after("a client started", client, "chaos began the run", begun.line.at, *places)
-    for over in of(RunEnded):
+    for over in of(journal.RunEnded):
         if over.line.finished:
             ended = max(ends, default=0.0)
             yield from _after(
                 "chaos ended the run", over.line.at, "its last job", ended, over.where
             )
-    started = {entry.line.who: entry for entry in of(MemberStarted)}
-    for joined in of(Joined):
+    started = {entry.line.who: entry for entry in of(journal.MemberStarted)}
+    for joined in of(journal.Joined):
         if first := started.get(joined.line.member):
             what, places = f"{first.line.who} joined", (joined.where, first.where)
             yield from _after(what, joined.line.at, "it started", first.line.at, *places)
-    for end in (*of(Died), *of(MemberStopped)):
-        who = end.line.member if isinstance(end.line, Died) else end.line.who
+    for end in (*of(journal.Died), *of(journal.MemberStopped)):
+        who = end.line.member if isinstance(end.line, journal.Died) else end.line.who
         if held := [one for one in facts.strikes_on(who) if one.held]:
             strike = min(held, key=lambda one: one.asked)
             places = end.where, strike.where
