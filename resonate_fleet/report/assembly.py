@@ -31,6 +31,7 @@ BY_A_MEMBER = (
 )  # fmt: skip
 #: Outcomes by which a member means that nothing was written; only the server knows.
 UNSURE = ("lost", "refused")
+Written = dict[tuple[str, int], Promise]
 
 
 def facts_of(everything: Evidence) -> Facts:
@@ -38,7 +39,14 @@ def facts_of(everything: Evidence) -> Facts:
     evidence = of_this_run(everything)
     records = evidence.records.records if evidence.records else []
     strikes = _strikes(evidence)
-    members = _members(evidence, strikes, _written(evidence, records))
+    by_hand = evidence.ended_by_hand()
+    # The settled promise of each task, by the claim that brought it.
+    written = {
+        (one.promise.id, one.task.version): one.promise
+        for one in records
+        if one.task and one.promise.state in FINAL and one.promise.id not in by_hand
+    }
+    members = _members(evidence, strikes, written)
     tasks: defaultdict[str, list[AttemptFacts]] = defaultdict(list)
     for attempt in (one for member in members.values() for one in member.attempts):
         tasks[attempt.task].append(attempt)
@@ -88,20 +96,6 @@ def _strikes(evidence: Evidence) -> list[StrikeFacts]:
         )
         strikes.append(strike)
     return strikes
-
-
-#: The settled promise of each task and claim that brought it, by the server.
-Written = dict[tuple[str, int], Promise]
-
-
-def _written(evidence: Evidence, records: list[Record]) -> Written:
-    """Return the settled promise of each task's last claim, but for those ended by hand."""
-    by_hand = evidence.ended_by_hand()
-    return {
-        (one.promise.id, one.task.version): one.promise
-        for one in records
-        if one.task and one.promise.state in FINAL and one.promise.id not in by_hand
-    }
 
 
 def _members(

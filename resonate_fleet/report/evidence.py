@@ -3,6 +3,7 @@
 A fleet that was lent to a run has lived before: `of_this_run` leaves out what is not about it.
 """
 
+import math
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
@@ -131,49 +132,38 @@ def of_this_run(evidence: Evidence) -> Evidence:
     mine = [entry for entry in evidence.lines if entry.file not in others]
     unread = evidence.unread | dict.fromkeys(others, "it is of another run")
     evidence = replace(evidence, lines=mine, unread=unread)
-    jobs = _jobs(evidence)
-    first = _first_lines(evidence, jobs)
-    earlier = [entry for entry in mine if entry.number < first[entry.file]]
-    present = _present(earlier)
-    kept = [
-        entry for entry in earlier if isinstance(entry.line, STANDING) and entry.line.who in present
-    ]
+    jobs, first = _jobs(evidence), _first_lines(evidence)
+    earlier = [entry for entry in mine if entry.number < first.get(entry.file, math.inf)]
+    # A container that was started again writes on in the same file under another name.
+    starts = journal.MemberStarted | journal.StewardStarted
+    last = {entry.file: entry.line.who for entry in earlier if isinstance(entry.line, starts)}
+    stops = [entry for entry in earlier if isinstance(entry.line, journal.MemberStopped)]
+    present = set(last.values()) - {entry.line.who for entry in stops}
+    kept = [one for one in earlier if isinstance(one.line, STANDING) and one.line.who in present]
     kept += [
         entry
         for entry in mine
-        if entry.number >= first[entry.file]
+        if entry.number >= first.get(entry.file, math.inf)
         and not (jobs and isinstance(entry.line, OF_A_JOB) and entry.line.job not in jobs)
     ]
     return replace(evidence, lines=kept)
 
 
-def _first_lines(evidence: Evidence, jobs: set[str]) -> dict[str, float]:
+def _first_lines(evidence: Evidence) -> dict[str, int]:
     """Return the number of each file's first line of the run.
 
-    What stands after it is of the run whatever its date says: a clock may be wrong. So is a line
-    about one of its jobs, where no other run can have had the same.
+    What stands after it is of the run whatever its date says: a clock may be wrong. A fleet that
+    was made for the run has done nothing before.
     """
-    starts = [entry.line.at - SLACK for entry in evidence.of(journal.RunStarted)]
-    starts += [entry.line.at - SLACK for entry in evidence.of(journal.ClientStarted) if starts]
-    begin = min(starts, default=float("-inf"))
-    first: dict[str, float] = {}
+    begin, runs = -math.inf, evidence.of(journal.RunStarted)
+    if runs and not evidence.traits.own:
+        starts = [*runs, *evidence.of(journal.ClientStarted)]
+        begin = min(entry.line.at for entry in starts) - SLACK
+    first: dict[str, int] = {}
     for entry in evidence.lines:
-        mine = isinstance(entry.line, OF_A_JOB) and entry.line.job in jobs and evidence.traits.own
-        number = entry.number if mine or entry.line.at >= begin else float("inf")
-        first[entry.file] = min(first.get(entry.file, number), number)
+        if entry.line.at >= begin:
+            first[entry.file] = min(first.get(entry.file, entry.number), entry.number)
     return first
-
-
-def _present(earlier: list[JournalEntry[Any]]) -> set[str]:
-    """Return who wrote before the run and was still there when it began.
-
-    A container that was started again writes on in the same file under another name.
-    """
-    started = journal.MemberStarted | journal.StewardStarted
-    last = {entry.file: entry.line.who for entry in earlier if isinstance(entry.line, started)}
-    return set(last.values()) - {
-        entry.line.who for entry in earlier if isinstance(entry.line, journal.MemberStopped)
-    }
 
 
 def _jobs(evidence: Evidence) -> set[str]:

@@ -4,9 +4,10 @@ Words and tables are readable without any script.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import msgspec
 
@@ -42,10 +43,14 @@ def page(facts: Facts, verdict: Verdict) -> str:
     shared, own = files("resonate_fleet.web"), files("resonate_fleet.report") / "page"
     style = [shared / "theme.css", shared / "console.css", own / "page.css"]
     scripts = [*(shared / name for name in SHARED), *(own / name for name in OWN)]
+    encoded = msgspec.json.encode(data).decode()
+    for unsafe in "<\u2028\u2029":  # for a parser of HTML, the end of the script, say
+        encoded = encoded.replace(unsafe, f"\\u{ord(unsafe):04x}")
     filled = {
-        "style": "\n".join(one.read_text(encoding="utf-8") for one in style),
-        "scripts": _one_script([one.read_text(encoding="utf-8") for one in scripts]),
-        "data": _inside_a_script(msgspec.json.encode(data).decode()),
+        "style": _joined(style),
+        # One script: a file that is opened without a server can import nothing.
+        "scripts": re.sub(r"^import .*\n|^export ", "", _joined(scripts), flags=re.MULTILINE),
+        "data": encoded,
         "word": verdict.verdict,
         "sign": SIGNS[verdict.verdict],
         "scenario": escape(verdict.scenario),
@@ -67,14 +72,8 @@ def page(facts: Facts, verdict: Verdict) -> str:
     return re.sub(r"<!--(\w+)-->", lambda place: filled[place[1]], text)
 
 
-def _one_script(modules: list[str]) -> str:
-    """Return modules as one script: a file that is opened without a server can import nothing."""
-    return re.sub(r"^import .*\n|^export ", "", "\n".join(modules), flags=re.MULTILINE)
-
-
-def _inside_a_script(data: str) -> str:
-    """Return JSON that no HTML parser takes for the end of its script element."""
-    return data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _joined(texts: Iterable[Traversable]) -> str:
+    return "\n".join(one.read_text(encoding="utf-8") for one in texts)
 
 
 def number(value: float | None, unit: str = "") -> str:

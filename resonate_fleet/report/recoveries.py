@@ -54,21 +54,22 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 def recoveries(facts: Facts) -> list[Recovery]:
     """Return what became of each interrupted claim that stands in a journal, in time order."""
-    interrupted = [one for one in facts.attempts() if one.interrupted and _to_recover(facts, one)]
-    return sorted((_recovery(facts, one) for one in interrupted), key=lambda one: one.at)
-
-
-def _to_recover(facts: Facts, attempt: AttemptFacts) -> bool:
-    """Say whether the job still wanted somebody: not if it was settled at this very claim."""
-    record = facts.record_of(attempt.task)
-    if record is None or record.promise.state == "pending":
-        return True
-    return record.task is not None and record.task.version > attempt.number
+    found: list[Recovery] = []
+    for one in facts.attempts():
+        record = facts.record_of(one.task)
+        settled = record and record.promise.state != "pending"
+        again = record and record.task and record.task.version > one.number
+        if one.interrupted and (again or not settled):  # else it was settled at this very claim
+            found.append(_recovery(facts, one))
+    return sorted(found, key=lambda one: one.at)
 
 
 def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
-    strike, at = strike_behind(facts, attempt), attempt.until
-    way, free = _came_free(facts, attempt)
+    strike, at, way, free = strike_behind(facts, attempt), attempt.until, "lapsed", None
+    if handed := facts.handed_over.get(attempt.claim):
+        way, free = "handed-over", handed.line.at
+    elif attempt.outcome in ("released", "unknown-function"):
+        way, free = "released", attempt.until
     if strike and strike.fault in (*run.FREEZING, *run.DRAINING) and way != "released":
         at = strike.at  # the member outlived it for a while
     low, high = predicted(facts.evidence.plan, way)
@@ -83,15 +84,6 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
         low=low,
         high=max(high, _server_back(facts, at, at + high) - at),
     )
-
-
-def _came_free(facts: Facts, attempt: AttemptFacts) -> tuple[str, float | None]:
-    """Return the way in which a task came free, and when; None for a lease that lapsed."""
-    if handed := facts.handed_over.get(attempt.claim):
-        return "handed-over", handed.line.at
-    if attempt.outcome in ("released", "unknown-function"):
-        return "released", attempt.until
-    return "lapsed", None
 
 
 def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
@@ -194,19 +186,14 @@ def strike_figures(facts: Facts, found: list[Recovery]) -> list[StrikeFigure]:
             interrupted=len(mine),
         )
         if slowest and slowest.seconds is not None:
+            against: Against = "later" if slowest.seconds > slowest.high + EXACT else "as predicted"
             figure = msgspec.structs.replace(
                 figure,
                 seconds=round(slowest.seconds, 3),
                 predicted_low=round(slowest.low, 3),
                 predicted_high=round(slowest.high, 3),
                 way=slowest.way,
-                against=_against(slowest.seconds, slowest.low, slowest.high),
+                against="sooner" if slowest.seconds < slowest.low - EXACT else against,
             )
         figures.append(figure)
     return figures
-
-
-def _against(seconds: float, low: float, high: float) -> Against:
-    if seconds > high + EXACT:
-        return "later"
-    return "sooner" if seconds < low - EXACT else "as predicted"

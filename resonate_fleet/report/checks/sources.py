@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from resonate_fleet.contract import journal, run
 from resonate_fleet.report.bound import waiting
-from resonate_fleet.report.facts import Facts, MemberFacts
+from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import recoveries
 
@@ -148,23 +148,18 @@ def roles_in_order(facts: Facts) -> Iterator[Finding]:
 
 
 def idle_members(facts: Facts) -> Iterator[Finding]:
-    """Name members that claimed nothing although a job waited while they were there."""
+    """Name members that claimed nothing although a job waited a second while they were ready."""
     plan = facts.evidence.plan
     if plan is not None and not plan.guarantees.every_member_works:
         return
     waits = waiting(facts)
     for member in facts.members.values():
-        if not member.attempts and _could_have_worked(member, waits):
+        if member.attempts or member.ready is None:
+            continue
+        ready, until = member.ready, member.until
+        if any(min(end, until) - max(begin, ready) >= SLACK for begin, end in waits):
             says = f"{member.name} claimed nothing in {member.until - member.started:.1f} s"
             yield finding("idle-member", says, member.lines[0].where, member.lines[-1].where)
-
-
-def _could_have_worked(member: MemberFacts, waits: list[tuple[float, float]]) -> bool:
-    """Say whether a job waited for a second or more while the member was ready."""
-    if member.ready is None:
-        return False
-    ready, until = member.ready, member.until
-    return any(min(end, until) - max(begin, ready) >= SLACK for begin, end in waits)
 
 
 CHECKS = (
