@@ -48,7 +48,7 @@ class BlockingWire:
         self._secure = parts.scheme == "https"
         self._host = parts.netloc
         self._path = f"{parts.path}/"
-        self._token = token
+        self.token = token
         self._headers = {"Content-Type": "application/json"}
         self._connection: HTTPConnection | None = None
 
@@ -103,7 +103,7 @@ class BlockingWire:
             Unreachable: there was no answer, or none of this protocol.
             Refused: any other status.
         """
-        raw = self.post(msgspec.json.encode(envelope(kind, data, self._token)))
+        raw = self.post(msgspec.json.encode(envelope(kind, data, self.token)))
         return accepted(self.url, raw, kind, accept)
 
     def promise(self, id: str) -> Promise | None:

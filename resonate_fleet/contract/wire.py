@@ -13,6 +13,7 @@ import msgspec
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.envelope import Value, encode_value, envelope
 from resonate_fleet.contract.exits import CommandFailed
+from resonate_fleet.contract.settings import Token
 from resonate_fleet.contract.words import REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -102,6 +103,14 @@ class Refused(CommandFailed):
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"{reply.kind}: {reply.status} {reply.data}")
         self.reply = reply
+
+    def passes(self, token: str | None, *, taken: bool) -> bool:
+        """Say whether another try makes sense.
+
+        The server is busy; or it has `taken` the token before, and its file may soon hold another.
+        """
+        expired = self.reply.status == 401 and taken and isinstance(token, Token)
+        return expired or self.reply.status == 429 or self.reply.status >= 500
 
 
 #: Status for a request that is too large for the server or a proxy.

@@ -186,9 +186,10 @@ def _ends(
     After `seconds` those that have not ended are yielded as they are. Each is read at least once.
 
     Raises:
-        Unreachable: the server did not answer for `deadline` seconds.
+        Unreachable, Refused: the server did not answer for `deadline` seconds, or it will not.
     """
     pending = deque(dict.fromkeys(ids))
+    read = False
     end = time.monotonic() + seconds
     pause = SOON
     late = False
@@ -196,7 +197,8 @@ def _ends(
         ended = 0
         for _ in range(len(pending) if late else min(len(pending), WINDOW)):
             id_ = pending.popleft()
-            promise = _patiently(wire, id_, deadline)
+            promise = _patiently(wire, id_, deadline, taken=read)
+            read = True
             if promise is not None and promise.state == "pending" and not late:
                 pending.append(id_)
             else:
@@ -208,12 +210,13 @@ def _ends(
         late = time.monotonic() >= end
 
 
-def _patiently(wire: BlockingWire, id_: str, deadline: float) -> Promise | None:
+def _patiently(wire: BlockingWire, id_: str, deadline: float, *, taken: bool) -> Promise | None:
     end = time.monotonic() + deadline
     while True:
         try:
             return wire.promise(id_)
-        except Unreachable:
-            if time.monotonic() >= end:
+        except (Unreachable, Refused) as error:
+            lasts = isinstance(error, Refused) and not error.passes(wire.token, taken=taken)
+            if lasts or time.monotonic() >= end:
                 raise
             time.sleep(LATER)

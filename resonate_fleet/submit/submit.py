@@ -174,7 +174,7 @@ class Submission:
         except Unreachable as error:
             return str(error)
         except Refused as error:
-            if error.reply.status >= 500 or error.reply.status == 429:
+            if error.passes(self._settings.token, taken=bool(self._seen)):
                 return f"the server answered {error}"
             self._give_up(f"the server refused {job.id}: {error}")
             return ""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from resonate.resonate import Resonate
@@ -18,6 +19,7 @@ from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.settings import ClientSettings
 from resonate_fleet.submit.submit import Confirmation, GaveUp, Observer, Submission
 from tests.support.fleet import Fleet
+from tests.support.gate import Gate
 from tests.support.processes import ROOT, clean_env, room_command, run_room
 from tests.support.servers import Server, decoded
 from tests.support.waiting import wait_until
@@ -85,6 +87,45 @@ def test_whoever_stops_reading_the_ids_does_not_stop_the_jobs(fleet: Fleet) -> N
         assert process.stderr.read() == ""
         assert process.wait(30) == 0
     assert len(fleet.server.tasks("pending")) == 200
+
+
+def test_a_token_that_expires_amid_a_submission_is_read_again(fleet: Fleet, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first")
+    jobs = tmp_path / "jobs.jsonl"
+    jobs.write_text('{"function": "f"}\n' * 3)
+    asked = {"promise.create": 0, "promise.get": 0}
+
+    def expire(kind: str, request: dict[str, dict[str, str]]) -> tuple[int, bytes] | None:
+        """Refuse the second request of each kind; the next token is in the file by then."""
+        asked[kind] += request["data"]["id"] != "what-time-is-it"
+        if asked[kind] != 2:
+            return None
+        asked[kind] += 1
+        token.write_text(f"after-{kind}")
+        body = {"kind": kind, "head": {"status": 401}, "data": "Unauthorized"}
+        return 401, json.dumps(body).encode()
+
+    env = {"RESONATE_TOKEN_FILE": str(token), "CLIENT_CONNECTIONS": "1"}
+    with Gate(fleet.server.url) as gate:
+        gate.answer = expire
+        env["RESONATE_URL"] = gate.url
+        done = run_room("fleet", "submit", "--jobs", str(jobs), "--wait", "0", env=env)
+    assert done.returncode == 3, done.stderr  # nobody runs the jobs
+    assert len(fleet.server.tasks("pending")) == 3
+    assert gate.tokens[-1] == "after-promise.get"
+
+
+def test_a_token_that_was_never_taken_is_refused_at_once(fleet: Fleet, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("wrong")
+    env = {"RESONATE_TOKEN_FILE": str(token), "CLIENT_DEADLINE": "60"}
+    body = {"kind": "promise.create", "head": {"status": 401}, "data": "Unauthorized"}
+    with Gate(fleet.server.url) as gate:
+        gate.answer = lambda _kind, _request: (401, json.dumps(body).encode())
+        done = run_room("client", "--count", "1", env={"RESONATE_URL": gate.url, **env})
+    assert done.returncode == 4
+    assert "401 Unauthorized" in done.stderr
 
 
 def test_a_one_shot_client_imports_nothing_that_is_slow() -> None:
