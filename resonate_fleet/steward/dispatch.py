@@ -19,11 +19,10 @@ from resonate_fleet.contract.presence import (
     Report,
     Withdraw,
 )
-from resonate_fleet.contract.stream import Hint, Stream
+from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.groups import Group
-from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.promise_reader import PromiseReader
@@ -61,9 +60,8 @@ class Dispatch:
 
     def group(self, name: str) -> Group:
         if name not in self.groups:
-            matcher = Matcher(self.promises.queue(name))
             serving = self._serving.setdefault(name, asyncio.Event())
-            self.groups[name] = Group(name, self._tools, self, matcher, serving)
+            self.groups[name] = Group(name, self._tools, self, serving)
         return self.groups[name]
 
     def close(self) -> None:
@@ -91,10 +89,6 @@ class Dispatch:
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
 
     # Hints.
-
-    def hint(self, group: Group, hint: Hint) -> None:
-        if not self._tools.work.is_stale(hint.id, hint.version):
-            self.promises.hint(group, hint)
 
     def offer(self, group: Group, task: str, version: int) -> None:
         """Let a task wait that is claimable at a version, as a hint says."""
@@ -137,10 +131,10 @@ class Dispatch:
         match message:
             case Report():
                 self._report(group, member, message)
-                if message.turned:
-                    group.serve(connection, again=message.turned == "again")
-                if message.free:
-                    group.credit(connection, message.free)
+                # A member of an earlier version offers its slots without `turned`.
+                if message.turned or (message.free and not connection.offers):
+                    group.serve(connection, again=message.turned != "first")
+                group.matcher.credit(member, message.free)
                 if message.declined:
                     self.promises.members_changed(group)
                 group.matching.soon()
@@ -186,9 +180,8 @@ class Dispatch:
         """Let the claimable tasks wait that a search shows, of all groups."""
         for task in tasks:
             entry = self.surveyor.entries.get(task.id)
-            if entry is None or not entry.anyone:
-                continue
-            if self._tools.work.is_stale(task.id, task.version):
+            stale = self._tools.work.is_stale(task.id, task.version)
+            if entry is None or not entry.anyone or stale:
                 continue
             # Until its first survey this steward knows of no earlier claims: creation counts.
             by_creation = task.version == 0 or not self._surveyed
@@ -201,7 +194,12 @@ class Dispatch:
         seen, work, group_of = self.surveyor.seen[state], self._tools.work, self.surveyor.group_of
         match state:
             case "pending":
-                self._show_pending(seen)
+                for name, group in list(self.groups.items()):
+                    group.matcher.keep(seen.tasks, seen.at)
+                    is_kept = group.present or len(group.matcher) or self.promises.has_policy(name)
+                    if not is_kept:
+                        del self.groups[name]  # anybody can make up more
+                self.surveyor.prune(self._lives)
             case "acquired":
                 self._show_acquired(seen, reporting)
             case "suspended":
@@ -220,13 +218,6 @@ class Dispatch:
             opened, shown = group.opened_at, self.surveyor.seen["pending"].at
             if state == needed and opened is not None and opened <= shown:
                 group.matching.begin()
-
-    def _show_pending(self, seen: Seen) -> None:
-        for name, group in list(self.groups.items()):
-            group.matcher.keep(seen.tasks, seen.at)
-            if not (group.present or len(group.matcher) or self.promises.has_policy(name)):
-                del self.groups[name]  # anybody can make up more
-        self.surveyor.prune(self._lives)
 
     def _show_acquired(self, seen: Seen, reporting: Collection[str]) -> None:
         held: dict[str, LiveAttempt] = {}

@@ -9,6 +9,7 @@ import structlog
 
 from resonate_fleet.contract.presence import Assign
 from resonate_fleet.contract.stream import Stream, read_hint
+from resonate_fleet.steward.limits import UNREAD_SECONDS
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.tools import Tools, set_within
@@ -36,9 +37,6 @@ class Matching:
         self._match = match
         self.deferred = self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-
-    def defer(self) -> None:
-        self.deferred = True
 
     def begin(self) -> None:
         self.deferred = False
@@ -70,22 +68,16 @@ class Group:
     """
 
     def __init__(
-        self,
-        name: str,
-        tools: Tools,
-        dispatch: "Dispatch",
-        matcher: Matcher,
-        serving: asyncio.Event,
+        self, name: str, tools: Tools, dispatch: "Dispatch", serving: asyncio.Event
     ) -> None:
         self.name = name
-        self.matcher = matcher
+        self.matcher = Matcher(dispatch.promises.queue(name))
         self.present: dict[str, Connection] = {}
         self.opened_at: float | None = None
         self.serving = serving
         self.matching = Matching(self._match)
         self._tools = tools
         self._dispatch = dispatch
-        self._offering: set[str] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._stream: Stream | None = None
         self._overfull = False
@@ -97,7 +89,7 @@ class Group:
     @property
     def has_listener(self) -> bool:
         """Whether some steward hears its hints."""
-        return self.listens or not self._offering
+        return self.listens or not self.serving.is_set()
 
     # Members.
 
@@ -109,7 +101,7 @@ class Group:
         """Forget a member; return the assigned tasks that it has not answered for."""
         self.present.pop(member, None)
         unanswered = self.matcher.leave(self._tools.now(), member)
-        self._stop_offering(member)
+        self._serve_nobody()
         self.matching.soon()
         return unanswered
 
@@ -119,31 +111,25 @@ class Group:
         `again`: it had another steward before, or none for a while.
         """
         connection.offers = True
-        self._offering.add(connection.member)
         if again:
             self._dispatch.survey_loop.want_pending()
-        if not self._listening:
+        if not self.serving.is_set():
             self._listen()
-
-    def credit(self, connection: Connection, count: int) -> None:
-        if not connection.offers:  # a member of an earlier version does not say `turned`
-            self.serve(connection, again=True)
-        self.matcher.credit(connection.member, count)
 
     def withdraw(self, connection: Connection) -> None:
         connection.offers = False
         self.matcher.withdraw(connection.member)
-        self._stop_offering(connection.member)
+        self._serve_nobody()
 
-    def _stop_offering(self, member: str) -> None:
-        self._offering.discard(member)
-        if not self._offering:
+    def _serve_nobody(self) -> None:
+        """Close the group if no member offers its slots any more."""
+        if not any(one.offers for one in self.present.values()):
             self.close()
 
     # Hints.
 
     def _listen(self) -> None:
-        self.matching.defer()
+        self.matching.deferred = True
         self.serving.set()
         self._dispatch.promises.read_running(self)
         again = self._dispatch.survey_loop.want_survey
@@ -163,7 +149,8 @@ class Group:
             self._want_survey()
             await stream.opened.wait()
         self._want_survey()
-        await asyncio.sleep(self._dispatch.promises.survey_wait(self.name))
+        has_policy = self._dispatch.promises.has_policy(self.name)
+        await asyncio.sleep(UNREAD_SECONDS if has_policy else SURVEY_SECONDS)
         self.matching.begin()
 
     def _want_survey(self) -> None:
@@ -185,7 +172,7 @@ class Group:
             return
         if hint is not None:
             self._tools.meters.hints.inc()
-            self._dispatch.hint(self, hint)
+            self._dispatch.promises.hint(self, hint)
 
     def offer(self, task: str, version: int, since: float, needs: str = "") -> None:
         if len(self.matcher) >= MOST_TASKS and task not in self.matcher:

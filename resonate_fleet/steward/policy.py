@@ -65,18 +65,16 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The policy of one group. `ageing` in seconds, for one step of priority."""
+    """The policy of one group. `ageing` in seconds, for one step of priority.
+
+    `alone`: what its members do while no steward is there.
+    """
 
     ageing: float = 60.0
     alone: Literal["wait", "work"] = "work"
     each_key: Limit = Limit()
     keys: dict[str, Limit] = {}
     functions: dict[str, Limit] = {}
-
-    @property
-    def waits(self) -> bool:
-        """Whether its members wait while no steward is there."""
-        return self.alone == "wait"
 
     def of_key(self, key: str) -> Limit:
         """Return the limit of a key; jobs without one share the key ""."""

@@ -14,8 +14,7 @@ from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.presence import Beat
 from resonate_fleet.contract.stream import Hint
 from resonate_fleet.steward.fair import FairQueue
-from resonate_fleet.steward.groups import SURVEY_SECONDS, Group
-from resonate_fleet.steward.limits import UNREAD_SECONDS
+from resonate_fleet.steward.groups import Group
 from resonate_fleet.steward.policy import Attributes, GroupPolicy
 from resonate_fleet.steward.survey import ABREAST, Surveyor
 from resonate_fleet.steward.tools import Tools
@@ -32,10 +31,7 @@ class PromiseReader:
     """
 
     def __init__(
-        self,
-        tools: Tools,
-        policies: Mapping[str, GroupPolicy],
-        dispatch: "Dispatch",
+        self, tools: Tools, policies: Mapping[str, GroupPolicy], dispatch: "Dispatch"
     ) -> None:
         self._tools = tools
         self.surveyor = Surveyor(tools.wire, tools.now, self.reads)
@@ -59,11 +55,7 @@ class PromiseReader:
 
     def waits(self, group: str) -> bool:
         """Say whether a group's members wait while there is no steward."""
-        return self.has_policy(group) and self._policies[group].waits
-
-    def survey_wait(self, group: str) -> float:
-        """Return how long a group that has just opened waits for its first survey, in seconds."""
-        return UNREAD_SECONDS if self.has_policy(group) else SURVEY_SECONDS
+        return self.has_policy(group) and self._policies[group].alone == "wait"
 
     def queue(self, group: str) -> FairQueue:
         """Return an empty queue for a group."""
@@ -84,17 +76,15 @@ class PromiseReader:
 
     async def _requeue_changed(self) -> None:
         for name, group in list(self._dispatch.groups.items()):
-            if self._policies.get(name) != group.matcher.queue.policy:
-                await self._requeue(group)
-
-    async def _requeue(self, group: Group) -> None:
-        await self.surveyor.learn_anew([*group.matcher.queue.waiting, *self._under_way(group)])
-        queue = self.queue(group.name)
-        for task in self._under_way(group):
-            queue.limits.occupy(task)
-        group.matcher.requeue(queue)
-        self.read_running(group)
-        group.matching.soon()
+            if self._policies.get(name) == group.matcher.queue.policy:
+                continue
+            await self.surveyor.learn_anew([*group.matcher.queue.waiting, *self._under_way(group)])
+            queue = self.queue(name)
+            for task in self._under_way(group):
+                queue.limits.occupy(task)
+            group.matcher.requeue(queue)
+            self.read_running(group)
+            group.matching.soon()
 
     def _under_way(self, group: Group) -> set[str]:
         running = (one for one in self._tools.work.running.values() if one.group == group.name)
@@ -139,11 +129,13 @@ class PromiseReader:
     # What waits.
 
     def hint(self, group: Group, hint: Hint) -> None:
-        """Offer the task of a hint.
+        """Offer the task of a hint, unless a later claim is known.
 
         Unless its promise is known it is read first where the group is read (`reads`), and that of
         a child always: it may be a timer.
         """
+        if self._tools.work.is_stale(hint.id, hint.version):
+            return
         entry, reads = self.surveyor.entries.get(hint.id), self.reads(group.name)
         known = entry is not None and (bool(entry.function) or not reads)
         if known or not (is_child(hint.id) or reads):
@@ -184,7 +176,7 @@ class PromiseReader:
 
     async def _learn(self, group: Group) -> None:
         tasks = [one.task for one in group.matcher.queue.waiting.values() if not one.needs]
-        await self._tools.insist(lambda: self.surveyor.learn_anew(tasks), "promises")
+        await self._tools.insist(partial(self.surveyor.learn_anew, tasks), "promises")
         for one in list(group.matcher.queue.waiting.values()):
             self._dispatch.offer(group, one.task, one.version)
 
