@@ -1,5 +1,5 @@
 # One file, one target a role: worker, client, steward, devserver, chaos.
-# The base images are named here and nowhere else; those of the services stand in .env.
+# The base images are named here and nowhere else; those of the services stand in compose.yaml.
 ARG PYTHON_IMAGE=python:3.13-slim
 ARG UV_IMAGE=astral/uv:0.13.9
 

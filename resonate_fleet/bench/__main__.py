@@ -91,7 +91,10 @@ def run(typed: argparse.Namespace) -> int:
     binary = str(typed.server_bin.absolute()) if typed.server_bin else None
     asked = Asked(binary, typed.seeds, typed.jobs, typed.store, typed.empty)
     report, began = _empty_report(), time.monotonic()
-    report.server = f"real server {_version(binary)}" if binary else "embedded server"
+    if binary:
+        asking = [binary, "--version"]
+        shown = subprocess.run(asking, check=False, capture_output=True, text=True)  # noqa: S603 - what the user names
+        report.server = f"real server {shown.stdout.strip()}"
     for name in names:
         tell(f"measuring {name}")
         try:
@@ -140,11 +143,6 @@ def _empty_report() -> BenchReport:
         at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         load=os.getloadavg()[0],
     )
-
-
-def _version(binary: str) -> str:
-    shown = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True)  # noqa: S603 - what the user names
-    return shown.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class BenchReport(msgspec.Struct, kw_only=True):
     """
 
     command: str
-    server: str = ""
+    server: str = "embedded server"
     machine: str
     versions: dict[str, str]
     at: str

@@ -44,7 +44,7 @@ async def history(full: BenchPlace, asked: Asked, found: BenchFigures) -> None:
             for place, values in sides:
                 await _one_round(place, values)
             sides.reverse()  # neither is always the first
-        idle, base = await asyncio.gather(_idle_server(full), _idle_server(empty))
+        idle, base = await _idle_server(full), await _idle_server(empty)
     for what, unit in mine:
         found.add(f"{what}, with history", mine[what, unit], unit)
         found.add(f"{what}, empty store", others[what, unit], unit)

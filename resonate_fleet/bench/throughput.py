@@ -46,16 +46,11 @@ async def steady(
     rates: dict[Kind, list[float]] = {kind: [] for kind in fleets}
     for _ in range(1 + seeds * TURNS):
         for kind, fleet in fleets.items():
-            rates[kind].append(await _rate(place, fleet))
+            rates[kind].append(await _RATE[kind](place, fleet.group, COUNT))
     return {
         kind: [harmonic_mean(some[at : at + TURNS]) for at in range(1, len(some), TURNS)]
         for kind, some in rates.items()
     }
-
-
-async def _rate(place: BenchPlace, fleet: BenchFleet) -> float:
-    rate = ours if fleet.kind == "ours" else _plain
-    return await rate(place, fleet.group, COUNT)
 
 
 async def _costs(place: BenchPlace, fleet: BenchFleet, found: BenchFigures) -> None:
@@ -65,7 +60,7 @@ async def _costs(place: BenchPlace, fleet: BenchFleet, found: BenchFigures) -> N
         parts["steward"] = place.stewards
     spent = {name: Spent(*some) for name, some in parts.items()}
     requests, client = Requests(place), time.process_time()
-    await _rate(place, fleet)
+    await _RATE[fleet.kind](place, fleet.group, COUNT)
     used = {name: one.seconds() for name, one in spent.items()}
     used["client"] = time.process_time() - client
     for name, seconds in used.items():
@@ -99,6 +94,9 @@ async def _plain(place: BenchPlace, group: str, count: int) -> float:
     took = time.monotonic() - began
     await client.stop()
     return count / took
+
+
+_RATE = {"ours": ours, "plain": _plain}
 
 
 async def waiting(place: BenchPlace, asked: Asked, found: BenchFigures) -> None:
