@@ -8,7 +8,7 @@ from typing import Final
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, seconds
-from resonate_fleet.submit.batch import ACCEPTED, opened
+from resonate_fleet.submit.batch import ACCEPTED, Batch
 from resonate_fleet.submit.load import (
     ARGUMENTS,
     ID,
@@ -72,32 +72,30 @@ def add_wait(parser: Parser) -> None:
 
 def run(asked: Namespace) -> int:
     settings = read_settings(SubmitSettings, asked, os.environ)
-    order = _one(asked, settings) if asked.jobs is None else _many(asked, settings)
+    bulk = asked.jobs is not None
+    order = Order(
+        settings=settings,
+        jobs=_many(asked, settings) if bulk else [_one(asked, settings)],
+        wait=asked.wait,
+        json=asked.json,
+        bulk=bulk,
+    )
     return submit(order, "fleet submit")
 
 
-def _one(asked: Namespace, settings: SubmitSettings) -> Order:
+def _one(asked: Namespace, settings: SubmitSettings) -> Job:
     if asked.function is None:
         raise Mistake("FUNCTION is missing; accepted: a function's name, or --jobs FILE")
     if wrong := late(asked.not_before, settings.timeout):
         raise Mistake(f"--{wrong}")
     made = call(asked.function, arguments(asked.args), asked.version or 1)
     tags = policy_tags(asked.priority, asked.key, asked.not_before)
-    job = Job(asked.id or beginning(settings.id_prefix) + new_id(), made, tags=tags)
-    return Order(settings=settings, jobs=[job], count=1, wait=asked.wait, json=asked.json)
+    return Job(asked.id or beginning(settings.id_prefix) + new_id(), made, tags=tags)
 
 
-def _many(asked: Namespace, settings: SubmitSettings) -> Order:
+def _many(asked: Namespace, settings: SubmitSettings) -> Batch:
     for option in ("args", "version", "priority", "key", "not_before"):
         if getattr(asked, option) is not None:
             given = option.replace("_", "-")
             raise Mistake(f"--{given} is given; accepted: nothing beside --jobs")
-    jobs = opened(asked.jobs, asked.function, asked.id, settings)
-    return Order(
-        settings=settings,
-        jobs=jobs,
-        count=jobs.count,
-        wait=asked.wait,
-        json=asked.json,
-        bulk=True,
-    )
+    return Batch(asked.jobs, asked.function, asked.id, settings)

@@ -5,7 +5,6 @@ import shutil
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from stat import S_ISREG
@@ -50,24 +49,8 @@ _KINDS: Final[dict[str, Kind[Any]]] = {
 }
 
 
-@dataclass(frozen=True)
 class Batch:
-    """The `count` jobs of a file. Each iteration reads the file again."""
-
-    file: IO[bytes]
-    function: str | None
-    prefix: str | None
-    begin: str
-    count: int
-
-    def __iter__(self) -> Iterator[Job]:
-        self.file.seek(0)
-        for number, raw in _lines(self.file):
-            yield _job(msgspec.json.decode(raw, type=BatchLine), self, _id(raw, number, self))
-
-
-def opened(path: str, function: str | None, prefix: str | None, settings: SubmitSettings) -> Batch:
-    """Return the jobs of the file at `path`, `-` for standard input.
+    """The jobs of the file at `path`, `-` for standard input. Each iteration reads it again.
 
     `function` is for lines without one. A line without an id gets the same one each time: `prefix`
     with the line's number or, without a prefix, a digest of number, function and line, which the
@@ -76,22 +59,44 @@ def opened(path: str, function: str | None, prefix: str | None, settings: Submit
     Raises:
         Mistake: the file cannot be read, or lines of it are wrong.
     """
-    file = _open(path)
-    wrong: list[str] = []
-    count = 0
-    for number, raw in _lines(file):
-        count += 1
-        says = _wrong(raw, function, settings.timeout)
-        if says:
-            wrong.append(f"--jobs {path}, line {number}: {says}")
-        if len(wrong) > MOST_MISTAKES:
-            wrong[MOST_MISTAKES:] = [f"--jobs {path}: and more; accepted: {ACCEPTED}"]
-            break
-    if not count:
-        wrong = [f"--jobs is {path!r}, which has no jobs; accepted: {ACCEPTED}"]
-    if wrong:
-        raise Mistake(*wrong)
-    return Batch(file, function, prefix, beginning(settings.id_prefix), count)
+
+    def __init__(
+        self, path: str, function: str | None, prefix: str | None, settings: SubmitSettings
+    ) -> None:
+        self._file = _open(path)
+        self._function, self._prefix = function, prefix
+        self._begin = beginning(settings.id_prefix)
+        self._count = 0
+        wrong: list[str] = []
+        for number, raw in _lines(self._file):
+            self._count += 1
+            if says := _wrong(raw, function, settings.timeout):
+                wrong.append(f"--jobs {path}, line {number}: {says}")
+            if len(wrong) > MOST_MISTAKES:
+                wrong[MOST_MISTAKES:] = [f"--jobs {path}: and more; accepted: {ACCEPTED}"]
+                break
+        if not self._count:
+            wrong = [f"--jobs is {path!r}, which has no jobs; accepted: {ACCEPTED}"]
+        if wrong:
+            raise Mistake(*wrong)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Job]:
+        self._file.seek(0)
+        for number, raw in _lines(self._file):
+            line = msgspec.json.decode(raw, type=BatchLine)
+            made = call(line.function or self._function or "", line.args, line.version)
+            tags = policy_tags(line.priority, line.key, _later(line))
+            id_ = line.id or self._id(number, raw)
+            yield Job(id_, made, group=line.group, timeout=line.timeout, tags=tags)
+
+    def _id(self, number: int, raw: bytes) -> str:
+        if self._prefix is not None:
+            return f"{self._prefix}-{number:05d}"
+        what = f"{number} {self._function} ".encode() + raw
+        return f"{self._begin}batch-{blake2b(what, digest_size=12).hexdigest()}"
 
 
 def _open(path: str) -> IO[bytes]:
@@ -135,16 +140,3 @@ def _wrong(raw: bytes, function: str | None, timeout: float) -> str:
 
 def _later(line: BatchLine) -> float | None:
     return None if line.not_before is None else length().read(line.not_before)
-
-
-def _id(raw: bytes, number: int, batch: Batch) -> str:
-    if batch.prefix is not None:
-        return f"{batch.prefix}-{number:05d}"
-    what = f"{number} {batch.function} ".encode() + raw
-    return f"{batch.begin}batch-{blake2b(what, digest_size=12).hexdigest()}"
-
-
-def _job(line: BatchLine, batch: Batch, id: str) -> Job:
-    made = call(line.function or batch.function or "", line.args, line.version)
-    tags = policy_tags(line.priority, line.key, _later(line))
-    return Job(line.id or id, made, group=line.group, timeout=line.timeout, tags=tags)

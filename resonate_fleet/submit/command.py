@@ -70,11 +70,9 @@ def order(asked: argparse.Namespace, env: Mapping[str, str]) -> Order:
         raise Mistake(*error.lines, *wrong) from None
     if wrong:
         raise Mistake(*wrong)
-    jobs = load.make(settings, asked.id, given, new_id)
     return Order(
         settings=settings,
-        jobs=jobs,
-        count=len(jobs),
+        jobs=load.make(settings, asked.id, given, new_id),
         seed=settings.seed,
         wait=math.inf if asked.wait else None,
         json=asked.json,

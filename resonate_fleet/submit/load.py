@@ -4,10 +4,10 @@ import random
 import sys
 import time
 from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -37,6 +37,14 @@ class Job:
     group: str | None = None
     timeout: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Jobs(Protocol):
+    """Jobs of a known number, to be iterated over as often as needed."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Job]: ...
 
 
 # Calls.

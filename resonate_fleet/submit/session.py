@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +20,7 @@ from resonate_fleet.contract.settings import Mistake, effective
 from resonate_fleet.contract.shown import named
 from resonate_fleet.contract.start import STOPS
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable
-from resonate_fleet.submit.load import Job
+from resonate_fleet.submit.load import Jobs
 from resonate_fleet.submit.output import Output, Recorder, log_of, progress_bar, state_of
 from resonate_fleet.submit.settings import SubmitSettings
 from resonate_fleet.submit.submit import GaveUp, Observer, Submission
@@ -36,15 +36,14 @@ WINDOW = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to submit: `count` jobs, which can be iterated over again.
+    """What to submit: jobs that can be iterated over again.
 
     `wait`: how long to wait for the results, in seconds; None: not at all. `bulk`: show a progress
     bar and a summary instead of ids.
     """
 
     settings: SubmitSettings
-    jobs: Iterable[Job]
-    count: int
+    jobs: Jobs
     seed: int | None = None
     wait: float | None = None
     json: bool = False
@@ -70,12 +69,12 @@ def submit(order: Order, command: str) -> int:
     out = Output(settings.group, json=order.json, ids=not (order.bulk and sys.stdout.isatty()))
     recorder = Recorder(out, journal, command)
     clock = ServerClock(off=recorder.clock_off)
-    journal.write(ClientStarted(group=settings.group, count=order.count, seed=order.seed))
+    journal.write(ClientStarted(group=settings.group, count=len(order.jobs), seed=order.seed))
     with _metrics(settings.port, log) as metrics, closing(tracing), closing(journal):
         observers = (recorder, tracing, *metrics)
         submission = Submission(order.jobs, settings, who, observers, clock)
         code = _run(order, submission, recorder)
-        unconfirmed = order.count - recorder.count
+        unconfirmed = len(order.jobs) - recorder.count
         journal.write(ClientEnded(confirmed=recorder.count, unconfirmed=unconfirmed))
     if out.lost:
         recorder.say(f"standard output cannot be written: {out.lost}; the jobs are sent")
@@ -87,7 +86,7 @@ def _run(order: Order, submission: Submission, recorder: Recorder) -> int:
         if order.bulk:
             _with_bar(order, submission, recorder)
         else:
-            submission.run(order.count)
+            submission.run(len(order.jobs))
         if order.wait is None:
             return exits.OK
         ids = dict.fromkeys(job.id for job in order.jobs)
@@ -109,8 +108,8 @@ def _run(order: Order, submission: Submission, recorder: Recorder) -> int:
 def _with_bar(order: Order, submission: Submission, recorder: Recorder) -> None:
     began = time.monotonic()
     try:
-        with progress_bar("confirmed", order.count) as recorder.advance:
-            submission.run(order.count)
+        with progress_bar("confirmed", len(order.jobs)) as recorder.advance:
+            submission.run(len(order.jobs))
     finally:
         took = max(time.monotonic() - began, 0.001)
         again = recorder.count - recorder.new
@@ -118,7 +117,7 @@ def _with_bar(order: Order, submission: Submission, recorder: Recorder) -> None:
         if recorder.differing:
             there += f", {recorder.differing} with another call"
         rate = f"{recorder.count / took:.0f} a second"
-        recorder.say(f"{recorder.count} of {order.count} jobs are confirmed{there}; {rate}")
+        recorder.say(f"{recorder.count} of {len(order.jobs)} jobs are confirmed{there}; {rate}")
 
 
 def traces(kind: str, who: str) -> Observer:

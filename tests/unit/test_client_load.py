@@ -86,4 +86,4 @@ def test_every_wrong_option_is_named_at_once_as_it_was_typed() -> None:
 def test_an_option_wins_over_its_variable() -> None:
     typed = parser("client").parse_args(["--group", "fast"])
     asked = order(typed, {"CLIENT_GROUP": "slow", "CLIENT_COUNT": "7"})
-    assert (asked.settings.group, asked.count) == ("fast", 7)
+    assert (asked.settings.group, len(asked.jobs)) == ("fast", 7)
