@@ -6,6 +6,7 @@ import inspect
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 SIGNALS = (Suspended, PlatformError, Stopped)
 
 
+@dataclass(eq=False)
 class Bodies:
     """Wraps functions for the SDK, which sees their own signatures.
 
@@ -46,18 +48,12 @@ class Bodies:
     write. It is not for coroutine functions, whose steps may still run.
     """
 
-    def __init__(
-        self,
-        step_began: Callable[[Attempt, str], None] = lambda _attempt, _promise: None,
-        over: Callable[[str], object] = lambda _task: None,
-        member: str = "",
-    ) -> None:
-        self._member = member
-        # By identity. Registered functions stay; steps are wrapped anew each time.
-        self._kept: dict[int, Function] = {}
-        self._threads = Threads()
-        self._step_began = step_began
-        self._over = over
+    step_began: Callable[[Attempt, str], None] = lambda _attempt, _promise: None
+    over: Callable[[str], object] = lambda _task: None
+    member: str = ""
+    #: By identity. Registered functions stay; steps are wrapped anew each time.
+    _kept: dict[int, Function] = field(default_factory=dict, init=False)
+    _threads: Threads = field(default_factory=Threads, init=False)
 
     def keep(self, fn: Function) -> Function:
         """Wrap a registered function, the same way each time it is asked for."""
@@ -84,7 +80,7 @@ class Bodies:
                     result = await result
                 if isinstance(result, Result):  # who brought it, and when
                     result = msgspec.structs.replace(
-                        result, member=self._member, attempt=attempt.version,
+                        result, member=self.member, attempt=attempt.version,
                         began=began, ended=time.time(),
                     )  # fmt: skip
                 _check_result(result, ctx, attempt, body)
@@ -111,13 +107,13 @@ class Bodies:
             attempt.body.tasks.add(task)
             task.add_done_callback(attempt.body.tasks.discard)
         if ctx.info.id != attempt.task:
-            self._step_began(attempt, ctx.info.id)
+            self.step_began(attempt, ctx.info.id)
 
     async def _on_thread(self, attempt: Attempt, promise: str, call: Callable[[], Any]) -> Any:
-        started = self._threads.start(_contained(call))
+        started = self._threads.start(functools.partial(_contained, call))
         if promise == attempt.task:
             # The slot is reported free before the SDK builds the outcome.
-            started.returned = lambda value: inspect.isawaitable(value) or self._over(promise)
+            started.returned = lambda value: inspect.isawaitable(value) or self.over(promise)
         attempt.body.calls.add(started)
         try:
             return await started.outcome()
@@ -139,26 +135,25 @@ class MemberContext(Context):
         new.loop = asyncio.get_running_loop()
         return new
 
-    def _check_loop(self) -> None:
-        """Refuse a call on another event loop: it would wait for ever."""
+    def _check(self, *given: Any) -> None:
+        """Refuse a call on another event loop: it would wait for ever. JSON must hold `given`."""
         if asyncio.get_running_loop() is not self.loop:
             raise RuntimeError("the context belongs to the event loop that runs the function")
+        check_writable(given, "the call of another function was given")
 
     def run(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a step; `fn` is a function or the name of a registered one."""
-        self._check_loop()
+        self._check()
         return super().run(fn if isinstance(fn, str) else self.bodies.wrap(fn), *args, **kwargs)
 
     def rpc(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         """Dispatch to a group; `fn` is a registered function or a name."""
-        self._check_loop()
-        check_writable([args, kwargs], "the call of another function was given")
+        self._check(args, kwargs)
         return super().rpc(fn if isinstance(fn, str) else self.bodies.wrap(fn), *args, **kwargs)
 
     def detached(self, fn: str, *args: Any, **kwargs: Any) -> Any:
         """Dispatch to a group and do not wait for it."""
-        self._check_loop()
-        check_writable([args, kwargs], "the call of another function was given")
+        self._check(args, kwargs)
         return super().detached(fn, *args, **kwargs)
 
 
@@ -196,22 +191,18 @@ def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
         return annotation
 
 
-def _contained(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Turn what a future cannot carry, or what would end the event loop, into an EscapedError."""
-
-    def contained() -> Any:
-        try:
-            return call()
-        except SIGNALS:
-            raise
-        except StopIteration as error:
-            raise EscapedError(_escaped(error)) from error
-        except Exception:
-            raise
-        except BaseException as error:
-            raise EscapedError(_escaped(error)) from error
-
-    return contained
+def _contained(call: Callable[[], Any]) -> Any:
+    """Call; turn what a future cannot carry, or what would end the loop, into an EscapedError."""
+    try:
+        return call()
+    except SIGNALS:
+        raise
+    except StopIteration as error:
+        raise EscapedError(_escaped(error)) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise EscapedError(_escaped(error)) from error
 
 
 def _escaped(error: BaseException) -> str:

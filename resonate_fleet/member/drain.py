@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,7 +15,9 @@ from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.journal import DrainStep
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.member.attempts import Attempt
-from resonate_fleet.member.runner import JobRunner
+
+if TYPE_CHECKING:
+    from resonate_fleet.member.member import JobRunner
 
 #: Seconds between two checks of what is still held.
 CHECK_SECONDS = 0.02
@@ -35,7 +38,7 @@ class Drain:
     signals: "queue.SimpleQueue[str]"
     seconds: float
     wire: BlockingWire
-    runner: JobRunner
+    runner: "JobRunner"
     not_ready: Callable[[], None]
     close: Callable[[], None]
     _end: float = field(default=0.0, init=False)

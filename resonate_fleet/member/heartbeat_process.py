@@ -49,10 +49,10 @@ class HeartbeatProcess:
             "token_file": str(token.file) if isinstance(token, Token) else "",
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ended = False
         #: Lines on their way to the process.
-        self.buffer = LineBuffer(self._tell)
+        self.buffer = LineBuffer(self._write)
         table.changed = self._changed
 
     def __enter__(self) -> Self:
@@ -117,18 +117,15 @@ class HeartbeatProcess:
         if held:
             self.buffer.flush()  # before a body that may hold the interpreter begins
 
-    def _tell(self, lines: bytes) -> None:
-        with self._lock:
-            self._write(lines)
-
     def _write(self, lines: bytes) -> None:
         """Write whole lines. If the pipe is full or broken the process is started again later."""
-        try:
-            if self._process is None or os.write(self._descriptors()[0], lines) == len(lines):
-                return
-        except OSError:
-            pass
-        self._end()
+        with self._lock:
+            try:
+                if self._process is None or os.write(self._descriptors()[0], lines) == len(lines):
+                    return
+            except OSError:
+                pass
+            self._end()
 
     def _end(self) -> None:
         process, self._process = self._process, None

@@ -102,7 +102,11 @@ class HeldLeases:
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         with socket.create_connection((host, port), timeout=max(0.2, self._due_after / 2)) as plain:
-            sock = _secured(plain, host) if scheme == "https" else plain
+            sock = plain
+            if scheme == "https":
+                import ssl  # noqa: PLC0415 - few need it, and it takes memory
+
+                sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
             sock.sendall(fields.encode() + body)
             while sock.recv(65536):
                 pass
@@ -116,12 +120,6 @@ class HeldLeases:
             except (OSError, UnicodeDecodeError):
                 pass
         return str(asked["token"])
-
-
-def _secured(sock: socket.socket, host: str) -> socket.socket:
-    import ssl  # noqa: PLC0415 - few need it, and it takes memory
-
-    return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Self
 
@@ -36,15 +36,6 @@ CHECKS = 4
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class HeartbeatListener:
-    """Hears why a lease is lost, and whether a round of heartbeats failed or was answered."""
-
-    lost: Callable[[Attempt, str], None]
-    failed: Callable[[Unreachable | Refused], None] = lambda _: None
-    answered: Callable[[], None] = lambda: None
-
-
 class _OwnThread(ABC):
     """A daemon thread that runs `_run` until `_end` is set. Use as a context manager."""
 
@@ -64,12 +55,14 @@ class _OwnThread(ABC):
     def _run(self) -> None: ...
 
 
+@dataclass(eq=False)
 class Heartbeats(_OwnThread):
     """Sends heartbeats for the leases in the table and finds out which leases are lost.
 
     The server's answer does not tell (v0.9.8, `op_task_heartbeat`: always 200 and nothing), so each
     task is read after its heartbeat. There is one heartbeat for each origin: the server's main
-    branch refuses a request with several. The listener is called in the thread that sends.
+    branch refuses a request with several. `lost` hears why a lease is lost, `failed` or `answered`
+    what became of a round of heartbeats, in the thread that sends.
 
     A lease that was not renewed for its whole length has lapsed. Its time counts from the sending
     of the last confirmed heartbeat, by this machine's monotonic clock, so it ends no later than on
@@ -77,37 +70,32 @@ class Heartbeats(_OwnThread):
     still hold its leases. `LapseWatch` takes care of a request that hangs.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        wire: BlockingWire,
-        member: str,
-        lease: float,
-        listener: HeartbeatListener,
-        now: Callable[[], float] | None = None,
-    ) -> None:
+    table: Table
+    wire: BlockingWire
+    member: str
+    lease: float
+    lost: Callable[[Attempt, str], None]
+    failed: Callable[[Unreachable | Refused], None] = lambda _: None
+    answered: Callable[[], None] = lambda: None
+    now: Callable[[], float] = field(default_factory=lambda: time.monotonic)
+    #: The request on its way: a new object for each.
+    request: object | None = field(default=None, init=False)
+    #: The last answer was otherwise than the protocol says, and that is logged.
+    _strange: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
         super().__init__("heartbeats")
-        self._table = table
-        self._wire = wire
-        self._member = member
-        self._lease = lease
-        self._listener = listener
-        self._now = now or time.monotonic
-        #: The last answer was otherwise than the protocol says, and that is logged.
-        self._strange = False
         #: When the thread last woke.
-        self.woke = self._now()
-        #: The request on its way: a new object for each.
-        self.request: object | None = None
+        self.woke = self.now()
 
     @property
     def interval(self) -> float:
-        return self._lease / PER_LEASE
+        return self.lease / PER_LEASE
 
     @property
     def timeout(self) -> float:
         """Seconds that a request should take at most."""
-        return self._wire.timeout
+        return self.wire.timeout
 
     @property
     def alive(self) -> bool:
@@ -115,66 +103,66 @@ class Heartbeats(_OwnThread):
 
     def age(self) -> float:
         """Return the age of the oldest lease, since it was last confirmed; 0 without any."""
-        return max((self._now() - one.lease.stood for one in self._table.held()), default=0.0)
+        return max((self.now() - one.lease.stood for one in self.table.held()), default=0.0)
 
     def send(self) -> bool:
         """Send heartbeats for all leases that are due; False if the server did not answer."""
-        oldest = self._now() - self.interval * YOUNG
-        due = [one for one in self._table.held() if one.lease.stood <= oldest]
+        oldest = self.now() - self.interval * YOUNG
+        due = [one for one in self.table.held() if one.lease.stood <= oldest]
         due.sort(key=lambda one: origin_of(one.task))
         sent: dict[Attempt, float] = {}
         try:
             for _, group in groupby(due, key=lambda one: origin_of(one.task)):
                 of_one_origin = list(group)
-                sent |= dict.fromkeys(of_one_origin, self._now())
+                sent |= dict.fromkeys(of_one_origin, self.now())
                 tasks = [{"id": one.task, "version": one.version} for one in of_one_origin]
-                self._ask("task.heartbeat", {"pid": self._member, "tasks": tasks})
+                self._ask("task.heartbeat", {"pid": self.member, "tasks": tasks})
             for attempt, at in sent.items():
                 self._check(attempt, at)
         except (Unreachable, Refused) as error:
             if isinstance(error, Strange) and not self._strange:
                 log.warning("heartbeats.unreadable", why=error.cause)
             self._strange = isinstance(error, Strange)
-            self._listener.failed(error)
+            self.failed(error)
             self.lapse()
             return False
         self._strange = False
-        self._listener.answered()
+        self.answered()
         return True
 
     def _check(self, attempt: Attempt, sent: float) -> None:
         reply = self._ask("task.get", {"id": attempt.task}, accept=(404,))
-        task = part(self._wire.url, reply, "task", Task) if reply.ok else None
-        held = ("acquired", attempt.version, self._member)
+        task = part(self.wire.url, reply, "task", Task) if reply.ok else None
+        held = ("acquired", attempt.version, self.member)
         if task is not None and (task.state, task.version, task.pid) == held:
             attempt.lease.stood = sent
-        elif self._table.holds(attempt) and not attempt.lease.writing:
-            self._listener.lost(attempt, why_lost(task, attempt))
+        elif self.table.holds(attempt) and not attempt.lease.writing:
+            self.lost(attempt, why_lost(task, attempt))
 
     def _ask(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
         self.request = object()
         try:
-            return self._wire.call(kind, data, accept)
+            return self.wire.call(kind, data, accept)
         finally:
             self.request = None
 
     def lapse(self) -> None:
         """Report each lease as lost whose whole length is over. For any thread."""
-        for one in self._table.held():
-            if self._now() - one.lease.stood >= self._lease:
-                self._listener.lost(one, "lapsed")
+        for one in self.table.held():
+            if self.now() - one.lease.stood >= self.lease:
+                self.lost(one, "lapsed")
 
     def _run(self) -> None:
         pause = self.interval
         while not self._end.wait(pause):
-            self.woke, answered = self._now(), False
+            self.woke, answered = self.now(), False
             try:
                 answered = self.send()
             except Exception:  # a defect must not end the heartbeats of what is held
                 log.exception("heartbeats.failed")
             pause = self.interval if answered else min(self.interval, RETRY_PAUSE)
-            pause = max(LEAST_PAUSE, pause - (self._now() - self.woke))
-        self._wire.close()
+            pause = max(LEAST_PAUSE, pause - (self.now() - self.woke))
+        self.wire.close()
 
 
 class LapseWatch(_OwnThread):

@@ -98,7 +98,9 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         # The SDK's tasks and the member's own begin later than they are made; eager ones do not.
-        loop.set_task_factory = _refuse_factory  # type: ignore[method-assign]  # for users' code
+        loop.set_task_factory = lambda factory: log.warning(  # type: ignore[method-assign]  # for users' code
+            "loop.taken-back", what="task factory", factory=repr(factory)
+        )
         running = loop.create_task(work)
         while not running.done() and not loop.is_closed():
             try:
@@ -108,10 +110,6 @@ def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
                 if running.done() or getattr(error, "errno", None) == errno.EBADF:
                     raise
                 log.error("loop.stopped", why=repr(error), then="it goes on")  # noqa: TRY400 - one line
-
-
-def _refuse_factory(factory: object) -> None:
-    log.warning("loop.taken-back", what="task factory", factory=repr(factory))
 
 
 async def _run(

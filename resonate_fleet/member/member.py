@@ -4,9 +4,11 @@ import asyncio
 import gc
 import os
 import platform
+import secrets
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib import metadata
 
 import structlog
@@ -15,26 +17,82 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import MemberStarted
 from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Pages
+from resonate_fleet.contract.presence import Hello
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.sink import Loss, losses
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.member.attempts import Table
+from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.drain import Drain
+from resonate_fleet.member.fallback import Fallback
 from resonate_fleet.member.health import Probes
 from resonate_fleet.member.heartbeat_process import HeartbeatProcess
-from resonate_fleet.member.leases import HeartbeatListener, Heartbeats, LapseWatch
+from resonate_fleet.member.intake import Intake
+from resonate_fleet.member.leases import Heartbeats, LapseWatch, Revocation
 from resonate_fleet.member.ledger import Ledger, traces
+from resonate_fleet.member.link import Connector
 from resonate_fleet.member.metrics import Metrics
+from resonate_fleet.member.presence import Presence
 from resonate_fleet.member.process import OnLoop, ProcessWide
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.runner import JobRunner
+from resonate_fleet.member.sdk import Claims, build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Upstream, Wires
+from resonate_fleet.member.writes import Writes
 
 #: Seconds that the event loop has to end after the drain; then the process ends without it.
 LOOP_END_SECONDS = 2.0
 log = structlog.get_logger()
+
+
+class JobRunner:
+    """The SDK with the member's own parts around it.
+
+    `intake` lets the SDK claim what a steward assigns (`presence`) or what `fallback` finds. The
+    SDK runs the functions, as `Bodies` wraps them. Its claims go through `claims`, its outcomes
+    through `Writes`.
+
+    Raises:
+        BadFunctions: the SDK refuses a function.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        table: Table,
+        ledger: Ledger,
+        upstream: Upstream,
+        on_loop: OnLoop,
+    ) -> None:
+        name, group, counts = ledger.journal.who, settings.group, ledger.metrics.count
+        self.table = table
+        self.ledger = ledger
+        self.on_loop = on_loop
+        self.revocation = Revocation(table, ledger, on_loop)
+        self.intake = intake = Intake(settings.slots, name, upstream.stream)
+        hints = upstream.group_stream(group)
+        self.fallback = Fallback(upstream.wire, hints, group, intake, counts, registry.runs)
+        self.presence = Presence(intake, table, self.revocation, on_loop, upstream.ready)
+        reporter = self.presence.reporter
+        intake.join(reporter, self.fallback)
+        ledger.on_claimed, ledger.on_ended = reporter.claimed, reporter.ended
+        self.functions = tuple(registry.names())
+        hello = Hello(name, group, settings.slots, self.functions, secrets.token_hex(16))
+        failed = partial(counts, "steward_failures")
+        self._connector = Connector(
+            settings.stewards, hello, settings.secret, self.presence, failed
+        )
+        writes = Writes(upstream.channel, table, ledger, intake.avoid, intake.ending)
+        self.claims = Claims(upstream.channel, table, ledger, registry, writes, intake)
+        install = partial(registry.install, bodies=Bodies(ledger.step_began, intake.ending, name))
+        self.sdk = build(settings, name, self.claims, intake, install, ledger)
+
+    async def run(self) -> None:
+        """Work, until cancelled."""
+        self.sdk.start()
+        await self._connector.run()
 
 
 class Member:
@@ -68,8 +126,8 @@ class Member:
             table, settings.url, settings.token, name, settings.lease
         )
         lost = self._runner.revocation.lost
-        listener = HeartbeatListener(lost, self._heartbeat_failed, self._heartbeat_process.sent)
-        self._heartbeats = Heartbeats(table, wires.blocking(), name, settings.lease, listener)
+        heard = self._heartbeat_failed, self._heartbeat_process.sent
+        self._heartbeats = Heartbeats(table, wires.blocking(), name, settings.lease, lost, *heard)
         connected, health = self._upstream.is_connected, self._upstream.health
         self._probes = Probes(self._heartbeats, settings.liveness, connected, health)
         self._stopped = asyncio.Event()

@@ -208,14 +208,11 @@ class Metrics:
         bucket, now = (name, function, bisect_left(_SECONDS, seconds)), time.monotonic()
         exemplar = None
         if now >= self._shown.get(bucket, 0.0):
-            self._shown[bucket], exemplar = now + _EXEMPLAR_SECONDS, _exemplar(attempt)
+            self._shown[bucket] = now + _EXEMPLAR_SECONDS
+            labels = {"job": attempt.job, "attempt": str(attempt.version)}
+            fits = sum(map(len, (*labels, *labels.values()))) <= _EXEMPLAR_CHARACTERS
+            exemplar = labels if fits else None
         self._child(name, function).observe(seconds, exemplar)
 
     def _function(self, attempt: Attempt) -> str:
         return attempt.function if self._known(attempt.function) else "unknown"
-
-
-def _exemplar(attempt: Attempt) -> dict[str, str] | None:
-    labels = {"job": attempt.job, "attempt": str(attempt.version)}
-    length = sum(len(name) + len(value) for name, value in labels.items())
-    return labels if length <= _EXEMPLAR_CHARACTERS else None

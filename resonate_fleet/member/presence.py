@@ -9,6 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,23 +37,21 @@ NOTHING = Report()
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class Reporter:
     """Collects what happens and hands it to `send`: one report for an iteration of the loop.
 
     Everything but `ended` is to be called on the event loop.
     """
 
-    def __init__(
-        self, table: Table, on_loop: OnLoop, send: Callable[[Report | Withdraw], None]
-    ) -> None:
-        self._table = table
-        self._on_loop = on_loop
-        self._send = send
-        self._events: defaultdict[str, Any] = defaultdict(list)
-        self._full: list[str] = []
-        self._next: asyncio.Handle | None = None
-        #: The next report goes at once.
-        self._now = False
+    table: Table
+    on_loop: OnLoop
+    send: Callable[[Report | Withdraw], None]
+    _events: defaultdict[str, Any] = field(default_factory=lambda: defaultdict(list), init=False)
+    _full: list[str] = field(default_factory=list, init=False)
+    _next: asyncio.Handle | None = field(default=None, init=False)
+    #: The next report goes at once.
+    _now: bool = field(default=False, init=False)
 
     def claimed(self, attempt: Attempt) -> None:
         event = (attempt.task, attempt.version, attempt.function)
@@ -60,8 +59,8 @@ class Reporter:
         self._fill()
 
     def ended(self, attempt: Attempt, outcome: str) -> None:
-        if not self._on_loop.here:
-            self._on_loop.soon(partial(self.ended, attempt, outcome))
+        if not self.on_loop.here:
+            self.on_loop.soon(partial(self.ended, attempt, outcome))
             return
         self._add("ended", (attempt.task, attempt.version, outcome), at_once=False)
         self._fill()
@@ -77,11 +76,11 @@ class Reporter:
 
     def drain(self) -> None:
         """Withdraw all offers for good."""
-        self._send(Withdraw(draining=True))
+        self.send(Withdraw(draining=True))
 
     def _fill(self) -> None:
         """Report the functions whose limit is reached here, if they have changed."""
-        full = self._table.full()
+        full = self.table.full()
         if full != self._full:
             self._full = self._events["full"] = full
             self.freed()
@@ -96,7 +95,7 @@ class Reporter:
             if self._now or not at_once:
                 return
             self._next.cancel()
-        loop, self._now = self._on_loop.loop, at_once
+        loop, self._now = self.on_loop.loop, at_once
         self._next = (
             loop.call_soon(self._report) if at_once else loop.call_later(LAZY_SECONDS, self._report)
         )
@@ -104,44 +103,38 @@ class Reporter:
     def _report(self) -> None:
         self._next = None
         events, self._events = self._events, defaultdict(list)
-        self._send(Report(**events))
+        self.send(Report(**events))
 
 
+@dataclass(eq=False)
 class Presence:
     """The stewards. All methods but `leave` are to be called on the event loop.
 
     `working` is called when there is a steward to work for.
     """
 
-    def __init__(
-        self,
-        intake: Intake,
-        table: Table,
-        revocation: Revocation,
-        on_loop: OnLoop,
-        working: Callable[[], None],
-    ) -> None:
-        #: The welcomed connections.
-        self.links: set[Link] = set()
-        self.reporter = Reporter(table, on_loop, self._say)
-        self._intake = intake
-        self._table = table
-        self._revocation = revocation
-        self._on_loop = on_loop
-        self._working = working
-        #: The link to the steward that is offered the slots.
-        self._serving: Link | None = None
-        self._falling_back: asyncio.TimerHandle | None = None
-        #: The last steward has said that this group's members wait while there is none.
-        self._waits = False
-        #: The next steward is not the first: hints may have gone elsewhere before.
-        self._turned = False
-        #: It has said goodbye, or is about to.
-        self.said_bye = False
+    intake: Intake
+    table: Table
+    revocation: Revocation
+    on_loop: OnLoop
+    working: Callable[[], None]
+    #: The welcomed connections, and the one to the steward that is offered the slots.
+    links: "set[Link]" = field(default_factory=set, init=False)
+    _serving: "Link | None" = field(default=None, init=False)
+    _falling_back: asyncio.TimerHandle | None = field(default=None, init=False)
+    #: The last steward has said that this group's members wait while there is none.
+    _waits: bool = field(default=False, init=False)
+    #: The next steward is not the first: hints may have gone elsewhere before.
+    _turned: bool = field(default=False, init=False)
+    #: It has said goodbye, or is about to.
+    said_bye: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.reporter = Reporter(self.table, self.on_loop, self._say)
         sockets.keep_from_children(self._descriptors)
 
     def _say(self, message: Report | Withdraw) -> None:
-        free = self._intake.offer() if self._serving is not None else 0
+        free = self.intake.offer() if self._serving is not None else 0
         for link in self.links:
             offers = free and link is self._serving
             said = msgspec.structs.replace(message, free=free) if offers else message
@@ -157,7 +150,7 @@ class Presence:
             return
         self.links.add(link)
         log.info("presence.held", steward=link.rank[1])
-        link.say(messages.Held(self._table.holdings(), self._table.full()))
+        link.say(messages.Held(self.table.holdings(), self.table.full()))
         self.choose()
 
     def lost(self, link: "Link") -> None:
@@ -169,11 +162,11 @@ class Presence:
     def heard(self, link: "Link", message: FromSteward) -> None:
         match message:
             case messages.Assign(tasks=tasks):
-                self._intake.assigned(tasks, offered=link is self._serving)
+                self.intake.assigned(tasks, offered=link is self._serving)
             case messages.Released(tasks=tasks):
-                self._revocation.released(tasks)
+                self.revocation.released(tasks)
             case messages.Cancel(tasks=tasks):
-                self._revocation.cancelled(tasks)
+                self.revocation.cancelled(tasks)
             case messages.Beat(waits=bool() as waits):
                 link.waits = waits
                 self._waits = waits if link is self._serving else self._waits
@@ -189,7 +182,7 @@ class Presence:
             self._turn_to(chosen)
         elif chosen is None and self._serving is not None:
             self._serving = None
-            self._intake.withdrawn()
+            self.intake.withdrawn()
         if chosen is None and self._falling_back is None:
             self._falling_back = loop.call_later(FALL_BACK_SECONDS, self.fall_back)
 
@@ -200,9 +193,9 @@ class Presence:
         if self._serving is not None and self._serving in self.links:
             self._serving.say(Withdraw())
         self._serving, self._waits = chosen, chosen.waits
-        self._intake.withdrawn()
-        self._intake.fall_back(on=False)
-        self._working()
+        self.intake.withdrawn()
+        self.intake.fall_back(on=False)
+        self.working()
         chosen.say(Report(turned="again" if self._turned else "first"))
         self._turned = True
         self.reporter.freed()
@@ -211,7 +204,7 @@ class Presence:
         """Work without a steward, if the group's policy allows that."""
         if not self._waits:
             self._turned = True
-            self._intake.fall_back(on=True)
+            self.intake.fall_back(on=True)
 
     # The end.
 
@@ -224,7 +217,7 @@ class Presence:
                 link.say(messages.Bye())
                 link.close()
 
-        if not self._on_loop.wait(bye, BYE_SECONDS):
+        if not self.on_loop.wait(bye, BYE_SECONDS):
             # The loop is blocked. Without a goodbye the end would look like a death.
             for descriptor in self._descriptors():
                 with suppress(OSError):

@@ -148,13 +148,17 @@ class Threads:
                 one = self._through(one)
 
     def _through(self, one: ThreadCall) -> ThreadCall | None:
-        """Run it; return the next.
+        """Run it and deliver its outcome; return the next.
 
         Without a next call the thread is idle before the outcome is delivered.
         """
         outcome = one.execute()
         following = self._next(woken=False)
-        self._ended(one, outcome)
+        self._outcomes.append((one, outcome))
+        if not self._loop_knows:
+            self._loop_knows = True
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                self._loop.call_soon_threadsafe(self._deliver)
         return following
 
     def _next(self, *, woken: bool) -> ThreadCall | None:
@@ -168,13 +172,6 @@ class Threads:
                 self._wake()
             return one
 
-    def _ended(self, one: ThreadCall, outcome: Outcome) -> None:
-        self._outcomes.append((one, outcome))
-        if not self._loop_knows:
-            self._loop_knows = True
-            with contextlib.suppress(RuntimeError):  # the loop has closed
-                self._loop.call_soon_threadsafe(self._deliver)
-
     def _deliver(self) -> None:
         self._loop_knows = False
         while self._outcomes:
@@ -183,19 +180,15 @@ class Threads:
             if one.future.done():
                 continue
             try:
-                _hand_over(one, value, error)
+                if error is None:
+                    one.returned(value)
+                    one.future.set_result(value)
+                elif isinstance(error, Stopped):  # to the SDK it is a cancelled body
+                    one.future.cancel()
+                else:
+                    one.future.set_exception(error)
             except BaseException as second:  # noqa: BLE001 - users' classes take part in it
                 one.future.set_exception(unseen(second))
-
-
-def _hand_over(one: ThreadCall, value: Any, error: BaseException | None) -> None:
-    if error is None:
-        one.returned(value)
-        one.future.set_result(value)
-    elif isinstance(error, Stopped):  # to the SDK it is a cancelled body
-        one.future.cancel()
-    else:
-        one.future.set_exception(error)
 
 
 def end_child(process: int) -> None:

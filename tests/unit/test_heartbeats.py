@@ -11,7 +11,7 @@ import pytest
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.wire import Reply, Unreachable
 from resonate_fleet.member.attempts import Attempt, Callee, Lease, Table
-from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
+from resonate_fleet.member.leases import Heartbeats
 
 LEASE = 6.0
 
@@ -51,12 +51,11 @@ class Ward:
         self.lost: list[tuple[str, str]] = []
         self.failed: list[str] = []
         self.answered: list[float] = []
-        listener = HeartbeatListener(
+        self.heartbeats = Heartbeats(
+            self.table, self.wire, "me", LEASE,
             lambda one, why: self.lost.append((one.task, why)),
-            lambda error: self.failed.append(str(error)),
-            self.heard,
-        )
-        self.heartbeats = Heartbeats(self.table, self.wire, "me", LEASE, listener, now=self.now)
+            lambda error: self.failed.append(str(error)), self.heard, self.now,
+        )  # fmt: skip
 
     def now(self) -> float:
         return self.wire.seconds
@@ -228,8 +227,7 @@ class Forgets(list[str]):
 
 
 def test_a_listener_need_not_listen_to_all(ward: Ward) -> None:
-    only = HeartbeatListener(lambda one, why: ward.lost.append((one.task, why)))
-    heartbeats = Heartbeats(ward.table, ward.wire, "me", LEASE, only, now=ward.now)
+    heartbeats = Heartbeats(ward.table, ward.wire, "me", LEASE, lambda *_: None, now=ward.now)
     assert heartbeats.send()
     ward.hold("a")
     ward.wire.seconds += 1.0
@@ -238,7 +236,7 @@ def test_a_listener_need_not_listen_to_all(ward: Ward) -> None:
 
 
 def test_its_own_clock_is_the_monotonic_one(ward: Ward) -> None:
-    heartbeats = Heartbeats(ward.table, ward.wire, "me", LEASE, HeartbeatListener(lambda *_: None))
+    heartbeats = Heartbeats(ward.table, ward.wire, "me", LEASE, lambda *_: None)
     assert 0 <= time.monotonic() - heartbeats.woke < 60
 
 
@@ -263,9 +261,9 @@ class Waits:
 def pauses(ward: Ward, lease: float = LEASE, most: int = 3) -> list[float]:
     """Let the thread send so often; return its pauses."""
     waits = Waits(ward.wire, most)
-    listener = HeartbeatListener(lambda *_: None, lambda _: None, ward.heard)
+    heard = (lambda *_: None), (lambda _: None), ward.heard
     with patch.object(threading, "Event", lambda: waits):
-        heartbeats = Heartbeats(ward.table, ward.wire, "me", lease, listener, now=ward.now)
+        heartbeats = Heartbeats(ward.table, ward.wire, "me", lease, *heard, ward.now)
         heartbeats._thread.run()  # noqa: SLF001 - here instead of beside: no time passes by itself
     return waits.waited
 
@@ -314,7 +312,7 @@ def sending(ward: Ward) -> Iterator[tuple[Heartbeats, threading.Event, list[thre
         answered.set()
 
     with Heartbeats(
-        ward.table, ward.wire, "me", 0.03, HeartbeatListener(lambda *_: None, answered=note)
+        ward.table, ward.wire, "me", 0.03, lambda *_: None, answered=note
     ) as heartbeats:
         yield heartbeats, answered, threads
 

@@ -12,7 +12,7 @@ import pytest
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.wire import Reply
 from resonate_fleet.member.attempts import Attempt, Callee, Table
-from resonate_fleet.member.leases import CHECKS, HeartbeatListener, Heartbeats, LapseWatch
+from resonate_fleet.member.leases import CHECKS, Heartbeats, LapseWatch
 
 LEASE = 6.0
 
@@ -36,9 +36,12 @@ class Ward:
         self.table, self.wire = Table(), Hanging()
         self.seconds = 100.0
         self.lost: list[tuple[str, str]] = []
-        listener = HeartbeatListener(lambda one, why: self.lost.append((one.task, why)))
+
+        def lost(one: Attempt, why: str) -> None:
+            self.lost.append((one.task, why))
+
         self.heartbeats = Heartbeats(
-            self.table, self.wire, "me", LEASE, listener, now=lambda: self.seconds
+            self.table, self.wire, "me", LEASE, lost, now=lambda: self.seconds
         )
         self.watch = LapseWatch(self.heartbeats)
         attempt = Attempt("a", 1, Callee("f", "f"))
@@ -118,9 +121,7 @@ def test_a_name_look_up_that_hangs(hung: threading.Event) -> None:
         over.set()
 
     table.add(Attempt("a", 1, Callee("f", "f")))
-    heartbeats = Heartbeats(
-        table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, HeartbeatListener(note)
-    )
+    heartbeats = Heartbeats(table, BlockingWire("http://server:1", timeout=0.2), "me", 0.6, note)
     with heartbeats, LapseWatch(heartbeats):
         assert over.wait(60)
         assert heartbeats.request is not None, "it hangs still"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from resonate_fleet.member.attempts import Attempt, Callee, Lease, Table
-from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
+from resonate_fleet.member.leases import Heartbeats
 from tests.support.model import BlockingModelWire, Model
 
 LEASE = 6.0
@@ -25,7 +25,8 @@ class Ward:
             wire,
             "me",
             LEASE,
-            HeartbeatListener(self._lost, self._failed),
+            self._lost,
+            self._failed,
             now=lambda: self.model.seconds,
         )
 

@@ -8,7 +8,7 @@ import pytest
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.health import Health, Probes
-from resonate_fleet.member.leases import HeartbeatListener, Heartbeats
+from resonate_fleet.member.leases import Heartbeats
 from resonate_fleet.member.ledger import traces
 from tests.support.model import BlockingModelWire, Model
 
@@ -16,9 +16,7 @@ from tests.support.model import BlockingModelWire, Model
 def test_liveness_asks_for_a_loop_that_turns_and_for_heartbeats() -> None:
     now = [100.0]
     model = Model()
-    heartbeats = Heartbeats(
-        Table(), BlockingModelWire(model), "me", 60.0, HeartbeatListener(lambda *_: None)
-    )
+    heartbeats = Heartbeats(Table(), BlockingModelWire(model), "me", 60.0, lambda *_: None)
     probes = Probes(heartbeats, 10.0, lambda: True, Health(), lambda: now[0])
     assert probes.not_alive() == ["heartbeats have stopped"]
     with heartbeats:
@@ -34,9 +32,7 @@ def test_liveness_asks_for_a_loop_that_turns_and_for_heartbeats() -> None:
 
 def test_readiness_asks_for_the_stream_and_no_drain() -> None:
     connected, model = [True], Model()
-    heartbeats = Heartbeats(
-        Table(), BlockingModelWire(model), "me", 60.0, HeartbeatListener(lambda *_: None)
-    )
+    heartbeats = Heartbeats(Table(), BlockingModelWire(model), "me", 60.0, lambda *_: None)
     probes = Probes(heartbeats, 10.0, lambda: connected[0], Health())
     assert probes.not_ready() == []
     connected[0] = False
