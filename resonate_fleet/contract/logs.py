@@ -28,15 +28,18 @@ def configure(
     """
     out = lines_to(stream if stream is not None else sys.stderr, "log")
     as_text = format == "text" or (format == "auto" and out.isatty())
+    renderer: Any = structlog.processors.JSONRenderer(sort_keys=False)
+    if as_text:
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), event_key="action", pad_event_to=22
+        )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        _stamp(who, group),
+        _stamp({"who": who, "group": group} if group else {"who": who}),
+        *([_clock] if as_text else []),
         structlog.processors.format_exc_info,
     ]
-    if as_text:
-        shared.insert(-1, _clock)
-    renderer = _renderer(out, as_text=as_text)
     threshold = getattr(logging, level.upper())
     settings: dict[str, Any] = {
         "processors": [*shared, renderer],
@@ -54,7 +57,6 @@ def configure(
 
 
 def _restore(settings: dict[str, Any], handler: logging.Handler) -> bool:
-    """Set all this again; say whether somebody had changed it."""
     now, root = structlog.get_config(), logging.getLogger()
     changed = any(now[name] is not value for name, value in settings.items())
     structlog.configure(**settings)
@@ -62,12 +64,6 @@ def _restore(settings: dict[str, Any], handler: logging.Handler) -> bool:
         return changed
     root.addHandler(handler)
     return True
-
-
-def _renderer(out: TextIO, *, as_text: bool) -> Any:
-    if not as_text:
-        return structlog.processors.JSONRenderer(sort_keys=False)
-    return structlog.dev.ConsoleRenderer(colors=out.isatty(), event_key="action", pad_event_to=22)
 
 
 class _Lines:
@@ -103,18 +99,10 @@ def _handler(shared: list[Any], renderer: Any, out: TextIO) -> logging.Handler:
     return handler
 
 
-def _stamp(who: str, group: str) -> Any:
-    own = {"who": who, "group": group} if group else {"who": who}
-
+def _stamp(own: dict[str, str]) -> Any:
     def stamp(_: Any, __: str, event: Event) -> Event:
-        action = event.pop("event")
-        stamped = {
-            "at": round(time.time(), 6),
-            "level": event.pop("level"),
-            "action": action,
-            **own,
-        }
-        return {**stamped, **event}
+        at, level, action = round(time.time(), 6), event.pop("level"), event.pop("event")
+        return {"at": at, "level": level, "action": action, **own, **event}
 
     return stamp
 

@@ -36,16 +36,7 @@ class Parser(argparse.ArgumentParser):
         given.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**given, allow_abbrev=False)
 
-    def parse_known_args(  # type: ignore[override] # argparse's overloads differ in the namespace's type only
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        given = list(sys.argv[1:] if args is None else args)
-        for one in given:
-            if not one.isascii():
-                _utf8(one)
-        return super().parse_known_args(given, namespace)
-
-    def parse_args(  # type: ignore[override] # the same
+    def parse_args(  # type: ignore[override] # argparse's overloads differ in the namespace's type only
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Read the arguments and check the paths that they name.
@@ -53,7 +44,14 @@ class Parser(argparse.ArgumentParser):
         Raises:
             Mistake: they were refused.
         """
-        given = super().parse_args(args, namespace)
+        typed = list(sys.argv[1:] if args is None else args)
+        for one in typed:
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                shown = one.encode("utf-8", "surrogateescape")
+                raise Mistake(f"an argument is {shown!r}; accepted: UTF-8") from None
+        given = super().parse_args(typed, namespace)
         for name, value in vars(given).items():
             if isinstance(value, NamedPath):
                 value.check(f"--{name.replace('_', '-')}")
@@ -63,14 +61,6 @@ class Parser(argparse.ArgumentParser):
         # argparse says "argument --id: 'x'; accepted"; settings say "--id is 'x'; accepted".
         message = re.sub(r"^argument (\S+): (?=['\"])", r"\1 is ", message)
         raise Mistake(f"{message} (`{self.prog} --help` says more)")
-
-
-def _utf8(argument: str) -> None:
-    try:
-        argument.encode()
-    except UnicodeEncodeError:
-        shown = argument.encode("utf-8", "surrogateescape")
-        raise Mistake(f"an argument is {shown!r}; accepted: UTF-8") from None
 
 
 def complete_with(action: argparse.Action, words: Iterable[str]) -> None:
