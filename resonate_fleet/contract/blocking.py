@@ -18,7 +18,6 @@ from resonate_fleet.contract.wire import (
     Promise,
     Raw,
     Reply,
-    Task,
     Unreachable,
     accepted,
     part,
@@ -77,7 +76,9 @@ class BlockingWire:
         except (OSError, HTTPException) as error:
             self.close()
             if not (kept and isinstance(error, ConnectionError)):
-                raise Unreachable(self.url, _cause(error)) from None
+                late = isinstance(error, TimeoutError)
+                why = "no answer in time" if late else str(error) or repr(error)
+                raise Unreachable(self.url, why) from None
         else:
             self.clock.heard(raw.date, sent)
             return raw
@@ -111,18 +112,9 @@ class BlockingWire:
         reply = self.call("promise.get", {"id": id}, accept=(404,))
         return part(self.url, reply, "promise", Promise) if reply.ok else None
 
-    def task(self, id: str) -> Task | None:
-        """Return the task, or None where there is none of that id."""
-        reply = self.call("task.get", {"id": id}, accept=(404,))
-        return part(self.url, reply, "task", Task) if reply.ok else None
-
     def create_promise(
         self, id: str, timeout_at: int, param: Any, tags: Mapping[str, str]
     ) -> Promise:
         """Create a promise, or return the one that has the id already: the de-duplication."""
         data = {"id": id, "timeoutAt": timeout_at, "param": encode_value(param), "tags": dict(tags)}
         return part(self.url, self.call("promise.create", data), "promise", Promise)
-
-
-def _cause(error: Exception) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or repr(error)

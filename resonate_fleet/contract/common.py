@@ -16,7 +16,6 @@ from resonate_fleet.contract.settings import (
 )
 from resonate_fleet.contract.words import SERVER_PORT
 
-LOG_FORMATS = ("auto", "json", "text")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 #: Environment name, default, how it is read, what it does.
@@ -58,16 +57,12 @@ def replica_name(process: str) -> Declared[str]:
 
 def journal(process: str) -> Declared[Path | None]:
     """Return the journal's folder of `process`, which is a prefix such as WORKER."""
-    return (
-        f"{process}_JOURNAL",
-        "",
-        path(),
-        "Folder for its journal files; the log has the same lines.",
-    )
+    says = "Folder for its journal files; the log has the same lines."
+    return f"{process}_JOURNAL", "", path(), says
 
 
 def log_format(process: str) -> Declared[str]:
-    kind = choice(*LOG_FORMATS)
+    kind = choice("auto", "json", "text")
     return f"{process}_LOG_FORMAT", "auto", kind, "`auto`: text on a terminal, else JSON."
 
 

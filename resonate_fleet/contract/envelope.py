@@ -25,10 +25,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.data:
             return None
-        try:
-            return msgspec.json.decode(base64.b64decode(self.data, validate=True))
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from None
+        return msgspec.json.decode(base64.b64decode(self.data, validate=True))
 
 
 def encode_value(value: Any) -> dict[str, str]:

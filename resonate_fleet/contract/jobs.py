@@ -4,10 +4,11 @@ Times are Unix seconds.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.wire import Promise, Task
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
 
@@ -51,28 +52,25 @@ def label(name: str, version: int) -> str:
 
 def call_of(promise: Promise) -> Call | None:
     """Return the call that `promise` carries, or None where it carries none (a timer, say)."""
-    try:
-        return msgspec.convert(promise.param.decoded(), Call)
-    except (ValueError, msgspec.ValidationError):
-        return None
+    return _read(promise.param, Call)
 
 
 def result_of(promise: Promise) -> Result | None:
     """Return the result in `promise` if it is one of the worker image's own."""
-    if promise.state != "resolved":
-        return None
+    return _read(promise.value, Result) if promise.state == "resolved" else None
+
+
+def _read[T](value: Value, form: type[T]) -> T | None:
     try:
-        return msgspec.convert(promise.value.decoded(), Result)
-    except (ValueError, msgspec.ValidationError):
+        return msgspec.convert(value.decoded(), form)
+    except ValueError:  # msgspec's own is one
         return None
 
 
 JobState = Literal[
     "waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"
 ]
-STATES: Final[tuple[JobState, ...]] = (
-    "waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked",
-)  # fmt: skip
+STATES: Final[tuple[JobState, ...]] = get_args(JobState)
 OVER: Final[dict[str, JobState]] = {
     "resolved": "done",
     "rejected": "failed",

@@ -205,10 +205,10 @@ class Stack:
         return {one.id: one for one in msgspec.convert(reply.data["tasks"], list[Task])}
 
     def outcome(self, job: str) -> tuple[Promise, Task]:
-        promise, task = self.wire.promise(job), self.wire.task(job)
+        promise = self.wire.promise(job)
         assert promise is not None, f"{job} is lost"
-        assert task is not None, f"the task of {job} is lost"
-        return promise, task
+        reply = self.wire.call("task.get", {"id": job})
+        return promise, msgspec.convert(reply.data["task"], Task)
 
     def finish(self, jobs: list[str], within: float) -> dict[str, int]:
         """Wait until all jobs have their result; return how often each was claimed."""

@@ -26,7 +26,7 @@ class Server:
         self.asked: list[tuple[float, str]] = []
         gauge = type("Gauge", (), {"set": staticmethod(lambda _: None)})
         some = {
-            "meters": type("Meters", (), {"survey": gauge}),
+            "meters": type("Meters", (), {"survey_duration_seconds": gauge}),
             "now": staticmethod(loop.time),
             "failed": staticmethod(lambda *_: None),
         }
