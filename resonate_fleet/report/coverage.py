@@ -97,14 +97,11 @@ def _cut(facts: Facts) -> dict[str, list[str]]:
             cut[member.name].append(member.lines[-1].where)
     if unhealed := _unhealed(facts):
         cut[CHAOS] += unhealed
-    for first, last in (
-        (journal.ClientStarted, journal.ClientEnded),
-        (journal.RunStarted, journal.RunEnded),
-    ):
-        ended = {entry.line.who for entry in facts.evidence.of(last)}
-        for entry in facts.evidence.of(first):
-            if entry.line.who not in ended:
-                cut[entry.line.who].append(entry.where)
+    of = facts.evidence.of
+    ended = {entry.line.who for entry in (*of(journal.ClientEnded), *of(journal.RunEnded))}
+    for entry in (*of(journal.ClientStarted), *of(journal.RunStarted)):
+        if entry.line.who not in ended:
+            cut[entry.line.who].append(entry.where)
     return dict(cut)
 
 

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from resonate_fleet.contract import journal
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.run import TRAITS, Plan, Records, RunFolder, Traits
+from resonate_fleet.contract.run import TRAITS, Guarantees, Plan, Records, RunFolder, Traits
 
-#: Clocks of one run may differ by this much, in seconds.
+#: Clocks of one run may differ by this much, in seconds; on one machine they do not at all.
 SLACK = 1.0
 #: Lines that name a state which lasts until the run.
 STANDING = journal.MemberStarted | journal.MemberReady | journal.StewardStarted
@@ -73,6 +73,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.plan:
             return TRAITS[self.plan.place]
         return Traits(shows_on=max(one.shows_on for one in TRAITS.values()))
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return self.plan.guarantees if self.plan else Guarantees()
 
     def ended_by_hand(self) -> set[str]:
         """Return the jobs that somebody has cancelled or rejected on the steward's page."""

@@ -70,7 +70,7 @@ def judge(facts: Facts) -> Verdict:
     found = checks.run(facts)
     clocks_differ = any(one.name == "clock-nonsense" for one in found)
     void = BY_TIMES if clocks_differ else frozenset[str]()
-    guarantees = _judged(plan.guarantees if plan else Guarantees(), figures, found, void)
+    guarantees = _judged(facts.evidence.guarantees, figures, found, void)
     found = [replace(one, level="unproved") if one.name in void else one for one in found]
     found.sort(key=lambda one: one.level != "broken")
     word: Word = "PASS" if not found else "FAIL" if found[0].level == "broken" else "INCONCLUSIVE"

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.report.checks import results as checks
+from resonate_fleet.report.checks import jobs as checks
 from resonate_fleet.report.facts import AttemptFacts, JobFacts, StepFacts
 from tests.support.facts import (
     Entry,

@@ -1,17 +1,10 @@
 """The checks: each is a pure function from facts, and what is missing of them, to findings."""
 
-from resonate_fleet.report.checks import claims, jobs, leases, results, sources, strikes
+from resonate_fleet.report.checks import claims, jobs, leases, sources, strikes
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding
 
-CHECKS = (
-    *sources.CHECKS,
-    *jobs.CHECKS,
-    *results.CHECKS,
-    *claims.CHECKS,
-    *leases.CHECKS,
-    *strikes.CHECKS,
-)
+CHECKS = (*sources.CHECKS, *jobs.CHECKS, *claims.CHECKS, *leases.CHECKS, *strikes.CHECKS)
 
 
 def run(facts: Facts) -> list[Finding]:

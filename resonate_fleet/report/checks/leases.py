@@ -91,8 +91,7 @@ def deaths(facts: Facts) -> Iterator[Finding]:
 
     A scenario that promises parked jobs has poison in its load; its members die of it.
     """
-    plan = facts.evidence.plan
-    if plan is not None and plan.guarantees.parked > 0:
+    if facts.evidence.guarantees.parked > 0:
         return
     for entry in facts.evidence.lines:
         line = entry.line

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from resonate_fleet.contract import journal, run
 from resonate_fleet.report.bound import waiting
+from resonate_fleet.report.evidence import SLACK
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import recoveries
 
-#: Clocks of one run may differ by this much, in seconds; on one machine they do not at all.
-SLACK = 1.0
 #: A run is over within a day, and its records are taken within an hour of its last line.
 BEFORE, AFTER = 86_400.0, 3600.0
 
@@ -149,8 +148,7 @@ def roles_in_order(facts: Facts) -> Iterator[Finding]:
 
 def idle_members(facts: Facts) -> Iterator[Finding]:
     """Name members that claimed nothing although a job waited a second while they were ready."""
-    plan = facts.evidence.plan
-    if plan is not None and not plan.guarantees.every_member_works:
+    if not facts.evidence.guarantees.every_member_works:
         return
     waits = waiting(facts)
     for member in facts.members.values():

@@ -39,8 +39,7 @@ def done(facts: Facts) -> Iterator[Finding]:
 
 def hit(facts: Facts) -> Iterator[Finding]:
     """Name strikes at a member that held nothing, and at all while nobody worked."""
-    plan = facts.evidence.plan
-    if plan is not None and not plan.guarantees.strikes_hit:
+    if not facts.evidence.guarantees.strikes_hit:
         return
     for strike in facts.strikes:
         at_work = [one for one in facts.attempts() if one.began <= strike.at]
@@ -52,11 +51,11 @@ def hit(facts: Facts) -> Iterator[Finding]:
 
 def recovered(facts: Facts) -> Iterator[Finding]:
     """Name a promise about recoveries in a run of strikes that had none."""
-    plan = facts.evidence.plan
-    if plan is None or not plan.strikes or plan.guarantees.recovery_seconds is None:
+    plan, promised = facts.evidence.plan, facts.evidence.guarantees.recovery_seconds
+    if plan is None or not plan.strikes or promised is None:
         return
     if not facts.handed_over and all(one.follower is None for one in recoveries(facts)):
-        says = f"{plan.guarantees.recovery_seconds:g} s are promised and no job was claimed again"
+        says = f"{promised:g} s are promised and no job was claimed again"
         yield finding("nothing-recovered", says, "plan.json", *[one.where for one in facts.strikes])
 
 
