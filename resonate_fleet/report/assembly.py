@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from resonate_fleet.contract import journal
 from resonate_fleet.contract.ids import root_of
@@ -81,19 +81,9 @@ def _strikes(evidence: Evidence) -> list[StrikeFacts]:
         heal = next((one for one in same if one.at >= line.at), None)
         if heal:
             healings.remove(heal)
-        strike = StrikeFacts(
-            number=line.strike,
-            fault=line.fault,
-            target=line.target,
-            job=line.job,
-            part=line.part,
-            asked=line.asked or line.at,
-            at=line.at,
-            healing=(heal.asked or heal.at) if heal else None,
-            healed=heal.at if heal else None,
-            held=line.held,
-            where=entry.where,
-        )
+        healing = (heal.asked or heal.at) if heal else None
+        said = asdict(line) | {"asked": line.asked or line.at, "where": entry.where}
+        strike = StrikeFacts(**said, healing=healing, healed=heal.at if heal else None)
         strikes.append(strike)
     return strikes
 

@@ -109,7 +109,7 @@ def _unhealed(facts: Facts) -> list[str]:
     """Return strikes of whose end, or failure, chaos says nothing."""
     missed = {entry.line.strike for entry in facts.evidence.of(journal.StrikeMissed)}
     last = [one for one in facts.strikes if one.fault in (*FREEZING, *AT_THE_FLEET)]
-    return [one.where for one in last if one.healed is None and one.number not in missed]
+    return [one.where for one in last if one.healed is None and one.strike not in missed]
 
 
 def _may_live_on(facts: Facts, member: MemberFacts) -> bool:

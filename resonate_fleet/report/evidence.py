@@ -132,12 +132,17 @@ def _load[T](path: Path, kind: type[T], unread: dict[str, str]) -> T | None:
 
 def of_this_run(evidence: Evidence) -> Evidence:
     """Keep the lines of the run: from its start on, about its jobs, and who was there then."""
-    others = _of_other_runs(evidence)
-    mine = [entry for entry in evidence.lines if entry.file not in others]
-    unread = evidence.unread | dict.fromkeys(others, "it is of another run")
-    evidence = replace(evidence, lines=mine, unread=unread)
-    jobs, first = _jobs(evidence), _first_lines(evidence)
-    earlier = [entry for entry in mine if entry.number < first.get(entry.file, math.inf)]
+    plan, records = evidence.plan, evidence.records
+    jobs: set[str] = set()  # that any source counts to this run, where that can be known
+    if plan and records:
+        jobs = {job.id for job in plan.jobs} | {one.promise.id for one in records.records}
+        others = _of_other_runs(evidence, plan, jobs) if evidence.traits.own else set()
+        mine = [entry for entry in evidence.lines if entry.file not in others]
+        unread = evidence.unread | dict.fromkeys(others, "it is of another run")
+        evidence = replace(evidence, lines=mine, unread=unread)
+        jobs |= {entry.line.job for entry in evidence.of(journal.Confirmed)}
+    first = _first_lines(evidence)
+    earlier = [entry for entry in evidence.lines if entry.number < first.get(entry.file, math.inf)]
     # A container that was started again writes on in the same file under another name.
     starts = journal.MemberStarted | journal.StewardStarted
     last = {entry.file: entry.line.who for entry in earlier if isinstance(entry.line, starts)}
@@ -146,7 +151,7 @@ def of_this_run(evidence: Evidence) -> Evidence:
     kept = [one for one in earlier if isinstance(one.line, STANDING) and one.line.who in present]
     kept += [
         entry
-        for entry in mine
+        for entry in evidence.lines
         if entry.number >= first.get(entry.file, math.inf)
         and not (jobs and isinstance(entry.line, OF_A_JOB) and entry.line.job not in jobs)
     ]
@@ -170,21 +175,8 @@ def _first_lines(evidence: Evidence) -> dict[str, int]:
     return first
 
 
-def _jobs(evidence: Evidence) -> set[str]:
-    """Return the jobs that any source counts to this run; nothing where that cannot be known."""
-    plan, records = evidence.plan, evidence.records
-    if plan is None or records is None:
-        return set()
-    known = {job.id for job in plan.jobs} | {record.promise.id for record in records.records}
-    return known | {entry.line.job for entry in evidence.of(journal.Confirmed)}
-
-
-def _of_other_runs(evidence: Evidence) -> set[str]:
+def _of_other_runs(evidence: Evidence, plan: Plan, known: set[str]) -> set[str]:
     """Return journals of another run, by its scenario or since all their jobs are unknown here."""
-    plan, records = evidence.plan, evidence.records
-    if plan is None or records is None or not evidence.traits.own:
-        return set()
-    known = {job.id for job in plan.jobs} | {one.promise.id for one in records.records}
     jobs: defaultdict[str, set[str]] = defaultdict(set)
     for entry in evidence.lines:
         if isinstance(entry.line, OF_A_JOB | journal.Confirmed):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract.jobs import Result
-from resonate_fleet.contract.journal import Confirmed, HandedOver
+from resonate_fleet.contract.journal import Confirmed, HandedOver, StrikeDone
 from resonate_fleet.contract.run import PlannedJob, Record
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.report.evidence import Evidence, JournalEntry
@@ -93,23 +93,15 @@ class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
         return min(ends, default=self.lines[-1].line.at)
 
 
-class StrikeFacts(msgspec.Struct, frozen=True, kw_only=True):
+class StrikeFacts(StrikeDone, frozen=True, kw_only=True):
     """A fault that was done, by chaos's own word.
 
     It took hold between `asked` and `at`, and was over between `healing` and `healed`; both None
-    where it was not undone. `part`, 0 to 1: how far the job was when its trigger was seen.
+    where it was not undone.
     """
 
-    number: int
-    fault: str
-    target: str
-    job: str
-    part: float
-    asked: float
-    at: float
     healing: float | None
     healed: float | None
-    held: list[tuple[str, int]]
     where: str
 
 

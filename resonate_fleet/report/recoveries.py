@@ -178,7 +178,7 @@ def strike_figures(facts: Facts, found: list[Recovery]) -> list[StrikeFigure]:
         mine = [one for one in found if one.strike is strike]
         slowest = max(mine, key=lambda one: one.seconds or 0.0, default=None)
         figure = StrikeFigure(
-            strike=strike.number,
+            strike=strike.strike,
             fault=strike.fault,
             target=strike.target,
             at=round(strike.at - facts.began, 3),

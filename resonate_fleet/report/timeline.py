@@ -27,6 +27,7 @@ def timeline(facts: Facts) -> dict[str, Any]:
         facts.members.values(),
         key=lambda one: (natural(one.name.rpartition("-")[0] or one.name), one.started),
     )
+    lanes = {one.name: lane for lane, one in enumerate(members)}
     rows = [_rows(member) for member in members]
     bars = [(lane, row, one) for lane, placed in enumerate(rows) for one, row in placed]
     index_of = {one.claim: index for index, (_, _, one) in enumerate(bars)}
@@ -44,7 +45,15 @@ def timeline(facts: Facts) -> dict[str, Any]:
             if step.ended is not None
         ],
         "jobs": [_job(facts, job) for job in facts.jobs.values()],
-        "strikes": _strikes(facts, {one.name: lane for lane, one in enumerate(members)}),
+        "strikes": [
+            {
+                "fault": one.fault,
+                "lane": lanes.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
+                "at": _ms(facts, one.at),
+                "healed": _ms(facts, one.healed) if one.healed else None,
+            }
+            for one in facts.strikes
+        ],
         "parked": _parked(facts, numbers, index_of),
         "recoveries": _recoveries(facts, index_of),
         "waiting": _curve(facts, waiting(facts)),
@@ -111,18 +120,6 @@ def _job(facts: Facts, job: JobFacts) -> list[Any]:
         _ms(facts, job.created) if job.created is not None else None,
         _ms(facts, job.settled) if job.settled is not None else None,
         job.state,
-    ]
-
-
-def _strikes(facts: Facts, lanes: dict[str, int]) -> list[dict[str, Any]]:
-    return [
-        {
-            "fault": one.fault,
-            "lane": lanes.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
-            "at": _ms(facts, one.at),
-            "healed": _ms(facts, one.healed) if one.healed else None,
-        }
-        for one in facts.strikes
     ]
 
 

@@ -66,13 +66,10 @@ def member(name: str = "m", **more: Any) -> MemberFacts:
 def strike(fault: str = "kill", at: float = 10.0, target: str = "m", **more: Any) -> StrikeFacts:
     """Return a strike that took hold the moment it was asked for."""
     given: dict[str, Any] = {
-        "number": 0,
-        "job": "",
-        "part": 0.0,
+        "strike": 0,
         "asked": at,
         "healing": more.get("healed"),
         "healed": None,
-        "held": [],
         "where": f"chaos:{fault}",
     }
     return StrikeFacts(**(given | {"fault": fault, "at": at, "target": target} | more))

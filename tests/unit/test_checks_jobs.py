@@ -49,7 +49,7 @@ def test_evidence_is_two_confirmations_the_record_and_the_last_three_claims() ->
 
 def test_lost_jobs() -> None:
     lost = [pending(), job("u", record=None, confirmed=[confirmed("u")]), job("done")]
-    assert said(checks.lost_jobs(facts(jobs=lost, records_at=100.0))) == [
+    assert said(checks.unended(facts(jobs=lost, records_at=100.0))) == [
         f"broken lost-job: job t was confirmed and has no result {AT}",
         "broken missing-promise: job u was confirmed, the server does not know it (client.jsonl:1)",
     ]
@@ -58,7 +58,7 @@ def test_lost_jobs() -> None:
 def test_late_jobs() -> None:
     late = job(record=record(settled_at=50_000))
     run = facts(jobs=[late], records_at=100.0, plan=plan(deadline=40.0))
-    assert said(checks.late_jobs(run)) == [
+    assert said(checks.unended(run)) == [
         f"broken late-job: job t had not ended at the deadline {AT}"
     ]
 

@@ -30,7 +30,7 @@ def intended(number: int, fault: Any = "kill") -> PlannedStrike:
 
 def test_each_planned_strike_was_done_or_missed_and_no_other() -> None:
     missed = entry(j.StrikeMissed(strike=1, fault="kill", why="nobody there", who="chaos"))
-    struck = [strike(number=0), strike(number=3), strike("pause", number=4)]
+    struck = [strike(strike=0), strike(strike=3), strike("pause", strike=4)]
     meant = plan(strikes=[intended(0), intended(1), intended(2), intended(4), intended(5)])
     assert said(done(facts(strikes=struck, lines=[missed], plan=meant))) == [
         "unproved strike-missed: strike 1 (kill) could not be done: nobody there (chaos.jsonl:1)",

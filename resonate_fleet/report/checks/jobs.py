@@ -23,17 +23,13 @@ def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) 
     return finding(name, sentence, *confirmed, *record, *claims, incomplete=incomplete)
 
 
-def lost_jobs(facts: Facts) -> Iterator[Finding]:
-    """Jobs whose client has the server's word, and which have no end."""
+def unended(facts: Facts) -> Iterator[Finding]:
+    """Jobs whose client has the server's word and which have no end, or none in time."""
     for job in lost(facts):
         if job.record is None:
             yield about_job("missing-promise", job, "was confirmed, the server does not know it")
         else:
             yield about_job("lost-job", job, "was confirmed and has no result")
-
-
-def late_jobs(facts: Facts) -> Iterator[Finding]:
-    """Jobs that did not end before the run was given up."""
     for job in late(facts):
         yield about_job("late-job", job, "had not ended at the deadline")
 
@@ -205,8 +201,7 @@ def skipped_work(facts: Facts) -> Iterator[Finding]:
 
 
 CHECKS = (
-    lost_jobs,
-    late_jobs,
+    unended,
     bad_ends,
     parked_jobs,
     client_counts,

@@ -98,7 +98,7 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
     One that is frozen may write its claim down when it is thawed.
     """
     for strike in facts.strikes:
-        saw = f"strike {strike.number} saw"
+        saw = f"strike {strike.strike} saw"
         for task in dict.fromkeys([strike.job, *(task for task, _ in strike.held)]):
             if record := facts.record_of(task):
                 made, places = (

@@ -20,7 +20,7 @@ def done(facts: Facts) -> Iterator[Finding]:
     """Compare the strikes that were done with those planned."""
     plan = facts.evidence.plan
     planned = {one.strike: one for one in plan.strikes} if plan else {}
-    spoken = {one.number for one in facts.strikes}
+    spoken = {one.strike for one in facts.strikes}
     for entry in facts.evidence.of(journal.StrikeMissed):
         line = entry.line
         spoken.add(line.strike)
@@ -31,9 +31,9 @@ def done(facts: Facts) -> Iterator[Finding]:
             says = f"nothing is said of strike {number}: {one.fault}, {one.trigger}"
             yield finding("strike-not-done", says, "plan.json")
     for strike in facts.strikes:
-        same = planned.get(strike.number)
+        same = planned.get(strike.strike)
         if plan and (same is None or same.fault != strike.fault):
-            says = f"strike {strike.number} ({strike.fault}) is not in the plan"
+            says = f"strike {strike.strike} ({strike.fault}) is not in the plan"
             yield finding("strike-unplanned", says, strike.where)
 
 
@@ -45,7 +45,7 @@ def hit(facts: Facts) -> Iterator[Finding]:
         at_work = [one for one in facts.attempts() if one.began <= strike.at]
         worked = any(strike.asked <= one.until for one in at_work)
         if not strike.held and (strike.fault in run.AT_A_MEMBER or not worked):
-            says = f"strike {strike.number} ({strike.fault} of {strike.target}) hit no held lease"
+            says = f"strike {strike.strike} ({strike.fault} of {strike.target}) hit no held lease"
             yield finding("strike-hit-nothing", says, strike.where)
 
 
@@ -71,7 +71,7 @@ def _contradictions(facts: Facts, strike: StrikeFacts) -> Iterator[str]:
     """Yield what speaks against the target having held what chaos says it held."""
     target = strike.target
     if target not in facts.members:
-        yield f"strike {strike.number} says it hit {target}, which nobody knows"
+        yield f"strike {strike.strike} says it hit {target}, which nobody knows"
         return
     for task, version in strike.held:
         claims = {one.member: one for one in facts.tasks.get(task, []) if one.number == version}
@@ -97,7 +97,7 @@ def effect(facts: Facts) -> Iterator[Finding]:
             went_on = _went_on(facts, strike, member) if member else []
             went_on += _steward_went_on(facts, strike)
         if went_on:
-            says = f"strike {strike.number}: {strike.fault} of {strike.target} shows nowhere"
+            says = f"strike {strike.strike}: {strike.fault} of {strike.target} shows nowhere"
             cut = _cannot_show(facts, strike)
             places = dict.fromkeys([strike.where, *went_on[:3]])
             yield finding("strike-without-effect", says, *places, incomplete=cut)
@@ -120,7 +120,7 @@ def healed(facts: Facts) -> Iterator[Finding]:
     for strike in facts.strikes:
         member = facts.members.get(strike.target)
         if strike.fault in run.FREEZING and member and not _came_back(facts, strike, member):
-            says = f"strike {strike.number}: {strike.target} is not heard after its {strike.fault}"
+            says = f"strike {strike.strike}: {strike.target} is not heard after its {strike.fault}"
             yield finding("strike-not-healed", says, strike.where, member.lines[-1].where)
 
 
@@ -226,7 +226,7 @@ def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
         return all(one.until <= over for one in before)
     plan = facts.evidence.plan
     planned = {one.strike: one.to for one in plan.strikes} if plan else {}
-    if (to := planned.get(strike.number)) is None:
+    if (to := planned.get(strike.strike)) is None:
         return True
     moments = [strike.at, *(at for one in members for at in (one.ready, one.until) if at)]
     return any(
