@@ -120,10 +120,10 @@ def refused(at: float) -> Entry:
 def shows(fault: str, *lines: Entry, ended: float = 100.0, **of_member: Any) -> list[str]:
     """Return where it shows that m went on after a strike at 10, on processes (0.5 s)."""
     healed = of_member.pop("healed", None)
-    asked = of_member.pop("asked", 10.0)
+    asked, where = of_member.pop("asked", 10.0), plan(place=of_member.pop("place", "processes"))
     struck = strike(fault, 10.0, healed=healed, asked=asked)
     struck_member = member("m", lines=list(lines) or [refused(1.0)], **of_member)
-    found = list(effect(facts(members=[struck_member], strikes=[struck], plan=plan(), ended=ended)))
+    found = list(effect(facts(members=[struck_member], strikes=[struck], plan=where, ended=ended)))
     assert all(one.says == f"strike 0: {fault} of m shows nowhere" for one in found)
     return [where for one in found for where in one.evidence]
 
@@ -191,6 +191,14 @@ def test_the_frozen_write_nothing_until_they_thaw() -> None:
     assert shows("pause", refused(19.5), healed=20.0) == ["chaos:pause", "m.jsonl:195"]
     assert shows("pause", refused(50.0)) == ["chaos:pause", "m.jsonl:500"], "it was for good"
     assert shows("pause", refused(50.0), ended=50.0) == []
+
+
+def test_the_clocks_of_a_lent_fleets_machines_may_differ_by_a_second() -> None:
+    lent: dict[str, Any] = {"place": "kubernetes"}
+    assert shows("pause", refused(19.0), healed=20.0, **lent) == []
+    assert shows("pause", refused(18.5), healed=20.0, **lent) == ["chaos:pause", "m.jsonl:185"]
+    assert shows("terminate", stopped=9.0, **lent) == []
+    assert shows("terminate", stopped=8.5, **lent) == ["chaos:terminate", "m.jsonl:10"]
 
 
 def at_15(line: j.Line) -> Entry:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from resonate_fleet.contract import journal, run
+from resonate_fleet.report.evidence import SLACK
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import recoveries
@@ -150,9 +151,11 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
 
 def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str]:
     """Return where it shows that the struck member went on as before."""
-    after, until = strike.at + facts.evidence.traits.shows_on, strike.healing or facts.ended
+    traits = facts.evidence.traits
+    slack = 0.0 if traits.own else SLACK  # a lent fleet may be on several machines
+    after, until = strike.at + traits.shows_on, (strike.healing or facts.ended) - slack
     if strike.fault in run.DRAINING:
-        leaves = member.stopped is not None and member.stopped >= strike.asked
+        leaves = member.stopped is not None and member.stopped >= strike.asked - slack
         return [] if leaves or member.died else [member.lines[-1].where]
     if strike.fault in run.DEADLY:
         goodbye = member.stopped is not None and member.stopped > strike.at
