@@ -7,11 +7,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from resonate_fleet.bench.store import GROUP, parser, run
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import anycast
+from tests.support.postgres import postgres
 from tests.support.processes import SERVER_BIN, Processes
 from tests.support.servers import Server
 
@@ -40,3 +42,19 @@ async def test_every_row_is_like_the_one_that_server_and_member_wrote(
         found, _ = await wire.search_tasks("fulfilled")
         promises, _ = await wire.search_promises("resolved", {"resonate:target": anycast(GROUP)})
     assert len(found) == len(promises) == FINISHED
+
+
+def test_a_database_is_filled_like_a_file() -> None:
+    with postgres() as url:
+        asked = ["--server-bin", os.environ[SERVER_BIN], "--finished", str(FINISHED), url]
+        assert run(parser("store").parse_args(asked)) == 0
+        with psycopg.connect(url) as store:
+            alike = store.execute(
+                "SELECT DISTINCT state, param_headers, param_data, value_headers, value_data,"
+                " tags - '{resonate:origin,resonate:branch,resonate:parent}'::text[],"
+                " tags->>'resonate:origin' = id, settled_at - created_at, timeout_at - created_at"
+                " FROM promises"
+            ).fetchall()
+            tasks = store.execute("SELECT state, version, count(*) FROM tasks GROUP BY 1, 2")
+            assert len(alike) == 1
+            assert tasks.fetchall() == [("fulfilled", 1, FINISHED)]
