@@ -55,7 +55,6 @@ class Dispatch:
         self.open_stream = open_stream
         self.promises = tools.work.listener = PromiseReader(tools, policies, self)
         self.surveyor = self.promises.surveyor
-        self._surveyed = False
         self._tick = 0.0
 
     def group(self, name: str) -> Group:
@@ -73,7 +72,8 @@ class Dispatch:
     def listens(self) -> bool:
         """Whether this steward hears the hints of every group with members."""
         present = [group for group in self.groups.values() if group.present]
-        return self._surveyed and bool(present) and all(group.listens for group in present)
+        surveyed = self.survey_loop.at is not None
+        return surveyed and bool(present) and all(group.listens for group in present)
 
     @property
     def has_listener(self) -> bool:
@@ -184,7 +184,7 @@ class Dispatch:
             if entry is None or not entry.anyone or stale:
                 continue
             # Until its first survey this steward knows of no earlier claims: creation counts.
-            by_creation = task.version == 0 or not self._surveyed
+            by_creation = task.version == 0 or self.survey_loop.at is None
             begun = entry.created if by_creation else self._tools.now()
             since = self._tools.work.waits_since(task.id, begun)
             self.group(entry.group).offer(task.id, task.version, since, entry.function)
@@ -212,7 +212,6 @@ class Dispatch:
                     for task, one in seen.tasks.items()
                 }
                 work.found_parked(seen.at, parked)
-                self._surveyed = True
         for group in self.groups.values():
             needed = "acquired" if self.promises.has_policy(group.name) else "pending"
             opened, shown = group.opened_at, self.surveyor.seen["pending"].at

@@ -8,6 +8,7 @@ work done twice at worst (docs/guarantees.md).
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, HandedOver
@@ -29,6 +30,7 @@ ABREAST = 32
 RUNNABLE = ("pending", "acquired")
 
 
+@dataclass(eq=False)
 class Death:
     """A member that is missed. `ended_at` in Unix seconds; `back` is set when it returns.
 
@@ -36,31 +38,24 @@ class Death:
     while members of its group offer their slots to this steward.
     """
 
-    def __init__(
-        self,
-        member: str,
-        ended_at: float,
-        unanswered: Sequence[str] = (),
-        serving: asyncio.Event | None = None,
-    ) -> None:
-        self.member = member
-        self.ended_at = ended_at
-        self.unanswered = unanswered
-        self.serving = serving or asyncio.Event()
-        self.back = asyncio.Event()
-        #: It counts as dead: its leases are being released.
-        self.declared = False
-        #: Its jobs have been blamed.
-        self.blamed = False
-        #: `[task, attempt]` of what it lost.
-        self.taken: list[tuple[str, int]] = []
-        self.handing_over: asyncio.Task[None] | None = None
+    member: str
+    ended_at: float
+    unanswered: Sequence[str] = ()
+    serving: asyncio.Event = field(default_factory=asyncio.Event)
+    back: asyncio.Event = field(default_factory=asyncio.Event)
+    #: It counts as dead: its leases are being released.
+    declared: bool = False
+    #: Its jobs have been blamed.
+    blamed: bool = False
+    #: `[task, attempt]` of what it lost.
+    taken: list[tuple[str, int]] = field(default_factory=list)
+    handing_over: asyncio.Task[None] | None = None
 
 
 class Handover:
-    """`grace` in seconds: how long a missed member may take to come back.
+    """What is done when the grace of a missed member is out.
 
-    What is done when it is out, by whether members offer their slots to this steward (it serves):
+    This steward serves if members offer it their slots.
 
     | it serves | the missed one holds | what is done |
     |---|---|---|
@@ -70,10 +65,9 @@ class Handover:
     | no, for 10 s | nothing any more | another has handed it over: the crash is counted here too |
     """
 
-    def __init__(self, tools: Tools, parking: Parking, grace: float) -> None:
+    def __init__(self, tools: Tools, parking: Parking) -> None:
         self._tools = tools
         self._parking = parking
-        self._grace = grace
         self._gate = asyncio.Semaphore(ABREAST)
         self._deaths: Latest[Death] = Latest()
         #: The leases that wait for the outcome of a trial, by the task on trial.
@@ -84,7 +78,7 @@ class Handover:
         """Hand over what `death.member` held, unless it comes back before."""
         self._deaths.note(death.member, death)
         reported = self._reported(death)
-        if await set_within(self._grace, death.back):
+        if await set_within(self._tools.grace, death.back):
             return
         await set_within(STANDBY_SECONDS, death.serving, death.back)
         held = await self._held(death)
@@ -146,7 +140,7 @@ class Handover:
                     lambda: self._tools.wire.task(id), "hand-over", death.back
                 )
 
-        found = await asyncio.gather(*(ask(one) for one in tasks))
+        found = await asyncio.gather(*map(ask, tasks))
         return [one for one in found if one is not None and one.pid == death.member]
 
     async def _declare(self, death: Death, held: list[Task], moved: Sequence[Task] = ()) -> None:

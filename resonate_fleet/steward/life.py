@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from resonate_fleet.contract import exits, logs
+from resonate_fleet.contract.checking import text_of
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.loops import work_until
@@ -39,12 +40,10 @@ from resonate_fleet.steward.live import Feed, ProbeState, live_state, on_loop, p
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.policy import GroupPolicy
-from resonate_fleet.steward.policy import read as read_policy
+from resonate_fleet.steward.policy import GroupPolicy, parse
 from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
-from resonate_fleet.steward.state import StateFile
-from resonate_fleet.steward.tools import Tools, steady_clock
+from resonate_fleet.steward.tools import StateFile, Tools, steady_clock
 
 #: Seconds between two signs of the loop that it is not stuck.
 TICK_SECONDS = 0.5
@@ -60,7 +59,7 @@ class Steward:
         self._tools = tools
         self._probed = ProbeState()
         self._parking = Parking(tools, settings.max_crashes)
-        self._handover = Handover(tools, self._parking, settings.grace)
+        self._handover = Handover(tools, self._parking)
         self._dispatch = Dispatch(tools, settings.interval, self._stream, policies)
         waits = self._dispatch.promises.waits
         self._me = Identity(settings.name, tools.now(), settings.secret, waits)
@@ -194,7 +193,7 @@ def policies_of(settings: StewardSettings) -> dict[str, GroupPolicy]:
     """
     if settings.policy is None:
         return {}
-    policies = read_policy(settings.policy)
+    policies = parse(text_of(settings.policy), str(settings.policy))
     structlog.get_logger().info("policy.read", groups=sorted(policies))
     return policies
 

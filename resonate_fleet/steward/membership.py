@@ -8,7 +8,6 @@ more.
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from contextlib import suppress
 from hmac import compare_digest
 from typing import Any
 
@@ -22,8 +21,7 @@ from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Death, Handover
 from resonate_fleet.steward.presence import Connection
-from resonate_fleet.steward.state import Known
-from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.tools import Known, Tools
 from resonate_fleet.steward.work import Latest
 
 #: Least pause between two writes of the state file, in seconds.
@@ -99,12 +97,9 @@ class Membership:
         self._departed.pop(hello.member, None)
         self._incarnations.note(hello.member, hello.incarnation)
         shown = self._shown.get(hello.member)
+        since = shown.since if shown else self._tools.now()
         fresh = LiveMember(
-            member=hello.member,
-            group=hello.group,
-            slots=hello.slots,
-            free=0,
-            since=shown.since if shown else self._tools.now(),
+            member=hello.member, group=hello.group, slots=hello.slots, free=0, since=since
         )
         self._shown.note(hello.member, fresh)
         known = Known(hello.group, hello.slots)
@@ -218,9 +213,7 @@ class Membership:
     async def stop(self) -> None:
         """Let hand-overs finish for a moment; the state file keeps the rest for the next start."""
         if self._tasks:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS):
-                    await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
         self._tools.save()

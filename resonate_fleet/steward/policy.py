@@ -24,12 +24,11 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from resonate_fleet.contract.checking import Checker, Field, between, one_of, text_of, whole
+from resonate_fleet.contract.checking import Checker, Field, between, one_of, whole
 from resonate_fleet.contract.settings import name
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 
@@ -143,49 +142,37 @@ _group = (Field("ageing", *between(0.001, 86_400)), Field("alone", *one_of(("wai
 _tables = ("each-key", "keys", "functions")
 
 
-def read(path: Path) -> dict[str, GroupPolicy]:
-    """Return the policies by group.
-
-    Raises:
-        Mistake: with a line for every mistake in the file.
-    """
-    return parse(text_of(path), str(path))
-
-
 def parse(toml: str, file: str) -> dict[str, GroupPolicy]:
-    """Read policies from their text; `file` names it in messages.
+    """Return the policies by group, from their text; `file` names it in messages.
 
     Raises:
         Mistake: with a line for every mistake in it.
     """
     checker = Checker(toml, file)
-    raw = checker.raw
-    checker.table(raw, (), (), others=("groups",))
-    found = {name: _policy(one, name, checker) for name, one in _inside(raw, "groups", (), checker)}
-    for group in found:
-        _check_name(group, checker)
+    checker.table(checker.raw, (), (), others=("groups",))
+    groups = _inside(checker.raw, "groups", (), checker)
+    found = {name: _policy(one, name, checker) for name, one in groups}
     checker.finish()
     return found
 
 
-def _policy(raw: Any, name: str, checker: Checker) -> GroupPolicy:
-    at = ("groups", name)
+def _policy(raw: Any, group: str, checker: Checker) -> GroupPolicy:
+    at = ("groups", group)
+    try:
+        _GROUP.read(group)
+    except ValueError:
+        checker.refuse(at, group, _GROUP.accepts)
     values = checker.table(raw, at, _group, others=_tables)
     if not isinstance(raw, dict):
         return GroupPolicy()
-    return GroupPolicy(
-        **values,
-        each_key=_limit(raw.get("each-key", {}), (*at, "each-key"), _key, checker),
-        keys=_limits_of(raw, "keys", at, _key, checker),
-        functions=_limits_of(raw, "functions", at, _limits, checker),
-    )
 
+    def limits(what: str, fields: tuple[Field, ...]) -> dict[str, Limit]:
+        found = _inside(raw, what, at, checker)
+        return {name: _limit(one, (*at, what, name), fields, checker) for name, one in found}
 
-def _limits_of(
-    raw: dict[str, Any], what: str, at: tuple[str, ...], fields: tuple[Field, ...], checker: Checker
-) -> dict[str, Limit]:
-    found = _inside(raw, what, at, checker)
-    return {name: _limit(one, (*at, what, name), fields, checker) for name, one in found}
+    each_key = _limit(raw.get("each-key", {}), (*at, "each-key"), _key, checker)
+    keys, functions = limits("keys", _key), limits("functions", _limits)
+    return GroupPolicy(**values, each_key=each_key, keys=keys, functions=functions)
 
 
 def _inside(
@@ -208,10 +195,3 @@ def _limit(raw: Any, at: tuple[str, ...], fields: tuple[Field, ...], checker: Ch
         number, per = _RATE.match(values["rate"]).groups()  # type: ignore[union-attr] # it was checked
         values["rate"] = float(number) / _PER[per]
     return Limit(**values)
-
-
-def _check_name(group: str, checker: Checker) -> None:
-    try:
-        _GROUP.read(group)
-    except ValueError:
-        checker.refuse(("groups", group), group, _GROUP.accepts)

@@ -81,19 +81,15 @@ class PodCosts:
             return
         async with self._cluster:
             for pod, cost in chosen.items():
-                if await self._write_one(pod, cost):
+                body = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
+                try:
+                    await self._cluster.patch(self._cluster.pods(pod), body)
+                except ClusterRefused as refused:
+                    if refused.status not in (404, 409, 429):
+                        raise
+                    log.info("pod-cost.later", pod=pod, cost=cost, status=refused.status)
+                else:
                     self._written[pod] = (cost, time.monotonic())
-
-    async def _write_one(self, pod: str, cost: int) -> bool:
-        body = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
-        try:
-            await self._cluster.patch(self._cluster.pods(pod), body)
-        except ClusterRefused as refused:
-            if refused.status not in (404, 409, 429):
-                raise
-            log.info("pod-cost.later", pod=pod, cost=cost, status=refused.status)
-            return False
-        return True
 
 
 def inside() -> PodCosts:

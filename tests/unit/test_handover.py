@@ -24,7 +24,7 @@ class Scene(Stage):
 
     def begin(self, limit: int = LIMIT) -> "Scene":
         self.parking = Parking(self.tools, limit)
-        self.handover = Handover(self.tools, self.parking, GRACE)
+        self.handover = Handover(self.tools, self.parking)
         self.serving = asyncio.Event()
         self.serving.set()
         self.death = self.missed("m")

@@ -14,10 +14,14 @@ from resonate_fleet.steward.policy import (
     attributes_of,
     notes,
     parse,
-    read,
 )
 from resonate_fleet.steward.settings import StewardSettings
 from tests.support.processes import ROOT
+
+
+def read(file: Path) -> dict[str, GroupPolicy]:
+    return policies_of(load(StewardSettings, {"STEWARD_POLICY": str(file)}))
+
 
 GOOD = """
 [groups.worker-group]

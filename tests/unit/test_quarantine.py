@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from resonate_fleet.contract.parked import Crash, CrashRecord
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Judgement, Parking, judge, outlived, without_member
-from resonate_fleet.steward.state import Memory
-from resonate_fleet.steward.tools import Tools
+from resonate_fleet.steward.tools import Memory, Tools
 
 LIMIT = 3
 
