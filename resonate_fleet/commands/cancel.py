@@ -68,7 +68,7 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
         return jobs.ids_alone(asked, "--all")
     if not any(getattr(asked, name, None) for name in jobs.FILTERS):
         raise Mistake("--all goes with --function, --group, --member or --state")
-    found, _ = jobs.chosen(asked, where)
+    found, _ = jobs.chosen(asked, where, live=True)
     if found.more:
         sys.stderr.write("fleet cancel: more jobs match than are read at once: run it again\n")
     live = [one.id for one in found.jobs if one.state in _LIVE]

@@ -88,18 +88,22 @@ class Tail:
     def __init__(self, folder: Path, files: str = "*.jsonl") -> None:
         self._folder = folder
         self._files = files
-        self._offsets: dict[Path, int] = {}
+        #: By name, the inode and how far it is read: a full file becomes `<who>.1.jsonl`.
+        self._read: dict[str, tuple[int, int]] = {}
 
     def new(self) -> list[Line | BadLine]:
         """Return the lines since the last call, by time."""
         found: list[Line | BadLine] = []
+        before = dict(self._read)
         for path in sorted(self._folder.glob(self._files)):
-            with path.open("rb") as file:
-                start = file.seek(self._offsets.get(path, 0))
+            names = (path.name.replace(".1.jsonl", ".jsonl"), path.name)
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                start = file.seek(dict(before[one] for one in names if one in before).get(inode, 0))
                 chunk = file.read()
-            whole = chunk[: chunk.rfind(b"\n") + 1]
-            self._offsets[path] = start + len(whole)
-            found += read(whole.splitlines(), path.name)
+                whole = chunk[: chunk.rfind(b"\n") + 1]
+                self._read[path.name] = (inode, start + len(whole))
+                found += read(whole.splitlines(), path.name)
         return sorted(found, key=lambda line: line.at if isinstance(line, Line) else 0.0)
 
 

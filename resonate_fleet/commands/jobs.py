@@ -100,8 +100,10 @@ def run(asked: Namespace) -> int:
     return exits.OK
 
 
-def chosen(asked: Namespace, where: Addresses) -> tuple[JobList, str]:
+def chosen(asked: Namespace, where: Addresses, *, live: bool = False) -> tuple[JobList, str]:
     """Return the jobs that were asked for, and who told of them.
+
+    `live`: those that are over need not be among them.
 
     Raises:
         Unreachable, Refused, Mistake.
@@ -120,14 +122,16 @@ def chosen(asked: Namespace, where: Addresses) -> tuple[JobList, str]:
                 )
             return found, "from the steward's live state"
     after = 0.0 if asked.since is None else time.time() - asked.since
-    search_for = partial(_searched, given, after, limit)
+    state = given.get("state", "waiting" if live else "")
+    states = (_SEARCHED.get(state, "pending"),) if state else (None,)
+    search_for = partial(_searched, states, given, after, limit)
     return ask(where, search_for, 6 * REPLY_SECONDS), "by a search of the store"
 
 
-async def _searched(given: Mapping[str, str], since: float, limit: int, wire: Wire) -> JobList:
+async def _searched(
+    states: tuple[str | None], given: Mapping[str, str], since: float, limit: int, wire: Wire
+) -> JobList:
     """Return jobs by searching the store; `since` is Unix seconds. Progress goes to stderr."""
-    state = given.get("state")
-    states = (_SEARCHED.get(state, "pending"),) if state else (None,)
     found: list[JobLine] = []
     async for promise in search(wire, states, _progress):
         line = line_of(promise)

@@ -79,6 +79,24 @@ def test_what_is_not_read_at_once_is_said(
     nowhere: Any = Namespace(steward_url=None)
     monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
     monkeypatch.setattr(cancel, "ask", lambda *_: 0)
-    monkeypatch.setattr(jobs, "chosen", lambda *_: (JobList(jobs=[], more=True), ""))
+    monkeypatch.setattr(jobs, "chosen", lambda *_, **__: (JobList(jobs=[], more=True), ""))
     assert cancel.run(Namespace(ids=[], all=True, function="f", why="")) == 0
     assert "more jobs match" in capsys.readouterr().err
+
+
+def test_without_a_steward_what_is_over_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a function that has run very often the jobs that are over would fill what is read."""
+    searched: list[Any] = []
+
+    async def post(_: Wire, body: bytes) -> Raw:
+        asked = msgspec.json.decode(body)
+        searched.append(asked["data"].get("state"))
+        reply = {"kind": asked["kind"], "head": {"status": 200}, "data": {"promises": []}}
+        return Raw(200, msgspec.json.encode(reply))
+
+    nowhere: Any = Namespace(server="http://server", token=None, steward_url=None)
+    monkeypatch.setattr(Wire, "post", post)
+    monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
+    asked = cancel.parser("fleet cancel").parse_args(["--all", "--function", "f"])
+    assert cancel.run(asked) == 0
+    assert searched == ["pending"]

@@ -6,15 +6,18 @@ Stewards and members are the product's own, in virtual time (`tests/support/simu
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
 
 import msgspec
 import pytest
 
+from resonate_fleet.commands.here import Tail, kills
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.journal import Line
+from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.ledger import Ledger
@@ -180,3 +183,16 @@ def test_an_outage_of_the_server_has_one_beginning_and_one_end(
     outage(journal)
     assert [line.why for line in journal.of(j.ServerLost)] == ["refused"]
     assert [line.seconds for line in journal.of(j.ServerBack)] == [2.0]
+
+
+def test_a_tail_reads_each_line_once_also_of_a_file_that_goes_on_under_another_name(
+    tmp_path: Path,
+) -> None:
+    """Else a kill that the page asked for long ago would be done again."""
+    tail, asked, heard = Tail(tmp_path), [f"job-{number}" for number in range(30)], []
+    with closing(Journal("steward-1", tmp_path, Mock(), file_bytes=1000)) as journal:
+        for job in asked:
+            journal.write(j.Acted(act="kill", jobs=[job], by="me", members=["m"]))
+            heard += [job for _, job in kills(tail.new())]
+    assert (tmp_path / "steward-1.1.jsonl").exists()
+    assert heard == asked
