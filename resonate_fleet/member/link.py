@@ -32,28 +32,26 @@ log = structlog.get_logger()
 type Address = tuple[str, int]
 
 
+@dataclass(eq=False)
 class Link(asyncio.Protocol):
     """A connection; it counts once it has a `rank`. `heard_at` by the loop's clock."""
 
-    def __init__(
-        self, presence: Presence, address: Address, hello: Hello, secret: str | None
-    ) -> None:
-        self.address = address
-        #: Start and name of the steward that has welcomed this member: the order by which all
-        #: members choose the same one. Empty before.
-        self.rank: tuple[float | str, ...] = ()
-        #: By its group's policy this member waits while there is no steward.
-        self.waits = False
-        self.heard_at = 0.0
-        self.ended = asyncio.Event()
-        #: Why it ended without a welcome.
-        self.refused = "it closes without a greeting: is this its presence port?"
-        self._presence = presence
-        self._hello = hello
-        self._secret = secret
-        self._transport: asyncio.Transport | None = None
-        self._nonce = ""
-        self._buffer = b""
+    presence: Presence
+    address: Address
+    hello: Hello
+    secret: str | None
+    #: Start and name of the steward that has welcomed this member: the order by which all members
+    #: choose the same one. Empty before.
+    rank: tuple[float | str, ...] = ()
+    #: By its group's policy this member waits while there is no steward.
+    waits: bool = False
+    heard_at: float = 0.0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Why it ended without a welcome.
+    refused: str = "it closes without a greeting: is this its presence port?"
+    _transport: asyncio.Transport | None = None
+    _nonce: str = ""
+    _buffer: bytes = b""
 
     def say(self, message: FromMember) -> None:
         if self._transport is not None:
@@ -89,24 +87,24 @@ class Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         self._transport = None
         self.ended.set()
-        self._presence.lost(self)
+        self.presence.lost(self)
 
     def _heard(self, message: FromSteward) -> None:
         match message:
             case messages.Challenge(nonce=nonce):
                 self._nonce = nonce
-                self._hello = msgspec.structs.replace(self._hello, nonce=secrets.token_hex(16))
-                proof = messages.prove(self._secret, "member", nonce, self._hello)
-                self.say(msgspec.structs.replace(self._hello, proof=proof))
-            case messages.Welcome(proof=proof) if self._hello.nonce:
-                if not messages.proven(self._secret, "steward", self._nonce, self._hello, proof):
+                self.hello = msgspec.structs.replace(self.hello, nonce=secrets.token_hex(16))
+                proof = messages.prove(self.secret, "member", nonce, self.hello)
+                self.say(msgspec.structs.replace(self.hello, proof=proof))
+            case messages.Welcome(proof=proof) if self.hello.nonce:
+                if not messages.proven(self.secret, "steward", self._nonce, self.hello, proof):
                     raise ValueError("the steward has not proven the presence secret")
                 self.rank, self.waits = (message.since, message.steward), message.waits
-                self._presence.welcomed(self)
+                self.presence.welcomed(self)
             case messages.Denied(why=why):
                 raise ValueError(why)
             case _ if self.rank:
-                self._presence.heard(self, message)
+                self.presence.heard(self, message)
 
 
 @dataclass

@@ -80,14 +80,12 @@ class JobRunner:
         ledger.on_claimed, ledger.on_ended = reporter.claimed, reporter.ended
         self.functions = tuple(registry.names())
         hello = Hello(name, group, settings.slots, self.functions, secrets.token_hex(16))
-        failed = partial(counts, "steward_failures")
-        self._connector = Connector(
-            settings.stewards, hello, settings.secret, self.presence, failed
-        )
-        writes = Writes(upstream.channel, table, ledger, intake.avoid, intake.ending)
+        to, failed = settings.stewards, partial(counts, "steward_failures")
+        self._connector = Connector(to, hello, settings.secret, self.presence, failed)
+        writes = Writes(upstream.channel, table, ledger, intake)
         self.claims = Claims(upstream.channel, table, ledger, registry, writes, intake)
-        install = partial(registry.install, bodies=Bodies(ledger.step_began, intake.ending, name))
-        self.sdk = build(settings, name, self.claims, intake, install, ledger)
+        self.sdk = build(settings, name, self.claims, intake, ledger)
+        registry.install(self.sdk, Bodies(ledger.step_began, intake.ending, name))
 
     async def run(self) -> None:
         """Work, until cancelled."""
@@ -132,14 +130,8 @@ class Member:
         self._probes = Probes(self._heartbeats, settings.liveness, connected, health)
         self._stopped = asyncio.Event()
         self._lifespan = registry.hooks
-        self._drain = Drain(
-            own.came,
-            settings.drain,
-            wires.blocking(),
-            self._runner,
-            self._probes.drain,
-            self._close,
-        )
+        wire, not_ready = wires.blocking(), self._probes.drain
+        self._drain = Drain(own.came, settings.drain, wire, self._runner, not_ready, self._close)
         self._show()
 
     async def run(self) -> None:

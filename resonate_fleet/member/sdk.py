@@ -195,19 +195,10 @@ class Claims:
 
 
 def build(
-    settings: Settings,
-    name: str,
-    network: Network,
-    intake: Source,
-    install: Callable[[Resonate], None],
-    ledger: Ledger,
+    settings: Settings, name: str, network: Network, intake: Source, ledger: Ledger
 ) -> Resonate:
-    """Return the SDK with all functions registered by `install`, not started.
-
-    Raises:
-        BadFunctions: the SDK refuses a function.
-    """
-    resonate = Resonate(
+    """Return the SDK without any function, not started."""
+    return Resonate(
         network=network,
         sources=[intake],
         group=settings.group,
@@ -224,8 +215,6 @@ def build(
         subscription_refresh_secs=0,
         autostart=False,
     )
-    install(resonate)
-    return resonate
 
 
 def listen() -> None:

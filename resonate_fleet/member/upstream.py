@@ -5,6 +5,7 @@ import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -47,27 +48,30 @@ LARGE, LATER = 1 << 20, 1.0
 log = structlog.get_logger()
 
 
+@dataclass
 class Wires:
     """Makes connections to the server."""
 
-    def __init__(self, settings: Settings, member: str) -> None:
-        self._url, self._token, self._lease = settings.url, settings.token, settings.lease
-        self._member = member
+    settings: Settings
+    member: str
 
     def new(self) -> Wire:
-        return Wire(self._url, self._token)
+        return Wire(self.settings.url, self.settings.token)
 
     def blocking(self) -> BlockingWire:
         """Return one for a thread. Its time-out is short enough for heartbeats."""
-        return BlockingWire(self._url, self._token, max(0.2, min(self._lease / 3, 5.0)))
+        seconds = max(0.2, min(self.settings.lease / 3, 5.0))
+        return BlockingWire(self.settings.url, self.settings.token, seconds)
 
     def stream(
         self, group: str, lost: Callable[[str], None], back: Callable[[float | None], None]
     ) -> Stream:
         """Return a stream of what is sent to the group, or to this member of it."""
-        return Stream(f"{self._url}/poll/{group}/{self._member}", self._token, lost, back)
+        url = f"{self.settings.url}/poll/{group}/{self.member}"
+        return Stream(url, self.settings.token, lost, back)
 
 
+@dataclass(eq=False)
 class Channel:
     """Tries requests until the server answers or `close` is called.
 
@@ -76,19 +80,12 @@ class Channel:
     most, and the token is read anew for each try.
     """
 
-    def __init__(
-        self,
-        wire: Wire,
-        health: Health | None = None,
-        token: str | None = None,
-        clock: ServerClock | None = None,
-    ) -> None:
-        self._wire = wire
-        self._clock = clock or ServerClock()
-        self._health = health or Health()
-        self._token = token
-        self._closed = False
-        self._collecting: asyncio.TimerHandle | None = None
+    wire: Wire
+    health: Health = field(default_factory=Health)
+    token: str | None = None
+    clock: ServerClock = field(default_factory=ServerClock)
+    _closed: bool = field(default=False, init=False)
+    _collecting: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def close(self) -> None:
         self._closed = True
@@ -135,34 +132,34 @@ class Channel:
         sent, began = time.time(), time.monotonic()
         found: Any = None
         try:
-            raw = await self._wire.post(self._signed(body))
-            self._clock.heard(raw.date, sent)
+            raw = await self.wire.post(self._signed(body))
+            self.clock.heard(raw.date, sent)
             reply = parse(raw, request.kind)
             if reply.ok and request.kind in PARTS:
-                found = part(self._wire.url, reply, *PARTS[request.kind])
+                found = part(self.wire.url, reply, *PARTS[request.kind])
         except Unreachable as error:
-            self._health.silent(error.cause, time.monotonic() - began)
+            self.health.silent(error.cause, time.monotonic() - began)
             return _other(request, 0, error.cause, repeated=repeated)
         except Foreign as foreign:
             if foreign.passing:
-                self._health.silent(str(foreign))
+                self.health.silent(str(foreign))
                 return _other(request, 0, str(foreign), repeated=repeated)
             if foreign.status != TOO_LARGE:
-                self._health.refused(foreign.status, str(foreign))
+                self.health.refused(foreign.status, str(foreign))
             return _other(request, foreign.status, foreign.text, repeated=repeated)
         # A token for some ids only may not read others: the server knows this member.
         of_others = reply.status == 403 and reply.kind == "promise.get"
         refused = reply.status in SENDER and not of_others
         if refused:
-            self._health.refused(reply.status, f"{reply.kind}: {reply.status} {reply.data}")
+            self.health.refused(reply.status, f"{reply.kind}: {reply.status} {reply.data}")
         else:
-            self._health.answered()
+            self.health.answered()
         final = reply.status < 500 and not refused
         return Answer(reply, raw.body.decode(), repeated, final, found)
 
     def _signed(self, body: str) -> str:
         """Put the token into the head of a request of the SDK, which has none."""
-        if not (token := fresh_token(self._token)):
+        if not (token := fresh_token(self.token)):
             return body
         auth = msgspec.json.encode(token).decode()
         return body.replace('"head":{', f'"head":{{"auth":{auth},', 1)

@@ -1,7 +1,6 @@
 """Writes under a lease. Nothing is sent under a lease that is known to be lost."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ from resonate.error import ConnectorError
 
 from resonate_fleet.contract.wire import TOO_LARGE, Promise, Reply, Task
 from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import (
     GO_ON,
@@ -34,17 +34,14 @@ PASSING_REFUSALS = (401, 403, 404, 405, 408, 409, 425, 429)
 class Writes:
     """Sends what settles, suspends, releases or checkpoints a job, and notes what it did.
 
-    `given_up(task, needs)` is called when the SDK or this member gives a job back unfinished. SDK
-    0.8.1 does so with a job whose function it does not know (`needs`) or whose call it cannot read;
-    the server offers it again, and this member should not claim it again at once. `ending(task)` is
-    called when a body is over, before its outcome is written.
+    SDK 0.8.1 gives a job back whose function it does not know or whose call it cannot read. The
+    server offers it again; the intake sees to it that this member does not claim it at once.
     """
 
     channel: Channel
     table: Table
     ledger: Ledger
-    given_up: Callable[[str, str], None]
-    ending: Callable[[str], bool]
+    intake: Intake
     _releases: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def send(self, request: Request, body: str) -> str:
@@ -53,7 +50,7 @@ class Writes:
         Raises:
             ConnectorError: the lease was lost before the server had answered.
         """
-        if request.kind == "task.fulfill" and self.ending(request.data.id):
+        if request.kind == "task.fulfill" and self.intake.ending(request.data.id):
             await asyncio.sleep(0)  # the next claim goes out first: nobody waits for this write
         attempt = self.table.find(request.data.id, request.data.version)
         if attempt is None:
@@ -64,7 +61,7 @@ class Writes:
             return await self._send(request, body, attempt)
         if request.kind == "task.release":
             callee, failure = attempt.callee, attempt.failure
-            self.given_up(attempt.task, "" if callee.known else callee.label)
+            self.intake.avoid(attempt.task, "" if callee.known else callee.label)
             hopeless = callee.known and failure.hopeless and attempt.version >= ENOUGH
             if hopeless and await self._reject(attempt, failure.trouble) is not None:
                 return request.reply(200, {})
@@ -175,7 +172,7 @@ class Writes:
         release.add_done_callback(self._releases.discard)
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
-        self.given_up(attempt.task, "")
+        self.intake.avoid(attempt.task, "")
         if attempt.version >= ENOUGH and await self._reject(attempt, why) is not None:
             return
         with self.table.writing(attempt) as held:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from resonate.context import Context
-from resonate.resonate import Resonate
 
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.settings import load
@@ -97,15 +96,12 @@ class Rig:
         self.ledger = Ledger(Journal("me", log=self.lines), metrics)
         channel = Channel(ModelWire(self.model))
         intake: Any = self.intake
-        writes = Writes(channel, self.table, self.ledger, intake.avoid, intake.ending)
+        writes = Writes(channel, self.table, self.ledger, intake)
         self.claims = Claims(channel, self.table, self.ledger, self.registry, writes, intake)
         settings, bodies = load(Settings, env), Bodies(over=self.intake.ending)
         listen()
-
-        def install(sdk: Resonate) -> None:
-            self.registry.install(sdk, bodies)
-
-        self.sdk = build(settings, "me", self.claims, self.intake, install, self.ledger)
+        self.sdk = build(settings, "me", self.claims, self.intake, self.ledger)
+        self.registry.install(self.sdk, bodies)
 
     async def hold(self, _: Context, id: str) -> str:
         """Run until the test says so."""
