@@ -11,8 +11,7 @@ from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim
 from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.restarts import LocalProcess
-from resonate_fleet.chaos.shape import OPT_IN, Shape
+from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
@@ -153,7 +152,7 @@ class LocalPlace(Adapter[LocalProcess]):
         return f"from {before} to {members} members"
 
     async def end_members(self) -> None:
-        if failures := self.fleet.restarts.failures:
+        if failures := self.fleet.failures:
             raise PlaceFailed(f"a process was not started again: {failures[0]}")
         await self.fleet.scale(0)
 

@@ -15,13 +15,14 @@ from resonate_fleet.chaos.child import Child, StartFailed, room_command
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
-from resonate_fleet.chaos.restarts import LocalProcess, Restarts
-from resonate_fleet.chaos.shape import OPT_IN, Shape, server_env, worker_env
+from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape, server_env, worker_env
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
 #: Longest wait for a process to say that it is ready, in seconds: a cold, busy machine's start.
 READY_SECONDS: Final = 30.0
+#: A process that ended by itself is started again after this, as container platforms do.
+RESTART_SECONDS: Final = 0.1
 #: Longest wait for a given server to answer, in seconds.
 ANSWER_SECONDS: Final = 5.0
 
@@ -44,7 +45,10 @@ class LocalFleet:
         others = range(2, shape.stewards + 1)
         more = [LocalProcess(f"steward-{n}", presence=free_port()) for n in others]
         self.stewards = [first, *more] if shape.stewards else []
-        self.restarts = Restarts(self._changed)
+        #: Gets a line for people where a process ended and is started again.
+        self.say: Callable[[str], None] = lambda _: None
+        #: What could not be started again.
+        self.failures: list[str] = []
         self._gates = AsyncExitStack()
 
     @property
@@ -79,7 +83,7 @@ class LocalFleet:
             write_targets(self.folder.targets, "server", [(self.ports.server_metrics, {})])
         for one in self.stewards:  # one after the other: the first is the longest-standing
             await self._launch_steward(one)
-            self.restarts.watch(one, self._launch_steward, again=True)
+            one.keeping = asyncio.create_task(self.keep(one))
         write_targets(self.folder.targets, "steward", [(one.port, {}) for one in self.stewards])
         await self.scale(self.shape.members)
 
@@ -93,6 +97,23 @@ class LocalFleet:
     def _scrape_nothing(self) -> None:
         for job in SCRAPED:
             write_targets(self.folder.targets, job, ())
+
+    async def keep(self, one: LocalProcess) -> None:
+        """Start the process again whenever it ends, a member where the shape wants that."""
+        steward = one in self.stewards
+        try:
+            while one.child is not None:
+                code = await one.child.wait()
+                one.member = ""
+                self._changed()
+                if not steward and not self.shape.restart:
+                    return
+                self.say(f"{one.name} ended with {code} and is started again")
+                await asyncio.sleep(RESTART_SECONDS)
+                await (self._launch_steward(one) if steward else self._launch_member(one))
+                self._changed()
+        except Exception as failed:  # noqa: BLE001 - whatever it is, nobody else would say it
+            self.failures.append(str(failed) or repr(failed))
 
     # The server.
 
@@ -187,13 +208,13 @@ class LocalFleet:
             if one.child is not None:
                 await one.child.kill()
             raise
-        self.restarts.watch(one, self._launch_member, again=self.shape.restart)
+        one.keeping = asyncio.create_task(self.keep(one))
         self._changed()
 
     async def _remove(self, one: LocalProcess) -> None:
         """End a member in order (SIGTERM) for good."""
         self.members.pop(one.name)
-        await self.restarts.forget(one.name)
+        await _let_go(one)
         if one.child is not None:  # if chaos froze it, chaos thaws it
             await one.child.stop(self.shape.drain + 10, thaw=False)
         self._changed()
@@ -247,7 +268,7 @@ class LocalFleet:
         members = list(self.members.values())
         for gate in (gate for one in members for gate in one.gates):
             gate.open_door()
-        await self.restarts.forget(*(one.name for one in [*members, *self.stewards]))
+        await _let_go(*members, *self.stewards)
         drain = self.shape.drain + 5
         await asyncio.gather(*(one.child.stop(drain) for one in members if one.child is not None))
         for one in self.stewards:
@@ -258,3 +279,11 @@ class LocalFleet:
         self.members.clear()
         self._scrape_nothing()
         await self._gates.aclose()
+
+
+async def _let_go(*processes: LocalProcess) -> None:
+    """Start them no more: whoever calls ends them."""
+    tasks = [one.keeping for one in processes if one.keeping is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,12 +1,15 @@
-"""What a local fleet consists of, and the settings that each of its processes gets. Pure."""
+"""What a local fleet consists of, and the settings that each of its processes gets."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from resonate_fleet.chaos.ports import HOST
+from resonate_fleet.chaos.child import Child
+from resonate_fleet.chaos.gate import Gate
+from resonate_fleet.chaos.ports import HOST, free_port
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
@@ -52,6 +55,35 @@ class Shape:
     def secrets(self) -> dict[str, str]:
         """What members and stewards prove, to each other and to the server."""
         return {"FLEET_PRESENCE_SECRET": self.secret, **self.token_env}
+
+
+@dataclass(eq=False)
+class LocalProcess:
+    """A member's process, or a steward's (`presence` is its port for members).
+
+    It keeps its name and ports over restarts. `child` is the one that runs just now. `member` is
+    that one's name on the server, another one at each start; empty until it is ready. `since` is
+    when it was ready, in Unix seconds.
+    """
+
+    name: str
+    port: int = field(default_factory=free_port)
+    presence: int = 0
+    child: Child | None = None
+    member: str = ""
+    since: float = 0.0
+    gates: list[Gate] = field(default_factory=list)
+    #: Starts it again when it ends by itself.
+    keeping: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves its pages."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self.child is not None and self.child.running
 
 
 def server_env(shape: Shape, port: int, metrics_port: int) -> dict[str, str]:

@@ -96,7 +96,7 @@ async def _keep_up(fleet: LocalFleet) -> int:
     async with fleet:
         fleet.on_change = lambda: register(fleet)
         fleet.on_change()
-        fleet.restarts.say = _say
+        fleet.say = _say
         _introduce(fleet)
         place, tail = LocalPlace.over(fleet), Tail(fleet.folder.journal, "steward-*.jsonl")
         try:
@@ -143,8 +143,8 @@ def _look_after(fleet: LocalFleet) -> None:
     server = fleet.server
     if server is not None and not server.running:
         raise StartFailed(f"the server ended with {server.exit_code}:\n{server.tail()}")
-    if fleet.restarts.failures:
-        raise StartFailed(fleet.restarts.failures[0])
+    if fleet.failures:
+        raise StartFailed(fleet.failures[0])
 
 
 def _say(line: str) -> None:

@@ -13,9 +13,8 @@ from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import Victim
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.chaos.restarts import LocalProcess
 from resonate_fleet.chaos.run import Runner, write_plan
-from resonate_fleet.chaos.shape import Shape
+from resonate_fleet.chaos.shape import LocalProcess, Shape
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence

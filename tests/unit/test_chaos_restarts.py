@@ -1,32 +1,32 @@
 """A place that cannot be filled again is told of, whatever the reason is."""
 
+import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
 from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
-from resonate_fleet.chaos.restarts import LocalProcess, Restarts
-from tests.support.waiting import wait_until_async
+from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.shape import LocalProcess, Shape
 
 
 @pytest.mark.parametrize("why", [StartFailed("it ended"), OSError("no room"), ZeroDivisionError()])
-async def test_what_is_not_started_again_is_told(why: Exception) -> None:
+async def test_what_is_not_started_again_is_told(
+    why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ended: Any = SimpleNamespace(wait=AsyncMock(return_value=1))
-    restarts = Restarts(lambda: None)
-    launch = AsyncMock(side_effect=why)
-    restarts.watch(LocalProcess("worker-1", 1, child=ended), launch, again=True)
-    await wait_until_async(lambda: restarts.failures, 5, "the failure is told")
-    assert restarts.failures == [str(why) or "ZeroDivisionError()"]
-    await restarts.forget("worker-1")
+    monkeypatch.setattr("resonate_fleet.chaos.processes.Child", MagicMock(side_effect=why))
+    fleet = LocalFleet(Shape(), tmp_path)
+    await asyncio.wait_for(fleet.keep(LocalProcess("worker-1", 1, child=ended)), 5)
+    assert fleet.failures == [str(why) or "ZeroDivisionError()"]
 
 
 async def test_a_run_whose_member_was_not_started_again_says_so_at_its_end() -> None:
-    fleet: Any = SimpleNamespace(
-        url="", restarts=SimpleNamespace(failures=["no room"]), scale=AsyncMock()
-    )
+    fleet: Any = SimpleNamespace(url="", failures=["no room"], scale=AsyncMock())
     with pytest.raises(PlaceFailed, match="was not started again: no room"):
         await LocalPlace.over(fleet).end_members()
