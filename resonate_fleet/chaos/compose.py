@@ -12,8 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from resonate_fleet.chaos.armed import Armed
-from resonate_fleet.chaos.docker import PROJECT_LABEL, READY_SECONDS, Container, Docker
+from resonate_fleet.chaos.containers import (
+    PROJECT_LABEL,
+    READY_SECONDS,
+    Armed,
+    Container,
+    Docker,
+)
 from resonate_fleet.chaos.faults import ON_MEMBER
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until

@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from resonate_fleet.chaos.armed import Armed
 from resonate_fleet.chaos.child import Child, room_command
 from resonate_fleet.chaos.cluster import (
     READY_SECONDS,
@@ -22,6 +21,7 @@ from resonate_fleet.chaos.cluster import (
     cluster,
     service_url,
 )
+from resonate_fleet.chaos.containers import Armed
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.pods import Pod, Pods

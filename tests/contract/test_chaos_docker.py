@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from resonate_fleet.chaos.compose import ComposePlace
-from resonate_fleet.chaos.docker import Container
+from resonate_fleet.chaos.containers import Container
 from resonate_fleet.chaos.faults import FILL_MEMORY, ON_FLEET, ON_MEMBER, strike
 from resonate_fleet.chaos.place import PlaceFailed, Victim
 from resonate_fleet.chaos.plan import script

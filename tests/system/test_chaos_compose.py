@@ -9,7 +9,7 @@ import pytest
 
 from resonate_fleet.chaos import scenario
 from resonate_fleet.chaos.compose import ComposePlace
-from resonate_fleet.chaos.docker import (
+from resonate_fleet.chaos.containers import (
     NUMBER_LABEL,
     PROJECT_LABEL,
     SERVICE_LABEL,
