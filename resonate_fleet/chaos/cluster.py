@@ -70,24 +70,19 @@ async def kubectl_proxy() -> AsyncIterator[Access]:
         start_new_session=True,
     )
     try:
-        yield await _address(proxy)
+        line = b""
+        if proxy.stdout is not None:  # the first thing that it says is where it listens
+            with suppress(TimeoutError):
+                line = await asyncio.wait_for(proxy.stdout.readline(), PROXY_SECONDS)
+        text = line.decode(errors="replace").strip()
+        found = re.search(r"127\.0\.0\.1:\d+", text)
+        if found is None:
+            raise PlaceFailed(f"kubectl proxy: {text}")
+        yield Access(f"http://{found.group()}")
     finally:
         with suppress(ProcessLookupError):
             proxy.terminate()
         await proxy.wait()
-
-
-async def _address(proxy: asyncio.subprocess.Process) -> Access:
-    """Return where it listens, which is the first thing that it says."""
-    line = b""
-    if proxy.stdout is not None:
-        with suppress(TimeoutError):
-            line = await asyncio.wait_for(proxy.stdout.readline(), PROXY_SECONDS)
-    text = line.decode(errors="replace").strip()
-    found = re.search(r"127\.0\.0\.1:\d+", text)
-    if found is None:
-        raise PlaceFailed(f"kubectl proxy: {text}")
-    return Access(f"http://{found.group()}")
 
 
 class Deployments:
@@ -135,7 +130,13 @@ class Deployments:
         """Wait until a Deployment has only pods of its newest template, all of them ready."""
 
         async def is_so() -> bool:
-            return _is_rolled_out(await self._read(name))
+            found = await self._read(name)
+            status = found.get("status", {})
+            current = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+            keys = ("replicas", "updatedReplicas", "readyReplicas")
+            return current and {status.get(key, 0) for key in keys} == {
+                found["spec"].get("replicas", 1)
+            }
 
         await until(is_so, READY_SECONDS, f"deployment {name} rolled out")
 
@@ -148,10 +149,3 @@ class Deployments:
 
 def _spec(replicas: int, containers: list[dict[str, Any]]) -> dict[str, Any]:
     return {"replicas": replicas, "template": {"spec": {"containers": containers}}}
-
-
-def _is_rolled_out(deployment: dict[str, Any]) -> bool:
-    spec, status = deployment["spec"], deployment.get("status", {})
-    counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
-    current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    return current and set(counts) == {spec.get("replicas", 1)}

@@ -89,7 +89,7 @@ async def _kill_with_steward(at: AnyAdapter, member: Victim[Any]) -> str:
     return ", ".join(await asyncio.gather(at.kill(member), at.kill(steward)))
 
 
-async def _kill_steward(at: AnyAdapter, _: StrikeOrder) -> str:
+async def _replace_steward(at: AnyAdapter, _: StrikeOrder) -> str:
     return await at.replace(await at.steward())
 
 
@@ -147,7 +147,7 @@ ON_FLEET: Final[Mapping[Fault, FleetFault]] = {
     "steward-kill": FleetFault(
         "the serving one is killed and comes back",
         ("replace",),
-        _kill_steward,
+        _replace_steward,
         lambda _: "the serving steward",
     ),
     "rolling-restart": FleetFault(

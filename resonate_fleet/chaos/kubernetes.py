@@ -97,7 +97,13 @@ class KubernetesPlace(Adapter[Pod]):
         if not pods.of("server"):
             raise PlaceFailed(f"no fleet is in namespace {one.namespace}")
         may_change = await self._shape(plan)
-        await self._until_up(plan.members)
+
+        def up() -> bool:
+            known = [pod for pod in pods.ready("worker") if pod.name in pods.members]
+            return len(known) == plan.members and bool(pods.ready("server")) and pods.at_rest()
+
+        what = f"{plan.members} ready members and a server, and nobody leaving"
+        await until(up, READY_SECONDS, what)
         if not may_change:
             self._must_fit(plan)
 
@@ -132,15 +138,6 @@ class KubernetesPlace(Adapter[Pod]):
             for name, wanted in (("WORKER_SLOTS", plan.slots), ("WORKER_LEASE", plan.lease)):
                 if name in settings and float(settings[name]) != wanted:
                     raise PlaceFailed(f"{pod.name} runs with {name}={settings[name]}, not {wanted}")
-
-    async def _until_up(self, members: int) -> None:
-        def up() -> bool:
-            pods = self.pods
-            known = [pod for pod in pods.ready("worker") if pod.name in pods.members]
-            return len(known) == members and bool(pods.ready("server")) and pods.at_rest()
-
-        what = f"{members} ready members and a server, and nobody leaving"
-        await until(up, READY_SECONDS, what)
 
     async def find(self, member: str) -> Victim[Pod] | None:
         pods = [pod for pod in self.pods.of("worker") if self.pods.members.get(pod.name) == member]

@@ -115,21 +115,15 @@ class Pods:
             try:
                 async for event in self._cluster.watch(path, version, labelSelector=LABEL):
                     version = event["object"]["metadata"]["resourceVersion"]
-                    self._happened(event)
+                    if event["type"] == "DELETED":
+                        self._pods.pop(event["object"]["metadata"]["name"], None)
+                    elif event["type"] != "BOOKMARK":
+                        self._take(read_pod(event["object"]))
             except WatchExpired:
                 version = ""
             await asyncio.sleep(AGAIN_SECONDS)
             with suppress(PlaceFailed):
                 version = await self._list()
-
-    def _happened(self, event: Object) -> None:
-        if event["type"] == "BOOKMARK":
-            return
-        pod = read_pod(event["object"])
-        if event["type"] == "DELETED":
-            self._pods.pop(pod.name, None)
-        else:
-            self._take(pod)
 
     def _take(self, pod: Pod) -> None:
         """Note the pod. Its log is read to the end, also when the pod is gone."""

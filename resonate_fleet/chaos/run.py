@@ -91,7 +91,11 @@ class Runner:
             await self._adapter.start(plan, self._folder)
             self._say("fleet", f"{plan.members} members are up at {self._adapter.url}")
             async with Wire(self._adapter.url, self._adapter.token, timeout=5.0) as wire:
-                await self._must_be_new(wire)
+                for job in plan.jobs[:1]:  # those of an earlier run would not be done again
+                    if await wire.promise(job.id) is not None:
+                        raise PlaceFailed(
+                            f"{job.id} is on this server already; --tag makes new ids"
+                        )
                 await asyncio.sleep(self._lead)
                 finished = await self._until_over(wire)
                 await self._adapter.end_members()
@@ -114,12 +118,6 @@ class Runner:
         most = plan.guarantees.redone
         limits = replace(plan.guarantees, redone=None if most is None else most + plan.slots)
         self.plan = replace(plan, strikes=[*plan.strikes, strike], guarantees=limits)
-
-    async def _must_be_new(self, wire: Wire) -> None:
-        """Refuse jobs that the server has from an earlier run: they would not be done again."""
-        for job in self.plan.jobs[:1]:
-            if await wire.promise(job.id) is not None:
-                raise PlaceFailed(f"{job.id} is on this server already; --tag makes new ids")
 
     async def _until_over(self, wire: Wire) -> bool:
         """Do load and strikes; of several failures at once the first is raised."""
