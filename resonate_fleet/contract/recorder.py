@@ -103,14 +103,16 @@ class Journal:
         self._log: Log = log
         self._threshold = threshold
         self._now = now
-        #: Unless its `collect` is called, a line is in the file when `write` returns.
-        self.buffer = LineBuffer(self._put)
-        self._file = _File(folder / f"{who}.jsonl", file_bytes) if folder is not None else None
         #: What loses lines and was said to. It may have begun before this listened.
         self._losing: set[str] = set()
-        losses.listeners.append(self._say)
+        self._file = None
         if folder is not None:
-            self._make_room(folder)
+            self._file = _File(folder / f"{who}.jsonl", file_bytes, log)
+        #: Unless its `collect` is called, a line is in the file when `write` returns.
+        self.buffer = LineBuffer(self._put)
+        losses.listeners.append(self._say)
+        if self._file is not None:
+            self._file.make_room()
 
     def write(self, line: Line, level: int = INFO) -> None:
         """Stamp `line` with time and writer, append it, log it at `level` (logging's numbers)."""
@@ -133,19 +135,8 @@ class Journal:
             self.buffer.add(msgspec.json.encode(fields) + b"\n")
 
     def _put(self, lines: bytes) -> None:
-        if self._file is None:
-            return
-        file, (dropped, deleted) = self._file, self._file.write(lines)
-        if deleted:
-            self._log.log(INFO, "journal.deleted", file=str(file.path), then="begun anew")
-        if dropped is not None:
-            self._log.log(INFO, "journal.rotated", dropped_bytes=dropped, file=str(file.path))
-            self._make_room(file.path.parent)
-
-    def _make_room(self, folder: Path) -> None:
-        files, freed = make_room(folder)
-        if files:
-            self._log.log(INFO, "journal.dropped", folder=str(folder), files=files, bytes=freed)
+        if self._file is not None:
+            self._file.write(lines)
 
     def _say(self, loss: Loss) -> None:
         """Report a lost journal in the log, a lost log in the journal; once, and the end of it."""
@@ -165,12 +156,15 @@ class Journal:
 
 
 class _File:
-    """A file that is rotated when it is full, and made anew when it was deleted."""
+    """A file that is rotated when it is full, and made anew when it was deleted.
 
-    def __init__(self, path: Path, limit: int) -> None:
-        self.path = path
+    One thread at a time writes to it: its buffer has a lock.
+    """
+
+    def __init__(self, path: Path, limit: int, log: Log) -> None:
+        self._path = path
         self._limit = limit
-        self._lock = threading.Lock()
+        self._log = log
         self._sink: Sink | None = None
         self._size = self._lost = 0
         self._checked = time.monotonic()
@@ -181,36 +175,42 @@ class _File:
                 raise
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
-        self._sink = Sink("journal", os.open(self.path, flags, 0o644))
+        self._sink = Sink("journal", os.open(self._path, flags, 0o644))
         with suppress(OSError):  # held, so that `make_room` keeps it while its process lives
             fcntl.flock(self._sink.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._size = os.fstat(self._sink.fd).st_size
 
-    def write(self, line: bytes) -> tuple[int | None, bool]:
-        """Append a line.
-
-        Return the bytes that a rotation dropped (None: none was due), and whether the file was
-        deleted.
-        """
+    def write(self, lines: bytes) -> None:
         dropped, deleted = None, False
-        with self._lock:
-            try:
-                if deleted := self._is_deleted():
-                    self.close()
-                if self._sink is None:
-                    self._open()
-                elif self._size + len(line) > self._limit:
-                    dropped = self._rotate(self._sink)
-            except OSError as error:
-                if self._sink is None:
-                    self._lost += 1
-                    losses.tell(Loss("journal", error.strerror or str(error), self._lost))
-            if self._sink is not None:
-                self._size += len(line)
-                self._sink.write(line)
-        return dropped, deleted
+        try:
+            if deleted := self._is_deleted():
+                self.close()
+            if self._sink is None:
+                self._open()
+            elif self._size + len(lines) > self._limit:
+                dropped = self._rotate(self._sink)
+        except OSError as error:
+            if self._sink is None:
+                self._lost += 1
+                losses.tell(Loss("journal", error.strerror or str(error), self._lost))
+        if self._sink is not None:
+            self._size += len(lines)
+            self._sink.write(lines)
+        # At the end: the log may lose a line, and that is written here.
+        if deleted:
+            self._log.log(INFO, "journal.deleted", file=str(self._path), then="begun anew")
+        if dropped is not None:
+            self._log.log(INFO, "journal.rotated", dropped_bytes=dropped, file=str(self._path))
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Delete the oldest journals of the folder where they are too many."""
+        folder = self._path.parent
+        files, freed = make_room(folder)
+        if files:
+            self._log.log(INFO, "journal.dropped", folder=str(folder), files=files, bytes=freed)
 
     def _is_deleted(self) -> bool:
         """Check now and then whether somebody has deleted the open file."""
@@ -221,9 +221,9 @@ class _File:
         return os.fstat(self._sink.fd).st_nlink == 0
 
     def _rotate(self, old: Sink) -> int:
-        before = self.path.with_suffix(".1.jsonl")
+        before = self._path.with_suffix(".1.jsonl")
         dropped = before.stat().st_size if before.exists() else 0
-        self.path.replace(before)
+        self._path.replace(before)
         self._open()
         os.close(old.fd)
         return dropped
