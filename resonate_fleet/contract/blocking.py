@@ -13,16 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from resonate_fleet.contract.clock import ServerClock
-from resonate_fleet.contract.envelope import encode_value, envelope
-from resonate_fleet.contract.wire import (
-    Promise,
-    Raw,
-    Reply,
-    Unreachable,
-    accepted,
-    part,
-    too_large,
-)
+from resonate_fleet.contract.envelope import Raw, encode_value, envelope, too_large
+from resonate_fleet.contract.wire import Promise, Reply, Unreachable, accepted, part
 
 
 class BlockingWire:

@@ -1,14 +1,17 @@
-"""Requests on the wire, and the payloads in them."""
+"""Requests and answers as they go over the wire, and the payloads in them."""
 
 import base64
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from resonate_fleet.contract.settings import fresh_token
-from resonate_fleet.contract.words import PROTOCOL
+from resonate_fleet.contract.words import PROTOCOL, REQUEST_BYTES
+
+#: Status for a request that is too large for the server or a proxy.
+TOO_LARGE = 413
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,3 +46,18 @@ def envelope(kind: str, data: Mapping[str, Any], token: str | None = None) -> di
     if sent := fresh_token(token):
         head["auth"] = sent
     return {"kind": kind, "head": head, "data": dict(data)}
+
+
+class Raw(NamedTuple):
+    """An HTTP answer. `date` is the header of that name, "" without it."""
+
+    status: int
+    body: bytes
+    date: str = ""
+
+
+def too_large(body: bytes | str) -> Raw | None:
+    """Return the server's answer to a request that is too large, None for any other."""
+    if len(body) <= REQUEST_BYTES:
+        return None
+    return Raw(TOO_LARGE, f"more than {REQUEST_BYTES // 1024**2} MiB".encode())

@@ -10,7 +10,7 @@ import time
 from typing import cast
 from urllib.parse import urlsplit
 
-from resonate_fleet.contract.wire import Raw
+from resonate_fleet.contract.envelope import Raw
 
 #: Seconds after which an unused connection is not used again: servers close idle ones.
 KEPT = 30.0

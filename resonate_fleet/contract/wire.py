@@ -6,15 +6,14 @@ shape, the outcome in `head.status`; the HTTP status repeats it (server v0.9.8, 
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from resonate_fleet.contract.clock import ServerClock
-from resonate_fleet.contract.envelope import Value, encode_value, envelope
+from resonate_fleet.contract.envelope import Raw, Value, encode_value, envelope
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.settings import Token
-from resonate_fleet.contract.words import REQUEST_BYTES
 
 if TYPE_CHECKING:
     from resonate_fleet.contract.http import Poster
@@ -66,21 +65,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         return 200 <= self.status < 400
 
 
-class Raw(NamedTuple):
-    """An HTTP answer. `date` is the header of that name, "" without it."""
-
-    status: int
-    body: bytes
-    date: str = ""
-
-
-def too_large(body: bytes | str) -> Raw | None:
-    """Return the server's answer to a request that is too large, None for any other."""
-    if len(body) <= REQUEST_BYTES:
-        return None
-    return Raw(TOO_LARGE, f"more than {REQUEST_BYTES // 1024**2} MiB".encode())
-
-
 class Unreachable(CommandFailed):
     """No answer: refused, reset, or not in time. Whether the request took effect is unknown."""
 
@@ -113,8 +97,6 @@ class Refused(CommandFailed):
         return expired or self.reply.status == 429 or self.reply.status >= 500
 
 
-#: Status for a request that is too large for the server or a proxy.
-TOO_LARGE = 413
 #: HTTP statuses that pass: a server or a proxy is busy or starts.
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 

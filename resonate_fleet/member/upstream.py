@@ -16,19 +16,11 @@ from resonate.error import ConnectorError
 from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
+from resonate_fleet.contract.envelope import TOO_LARGE, too_large
 from resonate_fleet.contract.journal import MemberReady
 from resonate_fleet.contract.settings import fresh_token
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.wire import (
-    TOO_LARGE,
-    Foreign,
-    Reply,
-    Unreachable,
-    Wire,
-    parse,
-    part,
-    too_large,
-)
+from resonate_fleet.contract.wire import Foreign, Reply, Unreachable, Wire, parse, part
 from resonate_fleet.member.health import CHECK, RECENT, Health
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import PARTS, Answer, Request, made, nobody

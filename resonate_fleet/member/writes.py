@@ -7,7 +7,8 @@ from typing import Any
 
 from resonate.error import ConnectorError
 
-from resonate_fleet.contract.wire import TOO_LARGE, Promise, Reply, Task
+from resonate_fleet.contract.envelope import TOO_LARGE
+from resonate_fleet.contract.wire import Promise, Reply, Task
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger

@@ -4,32 +4,20 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.server.protocol import (
-    BRANCH,
-    TARGET,
-    TIMER,
-    Named,
-    NewPromise,
-    PromiseCreate,
-    PromiseSearch,
-    PromiseSettle,
-    RefusedRequest,
-    RegisterCallback,
-    RegisterListener,
-    ServerReply,
-)
+from resonate_fleet.server import protocol
+from resonate_fleet.server.protocol import BRANCH, TARGET, TIMER, RefusedRequest, ServerReply
 from resonate_fleet.server.store import Row, Store, to_text
 from resonate_fleet.server.streams import check_address
 
 Record = dict[str, Any]
 
 
-def get(store: Store, now: int, asked: Named) -> ServerReply:
+def get(store: Store, now: int, asked: protocol.Named) -> ServerReply:
     store.expire(now, asked.id)
     return ServerReply(200, {"promise": found(store, asked.id)})
 
 
-def create(store: Store, now: int, asked: PromiseCreate) -> ServerReply:
+def create(store: Store, now: int, asked: protocol.PromiseCreate) -> ServerReply:
     """Create the promise with its task, if it has a target, or return what has the id already."""
     if TARGET in asked.tags:
         check_address(asked.tags[TARGET])
@@ -38,7 +26,7 @@ def create(store: Store, now: int, asked: PromiseCreate) -> ServerReply:
     return ServerReply(200, {"promise": found(store, asked.id)})
 
 
-def add(store: Store, now: int, asked: NewPromise, created: int) -> None:
+def add(store: Store, now: int, asked: protocol.NewPromise, created: int) -> None:
     """Add the promise as of `created`, with its task if it has a target, unless the id is taken."""
     target = asked.tags.get(TARGET)
     if insert(store, now, asked, created) and target is not None:
@@ -47,7 +35,7 @@ def add(store: Store, now: int, asked: NewPromise, created: int) -> None:
             store.enqueue(asked.id, created)
 
 
-def insert(store: Store, now: int, asked: NewPromise, created: int) -> bool:
+def insert(store: Store, now: int, asked: protocol.NewPromise, created: int) -> bool:
     """Add the promise alone; False where the id is taken. One whose time is up is born settled."""
     timer = asked.tags.get(TIMER) == "true"
     late = now >= asked.timeout_at
@@ -67,13 +55,13 @@ def add_task(store: Store, id: str, target: str, state: str) -> None:
     )
 
 
-def settle(store: Store, now: int, asked: PromiseSettle) -> ServerReply:
+def settle(store: Store, now: int, asked: protocol.PromiseSettle) -> ServerReply:
     store.expire(now, asked.id)
     store.settle(asked, now)
     return ServerReply(200, {"promise": found(store, asked.id)})
 
 
-def register_callback(store: Store, now: int, asked: RegisterCallback) -> ServerReply:
+def register_callback(store: Store, now: int, asked: protocol.RegisterCallback) -> ServerReply:
     """Have a task woken when another promise settles; at once if that has happened."""
     store.expire(now, asked.awaited, asked.awaiter)
     awaited = found(store, asked.awaited)
@@ -92,13 +80,13 @@ def register_callback(store: Store, now: int, asked: RegisterCallback) -> Server
     return ServerReply(200, {"promise": awaited})
 
 
-def _await(store: Store, asked: RegisterCallback, *, ready: bool) -> None:
+def _await(store: Store, asked: protocol.RegisterCallback, *, ready: bool) -> None:
     store.run(
         "INSERT OR IGNORE INTO callbacks VALUES (?, ?, ?)", asked.awaited, asked.awaiter, ready
     )
 
 
-def register_listener(store: Store, now: int, asked: RegisterListener) -> ServerReply:
+def register_listener(store: Store, now: int, asked: protocol.RegisterListener) -> ServerReply:
     address = check_address(asked.address)
     store.expire(now, asked.awaited)
     promise = found(store, asked.awaited)
@@ -107,7 +95,7 @@ def register_listener(store: Store, now: int, asked: RegisterListener) -> Server
     return ServerReply(200, {"promise": promise})
 
 
-def search(store: Store, _now: int, asked: PromiseSearch) -> ServerReply:
+def search(store: Store, _now: int, asked: protocol.PromiseSearch) -> ServerReply:
     """One page in id order. Promises whose time is up may still show as pending, as there."""
     where = {
         "state = ?": asked.state,

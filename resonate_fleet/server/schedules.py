@@ -2,20 +2,10 @@
 
 import msgspec
 
-from resonate_fleet.server import promises
+from resonate_fleet.server import promises, protocol
 from resonate_fleet.server.cron import Cron
 from resonate_fleet.server.promises import Record
-from resonate_fleet.server.protocol import (
-    BRANCH,
-    MAX,
-    Named,
-    NewPromise,
-    Payload,
-    RefusedRequest,
-    ScheduleCreate,
-    ScheduleSearch,
-    ServerReply,
-)
+from resonate_fleet.server.protocol import BRANCH, MAX, RefusedRequest, ServerReply
 from resonate_fleet.server.store import Row, Store, to_text
 
 #: Tags that say whose run a promise is, and that it is the root of a family of its own.
@@ -23,11 +13,11 @@ SCHEDULE = "resonate:schedule"
 ROOT = ("resonate:origin", BRANCH, "resonate:parent", "resonate:prefix")
 
 
-def get(store: Store, _now: int, asked: Named) -> ServerReply:
+def get(store: Store, _now: int, asked: protocol.Named) -> ServerReply:
     return ServerReply(200, {"schedule": _found(store, asked.id)})
 
 
-def create(store: Store, now: int, asked: ScheduleCreate) -> ServerReply:
+def create(store: Store, now: int, asked: protocol.ScheduleCreate) -> ServerReply:
     """Add the schedule, or return what has the id already."""
     try:
         next_run = Cron(asked.cron).next(now)
@@ -41,13 +31,13 @@ def create(store: Store, now: int, asked: ScheduleCreate) -> ServerReply:
     return ServerReply(200, {"schedule": _found(store, asked.id)})
 
 
-def delete(store: Store, _now: int, asked: Named) -> ServerReply:
+def delete(store: Store, _now: int, asked: protocol.Named) -> ServerReply:
     if not store.run("DELETE FROM schedules WHERE id = ?", asked.id):
         raise RefusedRequest(404, "Schedule not found")
     return ServerReply(200, {})
 
 
-def search(store: Store, _now: int, asked: ScheduleSearch) -> ServerReply:
+def search(store: Store, _now: int, asked: protocol.ScheduleSearch) -> ServerReply:
     where = {
         "id > ?": asked.cursor,
         "holds_tags(tags, ?)": to_text(asked.tags) if asked.tags else None,
@@ -72,14 +62,14 @@ def run_due(store: Store, now: int) -> int:
     return len(due)
 
 
-def _promise(row: Row, at: int) -> NewPromise:
+def _promise(row: Row, at: int) -> protocol.NewPromise:
     """Return what a run at `at` creates."""
     run = row["promise_id"].replace("{{.id}}", row["id"]).replace("{{.timestamp}}", str(at))
     tags = msgspec.json.decode(row["tags"]) | {SCHEDULE: row["id"]} | dict.fromkeys(ROOT, run)
-    return NewPromise(
+    return protocol.NewPromise(
         id=run,
         timeout_at=min(at + row["promise_timeout"], MAX),
-        param=msgspec.json.decode(row["param"], type=Payload),
+        param=msgspec.json.decode(row["param"], type=protocol.Payload),
         tags=tags,
     )
 

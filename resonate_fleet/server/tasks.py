@@ -1,26 +1,9 @@
 """What each `task.*` request does."""
 
 from resonate_fleet.contract.words import PROTOCOL
-from resonate_fleet.server import promises
+from resonate_fleet.server import promises, protocol
 from resonate_fleet.server.promises import Record, preload
-from resonate_fleet.server.protocol import (
-    MAX,
-    TARGET,
-    Named,
-    PromiseCreate,
-    PromiseSettle,
-    RefusedRequest,
-    ServerReply,
-    TaskAcquire,
-    TaskAtVersion,
-    TaskCreate,
-    TaskFence,
-    TaskFulfill,
-    TaskHeartbeat,
-    TaskSearch,
-    TaskSuspend,
-    parse,
-)
+from resonate_fleet.server.protocol import MAX, TARGET, RefusedRequest, ServerReply, parse
 from resonate_fleet.server.store import Row, Store
 from resonate_fleet.server.streams import check_address
 
@@ -30,12 +13,12 @@ _SELECT = (
 )
 
 
-def get(store: Store, now: int, asked: Named) -> ServerReply:
+def get(store: Store, now: int, asked: protocol.Named) -> ServerReply:
     store.expire(now, asked.id)
     return ServerReply(200, {"task": _found(store, asked.id)})
 
 
-def create(store: Store, now: int, asked: TaskCreate) -> ServerReply:
+def create(store: Store, now: int, asked: protocol.TaskCreate) -> ServerReply:
     """Create a promise and claim its task in one step."""
     promise = asked.action.data
     target = check_address(promise.tags[TARGET])
@@ -54,7 +37,7 @@ def create(store: Store, now: int, asked: TaskCreate) -> ServerReply:
     return _claimed(store, promise.id, preload(store, promise.id))
 
 
-def acquire(store: Store, now: int, asked: TaskAcquire) -> ServerReply:
+def acquire(store: Store, now: int, asked: protocol.TaskAcquire) -> ServerReply:
     store.expire(now, asked.id)
     task = _found(store, asked.id)
     if task["state"] != "pending" or task["version"] != asked.version:
@@ -82,21 +65,21 @@ def _claimed(store: Store, id: str, others: list[Record]) -> ServerReply:
     return ServerReply(200, {"task": task, "promise": promise, "preload": others})
 
 
-def release(store: Store, now: int, asked: TaskAtVersion) -> ServerReply:
+def release(store: Store, now: int, asked: protocol.TaskAtVersion) -> ServerReply:
     store.expire(now, asked.id)
     _held(store, asked.id, asked.version)
     store.enqueue(asked.id, now)
     return ServerReply(200, {})
 
 
-def fulfill(store: Store, now: int, asked: TaskFulfill) -> ServerReply:
+def fulfill(store: Store, now: int, asked: protocol.TaskFulfill) -> ServerReply:
     store.expire(now, asked.id)
     _held(store, asked.id, asked.version)
     store.settle(asked.action.data, now)
     return ServerReply(200, {"promise": promises.found(store, asked.id)})
 
 
-def suspend(store: Store, now: int, asked: TaskSuspend) -> ServerReply:
+def suspend(store: Store, now: int, asked: protocol.TaskSuspend) -> ServerReply:
     """Put the task to sleep until one of the promises settles; 300 if one has."""
     awaited = {action.data.awaited for action in asked.actions}
     store.expire(now, asked.id, *awaited)
@@ -115,17 +98,17 @@ def suspend(store: Store, now: int, asked: TaskSuspend) -> ServerReply:
     return ServerReply(200, {})
 
 
-def fence(store: Store, now: int, asked: TaskFence, corr_id: str) -> ServerReply:
+def fence(store: Store, now: int, asked: protocol.TaskFence, corr_id: str) -> ServerReply:
     """Create or settle a promise if the task is still held at the version: a fenced write."""
     store.expire(now, asked.id, asked.action.id)
     kind, data = asked.action.kind, asked.action.data
     if kind == "promise.create":
-        new = parse(PromiseCreate, data)
+        new = parse(protocol.PromiseCreate, data)
         check_address(new.tags.get(TARGET, "poll://any@nobody"))
         _held(store, asked.id, asked.version)
         inner = promises.create(store, now, new)
     elif kind == "promise.settle":
-        verdict = parse(PromiseSettle, data)
+        verdict = parse(protocol.PromiseSettle, data)
         _held(store, asked.id, asked.version)
         inner = _settled(store, now, verdict)
     else:
@@ -135,7 +118,7 @@ def fence(store: Store, now: int, asked: TaskFence, corr_id: str) -> ServerReply
     return ServerReply(200, {"action": action, "preload": preload(store, asked.id)})
 
 
-def _settled(store: Store, now: int, verdict: PromiseSettle) -> ServerReply:
+def _settled(store: Store, now: int, verdict: protocol.PromiseSettle) -> ServerReply:
     """Settle; a promise that is not there is told inside the answer, not instead of it."""
     try:
         return promises.settle(store, now, verdict)
@@ -143,7 +126,7 @@ def _settled(store: Store, now: int, verdict: PromiseSettle) -> ServerReply:
         return refused.reply
 
 
-def heartbeat(store: Store, now: int, asked: TaskHeartbeat) -> ServerReply:
+def heartbeat(store: Store, now: int, asked: protocol.TaskHeartbeat) -> ServerReply:
     """Extend the leases that are really held; nothing is said about the others."""
     for beat in asked.tasks:
         store.run(
@@ -154,7 +137,7 @@ def heartbeat(store: Store, now: int, asked: TaskHeartbeat) -> ServerReply:
     return ServerReply(200, {})
 
 
-def halt(store: Store, now: int, asked: Named) -> ServerReply:
+def halt(store: Store, now: int, asked: protocol.Named) -> ServerReply:
     store.expire(now, asked.id)
     if _found(store, asked.id)["state"] == "fulfilled":
         raise RefusedRequest(409, "The task is fulfilled")
@@ -162,7 +145,7 @@ def halt(store: Store, now: int, asked: Named) -> ServerReply:
     return ServerReply(200, {})
 
 
-def resume(store: Store, now: int, asked: Named) -> ServerReply:
+def resume(store: Store, now: int, asked: protocol.Named) -> ServerReply:
     """`task.continue`: make a halted task claimable."""
     store.expire(now, asked.id)
     if _found(store, asked.id)["state"] != "halted":
@@ -171,7 +154,7 @@ def resume(store: Store, now: int, asked: Named) -> ServerReply:
     return ServerReply(200, {})
 
 
-def search(store: Store, _now: int, asked: TaskSearch) -> ServerReply:
+def search(store: Store, _now: int, asked: protocol.TaskSearch) -> ServerReply:
     where = {"state = ?": asked.state, "id > ?": asked.cursor}
     rows, more = store.page(_SELECT, where, asked.limit or 100)
     return ServerReply(200, {"tasks": [_record(row) for row in rows], **more})

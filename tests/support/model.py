@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract.blocking import BlockingWire
-from resonate_fleet.contract.wire import Raw, Unreachable, Wire
+from resonate_fleet.contract.envelope import Raw
+from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import DEFAULT_GROUP, anycast
 from resonate_fleet.server.state import State
 from resonate_fleet.server.store import Store

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract.blocking import BlockingWire
+from resonate_fleet.contract.envelope import Raw
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.wire import Raw, Unreachable, Wire
+from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.contract.words import group_of
 from tests.support.model import Model
 from tests.support.virtual import Process, VirtualLoop, running

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from resonate_fleet.commands import cancel, jobs
-from resonate_fleet.contract.envelope import encode_value
+from resonate_fleet.contract.envelope import Raw, encode_value
 from resonate_fleet.contract.jobs import JobList
 from resonate_fleet.contract.options import guarded
-from resonate_fleet.contract.wire import Raw, Wire
+from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward.acts import MOST_ASKED
 from resonate_fleet.steward.console import LARGEST
 

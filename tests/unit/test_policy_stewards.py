@@ -11,8 +11,8 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
+from resonate_fleet.contract.envelope import Raw
 from resonate_fleet.contract.presence import Beat, FromSteward
-from resonate_fleet.contract.wire import Raw
 from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_KEY, anycast
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import GroupPolicy, Limit

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from resonate_fleet.contract.wire import Raw, Unreachable, Wire
+from resonate_fleet.contract.envelope import Raw
+from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.member.health import Health
 from resonate_fleet.member.requests import nobody
 from resonate_fleet.member.upstream import Channel

@@ -10,7 +10,7 @@ import pytest
 from resonate.codec import Codec, NoopEncryptor
 from resonate.types import Value as SdkValue
 
-from resonate_fleet.contract.wire import Raw
+from resonate_fleet.contract.envelope import Raw
 from tests.support.failing import FAILURES, child_id, fails_anew, sleeps
 from tests.support.model import ModelWire
 from tests.support.rig import Rig

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from resonate_fleet.contract.wire import Raw
+from resonate_fleet.contract.envelope import Raw
 from tests.support.rig import Rig, lose_once
 from tests.support.waiting import wait_until_async
 
