@@ -24,7 +24,7 @@ from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_story import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.here import Tail, console_env, console_line, kills, usual_port
 from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream
-from resonate_fleet.commands.top import Keys, Printer, View, showing
+from resonate_fleet.commands.top import Keys, View
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, typed
 from resonate_fleet.contract.run import Plan, RunFolder
@@ -180,11 +180,11 @@ async def _shown(
     on_quit: Callable[[], object],
 ) -> AsyncIterator[None]:
     """Show meanwhile what the steward and the journals say; kill whom the page asks for."""
-    view, tail = View("fleet demo", f"{len(runner.plan.jobs)} jobs"), Tail(folder.journal)
-    began = time.time()
-    print_news = Printer(view, console, lambda at: f"{max(at - began, 0):6.2f} s")
+    began, tail = time.time(), Tail(folder.journal)
+    words = f"{len(runner.plan.jobs)} jobs"
+    view = View(console, "fleet demo", words, lambda at: f"{max(at - began, 0):6.2f} s")
 
-    async def follow(show: Callable[[], None]) -> None:
+    async def follow(keys: Keys) -> None:
         await place.is_up.wait()
         with StateStream(place.fleet.steward_url) as stream:
             while True:
@@ -195,13 +195,13 @@ async def _shown(
                 for _, job in kills(lines):
                     runner.kill(job)
                     write_plan(folder, runner.plan)
-                show()
+                view.show()
                 if "q" in keys.wait(0):
                     on_quit()
                 await asyncio.sleep(LOOK_SECONDS)
 
-    with Keys() as keys, showing(view, console, print_news) as show:
-        following = asyncio.create_task(follow(show))
+    with Keys() as keys, view:
+        following = asyncio.create_task(follow(keys))
         place.on_end = following.cancel
         try:
             yield
@@ -209,4 +209,4 @@ async def _shown(
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             view.news += of_a_run(tail.new())
-    print_news()
+    view.tell()

@@ -5,8 +5,8 @@ import select
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Self
 
 import msgspec
@@ -15,13 +15,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses
+from resonate_fleet.commands.addresses import add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.ps import standing
 from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream, snapshot_of
 from resonate_fleet.commands.tables import console, plain
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.options import Parser, tell, typed
 from resonate_fleet.contract.settings import integer, seconds
 from resonate_fleet.contract.wire import Refused, Unreachable
 
@@ -90,109 +90,110 @@ class Keys:
 
 
 class View:
-    """Everything that is drawn, below a title and a line of words."""
+    """A fleet below a title and words: drawn in place or, where the screen cannot, in lines.
 
-    def __init__(self, title: str, words: str = "") -> None:
-        self.title = title
-        self.words = words
-        self.changes = Changes()
-        self.shown: FleetSnapshot | None = None
+    There is a line for each change then, after the whole picture if `picture` asks for it. `clock`
+    shows when something happened, Unix seconds.
+    """
+
+    def __init__(
+        self,
+        screen: Console,
+        title: str,
+        words: str,
+        clock: Callable[[float], str],
+        *,
+        picture: bool = False,
+    ) -> None:
+        self._screen, self._clock = screen, clock
+        self._head = Text.assemble((title, "bold"), f"  {words}")
+        self._picture = picture
+        self._told = 0
+        self._changes = Changes()
+        self._shown: FleetSnapshot | None = None
+        can_draw = screen.is_terminal and not screen.is_dumb_terminal
+        self._live = Live(console=screen, auto_refresh=False, screen=True) if can_draw else None
+        #: Changes, the newest last; whoever else hears of one adds it.
         self.news: list[Change] = []
         self.trouble = ""
 
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
     def take(self, snapshot: FleetSnapshot) -> None:
-        self.news += self.changes.take(snapshot.state)
+        self.news += self._changes.take(snapshot.state)
         running = [
-            msgspec.structs.replace(one, since=self.changes.since[one.task, one.attempt])
+            msgspec.structs.replace(one, since=self._changes.since[one.task, one.attempt])
             for one in snapshot.state.running
         ]
         state = msgspec.structs.replace(snapshot.state, running=running)
-        self.shown, self.trouble = FleetSnapshot(state, snapshot.source), ""
+        self._shown, self.trouble = FleetSnapshot(state, snapshot.source), ""
+
+    def show(self) -> None:
+        if self._live:
+            self._live.update(self.drawn(), refresh=True)
+            return
+        if self._picture:
+            self._screen.print(self.drawn())
+            self._picture = False
+        self.tell()
+
+    def tell(self) -> None:
+        """Print the changes that have not been printed."""
+        for change in self.news[self._told :]:
+            self._screen.print(plain(f"{self._clock(change.at)}  {change.text}"), soft_wrap=True)
+        self._told = len(self.news)
+
+    def drawn(self) -> RenderableType:
+        """Return the whole picture, no larger than the screen where it is a terminal."""
+        head = self._head + Text(f"  {time.strftime('%H:%M:%S')}")
+        if self.trouble:
+            head.append_text(plain(f"  {self.trouble}", "bold red"))
+        if self._shown is None:
+            return head
+        news = Table.grid(padding=(0, 2, 0, 0))
+        for change in self.news[-SHOWN:]:
+            text = plain(change.text, STYLES.get(change.kind, ""))
+            text.overflow, text.no_wrap = "ellipsis", True
+            news.add_row(Text(clock(change.at), style="dim"), text)
+        around = 3 + news.row_count  # with the head and two empty lines
+        height = self._screen.height - around if self._screen.is_terminal else None
+        return Group(head, *standing(self._shown, self._screen.width, height), Text(), news)
 
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    view, screen = View("fleet top", where.server), console()
+    looks = 0
     try:
-        with showing(view, screen, Printer(view, screen, _clock, picture=True)) as show:
-            _look_on(view, where, asked, show)
+        with (
+            View(console(), "fleet top", where.server, clock, picture=True) as view,
+            Keys() as keys,
+            StateStream(where.steward_url) as stream,
+        ):
+            while True:
+                began = time.monotonic()
+                try:
+                    view.take(snapshot_of(where, stream.state()))
+                except (Unreachable, Refused) as failed:
+                    view.trouble = str(failed)
+                pause = max(asked.interval, (time.monotonic() - began) / SHARE)
+                looks += 1
+                view.show()
+                if looks == asked.looks or "q" in keys.wait(pause):
+                    break
     except KeyboardInterrupt:
         return exits.OK  # Ctrl-C is how a live view is left
     if view.trouble:
-        sys.stderr.write(f"fleet top: {view.trouble}\n")
+        tell(f"fleet top: {view.trouble}")
         return exits.FAILED
     return exits.OK
 
 
-@contextmanager
-def showing(
-    view: View, screen: Console, otherwise: Callable[[], None]
-) -> Iterator[Callable[[], None]]:
-    """Yield what draws `view` in place, or `otherwise` where the terminal cannot show that."""
-    if not screen.is_terminal or screen.is_dumb_terminal:
-        yield otherwise
-        return
-    with Live(console=screen, auto_refresh=False, screen=True) as live:
-        yield lambda: live.update(draw(view, screen), refresh=True)
-
-
-def _look_on(view: View, where: Addresses, asked: Namespace, show: Callable[[], None]) -> None:
-    looks = 0
-    with Keys() as keys, StateStream(where.steward_url) as stream:
-        while True:
-            began = time.monotonic()
-            _take(view, where, stream)
-            pause = max(asked.interval, (time.monotonic() - began) / SHARE)
-            looks += 1
-            show()
-            if looks == asked.looks or "q" in keys.wait(pause):
-                return
-
-
-def _take(view: View, where: Addresses, stream: StateStream) -> None:
-    try:
-        view.take(snapshot_of(where, stream.state()))
-    except (Unreachable, Refused) as failed:
-        view.trouble = str(failed)
-
-
-class Printer:
-    """Where nothing can be drawn in place: the picture at first if asked, a line for each change.
-
-    `clock` shows when something happened, Unix seconds.
-    """
-
-    def __init__(
-        self, view: View, screen: Console, clock: Callable[[float], str], *, picture: bool = False
-    ) -> None:
-        self._view, self._screen, self._clock, self._picture = view, screen, clock, picture
-        self._told = 0
-
-    def __call__(self) -> None:
-        if self._picture:
-            self._screen.print(draw(self._view, self._screen))
-            self._picture = False
-        for change in self._view.news[self._told :]:
-            self._screen.print(plain(f"{self._clock(change.at)}  {change.text}"), soft_wrap=True)
-        self._told = len(self._view.news)
-
-
-def draw(view: View, screen: Console) -> RenderableType:
-    """Return the whole picture, no larger than the screen where it is a terminal."""
-    head = Text.assemble((view.title, "bold"), f"  {view.words}  {time.strftime('%H:%M:%S')}")
-    if view.trouble:
-        head.append_text(plain(f"  {view.trouble}", "bold red"))
-    if view.shown is None:
-        return head
-    news = Table.grid(padding=(0, 2, 0, 0))
-    for change in view.news[-SHOWN:]:
-        text = plain(change.text, STYLES.get(change.kind, ""))
-        text.overflow, text.no_wrap = "ellipsis", True
-        news.add_row(Text(_clock(change.at), style="dim"), text)
-    around = 3 + news.row_count  # with the head and two empty lines
-    height = screen.height - around if screen.is_terminal else None
-    return Group(head, *standing(view.shown, screen.width, height), Text(), news)
-
-
-def _clock(at: float) -> str:
+def clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))

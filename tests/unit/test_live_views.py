@@ -61,10 +61,10 @@ def test_rows_that_wrap_do_not_push_the_count_of_what_is_left_out_off_the_screen
     height: int,
 ) -> None:
     held = [attempt(f"worker-{n}", f"a-customer's-very-long-name-of-a-job-{n}") for n in range(20)]
-    view = top.View("fleet top")
-    view.take(FleetSnapshot(state(20, running=held), "steward"))
     screen = Console(file=io.StringIO(), width=40, height=height, force_terminal=True)
-    lines = printed(top.draw(view, screen), 40)
+    view = top.View(screen, "fleet top", "", top.clock)
+    view.take(FleetSnapshot(state(20, running=held), "steward"))
+    lines = printed(view.drawn(), 40)
     assert len(lines) <= height
     assert any("more" in line for line in lines) == (height < 100)
 
@@ -93,10 +93,10 @@ def test_members_sort_as_people_count() -> None:
 
 
 def test_what_has_no_room_is_counted() -> None:
-    view = top.View("http://localhost:8001")
-    view.take(FleetSnapshot(state(100), "steward"))
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
-    lines = printed(top.draw(view, console), 80)
+    view = top.View(console, "fleet top", "http://localhost:8001", top.clock)
+    view.take(FleetSnapshot(state(100), "steward"))
+    lines = printed(view.drawn(), 80)
     assert len(lines) <= 24
     shown = sum("worker-" in line for line in lines)
     assert f"and {100 - shown} more" in "\n".join(lines)
