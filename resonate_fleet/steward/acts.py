@@ -114,7 +114,7 @@ class Acts:
         wanted = set(_few(ids))
         running = self._tools.work.running
         tasks = [task for task in running if wanted & {task, root_of(task)}]
-        over = await asyncio.gather(*(self._is_over(task) for task in tasks))
+        over = await asyncio.gather(*map(self._is_over, tasks))
         stopped = [task for task, ended in zip(tasks, over, strict=True) if ended]
         self._stop(stopped)
         return {"stopped": stopped}

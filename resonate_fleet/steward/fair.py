@@ -112,10 +112,12 @@ class FairQueue:
         while (queue := self._subqueues.next(now, may)) is not None:
             if queue.may_start(now, may):
                 return self._start(now, queue)
-            if queue.key.blocks(now):
-                self._block(now, queue.key)
-            else:
+            if not queue.key.blocks(now):
                 self._subqueues.set_aside(queue)
+                continue
+            queue.key.blocked = True
+            if (until := queue.key.permit_at(now)) is not None:
+                heapq.heappush(self._recovering, (until, next(self._numbers), queue.key))
         return None
 
     def _start(self, now: float, queue: Subqueue) -> Waiting:
@@ -146,11 +148,6 @@ class FairQueue:
                 del self.limits.keys[one.name]
             else:
                 self._resting[one] = None
-
-    def _block(self, now: float, key: Key) -> None:
-        key.blocked = True
-        if (until := key.permit_at(now)) is not None:
-            heapq.heappush(self._recovering, (until, next(self._numbers), key))
 
     def _unblock(self, key: Key) -> None:
         if key.blocked:

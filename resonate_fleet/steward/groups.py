@@ -51,7 +51,6 @@ class Matching:
         """Match in so many seconds, None for never. The last call counts."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         if seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.001, seconds), self.soon)
 

@@ -174,7 +174,8 @@ class Handover:
             await self._parking.park(task)
 
     async def _release_all(self, death: Death, tasks: Iterable[Task]) -> None:
-        free = [task for task in tasks if not self._is_held_back(task)]
+        held_back = {(one.id, one.version) for some in self._held_back.values() for one in some}
+        free = [task for task in tasks if (task.id, task.version) not in held_back]
         await asyncio.gather(*(self._release(death, task) for task in free))
 
     async def _release(self, death: Death, task: Task) -> None:
@@ -203,9 +204,8 @@ class Handover:
 
     async def release_late(self, task: Task, ended_at: float) -> None:
         """Release a lease that was found later, of a member that is dead or has left."""
-        member = task.pid or ""
         # The death may be known: if the member comes back it hears of this lease too.
-        death = self._deaths.get(member) or Death(member, ended_at)
+        death = self._deaths.get(task.pid or "") or Death(task.pid or "", ended_at)
         await self._release_all(death, [task])
 
     async def pardon(self, member: str) -> None:
@@ -227,15 +227,10 @@ class Handover:
 
     async def end_trial(self, trial: str) -> None:
         """Release the next lease that was held back for `trial`; its task is the next trial."""
-        waiting = self._held_back.pop(trial, None)
-        if waiting:
-            first, rest = waiting[0], waiting[1:]
-            self._held_back[first.id] = rest
+        if waiting := self._held_back.pop(trial, None):
+            first = waiting.pop(0)
+            self._held_back[first.id] = waiting
             await self.release_late(first, self._tools.now())
 
     def is_trial(self, task: str) -> bool:
         return task in self._held_back
-
-    def _is_held_back(self, task: Task) -> bool:
-        waiting = (one for leases in self._held_back.values() for one in leases)
-        return any((one.id, one.version) == (task.id, task.version) for one in waiting)

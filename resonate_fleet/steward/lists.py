@@ -154,11 +154,9 @@ def _schedule(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(raw: str, usual: int, most: int) -> int:
-    if not raw:
-        return usual
-    if not raw.isdecimal() or int(raw) > most:
+    if raw and not (raw.isdecimal() and int(raw) <= most):
         raise Refusal(400, f"{raw[:50]!r} is no number; accepted: 0 to {most}")
-    return int(raw)
+    return int(raw) if raw else usual
 
 
 def _line(one: LiveAttempt, state: JobState) -> JobLine:

@@ -145,7 +145,8 @@ class Connection(asyncio.Protocol):
             return
         self._welcomed = True
         self._late.cancel()
-        self._port.known(self)
+        self._port.strangers.pop(self, None)
+        self._port.members.add(self)
         proof = messages.prove(me.secret, "steward", self._nonce, self.hello)
         self.say(messages.Welcome(me.name, me.since, me.waits(self.hello.group), proof))
         for one in news:
@@ -167,8 +168,8 @@ class PresenceServer:
         self._me = me
         self._server: asyncio.Server | None = None
         #: Connections that are not welcomed yet, in the order in which they came.
-        self._strangers: dict[Connection, None] = {}
-        self._members: set[Connection] = set()
+        self.strangers: dict[Connection, None] = {}
+        self.members: set[Connection] = set()
         self._greetings: set[asyncio.Task[None]] = set()
         #: Connections that end from here on are closed by this steward: no member has died.
         self.stopping = False
@@ -188,7 +189,7 @@ class PresenceServer:
         self.stopping = True
         if self._server is not None:
             self._server.close()
-        for connection in [*self._members, *self._strangers]:
+        for connection in [*self.members, *self.strangers]:
             connection.close()
         for task in self._greetings:
             task.cancel()
@@ -199,7 +200,7 @@ class PresenceServer:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(messages.BEAT_SECONDS)
-            for connection in self._members:
+            for connection in self.members:
                 if loop.time() - connection.said_at > messages.BEAT_SECONDS / 2:
                     connection.say(messages.Beat())
 
@@ -207,10 +208,10 @@ class PresenceServer:
 
     def opened(self, connection: Connection) -> None:
         """Take in a new connection; too many close the oldest."""
-        self._strangers[connection] = None
-        if len(self._strangers) > self.most_strangers:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]  # its end comes later, and so do others that open now
+        self.strangers[connection] = None
+        if len(self.strangers) > self.most_strangers:
+            oldest = next(iter(self.strangers))
+            del self.strangers[oldest]  # its end comes later, and so do others that open now
             oldest.close()
 
     def greet(self, connection: Connection) -> None:
@@ -218,10 +219,6 @@ class PresenceServer:
         self._greetings.add(task)
         task.add_done_callback(self._greetings.discard)
 
-    def known(self, connection: Connection) -> None:
-        self._strangers.pop(connection, None)
-        self._members.add(connection)
-
     def closed(self, connection: Connection) -> None:
-        self._strangers.pop(connection, None)
-        self._members.discard(connection)
+        self.strangers.pop(connection, None)
+        self.members.discard(connection)
