@@ -91,11 +91,9 @@ class Runner:
             await self._adapter.start(plan, self._folder)
             self._say("fleet", f"{plan.members} members are up at {self._adapter.url}")
             async with Wire(self._adapter.url, self._adapter.token, timeout=5.0) as wire:
-                for job in plan.jobs[:1]:  # those of an earlier run would not be done again
-                    if await wire.promise(job.id) is not None:
-                        raise PlaceFailed(
-                            f"{job.id} is on this server already; --tag makes new ids"
-                        )
+                # Jobs of an earlier run would not be done again.
+                if known := [job.id for job in plan.jobs[:1] if await wire.promise(job.id)]:
+                    raise PlaceFailed(f"{known[0]} is on this server already; --tag makes new ids")
                 await asyncio.sleep(self._lead)
                 finished = await self._until_over(wire)
                 await self._adapter.end_members()
