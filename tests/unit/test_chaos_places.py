@@ -23,9 +23,12 @@ from resonate_fleet.contract.run import (
 )
 from resonate_fleet.contract.settings import Mistake
 
-#: What Kubernetes lacks: rights on nodes, and a server that nobody starts again.
-REFUSED: dict[Place, set[Fault]] = {"kubernetes": {"pause", "partition"}}
-CANNOT_LAST: dict[Place, set[Fault]] = {"kubernetes": {"server-restart"}}
+#: Nothing runs beside a process; Kubernetes lacks rights on nodes, and a server that stays away.
+LACKS: dict[Place, set[Ability]] = {
+    "processes": {"run"},
+    "compose": set(),
+    "kubernetes": {"signal", "cut_off", "connect", "take_away"},
+}
 
 
 def test_every_fault_has_both_halves() -> None:
@@ -38,11 +41,15 @@ def test_what_freezes_is_healed_and_nothing_else() -> None:
     assert {fault for fault, one in ON_MEMBER.items() if one.heal} == set(FREEZING)
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_place_does_what_it_has_the_abilities_for(place: Place) -> None:
-    assert set(FAULTS) - can(place) == REFUSED.get(place, set())
-    assert set(AT_THE_FLEET) - can_last(place) == CANNOT_LAST.get(place, set())
+@pytest.mark.parametrize("place", LACKS)
+def test_a_place_is_able_to_do_what_its_class_has(place: Place) -> None:
+    assert set(get_args(Ability)) - abilities(place) == LACKS[place]
     assert isinstance(adapter_of(place).chosen(ChaosOptions(command="run")), Adapter)
+
+
+def test_kubernetes_refuses_what_the_documentation_says() -> None:
+    assert {"pause", "partition"}.isdisjoint(can("kubernetes"))
+    assert set(AT_THE_FLEET) - can_last("kubernetes") == {"server-restart"}
 
 
 @pytest.mark.parametrize("place", PLACES)
