@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.shown import markdown as markdown_words
 
 #: Whose worker serves a group.
 Kind = Literal["ours", "plain"]
@@ -115,7 +114,7 @@ def markdown(report: BenchReport) -> str:
     loads = f"load {report.load:.1f} before and {report.load_after:.1f} after"
     lines = [
         f"`{clean(report.command)}`:",
-        f"{markdown_words(report.server)}, {report.machine}, {versions},",
+        f"{clean(report.server)}, {report.machine}, {versions},",
         f"{report.at}, {report.took:.0f} s, {loads}.",
         "",
         f"| {' | '.join(_COLUMNS)} |",

@@ -12,7 +12,6 @@ _UNSAFE: Final = re.compile(
 )
 #: Ids that are named one by one at most.
 NAMED: Final = 20
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#+!|~])")
 
 
 def clean(text: object) -> str:
@@ -37,15 +36,6 @@ def html(text: object) -> str:
     '&lt;b&gt;'
     """
     return escape(clean(text))
-
-
-def markdown(text: object) -> str:
-    r"""Return `text` as plain words in Markdown, a table's cell included.
-
-    >>> markdown("a|b")
-    'a\\|b'
-    """
-    return _MARKDOWN.sub(r"\\\1", clean(text))
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

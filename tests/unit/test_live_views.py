@@ -11,7 +11,7 @@ from resonate_fleet.commands.snapshot import FleetSnapshot, snapshot_of
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobs import COLUMNS, JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
-from resonate_fleet.contract.shown import clean, markdown
+from resonate_fleet.contract.shown import clean
 
 WIDTHS = (60, 80, 100, 160)
 
@@ -124,7 +124,6 @@ def test_foreign_text_is_no_markup_and_moves_nothing(foreign: str) -> None:
 
 def test_cleaned_text_can_be_told_from_what_it_stands_for() -> None:
     assert clean("a\tb\r\ud800") == "a\\tb\\r\\ud800"
-    assert markdown("|<b>`x`\n") == "\\|\\<b\\>\\`x\\`\\\\n"
 
 
 def test_columns_without_room_are_left_out_last_first() -> None:
