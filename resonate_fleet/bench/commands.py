@@ -5,6 +5,7 @@ import re
 import time
 from collections import Counter
 from itertools import cycle, islice
+from typing import Any
 
 from resonate_fleet.bench import jobs
 from resonate_fleet.bench.figures import BenchFigures, percentile
@@ -15,7 +16,6 @@ from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.journal import Claimed, Ended
-from resonate_fleet.contract.wire import Refused
 
 #: When the command that submits a file is killed: at these shares of all lines.
 CUTS = (0.3, 0.6)
@@ -151,30 +151,11 @@ async def prune(place: BenchPlace, _: Asked, found: BenchFigures) -> None:
     found.add("of it free for new jobs", free, "MB")
 
 
-async def _starts(place: BenchPlace, group: str, over: "asyncio.Task[object]") -> list[float]:
+async def _starts(place: BenchPlace, group: str, over: "asyncio.Task[Any]") -> list[float]:
     """Submit steadily until that task is done; return what each start waited, in milliseconds.
 
     It counts from when the job was to be submitted, so that whatever holds that up is in it.
     """
-    due: dict[str, float] = {}
-    began = time.time()
-    while not over.done():
-        at, job = began + len(due) / RATE, new_id()
-        await asyncio.sleep(max(0.0, at - time.time()))
-        due[job] = at
-        await _submit(place, group, job)
+    due = await jobs.submit_steadily(place.wire, group, RATE, COST, over)
     done = await jobs.finish(place.wire, list(due))
     return [1000 * (one.began - due[one.id]) for one in done]
-
-
-async def _submit(place: BenchPlace, group: str, job: str) -> None:
-    """Submit as a client does that asks again where the server answers 500."""
-    while True:
-        try:
-            await jobs.submit(place.wire, group, [COST], ids=[job])
-        except Refused as refused:
-            if refused.reply.status < 500:
-                raise
-            await asyncio.sleep(0.005)
-        else:
-            return

@@ -1,5 +1,6 @@
 """What a bench run brings: figures with their spread and goals, as Markdown and as JSON."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -84,9 +85,8 @@ class BenchFigures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which `share` of the values lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """Return the least value that `share` of the values do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 _OF: dict[str, Callable[[Sequence[float]], float]] = {

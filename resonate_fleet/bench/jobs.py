@@ -13,7 +13,7 @@ from typing import Any
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobs import result_of
-from resonate_fleet.contract.wire import Reply, Wire
+from resonate_fleet.contract.wire import Refused, Reply, Wire
 from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_KEY, TAG_TARGET, anycast
 from resonate_fleet.report.bound import Window, greedy
 
@@ -106,6 +106,30 @@ async def submit_call(
     tags |= {f"resonate:{name}": id for name in ("origin", "branch", "parent")}
     tags |= {TAG_KEY: key} if key else {}
     await wire.create_promise(id, int((time.time() + 3600) * 1000), call, tags)
+
+
+async def submit_steadily(
+    wire: Wire, group: str, rate: float, cost: float, over: "asyncio.Future[Any]"
+) -> dict[str, float]:
+    """Create `rate` jobs a second until `over` is done; return by id when each was due (Unix s).
+
+    Asks again where the server answers 500, as a client does.
+    """
+    due: dict[str, float] = {}
+    began = time.time()
+    while not over.done():
+        at, job = began + len(due) / rate, new_id()
+        await asyncio.sleep(max(0.0, at - time.time()))
+        while job not in due:
+            try:
+                await submit(wire, group, [cost], ids=[job])
+            except Refused as refused:
+                if refused.reply.status < 500:
+                    raise
+                await asyncio.sleep(0.005)
+            else:
+                due[job] = at
+    return due
 
 
 async def all_done(wire: Wire, ids: Sequence[str], pause: float = 0.1) -> None:

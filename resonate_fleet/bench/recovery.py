@@ -88,30 +88,25 @@ async def _hand_backs(place: BenchPlace, count: int) -> list[float]:
 
 async def _steward_killed(place: BenchPlace, times: int, found: BenchFigures) -> None:
     """Kill the steward that serves, under 100 jobs a second; another one stands by."""
-    every = 4.0
     async with place.fleet("ours", 3, 8, stewards=2) as fleet:
         await fleet.whole()
-        load = int(100 * every * (times + 0.5))
-        submitting = asyncio.create_task(_submit_steadily(place, fleet.group, load))
-        for _ in range(times):
-            await asyncio.sleep(every / 2)
-            place.stewards[0].strike()
-            await asyncio.sleep(every / 2)
-            await place.restart(place.stewards[0])
-            await fleet.whole()
-        done = await jobs.finish(place.wire, await submitting)
+        striking = asyncio.create_task(_strike_stewards(place, fleet, times))
+        due = await jobs.submit_steadily(place.wire, fleet.group, 100, 0.02, striking)
+        await striking
+        done = await jobs.finish(place.wire, list(due))
     what = f"the serving steward killed {times} times under 100 jobs/s"
     _add_redone(found, what, done)
     found.add(f"{what}: start after creation", jobs.waits(done), "ms", "worst <= 150")
 
 
-async def _submit_steadily(place: BenchPlace, group: str, count: int) -> list[str]:
-    """Submit 100 jobs a second; return their ids."""
-    began, ids = time.monotonic(), []
-    for number in range(count):
-        await asyncio.sleep(max(0.0, began + number / 100 - time.monotonic()))
-        ids += await jobs.submit(place.wire, group, [0.02])
-    return ids
+async def _strike_stewards(place: BenchPlace, fleet: BenchFleet, times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(2)
+        place.stewards[0].strike()
+        await asyncio.sleep(2)
+        await place.restart(place.stewards[0])
+        await fleet.whole()
+    await asyncio.sleep(2)
 
 
 async def _stewards_away(place: BenchPlace, found: BenchFigures) -> None:
