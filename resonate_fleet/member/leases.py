@@ -93,11 +93,6 @@ class Heartbeats(_OwnThread):
         return self.lease / PER_LEASE
 
     @property
-    def timeout(self) -> float:
-        """Seconds that a request should take at most."""
-        return self.wire.timeout
-
-    @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
@@ -188,7 +183,7 @@ class LapseWatch(_OwnThread):
             self._heartbeats.lapse()
 
     def _run(self) -> None:
-        while not self._end.wait(self._heartbeats.timeout / CHECKS):
+        while not self._end.wait(self._heartbeats.wire.timeout / CHECKS):
             try:
                 self.check()
             except Exception:  # a defect must not end the checks

@@ -114,8 +114,7 @@ class Member:
         self._settings = settings
         self._own = own
         self._on_loop = on_loop
-        metrics = Metrics(registry.has, settings.slots, package_version())
-        metrics.expect(one.partition("@")[0] for one in registry.names())
+        metrics = Metrics(registry.functions, settings.slots, package_version())
         losses.listeners.append(self._count_loss)
         self._ledger = Ledger(journal, metrics, traces(settings.traces, name, settings.group))
         self._upstream = Upstream(wires, self._ledger, settings.token)

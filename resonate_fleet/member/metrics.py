@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from prometheus_client import (
@@ -109,11 +109,15 @@ INSTRUMENTS = (
 _CLASSES: dict[str, Any] = {
     "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
 }  # fmt: skip
-#: Label values that start at zero: a rate needs a first sample.
+#: Label values that start at zero, for all and for each function: a rate needs a first sample.
 _KNOWN = (
     *(("claims", result) for result in ("granted", "refused", "failed")),
     *(("lines_lost", what) for what in ("log", "journal")),
     *(("leases_lost", why) for why in ("lapsed", "taken", "halted", "gone")),
+)
+_EACH = (
+    *((name,) for name in ("attempts_started", "reclaims", "retries")),
+    *(("attempts_ended", how) for how in ("resolved", "rejected", "released", "lost")),
 )
 #: Most characters of an exemplar's names and values, by OpenMetrics.
 _EXEMPLAR_CHARACTERS = 128
@@ -124,13 +128,13 @@ _EXEMPLAR_SECONDS = 1.0
 class Metrics:
     """The instruments with their values. Safe to use from any thread.
 
-    `known` says whether a function is registered. Other names, which anyone may send, share the
-    label `unknown`: strangers cannot make series.
+    `functions` are registered. Other names, which anyone may send, share the label `unknown`:
+    strangers cannot make series.
     """
 
-    def __init__(self, known: Callable[[str], bool], slots: int, version: str) -> None:
+    def __init__(self, functions: Collection[str], slots: int, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing
-        self._known = known
+        self._functions = functions
         #: Instruments by name and labels; when a bucket may show another exemplar (monotonic).
         self._children: dict[tuple[str, ...], Any] = {}
         self._shown: dict[tuple[str, str, int], float] = {}
@@ -145,14 +149,9 @@ class Metrics:
         self._made["build"].info({"version": version})
         for name, label in _KNOWN:
             self._made[name].labels(label)
-
-    def expect(self, functions: Iterable[str]) -> None:
-        """Start the counters of these functions at zero too."""
         for function in functions:
-            for name in ("attempts_started", "reclaims", "retries"):
-                self._made[name].labels(function)
-            for outcome in ("resolved", "rejected", "released", "lost"):
-                self._made["attempts_ended"].labels(function, outcome)
+            for name, *outcome in _EACH:
+                self._made[name].labels(function, *outcome)
 
     def set_function(self, name: str, value: Callable[[], float]) -> None:
         """Let a gauge ask `value` at each scrape. `name` without the prefix `fleet_worker_`."""
@@ -215,4 +214,4 @@ class Metrics:
         self._child(name, function).observe(seconds, exemplar)
 
     def _function(self, attempt: Attempt) -> str:
-        return attempt.function if self._known(attempt.function) else "unknown"
+        return attempt.function if attempt.function in self._functions else "unknown"

@@ -106,7 +106,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], tuple[Function, RetryPolicy | None, Callee]] = {}
-        self._names: set[str] = set()
+        #: Their names, whatever the version.
+        self.functions: set[str] = set()
         #: By `name` or, past version 1, `name@version`.
         self.limits: dict[str, int] = {}
         self.hooks = Lifespan()
@@ -161,7 +162,7 @@ class Registry:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
         callee = Callee(key[0], label(*key), suspends=is_async(fn))
         self._keys[key] = (fn, retry_policy, callee)
-        self._names.add(key[0])
+        self.functions.add(key[0])
         if limit is not None:
             self.limits[callee.label] = limit
         return fn
@@ -181,10 +182,6 @@ class Registry:
     def names(self) -> list[str]:
         """Return what is registered as `name` or, past version 1, `name@version`."""
         return [callee.label for _, _, callee in self._keys.values()]
-
-    def has(self, name: str) -> bool:
-        """Say whether `name` is registered in any version."""
-        return name in self._names
 
     def runs(self, promise: Promise) -> bool:
         """Say whether the function that a promise calls is registered, or cannot be read."""

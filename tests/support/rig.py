@@ -92,7 +92,7 @@ class Rig:
         self.running: dict[str, asyncio.Event] = {}
         for one in (self.hold, fine, at_once, nap, misplaced, *functions):
             self.registry.register(one)
-        metrics = Metrics(self.registry.has, 1, "test")
+        metrics = Metrics(self.registry.functions, 1, "test")
         self.ledger = Ledger(Journal("me", log=self.lines), metrics)
         channel = Channel(ModelWire(self.model))
         intake: Any = self.intake

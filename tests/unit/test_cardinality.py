@@ -22,7 +22,7 @@ def series(page: bytes | str) -> set[str]:
 
 
 def test_the_member() -> None:
-    metrics = WorkerMetrics({"f"}.__contains__, 4, "1")
+    metrics = WorkerMetrics({"f"}, 4, "1")
 
     def live(job: str, function: str) -> None:
         one = Attempt(job, 1, Callee(function, function))

@@ -157,7 +157,7 @@ class Streams(Wires):
 
 def of_a_member(journal: Kept) -> None:
     streams = Streams()
-    Upstream(streams, Ledger(journal, Metrics(lambda _: True, 1, "test")), None)
+    Upstream(streams, Ledger(journal, Metrics(set(), 1, "test")), None)
     streams.back(None)  # the first time
     streams.lost("refused")
     streams.back(2.00049)

@@ -10,7 +10,7 @@ OPEN = "application/openmetrics-text; version=1.0.0"
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics({"f", "g"}.__contains__, 4, "1.2.3")
+    return Metrics({"f", "g"}, 4, "1.2.3")
 
 
 def attempt(version: int = 1, *, function: str = "f", job: str = "j", waits: int = -1) -> Attempt:

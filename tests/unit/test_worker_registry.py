@@ -134,7 +134,7 @@ def test_a_module_is_loaded() -> None:
     registry = Registry()
     load("tests.support.thumbnails", registry)
     assert registry.names() == ["thumbnails"]
-    assert registry.has("thumbnails")
+    assert registry.functions == {"thumbnails"}
     assert registry.callee("thumbnails", 1) == Callee("thumbnails", "thumbnails", suspends=True)
     unknown = registry.callee("thumbnails", 2)
     assert (unknown.label, unknown.known) == ("thumbnails@2", False)
