@@ -76,7 +76,7 @@ def _rows(member: MemberFacts) -> list[tuple[AttemptFacts, int]]:
     rows: list[tuple[AttemptFacts, int]] = []
     for attempt in sorted(member.attempts, key=lambda one: one.began):
         free = [row for row, until in enumerate(busy_until) if until <= attempt.began]
-        row, first = [*free, len(busy_until)][0], min(busy_until, default=math.inf)
+        row, first = free[0] if free else len(busy_until), min(busy_until, default=math.inf)
         if len(busy_until) >= member.slots and attempt.began < first <= attempt.began + BESIDE:
             row = busy_until.index(first)
         busy_until[row : row + 1] = [attempt.until]

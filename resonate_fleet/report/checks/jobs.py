@@ -49,7 +49,9 @@ def parked_jobs(facts: Facts) -> Iterator[Finding]:
     """Jobs that stand parked, or were parked at any time, where the scenario expects fewer."""
     written = {entry.line.job: entry.where for entry in facts.evidence.of(Parked)}
     names = sorted({job.id for job in facts.jobs.values() if job.parked} | written.keys())
-    for name in names if len(names) > facts.evidence.guarantees.parked else ():
+    if len(names) <= facts.evidence.guarantees.parked:
+        return
+    for name in names:
         record = f"server.json#{name}" if name in facts.jobs else None
         yield finding("parked-unexpectedly", f"job {name} was parked", written.get(name), record)
 

@@ -101,33 +101,30 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
         saw = f"strike {strike.strike} saw"
         for task in dict.fromkeys([strike.job, *(task for task, _ in strike.held)]):
             if record := facts.record_of(task):
-                made, places = (
-                    record.promise.created_at / 1000,
-                    (strike.where, f"server.json#{task}"),
-                )
+                made = record.promise.created_at / 1000
+                places = strike.where, f"server.json#{task}"
                 yield from _after(f"{saw} {task}", strike.at, "it was made", made, *places)
-        for task, version in strike.held if strike.fault not in run.FREEZING else ():
+        if strike.fault in run.FREEZING:
+            continue
+        for task, version in strike.held:
             for one in facts.tasks.get(task, []):
                 if (one.number, one.member) == (version, strike.target):
-                    places = strike.where, one.where
-                    yield from _after(
-                        f"{saw} a claim", strike.at, "it was made", one.began, *places
-                    )
+                    what, places = f"{saw} a claim", (strike.where, one.where)
+                    yield from _after(what, strike.at, "it was made", one.began, *places)
 
 
 def roles_in_order(facts: Facts) -> Iterator[Finding]:
     """Name what chaos and the stewards date before or after what came of it."""
-    of, ends = facts.evidence.of, [job.settled or 0.0 for job in facts.jobs.values() if job.planned]
+    of, planned = facts.evidence.of, [job for job in facts.jobs.values() if job.planned]
+    ended = max((job.settled or 0.0 for job in planned), default=0.0)
     client = min((entry.line.at for entry in of(journal.ClientStarted)), default=math.inf)
     for begun in of(journal.RunStarted):
         places = begun.where, "plan.json"
         yield from _after("a client started", client, "chaos began the run", begun.line.at, *places)
     for over in of(journal.RunEnded):
         if over.line.finished:
-            ended = max(ends, default=0.0)
-            yield from _after(
-                "chaos ended the run", over.line.at, "its last job", ended, over.where
-            )
+            at, where = over.line.at, over.where
+            yield from _after("chaos ended the run", at, "its last job", ended, where)
     started = {entry.line.who: entry for entry in of(journal.MemberStarted)}
     for joined in of(journal.Joined):
         if first := started.get(joined.line.member):

@@ -63,9 +63,10 @@ def recovered(facts: Facts) -> Iterator[Finding]:
 def proof(facts: Facts) -> Iterator[Finding]:
     """Compare what chaos says the target held with the target's own journal."""
     for strike in facts.strikes:
-        cut = facts.coverage.incomplete(strike.target)
-        for says in _contradictions(facts, strike) if strike.fault in run.AT_A_MEMBER else ():
-            yield finding("strike-proof-disagrees", says, strike.where, incomplete=cut)
+        if strike.fault in run.AT_A_MEMBER:
+            cut = facts.coverage.incomplete(strike.target)
+            for says in _contradictions(facts, strike):
+                yield finding("strike-proof-disagrees", says, strike.where, incomplete=cut)
 
 
 def _contradictions(facts: Facts, strike: StrikeFacts) -> Iterator[str]:
