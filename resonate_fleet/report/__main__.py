@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from resonate_fleet.contract import exits
@@ -17,7 +16,7 @@ from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.html import page
 from resonate_fleet.report.table import table
-from resonate_fleet.report.verdict import Verdict, judge, schema_text
+from resonate_fleet.report.verdict import Verdict, document, judge, schema
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +36,7 @@ def run(given: argparse.Namespace) -> int:
         Mistake: there is no such folder.
     """
     if given.schema:
-        sys.stdout.write(schema_text())
+        sys.stdout.write(document(schema()))
         return exits.OK
     if given.folder is None:
         raise Mistake("RUNFOLDER is missing; accepted: a run's folder")
@@ -50,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
         print(f"{error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return exits.FAILED
     if given.json:
-        sys.stdout.write(_document(verdict))
+        sys.stdout.write(document(verdict))
         return verdict.exit
     console = Console()
     console.print(table(verdict))
@@ -75,13 +74,9 @@ def judged(folder: RunFolder) -> tuple[Facts, Verdict]:
     """
     facts = facts_of(read_evidence(folder))
     verdict = judge(facts)
-    write(folder.verdict, _document(verdict).encode())
+    write(folder.verdict, document(verdict).encode())
     write(folder.report, page(facts, verdict).encode())
     return facts, verdict
-
-
-def _document(verdict: Verdict) -> str:
-    return msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode() + "\n"
 
 
 if __name__ == "__main__":

@@ -129,6 +129,6 @@ def schema() -> dict[str, Any]:
     }
 
 
-def schema_text() -> str:
-    """Return the schema as the file in docs/ holds it."""
-    return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
+def document(value: object) -> str:
+    """Return a verdict, or the schema, as its file holds it."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"

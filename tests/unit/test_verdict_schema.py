@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from resonate_fleet.report.__main__ import main
-from resonate_fleet.report.verdict import schema, schema_text
+from resonate_fleet.report.verdict import document, schema
 from tests.support.runs import Blow, play
 from tests.support.sabotage import SABOTAGES
 from tools.docs import findings_text
@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_published_schema_is_the_codes() -> None:
-    assert (DOCS / "verdict.schema.json").read_text() == schema_text()
+    assert (DOCS / "verdict.schema.json").read_text() == document(schema())
 
 
 def test_the_documentation_lists_every_finding() -> None:
