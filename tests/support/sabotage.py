@@ -598,6 +598,12 @@ def a_stewards_clock_is_behind(run: Run) -> str:
 
 
 @sabotage("INCONCLUSIVE")
+def a_stewards_clock_is_ahead(run: Run) -> str:
+    _shift(run, "steward", 60)
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
 def a_journal_of_another_run_is_among_them(run: Run) -> str:
     lines = run.journals[claimant(run, quiet_job(run))]
     other = [replace(line, who="worker-9-abcdef") for line in lines]

@@ -1,6 +1,7 @@
 """Who is heard, whose clock is wrong, and who did nothing."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,12 @@ from resonate_fleet.report.checks import run
 from resonate_fleet.report.checks.sources import (
     CHECKS,
     backwards,
+    chaos_in_order,
     far,
     idle_members,
     incomplete,
     jobs_in_order,
-    roles_in_order,
+    stewards_in_order,
     strikes_in_order,
 )
 from resonate_fleet.report.facts import Coverage, Facts
@@ -32,6 +34,7 @@ from tests.support.facts import (
     result,
     said,
     strike,
+    without_the_journal_of,
 )
 
 
@@ -140,37 +143,53 @@ def test_chaos_sees_what_was_there(fault: str, at: float, says: list[str]) -> No
     assert late(strikes_in_order(facts(*claims, jobs=[job()], strikes=[struck]))) == says
 
 
-def test_chaos_begins_before_the_load_and_ends_after_it() -> None:
-    def of(begin: float, end: float, *, finished: bool = True) -> list[str]:
-        """Return what is said of a load from 5 to 20."""
-        told = [j.RunStarted(scenario="s", seed=1, place="p", at=begin, who="chaos")]
-        lines: list[j.Line] = [*told, j.ClientStarted(group="g", count=1, seed=None, at=5.0)]
-        lines += [j.RunEnded(finished=finished, at=end, who="chaos")]
-        run = facts(jobs=[job()], lines=[entry(one, n) for n, one in enumerate(lines, 1)])
-        return late(roles_in_order(run))
+def test_chaos_begins_before_the_load_and_ends_after_it_and_before_its_fleet() -> None:
+    def of(begin: float, end: float, *, finished: bool = True, place: str = "compose") -> list[str]:
+        """Return what is said of a load from 5 to 20, and members that leave at 30."""
+        told: list[j.Line] = [j.RunStarted(scenario="s", seed=1, place="p", at=begin, who="chaos")]
+        told += [j.ClientStarted(group="g", count=1, seed=None, at=5.0)]
+        told += [j.Left(member="m", at=30.0, who="s")]
+        told += [j.RunEnded(finished=finished, at=end, who="chaos")]
+        lines = [entry(one, number) for number, one in enumerate(told, 1)]
+        return late(chaos_in_order(facts(jobs=[job()], lines=lines, plan=plan(place=place))))
 
     assert of(6.0, 19.0) == []
     assert of(6.5, 18.5) == [
         "a client started 1.5 s before chaos began the run (chaos.jsonl:1 plan.json)",
-        "chaos ended the run 1.5 s before its last job (chaos.jsonl:3)",
+        "chaos ended the run 1.5 s before its last job (chaos.jsonl:4)",
     ]
     assert of(6.0, 1.0, finished=False) == []
+    assert of(6.0, 31.0) == []
+    says = "the fleet was gone 1.5 s before chaos ended the run (chaos.jsonl:4)"
+    assert of(6.0, 31.5) == of(6.0, 31.5, finished=False) == [says]
+    assert of(6.0, 31.5, place="kubernetes") == [], "a lent fleet stays"
 
 
-def test_a_steward_sees_members_that_have_started_and_deaths_of_the_struck() -> None:
-    """The member starts at 5 and is struck at 10 and 15 with a claim, at 7 without any."""
+def test_a_steward_sees_members_while_they_are_there() -> None:
+    def of(joined: float, **more: Any) -> list[str]:
+        """Return what is said of a member from 5 to 40."""
+        lines = [entry(j.MemberReady(at=at, who="m"), int(at)) for at in (5.0, 40.0)]
+        there = member(started=5.0, stopped=40.0, lines=lines)
+        seen = [entry(j.Joined(member=name, group="g", at=joined, who="s")) for name in "mx"]
+        return late(stewards_in_order(facts(members=[there], lines=seen, **more)))
+
+    assert of(4.0) == of(41.0) == []
+    assert of(3.5) == ["m joined 1.5 s before it started (s.jsonl:1 m.jsonl:5)"]
+    assert of(41.5) == ["m ended 1.5 s before it joined (s.jsonl:1 m.jsonl:40)"]
+    assert of(41.5, coverage=without_the_journal_of("m")) == [], "it may have said more"
+
+
+def test_the_struck_end_after_the_strike() -> None:
+    """A member is struck at 10 and 15 with a claim, at 7 without any."""
     struck = [strike(at=at, held=[("t", 1)]) for at in (15.0, 10.0)] + [strike(at=7.0)]
 
-    def of(joined: float, died: float, stopped: float) -> list[str]:
-        start = j.MemberStarted(group="g", slots=1, process=1, version="1", at=5.0, who="m")
+    def of(died: float, stopped: float) -> list[str]:
         over = j.MemberStopped(done=1, failed=0, handed_back=0, lost=0, at=stopped, who="m")
-        seen: list[j.Line] = [start, j.Joined(member="m", group="g", at=joined, who="s")]
-        seen += [j.Died(member="m", tasks=[], at=died, who="s"), over]
-        return late(roles_in_order(facts(lines=[entry(one) for one in seen], strikes=struck)))
+        seen = [entry(j.Died(member="m", tasks=[], at=died, who="s")), entry(over)]
+        return late(stewards_in_order(facts(lines=seen, strikes=struck)))
 
-    assert of(4.0, 9.0, 9.0) == []
-    assert of(3.5, 8.5, 8.0) == [
-        "m joined 1.5 s before it started (s.jsonl:1 m.jsonl:1)",
+    assert of(9.0, 9.0) == []
+    assert of(8.5, 8.0) == [
         "m ended 1.5 s before it was struck (s.jsonl:1 chaos:kill)",
         "m ended 2.0 s before it was struck (m.jsonl:1 chaos:kill)",
     ]
@@ -181,7 +200,7 @@ def test_a_claim_follows_its_hand_over(at: float, late_by: str) -> None:
     given = j.HandedOver(job="t", task="t", attempt=1, member="m", seconds=0.1, at=at, who="s")
     claims = attempt(outcome="cut"), attempt(number=2, member="n", began=30.0)
     says = f"claim 2 of t was made {late_by} s before claim 1 was handed over (n:t/2 s.jsonl:1)"
-    found = late(roles_in_order(facts(*claims, lines=[entry(given)])))
+    found = late(stewards_in_order(facts(*claims, lines=[entry(given)])))
     assert found == ([says] if late_by else [])
 
 

@@ -113,23 +113,33 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
                     yield from _after(what, strike.at, "it was made", one.began, *places)
 
 
-def roles_in_order(facts: Facts) -> Iterator[Finding]:
-    """Name what chaos and the stewards date before or after what came of it."""
+def chaos_in_order(facts: Facts) -> Iterator[Finding]:
+    """Name a run that was begun after its load, or ended before it or after its fleet was."""
     of, planned = facts.evidence.of, [job for job in facts.jobs.values() if job.planned]
-    ended = max((job.settled or 0.0 for job in planned), default=0.0)
     client = min((entry.line.at for entry in of(journal.ClientStarted)), default=math.inf)
     for begun in of(journal.RunStarted):
         places = begun.where, "plan.json"
         yield from _after("a client started", client, "chaos began the run", begun.line.at, *places)
     for over in of(journal.RunEnded):
+        at, where = over.line.at, over.where
         if over.line.finished:
-            at, where = over.line.at, over.where
+            ended = max((job.settled or 0.0 for job in planned), default=0.0)
             yield from _after("chaos ended the run", at, "its last job", ended, where)
-    started = {entry.line.who: entry for entry in of(journal.MemberStarted)}
+        if facts.evidence.traits.own:  # it ends its fleet only then
+            said = [one.line.at for one in facts.evidence.lines if one.line.who != over.line.who]
+            last = max(said, default=math.inf)
+            yield from _after("the fleet was gone", last, "chaos ended the run", at, where)
+
+
+def stewards_in_order(facts: Facts) -> Iterator[Finding]:
+    """Name members that stewards saw when they were not there, and claims before a hand-over."""
+    of = facts.evidence.of
     for joined in of(journal.Joined):
-        if first := started.get(joined.line.member):
-            what, places = f"{first.line.who} joined", (joined.where, first.where)
-            yield from _after(what, joined.line.at, "it started", first.line.at, *places)
+        member, at = facts.members.get(joined.line.member), joined.line.at
+        if member and not facts.coverage.incomplete(member.name):
+            first, last = [(joined.where, member.lines[one].where) for one in (0, -1)]
+            yield from _after(f"{member.name} joined", at, "it started", member.started, *first)
+            yield from _after(f"{member.name} ended", member.until, "it joined", at, *last)
     for end in (*of(journal.Died), *of(journal.MemberStopped)):
         who = end.line.member if isinstance(end.line, journal.Died) else end.line.who
         if held := [one for one in facts.strikes_on(who) if one.held]:
@@ -164,6 +174,7 @@ CHECKS = (
     far,
     jobs_in_order,
     strikes_in_order,
-    roles_in_order,
+    chaos_in_order,
+    stewards_in_order,
     idle_members,
 )
