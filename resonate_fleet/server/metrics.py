@@ -39,20 +39,12 @@ class ServerMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the real server has no `_created` series
         self._registry = CollectorRegistry()
-        self.requests = self._counter(REQUESTS)
-        self.messages = self._counter(MESSAGES)
-        self.deliveries = self._counter(DELIVERIES)
-        self.scheduled = self._counter(SCHEDULED)
-        self.duration = Histogram(
-            DURATION.name,
-            DURATION.help,
-            DURATION.labels,
-            buckets=DURATION.buckets,
-            registry=self._registry,
+        self.requests, self.messages, self.deliveries, self.scheduled = (
+            Counter(one.name, one.help, one.labels, registry=self._registry)
+            for one in (REQUESTS, MESSAGES, DELIVERIES, SCHEDULED)
         )
-
-    def _counter(self, one: Instrument) -> Counter:
-        return Counter(one.name, one.help, one.labels, registry=self._registry)
+        named = DURATION.name, DURATION.help, DURATION.labels
+        self.duration = Histogram(*named, buckets=DURATION.buckets, registry=self._registry)
 
     def page(self) -> bytes:
         return generate_latest(self._registry)
