@@ -1,6 +1,5 @@
 """`fleet job ID`: all that is known of one job."""
 
-import time
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import partial
@@ -45,8 +44,8 @@ def _fields(page: JobPage, *, steward: bool) -> Iterator[tuple[str, object]]:
     yield "state", page.state + (f": {page.reason}" if page.reason else "")
     yield "function", f"{page.function or '-'}{version}"
     yield "group", page.group or "-"
-    yield "created", _age(page.created)
-    yield ("ended", _age(page.ended)) if page.ended else ("times out", _at(page.timeout))
+    yield "created", _age(page.created, page.at)
+    yield ("ended", _age(page.ended, page.at)) if page.ended else ("times out", _due(page))
     yield "claims", page.claims
     yield "repeats", [page.repeats] if page.repeats else []
     yield "repeated", page.repeated
@@ -79,9 +78,9 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _age(at: float | None) -> str:
-    return f"{moment(at)}, {ago(time.time() - at)} ago" if at else "-"
+def _age(at: float | None, now: float) -> str:
+    return f"{moment(at)}, {ago(now - at)} ago" if at else "-"
 
 
-def _at(at: float | None) -> str:
-    return f"{moment(at)}, in {ago(at - time.time())}" if at else "-"
+def _due(page: JobPage) -> str:
+    return f"{moment(page.timeout)}, in {ago(page.timeout - page.at)}" if page.timeout else "-"

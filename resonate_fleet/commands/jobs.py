@@ -1,7 +1,6 @@
 """`fleet jobs`: lists jobs, from the steward's live state or by a search of the store."""
 
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Mapping
 from functools import partial
@@ -90,10 +89,10 @@ def run(asked: Namespace) -> int:
             sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
         return exits.OK
     if found.jobs:
-        screen, now = console(), time.time()
+        screen = console()
         columns = [one for one in COLUMNS if one.where != "page"]
         names = [f"{one.title}{_MARKS.get(one.kind, '')}{'?' * one.spare}" for one in columns]
-        rows = [[_cell(one, column, now) for column in columns] for one in found.jobs]
+        rows = [[_cell(one, column, found.at) for column in columns] for one in found.jobs]
         screen.print(table(names, rows, screen.width))
     count = f"{len(found.jobs)} jobs" if len(found.jobs) != 1 else "1 job"
     sys.stdout.write(f"{count}{', and more (--limit)' if found.more else ''}, {source}\n")
@@ -121,32 +120,35 @@ def chosen(asked: Namespace, where: Addresses, *, live: bool = False) -> tuple[J
                     f"{found.unread} jobs are left out, function not read yet: run it again\n"
                 )
             return found, "from the steward's live state"
-    after = 0.0 if asked.since is None else time.time() - asked.since
     state = given.get("state", "waiting" if live else "")
     states = (_SEARCHED.get(state, "pending"),) if state else (None,)
-    search_for = partial(_searched, states, given, after, limit)
+    search_for = partial(_searched, states, given, asked.since, limit)
     return ask(where, search_for, 6 * REPLY_SECONDS), "by a search of the store"
 
 
 async def _searched(
-    states: tuple[str | None], given: Mapping[str, str], since: float, limit: int, wire: Wire
+    states: tuple[str | None],
+    given: Mapping[str, str],
+    since: float | None,
+    limit: int,
+    wire: Wire,
 ) -> JobList:
-    """Return jobs by searching the store; `since` is Unix seconds. Progress goes to stderr."""
+    """Return jobs of the last `since` seconds by searching the store. Progress goes to stderr."""
     found: list[JobLine] = []
     async for promise in search(wire, states, _progress):
-        line = line_of(promise)
+        line, after = line_of(promise), 0.0 if since is None else wire.clock.now() - since
         live = {} if line.ended else {"member": "", "state": ""}  # the task has these
-        if not matches(line, {**given, **live}, since):
+        if not matches(line, {**given, **live}, after):
             continue
         if live:
             line = line_of(promise, await wire.task(promise.id))
-            if not matches(line, given, since):
+            if not matches(line, given, after):
                 continue
         found.append(line)
         if len(found) > limit:
             break
     sys.stderr.write("\n" if sys.stderr.isatty() else "")
-    return JobList(jobs=found[:limit], more=len(found) > limit)
+    return JobList(jobs=found[:limit], at=wire.clock.now(), more=len(found) > limit)
 
 
 def _progress(read: int) -> None:

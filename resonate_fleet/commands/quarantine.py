@@ -1,7 +1,6 @@
 """`fleet quarantine`: what an operator does about jobs that were parked."""
 
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
@@ -80,7 +79,7 @@ async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
     rows = []
     for one in found:
         crashes = one.record.count if one.record else "?"
-        age = f"{ago(time.time() - one.created)} ago"
+        age = f"{ago(wire.clock.now() - one.created)} ago"
         rows.append((one.task, one.function or "", one.group or "", one.claims, crashes, age))
     names = ("parked/", "function~", "group???", "claims>??", "crashes>", "created>?")
     screen.print(table(names, rows, screen.width))

@@ -159,7 +159,7 @@ async def _list(asked: Namespace, wire: Wire) -> None:
         sys.stdout.write("there are no schedules\n")
         return
     rows = [
-        (one.id, one.cron, one.call().func, one.group(), _next(one), clock(one.last_run_at))
+        (one.id, one.cron, one.call().func, one.group(), _next(one, wire), clock(one.last_run_at))
         for one in found
     ]
     names = ("schedule/", "cron", "function~?", "group??", "next run", "last run???")
@@ -189,7 +189,7 @@ async def _show(asked: Namespace, wire: Wire) -> None:
         "timeout": f"{one.promise_timeout / 1000:g} s after its time",
         "created": clock(one.created_at),
         "last run": clock(one.last_run_at) or "none yet",
-        "next run": [_next(one), *(clock(at) for at in times[1:])],
+        "next run": [_next(one, wire), *(clock(at) for at in times[1:])],
     }
     print_fields(lines.items())
 
@@ -203,9 +203,11 @@ async def _remove(asked: Namespace, wire: Wire) -> int:
     return await each(PROG, asked.ids, remove)
 
 
-def _next(one: Schedule) -> str:
+def _next(one: Schedule, wire: Wire) -> str:
     """Return when it runs next; where that is past, the server is behind with it."""
-    return clock(one.next_run_at) + (" (late)" if one.next_run_at + 2000 < now_ms() else "")
+    return clock(one.next_run_at) + (
+        " (late)" if one.next_run_at + 2000 < wire.clock.now_ms() else ""
+    )
 
 
 def _plain(one: Schedule) -> dict[str, Any]:

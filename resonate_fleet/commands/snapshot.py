@@ -94,7 +94,7 @@ async def by_the_server(wire: Wire) -> tuple[LiveState, bool]:
     for task in tasks["acquired"] + tasks["halted"]:
         if task.id not in promises and (one := await wire.promise(task.id)) is not None:
             promises[task.id] = one
-    now = time.time()
+    now = wire.clock.now()
     state = LiveState(
         at=now,
         as_of=now,

@@ -62,7 +62,7 @@ class BlockingWire:
         """
         if (refused := too_large(body)) is not None:
             return refused
-        kept, sent = self._connection is not None, time.time()
+        kept, began = self._connection is not None, time.monotonic()
         try:
             raw = self._exchange(body)
         except (OSError, HTTPException) as error:
@@ -72,7 +72,7 @@ class BlockingWire:
                 why = "no answer in time" if late else str(error) or repr(error)
                 raise Unreachable(self.url, why) from None
         else:
-            self.clock.heard(raw.date, sent)
+            self.clock.heard(raw.date, time.monotonic() - began)
             return raw
         return self.post(body)
 

@@ -47,14 +47,15 @@ class ServerClock:
     def now_ms(self) -> int:
         return int(self.now() * 1000)
 
-    def heard(self, date: str, sent: float) -> None:
-        """Take in the `Date` of an answer to what was sent at `sent`, by this clock."""
+    def heard(self, date: str, took: float) -> None:
+        """Take in the `Date` of an answer that came `took` seconds after its request was sent."""
         if date != self._date:
             self._date, self._at = date, seconds_of(date)
         at = self._at
         if at is None:
             return
-        low, high = at - self._now(), at + 1 - sent
+        low = at - self._now()
+        high = low + 1 + took
         narrow = max(low, self._low), min(high, self._high)
         # An empty interval: one of the clocks was set, or they drift apart.
         self._low, self._high = narrow if narrow[0] <= narrow[1] else (low, high)

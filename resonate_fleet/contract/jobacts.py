@@ -68,6 +68,7 @@ async def page(wire: Wire, id: str, *, payloads: bool = True) -> JobPage:
     return JobPage(
         id=id,
         state=line.state,
+        at=wire.clock.now(),
         function=line.function,
         version=call.version if call else 1,
         group=line.group,

@@ -156,9 +156,13 @@ COLUMNS: Final = (
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """`more`: there are more than these. `unread`: jobs whose function is not known."""
+    """`more`: there are more than these. `unread`: jobs whose function is not known.
+
+    `at`: when it was made, as all times Unix seconds by the server's clock.
+    """
 
     jobs: list[JobLine]
+    at: float = 0.0
     more: bool = False
     unread: int = 0
     columns: tuple[Column, ...] = COLUMNS
@@ -186,12 +190,14 @@ class ChildLine(msgspec.Struct, frozen=True, kw_only=True):
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     """All of a job. `claims`: how often it was claimed, by the server.
 
-    `repeats`: the job that this one runs again. `repeated`: the jobs that run this one again.
+    `at`: when it was made, as all times Unix seconds by the server's clock. `repeats`: the job
+    that this one runs again. `repeated`: the jobs that run this one again.
     `hidden`: arguments and results are left out. `notes`: what its tags do not do.
     """
 
     id: str
     state: JobState
+    at: float = 0.0
     function: str = ""
     version: int = 1
     group: str = ""

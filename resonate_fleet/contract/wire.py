@@ -209,9 +209,9 @@ class Wire:
 
     async def call(self, kind: str, data: Mapping[str, Any], accept: tuple[int, ...] = ()) -> Reply:
         """Send one request; return its reply, or raise, as `accepted` does."""
-        sent = time.time()
+        began = time.monotonic()
         raw = await self.post(msgspec.json.encode(envelope(kind, data, self._token)))
-        self.clock.heard(raw.date, sent)
+        self.clock.heard(raw.date, time.monotonic() - began)
         return accepted(self.url, raw, kind, accept)
 
     async def promise(self, id: str) -> Promise | None:

@@ -167,7 +167,7 @@ class Claims:
         # The function's log lines name the job.
         structlog.contextvars.bind_contextvars(job=attempt.job, attempt=attempt.version)
         self.intake.granted(task)
-        self.ledger.claimed(attempt, max(0.0, time.time() - promise.created_at / 1000))
+        self.ledger.claimed(attempt, max(0.0, self.ledger.clock.now() - promise.created_at / 1000))
         if why:  # its function's limit is reached here
             self.intake.avoid(task, callee.label)
             if await self._release(attempt):

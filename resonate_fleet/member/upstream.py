@@ -121,11 +121,11 @@ class Channel:
 
     async def _try(self, request: Request, body: str, *, repeated: bool) -> Answer:
         """Return an answer; its status is 0 where there was none."""
-        sent, began = time.time(), time.monotonic()
+        began = time.monotonic()
         found: Any = None
         try:
             raw = await self.wire.post(self._signed(body))
-            self.clock.heard(raw.date, sent)
+            self.clock.heard(raw.date, time.monotonic() - began)
             reply = parse(raw, request.kind)
             if reply.ok and request.kind in PARTS:
                 found = part(self.wire.url, reply, *PARTS[request.kind])

@@ -18,6 +18,7 @@ import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.checking import text_of
+from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.loops import work_until
@@ -222,8 +223,9 @@ async def run(settings: StewardSettings) -> int:
     losses.listeners.append(lambda loss: meters.lost_line(loss.what, over=loss.over))
     try:
         async with Wire(settings.url, settings.token) as wire:
+            wire.clock = ServerClock(steady_clock(), off=_clock_off)
             tools = Tools(
-                wire, journal, meters, memory, file, now=steady_clock(), grace=settings.grace
+                wire, journal, meters, memory, file, now=wire.clock.now, grace=settings.grace
             )
             steward = Steward(settings, tools, policies)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, steward.reread)
@@ -235,6 +237,13 @@ async def run(settings: StewardSettings) -> int:
         file.close()
         journal.close()
     return exits.OK
+
+
+def _clock_off(seconds: float) -> None:
+    """Log once how far the server's clock is ahead of this machine's."""
+    structlog.get_logger().warning(
+        "clock.off", seconds=seconds, then="times are by the server's clock"
+    )
 
 
 def live(settings: StewardSettings) -> int:

@@ -59,7 +59,8 @@ class Lists:
             found = [one for one in found if matches(one, given, after)]
         # Live ones first, then those that ended last.
         found.sort(key=lambda one: (one.ended is not None, -(one.at or 0.0)))
-        return JobList(jobs=found[:limit], more=len(found) > limit, unread=unread)
+        more = len(found) > limit
+        return JobList(jobs=found[:limit], at=self._tools.now(), more=more, unread=unread)
 
     async def _read(self, lines: list[JobLine]) -> tuple[list[JobLine], int]:
         """Fill in the functions that are not known; return also how many stay unread."""

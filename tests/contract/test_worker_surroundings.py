@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,53 +341,6 @@ def test_descriptors_of_a_member_stay_flat(place: Place) -> None:
     before = descriptors(worker)
     place.server.wait_results([place.job("compute_something", 0.01) for _ in range(60)], 30)
     assert descriptors(worker) <= before + 4
-
-
-@pytest.fixture
-def slow(tmp_path: Path) -> str:
-    """A folder for PYTHONPATH that puts the clock of a process back, by SLOW seconds."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, time\n"
-        "back, real, real_ns = float(os.environ['SLOW']), time.time, time.time_ns\n"
-        "time.time = lambda: real() - back\n"
-        "time.time_ns = lambda: real_ns() - int(back * 1e9)\n"
-    )
-    return str(tmp_path)
-
-
-def test_a_member_whose_clock_is_behind_says_so_and_sleeps_as_long_as_it_should(
-    place: Place, slow: str
-) -> None:
-    worker = place.worker(PYTHONPATH=slow, SLOW="5")
-    job = place.job("compute_durably", 2.0)
-    began = time.monotonic()
-    place.server.wait_results([job], 30)
-    assert time.monotonic() - began >= 1.0
-    assert worker.line("clock.off")["seconds"] == pytest.approx(5, abs=1)
-    assert "fleet_worker_clock_offset_seconds" in metrics(worker)
-
-
-def test_a_client_whose_clock_is_behind_makes_no_job_that_is_over(place: Place, slow: str) -> None:
-    place.worker()
-    two_days = str(2 * 86_400)
-    done = place.fleet.client(
-        "--cost", "0.05", "--wait", CLIENT_GROUP=place.group, PYTHONPATH=slow, SLOW=two_days
-    )
-    assert done.returncode == 0, done.stderr
-    assert "resolved" in done.stdout
-    assert "this machine's clock is 17280" in done.stderr
-
-
-def test_a_rerun_by_a_clock_that_is_behind_makes_no_job_that_is_over(
-    place: Place, slow: str
-) -> None:
-    place.worker()
-    job = place.job("compute_something", 0.05)
-    place.server.wait_results([job], 30)
-    where = ("--server", place.server.url)
-    done = run_room("fleet", "rerun", job, *where, env={"PYTHONPATH": slow, "SLOW": "172800"})
-    assert done.returncode == 0, done.stderr
-    assert place.server.wait_results([f"{job}-rerun-1"], 30)
 
 
 def test_a_job_too_large_for_the_server_is_refused_with_the_reason(place: Place) -> None:
