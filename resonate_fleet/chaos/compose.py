@@ -34,7 +34,7 @@ import json, urllib.request
 print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"])
 """
 #: What is done by a process that waits inside.
-ARMED: Final = {"kill", "signal", "run"}
+INSIDE: Final = {"kill", "signal", "run"}
 
 
 class ComposePlace(Adapter[Container]):
@@ -90,7 +90,7 @@ class ComposePlace(Adapter[Container]):
     async def _arm_all(self, faults: set[Fault]) -> None:
         """Let a process wait in all that may be struck, before there is any job."""
         on_member = faults & ON_MEMBER.keys()
-        self._arms = any(not ARMED.isdisjoint(ON_MEMBER[one].needs) for one in on_member)
+        self._arms = any(not INSIDE.isdisjoint(ON_MEMBER[one].needs) for one in on_member)
         victims = await self._docker.containers("worker") if self._arms else []
         if on_member.intersection(AT_THE_STEWARD):
             self._steward = (await self.steward()).handle
@@ -226,7 +226,7 @@ class ComposePlace(Adapter[Container]):
         return f"docker kill {one.name}, docker start after {seconds:g} s"
 
     async def restart_members(self) -> str:
-        """stopped, started, healthy, then the next."""
+        """Stopped, started, healthy, then the next."""
         members = await self._docker.containers("worker")
         for one in members:
             self._check(one)

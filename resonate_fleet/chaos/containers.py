@@ -21,7 +21,7 @@ READY_SECONDS: Final = 60.0
 #: Longest wait for the process to stand inside, and for a strike to take hold, in seconds.
 ARMED_SECONDS: Final = 60.0
 #: Each line is a program to run; what programs use is loaded before.
-ARMED: Final = """
+PROGRAM: Final = """
 import json, os, signal, sys
 print("armed", flush=True)
 for line in sys.stdin:
@@ -142,18 +142,20 @@ class Armed:
     """
 
     def __init__(self, process: asyncio.subprocess.Process, where: str) -> None:
-        self._process = process
+        assert process.stdin is not None  # noqa: S101 - `start` asks for it
+        assert process.stdout is not None  # noqa: S101 - the same
+        self._process, self._in, self._out = process, process.stdin, process.stdout
         self._where = where
 
     @classmethod
-    async def start(cls, where: str, into: str, *options: str) -> Self:
-        """Start it; `into` with `options` is a command that runs another one inside, input open.
+    async def start(cls, where: str, *into: str) -> Self:
+        """Start it; `into` is a command that runs another one inside, input open.
 
         Raises:
             PlaceFailed: nothing can be run there.
         """
         process = await asyncio.create_subprocess_exec(
-            *(into, *options, "python", "-IS", "-c", ARMED),
+            *(*into, "python", "-IS", "-c", PROGRAM),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -166,7 +168,7 @@ class Armed:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        return not self._out.at_eof()
 
     async def run(self, code: str) -> bool:
         """Run Python there; False where that has ended the process itself, with its container.
@@ -174,10 +176,9 @@ class Armed:
         Raises:
             PlaceFailed: it had ended before.
         """
-        assert self._process.stdin is not None  # noqa: S101 - asked for above
         with suppress(ConnectionError):
-            self._process.stdin.write(json.dumps(code).encode() + b"\n")
-            await self._process.stdin.drain()
+            self._in.write(json.dumps(code).encode() + b"\n")
+            await self._in.drain()
         if not await self._answer("a strike"):
             raise PlaceFailed(f"{self._where} has ended")
         return await self._answer("a strike")
@@ -189,10 +190,9 @@ class Armed:
 
     async def _answer(self, what: str) -> bool:
         """Wait for its next line; False where it has ended."""
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
         try:
             async with asyncio.timeout(ARMED_SECONDS):
-                return bool(await self._process.stdout.readline())
+                return bool(await self._out.readline())
         except BaseException as over:
             await self.close()
             if isinstance(over, TimeoutError):
