@@ -115,8 +115,10 @@ def direct() -> OpenerDirector:
     return build_opener(ProxyHandler({}))
 
 
-def from_steward(url: str | None, path: str, body: object = None) -> bytes | None:
-    """Return what the steward at `url` answers to GET, or to POST of `body`; None without one.
+def from_steward[T](url: str | None, path: str, form: type[T], body: object = None) -> T | None:
+    """Return what the steward at `url` answers to GET, or to POST of `body`.
+
+    None where none answers, or none of the kit's: the answer has another form then.
 
     Raises:
         Mistake: it refuses what was asked, in its own words.
@@ -125,14 +127,13 @@ def from_steward(url: str | None, path: str, body: object = None) -> bytes | Non
         return None
     data = None if body is None else msgspec.json.encode(body)
     request = Request(f"{url}/{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - http or https: the setting's kind
-    try:
-        with direct().open(request, timeout=STEWARD_SECONDS) as answer:
-            return bytes(answer.read())
-    except HTTPError as refused:
-        if refused.code in {400, 404}:
-            with suppress(ValueError, KeyError):  # an answer of another program
-                why = msgspec.json.decode(refused.read(), type=dict[str, str])["error"]
-                raise Mistake(why) from None
-    except (OSError, HTTPException):
-        pass
+    with suppress(OSError, HTTPException, ValueError):
+        try:
+            with direct().open(request, timeout=STEWARD_SECONDS) as answer:
+                return msgspec.json.decode(answer.read(), type=form)
+        except HTTPError as refused:
+            if refused.code in {400, 404}:
+                said = msgspec.json.decode(refused.read(), type=dict[str, str])
+                if "error" in said:
+                    raise Mistake(said["error"]) from None
     return None

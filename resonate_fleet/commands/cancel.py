@@ -54,7 +54,8 @@ def run(asked: Namespace) -> int:
         return ask(where, partial(_cancel, ids, asked.why, ended))
     finally:  # whatever failed later: also at Ctrl-C
         some = ({"jobs": ids} for ids in batched(ended, TOLD))
-        if any(from_steward(where.steward_url, "settled", body) is None for body in some):
+        answers = (from_steward(where.steward_url, "settled", dict, body) for body in some)
+        if any(answer is None for answer in answers):
             sys.stderr.write(
                 "fleet cancel: no steward answers: a body that runs is stopped when its member "
                 "next looks at its leases\n"

@@ -26,15 +26,12 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    answer = from_steward(where.steward_url, f"job/{quote(asked.id, safe='')}")
-    if answer is not None:
-        page = msgspec.json.decode(answer, type=JobPage)
-    else:
-        page = ask(where, partial(jobacts.page, id=asked.id))
+    told = from_steward(where.steward_url, f"job/{quote(asked.id, safe='')}", JobPage)
+    page = told or ask(where, partial(jobacts.page, id=asked.id))
     if asked.json:
         print_json(page)
     else:
-        print_fields(_fields(page, steward=answer is not None))
+        print_fields(_fields(page, steward=told is not None))
     return exits.OK
 
 

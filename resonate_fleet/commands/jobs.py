@@ -112,9 +112,8 @@ def chosen(asked: Namespace, where: Addresses, *, live: bool = False) -> tuple[J
     if not getattr(asked, "store", False):
         since = {} if asked.since is None else {"since": round(asked.since)}
         query = urlencode({**given, "limit": limit, **since})
-        answer = from_steward(where.steward_url, f"jobs?{query}")
-        if answer is not None:
-            found = msgspec.json.decode(answer, type=JobList)
+        found = from_steward(where.steward_url, f"jobs?{query}", JobList)
+        if found is not None:
             if found.unread:
                 sys.stderr.write(
                     f"{found.unread} jobs are left out, function not read yet: run it again\n"

@@ -3,11 +3,8 @@
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Final
-
-import msgspec
 
 from resonate_fleet.commands.addresses import (
     REASON,
@@ -97,11 +94,8 @@ def _known(where: Addresses) -> tuple[list[str] | None, str]:
 
 def _records(where: Addresses) -> dict[str, CrashRecord]:
     """Return what the steward remembers, by task; nothing where it does not answer."""
-    with suppress(msgspec.DecodeError):
-        if (answer := from_steward(where.steward_url, "quarantine")) is not None:
-            page = msgspec.json.decode(answer, type=CrashRecords)
-            return {record.task: record for record in page.records}
-    return {}
+    page = from_steward(where.steward_url, "quarantine", CrashRecords)
+    return {record.task: record for record in page.records} if page else {}
 
 
 async def _each(asked: Namespace, where: Addresses, wire: Wire) -> int:

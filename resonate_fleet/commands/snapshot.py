@@ -58,12 +58,8 @@ def snapshot_of(where: Addresses, state: LiveState | None) -> FleetSnapshot:
 
 
 def by_the_steward(url: str | None) -> LiveState | None:
-    """Return what the steward at `url` knows; None where none answers in its own words."""
-    answer = from_steward(url, "state")
-    try:
-        return None if answer is None else msgspec.json.decode(answer, type=LiveState)
-    except msgspec.DecodeError:
-        return None
+    """Return what the steward at `url` knows, None where none answers."""
+    return from_steward(url, "state", LiveState)
 
 
 def _source(state: LiveState) -> str:

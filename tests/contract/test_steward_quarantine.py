@@ -38,9 +38,9 @@ def started(steward: Process, field: str = "presence_port") -> int:
 async def remembered(steward: Process) -> dict[str, CrashRecord]:
     """Return what the steward remembers of crashes, by task."""
     url = f"http://127.0.0.1:{started(steward, 'port')}"
-    answer = await asyncio.to_thread(from_steward, url, "quarantine")
+    answer = await asyncio.to_thread(from_steward, url, "quarantine", parked.CrashRecords)
     assert answer is not None
-    return {one.task: one for one in msgspec.json.decode(answer, type=parked.CrashRecords).records}
+    return {one.task: one for one in answer.records}
 
 
 def state_of(fleet: Fleet, job: str) -> str:

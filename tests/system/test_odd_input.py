@@ -3,7 +3,10 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -275,3 +278,37 @@ def test_a_server_of_another_protocol_is_named(
     (line,) = done.stderr.splitlines()
     assert gate.url in line
     assert "answers otherwise than server v0.9.8" in line
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Another program at the steward's address, which has an answer to everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome</html>")
+
+    do_POST = do_GET  # noqa: N815 - the name that the base class looks for
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as served:
+        Thread(target=served.serve_forever).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+@pytest.mark.parametrize(
+    "command", ["job one", "jobs", "cancel one", "ps", "quarantine list", "top --looks 1"]
+)
+def test_another_program_in_place_of_a_steward_is_none(
+    server: Server, stranger: str, command: str
+) -> None:
+    post_job(server, "f", id="one")
+    env = {"RESONATE_URL": server.url, "FLEET_STEWARD_URL": stranger}
+    done = run_room("fleet", *command.split(), env=env)
+    assert done.returncode == 0, done.stderr
+    assert ("no steward answers" in done.stderr) == command.startswith("cancel")

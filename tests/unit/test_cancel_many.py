@@ -24,12 +24,12 @@ def test_a_steward_is_told_in_pages_that_it_takes(
     ids = [f"{number:0>{width}}" for number in range(2500)]
     told: list[str] = []
 
-    def from_steward(_url: str | None, path: str, body: dict[str, list[str]]) -> bytes:
+    def from_steward(_url: str | None, path: str, _: type, body: dict[str, list[str]]) -> object:
         assert path == "settled"
         assert len(body["jobs"]) <= MOST_ASKED
         assert len(msgspec.json.encode(body)) <= LARGEST
         told.extend(body["jobs"])
-        return b"{}"
+        return {}
 
     monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
 
@@ -48,9 +48,9 @@ def test_a_steward_is_told_of_what_ended_before_the_server_answered_strangely(
 ) -> None:
     told: list[Any] = []
 
-    def from_steward(_url: str, _path: str, body: object) -> bytes:
+    def from_steward(_url: str, _path: str, _: type, body: object) -> object:
         told.append(body)
-        return b"{}"
+        return {}
 
     async def post(_: Wire, body: bytes) -> Raw:
         asked = msgspec.json.decode(body)
