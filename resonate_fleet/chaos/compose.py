@@ -164,9 +164,11 @@ class ComposePlace(Adapter[Container]):
         return Victim(found[0].name, found[0])
 
     async def server(self) -> Victim[Container]:
-        (one,) = await self._docker.containers("server")
-        self._check(one)
-        return Victim("server", one)
+        found = await self._docker.containers("server")
+        if len(found) != 1:
+            raise PlaceFailed(f"{len(found)} server containers are up just now")
+        self._check(found[0])
+        return Victim("server", found[0])
 
     def addresses(self) -> dict[str, str]:
         port = self._docker.env["STEWARD_HOST_PORT"]

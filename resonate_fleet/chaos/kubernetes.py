@@ -164,8 +164,10 @@ class KubernetesPlace(Adapter[Pod]):
         return self._allowed(min(there, key=lambda pod: started[pod.name]))
 
     async def server(self) -> Victim[Pod]:
-        (pod,) = self.pods.of("server")
-        return self._allowed(pod)
+        pods = self.pods.of("server")
+        if len(pods) != 1:
+            raise PlaceFailed(f"{len(pods)} server pods are there just now")
+        return self._allowed(pods[0])
 
     def addresses(self) -> dict[str, str]:
         return {"RESONATE_URL": self.url}
@@ -237,8 +239,12 @@ class KubernetesPlace(Adapter[Pod]):
         # `kubectl exec` is the one request that is no plain HTTP.
         pod, space = member.handle, self.lent.cluster.namespace
         into = ("kubectl", "--namespace", space, "exec", "--stdin", pod.name, "--")
-        if await (await Armed.start(f"pod {pod.name}", *into)).run(code):
-            return True
+        armed = await Armed.start(f"pod {pod.name}", *into)
+        try:
+            if await armed.run(code):
+                return True
+        finally:
+            await armed.close()
 
         def restarted() -> bool:
             now = self.pods.get(pod.name)

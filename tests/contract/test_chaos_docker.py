@@ -155,6 +155,14 @@ async def test_the_server_is_killed_inside_or_by_hand_for_a_while(scene: Scene) 
     assert scene.start_of("server1") == "3"
 
 
+async def test_a_server_that_is_away_just_then_is_told(scene: Scene) -> None:
+    await scene.start("server-restart")
+    with fake_docker.state() as found:
+        found["server1"]["State"]["Status"] = "restarting"
+    with pytest.raises(PlaceFailed, match="0 server containers are up just now"):
+        await scene.on_fleet("server-restart")
+
+
 async def test_the_serving_steward_is_killed_and_comes_back(scene: Scene) -> None:
     await scene.start("steward-kill")
     assert await scene.on_fleet("steward-kill") == "SIGKILL inside fleet-fake-steward-1"

@@ -359,6 +359,16 @@ async def test_the_server_pod_is_replaced_before_the_server_is_asked(
         assert api.of("server") != [old]
 
 
+async def test_a_server_pod_that_is_not_there_just_then_is_told(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    async with on(api, tmp_path) as scene:
+        other = api.add_pod("server")
+        await wait_until(lambda: len(scene.place.pods.of("server")) == 2, 5, other)
+        with pytest.raises(PlaceFailed, match="2 server pods are there just now"):
+            await scene.strike_fleet("server-restart")
+
+
 @pytest.mark.parametrize("with_member", [False, True])
 async def test_the_steward_that_stands_the_longest_is_killed(
     api: ApiServer, tmp_path: Path, *, with_member: bool
