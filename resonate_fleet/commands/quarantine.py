@@ -2,9 +2,11 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from resonate_fleet.commands.addresses import (
     REASON,
@@ -25,12 +27,15 @@ from resonate_fleet.commands.tables import (
     print_json,
     table,
 )
-from resonate_fleet.contract import exits, parked
+from resonate_fleet.contract import exits, jobacts
+from resonate_fleet.contract.ids import root_of
+from resonate_fleet.contract.jobs import call_of
+from resonate_fleet.contract.live import CrashRecord, CrashRecords
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.parked import CrashRecord, CrashRecords, ParkedJob
 from resonate_fleet.contract.settings import filled
 from resonate_fleet.contract.shown import clean
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.wire import Task, Wire
+from resonate_fleet.contract.words import TAG_TARGET, group_of
 
 ACTIONS: Final = {
     "list": "all that is parked",
@@ -38,6 +43,21 @@ ACTIONS: Final = {
     "redrive": "give jobs back to their group; their crashes are forgotten",
     "reject": "end jobs as rejected, for whoever awaits them",
 }
+
+
+class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A task in quarantine. `created` in Unix seconds; `record` is None without a steward's.
+
+    `task` is the job's id, or that of a child which is a task of its own.
+    """
+
+    task: str
+    job: str
+    group: str | None
+    function: str | None
+    claims: int
+    created: float
+    record: CrashRecord | None = None
 
 
 def parser(prog: str) -> Parser:
@@ -64,7 +84,7 @@ def run(asked: Namespace) -> int:
 
 async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
     known, source = _known(where)
-    found = await parked.parked(wire, _records(where), known)
+    found = await parked(wire, _records(where), known)
     if asked.json:
         print_json(found)
         return exits.OK
@@ -81,6 +101,38 @@ async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
     names = ("parked/", "function~", "group???", "claims>??", "crashes>", "created>?")
     screen.print(table(names, rows, screen.width))
     return exits.OK
+
+
+async def parked(
+    wire: Wire, records: Mapping[str, CrashRecord], known: Iterable[str] | None = None
+) -> list[ParkedJob]:
+    """Return every parked task, in id order; with `known`, those of them that are still parked.
+
+    Without `known` the server searches its store.
+
+    Raises:
+        Unreachable, Refused: as the wire does.
+    """
+    if known is None:
+        tasks = [task async for task in wire.all_tasks("halted")]
+    else:
+        found = [await wire.task(name) for name in sorted(set(known))]
+        tasks = [task for task in found if task is not None and task.state == "halted"]
+    return [await _describe(wire, task, records) for task in tasks]
+
+
+async def _describe(wire: Wire, task: Task, records: Mapping[str, CrashRecord]) -> ParkedJob:
+    promise = await wire.promise(task.id)
+    call = call_of(promise) if promise else None
+    return ParkedJob(
+        task=task.id,
+        job=root_of(task.id),
+        group=group_of(promise.tags.get(TAG_TARGET, "")) if promise else None,
+        function=call.func if call else None,
+        claims=task.version,
+        created=promise.created_at / 1000 if promise else 0.0,
+        record=records.get(task.id),
+    )
 
 
 def _known(where: Addresses) -> tuple[list[str] | None, str]:
@@ -103,16 +155,16 @@ async def _each(asked: Namespace, where: Addresses, wire: Wire) -> int:
 
     async def act(job: str) -> None:
         if asked.action == "show":
-            one = await parked.show(wire, job, records)
+            one = await _describe(wire, await jobacts.parked_task(wire, job), records)
             if asked.json:
                 print_json(one)
             else:
                 print_fields(_fields(one))
         elif asked.action == "redrive":
-            await parked.redrive(wire, job)
+            await jobacts.redrive(wire, job)
             sys.stdout.write(f"{clean(job)} is back in its group\n")
         else:
-            promise = await parked.reject(wire, job, asked.why)
+            promise = await jobacts.reject(wire, job, asked.why)
             sys.stdout.write(f"{clean(job)} is {promise.state}\n")
 
     return await each("fleet quarantine", asked.jobs, act)

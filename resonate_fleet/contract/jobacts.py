@@ -1,4 +1,4 @@
-"""Acts on jobs: show one, cancel it, run it again, search the store.
+"""Acts on jobs: show, cancel, run again, redrive or reject a parked one, search the store.
 
 They work on the server alone. A steward adds what it knows: attempts, members, reasons.
 """
@@ -19,7 +19,7 @@ from resonate_fleet.contract.jobs import (
     state_of,
 )
 from resonate_fleet.contract.settings import Mistake
-from resonate_fleet.contract.wire import Promise, Wire
+from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
 
 #: Most children that are read for one page, or cancelled with their job.
@@ -44,6 +44,13 @@ class OverAlready(Exception):  # noqa: N818 - a state of the world, in one line
 
 class NoRerun(Mistake):
     """It is no job of its own, or it has not ended."""
+
+
+class NotParked(Mistake):
+    """The task does not exist (`state` is None) or is in another state than parked."""
+
+    def __init__(self, task: str, state: str | None) -> None:
+        super().__init__(f"{task} is {state}, not parked" if state else f"there is no task {task}")
 
 
 async def _found(wire: Wire, id: str) -> Promise:
@@ -212,6 +219,46 @@ async def repeats(wire: Wire, id: str) -> list[str]:
             break
         found.append(new)
     return found
+
+
+# Parked jobs.
+
+
+async def redrive(wire: Wire, id: str) -> None:
+    """Give a parked task back to its group, with a clean record.
+
+    Raises:
+        NotParked, Unreachable, Refused.
+    """
+    task = await parked_task(wire, id)
+    reply = await wire.call("task.continue", {"id": id}, accept=(404, 409))
+    if not reply.ok:
+        raise NotParked(id, None if reply.status == 404 else task.state)
+
+
+async def reject(wire: Wire, id: str, why: str) -> Promise:
+    """End a parked job as rejected with `why`, for whoever awaits it; return its promise.
+
+    The server settles a promise whatever its task's state. So the task is read just before, lest a
+    job that is not parked be ended by mistake.
+
+    Raises:
+        NotParked, Unreachable, Refused.
+    """
+    await parked_task(wire, id)
+    return await wire.reject(id, why, "rejected")
+
+
+async def parked_task(wire: Wire, id: str) -> Task:
+    """Return a parked task.
+
+    Raises:
+        NotParked, Unreachable, Refused.
+    """
+    task = await wire.task(id)
+    if task is None or task.state != "halted":
+        raise NotParked(id, task.state if task else None)
+    return task
 
 
 # Search the store.

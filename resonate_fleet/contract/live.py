@@ -139,3 +139,37 @@ class LiveChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: list[LiveAttempt] = []
     marks: list[LiveMark] = []
     parked: list[LiveParked] | None = None
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """A claim that ended in a crash of its member. `at` in Unix seconds."""
+
+    member: str
+    attempt: int
+    at: float
+    #: False if another task of the member was blamed.
+    blamed: bool
+
+
+class CrashRecord(msgspec.Struct, frozen=True):
+    """The crashes of a task. `parked_at` (Unix seconds) is None unless it was parked."""
+
+    task: str
+    crashes: tuple[Crash, ...] = ()
+    parked_at: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Crashes that count against it."""
+        return sum(crash.blamed for crash in self.crashes)
+
+    @property
+    def members(self) -> list[str]:
+        """The members whose crashes it was blamed for, in order."""
+        return [crash.member for crash in self.crashes if crash.blamed]
+
+
+class CrashRecords(msgspec.Struct):
+    """The page `GET /quarantine` of a steward."""
+
+    records: list[CrashRecord]

@@ -7,10 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from resonate_fleet.contract import jobacts, parked
+from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Acted
-from resonate_fleet.contract.parked import NotParked
 from resonate_fleet.contract.presence import Cancel
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.console import Act, Refusal
@@ -62,7 +61,7 @@ class Acts:
 
     async def redrive(self, ids: list[str], who: str) -> Any:
         async def one(id: str, _: list[str]) -> None:
-            await parked.redrive(self._tools.wire, id)
+            await jobacts.redrive(self._tools.wire, id)
             self._tools.work.redriven(self._tools.now(), id)
 
         done, unchanged = await self._each("redrive", ids, who, one)
@@ -70,7 +69,7 @@ class Acts:
 
     async def reject(self, ids: list[str], who: str) -> Any:
         async def one(id: str, _: list[str]) -> None:
-            await parked.reject(self._tools.wire, id, f"rejected by {who}")
+            await jobacts.reject(self._tools.wire, id, f"rejected by {who}")
             self._tools.work.parked.pop(id, None)
 
         done, unchanged = await self._each("reject", ids, who, one)
@@ -95,7 +94,7 @@ class Acts:
                     done.append(name)
             except (jobacts.NoSuchJob, jobacts.OverAlready, jobacts.NoRerun) as same:
                 unchanged[name] = str(same)
-            except NotParked as mistake:
+            except jobacts.NotParked as mistake:
                 unchanged[name], status = str(mistake), status or 409
             except (Unreachable, Refused) as failed:
                 unchanged[name], status = str(failed), 502

@@ -16,8 +16,7 @@ import msgspec
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Parked, Redriven
-from resonate_fleet.contract.live import LiveParked
-from resonate_fleet.contract.parked import Crash, CrashRecord
+from resonate_fleet.contract.live import Crash, CrashRecord, LiveParked
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.tools import Tools
 

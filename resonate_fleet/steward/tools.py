@@ -16,7 +16,7 @@ from typing import IO
 import msgspec
 import structlog
 
-from resonate_fleet.contract.parked import CrashRecord
+from resonate_fleet.contract.live import CrashRecord
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Strange, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from resonate_fleet.commands.addresses import from_steward
-from resonate_fleet.contract import parked
+from resonate_fleet.commands.quarantine import parked
+from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.journal import Parked, Redriven
-from resonate_fleet.contract.parked import CrashRecord
+from resonate_fleet.contract.live import CrashRecord, CrashRecords
 from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward.tools import Memory
@@ -38,7 +39,7 @@ def started(steward: Process, field: str = "presence_port") -> int:
 async def remembered(steward: Process) -> dict[str, CrashRecord]:
     """Return what the steward remembers of crashes, by task."""
     url = f"http://127.0.0.1:{started(steward, 'port')}"
-    answer = await asyncio.to_thread(from_steward, url, "quarantine", parked.CrashRecords)
+    answer = await asyncio.to_thread(from_steward, url, "quarantine", CrashRecords)
     assert answer is not None
     return {one.task: one for one in answer.records}
 
@@ -76,7 +77,7 @@ async def test_a_job_is_parked_after_more_crashes_than_allowed_and_its_company_i
     assert (line.job, line.crashes, line.members) == ("poison", 3, ["m-1", "m-2", "m-3"])
     assert {state_of(fleet, f"other-{n}") for n in (1, 2, 3)} == {"pending"}
     records = await remembered(steward)
-    (shown,) = await parked.parked(wire, records)
+    (shown,) = await parked(wire, records)
     assert (shown.task, shown.function, shown.claims) == ("poison", "by_hand", 3)
     assert shown.record is not None
     assert [one.attempt for one in shown.record.crashes] == [1, 2, 3]
@@ -170,7 +171,7 @@ async def park(fleet: Fleet, wire: Wire, job: str) -> Process:
 
 async def test_redrive_gives_it_back_with_a_clean_record(fleet: Fleet, wire: Wire) -> None:
     steward = await park(fleet, wire, "job-1")
-    await parked.redrive(wire, "job-1")
+    await jobacts.redrive(wire, "job-1")
     assert state_of(fleet, "job-1") == "pending"
     async with asyncio.timeout(100):  # after a search that a busy machine made slow it rests
         while await remembered(steward):  # noqa: ASYNC110 - until the steward has seen it too
@@ -179,21 +180,21 @@ async def test_redrive_gives_it_back_with_a_clean_record(fleet: Fleet, wire: Wir
 
 async def test_reject_ends_the_job_with_the_reason(fleet: Fleet, wire: Wire) -> None:
     await park(fleet, wire, "job-1")
-    promise = await parked.reject(wire, "job-1", "no good")
+    promise = await jobacts.reject(wire, "job-1", "no good")
     assert promise.state == "rejected"
     assert promise.value.decoded() == {"__type": "error", "message": "no good"}
     assert state_of(fleet, "job-1") == "fulfilled"
-    assert await parked.parked(wire) == []
+    assert await parked(wire, {}) == []
 
 
 async def test_only_what_is_parked_can_be_shown_redriven_or_rejected(
     fleet: Fleet, wire: Wire
 ) -> None:
     await submit(wire, "job-1")
-    with pytest.raises(parked.NotParked, match="job-1 is pending, not parked"):
-        await parked.redrive(wire, "job-1")
-    with pytest.raises(parked.NotParked, match="job-1 is pending, not parked"):
-        await parked.reject(wire, "job-1", "no good")
-    with pytest.raises(parked.NotParked, match="there is no task nobody"):
-        await parked.show(wire, "nobody")
+    with pytest.raises(jobacts.NotParked, match="job-1 is pending, not parked"):
+        await jobacts.redrive(wire, "job-1")
+    with pytest.raises(jobacts.NotParked, match="job-1 is pending, not parked"):
+        await jobacts.reject(wire, "job-1", "no good")
+    with pytest.raises(jobacts.NotParked, match="there is no task nobody"):
+        await jobacts.parked_task(wire, "nobody")
     assert state_of(fleet, "job-1") == "pending"

@@ -6,8 +6,7 @@ from contextlib import closing
 import pytest
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.contract.live import LiveParked
-from resonate_fleet.contract.parked import Crash, CrashRecord
+from resonate_fleet.contract.live import Crash, CrashRecord, LiveParked
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Judgement, Parking
 from tests.support.by_hand import START, Stage

@@ -6,7 +6,7 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resonate_fleet.contract.parked import Crash, CrashRecord
+from resonate_fleet.contract.live import Crash, CrashRecord
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Judgement, Parking, judge, outlived, without_member
 from resonate_fleet.steward.tools import Memory, Tools
