@@ -90,6 +90,8 @@ async def _steward_killed(place: BenchPlace, times: int, found: BenchFigures) ->
     """Kill the steward that serves, under 100 jobs a second; another one stands by."""
     async with place.fleet("ours", 3, 8, stewards=2) as fleet:
         await fleet.whole()
+        # The first bodies of a process begin later.
+        await jobs.finish(place.wire, await jobs.submit(place.wire, fleet.group, [0.0] * 48))
         striking = asyncio.create_task(_strike_stewards(place, fleet, times))
         due = await jobs.submit_steadily(place.wire, fleet.group, 100, 0.02, striking)
         await striking
