@@ -28,6 +28,7 @@ from resonate_fleet.commands.top import Keys, View
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, typed
 from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.screen import Screen
 from resonate_fleet.contract.settings import Mistake, integer, number, url
 from resonate_fleet.contract.words import STEWARD_PORT
 
@@ -129,7 +130,7 @@ def run(asked: Namespace) -> int:
     folder = new_folder(options.runs, f"{demo_story.NAME}-{options.seed}")
     script = demo_story.plan(options, tag)
     write_plan(folder, script.plan)
-    console = Console()
+    console = Screen()
     console.print(demo_story.opening(options, script), highlight=False, soft_wrap=True)
     try:
         return asyncio.run(_play(options, script, folder, tag, console))

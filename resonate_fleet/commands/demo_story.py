@@ -12,9 +12,9 @@ from rich.text import Text
 
 from resonate_fleet.chaos.plan import Script, script
 from resonate_fleet.chaos.scenario import FleetSpec, LoadSpec, Scenario, StrikeSpec, When
-from resonate_fleet.commands.tables import plain
 from resonate_fleet.contract.options import write
 from resonate_fleet.contract.run import Guarantees, RunFolder
+from resonate_fleet.contract.screen import plain
 from resonate_fleet.contract.shown import natural
 from resonate_fleet.contract.tuning import LEASE_SECONDS
 from resonate_fleet.contract.words import DEFAULT_GROUP

@@ -19,12 +19,13 @@ from resonate_fleet.commands.snapshot import (
     failed_lately,
     snapshot_of,
 )
-from resonate_fleet.commands.tables import ago, console, plain, print_json, table
+from resonate_fleet.commands.tables import ago, console, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.jobs import JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveMember, LiveState
 from resonate_fleet.contract.options import Parser, tell
+from resonate_fleet.contract.screen import plain
 from resonate_fleet.contract.shown import natural
 
 #: Failures shown, of those that the steward has seen.

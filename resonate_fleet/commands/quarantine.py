@@ -22,7 +22,6 @@ from resonate_fleet.commands.tables import (
     ago,
     console,
     moment,
-    plain,
     print_fields,
     print_json,
     table,
@@ -32,6 +31,7 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import call_of
 from resonate_fleet.contract.live import CrashRecord, CrashRecords
 from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.screen import plain
 from resonate_fleet.contract.settings import filled
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Task, Wire

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resonate_fleet.contract.screen import Screen, plain
 from resonate_fleet.contract.shown import clean
 
 #: Width where there is no terminal to ask: nothing is cut off there.
@@ -21,22 +22,10 @@ _MARKS: Final = ">~?/"
 LEAST: Final = 12
 
 
-class Screen(Console):
-    """A console whose reader may leave; `fleet` ends then as it does for plain output."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 def console() -> Console:
     """Return a console that cuts nothing off where its output is read by a program."""
     made = Screen()
     return made if made.is_terminal else Screen(width=WIDE)
-
-
-def plain(text: object, style: str = "") -> Text:
-    """Return foreign text as what it is: no markup, nothing that a terminal acts on."""
-    return Text(clean(text), style=style)
 
 
 def print_json(value: object) -> None:

@@ -19,9 +19,10 @@ from resonate_fleet.commands.addresses import add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.ps import standing
 from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream, snapshot_of
-from resonate_fleet.commands.tables import console, plain
+from resonate_fleet.commands.tables import console
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, tell, typed
+from resonate_fleet.contract.screen import plain
 from resonate_fleet.contract.settings import integer, seconds
 from resonate_fleet.contract.wire import Refused, Unreachable
 

@@ -5,11 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded, write
 from resonate_fleet.contract.run import RunFolder
+from resonate_fleet.contract.screen import Screen
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
@@ -51,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
     if given.json:
         sys.stdout.write(document(verdict))
         return verdict.exit
-    console = Console()
+    console = Screen()
     console.print(table(verdict))
     console.print(f"\nthe whole story: {folder.report}", highlight=False, soft_wrap=True)
     return verdict.exit

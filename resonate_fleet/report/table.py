@@ -4,7 +4,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from resonate_fleet.contract.shown import clean
+from resonate_fleet.contract.screen import plain
 from resonate_fleet.report.verdict import SIGNS, Guarantee, Verdict
 
 #: Findings beyond this are counted; verdict.json has them all.
@@ -82,7 +82,3 @@ def _findings(verdict: Verdict) -> Table:
     if len(verdict.findings) > SHOWN:
         shown.add_row("", f"and {len(verdict.findings) - SHOWN} more in verdict.json", "")
     return shown
-
-
-def plain(text: str) -> Text:
-    return Text(clean(text))

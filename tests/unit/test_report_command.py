@@ -1,6 +1,9 @@
 """`python -m report`: what it writes, prints and answers."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,16 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = play(jobs=5).write(tmp_path)
     assert main([str(tmp_path), "--json"]) == exits.OK
     assert json.loads(capsys.readouterr().out) == json.loads(folder.verdict.read_text())
+
+
+def test_a_reader_that_leaves_is_no_verdict(tmp_path: Path) -> None:
+    play(jobs=5).write(tmp_path)
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "resonate_fleet", "report", str(tmp_path)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (exits.UNREAD, b"")
 
 
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
