@@ -22,9 +22,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from resonate_fleet.steward.limits import Key, Limits
+from resonate_fleet.steward.limits import Key, Limiter, Limits
 from resonate_fleet.steward.policy import NO_ATTRIBUTES, Attributes, GroupPolicy
-from resonate_fleet.steward.subqueues import May, Subqueue, Subqueues, Waiting, order
+from resonate_fleet.steward.subqueues import Level, May, Subqueue, Waiting, order
 
 
 class FairQueue:
@@ -43,7 +43,9 @@ class FairQueue:
         self.limits = Limits(policy or GroupPolicy(), attributes)
         self.waiting: dict[str, Waiting] = {}
         self._numbers = count()
-        self._subqueues = Subqueues(self.limits)
+        self._levels: dict[tuple[int, Limiter | None, str], Level] = {}
+        #: How many jobs were set aside, by function.
+        self.aside: Counter[str] = Counter()
         self._virtual = 0.0
         #: The largest tag that any key has had.
         self._furthest = 0.0
@@ -79,7 +81,35 @@ class FairQueue:
         if not key.queues:
             key.tag = max(key.tag, self._virtual)
         waiting.since = max(waiting.since, waiting.attributes.not_before)
-        self._subqueues.enter(waiting, key)
+        self._queue(waiting, key)
+
+    def _queue(self, waiting: Waiting, key: Key) -> None:
+        attributes = waiting.attributes
+        needs = waiting.needs if waiting.needs in self.aside else ""
+        place = attributes.priority, self.limits.functions.get(attributes.function), needs
+        level = self._levels.get(place)
+        if level is None:
+            level = self._levels[place] = Level(*place)
+        if level not in key.queues:
+            key.queues[level] = Subqueue(key, level)
+        key.queues[level].add(waiting)
+        if needs:
+            self.aside[needs] += 1
+        level.note(key)
+
+    def _left(self, queue: Subqueue) -> None:
+        """Note that a job has left its queue."""
+        if not queue:
+            del queue.key.queues[queue.level]
+        queue.level.note(queue.key)
+        needs = queue.level.needs
+        if needs:
+            self.aside[needs] -= 1
+            if not self.aside[needs]:
+                del self.aside[needs]
+                self._levels = {at: one for at, one in self._levels.items() if one.needs != needs}
+        if not queue.key.queues:
+            self._rest(queue.key)
 
     # What is next.
 
@@ -109,16 +139,45 @@ class FairQueue:
         """Remove and return the next job that may start; None where none may."""
         if self.limits.holds_back(now):
             return None
-        while (queue := self._subqueues.next(now, may)) is not None:
+        while (queue := self._next(now, may)) is not None:
             if queue.may_start(now, may):
                 return self._start(now, queue)
             if not queue.key.blocks(now):
-                self._subqueues.set_aside(queue)
+                self._set_aside(queue)
                 continue
             queue.key.blocked = True
             if (until := queue.key.permit_at(now)) is not None:
                 heapq.heappush(self._recovering, (until, next(self._numbers), queue.key))
         return None
+
+    def _next(self, now: float, may: May) -> Subqueue | None:
+        """Return the queue to serve next, or one that must not be served now (`may_start` tells).
+
+        For the second the caller blocks its key or sets its first job aside before it calls again;
+        else the age of that job would still count for its priority.
+        """
+        found: list[tuple[float, int, Level]] = []
+        for level in self._levels.values():
+            if not level.is_open(now, may) or (eldest := level.by_age.first()) is None:
+                continue
+            queue = eldest.queues[level]
+            if not queue.may_start(now, may):
+                return queue
+            counts = queue.first().since + (level.priority - 1) * self.limits.policy.ageing
+            found.append((counts, level.priority, level))
+        if not found:
+            return None
+        _, first, _ = min(found, key=lambda one: one[:2])
+        keys = [(level, level.by_tag.first()) for _, priority, level in found if priority == first]
+        queues = [key.queues[level] for level, key in keys if key is not None]
+        return min(queues, key=lambda queue: (queue.key.tag, order(queue.first())))
+
+    def _set_aside(self, queue: Subqueue) -> None:
+        """Set the first job of a queue aside, and later ones that need the same function."""
+        first = queue.take()
+        self.aside[first.needs] += 0
+        self._queue(first, queue.key)
+        self._left(queue)
 
     def _start(self, now: float, queue: Subqueue) -> Waiting:
         waiting, key = queue.take(), queue.key
@@ -131,11 +190,6 @@ class FairQueue:
             self._virtual = self._furthest
         self._left(queue)
         return waiting
-
-    def _left(self, queue: Subqueue) -> None:
-        self._subqueues.left(queue)
-        if not queue.key.queues:
-            self._rest(queue.key)
 
     def _rest(self, key: Key) -> None:
         """Forget resting keys that would be the same when made anew; let the others rest on."""
@@ -157,11 +211,6 @@ class FairQueue:
                 level.note(key)
 
     # What is shown.
-
-    @property
-    def aside(self) -> Counter[str]:
-        """How many jobs were set aside, by function."""
-        return self._subqueues.aside
 
     def oldest(self, needs: str = "") -> Waiting | None:
         """Return the one that waits longest, of all or of those set aside that need a function."""

@@ -1,13 +1,12 @@
-"""The subqueues of a group, by function, priority and key. Pure."""
+"""Waiting jobs, and their subqueues by function, priority and key. Pure."""
 
 import heapq
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Optional
 
-from resonate_fleet.steward.limits import Key, Limiter, Limits
+from resonate_fleet.steward.limits import Key, Limiter
 from resonate_fleet.steward.policy import NO_ATTRIBUTES, Attributes
 
 #: Says whether the member that is served may begin one more of a function.
@@ -151,68 +150,3 @@ class Level:
         if self.needs and not may(self.needs):
             return False
         return self.limiter is None or not self.limiter.blocks(now)
-
-
-class Subqueues:
-    """Levels for each function that has a limit or was set aside, and for all others."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._levels: dict[tuple[int, Limiter | None, str], Level] = {}
-        #: How many wait of each function that was set aside.
-        self.aside: Counter[str] = Counter()
-
-    def enter(self, waiting: Waiting, key: Key) -> None:
-        attributes = waiting.attributes
-        needs = waiting.needs if waiting.needs in self.aside else ""
-        place = attributes.priority, self._limits.functions.get(attributes.function), needs
-        level = self._levels.get(place)
-        if level is None:
-            level = self._levels[place] = Level(*place)
-        if level not in key.queues:
-            key.queues[level] = Subqueue(key, level)
-        key.queues[level].add(waiting)
-        if needs:
-            self.aside[needs] += 1
-        level.note(key)
-
-    def left(self, queue: Subqueue) -> None:
-        """Note that a job has left its queue."""
-        if not queue:
-            del queue.key.queues[queue.level]
-        queue.level.note(queue.key)
-        needs = queue.level.needs
-        if needs:
-            self.aside[needs] -= 1
-            if not self.aside[needs]:
-                del self.aside[needs]
-                self._levels = {at: one for at, one in self._levels.items() if one.needs != needs}
-
-    def set_aside(self, queue: Subqueue) -> None:
-        """Set the first job of a queue aside, and later ones that need the same function."""
-        first = queue.take()
-        self.left(queue)
-        self.aside[first.needs] += 0
-        self.enter(first, queue.key)
-
-    def next(self, now: float, may: May) -> Subqueue | None:
-        """Return the queue to serve next, or one that must not be served now (`may_start` tells).
-
-        For the second the caller blocks its key or sets its first job aside before it calls again;
-        else the age of that job would still count for its priority.
-        """
-        found: list[tuple[float, int, Level]] = []
-        for level in self._levels.values():
-            if not level.is_open(now, may) or (eldest := level.by_age.first()) is None:
-                continue
-            queue = eldest.queues[level]
-            if not queue.may_start(now, may):
-                return queue
-            counts = queue.first().since + (level.priority - 1) * self._limits.policy.ageing
-            found.append((counts, level.priority, level))
-        if not found:
-            return None
-        _, first, _ = min(found, key=lambda one: one[:2])
-        keys = [(level, level.by_tag.first()) for _, priority, level in found if priority == first]
-        queues = [key.queues[level] for level, key in keys if key is not None]
-        return min(queues, key=lambda queue: (queue.key.tag, order(queue.first())))

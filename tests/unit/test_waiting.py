@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from resonate_fleet.steward.fair import FairQueue
+from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
 from resonate_fleet.steward.subqueues import Waiting
 
 
@@ -59,14 +62,31 @@ def test_without_a_policy_there_are_no_limits() -> None:
     assert taken(queue) == ["t0"]
 
 
-def test_what_runs_elsewhere_leaves_nothing_behind() -> None:
+def test_what_runs_elsewhere_or_waits_no_more_leaves_nothing_behind() -> None:
     """A steward that stands by hears of all attempts, with whatever keys."""
-    queue, _ = queue_of()
+    queue = FairQueue(GroupPolicy(), lambda task: Attributes(key=task))
     for number in range(100):
         queue.limits.occupy(f"r{number}")
         queue.limits.vacate(f"r{number}")
+        waiting = Waiting(f"w{number}", 0, 0.0, 0.0)
+        queue.add(waiting)
+        queue.drop(waiting)
+    queue.limits.vacate("unknown")
     queue.wake(0.0)
     assert not queue.limits.keys
+
+
+def test_a_function_with_a_limit_is_waited_for_only_while_its_rate_blocks_it() -> None:
+    functions = {"rated": Limit(rate=2.0), "few": Limit(running=1)}
+    known = {"t": Attributes(function="rated"), "u": Attributes(function="few")}
+    queue = FairQueue(GroupPolicy(functions=functions), known.get)
+    for at in (7.0, 8.0):
+        queue.wake(at)
+        assert queue.wake_at() is None
+    for task in known:
+        queue.add(Waiting(task, 0, 0.0, 0.0))
+    assert [queue.take(8.0, lambda _: True) is not None for _ in range(3)] == [True, True, False]
+    assert queue.wake_at() == pytest.approx(8.5)
 
 
 def test_what_a_member_may_not_begin_is_set_aside_in_its_turn() -> None:
