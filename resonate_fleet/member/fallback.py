@@ -167,22 +167,19 @@ class Fallback:
 
     async def _search_safely(self) -> bool:
         """Search; say whether there is work. What goes wrong is counted and logged."""
+        found, result = False, "failed"
         try:
             found = await self._search()
+            self.may_search, result = True, "found" if found else "empty"
         except Unreachable as error:
             if isinstance(error, Strange):
                 log.warning("search.unreadable", why=error.cause)
-            self.counts("fallback_searches", "failed")
-            return False
         except Refused as refused:
-            forbidden = refused.reply.status == 403
-            self.counts("fallback_searches", "forbidden" if forbidden else "failed")
-            if forbidden and self.may_search:
-                log.warning("search.forbidden", why=str(refused), then="it lives on hints")
-            self.may_search = self.may_search and not forbidden
-            return False
-        self.may_search = True
-        self.counts("fallback_searches", "found" if found else "empty")
+            if refused.reply.status == 403:
+                if self.may_search:
+                    log.warning("search.forbidden", why=str(refused), then="it lives on hints")
+                self.may_search, result = False, "forbidden"
+        self.counts("fallback_searches", result)
         return found
 
     async def _search(self) -> bool:

@@ -23,7 +23,6 @@ from resonate_fleet.member.attempts import Attempt, Table
 
 #: Bytes that the pipe is to hold, if the system allows it.
 PIPE_BYTES = 1 << 20
-F_SETPIPE_SZ = 1031
 #: Longest wait for the process to end after its input has ended, in seconds.
 ENDING = 0.5
 log = structlog.get_logger()
@@ -101,7 +100,7 @@ class HeartbeatProcess:
         with suppress(OSError, ImportError):
             import fcntl  # noqa: PLC0415 - not on every system
 
-            fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._write(b"".join((_line(self._hello), *self._held.values())))
 
     def _changed(self, attempt: Attempt, held: bool) -> None:  # noqa: FBT001 - as the table tells it

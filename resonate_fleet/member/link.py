@@ -137,10 +137,12 @@ class Connector:
                 found, links = await self._resolve(), self.presence.links
                 for address in found - kept.keys():
                     kept[address] = asyncio.create_task(self._keep(address))
-                await self._check_silence(RESOLVE_SECONDS if links else RESOLVE_AGAIN_SECONDS)
-                for address in (
-                    kept.keys() - found - {one.address for one in links} if found else ()
-                ):
+                seconds = RESOLVE_SECONDS if links else RESOLVE_AGAIN_SECONDS
+                for _ in range(round(seconds / CHECK_SECONDS)):
+                    await asyncio.sleep(CHECK_SECONDS)
+                    self.presence.choose()  # a silent steward may be stopped or stuck
+                used = found | {one.address for one in links} if found else kept.keys()
+                for address in kept.keys() - used:
                     kept.pop(address).cancel()
         finally:
             for task in kept.values():
@@ -156,14 +158,6 @@ class Connector:
             except (OSError, UnicodeError) as error:  # UnicodeError: no possible name
                 self._note(host, getattr(error, "strerror", None) or str(error))
         return found
-
-    async def _check_silence(self, seconds: float) -> None:
-        """Choose again and again for `seconds`: a silent steward may be stopped or stuck."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while loop.time() < end:
-            await asyncio.sleep(min(CHECK_SECONDS, seconds))
-            self.presence.choose()
 
     async def _keep(self, address: Address) -> None:
         pauses, link = Backoff(FIRST_PAUSE, LONGEST_PAUSE), None

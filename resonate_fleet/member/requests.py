@@ -38,11 +38,16 @@ class Action(msgspec.Struct):
         """The message of a rejection (`resonate.codec`), "" for none."""
         if self.data.get("state") in (None, "resolved"):
             return ""
-        try:
-            value = msgspec.convert(self.data.get("value", {}), Value).decoded()
-        except (ValueError, msgspec.ValidationError):
-            return ""
-        return str(value.get("message", "")) if isinstance(value, dict) else str(value)
+        value = _decoded(self.data.get("value", {}))
+        return str(value.get("message", "") if isinstance(value, dict) else value or "")
+
+
+def _decoded(value: Any) -> Any:
+    """Return the JSON value in a payload, None where it cannot be read."""
+    try:
+        return msgspec.convert(value, Value).decoded()
+    except (ValueError, msgspec.ValidationError):
+        return None
 
 
 class Data(msgspec.Struct):
@@ -52,18 +57,14 @@ class Data(msgspec.Struct):
     action: Action = msgspec.field(default_factory=Action)
 
 
-class Head(msgspec.Struct, rename="camel"):
-    corr_id: str = ""
-
-
 class Request(msgspec.Struct):
     kind: str
-    head: Head = msgspec.field(default_factory=Head)
+    head: dict[str, Any] = msgspec.field(default_factory=dict)
     data: Data = msgspec.field(default_factory=Data)
 
     def reply(self, status: int, data: Any) -> str:
         """Return a reply made here."""
-        head = {"corrId": self.head.corr_id, "status": status}
+        head = {"corrId": self.head.get("corrId", ""), "status": status}
         return msgspec.json.encode({"kind": self.kind, "head": head, "data": data}).decode()
 
 
@@ -89,11 +90,6 @@ def made(kind: str, data: dict[str, Any]) -> tuple[Request, str]:
     return read(body), body.decode()
 
 
-def nobody() -> tuple[Request, str]:
-    """Return a request that any server answers and that changes nothing."""
-    return made("promise.get", {"id": "is-anybody-there"})
-
-
 def rejection(task: str, version: int, why: str, stack: str) -> dict[str, Any]:
     """Return the data of a `task.fulfill` that rejects a job, as the SDK shapes an error."""
     error = {"__type": "error", "message": why} | ({"stack": stack} if stack else {})
@@ -108,10 +104,7 @@ def with_traceback(body: str, traceback: str) -> str:
     """
     request = msgspec.json.decode(body)
     settle = request["data"]["action"]["data"]
-    try:
-        error = msgspec.convert(settle["value"], Value).decoded()
-    except (ValueError, msgspec.ValidationError):
-        return body
+    error = _decoded(settle["value"])
     if not isinstance(error, dict) or "stack" in error:
         return body
     settle["value"] = encode_value(error | {"stack": traceback})

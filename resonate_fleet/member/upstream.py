@@ -4,7 +4,6 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Foreign, Reply, Unreachable, Wire, parse, part
 from resonate_fleet.member.health import CHECK, RECENT, Health
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.requests import PARTS, Answer, Request, made, nobody
+from resonate_fleet.member.requests import PARTS, Answer, Request, made
 from resonate_fleet.member.settings import Settings
 
 #: Seconds between two tries of a request: first and longest.
@@ -208,8 +207,7 @@ class Upstream:
         """Send a cheap request again and again while the stream is not open."""
         while True:
             if not self.stream.connected:
-                with suppress(ConnectorError):
-                    await self.channel.exchange(*nobody())
+                await self.channel.ask("promise.get", "is-anybody-there")
             if self.health.takes(RECENT) and not self.health.failing:
                 self.ready()
             await asyncio.sleep(CHECK)

@@ -9,7 +9,7 @@ import pytest
 from resonate_fleet.contract.envelope import Raw
 from resonate_fleet.contract.wire import Unreachable, Wire
 from resonate_fleet.member.health import Health
-from resonate_fleet.member.requests import nobody
+from resonate_fleet.member.requests import made
 from resonate_fleet.member.upstream import Channel
 from tests.support.waiting import wait_until_async
 
@@ -31,7 +31,7 @@ async def test_a_token_for_some_ids_only_is_a_token(status: int, *, taken: bool)
     """The question whether anybody is there asks for an id that such a token does not cover."""
     health = Health(now=lambda: 0.0)
     channel = Channel(Answering("promise.get", status), health)
-    answer = await channel.exchange(*nobody(), refused_seconds=0.0)
+    answer = await channel.exchange(*made("promise.get", {"id": "a"}), refused_seconds=0.0)
     assert answer.reply.status == status
     assert health.takes(1.0) is taken
 
