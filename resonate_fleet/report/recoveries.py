@@ -153,8 +153,8 @@ class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):
     """One strike: what it interrupted, and its slowest recovery beside the prediction.
 
     `at` is in seconds from the start of the run. `seconds` is None where nothing had to be taken
-    up again. The prediction is that of the slowest one, `predicted_high` with its `wait` for the
-    first free slot.
+    up again. The prediction is that of the slowest one, `predicted_high` with the wait for the
+    first free slot in it.
     """
 
     strike: int

@@ -90,31 +90,24 @@ def _contradictions(facts: Facts, strike: StrikeFacts) -> Iterator[str]:
 
 def effect(facts: Facts) -> Iterator[Finding]:
     """Look for what a strike must have brought about."""
+    coverage = facts.coverage
     for strike in facts.strikes:
-        member = facts.members.get(strike.target)
-        if strike.fault not in run.AT_A_MEMBER:
-            shows = _shows(facts, strike) and _as_far_as_planned(facts, strike)
-            went_on = [] if shows else [strike.where]
-        else:  # one that nobody knows is named by another check
+        member, fault = facts.members.get(strike.target), strike.fault
+        if fault in run.AT_A_MEMBER:  # one that nobody knows is named by another check
             went_on = _went_on(facts, strike, member) if member else []
             went_on += _steward_went_on(facts, strike)
+            # That a member did not end can be seen only in a journal that goes to its end.
+            cut = fault in run.DRAINING and coverage.incomplete(strike.target)
+            cut = cut or (fault in run.AT_THE_STEWARD and coverage.stewards)
+        else:
+            shows = _shows(facts, strike) and _as_far_as_planned(facts, strike)
+            went_on = [] if shows else [strike.where]
+            cut = coverage.stewards or coverage.incomplete() or _shows(facts, strike, early=CLOCKS)
         if went_on:
-            says = f"strike {strike.strike}: {strike.fault} of {strike.target} shows nowhere"
-            cut = _cannot_show(facts, strike)
+            says = f"strike {strike.strike}: {fault} of {strike.target} shows nowhere"
             places = dict.fromkeys([strike.where, *went_on[:3]])
+            cut = cut or coverage.chaos
             yield finding("strike-without-effect", says, *places, incomplete=cut)
-
-
-def _cannot_show(facts: Facts, strike: StrikeFacts) -> bool:
-    """Say whether a source that would show the strike's effect has gaps, or another clock."""
-    coverage, fault = facts.coverage, strike.fault
-    if fault in run.AT_A_MEMBER:
-        # That a member did not end can be seen only in a journal that goes to its end.
-        ends = fault in run.DRAINING and coverage.incomplete(strike.target)
-        ends = ends or (fault in run.AT_THE_STEWARD and coverage.stewards)
-        return coverage.chaos or ends
-    gaps = coverage.chaos or coverage.stewards or coverage.incomplete()
-    return gaps or _shows(facts, strike, early=CLOCKS)
 
 
 def healed(facts: Facts) -> Iterator[Finding]:
