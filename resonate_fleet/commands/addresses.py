@@ -53,6 +53,52 @@ class Addresses:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{host}:{STEWARD_PORT}"
 
+    def ask[T](self, act: Callable[[Wire], Awaitable[T]], seconds: float = REPLY_SECONDS) -> T:
+        """Return what `act` makes of the server that is meant. `seconds` bound each answer.
+
+        Raises:
+            Unreachable, Refused: as the wire does; `fleet` tells of both.
+        """
+
+        async def asked() -> T:
+            async with Wire(self.server, self.token, seconds) as wire:
+                return await act(wire)
+
+        return asyncio.run(asked())
+
+    def ask_steward[T](self, path: str, form: type[T], body: object = None) -> T | None:
+        """Return what the steward answers to GET, or to POST of `body`.
+
+        None where none answers, or none of the kit's: the answer has another form then.
+
+        Raises:
+            Mistake: it refuses what was asked, in its own words.
+        """
+        if self.steward_url is None:
+            return None
+        data = None if body is None else msgspec.json.encode(body)
+        kind = {"Content-Type": "application/json"}
+        request = Request(f"{self.steward_url}/{path}", data, kind)  # noqa: S310 - http or https: the setting's kind
+        with suppress(OSError, HTTPException, ValueError):
+            try:
+                with direct().open(request, timeout=STEWARD_SECONDS) as answer:
+                    return msgspec.json.decode(answer.read(), type=form)
+            except HTTPError as refused:
+                if refused.code in {400, 404}:
+                    said = msgspec.json.decode(refused.read(), type=dict[str, str])
+                    if "error" in said:
+                        raise Mistake(said["error"]) from None
+        return None
+
+
+@cache
+def direct() -> OpenerDirector:
+    """Return what asks a steward; like all else here it takes no proxy from the environment.
+
+    It reads the machine's authorities, which takes tens of milliseconds.
+    """
+    return build_opener(ProxyHandler({}))
+
 
 def add_addresses(parser: Parser, *, steward: bool = True) -> None:
     add_settings(parser, Addresses, () if steward else ("steward",))
@@ -65,22 +111,6 @@ def addresses(asked: Namespace) -> Addresses:
         Mistake: they were refused.
     """
     return read_settings(Addresses, asked, os.environ)
-
-
-def ask[T](
-    where: Addresses, act: Callable[[Wire], Awaitable[T]], seconds: float = REPLY_SECONDS
-) -> T:
-    """Return what `act` makes of the server that is meant. `seconds` bound each answer.
-
-    Raises:
-        Unreachable, Refused: as the wire does; `fleet` tells of both.
-    """
-
-    async def asked() -> T:
-        async with Wire(where.server, where.token, seconds) as wire:
-            return await act(wire)
-
-    return asyncio.run(asked())
 
 
 async def each(what: str, ids: Sequence[str], act: Callable[[str], Awaitable[int | None]]) -> int:
@@ -104,36 +134,3 @@ async def each(what: str, ids: Sequence[str], act: Callable[[str], Awaitable[int
             raise one from None
         del left[0]
     return code
-
-
-@cache
-def direct() -> OpenerDirector:
-    """Return what asks a steward; like all else here it takes no proxy from the environment.
-
-    It reads the machine's authorities, which takes tens of milliseconds.
-    """
-    return build_opener(ProxyHandler({}))
-
-
-def from_steward[T](url: str | None, path: str, form: type[T], body: object = None) -> T | None:
-    """Return what the steward at `url` answers to GET, or to POST of `body`.
-
-    None where none answers, or none of the kit's: the answer has another form then.
-
-    Raises:
-        Mistake: it refuses what was asked, in its own words.
-    """
-    if url is None:
-        return None
-    data = None if body is None else msgspec.json.encode(body)
-    request = Request(f"{url}/{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - http or https: the setting's kind
-    with suppress(OSError, HTTPException, ValueError):
-        try:
-            with direct().open(request, timeout=STEWARD_SECONDS) as answer:
-                return msgspec.json.decode(answer.read(), type=form)
-        except HTTPError as refused:
-            if refused.code in {400, 404}:
-                said = msgspec.json.decode(refused.read(), type=dict[str, str])
-                if "error" in said:
-                    raise Mistake(said["error"]) from None
-    return None

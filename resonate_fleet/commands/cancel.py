@@ -7,15 +7,7 @@ from itertools import batched
 from typing import Final
 
 from resonate_fleet.commands import jobs
-from resonate_fleet.commands.addresses import (
-    REASON,
-    Addresses,
-    add_addresses,
-    addresses,
-    ask,
-    each,
-    from_steward,
-)
+from resonate_fleet.commands.addresses import REASON, Addresses, add_addresses, addresses, each
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import OverAlready, cancel
 from resonate_fleet.contract.kinds import filled
@@ -51,10 +43,10 @@ def run(asked: Namespace) -> int:
     ids = _ids(asked, where)
     ended: list[str] = []
     try:
-        return ask(where, partial(_cancel, ids, asked.why, ended))
+        return where.ask(partial(_cancel, ids, asked.why, ended))
     finally:  # whatever failed later: also at Ctrl-C
         some = ({"jobs": ids} for ids in batched(ended, TOLD))
-        answers = (from_steward(where.steward_url, "settled", dict, body) for body in some)
+        answers = (where.ask_steward("settled", dict, body) for body in some)
         if any(answer is None for answer in answers):
             sys.stderr.write(
                 "fleet cancel: no steward answers: a body that runs is stopped when its member "

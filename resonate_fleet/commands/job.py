@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from resonate_fleet.commands.addresses import add_addresses, addresses, ask, from_steward
+from resonate_fleet.commands.addresses import add_addresses, addresses
 from resonate_fleet.commands.tables import ago, moment, print_fields, print_json
 from resonate_fleet.contract import exits, jobacts
 from resonate_fleet.contract.jobs import AttemptLine, ChildLine, JobPage
@@ -26,8 +26,8 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    told = from_steward(where.steward_url, f"job/{quote(asked.id, safe='')}", JobPage)
-    page = told or ask(where, partial(jobacts.page, id=asked.id))
+    told = where.ask_steward(f"job/{quote(asked.id, safe='')}", JobPage)
+    page = told or where.ask(partial(jobacts.page, id=asked.id))
     if asked.json:
         print_json(page)
     else:

@@ -9,14 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from resonate_fleet.commands.addresses import (
-    REPLY_SECONDS,
-    Addresses,
-    add_addresses,
-    addresses,
-    ask,
-    from_steward,
-)
+from resonate_fleet.commands.addresses import REPLY_SECONDS, Addresses, add_addresses, addresses
 from resonate_fleet.commands.tables import ago, console, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
@@ -112,7 +105,7 @@ def chosen(asked: Namespace, where: Addresses, *, live: bool = False) -> tuple[J
     if not getattr(asked, "store", False):
         since = {} if asked.since is None else {"since": round(asked.since)}
         query = urlencode({**given, "limit": limit, **since})
-        found = from_steward(where.steward_url, f"jobs?{query}", JobList)
+        found = where.ask_steward(f"jobs?{query}", JobList)
         if found is not None:
             if found.unread:
                 sys.stderr.write(
@@ -122,7 +115,7 @@ def chosen(asked: Namespace, where: Addresses, *, live: bool = False) -> tuple[J
     state = given.get("state", "waiting" if live else "")
     states = (_SEARCHED.get(state, "pending"),) if state else (None,)
     search_for = partial(_searched, states, given, asked.since, limit)
-    return ask(where, search_for, 6 * REPLY_SECONDS), "by a search of the store"
+    return where.ask(search_for, 6 * REPLY_SECONDS), "by a search of the store"
 
 
 async def _searched(

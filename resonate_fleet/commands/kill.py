@@ -7,6 +7,7 @@ from argparse import Namespace
 from contextlib import suppress
 from typing import Final
 
+from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.commands.here import FleetRecord, MemberRecord, fleets, is_of
 from resonate_fleet.commands.snapshot import by_the_steward
 from resonate_fleet.contract import exits
@@ -56,7 +57,8 @@ def _busy(found: list[Victim]) -> Victim:
 
 
 def _held(fleet: FleetRecord) -> dict[str, str]:
-    state = by_the_steward(fleet.steward)
+    where = Addresses(server=fleet.url, token=None, steward=fleet.steward)
+    state = by_the_steward(where) if fleet.steward else None
     return {one.member: one.task for one in state.running} if state else {}
 
 

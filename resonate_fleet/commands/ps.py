@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from resonate_fleet.commands.addresses import add_addresses, addresses, ask
+from resonate_fleet.commands.addresses import add_addresses, addresses
 from resonate_fleet.commands.snapshot import (
     FleetSnapshot,
     by_the_steward,
@@ -44,10 +44,10 @@ Who holds what, which attempt, and how many jobs wait: by the steward, else by t
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    found = snapshot_of(where, by_the_steward(where.steward_url))
+    found = snapshot_of(where, by_the_steward(where))
     failed: list[JobLine] = []
     try:
-        failed = ask(where, partial(failed_lately, found.state, SHOWN))
+        failed = where.ask(partial(failed_lately, found.state, SHOWN))
     except CommandFailed as error:  # the steward's state is there all the same
         tell(f"fleet ps: failures are left out: {error}")
     if asked.json:

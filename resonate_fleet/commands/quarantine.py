@@ -8,15 +8,7 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.commands.addresses import (
-    REASON,
-    Addresses,
-    add_addresses,
-    addresses,
-    ask,
-    each,
-    from_steward,
-)
+from resonate_fleet.commands.addresses import REASON, Addresses, add_addresses, addresses, each
 from resonate_fleet.commands.snapshot import by_the_steward
 from resonate_fleet.commands.tables import (
     ago,
@@ -79,7 +71,7 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    return ask(where, partial(_list if asked.action == "list" else _each, asked, where))
+    return where.ask(partial(_list if asked.action == "list" else _each, asked, where))
 
 
 async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
@@ -137,7 +129,7 @@ async def _describe(wire: Wire, task: Task, records: Mapping[str, CrashRecord]) 
 
 def _known(where: Addresses) -> tuple[list[str] | None, str]:
     """Return the parked tasks that the steward has seen, None without one, and who says so."""
-    state = by_the_steward(where.steward_url)
+    state = by_the_steward(where)
     if state is None or not state.searched:
         return None, "by the server alone: nobody remembers crashes"
     source = f"{state.steward}, {ago(state.at - state.searched)} after its last search"
@@ -146,7 +138,7 @@ def _known(where: Addresses) -> tuple[list[str] | None, str]:
 
 def _records(where: Addresses) -> dict[str, CrashRecord]:
     """Return what the steward remembers, by task; nothing where it does not answer."""
-    page = from_steward(where.steward_url, "quarantine", CrashRecords)
+    page = where.ask_steward("quarantine", CrashRecords)
     return {record.task: record for record in page.records} if page else {}
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from resonate_fleet.commands import jobs
-from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, ask, each
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, each
 from resonate_fleet.contract.jobacts import rerun
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, filled
@@ -34,7 +34,7 @@ def parser(prog: str) -> Parser:
 
 def run(asked: Namespace) -> int:
     where = addresses(asked)
-    return ask(where, partial(_rerun, _ids(asked, where), once=asked.failed))
+    return where.ask(partial(_rerun, _ids(asked, where), once=asked.failed))
 
 
 def _ids(asked: Namespace, where: Addresses) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from resonate_fleet.commands.addresses import add_addresses, addresses, ask, each
+from resonate_fleet.commands.addresses import add_addresses, addresses, each
 from resonate_fleet.commands.tables import console, print_fields, print_json, table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
@@ -102,7 +102,7 @@ def _add_options(one: Parser) -> None:
 
 def run(asked: Namespace) -> int:
     acts = {"add": _add, "list": _list, "show": _show, "remove": _remove}
-    return ask(addresses(asked), partial(acts[asked.action], asked)) or exits.OK
+    return addresses(asked).ask(partial(acts[asked.action], asked)) or exits.OK
 
 
 async def _add(asked: Namespace, wire: Wire) -> None:

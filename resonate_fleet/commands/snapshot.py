@@ -14,7 +14,7 @@ from typing import IO, Final, Self
 
 import msgspec
 
-from resonate_fleet.commands.addresses import Addresses, ask, direct, from_steward
+from resonate_fleet.commands.addresses import Addresses, direct
 from resonate_fleet.commands.tables import ago
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import JobLine, error_of, line_of
@@ -51,15 +51,15 @@ def snapshot_of(where: Addresses, state: LiveState | None) -> FleetSnapshot:
     if state is not None:
         return FleetSnapshot(state, _source(state))
     url = where.steward_url
-    state, more = ask(where, by_the_server)
+    state, more = where.ask(by_the_server)
     says = f"no steward at {url}" if url else "no steward is named (--steward)"
     says += ": by the server alone, which knows no idle members"
     return FleetSnapshot(state, says + ("; more waits than is counted" if more else ""))
 
 
-def by_the_steward(url: str | None) -> LiveState | None:
-    """Return what the steward at `url` knows, None where none answers."""
-    return from_steward(url, "state", LiveState)
+def by_the_steward(where: Addresses) -> LiveState | None:
+    """Return what the steward knows, None where none answers."""
+    return where.ask_steward("state", LiveState)
 
 
 def _source(state: LiveState) -> str:

@@ -12,7 +12,7 @@ from unittest.mock import AsyncMock, Mock, call
 import aiohttp
 import pytest
 
-from resonate_fleet.commands.addresses import from_steward
+from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.commands.snapshot import StateStream
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Page
@@ -366,7 +366,8 @@ async def test_no_proxy_of_the_environment_is_asked(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    answer = await asyncio.to_thread(from_steward, scene.url, "jobs", dict[str, Any])
+    where = Addresses(server="http://127.0.0.1:9", token=None, steward=scene.url)
+    answer = await asyncio.to_thread(where.ask_steward, "jobs", dict[str, Any])
     assert answer is not None
     assert answer["jobs"] == []
     with StateStream(scene.url) as stream:

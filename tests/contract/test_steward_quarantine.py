@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from resonate_fleet.commands.addresses import from_steward
+from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.commands.quarantine import parked
 from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.journal import Parked, Redriven
@@ -39,7 +39,8 @@ def started(steward: Process, field: str = "presence_port") -> int:
 async def remembered(steward: Process) -> dict[str, CrashRecord]:
     """Return what the steward remembers of crashes, by task."""
     url = f"http://127.0.0.1:{started(steward, 'port')}"
-    answer = await asyncio.to_thread(from_steward, url, "quarantine", CrashRecords)
+    where = Addresses(server=url, token=None, steward=url)
+    answer = await asyncio.to_thread(where.ask_steward, "quarantine", CrashRecords)
     assert answer is not None
     return {one.task: one for one in answer.records}
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from resonate_fleet.commands import cancel, jobs
+from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.contract.envelope import Raw, encode_value
 from resonate_fleet.contract.jobs import JobList
 from resonate_fleet.contract.options import guarded
@@ -14,7 +15,8 @@ from resonate_fleet.contract.wire import Wire
 from resonate_fleet.steward.acts import MOST_ASKED
 from resonate_fleet.steward.console import LARGEST
 
-SOMEWHERE: Any = Namespace(server="http://server", token=None, steward_url="http://steward")
+WITH_A_STEWARD = Addresses(server="http://server", token=None, steward="http://steward")
+WITHOUT = Addresses(server="http://server", token=None, steward=None)
 
 
 @pytest.mark.parametrize("width", [1, 200])
@@ -24,20 +26,20 @@ def test_a_steward_is_told_in_pages_that_it_takes(
     ids = [f"{number:0>{width}}" for number in range(2500)]
     told: list[str] = []
 
-    def from_steward(_url: str | None, path: str, _: type, body: dict[str, list[str]]) -> object:
+    def answer(_: Addresses, path: str, _form: type, body: dict[str, list[str]]) -> object:
         assert path == "settled"
         assert len(body["jobs"]) <= MOST_ASKED
         assert len(msgspec.json.encode(body)) <= LARGEST
         told.extend(body["jobs"])
         return {}
 
-    monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
+    monkeypatch.setattr(cancel, "addresses", lambda _: WITH_A_STEWARD)
 
     async def cancelled(_wire: Wire, id: str, _why: str, ended: list[str]) -> None:
         ended.append(id)
 
     monkeypatch.setattr(cancel, "cancel", cancelled)
-    monkeypatch.setattr(cancel, "from_steward", from_steward)
+    monkeypatch.setattr(Addresses, "ask_steward", answer)
     assert cancel.run(Namespace(ids=ids, all=False, why="")) == 0
     assert told == ids
 
@@ -48,7 +50,7 @@ def test_a_steward_is_told_of_what_ended_before_the_server_answered_strangely(
 ) -> None:
     told: list[Any] = []
 
-    def from_steward(_url: str, _path: str, _: type, body: object) -> object:
+    def answer(_: Addresses, _path: str, _form: type, body: object) -> object:
         told.append(body)
         return {}
 
@@ -63,8 +65,8 @@ def test_a_steward_is_told_of_what_ended_before_the_server_answered_strangely(
         return Raw(200, msgspec.json.encode(reply))
 
     monkeypatch.setattr(Wire, "post", post)
-    monkeypatch.setattr(cancel, "addresses", lambda _: SOMEWHERE)
-    monkeypatch.setattr(cancel, "from_steward", from_steward)
+    monkeypatch.setattr(cancel, "addresses", lambda _: WITH_A_STEWARD)
+    monkeypatch.setattr(Addresses, "ask_steward", answer)
     asked = Namespace(ids=["a", "b", "c"], all=False, why="by hand")
     assert guarded("fleet cancel", lambda: cancel.run(asked)) == 4
     assert told == [{"jobs": ("a", "b")}]
@@ -76,9 +78,7 @@ def test_a_steward_is_told_of_what_ended_before_the_server_answered_strangely(
 def test_what_is_not_read_at_once_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nowhere: Any = Namespace(steward_url=None)
-    monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
-    monkeypatch.setattr(cancel, "ask", lambda *_: 0)
+    monkeypatch.setattr(cancel, "addresses", lambda _: WITHOUT)
     monkeypatch.setattr(jobs, "chosen", lambda *_, **__: (JobList(jobs=[], more=True), ""))
     assert cancel.run(Namespace(ids=[], all=True, function="f", why="")) == 0
     assert "more jobs match" in capsys.readouterr().err
@@ -94,9 +94,8 @@ def test_without_a_steward_what_is_over_is_not_searched(monkeypatch: pytest.Monk
         reply = {"kind": asked["kind"], "head": {"status": 200}, "data": {"promises": []}}
         return Raw(200, msgspec.json.encode(reply))
 
-    nowhere: Any = Namespace(server="http://server", token=None, steward_url=None)
     monkeypatch.setattr(Wire, "post", post)
-    monkeypatch.setattr(cancel, "addresses", lambda _: nowhere)
+    monkeypatch.setattr(cancel, "addresses", lambda _: WITHOUT)
     asked = cancel.parser("fleet cancel").parse_args(["--all", "--function", "f"])
     assert cancel.run(asked) == 0
     assert searched == ["pending"]
