@@ -140,7 +140,8 @@ def test_chaos_sees_what_was_there(fault: str, at: float, says: list[str]) -> No
     """The job was made at 0 and claimed at 10; another member's claim has the same number."""
     struck = strike(fault, at, held=[("t", 1)])
     claims = attempt(began=50.0, member="n"), attempt()
-    assert late(strikes_in_order(facts(*claims, jobs=[job()], strikes=[struck]))) == says
+    others = [strike("pause", 30.0), struck]
+    assert late(strikes_in_order(facts(*claims, jobs=[job()], strikes=others))) == says
 
 
 def test_chaos_begins_before_the_load_and_ends_after_it_and_before_its_fleet() -> None:
@@ -168,7 +169,7 @@ def test_chaos_begins_before_the_load_and_ends_after_it_and_before_its_fleet() -
 def test_a_steward_sees_members_while_they_are_there() -> None:
     def of(joined: float, **more: Any) -> list[str]:
         """Return what is said of a member from 5 to 40."""
-        lines = [entry(j.MemberReady(at=at, who="m"), int(at)) for at in (5.0, 40.0)]
+        lines = [entry(j.MemberReady(at=at, who="m"), int(at)) for at in (5.0, 6.0, 40.0)]
         there = member(started=5.0, stopped=40.0, lines=lines)
         seen = [entry(j.Joined(member=name, group="g", at=joined, who="s")) for name in "mx"]
         return late(stewards_in_order(facts(members=[there], lines=seen, **more)))
