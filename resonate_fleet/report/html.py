@@ -100,9 +100,9 @@ def _guarantee(one: Guarantee) -> str:
     figure = f"{escape(words)} <b>{number(one.found)}{' ' + unit if unit else ''}</b>"
     if one.limit is None:
         return f'<li class="plain">{figure} <i>not judged</i></li>'
-    look, sign = ("kept", "✔") if one.kept else ("broken", "✘")
+    kind, sign = ("kept", "✔") if one.kept else ("broken", "✘")
     return (
-        f'<li class="{look}"><span aria-hidden="true">{sign}</span> {figure} '
+        f'<li class="{kind}"><span aria-hidden="true">{sign}</span> {figure} '
         f"<i>limit ≤ {one.limit:g}</i></li>"
     )
 
