@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self, dataclass_transform
 
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.kinds import *  # noqa: F403 - kinds are imported from here
 from resonate_fleet.contract.kinds import Kind
 
@@ -261,14 +262,15 @@ def effective(values: Any) -> dict[str, Any]:
     return shown
 
 
-def taken_port(values: Any, error: OSError) -> str:
-    """Return a line that names the setting whose port is taken; for other errors their own text."""
+def taken_port(values: Any, error: OSError) -> CommandFailed:
+    """Return what names the setting whose port is taken; for other errors their own text."""
     numbers = re.findall(r"\d+", str(error)) if error.errno == errno.EADDRINUSE else []
     for field_name, one in declared(type(values)):
         value = getattr(values, field_name)
         if one.env.endswith("_PORT") and value and str(value) in numbers:
-            return f"{one.env} is {value}, which is taken; accepted: a port that is free"
-    return str(error)
+            says = f"{one.env} is {value}, which is taken; accepted: a port that is free"
+            return CommandFailed(says)
+    return CommandFailed(str(error))
 
 
 def sentence(words: str) -> str:

@@ -61,8 +61,7 @@ def live(settings: Settings, own: ProcessWide) -> int:
     except Mistake:
         raise
     except OSError as error:
-        sys.stderr.write(f"worker: {taken_port(settings, error)}\n")
-        return exits.FAILED
+        raise taken_port(settings, error) from None
     except asyncio.CancelledError:
         log.error("loop.cancelled", why="a function cancelled the member's own tasks")  # noqa: TRY400 - one line
         return exits.FAILED

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import sys
 import time
 from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Any, Self
@@ -253,8 +252,7 @@ async def live(settings: DevServerSettings) -> int:
         async with Server(settings):
             await stop.wait()
     except OSError as error:
-        sys.stderr.write(f"server: {taken_port(settings, error)}\n")
-        return exits.FAILED
+        raise taken_port(settings, error) from None
     except sqlite3.Error as error:
         # One line for the user, who wants no traceback.
         log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400 - one line, no traceback

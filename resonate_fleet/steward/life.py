@@ -231,8 +231,7 @@ async def run(settings: StewardSettings) -> int:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, steward.reread)
             await steward.serve(stop)
     except OSError as error:  # a port is taken, say
-        sys.stderr.write(f"steward: {taken_port(settings, error)}\n")
-        return exits.FAILED
+        raise taken_port(settings, error) from None
     finally:
         file.close()
         journal.close()

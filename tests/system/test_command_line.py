@@ -214,7 +214,7 @@ def test_a_taken_port_is_one_line_that_names_the_setting(
         port = str(taken.getsockname()[1])
         done = run_room("fleet", *typed, option, port)
     assert done.returncode == 4
-    says = f"{typed[0]}: {setting} is {port}, which is taken; accepted: a port that is free"
+    says = f"fleet {typed[0]}: {setting} is {port}, which is taken; accepted: a port that is free"
     assert done.stderr.splitlines()[-1] == says
 
 
