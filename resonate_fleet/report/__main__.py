@@ -29,10 +29,11 @@ def judge_folder(folder: Path) -> int:
 def run(given: argparse.Namespace) -> int:
     """Judge the run in a folder and write verdict.json and report.html into it.
 
-    Returns 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE and 4 where its files cannot be written.
+    Returns 0 for PASS, 1 for FAIL, 3 for INCONCLUSIVE.
 
     Raises:
         Mistake: there is no such folder.
+        CommandFailed: its files cannot be written.
     """
     if given.schema:
         sys.stdout.write(document(schema()))
@@ -45,8 +46,8 @@ def run(given: argparse.Namespace) -> int:
     try:
         _, verdict = judged(folder)
     except OSError as error:
-        print(f"{error.filename} cannot be written: {error.strerror}", file=sys.stderr)
-        return exits.FAILED
+        says = f"{error.filename} cannot be written: {error.strerror}"
+        raise exits.CommandFailed(says) from None
     if given.json:
         sys.stdout.write(document(verdict))
         return verdict.exit
