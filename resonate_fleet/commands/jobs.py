@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from resonate_fleet.commands.addresses import REPLY_SECONDS, Addresses, add_addresses, addresses
-from resonate_fleet.commands.tables import ago, console, table
+from resonate_fleet.commands.tables import ago, print_table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
 from resonate_fleet.contract.jobs import (
@@ -82,11 +82,10 @@ def run(asked: Namespace) -> int:
             sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
         return exits.OK
     if found.jobs:
-        screen = console()
         columns = [one for one in COLUMNS if one.where != "page"]
         names = [f"{one.title}{_MARKS.get(one.kind, '')}{'?' * one.spare}" for one in columns]
         rows = [[_cell(one, column, found.at) for column in columns] for one in found.jobs]
-        screen.print(table(names, rows, screen.width))
+        print_table(names, rows)
     count = f"{len(found.jobs)} jobs" if len(found.jobs) != 1 else "1 job"
     sys.stdout.write(f"{count}{', and more (--limit)' if found.more else ''}, {source}\n")
     return exits.OK

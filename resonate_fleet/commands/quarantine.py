@@ -16,18 +16,17 @@ from resonate_fleet.commands.tables import (
     moment,
     print_fields,
     print_json,
-    table,
+    print_table,
 )
 from resonate_fleet.contract import exits, jobacts
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import call_of
+from resonate_fleet.contract.jobs import JobLine, line_of
 from resonate_fleet.contract.live import CrashRecord, CrashRecords
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.screen import plain
 from resonate_fleet.contract.settings import filled
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Task, Wire
-from resonate_fleet.contract.words import TAG_TARGET, group_of
 
 ACTIONS: Final = {
     "list": "all that is parked",
@@ -80,10 +79,9 @@ async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
     if asked.json:
         print_json(found)
         return exits.OK
-    screen = console()
-    screen.print(plain(source, "dim"))
+    console().print(plain(source, "dim"))
     if not found:
-        screen.print("the quarantine is empty")
+        sys.stdout.write("the quarantine is empty\n")
         return exits.OK
     rows = []
     for one in found:
@@ -91,7 +89,7 @@ async def _list(asked: Namespace, where: Addresses, wire: Wire) -> int:
         age = f"{ago(wire.clock.now() - one.created)} ago"
         rows.append((one.task, one.function or "", one.group or "", one.claims, crashes, age))
     names = ("parked/", "function~", "group???", "claims>??", "crashes>", "created>?")
-    screen.print(table(names, rows, screen.width))
+    print_table(names, rows)
     return exits.OK
 
 
@@ -115,14 +113,14 @@ async def parked(
 
 async def _describe(wire: Wire, task: Task, records: Mapping[str, CrashRecord]) -> ParkedJob:
     promise = await wire.promise(task.id)
-    call = call_of(promise) if promise else None
+    line = line_of(promise, task) if promise else JobLine(id=task.id, state="parked")
     return ParkedJob(
         task=task.id,
         job=root_of(task.id),
-        group=group_of(promise.tags.get(TAG_TARGET, "")) if promise else None,
-        function=call.func if call else None,
+        group=line.group or None,
+        function=line.function or None,
         claims=task.version,
-        created=promise.created_at / 1000 if promise else 0.0,
+        created=line.created or 0.0,
         record=records.get(task.id),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, each
-from resonate_fleet.commands.tables import console, print_fields, print_json, table
+from resonate_fleet.commands.tables import print_fields, print_json, print_table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.envelope import Value, encode_value
@@ -163,8 +163,7 @@ async def _list(asked: Namespace, wire: Wire) -> None:
         for one in found
     ]
     names = ("schedule/", "cron", "function~?", "group??", "next run", "last run???")
-    screen = console()
-    screen.print(table(names, rows, screen.width))
+    print_table(names, rows)
 
 
 async def _show(asked: Namespace, wire: Wire) -> None:

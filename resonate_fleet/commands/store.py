@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Final
 
-from resonate_fleet.commands.tables import console, print_json, table
+from resonate_fleet.commands.tables import print_json, print_table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
@@ -78,8 +78,7 @@ def _show(asked: Namespace, database: Database) -> None:
     )
     states = sorted({state for row in seen.ages.values() for state in row})
     rows = [[age, *(row.get(state, 0) for state in states)] for age, row in seen.ages.items()]
-    screen = console()
-    screen.print(table(("ended within", *(f"{state}>" for state in states)), rows, screen.width))
+    print_table(("ended within", *(f"{state}>" for state in states)), rows)
 
 
 def _size(size: Size) -> str:

@@ -90,6 +90,11 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) ->
     return made
 
 
+def print_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    screen = console()
+    screen.print(table(names, rows, screen.width))
+
+
 def ago(seconds: float) -> str:
     """Return a span of time in the unit that suits it.
 
