@@ -37,7 +37,7 @@ from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.lists import Lists
-from resonate_fleet.steward.live import Feed, ProbeState, live_state, on_loop, pages
+from resonate_fleet.steward.live import Feed, ProbeState, live_state, pages
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.parking import Parking
@@ -46,6 +46,8 @@ from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.tools import StateFile, Tools, steady_clock
 
+#: Longest wait of a page for the event loop, in seconds.
+PAGE_SECONDS = 5.0
 #: Seconds between two signs of the loop that it is not stuck.
 TICK_SECONDS = 0.5
 
@@ -66,14 +68,19 @@ class Steward:
         self._me = Identity(settings.name, tools.now(), settings.secret, waits)
         self._membership = Membership(tools, self._handover, self._dispatch)
 
-    def state(self) -> LiveState:
+    async def state(self) -> LiveState:
         return live_state(self._me, self._tools, self._membership, self._dispatch)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set."""
         settings, log = self._settings, structlog.get_logger()
-        state = on_loop(asyncio.get_running_loop(), self.state)
-        say_once(asyncio.get_running_loop(), self._tools.not_accepting)
+        loop = asyncio.get_running_loop()
+
+        def state() -> LiveState:
+            """Return the state, for any other thread; raise TimeoutError if the loop is stuck."""
+            return asyncio.run_coroutine_threadsafe(self.state(), loop).result(PAGE_SECONDS)
+
+        say_once(loop, self._tools.not_accepting)
         self._tools.meters.live.state = state
         handlers = pages(self._tools, self._probed, state)
         if settings.secret is None:
@@ -139,7 +146,7 @@ class Steward:
         while costs is not None:
             await asyncio.sleep(self._settings.interval)
             try:
-                await costs.write(self.state())
+                await costs.write(await self.state())
             except Exception as error:  # noqa: BLE001 - whatever it is, leases come first
                 self._tools.failed("extra", error)
 

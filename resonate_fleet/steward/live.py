@@ -3,7 +3,6 @@
 Pages are made in threads of their own, which take the state from the event loop.
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,8 +23,6 @@ from resonate_fleet.steward.work import Totals
 
 #: A loop that has not ticked for this long is stuck, in seconds.
 STUCK_SECONDS = 15.0
-#: Longest wait of a page for the event loop, in seconds.
-PAGE_SECONDS = 5.0
 #: Most ended attempts, and most marks, of one message. The counts of groups are always complete.
 MOST = 500
 
@@ -99,20 +96,6 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
             )
         )
     return found
-
-
-def on_loop(
-    loop: asyncio.AbstractEventLoop, take: Callable[[], LiveState]
-) -> Callable[[], LiveState]:
-    """Return a function that calls `take` on the loop, for any other thread.
-
-    It raises TimeoutError when the loop is stuck.
-    """
-
-    async def call() -> LiveState:
-        return take()
-
-    return lambda: asyncio.run_coroutine_threadsafe(call(), loop).result(PAGE_SECONDS)
 
 
 @dataclass
