@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
@@ -29,18 +30,11 @@ def run(asked: Namespace) -> int:
     from resonate_fleet.member.life import live  # noqa: PLC0415 - signals first
     from resonate_fleet.member.process import ProcessWide  # noqa: PLC0415 - the same
 
-    _look_here_for_modules()
+    with suppress(OSError):  # somebody has deleted it
+        # Modules are looked for here first, as by `python -m`; an installed command does not.
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
     return live(settings, ProcessWide())
-
-
-def _look_here_for_modules() -> None:
-    """Search the current folder first, as `python -m` does and an installed command does not."""
-    try:
-        here = str(Path.cwd())
-    except OSError:  # somebody has deleted it
-        return
-    if here not in sys.path:
-        sys.path.insert(0, here)
 
 
 def main(prog: str = "python -m resonate_fleet.member") -> int:

@@ -28,7 +28,7 @@ HAND_BACK_SECONDS = 3.0
 log = structlog.get_logger()
 
 
-@dataclass
+@dataclass(eq=False)
 class Drain:
     """Waits for a signal in `signals`, then drains. A second signal ends the wait for bodies.
 

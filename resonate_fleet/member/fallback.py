@@ -72,7 +72,7 @@ class Backlog:
             self._known[task] = (since, version)
 
 
-@dataclass
+@dataclass(eq=False)
 class Fallback:
     """Fills free slots with the oldest of what it knows, while it is on.
 

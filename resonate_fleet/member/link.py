@@ -107,7 +107,7 @@ class Link(asyncio.Protocol):
                 self.presence.heard(self, message)
 
 
-@dataclass
+@dataclass(eq=False)
 class Connector:
     """Keeps a connection to each steward while `run` runs, on the event loop.
 

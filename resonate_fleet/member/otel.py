@@ -38,13 +38,8 @@ class Traces:
     """
 
     def __init__(self, member: str, group: str, processor: SpanProcessor) -> None:
-        resource = Resource.create(
-            {
-                "service.name": "resonate-fleet-worker",
-                "service.instance.id": member,
-                "fleet.group": group,
-            }
-        )
+        names = {"service.name": "resonate-fleet-worker", "service.instance.id": member}
+        resource = Resource.create(names | {"fleet.group": group})
         self._provider = TracerProvider(resource=resource, id_generator=_GivenIds())
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("worker")
