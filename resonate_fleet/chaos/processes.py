@@ -137,7 +137,9 @@ class LocalFleet:
                 with suppress(Unreachable):
                     await wire.wait_ready(0.2)
                     return
-        raise StartFailed(f"the server does not answer:\n{self.server.tail()}")
+        code = self.server.exit_code
+        what = "does not answer" if code is None else f"ended with {code}"
+        raise StartFailed(f"the server {what}:\n{self.server.tail()}")
 
     async def restart_server(self, away: float = 0.0) -> str:
         """Kill -9 the server and start it again on its store after `away` seconds.

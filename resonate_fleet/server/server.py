@@ -14,7 +14,7 @@ from aiohttp import web
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.clock import now_ms
-from resonate_fleet.contract.settings import taken_port, unknown
+from resonate_fleet.contract.settings import Mistake, taken_port, unknown
 from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.server.protocol import ServerReply
@@ -254,6 +254,11 @@ async def live(settings: DevServerSettings) -> int:
     except OSError as error:
         raise taken_port(settings, error) from None
     except sqlite3.Error as error:
+        if not isinstance(error, sqlite3.OperationalError):  # another kind of file
+            raise Mistake(
+                f"RESONATE_STORAGE__SQLITE__PATH is {settings.store!r}: {error}; accepted: "
+                "a file that can be written"
+            ) from None
         # One line for the user, who wants no traceback.
         log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400 - one line, no traceback
         return exits.FAILED

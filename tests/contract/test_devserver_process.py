@@ -91,9 +91,9 @@ def test_a_store_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "kept.db").write_bytes(b"no database at all")
     env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
     ended = run_room("server", "--store", str(tmp_path / "kept.db"), env=env)
-    assert ended.returncode == exits.FAILED
+    assert ended.returncode == exits.USAGE
     assert len(ended.stderr.splitlines()) == 1
-    assert "not a database" in ended.stderr
+    assert "not a database; accepted: a file that can be written" in ended.stderr
 
 
 def test_wrong_settings_are_refused_all_at_once() -> None:

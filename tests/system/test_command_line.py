@@ -224,6 +224,8 @@ def test_a_taken_port_is_one_line_that_names_the_setting(
         (("submit", "f"), {"CLIENT_JOURNAL": "/proc/x"}, "CLIENT_JOURNAL is '/proc/x'"),
         (("worker", "--port", "0"), {"WORKER_JOURNAL": "/proc/x"}, "WORKER_JOURNAL is '/proc/x'"),
         (("server", "--store", "/"), {}, "is '/': Is a directory"),
+        (("server", "--store", __file__, "--port", "0"), {}, "file is not a database; accepted: "),
+        (("up", "--store", __file__), {}, "file is not a database; accepted: a file that can"),
         (("bench", "idle", "--server-bin", "/nowhere"), {}, "--server-bin is '/nowhere'"),
         (("bench", "history"), {}, "bench: history needs --store; `fleet bench store` prepares"),
         (("bench", "searches", "--store", "/nowhere"), {}, "--store is '/nowhere'; accepted: a"),
