@@ -79,7 +79,9 @@ class Dispatch:
     def has_listener(self) -> bool:
         """Whether some steward hears them, this one or another."""
         present = [group for group in self.groups.values() if group.present]
-        return bool(present) and all(group.has_listener for group in present)
+        return bool(present) and all(
+            group.listens or not group.serving.is_set() for group in present
+        )
 
     @property
     def is_complete(self) -> bool:

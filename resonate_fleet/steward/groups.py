@@ -85,11 +85,6 @@ class Group:
     def listens(self) -> bool:
         return self._stream is not None and self._stream.connected
 
-    @property
-    def has_listener(self) -> bool:
-        """Whether some steward hears its hints."""
-        return self.listens or not self.serving.is_set()
-
     # Members.
 
     def join(self, connection: Connection) -> None:

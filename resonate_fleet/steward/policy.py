@@ -32,9 +32,8 @@ from resonate_fleet.contract.checking import Checker, Field, between, one_of, wh
 from resonate_fleet.contract.settings import name
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 
-PRIORITIES: Final = range(1, 6)
 USUAL_PRIORITY: Final = 3
-_PRIORITY: Final = {str(priority): priority for priority in PRIORITIES}
+_PRIORITY: Final = {str(priority): priority for priority in range(1, 6)}
 _PER: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RATE: Final = re.compile(r"^(?![0.]+/)([0-9]{1,9}(?:\.[0-9]{1,9})?)/([smh])\Z")
 #: A function with a version: jobs of all versions count for one limit.
@@ -139,7 +138,6 @@ _limits = (
 _key = (Field("weight", *between(0.001, 1000)), *_limits)
 _GROUP: Final = name("group")
 _group = (Field("ageing", *between(0.001, 86_400)), Field("alone", *one_of(("wait", "work"))))
-_tables = ("each-key", "keys", "functions")
 
 
 def parse(toml: str, file: str) -> dict[str, GroupPolicy]:
@@ -162,7 +160,7 @@ def _policy(raw: Any, group: str, checker: Checker) -> GroupPolicy:
         _GROUP.read(group)
     except ValueError:
         checker.refuse(at, group, _GROUP.accepts)
-    values = checker.table(raw, at, _group, others=_tables)
+    values = checker.table(raw, at, _group, others=("each-key", "keys", "functions"))
     if not isinstance(raw, dict):
         return GroupPolicy()
 

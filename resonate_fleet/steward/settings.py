@@ -27,10 +27,6 @@ def _words(what: str, one: Kind[str]) -> Kind[tuple[str, ...]]:
     return Kind(read, f"{what}, comma separated")
 
 
-_GROUPS = _words("names of groups", any_name("group"))
-_PEERS = _words("addresses such as `http://localhost:9475`", any_url())
-
-
 @settings
 class StewardSettings:
     """What `python -m resonate_fleet.steward` reads from its environment."""
@@ -80,7 +76,7 @@ class StewardSettings:
     groups: tuple[str, ...] = setting(
         "STEWARD_GROUPS",
         DEFAULT_GROUP,
-        _GROUPS,
+        _words("names of groups", any_name("group")),
         "groups that are shown even while empty",
     )
     max_crashes: int = setting(
@@ -130,7 +126,7 @@ class StewardSettings:
     console_peers: tuple[str, ...] = setting(
         "STEWARD_CONSOLE_PEERS",
         "",
-        _PEERS,
+        _words("addresses such as `http://localhost:9475`", any_url()),
         "pages of other stewards, to which a browser changes when this one does not answer",
     )
     console_payloads: bool = setting(
