@@ -4,6 +4,7 @@ A fault on one member is a `MemberFault`, any other a `FleetFault`.
 """
 
 import asyncio
+import math
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -112,6 +113,11 @@ async def _scale(at: AnyAdapter, order: StrikeOrder) -> str:
     return f"{answer}; after {order.seconds:g} s {back}"
 
 
+def _words(seconds: float) -> str:
+    """A run that stays has made it infinite."""
+    return "as long as the run" if math.isinf(seconds) else f"{seconds:g} s"
+
+
 ON_MEMBER: Final[Mapping[Fault, MemberFault]] = {
     "kill": MemberFault("it is killed", ("kill",), lambda at, one: at.kill(one)),
     "out-of-memory": MemberFault(
@@ -141,7 +147,7 @@ ON_FLEET: Final[Mapping[Fault, FleetFault]] = {
         "it is killed and comes back on its store; with `seconds` it stays away so long",
         ("replace",),
         _restart_server,
-        lambda it: "the server" + (f", away for {it.seconds:g} s" if it.seconds else ""),
+        lambda it: "the server" + (f", away for {_words(it.seconds)}" if it.seconds else ""),
         lasting=("take_away",),
     ),
     "steward-kill": FleetFault(
@@ -162,7 +168,7 @@ ON_FLEET: Final[Mapping[Fault, FleetFault]] = {
         _scale,
         lambda it: (
             f"to {it.to} members"
-            + (f" for {it.seconds:g} s, then to {it.back}" if it.seconds else "")
+            + (f" for {_words(it.seconds)}, then to {it.back}" if it.seconds else "")
         ),
     ),
 }

@@ -1,5 +1,6 @@
 """A fault is declared once, in two halves; a place does those that it has the abilities for."""
 
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, get_args
 from unittest.mock import MagicMock
@@ -131,3 +132,5 @@ def test_no_two_faults_of_the_fleet_are_planned_in_the_same_words() -> None:
     told = {fault: one.target(order) for fault, one in ON_FLEET.items()}
     assert len(set(told.values())) == len(told)
     assert told["scale"] == "to 3 members"
+    away = StrikeOrder(strike=0, fault="server-restart", when=When(), seconds=math.inf)
+    assert ON_FLEET["server-restart"].target(away) == "the server, away for as long as the run"
