@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from resonate_fleet.contract.journal import Line
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.sink import Loss, Sink, losses
 
 #: Bytes of a journal's file. A full one becomes `<who>.1.jsonl` and replaces the one before it.
@@ -153,6 +154,19 @@ class Journal:
             at = round(self._now(), 6)
             line = {"at": at, "level": "error", "action": "log.lost", "who": self.who}
             self._append(line | {"why": loss.why, "then": "the work goes on"})
+
+
+def open_journal(setting: str, who: str, folder: Path | None, **more: Any) -> Journal:
+    """Return a journal in the folder that `setting` names; `more` as for `Journal`.
+
+    Raises:
+        Mistake: the folder cannot be had.
+    """
+    try:
+        return Journal(who, folder, **more)
+    except OSError as error:
+        says = f"{setting} is {str(folder)!r}: {error.strerror}; accepted: a folder to write to"
+        raise Mistake(says) from None
 
 
 class _File:

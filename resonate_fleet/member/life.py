@@ -15,7 +15,7 @@ import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.options import is_out_of_threads
-from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.recorder import Journal, open_journal
 from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to
@@ -54,7 +54,8 @@ def live(settings: Settings, own: ProcessWide) -> int:
     try:
         registry.load(settings.functions, functions)
         own.keep()
-        journal = _journal(name, settings)
+        level = getattr(logging, settings.log_level.upper())
+        journal = open_journal("WORKER_JOURNAL", name, settings.journal, threshold=level)
         _to_the_end(_run(settings, functions, journal, own))
     except registry.BadFunctions as bad:
         raise Mistake(f"WORKER_FUNCTIONS is {settings.functions!r}: {bad}") from None
@@ -71,16 +72,6 @@ def live(settings: Settings, own: ProcessWide) -> int:
         log.exception("defect")
         return exits.FAILED
     return exits.OK
-
-
-def _journal(name: str, settings: Settings) -> Journal:
-    folder, level = settings.journal, getattr(logging, settings.log_level.upper())
-    try:
-        return Journal(name, folder, threshold=level)
-    except OSError as error:
-        raise Mistake(
-            f"WORKER_JOURNAL is {str(folder)!r}: {error.strerror}; accepted: a folder to write to"
-        ) from None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -23,7 +23,7 @@ from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.loops import work_until
 from resonate_fleet.contract.pages import Handler
-from resonate_fleet.contract.recorder import Journal
+from resonate_fleet.contract.recorder import open_journal
 from resonate_fleet.contract.replica import own_name
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.sink import lines_to, losses
@@ -222,11 +222,7 @@ async def run(settings: StewardSettings) -> int:
         raise Mistake(f"STEWARD_STATE is {str(settings.state)!r}: {error}") from None
     policies = policies_of(settings)
     meters = Meters(settings.groups)
-    try:
-        journal = Journal(settings.name, settings.journal)
-    except OSError as error:
-        folder = str(settings.journal)
-        raise Mistake(f"STEWARD_JOURNAL is {folder!r}: {error.strerror}") from None
+    journal = open_journal("STEWARD_JOURNAL", settings.name, settings.journal)
     losses.listeners.append(lambda loss: meters.lost_line(loss.what, over=loss.over))
     try:
         async with Wire(settings.url, settings.token) as wire:

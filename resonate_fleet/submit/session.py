@@ -14,8 +14,8 @@ from resonate_fleet.contract import exits
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
 from resonate_fleet.contract.journal import ClientEnded, ClientStarted
-from resonate_fleet.contract.options import OutputFolder, tell
-from resonate_fleet.contract.recorder import Journal, Log
+from resonate_fleet.contract.options import tell
+from resonate_fleet.contract.recorder import Log, open_journal
 from resonate_fleet.contract.settings import Mistake, effective
 from resonate_fleet.contract.shown import named
 from resonate_fleet.contract.start import STOPS
@@ -63,9 +63,7 @@ def submit(order: Order, command: str) -> int:
     tracing = traces(settings.traces, who)
     log = log_of(settings.log_format, who)
     log.log(20, "settings", **effective(settings))
-    if settings.journal is not None:
-        OutputFolder(settings.journal).check("CLIENT_JOURNAL")
-    journal = Journal(who, settings.journal, log)
+    journal = open_journal("CLIENT_JOURNAL", who, settings.journal, log=log)
     out = Output(settings.group, json=order.json, ids=not (order.bulk and sys.stdout.isatty()))
     recorder = Recorder(out, journal, command)
     clock = ServerClock(off=recorder.clock_off)
