@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence
 from itertools import batched
@@ -122,7 +123,8 @@ async def _change(place: BenchPlace, seed: int) -> float:
     async with place.fleet("ours", EVEN.members, 1, stewards=0) as fleet:
         ids = await jobs.submit(place.wire, fleet.group, costs)
         await asyncio.sleep(greedy_bound(costs, EVEN.members) / 2)
-        killed = fleet.members[0].strike()
+        killed = time.time()
+        fleet.members[0].send(signal.SIGKILL)
         added = await fleet.add()
         done = await jobs.finish(place.wire, ids)
         zero = min(one.created for one in done)

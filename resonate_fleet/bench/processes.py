@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,12 +23,6 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 class Process(BlockingChild):
     """A running process."""
-
-    def strike(self) -> float:
-        """Send SIGKILL; return when, in Unix seconds."""
-        at = time.time()
-        self.send(signal.SIGKILL)
-        return at
 
     def cpu_seconds(self) -> float:
         """Processor time used so far, user and system; 0 where the kernel does not say."""

@@ -49,24 +49,9 @@ async def kills(
         for _ in range(count):
             await fleet.whole()
             serving = place.stewards[:1] if steward_too else []
-            found.append(await _kill(place, fleet, serving))
+            at, _, again = await _struck(place, fleet, signal.SIGKILL, serving)
+            found.append(again.at - at)
     return found
-
-
-async def _kill(place: BenchPlace, fleet: BenchFleet, serving: Sequence[StewardProcess]) -> float:
-    ids = await jobs.submit(place.wire, fleet.group, [COST])
-    holder, _ = await _claim(fleet, ids[0], 1)
-    await asyncio.sleep(INTO)
-    for steward in serving:
-        steward.strike()
-    at = holder.strike()
-    fleet.members.remove(holder)
-    _, again = await _claim(fleet, ids[0], 2)
-    for steward in serving:
-        await place.restart(steward)
-    await fleet.add()
-    await jobs.all_done(place.wire, ids)
-    return again.at - at
 
 
 async def _hand_backs(place: BenchPlace, count: int) -> list[float]:
@@ -74,16 +59,36 @@ async def _hand_backs(place: BenchPlace, count: int) -> list[float]:
     found = []
     async with place.fleet("ours", 3, 1, WORKER_DRAIN="0.5") as fleet:
         for _ in range(count):
-            ids = await jobs.submit(place.wire, fleet.group, [COST])
-            holder, _ = await _claim(fleet, ids[0], 1)
-            holder.send(signal.SIGTERM)
-            fleet.members.remove(holder)
-            _, again = await _claim(fleet, ids[0], 2)
+            _, holder, again = await _struck(place, fleet, signal.SIGTERM)
             released = (one.at for one in holder.journal(Ended) if one.outcome == "released")
             found.append(again.at - next(released))
-            await fleet.add()
-            await jobs.all_done(place.wire, ids)
     return found
+
+
+async def _struck(
+    place: BenchPlace,
+    fleet: BenchFleet,
+    number: signal.Signals,
+    serving: Sequence[StewardProcess] = (),
+) -> tuple[float, WorkerProcess, Claimed]:
+    """Strike the member that holds a job, and a steward with it; make the fleet whole again.
+
+    Return when that was, who it was, and the job's next claim.
+    """
+    ids = await jobs.submit(place.wire, fleet.group, [COST])
+    holder, _ = await _claim(fleet, ids[0], 1)
+    await asyncio.sleep(INTO)
+    for steward in serving:
+        steward.send(signal.SIGKILL)
+    at = time.time()
+    holder.send(number)
+    fleet.members.remove(holder)
+    _, again = await _claim(fleet, ids[0], 2)
+    for steward in serving:
+        await place.restart(steward)
+    await fleet.add()
+    await jobs.all_done(place.wire, ids)
+    return at, holder, again
 
 
 async def _steward_killed(place: BenchPlace, times: int, found: BenchFigures) -> None:
@@ -104,7 +109,7 @@ async def _steward_killed(place: BenchPlace, times: int, found: BenchFigures) ->
 async def _strike_stewards(place: BenchPlace, fleet: BenchFleet, times: int) -> None:
     for _ in range(times):
         await asyncio.sleep(2)
-        place.stewards[0].strike()
+        place.stewards[0].send(signal.SIGKILL)
         await asyncio.sleep(2)
         await place.restart(place.stewards[0])
         await fleet.whole()
@@ -120,7 +125,7 @@ async def _stewards_away(place: BenchPlace, found: BenchFigures) -> None:
         ids = await jobs.submit(place.wire, fleet.group, costs, 8)
         await asyncio.sleep(AWAY / 6)
         for steward in place.stewards:
-            steward.strike()
+            steward.send(signal.SIGKILL)
         await asyncio.sleep(AWAY)
         for steward in list(place.stewards):
             await place.restart(steward)
