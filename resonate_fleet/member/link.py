@@ -81,7 +81,6 @@ class Link(asyncio.Protocol):
                 self._heard(messages.decode_steward(one))
         except (ValueError, msgspec.MsgspecError) as error:
             self.refused = str(error)
-            log.warning("presence.refused", why=self.refused)
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
@@ -179,6 +178,8 @@ class Connector:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await asyncio.get_running_loop().create_connection(lambda: link, *address)
             await link.ended.wait()
+            if link.refused and (link.rank or self._why.get(str(address)) != link.refused):
+                log.warning("presence.refused", why=link.refused)
             if not link.rank:
                 self._note(address, link.refused)
         except OSError as error:  # TimeoutError is one
