@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ def run(asked: argparse.Namespace) -> int:
     is_file = "://" not in asked.store
     if is_file and Path(asked.store).exists():
         raise Mistake(f"{asked.store} exists; accepted: a new file")
+    if not is_file and find_spec("psycopg") is None:
+        raise Mistake("a PostgreSQL store needs the extra `postgres` (psycopg)")
     store = str(Path(asked.store).absolute()) if is_file else asked.store
     asyncio.run(_do_one(str(asked.server_bin.absolute()), store))
     (_fill_file if is_file else _fill_database)(store, asked.finished - 1)

@@ -1,9 +1,13 @@
-"""What a bench run says: figures, goals and fairness."""
+"""What a bench run says: figures, goals, fairness, and what its store lacks."""
+
+import sys
 
 import pytest
 
 from resonate_fleet.bench.figures import BenchFigures, BenchReport, markdown
 from resonate_fleet.bench.jobs import unfairness
+from resonate_fleet.bench.store import parser, run
+from resonate_fleet.contract.settings import Mistake
 
 
 def report() -> BenchReport:
@@ -63,3 +67,12 @@ def test_a_goal_is_met_by_every_value_that_it_names(worker: str, goals: str, ver
     found = report()
     BenchFigures(found, "m", 0).add("w", [1.5, 1.3], "", goals, worker)
     assert found.figures[0].verdict == verdict
+
+
+def test_a_database_without_the_extra_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    asked = parser("store").parse_args(["postgres://nowhere/x", "--server-bin", sys.executable])
+    with pytest.raises(Mistake, match="needs the extra `postgres`"):
+        run(asked)
