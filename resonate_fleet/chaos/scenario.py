@@ -5,19 +5,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from resonate_fleet.contract.checking import (
-    Checker,
-    between,
-    fields_of,
-    flag,
-    one_of,
-    pair,
-    text,
-    text_of,
-    whole,
-)
+from resonate_fleet.contract.checking import Checker, fields_of, text_of, value
 from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, Fault, Guarantees
-from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.settings import Mistake, choice, filled, flag, integer, number
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,
     COMPUTE_IN_STEPS,
@@ -32,17 +22,24 @@ SHIPPED: Final = Path(__file__).parent / "scenarios"
 
 
 KeyName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,32}$")]
-_KEYS = "a number of jobs for each key, which make load.count together"
+_KEYS = value(
+    dict[KeyName, Annotated[int, msgspec.Meta(ge=1)]],
+    "a number of jobs for each key, which make load.count together",
+)
+_Cost = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+_COSTS = value(tuple[_Cost, _Cost], "two numbers from 0 to 3600, as in [0.3, 1.0]")
+_JOB = value(int | str, "a job's number from 1, or 'any' (drawn from the seed)")
+_WHEN = value(dict, "a table such as { job = 7, part = 0.5 }")
 
 
 class FleetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The fleet that the scenario wants. `lease` in seconds."""
 
-    members: Annotated[int, whole(1, 100)] = 3
-    slots: Annotated[int, whole(1, 64)] = 1
-    lease: Annotated[float, between(0.5, 3600)] = 60.0
+    members: Annotated[int, integer(1, 100)] = 3
+    slots: Annotated[int, integer(1, 64)] = 1
+    lease: Annotated[float, number(0.5, 3600)] = 60.0
     steward: Annotated[bool, flag()] = True
-    stewards: Annotated[int, whole(1, 5)] = 1
+    stewards: Annotated[int, integer(1, 5)] = 1
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +49,12 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     take turns.
     """
 
-    count: Annotated[int, whole(1, 100_000)]
-    function: Annotated[str, one_of(FUNCTIONS)] = COMPUTE_SOMETHING
-    cost: Annotated[tuple[float, float], pair(0, 3600)] = (0.3, 1.0)
-    rate: Annotated[float, between(0, 10_000)] = 0.0
-    steps: Annotated[int, whole(0, 1000)] = 0
-    keys: Annotated[dict[str, int], (dict[KeyName, Annotated[int, msgspec.Meta(ge=1)]], _KEYS)] = {}
+    count: Annotated[int, integer(1, 100_000)]
+    function: Annotated[str, choice(*FUNCTIONS)] = COMPUTE_SOMETHING
+    cost: Annotated[tuple[float, float], _COSTS] = (0.3, 1.0)
+    rate: Annotated[float, number(0, 10_000)] = 0.0
+    steps: Annotated[int, integer(0, 1000)] = 0
+    keys: Annotated[dict[str, int], _KEYS] = {}
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +65,13 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
     `times` times. `after` that many seconds, once.
     """
 
-    job: Annotated[
-        int | None, (int | str, "a job's number from 1, or 'any' (drawn from the seed)")
-    ] = None
-    part: Annotated[float, between(0, 0.95)] = 0.5
-    attempts: Annotated[int, whole(1, 20)] = 1
-    done: Annotated[float | None, between(0, 1)] = None
-    every: Annotated[float | None, between(0.1, 3600)] = None
-    times: Annotated[int, whole(1, 1000)] = 1
-    after: Annotated[float | None, between(0, 3600)] = None
+    job: Annotated[int | None, _JOB] = None
+    part: Annotated[float, number(0, 0.95)] = 0.5
+    attempts: Annotated[int, integer(1, 20)] = 1
+    done: Annotated[float | None, number(0, 1)] = None
+    every: Annotated[float | None, number(0.1, 3600)] = None
+    times: Annotated[int, integer(1, 1000)] = 1
+    after: Annotated[float | None, number(0, 3600)] = None
 
 
 class StrikeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +81,11 @@ class StrikeSpec(msgspec.Struct, frozen=True, kw_only=True):
     stands before the fleet is as large again as it began.
     """
 
-    fault: Annotated[Fault, one_of(FAULTS)]
-    when: Annotated[When, (dict, "a table such as { job = 7, part = 0.5 }")]
-    leases: Annotated[float | None, between(0.1, 100)] = None
-    to: Annotated[int | None, whole(0, 100)] = None
-    seconds: Annotated[float | None, between(0.1, 3600)] = None
+    fault: Annotated[Fault, choice(*FAULTS)]
+    when: Annotated[When, _WHEN]
+    leases: Annotated[float | None, number(0.1, 100)] = None
+    to: Annotated[int | None, integer(0, 100)] = None
+    seconds: Annotated[float | None, number(0.1, 3600)] = None
 
 
 class StrikeOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +111,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario as read. `deadline`: seconds after which a run of it is given up."""
 
     name: str
-    about: Annotated[str, text("a sentence")]
-    deadline: Annotated[float, between(1, 3600)] = 120.0
+    about: Annotated[str, filled("a sentence")]
+    deadline: Annotated[float, number(1, 3600)] = 120.0
     fleet: FleetSpec
     load: LoadSpec
     strikes: list[StrikeSpec]
@@ -172,7 +167,7 @@ def parse(toml: str, file: str) -> Scenario:
         checker.refuse(("load", "cost"), list(cost), "the lower first, then the higher")
     keys = load.get("keys")
     if keys and sum(keys.values()) != load.get("count"):
-        checker.refuse(("load", "keys"), keys, _KEYS)
+        checker.refuse(("load", "keys"), keys, _KEYS.accepts)
     checker.finish()
     return msgspec.convert({"name": Path(file).stem, **values}, Scenario)
 

@@ -5,14 +5,13 @@ import pathlib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec.structs import fields
 
-from resonate_fleet.contract.settings import Mistake
+from resonate_fleet.contract.settings import Kind, Mistake
 
 Path = tuple[str | int, ...]
 
@@ -26,60 +25,28 @@ _BARE = re.compile("[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True)
 class Field:
-    """A key that a table may have, the type of its value, and the words for what is accepted."""
+    """A key that a table may have, and the kind of its value."""
 
     name: str
-    kind: Any
-    accepts: str
+    kind: Kind[Any]
     required: bool = False
 
 
-def fields_of(kind: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """Return the fields of a Struct that have annotations such as `whole(1, 9)`.
+def fields_of(cls: type[msgspec.Struct]) -> tuple[Field, ...]:
+    """Return the fields of a Struct that have annotations such as `integer(1, 9)`.
 
     A field without a default is required.
     """
     return tuple(
-        Field(one.name, accepted, words, one.required)
-        for one in fields(kind)
-        for accepted, words in getattr(one.type, "__metadata__", ())
+        Field(one.name, kind, one.required)
+        for one in fields(cls)
+        for kind in getattr(one.type, "__metadata__", ())
     )
 
 
-def whole(low: int, high: int) -> tuple[Any, str]:
-    words = f"a whole number from {low} to {high}" if low < high else str(low)
-    return Annotated[int, msgspec.Meta(ge=low, le=high)], words
-
-
-def between(low: float, high: float) -> tuple[Any, str]:
-    return _number(low, high), f"a number from {low:g} to {high:g}"
-
-
-def at_least(low: float) -> tuple[Any, str]:
-    return Annotated[float, msgspec.Meta(ge=low)], f"a number of at least {low:g}"
-
-
-def pair(low: float, high: float) -> tuple[Any, str]:
-    one = _number(low, high)
-    words = f"two numbers from {low:g} to {high:g}, as in [0.3, 1.0]"
-    return tuple[one, one], words  # type: ignore[valid-type]  # `one` is made at run time
-
-
-def one_of(words: Iterable[str]) -> tuple[Any, str]:
-    known = tuple(words)
-    return Literal[known], ", ".join(known)
-
-
-def text(what: str) -> tuple[Any, str]:
-    return Annotated[str, msgspec.Meta(min_length=1)], what
-
-
-def flag() -> tuple[Any, str]:
-    return bool, "true, false"
-
-
-def _number(low: float, high: float) -> Any:
-    return Annotated[float, msgspec.Meta(ge=low, le=high)]
+def value(form: Any, accepts: str) -> Kind[Any]:
+    """Values that only stand in files: of the type `form`."""
+    return Kind(str, accepts, lambda: form)
 
 
 def text_of(path: pathlib.Path) -> str:
@@ -150,11 +117,11 @@ class Checker:
             at = (*path, field.name)
             if field.name in raw:
                 try:
-                    good[field.name] = msgspec.convert(raw[field.name], field.kind)
+                    good[field.name] = msgspec.convert(raw[field.name], field.kind.form())
                 except msgspec.ValidationError:
-                    self.refuse(at, raw[field.name], field.accepts)
+                    self.refuse(at, raw[field.name], field.kind.accepts)
             elif field.required:
-                self.miss(at, field.accepts)
+                self.miss(at, field.kind.accepts)
         self._unknown(raw, path, [*(field.name for field in fields), *others])
         return good
 

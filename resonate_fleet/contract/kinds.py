@@ -1,11 +1,11 @@
-"""Kinds of values: how a text is read, and the words that say what is accepted."""
+"""Kinds of values in settings, options and files, and the words that say what is accepted."""
 
 import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 #: The longest length of time, in seconds: later moments are beyond what the server can hold.
@@ -14,10 +14,14 @@ _CENTURY: Final = 36_500 * 86_400
 
 @dataclass(frozen=True)
 class Kind[T]:
-    """How the text of a setting is read, and the words that say what is accepted."""
+    """How the text of a setting is read, and the words that say what is accepted.
+
+    `form` makes the type of such a value in a TOML file, for msgspec.
+    """
 
     read: Callable[[str], T]
     accepts: str
+    form: Callable[[], Any] = lambda: str
 
 
 def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
@@ -31,7 +35,8 @@ def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
 
 def filled(what: str) -> Kind[str]:
     """Any text but an empty one, which an unset variable of a shell leaves behind."""
-    return text(f"{what} that is not empty", r"(?s).+")
+    accepts = f"{what} that is not empty"
+    return Kind(text(accepts, r"(?s).+").read, accepts, lambda: _limited(str, min_length=1))
 
 
 def name(what: str = "name") -> Kind[str]:
@@ -49,7 +54,8 @@ def integer(low: int, high: int) -> Kind[int]:
             raise ValueError
         return value
 
-    return Kind(read, f"a whole number from {low} to {high}")
+    words = f"a whole number from {low} to {high}" if low < high else str(low)
+    return Kind(read, words, lambda: _limited(int, ge=low, le=high))
 
 
 def number(low: float, high: float, unit: str = "") -> Kind[float]:
@@ -60,7 +66,13 @@ def number(low: float, high: float, unit: str = "") -> Kind[float]:
         return value
 
     words = f"{unit + ', ' if unit else ''}a number from {low:.12g} to {high:.12g}"
-    return Kind(read, words)
+    return Kind(read, words, lambda: _limited(float, ge=low, le=high))
+
+
+def _limited(of: type, **limits: Any) -> Any:
+    from msgspec import Meta  # noqa: PLC0415 - it takes time, and only files need it
+
+    return Annotated[of, Meta(**limits)]
 
 
 def seconds(low: float, high: float) -> Kind[float]:
@@ -108,12 +120,12 @@ def choice(*words: str) -> Kind[str]:
             raise ValueError
         return raw
 
-    return Kind(read, ", ".join(f"`{word}`" for word in words))
+    return Kind(read, ", ".join(f"`{word}`" for word in words), lambda: Literal[words])
 
 
 def flag() -> Kind[bool]:
     word = choice("true", "false")
-    return Kind(lambda raw: word.read(raw) == "true", word.accepts)
+    return Kind(lambda raw: word.read(raw) == "true", word.accepts, lambda: bool)
 
 
 def url() -> Kind[str]:

@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from resonate_fleet.contract.checking import at_least, between, flag, whole
+from resonate_fleet.contract.settings import flag, integer, number
 from resonate_fleet.contract.wire import Promise, Task
 
 Fault = Literal[
@@ -158,13 +158,13 @@ class Guarantees(msgspec.Struct, frozen=True, kw_only=True):
     None means that the figure is reported and not judged. Seconds and counts.
     """
 
-    lost: Annotated[int, whole(0, 0)] = 0
-    doubled: Annotated[int, whole(0, 0)] = 0
-    redone: Annotated[int | None, whole(0, 100_000)] = None
-    redone_steps: Annotated[int | None, whole(0, 100_000)] = None
-    parked: Annotated[int, whole(0, 100_000)] = 0
-    recovery_seconds: Annotated[float | None, between(0, 3600)] = None
-    makespan_over_bound: Annotated[float | None, at_least(1)] = None
+    lost: Annotated[int, integer(0, 0)] = 0
+    doubled: Annotated[int, integer(0, 0)] = 0
+    redone: Annotated[int | None, integer(0, 100_000)] = None
+    redone_steps: Annotated[int | None, integer(0, 100_000)] = None
+    parked: Annotated[int, integer(0, 100_000)] = 0
+    recovery_seconds: Annotated[float | None, number(0, 3600)] = None
+    makespan_over_bound: Annotated[float | None, number(1, 1_000_000)] = None
     every_member_works: Annotated[bool, flag()] = True
     #: Every planned strike must have hit a member that held a lease.
     strikes_hit: Annotated[bool, flag()] = True

@@ -28,8 +28,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from resonate_fleet.contract.checking import Checker, Field, between, one_of, whole
-from resonate_fleet.contract.settings import name
+from resonate_fleet.contract.checking import Checker, Field, value
+from resonate_fleet.contract.settings import choice, integer, name, number
 from resonate_fleet.contract.words import TAG_KEY, TAG_NOT_BEFORE, TAG_PRIORITY
 
 USUAL_PRIORITY: Final = 3
@@ -129,15 +129,18 @@ def notes(tags: Mapping[str, str], timeout: float, *, has_policy: bool) -> list[
     return found
 
 
-_rate = Annotated[str, msgspec.Meta(pattern=_RATE.pattern)]
-_limits = (
-    Field("running", *whole(1, 1_000_000)),
-    Field("rate", _rate, "starts in a time, such as 10/s, 600/m or 50/h"),
-    Field("burst", *whole(1, 1_000_000)),
+_rate = value(
+    Annotated[str, msgspec.Meta(pattern=_RATE.pattern)],
+    "starts in a time, such as 10/s, 600/m or 50/h",
 )
-_key = (Field("weight", *between(0.001, 1000)), *_limits)
+_limits = (
+    Field("running", integer(1, 1_000_000)),
+    Field("rate", _rate),
+    Field("burst", integer(1, 1_000_000)),
+)
+_key = (Field("weight", number(0.001, 1000)), *_limits)
 _GROUP: Final = name("group")
-_group = (Field("ageing", *between(0.001, 86_400)), Field("alone", *one_of(("wait", "work"))))
+_group = (Field("ageing", number(0.001, 86_400)), Field("alone", choice("wait", "work")))
 
 
 def parse(toml: str, file: str) -> dict[str, GroupPolicy]:

@@ -84,7 +84,7 @@ def test_every_mistake_of_a_bad_file_is_told_at_once_with_line_and_accepted_valu
         4: ["colour is not known", "about, deadline"],
         7: ["fleet.members is 0", "a whole number from 1 to 100"],
         8: ["fleet.slot is not known (did you mean slots?)", "lease"],
-        9: ["fleet.steward is 'yes'", "true, false"],
+        9: ["fleet.steward is 'yes'", "`true`, `false`"],
         13: ["load.cost is [2.0, 1.0]", "the lower first"],
         16: ["strikes.fault is 'explode'", *FAULTS],
         21: ["strikes.when is", "one trigger"],

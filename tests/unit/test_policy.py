@@ -79,7 +79,7 @@ charge_card = 5
     told = {int(line.split(":")[1]): line for line in lines}
     for number, words in {
         3: "ageing is 0; accepted: a number from 0.001",
-        4: "alone is 'sometimes'; accepted: wait, work",
+        4: "alone is 'sometimes'; accepted: `wait`, `work`",
         6: "weigth is not known (did you mean weight?)",
         7: "running is 0; accepted: a whole number from 1",
         8: "accepted: starts in a time, such as 10/s",
@@ -109,7 +109,7 @@ def test_a_key_of_any_name_has_its_line(table: str, line: int) -> None:
         ("[groups.g.each-key]\nburst = 3", "2: groups.g.each-key.burst is 3; accepted: a burst"),
         ("[groups.g.functions.'f@2']\nrunning = 1", "1: .*a limit counts all its versions"),
         ("[groups.Worker_Group]", "1: groups.Worker_Group is 'Worker_Group'; accepted: a group"),
-        ('[groups.g]\nalone = "wait\\n"', "2: .*accepted: wait, work"),
+        ('[groups.g]\nalone = "wait\\n"', "2: .*accepted: `wait`, `work`"),
         ('[groups.g.each-key]\nrate = "1/s\\n"', "2: .*accepted: starts in a time"),
         ('[groups.g.each-key]\nrate = "\u0663/s"', "2: .*accepted: starts in a time"),
         ("a = " + "[" * 5000, " it nests too deep"),
