@@ -1,6 +1,7 @@
 """What a local fleet consists of, and the settings that each of its processes gets."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,8 +41,11 @@ class Shape:
     store: Path | None = None
     server_bin: str | None = None
     token: str | None = None
-    #: What members and stewards prove to each other: another one for each fleet.
-    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    #: What members and stewards prove to each other: another one for each fleet, unless a member
+    #: that is started by hand is to join and the environment has it for both.
+    secret: str = field(
+        default_factory=lambda: os.environ.get("FLEET_PRESENCE_SECRET") or secrets.token_hex(16)
+    )
     #: More settings of every member, of the steward, of the server; they win.
     worker_env: Mapping[str, str] = field(default_factory=dict)
     steward_env: Mapping[str, str] = field(default_factory=dict)

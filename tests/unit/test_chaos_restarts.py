@@ -30,3 +30,12 @@ async def test_a_run_whose_member_was_not_started_again_says_so_at_its_end() -> 
     fleet: Any = SimpleNamespace(url="", failures=["no room"], scale=AsyncMock())
     with pytest.raises(PlaceFailed, match="was not started again: no room"):
         await LocalPlace.over(fleet).end_members()
+
+
+def test_a_fleet_has_a_secret_of_its_own_unless_the_environment_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("FLEET_PRESENCE_SECRET", raising=False)
+    assert Shape().secrets != Shape().secrets
+    monkeypatch.setenv("FLEET_PRESENCE_SECRET", "known-to-both")
+    assert Shape().secrets == {"FLEET_PRESENCE_SECRET": "known-to-both"}
