@@ -4,9 +4,9 @@ import sys
 from argparse import Namespace
 from typing import Final
 
-from resonate_fleet.commands.table import listing
+from resonate_fleet.commands.table import COMMANDS, listing
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.options import Parser, complete_with
 from resonate_fleet.contract.words import package_version
 
 _ABOUT: Final = {
@@ -28,6 +28,9 @@ def parser(prog: str) -> Parser:
     made.set_defaults(command=command)
     if command == "completion":
         made.add_argument("shell", choices=SHELLS)
+    if command == "help":  # which comes here only without one
+        named = made.add_argument("name", nargs="?", metavar="COMMAND")
+        complete_with(named, [name for name in COMMANDS if " " not in name])
     return made
 
 

@@ -169,7 +169,7 @@ def test_output_that_nobody_reads_ends_the_command(tmp_path: Path) -> None:
 
 def test_a_shell_completes_commands_options_and_choices() -> None:
     assert {name.split()[0] for name in NAMES} <= set(complete("fleet "))
-    assert complete("fleet quar") == ["quarantine"]
+    assert complete("fleet quar") == complete("fleet help quar") == ["quarantine"]
     assert "redrive" in complete("fleet quarantine ")
     assert "--slots" in complete("fleet worker --sl")
     assert "compose" in complete("fleet chaos run --on ")
