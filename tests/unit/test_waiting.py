@@ -76,6 +76,20 @@ def test_what_runs_elsewhere_or_waits_no_more_leaves_nothing_behind() -> None:
     assert not queue.limits.keys
 
 
+def test_a_key_that_has_jobs_again_is_not_forgotten() -> None:
+    queue = FairQueue(GroupPolicy(), lambda task: Attributes(key=task[0]))
+    queue.add(Waiting("a1", 0, 0.0, 0.0))
+    assert taken(queue) == ["a1"]
+    other, again = Waiting("b1", 0, 1.0, 1.0), Waiting("a2", 0, 5.0, 5.0)
+    queue.add(other)
+    queue.add(again)
+    queue.limits.vacate("a1")
+    queue.wake(9.0)
+    assert queue.take(9.0, lambda _: True) is other
+    assert queue.oldest() is again
+    assert sorted(queue.limits.keys) == ["a", "b"]
+
+
 def test_a_function_with_a_limit_is_waited_for_only_while_its_rate_blocks_it() -> None:
     functions = {"rated": Limit(rate=2.0), "few": Limit(running=1)}
     known = {"t": Attributes(function="rated"), "u": Attributes(function="few")}
