@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from resonate_fleet.commands.addresses import Addresses
-from resonate_fleet.commands.here import FleetRecord, MemberRecord, fleets, is_of
+from resonate_fleet.commands.fleet_records import FleetRecord, MemberRecord, fleets, is_of
 from resonate_fleet.commands.snapshot import by_the_steward
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser

@@ -17,16 +17,9 @@ from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.chaos.processes import LocalFleet
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands.addresses import addresses
-from resonate_fleet.commands.here import (
-    Tail,
-    add_ports,
-    console_env,
-    console_line,
-    kills,
-    ports,
-    register,
-    unregister,
-)
+from resonate_fleet.commands.fleet_records import register, unregister
+from resonate_fleet.commands.journals import Tail, kills
+from resonate_fleet.commands.local_fleet import add_ports, console_env, console_line, ports
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, temporary, typed
 from resonate_fleet.contract.settings import Mistake, integer, name, path, seconds, url

@@ -13,7 +13,7 @@ from unittest.mock import Mock, patch
 import msgspec
 import pytest
 
-from resonate_fleet.commands.here import Tail, kills
+from resonate_fleet.commands.journals import Tail, kills
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.journal import Line
