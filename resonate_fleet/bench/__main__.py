@@ -26,7 +26,8 @@ from resonate_fleet.bench.recovery import recovery
 from resonate_fleet.bench.simulation import simulated
 from resonate_fleet.bench.throughput import throughput, waiting
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import OutputFile, Parser, Program, guarded, tell, typed
+from resonate_fleet.contract.options import Parser, guarded, tell, typed
+from resonate_fleet.contract.paths import OutputFile, Program
 from resonate_fleet.contract.settings import Mistake, integer
 
 type Measure = Callable[[BenchPlace, Asked, BenchFigures], Awaitable[None]]

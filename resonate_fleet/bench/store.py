@@ -19,7 +19,8 @@ from resonate_fleet.bench import jobs
 from resonate_fleet.bench.place import open_place
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.ids import Ids
-from resonate_fleet.contract.options import Parser, Program, typed
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.paths import Program
 from resonate_fleet.contract.settings import Mistake, integer
 
 GROUP = "bench-history"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resonate_fleet.chaos.scenario import shipped
-from resonate_fleet.contract.options import OutputFolder, Parser, Program, complete_with, typed
+from resonate_fleet.contract.options import Parser, complete_with, typed
+from resonate_fleet.contract.paths import OutputFolder, Program
 from resonate_fleet.contract.run import PLACES, Place
 from resonate_fleet.contract.settings import Mistake, integer, seconds
 

@@ -21,7 +21,7 @@ from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.chaos.striking import Striker
 from resonate_fleet.contract.journal import RunEnded, RunStarted
-from resonate_fleet.contract.options import write
+from resonate_fleet.contract.paths import write
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.run import AT_THE_FLEET, Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire

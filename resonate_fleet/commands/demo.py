@@ -27,7 +27,8 @@ from resonate_fleet.commands.local_fleet import console_env, console_line, usual
 from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream
 from resonate_fleet.commands.top import Keys, View
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, typed
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.paths import OutputFile, OutputFolder
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.screen import Screen
 from resonate_fleet.contract.settings import Mistake, integer, number, url

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from resonate_fleet.chaos.plan import Script, script
 from resonate_fleet.chaos.scenario import FleetSpec, LoadSpec, Scenario, StrikeSpec, When
-from resonate_fleet.contract.options import write
+from resonate_fleet.contract.paths import write
 from resonate_fleet.contract.run import Guarantees, RunFolder
 from resonate_fleet.contract.screen import plain
 from resonate_fleet.contract.shown import natural

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from resonate_fleet.chaos.processes import LocalFleet
-from resonate_fleet.contract.options import temporary, write
+from resonate_fleet.contract.paths import temporary, write
 from resonate_fleet.contract.settings import Mistake
 
 

@@ -21,7 +21,8 @@ from resonate_fleet.commands.fleet_records import register, unregister
 from resonate_fleet.commands.journals import Tail, kills
 from resonate_fleet.commands.local_fleet import add_ports, console_env, console_line, ports
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import OutputFile, OutputFolder, Parser, temporary, typed
+from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.paths import OutputFile, OutputFolder, temporary
 from resonate_fleet.contract.settings import Mistake, integer, name, path, seconds, url
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS

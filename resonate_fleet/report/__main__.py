@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, guarded, write
+from resonate_fleet.contract.options import Parser, guarded
+from resonate_fleet.contract.paths import write
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.screen import Screen
 from resonate_fleet.contract.settings import Mistake

@@ -4,7 +4,8 @@ import os
 import sys
 from argparse import Namespace
 
-from resonate_fleet.contract.options import OutputFile, Parser, add_settings, guarded, read_settings
+from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
+from resonate_fleet.contract.paths import OutputFile
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.start import import_structlog, leave_when_told
 from resonate_fleet.server.settings import DevServerSettings, foreign
