@@ -37,14 +37,16 @@ from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.lists import Lists
-from resonate_fleet.steward.live import Feed, ProbeState, live_state, pages
+from resonate_fleet.steward.live import Feed, live_state
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.metrics import Meters
+from resonate_fleet.steward.pages import ProbeState, pages
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.policy import GroupPolicy, parse
 from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
-from resonate_fleet.steward.tools import StateFile, Tools, steady_clock
+from resonate_fleet.steward.state_file import StateFile
+from resonate_fleet.steward.tools import Tools, steady_clock
 
 #: Longest wait of a page for the event loop, in seconds.
 PAGE_SECONDS = 5.0

@@ -1,19 +1,12 @@
-"""The live state, taken from what the steward knows, and who gets it: pages and event streams.
+"""The live state, taken from what the steward knows, and what event streams get of it."""
 
-Pages are made in threads of their own, which take the state from the event loop.
-"""
-
-import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as Late
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from resonate_fleet.contract.live import LiveChange, LiveGroup, LiveMember, LiveState
-from resonate_fleet.contract.pages import Handler, Page
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.membership import Membership
@@ -21,8 +14,6 @@ from resonate_fleet.steward.presence import Identity
 from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import Totals
 
-#: A loop that has not ticked for this long is stuck, in seconds.
-STUCK_SECONDS = 15.0
 #: Most ended attempts, and most marks, of one message. The counts of groups are always complete.
 MOST = 500
 
@@ -96,46 +87,6 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
             )
         )
     return found
-
-
-@dataclass
-class ProbeState:
-    """Written by the loop, read by the probes. `ticked` in seconds of the monotonic clock."""
-
-    ready: bool = False
-    ticked: float = field(default_factory=time.monotonic)
-
-
-def pages(tools: Tools, probed: ProbeState, state: Callable[[], LiveState]) -> dict[str, Handler]:
-    """Return the pages by path: probes, metrics, quarantine, the live state.
-
-    `state` is called from their threads.
-    """
-
-    def live(_: str) -> Page:
-        try:
-            return _json(state())
-        except Late:
-            return Page("the event loop is stuck\n", 503)
-
-    def livez(_: str) -> Page:
-        stuck = time.monotonic() - probed.ticked >= STUCK_SECONDS
-        return Page("the event loop is stuck\n", 503) if stuck else Page("ok\n")
-
-    def readyz(_: str) -> Page:
-        return Page("ok\n") if probed.ready else Page("not watching members\n", 503)
-
-    return {
-        "/livez": livez,
-        "/readyz": readyz,
-        "/metrics": tools.meters.page,
-        "/quarantine": lambda _: _json({"records": list(tools.memory.records.copy().values())}),
-        "/state": live,
-    }
-
-
-def _json(value: object) -> Page:
-    return Page(msgspec.json.encode(value), content_type="application/json")
 
 
 class Feed:

@@ -21,7 +21,8 @@ from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Death, Handover
 from resonate_fleet.steward.presence import Connection
-from resonate_fleet.steward.tools import Known, Tools
+from resonate_fleet.steward.state_file import Known
+from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import Latest
 
 #: Least pause between two writes of the state file, in seconds.

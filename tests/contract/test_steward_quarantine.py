@@ -15,7 +15,7 @@ from resonate_fleet.contract.journal import Parked, Redriven
 from resonate_fleet.contract.live import CrashRecord, CrashRecords
 from resonate_fleet.contract.presence import Report
 from resonate_fleet.contract.wire import Wire
-from resonate_fleet.steward.tools import Memory
+from resonate_fleet.steward.state_file import Memory
 from tests.support.fleet import Fleet
 from tests.support.members import HandMember, claim, freed, fulfil, submit
 from tests.support.processes import Process

@@ -11,7 +11,8 @@ from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Reply, Task, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters
-from resonate_fleet.steward.tools import Memory, StateFile, Tools
+from resonate_fleet.steward.state_file import Memory, StateFile
+from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import attempt_of
 from tests.support.virtual import VirtualLoop
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from resonate_fleet.contract.live import Crash, CrashRecord
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Judgement, Parking, judge, outlived, without_member
-from resonate_fleet.steward.tools import Memory, Tools
+from resonate_fleet.steward.state_file import Memory
+from resonate_fleet.steward.tools import Tools
 
 LIMIT = 3
 
