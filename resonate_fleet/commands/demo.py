@@ -24,7 +24,8 @@ from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_story import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.journals import Tail, kills
 from resonate_fleet.commands.local_fleet import console_env, console_line, usual_port
-from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream
+from resonate_fleet.commands.snapshot import FleetSnapshot
+from resonate_fleet.commands.state_stream import StateStream
 from resonate_fleet.commands.top import Keys, View
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed

@@ -18,7 +18,8 @@ from rich.text import Text
 from resonate_fleet.commands.addresses import add_addresses, addresses
 from resonate_fleet.commands.changes import Change, Changes
 from resonate_fleet.commands.ps import standing
-from resonate_fleet.commands.snapshot import FleetSnapshot, StateStream, snapshot_of
+from resonate_fleet.commands.snapshot import FleetSnapshot, snapshot_of
+from resonate_fleet.commands.state_stream import StateStream
 from resonate_fleet.commands.tables import console
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, tell, typed

@@ -1,4 +1,4 @@
-"""One attempt: a claim of a job by this member, from the granted lease to its end."""
+"""Attempts: claims of jobs by this member, each from the granted lease to its end."""
 
 import asyncio
 import threading

@@ -19,7 +19,7 @@ from resonate_fleet.contract.ids import origin_of
 from resonate_fleet.contract.wire import Refused, Reply, Strange, Task, Unreachable, part
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.ledger import Ledger
-from resonate_fleet.member.process import OnLoop
+from resonate_fleet.member.on_loop import OnLoop
 from resonate_fleet.member.requests import why_lost
 
 #: Heartbeats in the time of one lease.

@@ -21,7 +21,8 @@ from resonate_fleet.contract.settings import Mistake, effective, taken_port, unk
 from resonate_fleet.contract.sink import lines_to
 from resonate_fleet.member import registry, sdk
 from resonate_fleet.member.member import Member
-from resonate_fleet.member.process import OnLoop, ProcessWide
+from resonate_fleet.member.on_loop import OnLoop
+from resonate_fleet.member.process import ProcessWide
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import LARGE, Wires
 

@@ -24,6 +24,7 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.bodies import Bodies
+from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.drain import Drain
 from resonate_fleet.member.fallback import Fallback
 from resonate_fleet.member.health import Probes
@@ -33,10 +34,11 @@ from resonate_fleet.member.leases import Heartbeats, LapseWatch, Revocation
 from resonate_fleet.member.ledger import Ledger, traces
 from resonate_fleet.member.link import Connector
 from resonate_fleet.member.metrics import Metrics
+from resonate_fleet.member.on_loop import OnLoop
 from resonate_fleet.member.presence import Presence
-from resonate_fleet.member.process import OnLoop, ProcessWide
+from resonate_fleet.member.process import ProcessWide
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.sdk import Claims, build
+from resonate_fleet.member.sdk import build
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Upstream, Wires
 from resonate_fleet.member.writes import Writes

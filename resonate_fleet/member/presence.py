@@ -22,7 +22,7 @@ from resonate_fleet.contract.presence import FromSteward, Report, Withdraw
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Revocation
-from resonate_fleet.member.process import OnLoop
+from resonate_fleet.member.on_loop import OnLoop
 
 if TYPE_CHECKING:
     from resonate_fleet.member.link import Link

@@ -1,4 +1,4 @@
-"""What a process has once: its event loop, its signals, its log.
+"""What a process has once: its signals and its log.
 
 The member does not leave signals and log to the functions' module.
 """
@@ -6,7 +6,6 @@ The member does not leave signals and log to the functions' module.
 import asyncio
 import queue
 import signal
-import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -17,37 +16,6 @@ from resonate_fleet.contract.start import STOPS
 #: Seconds between two checks whether user code has replaced signal handlers or logging.
 KEEP = 1.0
 log = structlog.get_logger()
-
-
-class OnLoop:
-    """Calls functions on `loop`, from any thread. To be made in the loop's own."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._thread = threading.get_ident()
-
-    @property
-    def here(self) -> bool:
-        """This thread is the loop's."""
-        return threading.get_ident() == self._thread
-
-    def soon(self, call: Callable[[], object]) -> bool:
-        """Call it in the loop's next iteration; False if the loop has closed."""
-        try:
-            self.loop.call_soon_threadsafe(call)
-        except RuntimeError:
-            return False
-        return True
-
-    def wait(self, call: Callable[[], object], seconds: float) -> bool:
-        """Call it and wait `seconds` at most. False if user code blocks the loop."""
-        done = threading.Event()
-
-        def run() -> None:
-            call()
-            done.set()
-
-        return not self.soon(run) or done.wait(seconds)
 
 
 class ProcessWide:

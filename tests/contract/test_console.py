@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from resonate_fleet.commands.addresses import Addresses
-from resonate_fleet.commands.snapshot import StateStream
+from resonate_fleet.commands.state_stream import StateStream
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.pages import Page
 from resonate_fleet.contract.sockets import MOST_STRANGERS

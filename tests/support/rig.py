@@ -14,10 +14,11 @@ from resonate_fleet.contract.settings import load
 from resonate_fleet.contract.words import anycast
 from resonate_fleet.member.attempts import Table
 from resonate_fleet.member.bodies import Bodies
+from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.sdk import Claims, build, listen
+from resonate_fleet.member.sdk import build, listen
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Channel
 from resonate_fleet.member.writes import Writes

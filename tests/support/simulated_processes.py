@@ -19,7 +19,7 @@ from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member import drain, member
 from resonate_fleet.member.attempts import Attempt
-from resonate_fleet.member.process import OnLoop
+from resonate_fleet.member.on_loop import OnLoop
 from resonate_fleet.member.registry import Registry
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Wires

@@ -6,7 +6,7 @@ from typing import get_args
 from msgspec import structs
 
 from resonate_fleet.commands.changes import Change, Changes, of_a_run
-from resonate_fleet.commands.snapshot import after
+from resonate_fleet.commands.state_stream import after
 from resonate_fleet.contract.journal import BadLine, ClientEnded, Line, StrikeDone, StrikeMissed
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMark, LiveState, MarkKind
 from resonate_fleet.steward.live import news

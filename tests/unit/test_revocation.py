@@ -10,7 +10,7 @@ import pytest
 
 from resonate_fleet.member.attempts import Attempt, Callee, Table
 from resonate_fleet.member.leases import Revocation
-from resonate_fleet.member.process import OnLoop
+from resonate_fleet.member.on_loop import OnLoop
 from resonate_fleet.member.threads import Threads
 from tests.support.waiting import wait_until_async
 

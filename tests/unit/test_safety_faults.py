@@ -14,8 +14,8 @@ from unittest.mock import patch
 import pytest
 
 from resonate_fleet.contract.wire import Wire
+from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.leases import Heartbeats, Revocation
-from resonate_fleet.member.sdk import Claims
 from resonate_fleet.member.writes import Writes
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.parking import Parking
