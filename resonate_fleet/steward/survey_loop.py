@@ -5,7 +5,11 @@ them, or another steward does, it only looks for what was lost: one search now a
 
 Searches take 1/400 of the server's time on average (`SHARE`), however large the store is. The
 first 20 ms of each are free (`CHEAP`); the rest is owed and paid back by waiting. A search that was
-asked for may run while less than 2 s are owed (`ADVANCE`), any other when nothing is.
+asked for may run while less than 2 s are owed (`ADVANCE`), any other when nothing is. Where more is
+owed, one search for claimable tasks stands in for what was asked for, once 150 times what it takes
+have passed since the last search (`REST`): no hint tells of jobs that waited before a group was
+heard, but the server's retry of it. It is not owed: its pause pays for it. All searches together
+take 1 % of the server's time at most.
 """
 
 import asyncio
@@ -20,6 +24,8 @@ from resonate_fleet.steward.tools import Tools, set_within
 
 #: Part of the server's time; seconds of each search that count for nothing; seconds in advance.
 SHARE, CHEAP, ADVANCE = 1 / 400, 0.02, 2.0
+#: Pause before a search for claimable tasks beyond that, as a multiple of what it takes.
+REST = 150.0
 #: A search counts as the fastest of the last so many: one busy moment makes no long rest.
 LAST = 4
 #: Pause after a search that was wanted, as a multiple of what it took.
@@ -48,10 +54,14 @@ class Budget:
         self._owed, self._at = max(0.0, self._owed - SHARE * (now - self._at)), now
         return self._owed
 
-    def spend(self, state: str, seconds: float) -> None:
-        times = self._times[state]
-        times.append(seconds)
-        self._owed = self.owed() + max(0.0, min(times) - CHEAP)
+    def spend(self, state: str, seconds: float, *, owed: bool) -> None:
+        self._times[state].append(seconds)
+        if owed:
+            self._owed = self.owed() + max(0.0, self.takes(state) - CHEAP)
+
+    def takes(self, state: str) -> float:
+        """Return the seconds of the fastest of the last searches, 0 before the first."""
+        return min(self._times[state], default=0.0)
 
 
 class SurveyLoop:
@@ -70,7 +80,7 @@ class SurveyLoop:
 
     def want_survey(self) -> None:
         """Survey soon: something may have been missed."""
-        self._survey_wanted = True
+        self._survey_wanted = self._pending_wanted = True
         self._stir.set()
 
     def want_pending(self) -> None:
@@ -106,7 +116,9 @@ class SurveyLoop:
         owed, since = self._budget.owed(), time.monotonic() - self._searched
         if owed < ADVANCE and self._survey_wanted:
             return STATES
-        if owed < ADVANCE and self._pending_wanted:
+        if self._pending_wanted and (
+            owed < ADVANCE or since > REST * self._budget.takes("pending")
+        ):
             return STATES[:1]
         if owed > 0 or since < self._interval:
             return ()
@@ -121,7 +133,7 @@ class SurveyLoop:
     ) -> None:
         """Search these states. A failure is counted; they are due again later."""
         at, began = self._tools.now(), time.monotonic()
-        whole = len(states) == len(STATES)
+        whole, owed = len(states) == len(STATES), self._budget.owed() < ADVANCE
         self._pending_wanted = False
         self._survey_wanted = self._survey_wanted and not whole
         self._calm_searches += not whole
@@ -131,7 +143,7 @@ class SurveyLoop:
                 try:
                     await search(state)
                 finally:
-                    self._budget.spend(state, time.monotonic() - before)
+                    self._budget.spend(state, time.monotonic() - before, owed=owed)
         except (Unreachable, Refused) as error:
             self._tools.failed("survey", error)
             return
