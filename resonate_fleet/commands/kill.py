@@ -20,7 +20,7 @@ Kill -9 a member of a fleet that `fleet up` keeps on this machine: the one named
 holds a job. The steward hands its job over; `fleet up` starts the member again.
 """
 
-type Victim = tuple[FleetRecord, MemberRecord]
+type Candidate = tuple[FleetRecord, MemberRecord]
 
 
 def parser(prog: str) -> Parser:
@@ -41,7 +41,7 @@ def run(asked: Namespace) -> int:
     return exits.OK
 
 
-def _named(name: str, found: list[Victim]) -> Victim:
+def _named(name: str, found: list[Candidate]) -> Candidate:
     fitting = [one for one in found if name in (one[1].name, one[1].member)]
     if len(fitting) == 1:
         return fitting[0]
@@ -50,7 +50,7 @@ def _named(name: str, found: list[Victim]) -> Victim:
     raise Mistake(f"{name!r} {says}; accepted: {all_names}")
 
 
-def _busy(found: list[Victim]) -> Victim:
+def _busy(found: list[Candidate]) -> Candidate:
     """Return a member that holds a job, else the first of all."""
     holding = {member for fleet in fleets() for member in _held(fleet)}
     return next((one for one in found if one[1].member in holding), found[0])

@@ -5,8 +5,8 @@ The steward opens with `Challenge`, the member says `Hello`, the steward answers
 the connection, on any platform and without any right in a cluster. A member that stops in order
 says `Bye` first.
 
-A welcomed member says what it holds (`Held`), and from then on what happens, in one `Report` for
-each iteration of its loop. It offers its free slots as credits to one steward alone. That steward
+A welcomed member says what it holds (`Held`), and from then on what happens, several events in one
+`Report`. It offers its free slots as credits to one steward alone. That steward
 sends `Assign` with a task for each credit. The member claims the task on the server and answers
 `claimed`, `refused` or `returned`. The server's claim decides: a lost message costs a wait, never a
 job. A steward that has nothing else to say sends `Beat` once a second.

@@ -39,7 +39,9 @@ log = structlog.get_logger()
 
 @dataclass(eq=False)
 class Reporter:
-    """Collects what happens and hands it to `send`: one report for an iteration of the loop.
+    """Collects what happens and hands it to `send`, several events in one report.
+
+    What frees a slot goes in the loop's next iteration, the rest `LAZY_SECONDS` later at most.
 
     Everything but `ended` is to be called on the event loop.
     """

@@ -107,7 +107,7 @@ class Console:
         self._endpoints = endpoints
         self._steward = asyncio.get_running_loop()
         self._streams: dict[asyncio.Queue[bytes], asyncio.Transport] = {}
-        self._room = guards.Room(most_strangers())
+        self._limit = guards.ConnectionLimit(most_strangers())
         self.port = 0
 
     @property
@@ -152,9 +152,9 @@ class Console:
             shutdown_timeout=0.5,
         )
         await runner.setup()
-        self._room.watch(runner.server)
+        self._limit.watch(runner.server)
         # What is accepted in one go leaves descriptors too.
-        await web.TCPSite(runner, *self._address, backlog=self._room.most).start()
+        await web.TCPSite(runner, *self._address, backlog=self._limit.most).start()
         opened.set_result(int(runner.addresses[0][1]))
         try:
             await work_until(self._stop.wait(), self._send_changes())
@@ -165,7 +165,7 @@ class Console:
 
     def _app(self) -> web.Application:
         guard = guards.guard(self._options.hosts, self._options.peers)
-        app = web.Application(client_max_size=LARGEST, middlewares=[self._room.asked, guard])
+        app = web.Application(client_max_size=LARGEST, middlewares=[self._limit.asked, guard])
         for path, handler in self._endpoints.pages.items():
             app.router.add_get(path, partial(_page, handler=handler))
         for name, ask in self._endpoints.asks.items():

@@ -151,7 +151,7 @@ class FairQueue:
         return None
 
     def _next(self, now: float, may: May) -> Subqueue | None:
-        """Return the queue to serve next, or one that must not be served now (`may_start` tells).
+        """Return the subqueue that is next, or one that must not be served now (`may_start` tells).
 
         For the second the caller blocks its key or sets its first job aside before it calls again;
         else the age of that job would still count for its priority.

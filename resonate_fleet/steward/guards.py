@@ -57,8 +57,11 @@ async def _answer(request: web.Request, handler: Handle) -> web.StreamResponse:
         raise
 
 
-class Room:
-    """Ends the oldest connections as more than `most` ask nothing: others need descriptors too."""
+class ConnectionLimit:
+    """Ends the oldest connections that ask nothing, as soon as there are more than `most` of them.
+
+    Others need descriptors too.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most

@@ -46,11 +46,11 @@ class Identity:
 class Connection(asyncio.Protocol):
     """One open connection. The listener hears of it by `came`, `heard`, then `left` or `ended`."""
 
-    def __init__(self, port: "PresenceServer") -> None:
+    def __init__(self, server: "PresenceServer") -> None:
         self.hello = STRANGER
         #: It has offered this steward its slots.
         self.offers = False
-        self._port = port
+        self._server = server
         self._nonce = secrets.token_hex(16)
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -89,9 +89,9 @@ class Connection(asyncio.Protocol):
         # It is a stream; uvloop's are no instances of asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
         with suppress(OSError):
-            keep_alive(self._transport.get_extra_info("socket"), self._port.keepalive)
+            keep_alive(self._transport.get_extra_info("socket"), self._server.keepalive)
         self.say(messages.Challenge(self._nonce))
-        self._port.opened(self)
+        self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -108,10 +108,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         self._transport = None
         self._late.cancel()
-        self._port.closed(self)
-        if self._welcomed and not self._port.stopping:
+        self._server.closed(self)
+        if self._welcomed and not self._server.stopping:
             self._welcomed = False
-            listener = self._port.listener
+            listener = self._server.listener
             (listener.left if self._said_bye else listener.ended)(self)
 
     def _heard(self, message: FromMember) -> None:
@@ -119,12 +119,12 @@ class Connection(asyncio.Protocol):
             if not isinstance(message, Hello):
                 raise ValueError("no hello")
             self.hello = message
-            self._port.greet(self)
+            self._server.greet(self)
         elif isinstance(message, messages.Bye):
             self._said_bye = True
             self.close()
         elif self._welcomed:
-            self._port.listener.heard(self, message)
+            self._server.listener.heard(self, message)
         else:
             raise ValueError("not welcomed yet")
 
@@ -139,14 +139,14 @@ class Connection(asyncio.Protocol):
             self._deny("the presence secret is not proven")
             return
         try:
-            news = await self._port.listener.came(self)
+            news = await self._server.listener.came(self)
         except ValueError as error:
             self._deny(str(error))
             return
         self._welcomed = True
         self._late.cancel()
-        self._port.strangers.pop(self, None)
-        self._port.members.add(self)
+        self._server.strangers.pop(self, None)
+        self._server.members.add(self)
         proof = messages.prove(me.secret, "steward", self._nonce, self.hello)
         self.say(messages.Welcome(me.name, me.since, me.waits(self.hello.group), proof))
         for one in news:

@@ -25,7 +25,7 @@ from resonate_fleet.steward.console import (
     Endpoints,
     Refusal,
 )
-from resonate_fleet.steward.guards import Room
+from resonate_fleet.steward.guards import ConnectionLimit
 from resonate_fleet.steward.live import Feed
 from tests.support.idle import idle_connections, still_open
 from tests.support.played import Played
@@ -353,7 +353,7 @@ def test_room_is_made_as_a_connection_comes() -> None:
     """At 500 a second a look four times a second is too late for 100 descriptors."""
     old, young = Mock(), Mock()
     server = Mock(connections=[old, young])
-    Room(2).watch(server)
+    ConnectionLimit(2).watch(server)
     server.connections.append(Mock())
     server.connection_made(server.connections[-1], Mock())
     assert [one.force_close.called for one in server.connections] == [True, False, False]
