@@ -105,10 +105,8 @@ class Striker:
     async def _strike_member(self, order: StrikeOrder, hold: HeldLease, snapshot: RunState) -> bool:
         """Strike the member that has the lease `hold`; False if it has it no longer."""
         member = await self._adapter.find(hold.member)
-        if member is None:
-            return False
-        held = await self._observer.held_by(hold.member)
-        if (hold.task, hold.version) not in held:
+        held = [] if member is None else await self._observer.held_by(hold.member)
+        if member is None or (hold.task, hold.version) not in held:
             return False
         asked, heal = _now(), ON_MEMBER[order.fault].heal
         answer = await strike(self._adapter, order.fault, member)

@@ -85,21 +85,24 @@ def standing(found: FleetSnapshot, width: int, height: int | None = None) -> lis
         for why, count in one.blocked.items():
             first = f": {one.stuck[why]}" if why in one.stuck else ""
             parts.append(plain(f"{one.group}: {count} wait, {why}{first}", "bold yellow"))
+    left = None if height is None else height - len(parts) - len(groups) - 2  # a blank, the head
+    return [*parts, Text(), *_members(state, width, left)]
+
+
+def _members(state: LiveState, width: int, most: int | None) -> list[RenderableType]:
+    """Return the members, in `most` lines at most, and how many are left out."""
     rows = list(member_rows(state))
+    if not rows:
+        return [Text("" if state.members else "nothing is held")]
     heads = ("member", "slots>?", "runs/", "attempt>??", "for>", "function~???")
-    drawn, shown = table(heads, rows, width), len(rows)
-    if height is not None:
-        room = height - len(parts) - len(groups) - 2  # an empty line, and the head
-        ids = next(one.max_width or width for one in drawn.columns if one.header == "runs")
-        ends = list(accumulate(-(-cell_len(str(row[2])) // ids) for row in rows))
-        if rows and ends[-1] > room:
-            shown = bisect_right(ends, room - 1)
-            drawn = table(heads, rows[:shown], width)
-    nobody = Text("nothing is held" if not state.members else "")
-    parts += [Text(), drawn if rows else nobody]
-    if shown < len(rows):
-        parts.append(Text(f"and {len(rows) - shown} more", style="dim"))
-    return parts
+    drawn = table(heads, rows, width)
+    ids = next(one.max_width or width for one in drawn.columns if one.header == "runs")
+    ends = list(accumulate(-(-cell_len(str(row[2])) // ids) for row in rows))
+    if most is None or ends[-1] <= most:
+        return [drawn]
+    shown = bisect_right(ends, most - 1)
+    more = Text(f"and {len(rows) - shown} more", style="dim")
+    return [table(heads, rows[:shown], width), more]
 
 
 def member_rows(state: LiveState) -> Iterable[list[object]]:

@@ -57,6 +57,27 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) ->
     column is left out where it is empty or has no room, those with the most `?` first.
     """
     cells = [[one if isinstance(one, Text) else plain(one) for one in row] for row in rows]
+    room, spare = _room(names, cells, width)
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for n, own in room.items():
+        cut = "~" in names[n]
+        made.add_column(
+            names[n].rstrip(_MARKS),
+            justify="right" if ">" in names[n] else "left",
+            no_wrap="/" not in names[n],
+            overflow="fold" if "/" in names[n] else "ellipsis",
+            min_width=None if cut else own,
+            max_width=own + max(spare, 0) if cut else own,
+        )
+    for row in cells:
+        made.add_row(*(row[n] for n in room))
+    return made
+
+
+def _room(
+    names: Sequence[str], cells: Sequence[Sequence[Text]], width: int
+) -> tuple[dict[int, int], int]:
+    """Return the width of each column that is shown, by its number, and what is left over."""
     kept, room = [], {}
     for n, name in enumerate(names):
         if "?" not in name or not cells or any(row[n].plain for row in cells):
@@ -73,21 +94,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) ->
     for n in kept:
         if "/" in names[n] and spare() < 0:  # nothing else can give way
             room[n] = max(room[n] + spare(), min(room[n], LEAST))
-    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
-    for n in kept:
-        cut = "~" in names[n]
-        most_here = room[n] + max(spare(), 0) if cut else room[n]
-        made.add_column(
-            names[n].rstrip(_MARKS),
-            justify="right" if ">" in names[n] else "left",
-            no_wrap="/" not in names[n],
-            overflow="fold" if "/" in names[n] else "ellipsis",
-            min_width=None if cut else most_here,
-            max_width=most_here,
-        )
-    for row in cells:
-        made.add_row(*(row[n] for n in kept))
-    return made
+    return {n: room[n] for n in kept}, spare()
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -40,17 +40,10 @@ def live(settings: Settings, own: ProcessWide) -> int:
     """
     # Each start has a name of its own, under which the server keeps its leases.
     name = f"{settings.member or own_name()}-{secrets.token_hex(3)}"
-    # Printing never fails, even when nobody reads it any more.
-    sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     with suppress(AttributeError, OSError):  # another C library
         # Have glibc return large blocks at once; by default it keeps as much as the largest took.
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
-    how = settings.log_format, settings.log_level
-    own.restore = logs.configure(*how, name, group=settings.group)
-    sdk.listen()
-    log.info("settings", **effective(settings))
-    if names := unknown(Settings, os.environ):
-        log.warning("settings.unused", names=names)
+    own.restore = _set_up_log(settings, name)
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
@@ -73,6 +66,19 @@ def live(settings: Settings, own: ProcessWide) -> int:
         log.exception("defect")
         return exits.FAILED
     return exits.OK
+
+
+def _set_up_log(settings: Settings, name: str) -> Callable[[], bool]:
+    """Begin the log with the settings; return what sets it up again."""
+    # Printing never fails, even when nobody reads it any more.
+    sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
+    how = settings.log_format, settings.log_level
+    restore = logs.configure(*how, name, group=settings.group)
+    sdk.listen()
+    log.info("settings", **effective(settings))
+    if names := unknown(Settings, os.environ):
+        log.warning("settings.unused", names=names)
+    return restore
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

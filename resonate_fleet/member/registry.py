@@ -101,6 +101,27 @@ class Options(TypedDict, total=False):
     limit: int | None
 
 
+def _check(name: object, version: object, retry_policy: object, limit: object) -> None:
+    """Check what users' code registers a function with: nothing else has looked at its types.
+
+    Raises:
+        BadFunctions: one is of another kind.
+    """
+    counts = isinstance(version, int) and version >= 1
+    limits = limit is None or (isinstance(limit, int) and limit >= 1)
+    retries = retry_policy is None or (
+        callable(getattr(retry_policy, "next", None)) and not isinstance(retry_policy, type)
+    )
+    for what, value, fits, accepted in (
+        ("name", name, isinstance(name, str), "text"),
+        ("version", version, counts, "a whole number from 1"),
+        ("limit", limit, limits, "a whole number from 1"),
+        ("retry policy", retry_policy, retries, "what has a method `next`, such as `Never()`"),
+    ):
+        if not fits:
+            raise BadFunctions(f"function {name!r} has the {what} {value!r}; accepted: {accepted}")
+
+
 class Registry:
     """Takes a functions module's registrations. `register` is the SDK's, also as a decorator."""
 
@@ -143,21 +164,7 @@ class Registry:
                 given, name=name, version=version, retry_policy=retry_policy, limit=limit
             )
         key = (name or str(getattr(fn, "__name__", "")), version)
-        counts = isinstance(version, int) and version >= 1
-        limits = limit is None or (isinstance(limit, int) and limit >= 1)
-        retries = retry_policy is None or (
-            callable(getattr(retry_policy, "next", None)) and not isinstance(retry_policy, type)
-        )
-        for what, value, fits, accepted in (
-            ("name", name, isinstance(key[0], str), "text"),
-            ("version", version, counts, "a whole number from 1"),
-            ("limit", limit, limits, "a whole number from 1"),
-            ("retry policy", retry_policy, retries, "what has a method `next`, such as `Never()`"),
-        ):
-            if not fits:
-                raise BadFunctions(
-                    f"function {key[0]!r} has the {what} {value!r}; accepted: {accepted}"
-                )
+        _check(*key, retry_policy, limit)
         if key in self._keys:
             raise BadFunctions(f"function {key[0]!r} is registered twice in version {version}")
         callee = Callee(key[0], label(*key), suspends=is_async(fn))

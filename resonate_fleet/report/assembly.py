@@ -1,6 +1,7 @@
 """Turns evidence into facts. Pure."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import asdict, replace
@@ -47,11 +48,7 @@ def facts_of(everything: Evidence) -> Facts:
         if one.task and one.promise.state in FINAL and one.promise.id not in by_hand
     }
     members = _members(evidence, strikes, written)
-    tasks: defaultdict[str, list[AttemptFacts]] = defaultdict(list)
-    for attempt in (one for member in members.values() for one in member.attempts):
-        tasks[attempt.task].append(attempt)
-    for attempts in tasks.values():
-        attempts.sort(key=lambda one: (one.number, one.began))
+    tasks = _by_task(members.values())
     jobs = _jobs(evidence, records, tasks)
     lines = [entry.line.at for entry in evidence.lines] or [0.0]
     began = min((entry.line.at for entry in evidence.of(journal.Confirmed)), default=min(lines))
@@ -63,12 +60,22 @@ def facts_of(everything: Evidence) -> Facts:
         strikes=strikes,
         jobs=jobs,
         children={one.promise.id: one for one in records if one.promise.id not in jobs},
-        tasks=dict(tasks),
+        tasks=tasks,
         handed_over={(one.line.task, one.line.attempt): one for one in handed},
         began=began,
         ended=max(began, max(settled, default=max(lines))),
     )
     return replace(facts, coverage=coverage_of(facts))
+
+
+def _by_task(members: Iterable[MemberFacts]) -> dict[str, list[AttemptFacts]]:
+    """Return the attempts of each task in their order."""
+    tasks: defaultdict[str, list[AttemptFacts]] = defaultdict(list)
+    for attempt in (one for member in members for one in member.attempts):
+        tasks[attempt.task].append(attempt)
+    for attempts in tasks.values():
+        attempts.sort(key=lambda one: (one.number, one.began))
+    return dict(tasks)
 
 
 def _strikes(evidence: Evidence) -> list[StrikeFacts]:

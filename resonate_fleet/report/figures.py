@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -202,6 +202,16 @@ class KeyShare(msgspec.Struct, frozen=True, kw_only=True):
     longest: float
 
 
+def _starts(by_key: Mapping[str, list[JobFacts]]) -> dict[str, int]:
+    """Return how many jobs of each key began while jobs of all keys waited."""
+    begin = max(min(job.created or 0.0 for job in jobs) for jobs in by_key.values())
+    end = min(max(job.attempts[0].began for job in jobs) for jobs in by_key.values())
+    return {
+        key: sum(begin <= job.attempts[0].began <= end for job in jobs)
+        for key, jobs in by_key.items()
+    }
+
+
 def key_shares(facts: Facts) -> list[KeyShare]:
     """Return who got which share of the starts, by key of the plan; nothing without keys."""
     by_key: defaultdict[str, list[JobFacts]] = defaultdict(list)
@@ -210,12 +220,7 @@ def key_shares(facts: Facts) -> list[KeyShare]:
             by_key[job.planned.key].append(job)
     if not any(by_key):
         return []
-    from_ = max(min(job.created or 0.0 for job in jobs) for jobs in by_key.values())
-    until = min(max(job.attempts[0].began for job in jobs) for jobs in by_key.values())
-    starts = {
-        key: sum(from_ <= job.attempts[0].began <= until for job in jobs)
-        for key, jobs in by_key.items()
-    }
+    starts = _starts(by_key)
     total = max(1, sum(starts.values()))
     shares: list[KeyShare] = []
     for key, jobs in by_key.items():
