@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from resonate_fleet.contract.jobs import Call, Result
+    from resonate_fleet.contract.calls import Call, Result
     from resonate_fleet.member.registry import Registry
 
     __version__: str
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Registry", "Result", "__version__"]
 
 _PLACES: Final = {
-    "Call": "resonate_fleet.contract.jobs",
+    "Call": "resonate_fleet.contract.calls",
     "Registry": "resonate_fleet.member.registry",
-    "Result": "resonate_fleet.contract.jobs",
+    "Result": "resonate_fleet.contract.calls",
 }
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours

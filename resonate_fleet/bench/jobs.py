@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from resonate_fleet.contract.calls import result_of
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.ids import new_id
-from resonate_fleet.contract.jobs import result_of
 from resonate_fleet.contract.wire import Refused, Reply, Wire
 from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_KEY, TAG_TARGET, anycast
 from resonate_fleet.report.bound import Window, greedy

@@ -11,9 +11,9 @@ import msgspec
 from resonate_fleet.commands.addresses import add_addresses, addresses, each
 from resonate_fleet.commands.tables import print_fields, print_json, print_table
 from resonate_fleet.contract import exits
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.envelope import Value, encode_value
-from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, filled, integer, name, seconds
 from resonate_fleet.contract.shown import clean

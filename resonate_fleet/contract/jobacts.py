@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from resonate_fleet.contract.calls import call_of
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import (
     BARE,
     ChildLine,
     JobLine,
     JobPage,
-    call_of,
     error_of,
     line_of,
     state_of,

@@ -15,7 +15,7 @@ from resonate.context import Context
 from resonate.durable import DurableFunction
 from resonate.error import PlatformError, SerializationError, Suspended
 
-from resonate_fleet.contract.jobs import Result
+from resonate_fleet.contract.calls import Result
 from resonate_fleet.member.attempts import Attempt, current
 from resonate_fleet.member.failures import (
     EscapedError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from resonate_fleet.contract.jobs import call_of
+from resonate_fleet.contract.calls import call_of
 from resonate_fleet.contract.wire import Promise, Task
 from resonate_fleet.contract.words import TAG_TIMER
 from resonate_fleet.member import requests

@@ -14,7 +14,7 @@ from resonate.error import ResonateError
 from resonate.resonate import Resonate
 from resonate.retry import RetryPolicy
 
-from resonate_fleet.contract.jobs import call_of, label
+from resonate_fleet.contract.calls import call_of, label
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.member.attempts import Callee

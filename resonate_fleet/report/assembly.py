@@ -7,8 +7,8 @@ from typing import Any
 from msgspec.structs import asdict, replace
 
 from resonate_fleet.contract import journal
+from resonate_fleet.contract.calls import result_of
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import result_of
 from resonate_fleet.contract.run import DEADLY, FREEZING, Record
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.coverage import coverage_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from resonate_fleet.contract.jobs import Result
+from resonate_fleet.contract.calls import Result
 from resonate_fleet.contract.journal import Confirmed, HandedOver, StrikeDone
 from resonate_fleet.contract.run import PlannedJob, Record
 from resonate_fleet.contract.wire import Task

@@ -7,17 +7,10 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract import jobacts
+from resonate_fleet.contract.calls import call_of
 from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.jobs import (
-    AttemptLine,
-    JobLine,
-    JobList,
-    JobPage,
-    JobState,
-    call_of,
-    matches,
-)
+from resonate_fleet.contract.jobs import AttemptLine, JobLine, JobList, JobPage, JobState, matches
 from resonate_fleet.contract.live import LiveAttempt
 from resonate_fleet.contract.wire import part
 from resonate_fleet.steward.console import Ask, Refusal

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from resonate_fleet.contract.jobs import call_of
+from resonate_fleet.contract.calls import call_of
 from resonate_fleet.contract.wire import Promise, Task, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, group_of
 from resonate_fleet.steward.policy import Attributes, attributes_of

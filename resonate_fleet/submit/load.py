@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from resonate_fleet.contract import words
-from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.settings import Mistake, integer, text
 from resonate_fleet.submit.settings import ClientSettings
 

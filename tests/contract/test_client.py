@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from resonate.resonate import Resonate
 
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.ids import new_id
-from resonate_fleet.contract.jobs import Call
 from resonate_fleet.contract.journal import ClientEnded, Confirmed
 from resonate_fleet.contract.settings import load
 from resonate_fleet.submit.load import Job

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.contract.jobs import Result
+from resonate_fleet.contract.calls import Result
 from resonate_fleet.contract.run import Plan, PlannedJob, Record, Records
 from resonate_fleet.contract.wire import Promise, Task
 from resonate_fleet.report.evidence import Evidence, JournalEntry

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.calls import Call, Result
 from resonate_fleet.contract.envelope import Value, encode_value
-from resonate_fleet.contract.jobs import Call, Result
 from resonate_fleet.contract.run import (
     DEADLY,
     Fault,

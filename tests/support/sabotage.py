@@ -10,8 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
+from resonate_fleet.contract.calls import result_of
 from resonate_fleet.contract.envelope import Value, encode_value
-from resonate_fleet.contract.jobs import result_of
 from tests.support.runs import Blow, Run, play
 
 Sabotage = Callable[[Run], str]

@@ -1,6 +1,6 @@
 """Ten thousand jobs make no series: each exporter, driven by what drives it in its process."""
 
-from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
 from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.session import traces

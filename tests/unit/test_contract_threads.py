@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import os, sys, threading
 import msgspec
-from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.wire import Promise, Task
 
 kinds = {"Promise": Promise, "Task": Task, "Call": Call}

@@ -15,7 +15,7 @@ import pytest
 
 from resonate_fleet.commands.journals import Tail, kills
 from resonate_fleet.contract import journal as j
-from resonate_fleet.contract.jobs import Call
+from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.journal import Line
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.stream import Stream

@@ -19,7 +19,7 @@ from resonate.retry import Never
 from resonate.testing import root_context
 from resonate.types import Args
 
-from resonate_fleet.contract.jobs import Result
+from resonate_fleet.contract.calls import Result
 from resonate_fleet.member.attempts import Attempt, Callee, current
 from resonate_fleet.member.bodies import Bodies
 from resonate_fleet.member.failures import EscapedError, UnwritableError
