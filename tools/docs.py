@@ -13,9 +13,10 @@ from resonate_fleet.chaos.faults import can, can_last
 from resonate_fleet.chaos.place import Ability, abilities, adapter_of
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.contract import exits, journal
+from resonate_fleet.contract.faults import AT_A_MEMBER, FAULTS, Fault
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.options import Parser, guarded
-from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, Fault, Place
+from resonate_fleet.contract.run import Place
 from resonate_fleet.contract.settings import Mistake, declared, sentence
 from resonate_fleet.member.metrics import INSTRUMENTS as WORKER_METRICS
 from resonate_fleet.member.settings import Settings as WorkerSettings

@@ -23,7 +23,8 @@ from resonate_fleet.chaos.faults import ON_MEMBER
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.ports import free_port
-from resonate_fleet.contract.run import AT_THE_STEWARD, Fault, Plan, RunFolder
+from resonate_fleet.contract.faults import AT_THE_STEWARD, Fault
+from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Its functions are those that a scenario's jobs call.

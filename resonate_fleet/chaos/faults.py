@@ -1,4 +1,4 @@
-"""How each fault is done, in terms of what places are able to do. `contract/run.py` has the rest.
+"""How each fault is done, by what places are able to do. `contract/faults.py` has the rest.
 
 A fault on one member is a `MemberFault`, any other a `FleetFault`.
 """
@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from resonate_fleet.chaos.place import Ability, Adapter, AnyAdapter, PlaceFailed, Victim, abilities
 from resonate_fleet.chaos.scenario import StrikeOrder
-from resonate_fleet.contract.run import Fault, Place
+from resonate_fleet.contract.faults import Fault
+from resonate_fleet.contract.run import Place
 from resonate_fleet.contract.wire import Wire
 
 type Deed = Callable[[AnyAdapter, Victim[Any]], Awaitable[str]]

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from resonate_fleet.chaos.faults import ON_FLEET, can, can_last
 from resonate_fleet.chaos.scenario import LoadSpec, Scenario, StrikeOrder, When
-from resonate_fleet.contract.run import FAULTS, TRAITS, Place, Plan, PlannedJob, PlannedStrike
+from resonate_fleet.contract.faults import FAULTS
+from resonate_fleet.contract.run import TRAITS, Place, Plan, PlannedJob, PlannedStrike
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.words import DEFAULT_GROUP
 

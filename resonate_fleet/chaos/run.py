@@ -20,10 +20,11 @@ from resonate_fleet.chaos.place import AnyAdapter, PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.chaos.striking import Striker
+from resonate_fleet.contract.faults import AT_THE_FLEET
 from resonate_fleet.contract.journal import RunEnded, RunStarted
 from resonate_fleet.contract.paths import write
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.run import AT_THE_FLEET, Plan, PlannedStrike, RunFolder
+from resonate_fleet.contract.run import Plan, PlannedStrike, RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
 #: Seconds between two readings of the server: a few hundredths of a job's usual cost.

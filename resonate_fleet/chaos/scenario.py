@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from resonate_fleet.contract.checking import Checker, fields_of, text_of, value
-from resonate_fleet.contract.run import AT_A_MEMBER, FAULTS, Fault, Guarantees
+from resonate_fleet.contract.faults import AT_A_MEMBER, FAULTS, Fault
+from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.contract.settings import Mistake, choice, filled, flag, integer, number
 from resonate_fleet.contract.words import (
     COMPUTE_DURABLY,

@@ -10,9 +10,9 @@ from resonate_fleet.chaos.observer import RunObserver
 from resonate_fleet.chaos.place import AnyAdapter, PlaceFailed
 from resonate_fleet.chaos.scenario import StrikeOrder
 from resonate_fleet.chaos.triggers import HeldLease, RunState, due, hopeless
+from resonate_fleet.contract.faults import DRAINING, FAULTS, FREEZING
 from resonate_fleet.contract.journal import StrikeDone, StrikeHealed, StrikeMissed
 from resonate_fleet.contract.recorder import Journal
-from resonate_fleet.contract.run import DRAINING, FAULTS, FREEZING
 from resonate_fleet.contract.wire import Refused, Unreachable
 
 #: Says to people what happened: a word and a sentence.

@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from resonate_fleet.chaos.scenario import StrikeOrder
+from resonate_fleet.contract.faults import AT_A_MEMBER
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.run import AT_A_MEMBER
 
 #: A busy member is struck in the middle of its job: neither before it has done anything nor so
 #: late that the job may end between the look and the strike.

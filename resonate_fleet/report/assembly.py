@@ -8,8 +8,9 @@ from msgspec.structs import asdict, replace
 
 from resonate_fleet.contract import journal
 from resonate_fleet.contract.calls import result_of
+from resonate_fleet.contract.faults import DEADLY, FREEZING
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.run import DEADLY, FREEZING, Record
+from resonate_fleet.contract.run import Record
 from resonate_fleet.contract.wire import Promise
 from resonate_fleet.report.coverage import coverage_of
 from resonate_fleet.report.evidence import Evidence, JournalEntry, of_this_run

@@ -3,8 +3,8 @@
 from collections import defaultdict
 
 from resonate_fleet.contract import journal
+from resonate_fleet.contract.faults import AT_THE_FLEET, FREEZING
 from resonate_fleet.contract.ids import root_of
-from resonate_fleet.contract.run import AT_THE_FLEET, FREEZING
 from resonate_fleet.report.facts import FINAL, OPEN, Coverage, Facts, MemberFacts
 
 CHAOS = "chaos"

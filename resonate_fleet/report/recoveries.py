@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from resonate_fleet.contract import run
+from resonate_fleet.contract import faults, run
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
 
@@ -70,7 +70,7 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
         way, free = "handed-over", handed.line.at
     elif attempt.outcome in ("released", "unknown-function"):
         way, free = "released", attempt.until
-    if strike and strike.fault in (*run.FREEZING, *run.DRAINING) and way != "released":
+    if strike and strike.fault in (*faults.FREEZING, *faults.DRAINING) and way != "released":
         at = strike.at  # the member outlived it for a while
     low, high = predicted(facts.evidence.plan, way)
     high += _slot_wait(facts, at + low if free is None else free)
@@ -100,9 +100,9 @@ def strike_behind(facts: Facts, attempt: AttemptFacts) -> StrikeFacts | None:
 
 
 def _during(strike: StrikeFacts, attempt: AttemptFacts, slack: float) -> bool:
-    if strike.target != attempt.member and strike.fault in run.AT_A_MEMBER:
+    if strike.target != attempt.member and strike.fault in faults.AT_A_MEMBER:
         return False
-    over = strike.healed or (attempt.until if strike.fault in run.DEADLY else strike.at + 60)
+    over = strike.healed or (attempt.until if strike.fault in faults.DEADLY else strike.at + 60)
     return strike.asked <= attempt.until + slack and over >= attempt.began - slack
 
 
@@ -126,7 +126,10 @@ def _server_back(facts: Facts, begin: float, end: float) -> float:
     backs = [
         one.healed
         for one in facts.strikes
-        if one.fault in run.AT_THE_SERVER and one.healed and one.at <= end and one.healed >= begin
+        if one.fault in faults.AT_THE_SERVER
+        and one.healed
+        and one.at <= end
+        and one.healed >= begin
     ]
     return max(backs) + RECONNECT + LOOK if backs else begin
 

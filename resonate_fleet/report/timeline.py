@@ -4,8 +4,8 @@ import math
 from itertools import pairwise
 from typing import Any
 
+from resonate_fleet.contract.faults import AT_A_MEMBER
 from resonate_fleet.contract.journal import Parked
-from resonate_fleet.contract.run import AT_A_MEMBER
 from resonate_fleet.contract.shown import natural
 from resonate_fleet.report.bound import Window, waiting, windows
 from resonate_fleet.report.facts import AttemptFacts, Facts, JobFacts, MemberFacts

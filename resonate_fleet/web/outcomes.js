@@ -57,7 +57,7 @@ export const MARKS = {
   cancelled: { words: "cancelled", colour: "--ink", path: "M-5 0H5" },
 };
 
-// Faults that chaos caused; their signs stand on a disc. `contract/run.py` has them.
+// Faults that chaos caused; their signs stand on a disc. `contract/faults.py` has them.
 // begin signs: written by `python -m tools.docs --write`
 
 export const FAULTS = {

@@ -14,7 +14,8 @@ from resonate_fleet.chaos.faults import FILL_MEMORY, ON_FLEET, ON_MEMBER, strike
 from resonate_fleet.chaos.place import PlaceFailed, Victim
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.scenario import StrikeOrder, When, parse
-from resonate_fleet.contract.run import FAULTS, Fault, RunFolder
+from resonate_fleet.contract.faults import FAULTS, Fault
+from resonate_fleet.contract.run import RunFolder
 from tests.support import fake_docker
 from tests.support.waiting import wait_until_async
 

@@ -16,8 +16,9 @@ from resonate_fleet.chaos.place import PlaceFailed, Victim
 from resonate_fleet.chaos.pods import Pod, Pods
 from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.contract import kubernetes
+from resonate_fleet.contract.faults import Fault
 from resonate_fleet.contract.kubernetes import Access, Cluster
-from resonate_fleet.contract.run import Fault, Guarantees, Plan, RunFolder
+from resonate_fleet.contract.run import Guarantees, Plan, RunFolder
 from resonate_fleet.contract.wire import Unreachable
 from tests.support.api_server import NAMESPACE, ApiServer, serving
 from tests.support.waiting import wait_until_async as wait_until

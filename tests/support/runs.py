@@ -16,9 +16,8 @@ import msgspec
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.calls import Call, Result
 from resonate_fleet.contract.envelope import Value, encode_value
+from resonate_fleet.contract.faults import DEADLY, Fault
 from resonate_fleet.contract.run import (
-    DEADLY,
-    Fault,
     Guarantees,
     Plan,
     PlannedJob,

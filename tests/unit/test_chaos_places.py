@@ -12,16 +12,15 @@ from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Ability, Adapter, Victim, abilities, adapter_of
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.scenario import StrikeOrder, When, parse
-from resonate_fleet.contract.run import (
+from resonate_fleet.contract.faults import (
     AT_A_MEMBER,
     AT_THE_FLEET,
     AT_THE_STEWARD,
     FAULTS,
     FREEZING,
-    PLACES,
     Fault,
-    Place,
 )
+from resonate_fleet.contract.run import PLACES, Place
 from resonate_fleet.contract.settings import Mistake
 
 #: Nothing runs beside a process; Kubernetes lacks rights on nodes, and a server that stays away.

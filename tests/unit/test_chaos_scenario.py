@@ -9,7 +9,7 @@ from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.scenario import When
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.checking import Checker
-from resonate_fleet.contract.run import FAULTS
+from resonate_fleet.contract.faults import FAULTS
 from resonate_fleet.contract.settings import Mistake
 
 GOOD = """\

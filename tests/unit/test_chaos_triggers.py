@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from resonate_fleet.chaos.scenario import StrikeOrder, When
 from resonate_fleet.chaos.triggers import EARLY, LATE, HeldLease, RunState, due, hopeless
-from resonate_fleet.contract.run import Fault
+from resonate_fleet.contract.faults import Fault
 
 NOBODY: frozenset[str] = frozenset()
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resonate_fleet.contract.run import Fault, Guarantees
+from resonate_fleet.contract.faults import Fault
+from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.contract.run import Fault, Guarantees
+from resonate_fleet.contract.faults import Fault
+from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.verdict import Verdict, judge

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from resonate_fleet.contract import journal, run
+from resonate_fleet.contract import faults, journal
 from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
 from resonate_fleet.report.recoveries import strike_behind
@@ -25,7 +25,7 @@ def outages(facts: Facts) -> list[tuple[float, float]]:
     times = [
         (strike.asked - UNDER_WAY, (strike.healed or strike.at) + UNDER_WAY)
         for strike in facts.strikes
-        if strike.fault in (*run.AT_THE_SERVER, *run.FREEZING)
+        if strike.fault in (*faults.AT_THE_SERVER, *faults.FREEZING)
     ]
     backs = [(entry.line.who, entry.line.at) for entry in facts.evidence.of(journal.ServerBack)]
     for entry in facts.evidence.of(journal.ServerLost):
@@ -77,7 +77,7 @@ def lapsed(facts: Facts) -> Iterator[Finding]:
 
 def _explained(facts: Facts, one: AttemptFacts) -> bool:
     strike = strike_behind(facts, one)
-    if strike is not None and strike.fault in run.AT_ALL_MEMBERS:
+    if strike is not None and strike.fault in faults.AT_ALL_MEMBERS:
         return True
     lease = facts.evidence.plan.lease if facts.evidence.plan else 0.0
     return any(
@@ -109,9 +109,9 @@ def _explains(strike: StrikeFacts, member: str, at: float) -> bool:
     if strike.asked > at + 1:
         return False
     soon = at <= (strike.healed or strike.at) + DRAIN
-    if strike.fault in run.AT_A_MEMBER:
-        return strike.target == member and (soon or strike.fault in run.DEADLY)
-    return strike.fault in run.AT_ALL_MEMBERS and soon
+    if strike.fault in faults.AT_A_MEMBER:
+        return strike.target == member and (soon or strike.fault in faults.DEADLY)
+    return strike.fault in faults.AT_ALL_MEMBERS and soon
 
 
 CHECKS = (ignored, lapsed, deaths)

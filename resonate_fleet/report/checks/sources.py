@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 
-from resonate_fleet.contract import journal, run
+from resonate_fleet.contract import faults, journal
 from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.evidence import SLACK
 from resonate_fleet.report.facts import Facts
@@ -28,7 +28,7 @@ def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
     """Name claims of the killed that came free sooner than a lease lapses, nobody says how."""
     for one in recoveries(facts):
         task, number = one.attempt.claim
-        killed = [strike.fault in run.DEADLY for strike in facts.strikes_on(one.attempt.member)]
+        killed = [strike.fault in faults.DEADLY for strike in facts.strikes_on(one.attempt.member)]
         if killed != [True] or one.way != "lapsed" or one.seconds is None:
             continue
         if one.seconds < one.low - SLACK:
@@ -104,7 +104,7 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
                 made = record.promise.created_at / 1000
                 places = strike.where, f"server.json#{task}"
                 yield from _after(f"{saw} {task}", strike.at, "it was made", made, *places)
-        if strike.fault in run.FREEZING:
+        if strike.fault in faults.FREEZING:
             continue
         for task, version in strike.held:
             for one in facts.tasks.get(task, []):

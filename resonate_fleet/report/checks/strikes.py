@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from resonate_fleet.contract import journal, run
+from resonate_fleet.contract import faults, journal
 from resonate_fleet.report.evidence import SLACK
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
@@ -45,7 +45,7 @@ def hit(facts: Facts) -> Iterator[Finding]:
     for strike in facts.strikes:
         at_work = [one for one in facts.attempts() if one.began <= strike.at]
         worked = any(strike.asked <= one.until for one in at_work)
-        if not strike.held and (strike.fault in run.AT_A_MEMBER or not worked):
+        if not strike.held and (strike.fault in faults.AT_A_MEMBER or not worked):
             says = f"strike {strike.strike} ({strike.fault} of {strike.target}) hit no held lease"
             yield finding("strike-hit-nothing", says, strike.where)
 
@@ -63,7 +63,7 @@ def recovered(facts: Facts) -> Iterator[Finding]:
 def proof(facts: Facts) -> Iterator[Finding]:
     """Compare what chaos says the target held with the target's own journal."""
     for strike in facts.strikes:
-        if strike.fault in run.AT_A_MEMBER:
+        if strike.fault in faults.AT_A_MEMBER:
             cut = facts.coverage.incomplete(strike.target)
             for says in _contradictions(facts, strike):
                 yield finding("strike-proof-disagrees", says, strike.where, incomplete=cut)
@@ -93,12 +93,12 @@ def effect(facts: Facts) -> Iterator[Finding]:
     coverage = facts.coverage
     for strike in facts.strikes:
         member, fault = facts.members.get(strike.target), strike.fault
-        if fault in run.AT_A_MEMBER:  # one that nobody knows is named by another check
+        if fault in faults.AT_A_MEMBER:  # one that nobody knows is named by another check
             went_on = _went_on(facts, strike, member) if member else []
             went_on += _steward_went_on(facts, strike)
             # That a member did not end can be seen only in a journal that goes to its end.
-            cut = fault in run.DRAINING and coverage.incomplete(strike.target)
-            cut = cut or (fault in run.AT_THE_STEWARD and coverage.stewards)
+            cut = fault in faults.DRAINING and coverage.incomplete(strike.target)
+            cut = cut or (fault in faults.AT_THE_STEWARD and coverage.stewards)
         else:
             shows = _shows(facts, strike) and _as_far_as_planned(facts, strike)
             went_on = [] if shows else [strike.where]
@@ -114,7 +114,7 @@ def healed(facts: Facts) -> Iterator[Finding]:
     """Look for the member after a pause or partition that chaos says it ended."""
     for strike in facts.strikes:
         member = facts.members.get(strike.target)
-        if strike.fault in run.FREEZING and member and not _came_back(facts, strike, member):
+        if strike.fault in faults.FREEZING and member and not _came_back(facts, strike, member):
             says = f"strike {strike.strike}: {strike.target} is not heard after its {strike.fault}"
             yield finding("strike-not-healed", says, strike.where, member.lines[-1].where)
 
@@ -125,12 +125,12 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     One that was killed, or had no time to come back, need not be. Without a steward nobody hears
     of one that has no work.
     """
-    killed = any(one.fault in run.DEADLY for one in facts.strikes_on(member.name))
+    killed = any(one.fault in faults.DEADLY for one in facts.strikes_on(member.name))
     if strike.healing is None or killed:
         return True
     # A paused one writes again by itself.
     mine = [one.line for one in member.lines if one.line.at >= strike.healing]
-    if strike.fault in run.STOPPING:
+    if strike.fault in faults.STOPPING:
         return bool(mine)
     plan = facts.evidence.plan
     if not (plan and plan.steward) or _members_left_alone(facts) < strike.healing + COMES_BACK:
@@ -148,10 +148,10 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
     traits = facts.evidence.traits
     slack = 0.0 if traits.own else SLACK  # a lent fleet may be on several machines
     after, until = strike.at + traits.shows_on, (strike.healing or facts.ended) - slack
-    if strike.fault in run.DRAINING:
+    if strike.fault in faults.DRAINING:
         leaves = member.stopped is not None and member.stopped >= strike.asked - slack
         return [] if leaves or member.died else [member.lines[-1].where]
-    if strike.fault in run.DEADLY:
+    if strike.fault in faults.DEADLY:
         goodbye = member.stopped is not None and member.stopped > strike.at
         wrote = [one for one in member.lines if one.line.at > (strike.at if goodbye else after)]
         # When the server took a result says nothing: it may have been on its way.
@@ -162,13 +162,13 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
         one.where
         for one in member.lines
         if after < one.line.at < until
-        and (strike.fault in run.STOPPING or _needs_the_server(one.line))
+        and (strike.fault in faults.STOPPING or _needs_the_server(one.line))
     ]
 
 
 def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
     """Return where it shows that no steward died with the member: each wrote on, unrestarted."""
-    if strike.fault not in run.AT_THE_STEWARD:
+    if strike.fault not in faults.AT_THE_STEWARD:
         return []
     shown: list[str] = []
     after = strike.at + facts.evidence.traits.shows_on
@@ -196,12 +196,12 @@ def _shows(facts: Facts, strike: StrikeFacts, early: float = 1.0) -> bool:
     It may be dated `early` seconds before the strike.
     """
     kinds: list[type[journal.Line]] = [journal.MemberStarted, journal.Joined]
-    if strike.fault in run.AT_THE_SERVER:
+    if strike.fault in faults.AT_THE_SERVER:
         kinds = [journal.ServerLost]
-    elif strike.fault in run.AT_THE_STEWARD:
+    elif strike.fault in faults.AT_THE_STEWARD:
         kinds = [journal.StewardStarted]
     moments = [entry.line.at for kind in kinds for entry in facts.evidence.of(kind)]
-    if strike.fault in run.AT_ALL_MEMBERS:
+    if strike.fault in faults.AT_ALL_MEMBERS:
         moments += [one.until for one in facts.members.values() if one.stopped or one.died]
     return any(strike.at - early <= at <= _shows_until(facts, strike) for at in moments)
 
@@ -218,7 +218,7 @@ def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
     if not facts.evidence.traits.own or facts.coverage.incomplete():
         return True
     over, members = _shows_until(facts, strike), facts.members.values()
-    if strike.fault in run.AT_EACH_MEMBER:
+    if strike.fault in faults.AT_EACH_MEMBER:
         before = [one for one in members if one.ready is not None and one.ready < strike.asked]
         return all(one.until <= over for one in before)
     plan = facts.evidence.plan
