@@ -26,7 +26,7 @@ from resonate_fleet.commands.journals import Tail, kills
 from resonate_fleet.commands.local_fleet import console_env, console_line, usual_port
 from resonate_fleet.commands.snapshot import FleetSnapshot
 from resonate_fleet.commands.state_stream import StateStream
-from resonate_fleet.commands.top import Keys, View
+from resonate_fleet.commands.view import Keys, View
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.paths import OutputFile, OutputFolder

@@ -5,9 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from resonate_fleet.commands import ps, tables, top
+from resonate_fleet.commands import ps, tables
 from resonate_fleet.commands.addresses import Addresses
 from resonate_fleet.commands.snapshot import FleetSnapshot, snapshot_of
+from resonate_fleet.commands.view import View, clock
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.jobs import COLUMNS, JobLine
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveState
@@ -62,7 +63,7 @@ def test_rows_that_wrap_do_not_push_the_count_of_what_is_left_out_off_the_screen
 ) -> None:
     held = [attempt(f"worker-{n}", f"a-customer's-very-long-name-of-a-job-{n}") for n in range(20)]
     screen = Console(file=io.StringIO(), width=40, height=height, force_terminal=True)
-    view = top.View(screen, "fleet top", "", top.clock)
+    view = View(screen, "fleet top", "", clock)
     view.take(FleetSnapshot(state(20, running=held), "steward"))
     lines = printed(view.drawn(), 40)
     assert len(lines) <= height
@@ -94,7 +95,7 @@ def test_members_sort_as_people_count() -> None:
 
 def test_what_has_no_room_is_counted() -> None:
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
-    view = top.View(console, "fleet top", "http://localhost:8001", top.clock)
+    view = View(console, "fleet top", "http://localhost:8001", clock)
     view.take(FleetSnapshot(state(100), "steward"))
     lines = printed(view.drawn(), 80)
     assert len(lines) <= 24
