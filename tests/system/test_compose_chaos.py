@@ -12,7 +12,13 @@ from uuid import uuid4
 import pytest
 
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.journal import MemberStarted, ServerBack, StrikeHealed, read_folder
+from resonate_fleet.contract.journal import (
+    MemberStarted,
+    ServerBack,
+    StrikeDone,
+    StrikeHealed,
+    read_folder,
+)
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import ROOT, build_images, need_containers
 from tests.support.processes import clean_env, room_command
@@ -117,13 +123,16 @@ def returns(folder: RunFolder) -> list[float]:
     """Return how long after each return of the server each member had its stream again."""
     lines = read_folder(folder.journal)
     members = {line.who for line in lines if isinstance(line, MemberStarted)}
+    # Members may be back before chaos has looked, but not before the strike.
+    went = {line.strike: line.at for line in lines if isinstance(line, StrikeDone)}
     waits: list[float] = []
-    for up in (line.at for line in lines if isinstance(line, StrikeHealed)):
+    for healed in (line for line in lines if isinstance(line, StrikeHealed)):
         back = {
-            line.who: line.at - up
+            line.who: line.at - healed.at
             for line in reversed(lines)
-            # Members may be back a moment before chaos has looked.
-            if isinstance(line, ServerBack) and line.who in members and line.at > up - 1
+            if isinstance(line, ServerBack)
+            and line.who in members
+            and line.at > went[healed.strike]
         }
         assert back.keys() == members
         waits += back.values()
