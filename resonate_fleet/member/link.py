@@ -47,8 +47,8 @@ class Link(asyncio.Protocol):
     waits: bool = False
     heard_at: float = 0.0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    #: Why it ended without a welcome.
-    refused: str = "it closes without a greeting: is this its presence port?"
+    #: Why one side refused the other.
+    refused: str = ""
     _transport: asyncio.Transport | None = None
     _nonce: str = ""
     _buffer: bytes = b""
@@ -166,6 +166,7 @@ class Connector:
                 link = await self._connect(address)
                 if link.rank:
                     self._since = None
+                    self._why.clear()
                     pauses.reset()
                     await asyncio.sleep(AT_ONCE)
                     continue
@@ -181,7 +182,8 @@ class Connector:
             if link.refused and (link.rank or self._why.get(str(address)) != link.refused):
                 log.warning("presence.refused", why=link.refused)
             if not link.rank:
-                self._note(address, link.refused)
+                no_greeting = "it closes without a greeting: is this its presence port?"
+                self._note(address, link.refused or no_greeting)
         except OSError as error:  # TimeoutError is one
             self._note(address, str(error) or repr(error))
         finally:
@@ -193,7 +195,6 @@ class Connector:
         self.failed()
         now, links = asyncio.get_running_loop().time(), self.presence.links
         if self._since is None:
-            self._why.clear()
             self._since, self._said = now, False
         self._why[str(address)] = why
         if not links and not self._said and now - self._since >= SAY_SECONDS:

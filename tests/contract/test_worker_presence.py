@@ -168,6 +168,16 @@ def test_hello_what_it_holds_its_slots_and_bye(place: Place, steward: HandStewar
     assert member.wait(30) == 0
 
 
+def test_a_steward_that_ends_has_not_refused_the_member(place: Place, steward: HandSteward) -> None:
+    member = start(place, steward)
+    steward.greet()
+    member.line("presence.held")
+    steward.close()
+    member.line("steward.unreachable")
+    assert len(member.lines("presence.lost")) == 1
+    assert member.lines("presence.refused") == []
+
+
 def test_a_member_whose_loop_is_blocked_says_goodbye_too(
     place: Place, steward: HandSteward
 ) -> None:
