@@ -6,6 +6,7 @@ import traceback
 from asyncio import to_thread
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
 from typing import Any, Concatenate, TypedDict, Unpack, overload
 
 import structlog
@@ -245,7 +246,7 @@ def load(module: str, registry: Registry) -> None:
 
 def _place(error: BaseException) -> str:
     """Return the file and line that raised, in brackets; nothing where the import found none."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and Path(error.filename or "").is_file():  # else by `eval`
         return f" ({error.filename}:{error.lineno})"
     ours = ("<", __file__, str(importlib.__file__))
     frames = traceback.extract_tb(error.__traceback__)

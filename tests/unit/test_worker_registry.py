@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -160,6 +161,25 @@ def test_what_cannot_be_registered() -> None:
         load("json", Registry())
     with pytest.raises(BadFunctions, match="ModuleNotFoundError"):
         load("there_is_no_such_module", Registry())
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("def register(_):\n    1 +\n", 2),
+        ("def register(_):\n    eval('1 +')\n", 2),
+        ("def register(_):\n\n    raise SyntaxError('no')\n", 3),
+    ],
+)
+def test_a_syntax_error_is_said_with_a_line_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int
+) -> None:
+    (tmp_path / "with_mistakes.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "with_mistakes", raising=False)
+    place = f" ({tmp_path}/with_mistakes.py:{line})"
+    with pytest.raises(BadFunctions, match=re.escape(place) + "$"):
+        load("with_mistakes", Registry())
 
 
 @pytest.mark.parametrize(
