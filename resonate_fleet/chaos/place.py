@@ -159,8 +159,7 @@ type AnyAdapter = Adapter[Any]
 
 def adapter_of(place: Place) -> type[AnyAdapter]:
     """Return the class of a place; its module is loaded only where it is asked for."""
-    module = import_module(f"resonate_fleet.chaos.{'local' if place == 'processes' else place}")
-    adapter: type[AnyAdapter] = module.ADAPTER
+    adapter: type[AnyAdapter] = import_module(f"resonate_fleet.chaos.{place}").ADAPTER
     return adapter
 
 

@@ -1,291 +1,183 @@
-"""A fleet as processes of this machine: server, stewards and members, each with a log and journal.
-
-Knows nothing of strikes: it starts, scales, restarts and ends. `chaos.local` strikes it, and the
-`fleet` command runs its demo and `fleet up` on it.
-"""
+"""The place `processes`: strikes on a fleet of this machine that the run started itself."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
-from pathlib import Path
+import signal
+import time
 from typing import Final, Self
-from urllib.parse import urlsplit
 
-from resonate_fleet.chaos.child import Child, StartFailed, room_command
-from resonate_fleet.chaos.gate import Gate
-from resonate_fleet.chaos.place import until
-from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
-from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape, server_env, worker_env
-from resonate_fleet.contract.run import RunFolder
-from resonate_fleet.contract.wire import Unreachable, Wire
-
-#: Longest wait for a process to say that it is ready, in seconds: a cold, busy machine's start.
-READY_SECONDS: Final = 30.0
-#: A process that ended by itself is started again after this, as container platforms do.
-RESTART_SECONDS: Final = 0.1
-#: Longest wait for a given server to answer, in seconds.
-ANSWER_SECONDS: Final = 5.0
+from resonate_fleet.chaos.child import Child
+from resonate_fleet.chaos.faults import ALL
+from resonate_fleet.chaos.local_fleet import LocalFleet
+from resonate_fleet.chaos.options import ChaosOptions
+from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim
+from resonate_fleet.chaos.ports import HOST, Ports
+from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape
+from resonate_fleet.contract.run import Plan, RunFolder
+from resonate_fleet.contract.words import DEFAULT_GROUP
 
 
-class LocalFleet:
-    """Starts a fleet on entering and ends it on leaving, whatever happened in between.
+class LocalPlace(Adapter[LocalProcess]):
+    """Runs a plan on processes. `server_bin` is a real server's binary, else the embedded one."""
 
-    Logs go to `folder.logs`, journals to `folder.journal`; `folder.targets` says where to scrape.
-    `on_change` is called after each start and end of a process.
-    """
+    def __init__(self, server_bin: str | None = None, ports: Ports | None = None) -> None:
+        self._server_bin = server_bin
+        self._ports = ports
+        self._fleet: LocalFleet | None = None
 
-    def __init__(self, shape: Shape, root: Path, ports: Ports | None = None) -> None:
-        self.shape = shape
-        self.folder = RunFolder(root)
-        self.members: dict[str, LocalProcess] = {}
-        self.server: Child | None = None
-        self.on_change: Callable[[], None] = lambda: None
-        self.ports = ports or Ports()
-        first = LocalProcess("steward-1", self.ports.steward, self.ports.presence)
-        others = range(2, shape.stewards + 1)
-        more = [LocalProcess(f"steward-{n}", presence=free_port()) for n in others]
-        self.stewards = [first, *more] if shape.stewards else []
-        #: Gets a line for people where a process ended and is started again.
-        self.say: Callable[[str], None] = lambda _: None
-        #: What could not be started again.
-        self.failures: list[str] = []
-        self._gates = AsyncExitStack()
+    @classmethod
+    def chosen(cls, options: ChaosOptions) -> Self:
+        return cls(options.server_bin)
+
+    @classmethod
+    def over(cls, fleet: LocalFleet) -> Self:
+        """Return the place that a fleet makes which somebody else has started."""
+        place = cls()
+        place._fleet, place.url = fleet, fleet.url
+        return place
 
     @property
-    def url(self) -> str:
-        return self.shape.server or f"http://{HOST}:{self.ports.server}"
+    def fleet(self) -> LocalFleet:
+        if self._fleet is None:
+            raise PlaceFailed("the fleet has not been started")
+        return self._fleet
 
-    @property
-    def steward_url(self) -> str | None:
-        """Where the first steward serves metrics and probes."""
-        return self.stewards[0].url if self.stewards else None
+    async def start(self, plan: Plan, folder: RunFolder) -> None:
+        fleet = LocalFleet(self.shape(plan, folder), folder.root, self._ports)
+        await fleet.__aenter__()
+        self._fleet, self.url = fleet, fleet.url
 
-    async def __aenter__(self) -> Self:
-        if self.shape.server is not None:
-            async with Wire(self.shape.server, self.shape.token) as wire:
-                await wire.wait_ready(ANSWER_SECONDS)
-        self.folder.logs.mkdir(parents=True, exist_ok=True)
-        self.folder.journal.mkdir(parents=True, exist_ok=True)
-        try:
-            await self._start()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
+    def shape(self, plan: Plan, folder: RunFolder) -> Shape:
+        """Return the fleet that the plan is run on."""
+        return Shape(
+            members=plan.members,
+            slots=plan.slots,
+            lease=plan.lease,
+            stewards=plan.stewards if plan.steward else 0,
+            gates=any("cut_off" in ALL[one.fault].needs for one in plan.strikes),
+            server_bin=self._server_bin,
+            steward_env=_policy(plan, folder),
+        )
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def _start(self) -> None:
-        self._scrape_nothing()
-        if self.shape.server is None:
-            await self.start_server()
-            write_targets(self.folder.targets, "server", [(self.ports.server_metrics, {})])
-        for one in self.stewards:  # one after the other: the first is the longest-standing
-            await self._launch_steward(one)
-            one.keeping = asyncio.create_task(self.keep(one))
-        write_targets(self.folder.targets, "steward", [(one.port, {}) for one in self.stewards])
-        await self.scale(self.shape.members)
-
-    def _changed(self) -> None:
-        """Members came or went. One that starts again is scraped all the while."""
-        group = self.shape.group
-        ports = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
-        write_targets(self.folder.targets, "worker", ports)
-        self.on_change()
-
-    def _scrape_nothing(self) -> None:
-        for job in SCRAPED:
-            write_targets(self.folder.targets, job, ())
-
-    async def keep(self, one: LocalProcess) -> None:
-        """Start the process again whenever it ends, a member where the shape wants that."""
-        steward = one in self.stewards
-        try:
-            while one.child is not None:
-                code = await one.child.wait()
-                one.member = ""
-                self._changed()
-                if not steward and not self.shape.restart:
-                    return
-                self.say(f"{one.name} ended with {code} and is started again")
-                await asyncio.sleep(RESTART_SECONDS)
-                await (self._launch_steward(one) if steward else self._launch_member(one))
-                self._changed()
-        except Exception as failed:  # noqa: BLE001 - whatever it is, nobody else would say it
-            self.failures.append(str(failed) or repr(failed))
-
-    # The server.
-
-    async def start_server(self) -> None:
-        """Start our server, on the same ports and store each time, and wait until it answers.
-
-        Raises:
-            StartFailed: it ended, or did not answer in time.
-        """
-        env = server_env(self.shape, self.ports.server, self.ports.server_metrics)
-        store = self.shape.store or self.folder.root / "store.db"
-        if self.shape.server_bin:
-            env["RESONATE_STORAGE__SQLITE__PATH"] = str(store)
-            command = [self.shape.server_bin, "serve"]
-        else:
-            command = room_command("server", "--store", str(store))
-        self.server = Child("server", command, env, self.folder.logs / "server.log")
-        end = asyncio.get_running_loop().time() + READY_SECONDS
-        async with Wire(self.url, self.shape.token, timeout=2.0) as wire:
-            while self.server.running and asyncio.get_running_loop().time() < end:
-                with suppress(Unreachable):
-                    await wire.wait_ready(0.2)
-                    return
-        code = self.server.exit_code
-        what = "does not answer" if code is None else f"ended with {code}"
-        raise StartFailed(f"the server {what}:\n{self.server.tail()}")
-
-    async def restart_server(self, away: float = 0.0) -> str:
-        """Kill -9 the server and start it again on its store after `away` seconds.
-
-        Returns what happened, in words.
-        """
-        if self.server is None:
-            raise StartFailed("the server was given by its address; it is not ours to restart")
-        old = self.server
-        code = await old.kill()
-        try:
-            await asyncio.sleep(away)
-        finally:  # also when the run is given up meanwhile
-            await self.start_server()
-        return f"process {old.pid} ended with {code}, now {self.server.pid}"
-
-    # Stewards.
-
-    async def _launch_steward(self, one: LocalProcess) -> None:
-        env = {
+    def addresses(self) -> dict[str, str]:
+        members = self.fleet.members.values()
+        return {
             "RESONATE_URL": self.url,
-            "STEWARD_NAME": one.name,
-            "STEWARD_HOST": HOST,
-            "STEWARD_PORT": str(one.port),
-            "STEWARD_PRESENCE_PORT": str(one.presence),
-            "STEWARD_GROUPS": self.shape.group,
-            "STEWARD_STATE": str(self.folder.root / f"{one.name}.json"),
-            "STEWARD_JOURNAL": str(self.folder.journal),
-            "STEWARD_LOG_FORMAT": "json",
-            **self.shape.secrets,
-            **self.shape.steward_env,
+            "FLEET_STEWARD_URL": f"http://{HOST}:{self.fleet.ports.steward}",
+            "FLEET_WORKER_METRICS": " ".join(f"{one.url}/metrics" for one in members),
         }
-        if peers := [other.url for other in self.stewards if other is not one]:
-            env["STEWARD_CONSOLE_PEERS"] = ",".join(peers)
-        log = self.folder.logs / f"{one.name}.log"
-        one.child = Child(one.name, room_command("steward"), env, log)
-        started = await one.child.line("steward.started", READY_SECONDS)
-        one.since = float(started["at"])
 
-    def serving(self) -> LocalProcess | None:
-        """Return the longest-standing steward: members offer it their slots."""
-        running = [one for one in self.stewards if one.running]
-        return min(running, key=lambda one: one.since, default=None)
-
-    # Members.
-
-    async def scale(self, members: int) -> None:
-        """Start or end members (in order, newest first) until there are `members`."""
-        surplus = list(self.members.values())[members:]
-        await asyncio.gather(*(self._remove(one) for one in reversed(surplus)))
-        missing = range(len(self.members), members)
-        await asyncio.gather(*(self._add() for _ in missing))
-
-    async def _add(self) -> None:
-        """Start one more member and wait until it is ready."""
-        numbers = (n for n in range(1, 10_000) if f"worker-{n}" not in self.members)
-        one = LocalProcess(f"worker-{next(numbers)}")
-        self.members[one.name] = one  # takes the name before the first wait
+    async def submit(self, options: list[str]) -> int:
+        client = await self.fleet.client(*options)
         try:
-            if self.shape.gates:  # before the server and each steward, in this order
-                target = urlsplit(self.url)
-                gates = [Gate(target.hostname or HOST, target.port or 80)]
-                gates += [Gate(HOST, steward.presence) for steward in self.stewards]
-                one.gates = [await self._gates.enter_async_context(gate) for gate in gates]
-            await self._launch_member(one)
-        except BaseException:
-            self.members.pop(one.name, None)
-            if one.child is not None:
-                await one.child.kill()
-            raise
-        one.keeping = asyncio.create_task(self.keep(one))
-        self._changed()
+            return await client.wait()
+        finally:
+            await client.stop(5)
 
-    async def _remove(self, one: LocalProcess) -> None:
-        """End a member in order (SIGTERM) for good."""
-        self.members.pop(one.name)
-        await _let_go(one)
-        if one.child is not None:  # if chaos froze it, chaos thaws it
-            await one.child.stop(self.shape.drain + 10, thaw=False)
-        self._changed()
+    async def find(self, member: str) -> Victim[LocalProcess] | None:
+        found = [one for one in self.fleet.members.values() if one.member == member]
+        return Victim(member, found[0]) if found else None
 
-    async def _launch_member(self, one: LocalProcess) -> None:
-        url, ports = self.url, [steward.presence for steward in self.stewards]
-        if one.gates:
-            url = f"http://{HOST}:{one.gates[0].port}"
-            ports = [gate.port for gate in one.gates[1:]]
-        presence = ",".join(f"{HOST}:{port}" for port in ports)
-        env = {
-            **worker_env(self.shape, one.name, one.port, self.folder.journal),
-            "RESONATE_URL": url,
-            "WORKER_STEWARD": presence,
-            **OPT_IN,
-            **self.shape.worker_env,
-        }
-        one.member = ""
-        log = self.folder.logs / f"{one.name}.log"
-        child = one.child = Child(one.name, room_command("member"), env, log)
-        ready = await child.line("member.ready", READY_SECONDS)
-        one.member, one.since = str(ready["who"]), float(ready["at"])
+    async def look_again(self, member: Victim[LocalProcess]) -> None:
+        if member.handle.member != member.name or not member.handle.running:
+            raise PlaceFailed(f"{member.name} has ended")
+        if not OPT_IN.items() <= _child(member).env.items():
+            raise PlaceFailed(f"{member.name} has not opted in")
 
-    async def wait_since(self, one: LocalProcess, since: float) -> None:
-        """Wait until the process has been started again and is ready, since `since`.
+    async def steward(self) -> Victim[LocalProcess]:
+        if (serving := self.fleet.serving()) is None:
+            raise PlaceFailed("no steward runs")
+        return Victim(serving.name, serving)
 
-        Raises:
-            PlaceFailed: not within the usual time of a start.
-        """
-        seconds = READY_SECONDS + self.shape.drain
-        again = f"another start of {one.name}"
-        await until(lambda: one.running and one.since > since, seconds, again)
+    async def server(self) -> Victim[LocalProcess]:
+        fleet = self.fleet
+        return Victim("server", LocalProcess("server", fleet.ports.server, child=fleet.server))
 
-    # The client.
+    async def kill(self, victim: Victim[LocalProcess]) -> str:
+        """SIGKILL."""
+        child = _child(victim)
+        answer = await self.signal(victim, signal.SIGKILL)
+        return f"{answer}: exit code {128 - await child.wait()}"
 
-    async def client(self, *args: str) -> Child:
-        """Start `python -m resonate_fleet.submit args...`; its journal goes to the run folder."""
-        env = {
-            "RESONATE_URL": self.url,
-            "CLIENT_JOURNAL": str(self.folder.journal),
-            "CLIENT_LOG_FORMAT": "json",
-            **self.shape.token_env,
-        }
-        log = self.folder.logs / "client.log"
-        return Child("client", room_command("submit", *args), env, log)
+    async def replace(self, victim: Victim[LocalProcess]) -> str:
+        """SIGKILL, then started again."""
+        if victim.name == "server":
+            return await self.fleet.restart_server()
+        since, answer = time.time(), await self.kill(victim)
+        await self.fleet.wait_since(victim.handle, since)
+        return f"{answer}, and {victim.name} runs again"
 
-    # The end.
+    async def terminate(self, member: Victim[LocalProcess]) -> str:
+        """SIGTERM."""
+        return await self.signal(member, signal.SIGTERM)
+
+    async def signal(self, member: Victim[LocalProcess], number: signal.Signals) -> str:
+        """To its process."""
+        child = _child(member)
+        if not child.send(number) and number != signal.SIGCONT:  # which has nothing to heal then
+            raise PlaceFailed(f"{member.name} had ended by itself")
+        return f"{number.name} to process {child.pid}"
+
+    async def cut_off(self, member: Victim[LocalProcess]) -> str:
+        """Its gates are shut."""
+        for gate in member.handle.gates:
+            gate.close_door()
+        return f"{len(member.handle.gates)} gates of {member.handle.name} are shut"
+
+    async def connect(self, member: Victim[LocalProcess]) -> str:
+        """Its gates are opened."""
+        for gate in member.handle.gates:
+            gate.open_door()
+        return f"{len(member.handle.gates)} gates of {member.handle.name} are open"
+
+    async def take_away(self, victim: Victim[LocalProcess], seconds: float) -> str:
+        """SIGKILL, then started."""
+        if victim.name != "server":
+            raise PlaceFailed(f"{victim.name} is started again at once")
+        return await self.fleet.restart_server(seconds)
+
+    async def restart_members(self) -> str:
+        """SIGTERM each."""
+        before = list(self.fleet.members.values())
+        for process in before:
+            since = time.time()
+            if process.child is not None:
+                process.child.send(signal.SIGTERM)
+            await self.fleet.wait_since(process, since)
+        return f"{len(before)} members ended and were started again, one at a time"
+
+    async def scale(self, members: int) -> str:
+        """The newest end first."""
+        before = len(self.fleet.members)
+        await self.fleet.scale(members)
+        return f"from {before} to {members} members"
+
+    async def end_members(self) -> None:
+        if failures := self.fleet.failures:
+            raise PlaceFailed(f"a process was not started again: {failures[0]}")
+        await self.fleet.scale(0)
+
+    async def collect(self, folder: RunFolder) -> None:
+        """The journals were written into the run's folder from the start."""
 
     async def stop(self) -> None:
-        """End everything: members in order first, so that their journals are whole."""
-        members = list(self.members.values())
-        for gate in (gate for one in members for gate in one.gates):
-            gate.open_door()
-        await _let_go(*members, *self.stewards)
-        drain = self.shape.drain + 5
-        await asyncio.gather(*(one.child.stop(drain) for one in members if one.child is not None))
-        for one in self.stewards:
-            if one.child is not None:
-                await one.child.stop(10)
-        if self.server is not None:
-            await self.server.stop(10)
-        self.members.clear()
-        self._scrape_nothing()
-        await self._gates.aclose()
+        if self._fleet is not None:
+            fleet, self._fleet = self._fleet, None
+            await asyncio.shield(fleet.stop())
 
 
-async def _let_go(*processes: LocalProcess) -> None:
-    """Start them no more: whoever calls ends them."""
-    tasks = [one.keeping for one in processes if one.keeping is not None]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _policy(plan: Plan, folder: RunFolder) -> dict[str, str]:
+    """Return the stewards' setting under which keys take turns, where the jobs have keys."""
+    if not any(job.key for job in plan.jobs):
+        return {}
+    file = folder.root / "policy.toml"
+    file.write_text(f"[groups.{DEFAULT_GROUP}]\n")
+    return {"STEWARD_POLICY": str(file)}
+
+
+def _child(victim: Victim[LocalProcess]) -> Child:
+    if victim.handle.child is None:
+        raise PlaceFailed(f"{victim.name} has not been started")
+    return victim.handle.child
+
+
+ADAPTER: Final = LocalPlace

@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 from typing import Final
 
-from resonate_fleet.commands.table import COMMANDS, listing
+from resonate_fleet.commands.command_table import COMMANDS, listing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, complete_with
 from resonate_fleet.contract.words import package_version

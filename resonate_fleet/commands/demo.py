@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from resonate_fleet.chaos.local import LocalPlace
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.ports import HOST, Ports
+from resonate_fleet.chaos.processes import LocalPlace
 from resonate_fleet.chaos.run import Runner, log_nothing, new_folder, write_plan
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands import demo_story
@@ -23,7 +23,7 @@ from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.changes import of_a_run
 from resonate_fleet.commands.demo_story import JOBS_A_KILL, DemoOptions, wrong
 from resonate_fleet.commands.journals import Tail, kills
-from resonate_fleet.commands.local_fleet import console_env, console_line, usual_port
+from resonate_fleet.commands.ports_and_page import console_env, console_line, usual_port
 from resonate_fleet.commands.snapshot import FleetSnapshot
 from resonate_fleet.commands.state_stream import StateStream
 from resonate_fleet.commands.view import Keys, View

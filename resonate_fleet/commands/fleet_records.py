@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.contract.paths import temporary, write
 from resonate_fleet.contract.settings import Mistake
 

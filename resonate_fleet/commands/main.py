@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from resonate_fleet.commands.table import COMMANDS, listing
+from resonate_fleet.commands.command_table import COMMANDS, listing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded, tell
 from resonate_fleet.contract.settings import masked

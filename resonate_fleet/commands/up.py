@@ -11,15 +11,15 @@ from typing import Final
 
 from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.faults import strike
-from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.ports import HOST
-from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.processes import LocalPlace
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.commands.addresses import addresses
 from resonate_fleet.commands.fleet_records import register, unregister
 from resonate_fleet.commands.journals import Tail, kills
-from resonate_fleet.commands.local_fleet import add_ports, console_env, console_line, ports
+from resonate_fleet.commands.ports_and_page import add_ports, console_env, console_line, ports
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.paths import OutputFile, OutputFolder, temporary

@@ -28,7 +28,7 @@ from typing import NoReturn
 import msgspec
 
 from resonate_fleet.chaos.child import OutputFiles
-from resonate_fleet.commands.table import COMMANDS
+from resonate_fleet.commands.command_table import COMMANDS
 
 #: What is imported later than a command's own module: by its deed, or when a room goes to work.
 LATER = (

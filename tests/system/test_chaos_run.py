@@ -13,10 +13,10 @@ import pytest
 from resonate_fleet.chaos import replay, scenario
 from resonate_fleet.chaos.__main__ import main
 from resonate_fleet.chaos.faults import strike
-from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import script
-from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.processes import LocalPlace
 from resonate_fleet.chaos.run import Runner
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from resonate_fleet.commands.table import COMMANDS
+from resonate_fleet.commands.command_table import COMMANDS
 from tests.support.processes import ROOT, clean_env, room_command, run_room
 
 pytestmark = pytest.mark.system

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from resonate_fleet.chaos import scenario
-from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import Victim
 from resonate_fleet.chaos.plan import script
-from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.processes import LocalPlace
 from resonate_fleet.chaos.run import Runner, write_plan
 from resonate_fleet.chaos.shape import LocalProcess, Shape
 from resonate_fleet.contract.run import Plan, RunFolder

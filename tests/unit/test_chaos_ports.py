@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from resonate_fleet.chaos.ports import HOST, PORTS, free_port
-from resonate_fleet.commands.local_fleet import usual_port
+from resonate_fleet.commands.ports_and_page import usual_port
 from tests.support.processes import ROOT
 
 DRAW = "resonate_fleet.chaos.ports.random.randrange"

@@ -9,9 +9,9 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 
 from resonate_fleet.chaos.child import StartFailed
-from resonate_fleet.chaos.local import LocalPlace
+from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import PlaceFailed
-from resonate_fleet.chaos.processes import LocalFleet
+from resonate_fleet.chaos.processes import LocalPlace
 from resonate_fleet.chaos.shape import LocalProcess, Shape
 
 
@@ -20,7 +20,7 @@ async def test_what_is_not_started_again_is_told(
     why: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: Any = SimpleNamespace(wait=AsyncMock(return_value=1))
-    monkeypatch.setattr("resonate_fleet.chaos.processes.Child", MagicMock(side_effect=why))
+    monkeypatch.setattr("resonate_fleet.chaos.local_fleet.Child", MagicMock(side_effect=why))
     fleet = LocalFleet(Shape(), tmp_path)
     await asyncio.wait_for(fleet.keep(LocalProcess("worker-1", 1, child=ended)), 5)
     assert fleet.failures == [str(why) or "ZeroDivisionError()"]

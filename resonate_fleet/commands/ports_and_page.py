@@ -1,4 +1,4 @@
-"""A fleet that a command starts on this machine: its ports, and its page."""
+"""Ports and page of a fleet that a command starts on this machine."""
 
 import os
 import secrets
