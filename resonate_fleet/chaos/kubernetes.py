@@ -25,7 +25,7 @@ from resonate_fleet.chaos.containers import Armed
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.pods import Pod, Pods
-from resonate_fleet.contract import common
+from resonate_fleet.contract import shared_settings
 from resonate_fleet.contract.kubernetes import Access, Cluster
 from resonate_fleet.contract.run import Plan, RunFolder
 from resonate_fleet.contract.settings import load, setting, settings
@@ -43,7 +43,7 @@ DEAD_SECONDS: Final = 20.0
 class Login:
     """What the place reads from the environment: its jobs are sent with this token."""
 
-    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    token: str | None = setting(*shared_settings.SERVER_TOKEN, secret=True)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 import msgspec
 
-from resonate_fleet.contract import common, exits
+from resonate_fleet.contract import exits, shared_settings
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, tell, typed
 from resonate_fleet.contract.settings import Mistake, optional, setting, settings, text, url
@@ -33,8 +33,8 @@ REASON: Final = typed(text("a reason that is not empty", r"(?s).*\S.*"))
 class Addresses:
     """What commands read from the environment."""
 
-    server: str = setting(*common.SERVER_URL)
-    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    server: str = setting(*shared_settings.SERVER_URL)
+    token: str | None = setting(*shared_settings.SERVER_TOKEN, secret=True)
     steward: str | None = setting(
         "FLEET_STEWARD_URL",
         "",

@@ -12,9 +12,9 @@ from resonate_fleet.commands.command_table import COMMANDS, listing
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import Parser, guarded, tell
 from resonate_fleet.contract.settings import masked
-from resonate_fleet.contract.start import (
+from resonate_fleet.contract.start import let_in
+from resonate_fleet.contract.std_streams import (
     StdoutLost,
-    let_in,
     open_streams,
     plain_streams,
     tell_stdout_apart,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resonate_fleet.contract import common
+from resonate_fleet.contract import shared_settings
 from resonate_fleet.contract.settings import (
     Kind,
     addresses,
@@ -27,13 +27,13 @@ MODULE: Kind[str] = text(
 class Settings:
     """What a member reads from its environment when it starts."""
 
-    url: str = setting(*common.SERVER_URL)
-    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    url: str = setting(*shared_settings.SERVER_URL)
+    token: str | None = setting(*shared_settings.SERVER_TOKEN, secret=True)
     group: str = setting("WORKER_GROUP", DEFAULT_GROUP, name("group"), "The group to join.")
     slots: int = setting(
         "WORKER_SLOTS", "4", integer(1, 1000), "Jobs that run at the same time in this member."
     )
-    member: str = setting(*common.replica_name("WORKER"))
+    member: str = setting(*shared_settings.replica_name("WORKER"))
     lease: float = setting(
         "WORKER_LEASE",
         f"{LEASE_SECONDS:g}",
@@ -46,7 +46,7 @@ class Settings:
         seconds(0, 86_400),
         "Time to finish running jobs after SIGTERM or SIGINT; the rest is handed back.",
     )
-    host: str = setting(*common.host("WORKER"))
+    host: str = setting(*shared_settings.host("WORKER"))
     port: int = setting(
         "WORKER_PORT", str(WORKER_PORT), port(), "Port of `/metrics`, `/livez`, `/readyz`."
     )
@@ -63,10 +63,10 @@ class Settings:
         "Presence ports of the stewards; a name may stand for several. Without any the member "
         "finds work itself.",
     )
-    secret: str | None = setting(*common.PRESENCE_SECRET, secret=True)
-    journal: Path | None = setting(*common.journal("WORKER"))
-    log_format: str = setting(*common.log_format("WORKER"))
-    log_level: str = setting(*common.log_level("WORKER"))
+    secret: str | None = setting(*shared_settings.PRESENCE_SECRET, secret=True)
+    journal: Path | None = setting(*shared_settings.journal("WORKER"))
+    log_format: str = setting(*shared_settings.log_format("WORKER"))
+    log_level: str = setting(*shared_settings.log_level("WORKER"))
     traces: str = setting(
         "WORKER_TRACES",
         "off",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from resonate_fleet.contract import common
+from resonate_fleet.contract import shared_settings
 from resonate_fleet.contract.settings import (
     Kind,
     choice,
@@ -102,8 +102,10 @@ class DevServerSettings:
         tcp_port(),
         "port of `/metrics`; 0: any free one (the real server has none then)",
     )
-    log_level: str = setting("RESONATE_LEVEL", "info", choice(*common.LOG_LEVELS), "what is logged")
-    log_format: str = setting(*common.log_format("DEVSERVER"))
+    log_level: str = setting(
+        "RESONATE_LEVEL", "info", choice(*shared_settings.LOG_LEVELS), "what is logged"
+    )
+    log_format: str = setting(*shared_settings.log_format("DEVSERVER"))
     strict_origin: bool = setting(
         "DEVSERVER_STRICT_ORIGIN",
         "false",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resonate_fleet.contract import common
+from resonate_fleet.contract import shared_settings
 from resonate_fleet.contract.settings import (
     Kind,
     flag,
@@ -31,11 +31,11 @@ def _words(what: str, one: Kind[str]) -> Kind[tuple[str, ...]]:
 class StewardSettings:
     """What `python -m resonate_fleet.steward` reads from its environment."""
 
-    url: str = setting(*common.SERVER_URL)
-    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
-    secret: str | None = setting(*common.PRESENCE_SECRET, secret=True)
-    name: str = setting(*common.replica_name("STEWARD"))
-    host: str = setting(*common.host("STEWARD"))
+    url: str = setting(*shared_settings.SERVER_URL)
+    token: str | None = setting(*shared_settings.SERVER_TOKEN, secret=True)
+    secret: str | None = setting(*shared_settings.PRESENCE_SECRET, secret=True)
+    name: str = setting(*shared_settings.replica_name("STEWARD"))
+    host: str = setting(*shared_settings.host("STEWARD"))
     port: int = setting(
         "STEWARD_PORT",
         str(STEWARD_PORT),
@@ -97,7 +97,7 @@ class StewardSettings:
         path(),
         "file that keeps members and crash counts over its restarts, or a folder for such a file",
     )
-    journal: Path | None = setting(*common.journal("STEWARD"))
+    journal: Path | None = setting(*shared_settings.journal("STEWARD"))
     scale_in: bool = setting(
         "STEWARD_SCALE_IN",
         "false",
@@ -132,5 +132,5 @@ class StewardSettings:
     console_payloads: bool = setting(
         "STEWARD_CONSOLE_PAYLOADS", "true", flag(), "show arguments and results on the page"
     )
-    log_format: str = setting(*common.log_format("STEWARD"))
-    log_level: str = setting(*common.log_level("STEWARD"))
+    log_format: str = setting(*shared_settings.log_format("STEWARD"))
+    log_level: str = setting(*shared_settings.log_level("STEWARD"))

@@ -4,7 +4,8 @@ import sys
 
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.options import guarded
-from resonate_fleet.contract.start import leave_when_told, plain_streams
+from resonate_fleet.contract.start import leave_when_told
+from resonate_fleet.contract.std_streams import plain_streams
 
 
 def main(prog: str = "python -m resonate_fleet.submit") -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resonate_fleet.contract import common, words
+from resonate_fleet.contract import shared_settings, words
 from resonate_fleet.contract.settings import (
     Kind,
     choice,
@@ -51,8 +51,8 @@ def _keys(raw: str) -> dict[str, int]:
 class SubmitSettings:
     """Settings of every submission."""
 
-    url: str = setting(*common.SERVER_URL)
-    token: str | None = setting(*common.SERVER_TOKEN, secret=True)
+    url: str = setting(*shared_settings.SERVER_URL)
+    token: str | None = setting(*shared_settings.SERVER_TOKEN, secret=True)
     client: str = setting(
         "CLIENT_NAME", "client", name(), "Its name in the journal and in the jobs' tags."
     )
@@ -88,7 +88,7 @@ class SubmitSettings:
     connections: int = setting(
         "CLIENT_CONNECTIONS", "8", integer(1, 256), "Most requests under way at once."
     )
-    journal: Path | None = setting(*common.journal("CLIENT"))
+    journal: Path | None = setting(*shared_settings.journal("CLIENT"))
     log_format: str = setting(
         "CLIENT_LOG_FORMAT",
         "auto",

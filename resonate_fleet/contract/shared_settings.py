@@ -1,6 +1,6 @@
 """Settings that several processes share, declared once.
 
-Each is what `contract.settings.setting` takes: `url: str = setting(*common.SERVER_URL)`.
+Each is what `contract.settings.setting` takes: `url: str = setting(*shared_settings.SERVER_URL)`.
 """
 
 from pathlib import Path
