@@ -162,6 +162,7 @@ class ComposePlace(Adapter[Container]):
 
         await until(serves, READY_SECONDS, "a steward that serves")
         self._check(found[0])
+        await self._arm(found[0])  # now, as it may be killed in one instant with a member
         return Victim(found[0].name, found[0])
 
     async def server(self) -> Victim[Container]:
