@@ -154,6 +154,8 @@ class Armed:
         Raises:
             PlaceFailed: nothing can be run there.
         """
+        if shutil.which(into[0]) is None:
+            raise PlaceFailed(f"{into[0]} is not installed here")
         process = await asyncio.create_subprocess_exec(
             *(*into, "python", "-IS", "-c", PROGRAM),
             stdin=asyncio.subprocess.PIPE,

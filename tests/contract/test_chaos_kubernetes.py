@@ -209,6 +209,15 @@ async def test_filling_memory_ends_with_the_container_that_was_killed(
     assert command.startswith(f"{NAMESPACE} exec --stdin {victim} -- python -IS -c ")
 
 
+async def test_without_kubectl_memory_is_not_filled_and_one_line_says_so(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with on(api, tmp_path) as scene:
+        with pytest.raises(PlaceFailed, match="kubectl is not installed here"):
+            await scene.strike("out-of-memory", api.of("worker")[0])
+
+
 @pytest.mark.parametrize(
     ("then", "says"),
     [("echo done", "has no memory limit"), ("exit 137", r"end of the container .* 0\.3 s")],
