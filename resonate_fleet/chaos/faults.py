@@ -67,7 +67,11 @@ class MemberFault(NamedTuple):
 
 
 class FleetFault(NamedTuple):
-    """The same for others; `target` in the words of a plan, `lasting`: needed besides, to last."""
+    """The same for a fault on anything else.
+
+    `target` says on what, in the words of a plan. `lasting`: what the place must be able to do
+    besides where the fault is to last.
+    """
 
     says: str
     needs: tuple[Ability, ...]
@@ -115,7 +119,7 @@ async def _scale(at: AnyAdapter, order: StrikeOrder) -> str:
 
 
 def _words(seconds: float) -> str:
-    """A run that stays has made it infinite."""
+    """Return a length of time in words; a run that stays makes it infinite."""
     return "as long as the run" if math.isinf(seconds) else f"{seconds:g} s"
 
 

@@ -39,7 +39,7 @@ class PlaceFailed(CommandFailed):
 
 @dataclass(frozen=True)
 class Victim[Handle]:
-    """A process that may be struck: a member by its name on the server, or a steward, the server.
+    """A process that may be struck: a member (by its name on the server), a steward or the server.
 
     `handle` is what the place knows it by: a process of the fleet, a container, a pod.
     """

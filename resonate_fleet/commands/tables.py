@@ -52,9 +52,13 @@ def moment(at: float | None) -> str:
 def table(names: Sequence[str], rows: Iterable[Sequence[object]], width: int) -> Table:
     """Return a table without lines that is at most `width` wide.
 
-    A name that ends in `>` has its cells to the right; in `~`: they are cut where there is no
-    room; in `/`: ids that go on in the next line if they take more than half of it; in `?`: the
-    column is left out where it is empty or has no room, those with the most `?` first.
+    Marks behind a name say how its column is shown:
+
+    - `>` cells stand to the right;
+    - `~` cells are cut where there is no room;
+    - `/` cells are ids, which go on in the next line if they take more than half of the width;
+    - `?` the column is left out if it is empty; where there is no room, those with the most `?` go
+      first.
     """
     cells = [[one if isinstance(one, Text) else plain(one) for one in row] for row in rows]
     room, spare = _room(names, cells, width)

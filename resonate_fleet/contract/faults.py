@@ -31,7 +31,6 @@ class Effect(NamedTuple):
     takes: tuple[Literal["leases", "seconds", "to"], ...] = ()
 
 
-#: What is common to all that read a run; how each fault is done: `chaos/faults.py`.
 FAULTS: Final[Mapping[Fault, Effect]] = {
     "kill": Effect(("member",), "kills", "M-3 -3L3 3M3 -3L-3 3"),
     "out-of-memory": Effect(("member",), "kills", "M-3 3V-2H3V3M-3 0.5H3"),

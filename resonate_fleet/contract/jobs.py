@@ -75,8 +75,8 @@ class Column(msgspec.Struct, frozen=True):
     """A column of the list of jobs, in `fleet jobs` and on the console's page.
 
     `field` of `JobLine`, shown as `kind` says: `words` may be cut, a `note` stands below the id on
-    the page. `spare`: where there is no room the largest go first, those with 0 stay; on the page
-    those from 3 below 1,000 pixels, the others below 620.
+    the page. `spare`: where there is no room the largest go first, and 0 stays. The page
+    leaves out those of 3 and more below 1,000 pixels, those of 1 and 2 below 620.
     """
 
     field: str

@@ -1,6 +1,7 @@
-"""The console's acts on jobs, each journalled, and `settled`, which is not.
+"""Acts on jobs, and how a body is stopped when its job has ended.
 
-Members stop the bodies of what has ended.
+The acts of the console are journalled. `settled`, by which somebody says what has been cancelled on
+the server, is not.
 """
 
 import asyncio
