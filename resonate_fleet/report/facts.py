@@ -35,10 +35,10 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
 class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One claim by the member's own journal.
 
-    `outcome` is the journal's word, or `cut` where the member died first, or `open` where it
-    lived and wrote none; where the server has its result, that is its outcome, whatever its member
-    thought of the lease. `until` is the attempt's end as far as it can be known; the last `writing`
-    seconds before it the body was over, and its outcome on its way to the server.
+    `outcome` is the journal's word; `cut` where the member died first, `open` where it lived and
+    wrote none. Where the server has its result, that is the outcome, whatever the member thought of
+    its lease. `until` is the attempt's end as far as it can be known. In the last `writing` seconds
+    before it the body was over and its outcome on its way to the server.
     """
 
     job: str
@@ -62,7 +62,7 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def interrupted(self) -> bool:
-        """The work was not brought to an end here and was, or would have to be, taken up again."""
+        """The attempt ended and the work did not: somebody has to take it up again."""
         return self.outcome not in (*FINAL, "suspended")
 
     @property
