@@ -89,16 +89,29 @@ class Pages:
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    connection, _ = await self._loop.sock_accept(self._listener)
+                    connection, _ = self._listener.accept()
+                except BlockingIOError:
+                    await self._coming()
+                    continue
                 except OSError:
                     if self._reserve is None:
                         await asyncio.sleep(PAUSE)
                     self._give_reserve()
                     continue
+                connection.setblocking(False)
                 self._silent[connection] = group.create_task(self._serve(connection))
                 if len(self._silent) > MOST:
                     self._silent.pop(next(iter(self._silent))).cancel()
                 await asyncio.sleep(0)  # lets it begin
+
+    async def _coming(self) -> None:
+        """Wait for a connection. asyncio's `sock_accept` fails at one that comes at the end."""
+        coming = asyncio.Event()
+        self._loop.add_reader(self._listener, coming.set)
+        try:
+            await coming.wait()
+        finally:
+            self._loop.remove_reader(self._listener)
 
     async def _serve(self, connection: socket.socket) -> None:
         import structlog  # noqa: PLC0415 - a one-shot client does without

@@ -56,6 +56,15 @@ def test_a_prober_that_resets_its_connection_is_no_news(
     assert get("127.0.0.1", pages.port) == (200, b"fine\n")
 
 
+def test_connections_that_come_at_the_end_are_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(300):
+        with Pages("127.0.0.1", 0, {}) as served:
+            socket.create_connection(("127.0.0.1", served.port)).close()
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(
     "host",
     ["::1", "::", "127.0.0.1", "localhost", "0.0.0.0"],  # noqa: S104 - what is tested
