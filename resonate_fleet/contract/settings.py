@@ -217,17 +217,18 @@ def _undeclared(cls: type[Any], env: Mapping[str, str]) -> dict[str, str]:
     known: dict[str, dict[str, str]] = {}
     for _, one in declared(cls):
         prefix, _, word = one.env.partition("_")
-        known.setdefault(prefix, {})[word] = one.env
+        words = known.setdefault(f"{prefix}_", {})
+        words[word] = one.env
         if one.secret:
-            known[prefix][f"{word}_FILE"] = f"{one.env}_FILE"
+            words[f"{word}_FILE"] = f"{one.env}_FILE"
     found = {}
     for name, value in env.items():
-        prefix, _, word = name.removesuffix("_FILE").partition("_")
-        words = known.get(prefix)
-        if words is None or not value or name in _OTHERS or _LINKS.search(f"{name}={value}"):
+        prefix, mark, given = name.partition("_")
+        word, among = given.removesuffix("_FILE"), known.get(prefix + mark)
+        if among is None or not value or name in _OTHERS or _LINKS.search(f"{name}={value}"):
             continue
-        if word not in words and name.partition("_")[2] not in words:
-            found[name] = _nearest(word, words)
+        if word not in among and given not in among:
+            found[name] = _nearest(word, among)
     return found
 
 

@@ -64,5 +64,5 @@ def test_a_service_link_in_a_settings_place_is_said_to_be_one() -> None:
 
 
 def test_unknown_names_of_ones_own_prefix_are_listed() -> None:
-    env = {"WORKER_DATABASE_URL": "x", "WORKER_SERVICE_HOST": "y", "STEWARD_X": "z"}
+    env = {"WORKER_DATABASE_URL": "x", "WORKER_SERVICE_HOST": "y", "STEWARD_X": "z", "WORKER": "1"}
     assert unknown(Settings, env) == ["WORKER_DATABASE_URL"]
