@@ -132,7 +132,11 @@ async def records(wire: Wire, plan: Plan, server: str) -> Records:
         promises += [promise for promise in page if root_of(promise.id) in wanted]
         more = cursor is not None
     states = ("pending", "acquired", "suspended", "fulfilled", "halted")
-    found = [task for state in states async for task in wire.all_tasks(state)]
-    tasks = {task.id: task for task in found if root_of(task.id) in wanted}
+    tasks = {
+        task.id: task
+        for state in states
+        async for task in wire.all_tasks(state)
+        if root_of(task.id) in wanted  # a store may hold a million others
+    }
     both = [Record(promise=promise, task=tasks.get(promise.id)) for promise in promises]
     return Records(at=time.time(), server=server, records=both)

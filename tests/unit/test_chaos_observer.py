@@ -1,8 +1,12 @@
 """What a look makes of the server's answers: ages of leases, jobs that have ended."""
 
+import tracemalloc
 from collections.abc import AsyncIterator
+from unittest.mock import AsyncMock
 
-from resonate_fleet.chaos.observer import RunObserver
+import pytest
+
+from resonate_fleet.chaos.observer import RunObserver, records
 from resonate_fleet.chaos.triggers import HeldLease
 from resonate_fleet.contract.run import Plan, PlannedJob
 from resonate_fleet.contract.wire import Promise, Task, Wire
@@ -30,12 +34,12 @@ class Shown(Wire):
         return Task(id=id, state="halted" if id in self.halted else "pending", version=1)
 
 
-def observer(wire: Shown, jobs: int, steps: int = 0) -> RunObserver:
+def plan_of(jobs: int, steps: int = 0) -> Plan:
     planned = [
         PlannedJob(id=f"j-{n}", at=0, function="f", cost=10.0, group="g", steps=steps)
         for n in range(1, jobs + 1)
     ]
-    plan = Plan(
+    return Plan(
         scenario="s",
         seed=1,
         place="processes",
@@ -47,7 +51,11 @@ def observer(wire: Shown, jobs: int, steps: int = 0) -> RunObserver:
         jobs=planned,
         strikes=[],
     )
-    wire.states |= {job.id: "pending" for job in planned}
+
+
+def observer(wire: Shown, jobs: int, steps: int = 0) -> RunObserver:
+    plan = plan_of(jobs, steps)
+    wire.states |= {job.id: "pending" for job in plan.jobs}
     return RunObserver(wire, plan, now=lambda: wire.now)
 
 
@@ -107,3 +115,26 @@ async def test_settled_and_parked_jobs_have_ended_and_strangers_are_not_looked_a
     assert [hold.job for hold in view.holds] == ["j-1"]
     assert view.ended == {"j-2", "j-3"}
     assert (view.done, view.total) == (2, 3)
+
+
+async def test_of_a_store_with_a_long_history_the_runs_own_tasks_alone_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def tasks(state: str) -> AsyncIterator[Task]:
+        for number in range(20_000 if state == "fulfilled" else 0):
+            yield Task(id=f"j-{number}", state=state, version=1)
+
+    wire, there = (
+        Wire("http://nowhere.invalid"),
+        [Promise(id=name, state="resolved") for name in ("j-1", "k-1")],
+    )
+    monkeypatch.setattr(wire, "all_tasks", tasks)
+    monkeypatch.setattr(wire, "search_promises", AsyncMock(return_value=(there, None)))
+    tracemalloc.start()
+    try:
+        found = await records(wire, plan_of(2), "")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [(one.promise.id, one.task and one.task.id) for one in found.records] == [("j-1", "j-1")]
+    assert peak < 1_000_000, "20,000 tasks take more"
