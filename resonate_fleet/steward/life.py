@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import structlog
@@ -29,7 +29,7 @@ from resonate_fleet.contract.settings import Mistake, effective, taken_port, unk
 from resonate_fleet.contract.sink import lines_to, losses
 from resonate_fleet.contract.sockets import say_once
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.wire import Wire
+from resonate_fleet.contract.wire import Refused, Unreachable, Wire
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.steward import scale_in
 from resonate_fleet.steward.acts import Acts
@@ -48,6 +48,8 @@ from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state_file import StateFile
 from resonate_fleet.steward.tools import Tools, steady_clock
 
+#: Longest wait at the start for the server's clock, in seconds.
+CLOCK_SECONDS = 1.0
 #: Longest wait of a page for the event loop, in seconds.
 PAGE_SECONDS = 5.0
 #: Seconds between two signs of the loop that it is not stuck.
@@ -229,6 +231,10 @@ async def run(settings: StewardSettings) -> int:
     try:
         async with Wire(settings.url, settings.token) as wire:
             wire.clock = ServerClock(steady_clock(), off=_clock_off)
+            # Before anything gets its time. Without an answer this machine's clock counts at first.
+            with suppress(Unreachable, Refused, TimeoutError):
+                async with asyncio.timeout(CLOCK_SECONDS):
+                    await wire.wait_ready(0.0)
             tools = Tools(
                 wire, journal, meters, memory, file, now=wire.clock.now, grace=settings.grace
             )

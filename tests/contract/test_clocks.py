@@ -12,6 +12,7 @@ from tests.support.pages import metrics
 from tests.support.place import Place
 from tests.support.processes import free_port, run_room
 from tests.support.servers import Server
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -75,8 +76,11 @@ def test_a_steward_whose_clock_is_off_goes_by_the_server_s(
     steward = fleet.steward(STEWARD_POLICY=str(policy), PYTHONPATH=slow, SLOW=str(behind))
     assert steward.line("clock.off", 20)["seconds"] == pytest.approx(behind, abs=2)
     url = f"http://127.0.0.1:{steward.line('steward.started')['port']}"
+    steward.line("steward.started")
+    wait_until(lambda: json.loads(page(steward, "/state"))["groups"][:1], 20, "the job is found")
     state = json.loads(page(steward, "/state"))
     assert abs(state["at"] - time.time()) < 3
+    assert abs(state["since"] - time.time()) < 30, "members choose a steward by it"
     assert state["at"] - state["groups"][0]["oldest"] < 60
     fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{presence_port(steward)}")
     began = time.monotonic()
@@ -88,6 +92,19 @@ def test_a_steward_whose_clock_is_off_goes_by_the_server_s(
     assert fleet.server.wait_results([waits], 20)
     shown = run_room("fleet", "jobs", "--json", "--since", "1m", env=env).stdout
     assert {json.loads(line)["id"] for line in shown.splitlines()} == {"waits", "late"}
+
+
+def test_a_steward_whose_clock_is_ahead_has_not_surveyed_in_the_future(
+    fleet: Fleet, slow: str
+) -> None:
+    """What happened since counts as not calm, and a group that opens later as not surveyed."""
+    steward = fleet.steward(PYTHONPATH=slow, SLOW=str(-HOUR))
+
+    def searched() -> float:
+        return float(json.loads(page(steward, "/state"))["searched"] or 0.0)
+
+    wait_until(lambda: searched() > 0, 30, "it has surveyed")
+    assert abs(searched() - time.time()) < 30
 
 
 @pytest.mark.parametrize("behind", [2 * HOUR, -2 * HOUR])
