@@ -18,6 +18,8 @@ import msgspec
 
 from resonate_fleet.chaos.place import PlaceFailed
 
+#: The folder of the package.
+KIT: Final = Path(__file__).resolve().parents[1]
 #: Settings of the shell that starts a fleet must not reach its processes by accident.
 SCRUBBED: Final = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
 
@@ -50,9 +52,11 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def room_command(*room: str) -> list[str]:
     """Return the command `python -P -m resonate_fleet.<room...>`.
 
-    `-P` keeps modules of the current folder from standing in for libraries of the same name.
+    `-P` keeps modules of the current folder from standing in for libraries of the same name. In an
+    image the current folder is where the kit itself is found, so it stays.
     """
-    return [sys.executable, "-P", "-m", f"resonate_fleet.{room[0]}", *room[1:]]
+    safe = [] if Path.cwd() == KIT.parent else ["-P"]
+    return [sys.executable, *safe, "-m", f"resonate_fleet.{room[0]}", *room[1:]]
 
 
 class OutputFiles(NamedTuple):

@@ -141,7 +141,8 @@ class Runner:
 
     async def _submit(self) -> None:
         code = await self._adapter.submit(self._script.client)
-        self._say("client", f"sent {len(self.plan.jobs)} jobs, exit code {code}")
+        done = f"ended with exit code {code}; logs/client.log says why"
+        self._say("client", done if code else f"sent {len(self.plan.jobs)} jobs")
 
     async def _until_the_end(self, observer: RunObserver, striker: Striker) -> bool:
         """Strike what is due until all jobs have ended and all strikes are healed."""

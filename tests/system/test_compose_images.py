@@ -99,6 +99,13 @@ def test_data_files_are_in_an_image(tags: dict[str, str]) -> None:
         assert here <= set(docker(*look).split())
 
 
+def test_chaos_in_an_image_starts_the_client(tags: dict[str, str]) -> None:
+    start = "import os; from resonate_fleet.chaos.child import room_command; "
+    start += "command = room_command('submit', '--help'); os.execv(command[0], command)"
+    said = docker("run", "--rm", "--entrypoint", "python", tags["chaos"], "-c", start)
+    assert said.startswith("usage:")
+
+
 def test_an_image_is_small(tags: dict[str, str]) -> None:
     default = re.search(r"^ARG PYTHON_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert default
