@@ -61,6 +61,8 @@ def test_a_token_that_may_not_search_leaves_hints(
     """The embedded server knows no tokens, but refuses searches alike where it is told to."""
     real = {"RESONATE_AUTH__PUBLICKEY": "none"}
     env = real if server_kind == "real" else {"DEVSERVER_FORBID_SEARCH": "true"}
+    # A member may be ready before its stream is open: a hint sent until then is sent again.
+    env |= {"RESONATE_TASKS__RETRY_TIMEOUT": "1000"}
     server = Server(server_kind, processes, env=env)
     fleet = Fleet(server, processes, tmp_path)
     port = free_port()
