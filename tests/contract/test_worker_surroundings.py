@@ -17,7 +17,15 @@ from tests.support.fleet import Fleet
 from tests.support.gate import Gate
 from tests.support.pages import metrics, page, value
 from tests.support.place import Place
-from tests.support.processes import ROOT, Process, clean_env, lives, room_command, run_room
+from tests.support.processes import (
+    ROOT,
+    Process,
+    clean_env,
+    lives,
+    room_command,
+    run_room,
+    run_without_threads,
+)
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -183,13 +191,7 @@ def test_a_member_whose_folder_is_gone_works_and_ends(place: Place) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v bounds nothing elsewhere")
 def test_a_member_that_may_start_no_thread_says_so_in_one_line() -> None:
-    """A thread takes its stack, 4 GiB here, from what `ulimit -v` allows."""
-    command = f"ulimit -s 4000000 -v 2000000; exec {' '.join(room_command('worker'))}"
-    env = clean_env({"WORKER_HOST": "127.0.0.1", "WORKER_PORT": "0"})
-    done = subprocess.run(
-        ["bash", "-c", command],
-        check=False, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = run_without_threads("worker")
     assert done.returncode == 4
     assert "can't start new thread: too little memory" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

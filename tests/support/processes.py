@@ -24,6 +24,7 @@ __all__ = [
     "lives",
     "room_command",
     "run_room",
+    "run_without_threads",
 ]
 
 #: What is forked where it runs beside a test; that which starts processes itself is not.
@@ -141,3 +142,16 @@ def run_room(
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
     )
+
+
+def run_without_threads(room: str) -> subprocess.CompletedProcess[str]:
+    """Run a worker or steward that may start no thread to its end.
+
+    A thread takes its stack, 4 GiB here, from what `ulimit -v` allows.
+    """
+    command = f"ulimit -s 4000000 -v 2000000; exec {' '.join(room_command(room))}"
+    env = clean_env({f"{room.upper()}_HOST": "127.0.0.1", f"{room.upper()}_PORT": "0"})
+    return subprocess.run(
+        ["bash", "-c", command],
+        check=False, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
