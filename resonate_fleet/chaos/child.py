@@ -173,6 +173,21 @@ class Child(Spawned):
         return await self.wait()
 
 
+async def run_client(options: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    """Run the client to its end.
+
+    Raises:
+        PlaceFailed: it failed; the end of its log is with it.
+    """
+    client = Child("client", room_command("submit", *options), env, log)
+    try:
+        code = await client.wait()
+    finally:
+        await client.stop(5)
+    if code:
+        raise PlaceFailed(f"the client ended with {code}:\n{client.tail(5)}")
+
+
 async def _readable(descriptor: int) -> None:
     """Wait until `descriptor` can be read, then close it."""
     loop = asyncio.get_running_loop()

@@ -176,9 +176,8 @@ class ComposePlace(Adapter[Container]):
         port = self._docker.env["STEWARD_HOST_PORT"]
         return {"RESONATE_URL": self.url, "FLEET_STEWARD_URL": f"http://127.0.0.1:{port}"}
 
-    async def submit(self, options: list[str]) -> int:
+    async def submit(self, options: list[str]) -> None:
         await self._docker.compose("run", "--rm", "--no-deps", "-T", "client", *options)
-        return 0
 
     async def kill(self, victim: Victim[Container]) -> str:
         """`kill -9` of all inside."""

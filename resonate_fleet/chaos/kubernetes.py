@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from resonate_fleet.chaos.child import Child, room_command
+from resonate_fleet.chaos.child import run_client
 from resonate_fleet.chaos.cluster import (
     READY_SECONDS,
     Deployments,
@@ -172,18 +172,13 @@ class KubernetesPlace(Adapter[Pod]):
     def addresses(self) -> dict[str, str]:
         return {"RESONATE_URL": self.url}
 
-    async def submit(self, options: list[str]) -> int:
+    async def submit(self, options: list[str]) -> None:
         """The client runs here and reaches the server as this process does."""
         folder = self.lent.folder
         env = {"RESONATE_URL": self.url, "CLIENT_JOURNAL": str(folder.journal)}
         if self.token:
             env["RESONATE_TOKEN"] = self.token
-        log = folder.logs / "client.log"
-        client = Child("client", room_command("submit", *options), env, log)
-        try:
-            return await client.wait()
-        finally:
-            await client.stop(5)
+        await run_client(options, env, folder.logs / "client.log")
 
     async def kill(self, victim: Victim[Pod]) -> str:
         """Pod deleted without grace."""

@@ -5,13 +5,13 @@ It knows nothing of strikes: it starts, scales, restarts and ends. `chaos.proces
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from resonate_fleet.chaos.child import Child, StartFailed, room_command
+from resonate_fleet.chaos.child import Child, StartFailed, room_command, run_client
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
@@ -252,16 +252,19 @@ class LocalFleet:
 
     # The client.
 
-    async def client(self, *args: str) -> Child:
-        """Start `python -m resonate_fleet.submit args...`; its journal goes to the run folder."""
+    async def submit(self, options: Sequence[str]) -> None:
+        """Run the client; its journal goes to the run folder.
+
+        Raises:
+            PlaceFailed: it failed.
+        """
         env = {
             "RESONATE_URL": self.url,
             "CLIENT_JOURNAL": str(self.folder.journal),
             "CLIENT_LOG_FORMAT": "json",
             **self.shape.token_env,
         }
-        log = self.folder.logs / "client.log"
-        return Child("client", room_command("submit", *args), env, log)
+        await run_client(options, env, self.folder.logs / "client.log")
 
     # The end.
 

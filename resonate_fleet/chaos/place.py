@@ -73,8 +73,12 @@ class Adapter[Handle](ABC):
         """Return the variables with which `fleet` and the runbooks' commands find the fleet."""
 
     @abstractmethod
-    async def submit(self, options: list[str]) -> int:
-        """Run `python -m client options...`, which sends the plan's jobs; return its exit code."""
+    async def submit(self, options: list[str]) -> None:
+        """Run `python -m client options...` to its end, which sends the plan's jobs.
+
+        Raises:
+            PlaceFailed: it failed.
+        """
 
     @abstractmethod
     async def end_members(self) -> None:

@@ -66,12 +66,8 @@ class LocalPlace(Adapter[LocalProcess]):
             "FLEET_WORKER_METRICS": " ".join(f"{one.url}/metrics" for one in members),
         }
 
-    async def submit(self, options: list[str]) -> int:
-        client = await self.fleet.client(*options)
-        try:
-            return await client.wait()
-        finally:
-            await client.stop(5)
+    async def submit(self, options: list[str]) -> None:
+        await self.fleet.submit(options)
 
     async def find(self, member: str) -> Victim[LocalProcess] | None:
         found = [one for one in self.fleet.members.values() if one.member == member]

@@ -6,7 +6,7 @@ import logging
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -83,7 +83,7 @@ class Runner:
         """Do it all; return whether every job ended before the deadline.
 
         Raises:
-            PlaceFailed: the fleet could not be brought up.
+            PlaceFailed: the fleet could not be brought up, or the client failed.
             Unreachable: the server does not answer at the end.
         """
         plan = self.plan
@@ -140,9 +140,8 @@ class Runner:
         return finished
 
     async def _submit(self) -> None:
-        code = await self._adapter.submit(self._script.client)
-        done = f"ended with exit code {code}; logs/client.log says why"
-        self._say("client", done if code else f"sent {len(self.plan.jobs)} jobs")
+        await self._adapter.submit(self._script.client)
+        self._say("client", f"sent {len(self.plan.jobs)} jobs")
 
     async def _until_the_end(self, observer: RunObserver, striker: Striker) -> bool:
         """Strike what is due until all jobs have ended and all strikes are healed."""
@@ -164,7 +163,8 @@ class Stay(Runner):
 
     A server that is away and a fleet that was scaled stay so. Members that were frozen or cut off
     go on after their time: only then do their logs say what it cost. Without strikes the load is
-    what there is to see: it is sent again and again.
+    what there is to see: it is sent again and again. A client that fails, as where the server is
+    away, ends nothing.
     """
 
     def __init__(self, script: Script, adapter: AnyAdapter, folder: RunFolder, show: Print) -> None:
@@ -189,8 +189,17 @@ class Stay(Runner):
                     striker.group.create_task(self._send_again())
             await asyncio.sleep(POLL_SECONDS)
 
+    async def _submit(self) -> None:
+        await self._say_if_failed(super()._submit())
+
     async def _send_again(self) -> None:
         begin = self.plan.jobs[0].id.rpartition("-")[0]
         for number in itertools.count(2):
             again = [f"--id-prefix={begin}-{number}", "--wait"]
-            await self._adapter.submit([*self._script.client, *again])
+            await self._say_if_failed(self._adapter.submit([*self._script.client, *again]))
+
+    async def _say_if_failed(self, submitted: Awaitable[None]) -> None:
+        try:
+            await submitted
+        except PlaceFailed as failed:
+            self._say("client", str(failed))

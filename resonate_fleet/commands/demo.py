@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import Script
 from resonate_fleet.chaos.ports import HOST, Ports
 from resonate_fleet.chaos.processes import LocalPlace
@@ -87,14 +86,6 @@ class DemoPlace(LocalPlace):
 
     async def end(self) -> None:
         await super().stop()
-
-    async def submit(self, options: list[str]) -> int:
-        code = await super().submit(options)
-        if code != exits.OK:
-            log = self.fleet.folder.logs / "client.log"
-            last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-            raise PlaceFailed(f"the client ended with {code}:\n{last}")
-        return code
 
 
 def parser(prog: str) -> Parser:

@@ -1,5 +1,6 @@
 """Runs on real processes: struck as planned, proved, replayed, and nothing left behind."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.chaos.processes import LocalPlace
-from resonate_fleet.chaos.run import Runner
+from resonate_fleet.chaos.run import Runner, Stay
 from resonate_fleet.chaos.shape import Shape
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.journal import (
@@ -235,27 +236,38 @@ def test_not_even_a_killed_run_leaves_anything_behind(processes: Processes, tmp_
     wait_until(lambda: not processes_of(runs), 10, "server, steward and members are gone")
 
 
-class NoClient(LocalPlace):
-    """A fleet that somebody else has started, and no client to be had."""
+class Lent(LocalPlace):
+    """A fleet that somebody else has started, and ends."""
 
     async def start(self, _: Plan, folder: RunFolder) -> None:
         folder.journal.mkdir(parents=True, exist_ok=True)
 
-    async def submit(self, options: list[str]) -> int:
-        raise PlaceFailed(f"no client for {options[0]}")
+    async def stop(self) -> None:
+        pass
 
 
-async def test_a_client_that_cannot_be_started_ends_the_run(
+async def test_a_client_that_fails_ends_the_run_but_for_one_that_stays(
     kill_file: Path, tmp_path: Path
 ) -> None:
     async with LocalFleet(Shape(members=0, stewards=0), tmp_path / "fleet") as fleet:
-        one = script(scenario.read(kill_file), 1, "processes")
+        planned = script(scenario.read(kill_file), 1, "processes")
+        one = msgspec.structs.replace(planned, orders=[], client=["--count=none"])
         folder = RunFolder(tmp_path / "run")
         told: list[str] = []
-        with pytest.raises(PlaceFailed, match="no client for --count=6"):
-            await Runner(one, NoClient.over(fleet), folder, told.append).drive()
+        with pytest.raises(PlaceFailed, match=r"the client ended with 2:\n.*--count is 'none'"):
+            await Runner(one, Lent.over(fleet), folder, told.append).drive()
         assert lines_of(folder, RunStarted)
         assert not lines_of(folder, RunEnded)
+
+        stay = Stay(one, Lent.over(fleet), RunFolder(tmp_path / "stay"), told.append).drive()
+        staying = asyncio.create_task(stay)
+        try:
+            again = "what is sent again fails too"
+            await wait_until_async(lambda: "".join(told).count("ended with 2") > 1, 30, again)
+        finally:
+            staying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await staying
 
 
 async def test_what_a_fleet_guarantees_those_who_use_it(tmp_path: Path) -> None:
@@ -272,8 +284,7 @@ async def test_what_a_fleet_guarantees_those_who_use_it(tmp_path: Path) -> None:
         before = fleet.url
         assert "ended with -9" in await fleet.restart_server()
         assert fleet.url == before
-        submitted = await fleet.client("--count=2", "--cost=0.05")
-        assert await submitted.wait() == exits.OK
+        await fleet.submit(["--count=2", "--cost=0.05"])
 
         def claimed() -> bool:
             lines = read_folder(root / "journal")
