@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import BenchFigures, percentile
+from resonate_fleet.bench.figures import BenchFigures
 from resonate_fleet.bench.place import Asked, BenchPlace
 from resonate_fleet.bench.processes import Process, Spent, WorkerProcess, fleet_command, until
 from resonate_fleet.chaos.child import room_command
@@ -16,6 +16,7 @@ from resonate_fleet.chaos.ports import HOST
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.journal import Claimed, Ended
+from resonate_fleet.report.figures import percentile
 
 #: When the command that submits a file is killed: at these shares of all lines.
 CUTS = (0.3, 0.6)

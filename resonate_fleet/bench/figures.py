@@ -1,6 +1,5 @@
 """What a bench run brings: figures with their spread and goals, as Markdown and as JSON."""
 
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from resonate_fleet.contract.shown import clean
+from resonate_fleet.report.figures import percentile
 
 #: Whose worker serves a group.
 Kind = Literal["ours", "plain"]
@@ -82,11 +82,6 @@ class BenchFigures:
             load=self._load,
         )
         self._report.figures.append(figure)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the least value that `share` of the values do not exceed (nearest rank)."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 _OF: dict[str, Callable[[Sequence[float]], float]] = {

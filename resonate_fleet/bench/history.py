@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from resonate_fleet.bench import makespan, recovery, throughput
-from resonate_fleet.bench.figures import BenchFigures, percentile
+from resonate_fleet.bench.figures import BenchFigures
 from resonate_fleet.bench.latency import starts
 from resonate_fleet.bench.place import NEW_FILE, Asked, BenchPlace, open_place
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.contract.words import TAG_TARGET, anycast
+from resonate_fleet.report.figures import percentile
 
 IDLE_SECONDS = 30.0
 #: Rounds and starts of each store in 20 seeds: their p99 is then not the worst of them.

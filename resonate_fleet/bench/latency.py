@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import KINDS, BenchFigures, Kind, percentile
+from resonate_fleet.bench.figures import KINDS, BenchFigures, Kind
 from resonate_fleet.bench.place import COMPILED, Asked, BenchPlace
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.chaos.child import room_command
 from resonate_fleet.chaos.ports import HOST
+from resonate_fleet.report.figures import percentile
 
 #: Members with one slot, and jobs that are sent to them at once.
 BURST = 5

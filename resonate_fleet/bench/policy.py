@@ -4,12 +4,13 @@ import time
 from collections import deque
 
 from resonate_fleet.bench import jobs
-from resonate_fleet.bench.figures import BenchFigures, percentile
+from resonate_fleet.bench.figures import BenchFigures
 from resonate_fleet.bench.latency import one_start, starts
 from resonate_fleet.bench.place import Asked, BenchPlace, Requests
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.bench.throughput import AT_ONCE, SLOTS, ours
 from resonate_fleet.contract.exits import CommandFailed
+from resonate_fleet.report.figures import percentile
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit

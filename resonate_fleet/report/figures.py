@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -72,14 +72,19 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     wasted_share: float | None
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the least value that `share` of the values do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
 def spread(found: Iterable[float | None]) -> Spread:
     """Return quantiles by nearest rank of the values that are known."""
-    values = sorted(value for value in found if value is not None)
+    values = [value for value in found if value is not None]
     if not values:
         return Spread(count=0)
 
     def rank(part: float) -> float:
-        return round(values[max(0, math.ceil(part * len(values)) - 1)], 4)
+        return round(percentile(values, part), 4)
 
     return Spread(count=len(values), p50=rank(0.5), p95=rank(0.95), p99=rank(0.99), max=rank(1.0))
 
