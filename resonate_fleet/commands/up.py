@@ -117,7 +117,8 @@ def _introduce(fleet: LocalFleet) -> None:
         _say(f"worker   {one.member}  http://{HOST}:{one.port}/metrics{process}")
     _say(f"logs     {fleet.folder.logs}")
     if (fleet.url, fleet.ports.steward) != (f"http://{HOST}:{SERVER_PORT}", STEWARD_PORT):
-        _say(f"export   RESONATE_URL={fleet.url} FLEET_STEWARD_URL={fleet.steward_url}")
+        steward = f" FLEET_STEWARD_URL={fleet.steward_url}" if fleet.stewards else ""
+        _say(f"export   RESONATE_URL={fleet.url}{steward}")
     _say("Ctrl-C ends it.")
 
 

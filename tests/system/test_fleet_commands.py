@@ -217,6 +217,13 @@ def test_up_starts_a_steward_again_and_says_so(processes: Processes, tmp_path: P
     assert process.wait(30) == 130
 
 
+def test_up_without_a_steward_names_none(processes: Processes) -> None:
+    process, url, _ = start_up(processes, "--workers", "1", "--stewards", "0")
+    assert f"export   RESONATE_URL={url}\n" in process.out.read_text()
+    process.send(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
 def test_up_on_a_taken_port_says_why_and_fails(processes: Processes, server: Server) -> None:
     port = server.url.rpartition(":")[2]
     process = processes.room("fleet", "up", {}, "up", "--port", port, "--workers", "1")
