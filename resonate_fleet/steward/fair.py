@@ -73,8 +73,11 @@ class FairQueue:
         del self.waiting[waiting.task]
         waiting.dropped = True
         if waiting.subqueue is not None:
+            key = waiting.subqueue.key
             waiting.subqueue.drop()
             self._left(waiting.subqueue)
+            if not key.queues:
+                self._rest(key)
 
     def _enter(self, waiting: Waiting) -> None:
         key = self.limits.key(waiting.attributes.key)
@@ -108,8 +111,6 @@ class FairQueue:
             if not self.aside[needs]:
                 del self.aside[needs]
                 self._levels = {at: one for at, one in self._levels.items() if one.needs != needs}
-        if not queue.key.queues:
-            self._rest(queue.key)
 
     # What is next.
 
