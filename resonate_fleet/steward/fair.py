@@ -76,36 +76,36 @@ class FairQueue:
             key = waiting.subqueue.key
             waiting.subqueue.drop()
             self._left(waiting.subqueue)
-            if not key.queues:
+            if not key.subqueues:
                 self._rest(key)
 
     def _enter(self, waiting: Waiting) -> None:
         key = self.limits.key(waiting.attributes.key)
-        if not key.queues:
+        if not key.subqueues:
             key.tag = max(key.tag, self._virtual)
         waiting.since = max(waiting.since, waiting.attributes.not_before)
-        self._queue(waiting, key)
+        self._insert(waiting, key)
 
-    def _queue(self, waiting: Waiting, key: Key) -> None:
+    def _insert(self, waiting: Waiting, key: Key) -> None:
         attributes = waiting.attributes
         needs = waiting.needs if waiting.needs in self.aside else ""
         place = attributes.priority, self.limits.functions.get(attributes.function), needs
         level = self._levels.get(place)
         if level is None:
             level = self._levels[place] = Level(*place)
-        if level not in key.queues:
-            key.queues[level] = Subqueue(key, level)
-        key.queues[level].add(waiting)
+        if level not in key.subqueues:
+            key.subqueues[level] = Subqueue(key, level)
+        key.subqueues[level].add(waiting)
         if needs:
             self.aside[needs] += 1
         level.note(key)
 
-    def _left(self, queue: Subqueue) -> None:
-        """Note that a job has left its queue."""
-        if not queue:
-            del queue.key.queues[queue.level]
-        queue.level.note(queue.key)
-        needs = queue.level.needs
+    def _left(self, subqueue: Subqueue) -> None:
+        """Note that a job has left its subqueue."""
+        if not subqueue:
+            del subqueue.key.subqueues[subqueue.level]
+        subqueue.level.note(subqueue.key)
+        needs = subqueue.level.needs
         if needs:
             self.aside[needs] -= 1
             if not self.aside[needs]:
@@ -119,7 +119,7 @@ class FairQueue:
         self._now = now
         for key in self.limits.freed:
             self._unblock(key)
-            if not key.queues:
+            if not key.subqueues:
                 self._rest(key)
         self.limits.freed.clear()
         while self._recovering and self._recovering[0][0] <= now:
@@ -140,15 +140,15 @@ class FairQueue:
         """Remove and return the next job that may start; None where none may."""
         if self.limits.holds_back(now):
             return None
-        while (queue := self._next(now, may)) is not None:
-            if queue.may_start(now, may):
-                return self._start(now, queue)
-            if not queue.key.blocks(now):
-                self._set_aside(queue)
+        while (subqueue := self._next(now, may)) is not None:
+            if subqueue.may_start(now, may):
+                return self._start(now, subqueue)
+            if not subqueue.key.blocks(now):
+                self._set_aside(subqueue)
                 continue
-            queue.key.blocked = True
-            if (until := queue.key.permit_at(now)) is not None:
-                heapq.heappush(self._recovering, (until, next(self._numbers), queue.key))
+            subqueue.key.blocked = True
+            if (until := subqueue.key.permit_at(now)) is not None:
+                heapq.heappush(self._recovering, (until, next(self._numbers), subqueue.key))
         return None
 
     def _next(self, now: float, may: May) -> Subqueue | None:
@@ -161,27 +161,27 @@ class FairQueue:
         for level in self._levels.values():
             if not level.is_open(now, may) or (eldest := level.by_age.first()) is None:
                 continue
-            queue = eldest.queues[level]
-            if not queue.may_start(now, may):
-                return queue
-            counts = queue.first().since + (level.priority - 1) * self.limits.policy.ageing
+            subqueue = eldest.subqueues[level]
+            if not subqueue.may_start(now, may):
+                return subqueue
+            counts = subqueue.first().since + (level.priority - 1) * self.limits.policy.ageing
             found.append((counts, level.priority, level))
         if not found:
             return None
         _, first, _ = min(found, key=lambda one: one[:2])
         keys = [(level, level.by_tag.first()) for _, priority, level in found if priority == first]
-        queues = [key.queues[level] for level, key in keys if key is not None]
-        return min(queues, key=lambda queue: (queue.key.tag, order(queue.first())))
+        subqueues = [key.subqueues[level] for level, key in keys if key is not None]
+        return min(subqueues, key=lambda subqueue: (subqueue.key.tag, order(subqueue.first())))
 
-    def _set_aside(self, queue: Subqueue) -> None:
-        """Set the first job of a queue aside, and later ones that need the same function."""
-        first = queue.take()
-        self.aside[first.needs] += 0
-        self._queue(first, queue.key)
-        self._left(queue)
+    def _set_aside(self, subqueue: Subqueue) -> None:
+        """Set the first job of a subqueue aside. Jobs that arrive for its function follow it."""
+        first = subqueue.take()
+        self.aside[first.needs] += 0  # `_insert` looks here
+        self._insert(first, subqueue.key)
+        self._left(subqueue)
 
-    def _start(self, now: float, queue: Subqueue) -> Waiting:
-        waiting, key = queue.take(), queue.key
+    def _start(self, now: float, subqueue: Subqueue) -> Waiting:
+        waiting, key = subqueue.take(), subqueue.key
         self._virtual = max(self._virtual, key.tag)
         key.tag += 1 / key.limit.weight
         self._furthest = max(self._furthest, key.tag)
@@ -189,7 +189,7 @@ class FairQueue:
         del self.waiting[waiting.task]
         if not self.waiting:  # nobody competes: what keys have had counts no more
             self._virtual = self._furthest
-        self._left(queue)
+        self._left(subqueue)
         return waiting
 
     def _rest(self, key: Key) -> None:
@@ -197,7 +197,7 @@ class FairQueue:
         self._resting[key] = None
         for _ in range(min(2, len(self._resting))):  # so that they get fewer
             one, _ = self._resting.popitem(last=False)
-            if one.queues or self.limits.keys.get(one.name) is not one:
+            if one.subqueues or self.limits.keys.get(one.name) is not one:
                 continue
             if one.tag <= self._virtual and one.is_unused(self._now):
                 del self.limits.keys[one.name]
@@ -208,19 +208,19 @@ class FairQueue:
         if key.blocked:
             key.blocked = False
             key.tag = max(key.tag, self._virtual)
-            for level in key.queues:
+            for level in key.subqueues:
                 level.note(key)
 
     # What is shown.
 
     def oldest(self, needs: str = "") -> Waiting | None:
         """Return the one that waits longest, of all or of those set aside that need a function."""
-        firsts = (one.first() for one in self._queues() if not needs or one.level.needs == needs)
+        firsts = (one.first() for one in self._subqueues() if not needs or one.level.needs == needs)
         return min(firsts, key=order, default=None)
 
-    def _queues(self) -> Iterator[Subqueue]:
+    def _subqueues(self) -> Iterator[Subqueue]:
         for key in self.limits.keys.values():
-            yield from key.queues.values()
+            yield from key.subqueues.values()
 
     def why(self, now: float, waiting: Waiting) -> str:
         """Return what a waiting task waits for besides a slot, "" for nothing else."""
@@ -231,10 +231,10 @@ class FairQueue:
     def limited(self, now: float) -> dict[str, int]:
         """Return how many tasks wait for a limit or for their time, by that."""
         waits = Counter[str]()
-        for queue in self._queues():
-            limiters = queue.level.limiter, queue.key
+        for subqueue in self._subqueues():
+            limiters = subqueue.level.limiter, subqueue.key
             if why := next((one.why() for one in limiters if one and one.blocks(now)), ""):
-                waits[why] += len(queue)
+                waits[why] += len(subqueue)
         if later := sum(not waiting.dropped for _, _, waiting in self._later):
             waits["waits for its time"] = later
         return dict(waits)

@@ -74,13 +74,13 @@ class Limiter:
 
 
 class Key(Limiter):
-    """A key of a policy. `tag`: the virtual time of its next start. `queues`: those of its jobs."""
+    """A key of a policy. `tag`: the virtual time of its next start. `subqueues`: by level."""
 
     def __init__(self, name: str, limit: Limit) -> None:
         super().__init__("key", name, limit)
         self.tag = 0.0
         self.blocked = False
-        self.queues: dict[Level, Subqueue] = {}
+        self.subqueues: dict[Level, Subqueue] = {}
 
 
 class Limits:

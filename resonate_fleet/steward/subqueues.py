@@ -136,10 +136,11 @@ class Level:
         self.by_tag = KeyHeap(self._tag)
 
     def _age(self, key: Key) -> float | None:
-        return None if key.blocked or self not in key.queues else key.queues[self].first().since
+        subqueue = None if key.blocked else key.subqueues.get(self)
+        return None if subqueue is None else subqueue.first().since
 
     def _tag(self, key: Key) -> float | None:
-        return None if key.blocked or self not in key.queues else key.tag
+        return None if key.blocked or self not in key.subqueues else key.tag
 
     def note(self, key: Key) -> None:
         """Take in what has changed of a key: its oldest job, its tag, whether it is blocked."""
