@@ -64,7 +64,8 @@ class LiveGroup(msgspec.Struct, frozen=True, kw_only=True):
 
     `limited`: the waiting tasks that wait for a limit of the policy or for their time. `oldest`:
     since when the oldest one waits. `done`, `failed` and `redone` count since the steward's start.
-    `blocked`: how many tasks wait though slots are free, by the reason; `stuck`: the first of each.
+    `blocked`: how many tasks wait though slots are free, by the reason. `stuck`: the first task by
+    each reason for which no member may begin it.
     """
 
     group: str

@@ -68,6 +68,7 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
     for name in sorted(names):
         matcher = dispatch.groups[name].matcher if name in dispatch.groups else Matcher()
         totals = work.group_totals.get(name, Totals())
+        blocked, stuck = matcher.blocked(now), matcher.stuck()
         found.append(
             LiveGroup(
                 group=name,
@@ -76,14 +77,14 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
                 waiting=len(matcher),
                 oldest=matcher.oldest(),
                 running=running[name],
-                limited=sum(matcher.queue.limited(now).values()),
+                limited=sum(count for why, count in blocked.items() if why not in stuck),
                 suspended=suspended[name],
                 parked=parked[name],
                 done=totals.done,
                 failed=totals.failed,
                 redone=totals.redone,
-                blocked=matcher.blocked(now),
-                stuck=matcher.stuck(),
+                blocked=blocked,
+                stuck=stuck,
             )
         )
     return found
