@@ -67,6 +67,12 @@ class ServerClock:
         return (self._low + self._high) / 2
 
 
+def steady_clock() -> Callable[[], float]:
+    """Return a clock of Unix seconds that never jumps, not even when this machine's is set."""
+    begun = time.time() - time.monotonic()
+    return lambda: begun + time.monotonic()
+
+
 def now_ms() -> int:
     """Return this machine's time, Unix milliseconds."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""The loops that a process consists of: none of them ends in silence."""
+"""The loops that a process consists of, none of which ends in silence, and what they wait for."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -20,3 +20,14 @@ async def work_until(end: Work, *loops: Work) -> None:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def set_within(seconds: float, *events: asyncio.Event) -> bool:
+    """Wait `seconds` at most until one of `events` is set; say whether one is."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return any(event.is_set() for event in events)

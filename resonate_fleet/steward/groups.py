@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from resonate_fleet.contract.loops import set_within
 from resonate_fleet.contract.presence import Assign
 from resonate_fleet.contract.stream import Stream, read_hint
 from resonate_fleet.steward.limits import UNREAD_SECONDS
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.presence import Connection
-from resonate_fleet.steward.tools import Tools, set_within
+from resonate_fleet.steward.tools import Tools
 
 if TYPE_CHECKING:
     from resonate_fleet.steward.dispatch import Dispatch

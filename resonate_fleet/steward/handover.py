@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, HandedOver
+from resonate_fleet.contract.loops import set_within
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.parking import Parking
-from resonate_fleet.steward.tools import Tools, set_within
+from resonate_fleet.steward.tools import Tools
 from resonate_fleet.steward.work import Latest
 
 #: Pauses between the reads of tasks that were assigned to a dead member, in seconds: its claim may

@@ -18,7 +18,7 @@ import structlog
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.checking import text_of
-from resonate_fleet.contract.clock import ServerClock
+from resonate_fleet.contract.clock import ServerClock, steady_clock
 from resonate_fleet.contract.journal import StewardStarted
 from resonate_fleet.contract.live import LiveState
 from resonate_fleet.contract.loops import work_until
@@ -46,7 +46,7 @@ from resonate_fleet.steward.policy import GroupPolicy, parse
 from resonate_fleet.steward.presence import Identity, PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.steward.state_file import StateFile
-from resonate_fleet.steward.tools import Tools, steady_clock
+from resonate_fleet.steward.tools import Tools
 
 #: Longest wait at the start for the server's clock, in seconds.
 CLOCK_SECONDS = 1.0

@@ -18,9 +18,10 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from resonate_fleet.contract.loops import set_within
 from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.survey import STATES
-from resonate_fleet.steward.tools import Tools, set_within
+from resonate_fleet.steward.tools import Tools
 
 #: Part of the server's time; seconds of each search that count for nothing; seconds in advance.
 SHARE, CHEAP, ADVANCE = 1 / 400, 0.02, 2.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from resonate_fleet.contract.loops import set_within
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Strange, Unreachable, Wire
 from resonate_fleet.steward.metrics import Meters
@@ -85,20 +86,3 @@ class Tools:
             return
         self.said[what] = now, 0
         structlog.get_logger().warning("steward.failed", what=what, error=str(error), unsaid=more)
-
-
-async def set_within(seconds: float, *events: asyncio.Event) -> bool:
-    """Wait `seconds` at most until one of `events` is set; say whether one is."""
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    return any(event.is_set() for event in events)
-
-
-def steady_clock() -> Callable[[], float]:
-    """Return a clock of Unix seconds that never jumps."""
-    begun = time.time() - time.monotonic()
-    return lambda: begun + time.monotonic()
