@@ -28,6 +28,8 @@ class ServerClock:
         self._off = off
         self._said = False
         self._low, self._high = float("-inf"), float("inf")
+        #: The seconds, between these two, that the server's clock is taken to be ahead.
+        self._ahead: float | None = None
         #: The last date, as it came and in Unix seconds.
         self._date = ""
         self._at: int | None = None
@@ -42,7 +44,9 @@ class ServerClock:
 
     def now(self) -> float:
         """Return the time by the server's clock where this one is off, else by this one."""
-        return self._now() + (self._middle() if abs(self.offset) > TOLERATED else 0.0)
+        if self._ahead is None or abs(self.offset) <= TOLERATED:
+            return self._now()
+        return self._now() + self._ahead
 
     def now_ms(self) -> int:
         return int(self.now() * 1000)
@@ -59,12 +63,12 @@ class ServerClock:
         narrow = max(low, self._low), min(high, self._high)
         # An empty interval: one of the clocks was set, or they drift apart.
         self._low, self._high = narrow if narrow[0] <= narrow[1] else (low, high)
+        # It moves no further than it must, so that `now` seldom steps back.
+        before = (low + high) / 2 if self._ahead is None else self._ahead
+        self._ahead = min(max(before, self._low), self._high)
         if abs(self.offset) > TOLERATED and not self._said:
             self._said = True
-            self._off(round(self._middle(), 1))
-
-    def _middle(self) -> float:
-        return (self._low + self._high) / 2
+            self._off(round(self._ahead, 1))
 
 
 def steady_clock() -> Callable[[], float]:

@@ -61,3 +61,23 @@ def test_a_clock_that_is_set_meanwhile_is_followed() -> None:
     here.ahead = 0.0
     here.answers()
     assert here.clock.now() == here.now()
+
+
+@pytest.mark.parametrize("ahead", [5.0, -5.0])
+def test_time_does_not_step_back_while_answers_tell_more(ahead: float) -> None:
+    here = Here(ahead)
+    here.server += 0.25
+    for _ in range(10):
+        here.clock.heard(formatdate(here.server, usegmt=True), 0.0)
+        here.server += 0.2
+        assert here.clock.now() == pytest.approx(here.server, abs=0.01)
+
+
+def test_time_steps_back_no_further_than_an_answer_makes_it() -> None:
+    here = Here(5.0)
+    here.server -= 0.15
+    here.clock.heard(formatdate(here.server, usegmt=True), 0.0)
+    assert here.clock.now() == pytest.approx(here.server + 0.4, abs=0.01)
+    here.server += 0.8
+    here.clock.heard(formatdate(here.server, usegmt=True), 0.0)
+    assert here.clock.now() == pytest.approx(here.server + 0.1, abs=0.01)
