@@ -96,10 +96,8 @@ async def _drive(one: Script, folder: RunFolder, options: ChaosOptions) -> None:
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        adapter = adapter_of(options.place).chosen(options)
-        if options.stay:
-            await Stay(one, adapter, folder, _say).drive()
-        await Runner(one, adapter, folder, _say, options.lead).drive()
+        adapter, kind = adapter_of(options.place).chosen(options), Stay if options.stay else Runner
+        await kind(one, adapter, folder, _say, options.lead).drive()
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

@@ -167,12 +167,14 @@ class Stay(Runner):
     away, ends nothing.
     """
 
-    def __init__(self, script: Script, adapter: AnyAdapter, folder: RunFolder, show: Print) -> None:
+    def __init__(
+        self, script: Script, adapter: AnyAdapter, folder: RunFolder, show: Print, lead: float = 0
+    ) -> None:
         orders = [
             replace(one, seconds=math.inf) if one.fault in AT_THE_FLEET and one.seconds else one
             for one in script.orders
         ]
-        super().__init__(replace(script, orders=orders), adapter, folder, show)
+        super().__init__(replace(script, orders=orders), adapter, folder, show, lead)
 
     async def _until_the_end(self, observer: RunObserver, striker: Striker) -> bool:
         shown = False
