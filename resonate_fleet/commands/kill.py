@@ -30,14 +30,20 @@ def parser(prog: str) -> Parser:
 
 
 def run(asked: Namespace) -> int:
-    found = [(fleet, one) for fleet in fleets() for one in fleet.members]
+    here = fleets()
+    found = [(fleet, one) for fleet in here for one in fleet.members]
     if not found:
         raise Mistake("`fleet up` keeps no fleet on this machine")
-    fleet, member = _busy(found) if asked.member is None else _named(asked.member, found)
-    held = _held(fleet).get(member.member, "nothing that the steward knows of")
+    if asked.member is None:
+        held = {member: task for fleet in here for member, task in _held(fleet).items()}
+        fleet, member = next((one for one in found if one[1].member in held), found[0])
+    else:
+        fleet, member = _named(asked.member, found)
+        held = _held(fleet)
     if not _kill(fleet, member):
         raise Mistake(f"{member.member} has just ended by itself")
-    sys.stdout.write(f"killed {member.member}, process {member.process}; it held {clean(held)}\n")
+    what = clean(held.get(member.member, "nothing that the steward knows of"))
+    sys.stdout.write(f"killed {member.member}, process {member.process}; it held {what}\n")
     return exits.OK
 
 
@@ -48,12 +54,6 @@ def _named(name: str, found: list[Candidate]) -> Candidate:
     all_names = ", ".join(one.member for _, one in fitting or found)
     says = "is a member of several fleets" if fitting else "is no member of a fleet here"
     raise Mistake(f"{name!r} {says}; accepted: {all_names}")
-
-
-def _busy(found: list[Candidate]) -> Candidate:
-    """Return a member that holds a job, else the first of all."""
-    holding = {member for fleet in fleets() for member in _held(fleet)}
-    return next((one for one in found if one[1].member in holding), found[0])
 
 
 def _held(fleet: FleetRecord) -> dict[str, str]:
