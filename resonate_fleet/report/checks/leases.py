@@ -51,9 +51,10 @@ def ignored(facts: Facts) -> Iterator[Finding]:
     plan = facts.evidence.plan
     if plan is None:
         return
+    times = outages(facts)
     for one, follower in followed(facts):
         until = one.until - one.writing
-        away = [end for begin, end in outages(facts) if begin <= until]
+        away = [end for begin, end in times if begin <= until]
         over = until - max([follower.began, *away]) - plan.lease * RENEWED - TO_STOP
         if over > 0 and one.outcome != CUT:
             says = (
