@@ -19,8 +19,7 @@ from resonate_fleet.contract.shown import natural
 from resonate_fleet.contract.tuning import LEASE_SECONDS
 from resonate_fleet.contract.words import DEFAULT_GROUP
 from resonate_fleet.report.__main__ import judged
-from resonate_fleet.report.facts import Facts
-from resonate_fleet.report.recoveries import Recovery, recoveries
+from resonate_fleet.report.facts import Facts, Recovery
 from resonate_fleet.report.verdict import Verdict, counted
 
 STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
@@ -146,7 +145,7 @@ def _sentences(facts: Facts, verdict: Verdict) -> Iterator[Text]:
             f"all done in {figures.makespan:.2f} s; in the same order without any overhead it "
             f"takes {figures.bound:.2f} s: {figures.makespan_over_bound:.2f} times that"
         )
-    for one in recoveries(facts):
+    for one in facts.recoveries:
         if one.strike is not None:
             yield plain(_recovered(one))
     for finding in verdict.findings[:10]:

@@ -25,6 +25,7 @@ from resonate_fleet.report.facts import (
     StepFacts,
     StrikeFacts,
 )
+from resonate_fleet.report.recoveries import recoveries
 
 #: Lines that only a member writes.
 BY_A_MEMBER = (
@@ -66,7 +67,7 @@ def facts_of(everything: Evidence) -> Facts:
         began=began,
         ended=max(began, max(settled, default=max(lines))),
     )
-    return replace(facts, coverage=coverage_of(facts))
+    return replace(facts, coverage=coverage_of(facts), recoveries=recoveries(facts))
 
 
 def _by_task(members: Iterable[MemberFacts]) -> dict[str, list[AttemptFacts]]:

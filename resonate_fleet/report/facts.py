@@ -167,6 +167,36 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
         return member in self.members if member else bool(self.members)
 
 
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """An interrupted claim, and the next one of its task if there was any.
+
+    `at` (Unix seconds) is when it was interrupted. `way` says how the task came free: handed-over
+    (by the steward), released (by the member itself) or lapsed; `free` when, None for a lease that
+    lapsed. `low` and `high` (seconds) bound the prediction, `high` with the wait for the first free
+    slot in it.
+    """
+
+    attempt: AttemptFacts
+    follower: AttemptFacts | None
+    strike: StrikeFacts | None
+    at: float
+    way: str
+    free: float | None
+    low: float
+    high: float
+
+    @property
+    def cause(self) -> str:
+        """The strike's fault, or `drain`, `crash`, `lapse` where no strike explains it."""
+        causes = {"released": "drain", CUT: "crash"}
+        return self.strike.fault if self.strike else causes.get(self.attempt.outcome, "lapse")
+
+    @property
+    def seconds(self) -> float | None:
+        """From the interruption to the next claim."""
+        return max(0.0, self.follower.began - self.at) if self.follower else None
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All of a run. `tasks` holds the attempts of every task, children's too, in claim order."""
 
@@ -181,6 +211,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     began: float
     ended: float
     coverage: Coverage = Coverage()
+    #: What became of each interrupted claim that stands in a journal, in time order.
+    recoveries: list[Recovery] = []
 
     def attempts(self) -> Iterator[AttemptFacts]:
         """Return every attempt, task by task, in claim order."""

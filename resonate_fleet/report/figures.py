@@ -11,7 +11,7 @@ from resonate_fleet.contract.journal import Ended, RunEnded
 from resonate_fleet.report.bound import bound, idle
 from resonate_fleet.report.evidence import JournalEntry
 from resonate_fleet.report.facts import FINAL, AttemptFacts, Facts, JobFacts
-from resonate_fleet.report.recoveries import StrikeFigure, recoveries, strike_figures
+from resonate_fleet.report.recoveries import StrikeFigure, strike_figures
 
 NO_KEY: Final = "(none)"
 
@@ -90,7 +90,7 @@ def spread(found: Iterable[float | None]) -> Spread:
 
 
 def figures_of(facts: Facts) -> Figures:
-    found = recoveries(facts)
+    found = facts.recoveries
     redone = [one.attempt for one in found if one.follower and one.attempt.task == one.attempt.job]
     steps = [step.promise for one in facts.attempts() for step in one.steps]
     jobs = facts.jobs.values()

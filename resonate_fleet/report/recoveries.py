@@ -9,7 +9,14 @@ import msgspec
 
 from resonate_fleet.contract import faults, run
 from resonate_fleet.contract.tuning import SERVER_ENV
-from resonate_fleet.report.facts import CUT, RENEWED, AttemptFacts, Facts, MemberFacts, StrikeFacts
+from resonate_fleet.report.facts import (
+    RENEWED,
+    AttemptFacts,
+    Facts,
+    MemberFacts,
+    Recovery,
+    StrikeFacts,
+)
 
 Against = Literal["sooner", "as predicted", "later"]
 #: Written times are this exact, in seconds.
@@ -20,36 +27,6 @@ LOOK = 0.5
 RECONNECT = 1.0
 #: The server looks for lapsed leases this often, in seconds.
 SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
-
-
-class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """An interrupted claim, and the next one of its task if there was any.
-
-    `at` (Unix seconds) is when it was interrupted. `way` says how the task came free: handed-over
-    (by the steward), released (by the member itself) or lapsed; `free` when, None for a lease that
-    lapsed. `low` and `high` (seconds) bound the prediction, `high` with the wait for the first free
-    slot in it.
-    """
-
-    attempt: AttemptFacts
-    follower: AttemptFacts | None
-    strike: StrikeFacts | None
-    at: float
-    way: str
-    free: float | None
-    low: float
-    high: float
-
-    @property
-    def cause(self) -> str:
-        """The strike's fault, or `drain`, `crash`, `lapse` where no strike explains it."""
-        causes = {"released": "drain", CUT: "crash"}
-        return self.strike.fault if self.strike else causes.get(self.attempt.outcome, "lapse")
-
-    @property
-    def seconds(self) -> float | None:
-        """From the interruption to the next claim."""
-        return max(0.0, self.follower.began - self.at) if self.follower else None
 
 
 def recoveries(facts: Facts) -> list[Recovery]:

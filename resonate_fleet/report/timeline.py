@@ -9,7 +9,6 @@ from resonate_fleet.contract.journal import Parked
 from resonate_fleet.contract.shown import natural
 from resonate_fleet.report.bound import Window, waiting, windows
 from resonate_fleet.report.facts import AttemptFacts, Facts, JobFacts, MemberFacts
-from resonate_fleet.report.recoveries import recoveries
 
 #: Steps of the curves below the lanes; more than a screen has pixels.
 POINTS = 2000
@@ -149,7 +148,7 @@ def _recoveries(facts: Facts, index_of: dict[tuple[str, int], int]) -> list[dict
             "low": one.low,
             "high": one.high,
         }
-        for one in recoveries(facts)
+        for one in facts.recoveries
     ]
 
 

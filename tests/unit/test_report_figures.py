@@ -13,7 +13,7 @@ from resonate_fleet.report.bound import greedy
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import figures_of, spread
-from resonate_fleet.report.recoveries import predicted, recoveries, strike_figures
+from resonate_fleet.report.recoveries import predicted, strike_figures
 from tests.support.runs import Blow, play
 
 FOREVER = (0.0, math.inf)
@@ -119,7 +119,7 @@ def test_a_recovery_that_came_sooner_or_later_than_predicted_is_not_called_as_pr
     tmp_path: Path,
 ) -> None:
     found = facts(tmp_path, [Blow("kill", 4)], jobs=12)
-    [one] = recoveries(found)
+    [one] = found.recoveries
     assert one.follower is not None
     low, high = one.low, one.high
     said = [
@@ -131,7 +131,7 @@ def test_a_recovery_that_came_sooner_or_later_than_predicted_is_not_called_as_pr
 
 def test_recovery_without_a_steward_waits_for_the_lease(tmp_path: Path) -> None:
     found = facts(tmp_path, [Blow("kill", 4)], jobs=12, steward=False, lease=6.0)
-    [one] = recoveries(found)
+    [one] = found.recoveries
     assert one.way == "lapsed"
     assert one.seconds is not None
     assert 4.0 <= one.seconds <= one.high

@@ -9,7 +9,6 @@ from resonate_fleet.report.bound import waiting
 from resonate_fleet.report.evidence import SLACK
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.findings import Finding, finding
-from resonate_fleet.report.recoveries import recoveries
 
 #: A run is over within a day, and its records are taken within an hour of its last line.
 BEFORE, AFTER = 86_400.0, 3600.0
@@ -26,7 +25,7 @@ def incomplete(facts: Facts) -> Iterator[Finding]:
 
 def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
     """Name claims of the killed that came free sooner than a lease lapses, nobody says how."""
-    for one in recoveries(facts):
+    for one in facts.recoveries:
         task, number = one.attempt.claim
         killed = [strike.fault in faults.DEADLY for strike in facts.strikes_on(one.attempt.member)]
         if killed != [True] or one.way != "lapsed" or one.seconds is None:

@@ -7,7 +7,6 @@ from resonate_fleet.contract import faults, journal
 from resonate_fleet.report.evidence import SLACK
 from resonate_fleet.report.facts import Facts, MemberFacts, StrikeFacts
 from resonate_fleet.report.findings import Finding, finding
-from resonate_fleet.report.recoveries import recoveries
 
 #: A member that was cut off is heard this soon after that, in seconds.
 COMES_BACK = 5.0
@@ -55,7 +54,7 @@ def recovered(facts: Facts) -> Iterator[Finding]:
     plan, promised = facts.evidence.plan, facts.evidence.guarantees.recovery_seconds
     if plan is None or not plan.strikes or promised is None:
         return
-    if not facts.handed_over and all(one.follower is None for one in recoveries(facts)):
+    if not facts.handed_over and all(one.follower is None for one in facts.recoveries):
         says = f"{promised:g} s are promised and no job was claimed again"
         yield finding("nothing-recovered", says, "plan.json", *[one.where for one in facts.strikes])
 
