@@ -53,7 +53,7 @@ def room_command(*room: str) -> list[str]:
     """Return the command `python -P -m resonate_fleet.<room...>`.
 
     `-P` keeps modules of the current folder from standing in for libraries of the same name. In an
-    image the current folder is where the kit itself is found, so it stays.
+    image the kit is installed nowhere: Python finds it only because it is in the current folder.
     """
     safe = [] if Path.cwd() == KIT.parent else ["-P"]
     return [sys.executable, *safe, "-m", f"resonate_fleet.{room[0]}", *room[1:]]

@@ -89,7 +89,7 @@ class View:
         self._screen, self._clock = screen, clock
         self._head = Text.assemble((title, "bold"), f"  {words}")
         self._picture = picture
-        self._told = 0
+        self._printed = 0
         self._changes = Changes()
         self._shown: FleetSnapshot | None = None
         can_draw = screen.is_terminal and not screen.is_dumb_terminal
@@ -127,9 +127,9 @@ class View:
 
     def tell(self) -> None:
         """Print the changes that have not been printed."""
-        for change in self.news[self._told :]:
+        for change in self.news[self._printed :]:
             self._screen.print(plain(f"{self._clock(change.at)}  {change.text}"), soft_wrap=True)
-        self._told = len(self.news)
+        self._printed = len(self.news)
 
     def drawn(self) -> RenderableType:
         """Return the whole picture, no larger than the screen where it is a terminal."""
