@@ -43,3 +43,18 @@ def test_who_died_in_its_drain_is_handed_over_when_another_member_comes() -> Non
         second = fleet.add_member()
         fleet.pass_time(1)
         assert fleet.holder(job) is second
+
+
+def test_tasks_that_were_not_kept_are_found_when_half_of_the_others_have_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resonate_fleet.steward.groups.MOST_TASKS", 4)
+    with closing(Fleet()) as fleet:
+        steward, _ = fleet.add_steward(PORTS[0]), fleet.add_member()
+        fleet.pass_time(10)
+        jobs = [fleet.submit(0.1) for _ in range(8)]
+        fleet.pass_time(0.05)
+        [group] = steward._dispatch.groups.values()  # noqa: SLF001 - what it keeps
+        assert len(group.matcher) == 3, "it has kept four, and one of them runs"
+        fleet.pass_time(2)
+        assert {fleet.server.model.task(job)["state"] for job in jobs} == {"fulfilled"}

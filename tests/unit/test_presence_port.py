@@ -129,3 +129,13 @@ def test_a_member_that_ends_with_a_goodbye_has_left_and_without_one_has_ended(
         scene.process.kill()
     scene.loop.run_for(0.1)
     assert scene.listener.told == ["came", word]
+
+
+def test_a_member_that_leaves_too_much_unread_is_cut_off(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.virtual.End.get_write_buffer_size", lambda _: 5 << 20)
+    scene.loop.call_soon(scene.connection.say, messages.Cancel(["a"]))
+    scene.loop.run_for(0.1)
+    assert scene.member.closed
+    assert scene.listener.told == ["came", "ended"]

@@ -59,6 +59,13 @@ def test_a_cancelled_job_alone_is_stopped_and_none_whose_outcome_is_on_its_way()
     assert (held.table.held(), held.stopped()) == ([held.a], [False, True])
 
 
+def test_nothing_may_be_written_under_a_lease_that_is_off_the_table() -> None:
+    held = Held()
+    held.revocation.lost(held.a, "lapsed")
+    with held.table.writing(held.a) as may_write:
+        assert not may_write
+
+
 async def test_a_body_that_was_told_to_stop_counts_no_more_while_a_call_in_c_keeps_it() -> None:
     table, ended = Table(), list[str]()
     ledger: Any = SimpleNamespace(ended=lambda _attempt, outcome: ended.append(outcome))

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from resonate_fleet.contract.wire import Unreachable
-from resonate_fleet.steward.survey import STATES
+from resonate_fleet.contract.wire import Promise, Unreachable, Wire
+from resonate_fleet.steward.survey import FEW, STATES, Surveyor
 from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.tools import Tools
 from tests.support.virtual import VirtualLoop
@@ -163,3 +163,32 @@ def test_a_server_that_fails_is_asked_again(server: Server) -> None:
     server.fails = False
     assert server.during(2.1) == SURVEY
     assert server.survey_loop.at is not None
+
+
+class SlowPages:
+    """A server whose promises take 1 ms each, and a page of them 0.5 s."""
+
+    def __init__(self) -> None:
+        self.seconds, self.promises, self.pages = 0.0, 0, 0
+
+    async def promise(self, _: str) -> Promise | None:
+        self.seconds, self.promises = self.seconds + 0.001, self.promises + 1
+        return None
+
+    async def search_promises(self, _: str, cursor: str | None) -> tuple[list[Promise], None]:
+        assert cursor
+        self.seconds, self.pages = self.seconds + 0.5, self.pages + 1
+        return [], None
+
+
+async def test_pages_are_read_where_they_are_faster_by_what_they_took_before() -> None:
+    server = SlowPages()
+    surveyor = Surveyor(cast("Wire", server), lambda: server.seconds)
+    some = [f"job-{number}" for number in range(400)]
+    await surveyor.learn_anew(some[:FEW])
+    assert (server.promises, server.pages) == (FEW, 0)
+    await surveyor.learn_anew(some)
+    assert (server.promises, server.pages) == (2 * FEW, 1), "of what pages lack it reads a few"
+    await surveyor.learn_anew(some)
+    assert server.pages == 1, "400 promises take less than a page"
+    assert surveyor.pages_pay(600)
