@@ -19,6 +19,7 @@ from resonate_fleet.report.facts import (
     StrikeFacts,
 )
 from resonate_fleet.report.findings import Finding
+from resonate_fleet.report.recoveries import recoveries
 
 Entry = JournalEntry[Any]
 
@@ -155,7 +156,8 @@ def facts(
         "began": 0.0,
         "ended": 100.0,
     }
-    return Facts(**(given | more))
+    found = Facts(**(given | more))
+    return msgspec.structs.replace(found, recoveries=recoveries(found))
 
 
 def without_the_journal_of(*names: str, clients: bool = False, stewards: bool = False) -> Coverage:
