@@ -19,6 +19,7 @@ from resonate_fleet.report.facts import (
     FINAL,
     OPEN,
     AttemptFacts,
+    Coverage,
     Facts,
     JobFacts,
     MemberFacts,
@@ -66,6 +67,8 @@ def facts_of(everything: Evidence) -> Facts:
         handed_over={(one.line.task, one.line.attempt): one for one in handed},
         began=began,
         ended=max(began, max(settled, default=max(lines))),
+        coverage=Coverage(),
+        recoveries=[],
     )
     return replace(facts, coverage=coverage_of(facts), recoveries=recoveries(facts))
 

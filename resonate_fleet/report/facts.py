@@ -51,10 +51,10 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     seconds: float
     where: str
-    end_where: str | None = None
-    error: str = ""
-    writing: float = 0.0
-    steps: list[StepFacts] = []
+    end_where: str | None
+    error: str
+    writing: float
+    steps: list[StepFacts]
 
     @property
     def claim(self) -> tuple[str, int]:
@@ -210,9 +210,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     #: Start and end of the run: first and last thing that any source dates within it.
     began: float
     ended: float
-    coverage: Coverage = Coverage()
+    coverage: Coverage
     #: What became of each interrupted claim that stands in a journal, in time order.
-    recoveries: list[Recovery] = []
+    recoveries: list[Recovery]
 
     def attempts(self) -> Iterator[AttemptFacts]:
         """Return every attempt, task by task, in claim order."""
