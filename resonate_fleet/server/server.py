@@ -1,4 +1,4 @@
-"""The server as a process or a test holds it: its ports, its pages, the two loops, their end."""
+"""The running server, in a process or a test: its ports, its pages, its two loops, and its end."""
 
 import asyncio
 import os
@@ -181,7 +181,7 @@ class Server:
     # Loops.
 
     async def _deliver_messages(self) -> None:
-        """Take a batch off the queue and hand each message to a listener, again and again."""
+        """Take batch after batch off the queue and hand each message to a listener."""
         while True:
             await asyncio.sleep(self.settings.message_interval / 1000)
             try:
