@@ -1,4 +1,4 @@
-"""What a place is: somewhere a fleet runs and can be struck. One adapter each."""
+"""What a place is: where a fleet runs and can be struck. Each place has an adapter."""
 
 import asyncio
 import signal
@@ -101,7 +101,7 @@ class Adapter[Handle](ABC):
 
     @abstractmethod
     async def look_again(self, member: Victim[Handle]) -> None:
-        """Make sure right before a strike that a member is ours, up, the same, and opted in.
+        """Check right before a strike that a member is ours, up, unchanged and opted in.
 
         Raises:
             PlaceFailed: it must not be struck.

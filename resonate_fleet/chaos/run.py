@@ -1,4 +1,4 @@
-"""Drives one run: the load goes out, strikes fall when they are due, the records are collected."""
+"""Drives one run: sends the load, does the strikes that are due, and collects the records."""
 
 import asyncio
 import itertools
@@ -80,7 +80,7 @@ class Runner:
         self._began = time.monotonic()
 
     async def drive(self) -> bool:
-        """Do it all; return whether every job ended before the deadline.
+        """Do the whole run; return whether every job ended before the deadline.
 
         Raises:
             PlaceFailed: the fleet could not be brought up, or the client failed.
