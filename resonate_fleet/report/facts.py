@@ -94,7 +94,7 @@ class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrikeFacts(StrikeDone, frozen=True, kw_only=True):
-    """A fault that was done, by chaos's own word.
+    """A fault that was done, by the words of chaos.
 
     It took hold between `asked` and `at`, and was over between `healing` and `healed`; both None
     where it was not undone.

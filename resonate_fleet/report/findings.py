@@ -1,7 +1,7 @@
 """The findings that a check can make: every name, what it means, and what it does to the verdict.
 
-A finding is `broken` where a promise of the fleet is shown to be broken or two sources
-contradict each other, and `unproved` where the run cannot show that the promises were kept.
+A finding is `broken` where a guarantee of the fleet is shown to be broken or two sources contradict
+each other, and `unproved` where the run cannot show that the guarantees were kept.
 """
 
 from typing import Final, Literal

@@ -22,11 +22,11 @@ from resonate_fleet.report.facts import (
 )
 
 Against = Literal["sooner", "as predicted", "later"]
-#: Written times are this exact, in seconds.
+#: Precision of the times that processes write, in seconds.
 EXACT = 0.01
-#: A look at the server and the way of a hint or a search to a free slot, at most, in seconds.
+#: Longest time for a look at the server and for a hint or a search to fill a free slot, in seconds.
 LOOK = 0.5
-#: Members look for a server that went away at least this often, in seconds (`member`).
+#: Longest pause of a member between two tries to reach the server, in seconds (`member`).
 RECONNECT = 1.0
 #: The server looks for lapsed leases this often, in seconds.
 SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
