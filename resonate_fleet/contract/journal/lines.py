@@ -38,10 +38,7 @@ class MemberStopped(Line, frozen=True, tag="member.stopped"):
 
 
 class DrainStep(Line, frozen=True, tag="drain.step"):
-    """A step of the drain: not-ready, intake-closed, finishing, handing-back or closed.
-
-    `held`: how many leases the member holds then.
-    """
+    """One of not-ready, intake-closed, finishing, handing-back, closed. `held`: leases then."""
 
     step: str
     held: int
