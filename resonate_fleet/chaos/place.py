@@ -118,7 +118,7 @@ class Adapter[Handle](ABC):
     # Abilities. Each returns when it has taken hold, but for `terminate`.
 
     async def kill(self, victim: Victim[Handle]) -> str:
-        """End it without a word."""
+        """Kill it at once."""
         raise NotImplementedError
 
     async def replace(self, victim: Victim[Handle]) -> str:
@@ -142,7 +142,7 @@ class Adapter[Handle](ABC):
         raise NotImplementedError
 
     async def connect(self, member: Victim[Handle]) -> str:
-        """Undo that."""
+        """Connect it again."""
         raise NotImplementedError
 
     async def take_away(self, victim: Victim[Handle], seconds: float) -> str:
@@ -154,7 +154,7 @@ class Adapter[Handle](ABC):
         raise NotImplementedError
 
     async def scale(self, members: int) -> str:
-        """Make them so many."""
+        """Scale to so many members."""
         raise NotImplementedError
 
 

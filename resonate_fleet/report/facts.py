@@ -62,12 +62,12 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def interrupted(self) -> bool:
-        """The attempt ended and the work did not: somebody has to take it up again."""
+        """Whether the attempt ended before the work: somebody has to take it up again."""
         return self.outcome not in (*FINAL, "suspended")
 
     @property
     def result(self) -> bool:
-        """It brought the result of its job."""
+        """Whether it brought the result of its job."""
         return self.outcome == "resolved" and self.task == self.job
 
 
@@ -125,7 +125,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parked(self) -> bool:
-        """It stood parked when the run had ended."""
+        """Whether it was parked when the run had ended."""
         return self.task is not None and self.task.state == "halted"
 
     @property

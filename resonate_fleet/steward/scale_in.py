@@ -61,7 +61,7 @@ def due(
 
 
 class PodCosts:
-    """Writes the costs, again and again."""
+    """Writes the costs of pods as they change."""
 
     def __init__(self, cluster: Cluster, rest: float = REST) -> None:
         self._cluster = cluster
