@@ -42,9 +42,7 @@ PURPOSES: Final = {
         _own("cancel", "end jobs: one that waits never starts, one that runs is stopped"),
         _own("rerun", "run jobs again, each as a new job of the same call"),
         _own("kill", "kill a member of a fleet that `fleet up` keeps on this machine"),
-        _own(
-            "schedule", "jobs that the server creates by a cron expression: add, list, show, remove"
-        ),
+        _own("schedule", "jobs that a cron expression creates: add, list, show, remove"),
         _own("store", "the server's store: show what it holds, prune old jobs"),
         _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),
         _room("worker", "one member of a group: runs the functions of a module", "member"),
