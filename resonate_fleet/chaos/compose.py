@@ -73,12 +73,11 @@ class ComposePlace(Adapter[Container]):
             "COMPOSE_PROFILES": "",
         }
         self._docker = Docker(self._project, env)
-        for service in ("server", "steward", "worker"):
-            if await self._docker.containers(service, all=True):
-                raise PlaceFailed(
-                    f"project {self._project} exists already; "
-                    f"`docker compose -p {self._project} down -v` removes it"
-                )
+        if left := await self._docker.left():
+            raise PlaceFailed(
+                f"project {self._project} exists already ({left}); in a folder without Compose "
+                f"files `docker compose -p {self._project} down -v` removes it"
+            )
         self.token = await self._chosen_token()
         self._ours = True
         scales = (f"--scale=worker={plan.members}", f"--scale=steward={plan.stewards}")

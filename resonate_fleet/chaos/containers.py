@@ -104,6 +104,14 @@ class Docker:
         ids = (await self.run("ps", *(["--all"] if all else []), "--quiet", *filters)).split()
         return await self.inspect(*ids) if ids else []
 
+    async def left(self) -> str | None:
+        """Name a container or volume that the project has on this engine."""
+        mine = ("ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={self.project}")
+        for kind, *every in (("container", "--all"), ("volume",)):
+            if found := await self.run(kind, *mine, *every):
+                return f"{kind} {found.split()[0]}"
+        return None
+
     async def inspect(self, *ids: str) -> list[Container]:
         raw: list[dict[str, Any]] = msgspec.json.decode(await self.run("inspect", *ids))
         return [_container(one) for one in raw]
