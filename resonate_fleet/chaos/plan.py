@@ -1,4 +1,4 @@
-"""Makes a plan from scenario and seed. Pure: the same input gives the same plan."""
+"""Scenario and seed in, plan out. Pure: the same in, the same out, nothing is touched."""
 
 import random
 from typing import Final

@@ -1,4 +1,4 @@
-"""Repeats a run: strikes the same jobs at the same points, and lists what differs."""
+"""A run again: the same jobs struck at the same points, and what came out otherwise."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""Reads a server's stream of messages, reconnects within a second, and reads the hints in it."""
+"""The stream of a server's messages, reconnected within a second, and the hints in them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Runs a member, from its settings to its exit code."""
+"""From the settings to an exit code."""
 
 import asyncio
 import ctypes

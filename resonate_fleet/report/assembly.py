@@ -19,7 +19,6 @@ from resonate_fleet.report.facts import (
     FINAL,
     OPEN,
     AttemptFacts,
-    Coverage,
     Facts,
     JobFacts,
     MemberFacts,
@@ -33,7 +32,7 @@ BY_A_MEMBER = (
     journal.MemberStarted, journal.MemberReady, journal.MemberStopped, journal.DrainStep,
     journal.Claimed, journal.Ended, journal.LeaseLost,
 )  # fmt: skip
-#: Outcomes by which a member believes that nothing was written; only the server knows.
+#: Outcomes by which a member means that nothing was written; only the server knows.
 UNSURE = ("lost", "refused")
 Written = dict[tuple[str, int], Promise]
 
@@ -67,8 +66,6 @@ def facts_of(everything: Evidence) -> Facts:
         handed_over={(one.line.task, one.line.attempt): one for one in handed},
         began=began,
         ended=max(began, max(settled, default=max(lines))),
-        coverage=Coverage(),
-        recoveries=[],
     )
     return replace(facts, coverage=coverage_of(facts), recoveries=recoveries(facts))
 
@@ -84,7 +81,7 @@ def _by_task(members: Iterable[MemberFacts]) -> dict[str, list[AttemptFacts]]:
 
 
 def _strikes(evidence: Evidence) -> list[StrikeFacts]:
-    """Return each strike with the first healing that followed it."""
+    """Return each strike with the healing that followed it first."""
     healings = [entry.line for entry in evidence.of(journal.StrikeHealed)]
     strikes: list[StrikeFacts] = []
     for entry in evidence.of(journal.StrikeDone):

@@ -134,7 +134,7 @@ def preload(store: Store, id: str) -> list[Record]:
 
 
 def record(row: Row) -> Record:
-    """Return a promise in its wire form."""
+    """Return a promise as it travels."""
     promise = {
         "id": row["id"],
         "state": row["state"],

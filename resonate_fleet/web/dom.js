@@ -90,12 +90,12 @@ export function announce(text) {
 const NUMBER = new Intl.NumberFormat("en");
 export const count = (n) => NUMBER.format(n);
 
-// Two significant digits: ten seconds give no more.
+// Two digits that matter; no more are true of ten seconds.
 export function rate(n) {
   return n >= 10 ? count(Math.round(n)) : n >= 1 ? n.toFixed(1) : n === 0 ? "0" : n.toFixed(2);
 }
 
-// Three significant digits.
+// Three digits that matter.
 export const short = (value) => Number(value.toPrecision(3)).toString();
 
 // A length of time in the two units that matter: 0.42 s, 4.2 s, 42 s, 4 min 12 s, 3 h 5 min, 2 d 4 h.
@@ -114,13 +114,15 @@ export function span(seconds) {
 
 const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
+const YEAR = new Intl.DateTimeFormat([], { day: "numeric", month: "short", year: "numeric" });
 
 // A moment in the viewer's zone; the server's own, in UTC, on hover.
 export function moment(at) {
-  if (at === null || at === undefined) return h("span", {}, "–");
-  const date = new Date(at * 1000);
-  const sameDay = date.toDateString() === new Date().toDateString();
-  const text = sameDay ? CLOCK.format(date) : `${DAY.format(date)} ${CLOCK.format(date)}`;
+  const [date, today] = [new Date((at ?? NaN) * 1000), new Date()];
+  if (isNaN(date)) return h("span", {}, "–"); // none, or beyond the last day that a browser knows
+  const day = date.getFullYear() === today.getFullYear() ? DAY : YEAR;
+  const sameDay = date.toDateString() === today.toDateString();
+  const text = sameDay ? CLOCK.format(date) : `${day.format(date)} ${CLOCK.format(date)}`;
   return h("time", { datetime: date.toISOString(), title: `${date.toISOString()} (server's time)` }, text);
 }
 

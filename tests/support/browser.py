@@ -72,8 +72,7 @@ class Page:
         elif method == "Network.requestWillBeSent":
             self.asked.append(about["request"]["url"])
         elif method == "Network.loadingFailed":
-            if about["errorText"] != NETWORKS:
-                self.failed.append(about["errorText"])
+            self.failed.append(about["errorText"])
         elif method == "Network.responseReceived" and about["response"]["status"] >= 400:
             self.failed.append(about["response"]["url"])
         elif method == "Runtime.exceptionThrown":

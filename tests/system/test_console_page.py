@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from resonate_fleet.contract.jobs import COLUMNS, JobLine, JobList
-from resonate_fleet.steward.console import Console, ConsoleOptions, Endpoints
+from resonate_fleet.steward.console import Act, Console, ConsoleOptions, Endpoints
 from resonate_fleet.steward.live import Feed
 from tests.support.browser import Page, browser
 from tests.support.console import Watched
@@ -47,13 +47,17 @@ def endpoints(fleet: Played, scene: "list[Scene]") -> Endpoints:
             "args": [HOSTILE], "error": HOSTILE, "attempts": [], "children": [],
         }  # fmt: skip
 
-    async def cancel(asked: list[str], _: str) -> Any:
-        scene[0].acted.append(("cancel", asked))
-        return {}
+    def act(name: str) -> Act:
+        async def do(asked: list[str], _: str) -> Any:
+            scene[0].acted.append((name, asked))
+            return {}
+
+        return do
 
     extras = {"acts": True, "kill": False, "peers": []}
     asks = {"jobs": jobs, "job/{id:.+}": job}
-    return Endpoints(Feed(fleet.state, extras), {}, asks, {"cancel": cancel, "rerun": cancel})
+    acts = {name: act(name) for name in ("cancel", "rerun", "redrive", "reject")}
+    return Endpoints(Feed(fleet.state, extras), {}, asks, acts)
 
 
 @asynccontextmanager
@@ -160,7 +164,7 @@ async def test_an_act_asks_for_the_token(tmp_path: Path) -> None:
         assert scene.acted == []
         await page.value(fill.format("'open-sesame'"))
         await scene.until("!document.getElementById('dialog').open", "it is done")
-        assert scene.acted == [("cancel", ["order-01-1"])]
+        assert scene.acted == [("rerun", ["order-01-1"])]
         page.errors[:] = [one for one in page.errors if "401" not in one]
 
 
