@@ -20,7 +20,8 @@ from resonate_fleet.report.figures import percentile
 
 #: When the command that submits a file is killed: at these shares of all lines.
 CUTS = (0.3, 0.6)
-#: What is cancelled, in turn. The last two have no body meanwhile, but the last one's child has.
+#: Functions whose jobs are cancelled, in turn. The last two run no body then, but the last one's
+#: child does.
 KINDS = ("busy_in_thread", "waits_on_loop", "busy_in_step", "sleeps", "awaits_busy")
 BODIES, SECONDS, SLOTS = 20, 300.0, 24
 #: Beside a prune: jobs a second, seconds of them before it, and how long each takes.
@@ -155,7 +156,7 @@ async def prune(place: BenchPlace, _: Asked, found: BenchFigures) -> None:
 async def _starts(place: BenchPlace, group: str, over: "asyncio.Task[Any]") -> list[float]:
     """Submit steadily until that task is done; return what each start waited, in milliseconds.
 
-    It counts from when the job was to be submitted, so that whatever holds that up is in it.
+    The wait counts from when the job was due, so it includes what delayed the submission.
     """
     due = await jobs.submit_steadily(place.wire, group, RATE, COST, over)
     done = await jobs.finish(place.wire, list(due))

@@ -58,7 +58,7 @@ class BenchReport(msgspec.Struct, kw_only=True):
 
 
 class BenchFigures:
-    """Where a measure puts what it finds."""
+    """Collects what a measure finds."""
 
     def __init__(self, report: BenchReport, measure: str, load: float) -> None:
         self._report, self._measure, self._load = report, measure, round(load, 2)

@@ -17,7 +17,7 @@ from resonate_fleet.contract.wire import Refused, Reply, Wire
 from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_KEY, TAG_TARGET, anycast
 from resonate_fleet.report.bound import Window, greedy
 
-#: Seconds by which a job may be passed over: a turn is not sharper than that.
+#: Seconds that are added to each turn: jobs created closer together may be passed over.
 SERVES = 0.2
 #: Jobs of a run must be done within this, in seconds.
 RUN_SECONDS = 300.0
@@ -40,7 +40,7 @@ def heavy_tailed(seed: int, count: int) -> list[float]:
 def greedy_bound(costs: Sequence[float], slots: int | Sequence[Window]) -> float:
     """Return the makespan of list scheduling in order, without any overhead, all jobs there at 0.
 
-    `slots`: so many all the while, or from and to of each, in seconds.
+    `slots`: their number, where all last; or start and end of each, in seconds.
 
     Raises:
         ValueError: the slots end before the work does.

@@ -49,7 +49,7 @@ async def starts(place: BenchPlace, kind: Kind, count: int, group: str = "") -> 
 
 
 async def single_starts(place: BenchPlace, group: str, count: int) -> list[float]:
-    """Return how long each of so many jobs waits that come one by one, out of any rhythm."""
+    """Return how long each of `count` jobs waits; they come one by one, in no fixed rhythm."""
     waits = []
     for number in range(count):
         waits.append(await one_start(place, group))
@@ -66,7 +66,7 @@ async def one_start(place: BenchPlace, group: str, key: str = "") -> float:
 
 
 async def _beside_busy(place: BenchPlace, kind: Kind, count: int) -> list[float]:
-    """Single jobs for the idle ones of three members with one slot, of which one is busy."""
+    """Return the waits of single jobs on three members with one slot, one of which is busy."""
     async with place.fleet(kind, 3, 1) as fleet:
         long = await jobs.submit(place.wire, fleet.group, [0.5 * count])
         await asyncio.sleep(1)
@@ -80,7 +80,7 @@ async def _beside_busy(place: BenchPlace, kind: Kind, count: int) -> list[float]
 
 
 async def _bursts(place: BenchPlace, kind: Kind, count: int) -> list[float]:
-    """As many jobs at once as there are idle slots: milliseconds until the last has begun."""
+    """Send a job for each idle slot at once; return the milliseconds until the last has begun."""
     waits = []
     async with place.fleet(kind, BURST, 1) as fleet:
         for _ in range(count):
@@ -111,7 +111,7 @@ def _one_shot(place: BenchPlace, group: str) -> float:
 
 
 async def _joining(place: BenchPlace, count: int) -> list[float]:
-    """A new member where 30 jobs wait: milliseconds from ready to the first body's beginning."""
+    """Start a member where 30 jobs wait; return the milliseconds from ready to its first body."""
     waits = []
     async with place.with_stewards():
         for _ in range(count):

@@ -54,7 +54,7 @@ class LoadRun(NamedTuple):
 
 
 async def makespan(place: BenchPlace, asked: Asked, found: BenchFigures) -> None:
-    """The even load and the heavy-tailed one; the even one with members that come and go."""
+    """Run the even and the heavy-tailed load, and the even one with members that come and go."""
     await _both(place, asked.times(20), found, KINDS)
     async with place.with_stewards():
         changes = [await _change(place, seed) for seed in range(asked.times(5))]
@@ -63,7 +63,7 @@ async def makespan(place: BenchPlace, asked: Asked, found: BenchFigures) -> None
 
 
 async def order(place: BenchPlace, asked: Asked, found: BenchFigures) -> None:
-    """Both loads with ids that users choose."""
+    """Run both loads with ids as users choose them."""
     await _both(place, asked.times(20), found, ["ours"], users_ids=True)
 
 
@@ -118,7 +118,7 @@ async def _run(
 
 
 async def _change(place: BenchPlace, seed: int) -> float:
-    """The even load with a member killed and one added half way; the steward hands over."""
+    """Run the even load with a member killed and one added half way; return the ratio."""
     costs = EVEN.costs(seed)
     async with place.fleet("ours", EVEN.members, 1, stewards=0) as fleet:
         ids = await jobs.submit(place.wire, fleet.group, costs)

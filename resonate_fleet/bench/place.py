@@ -47,7 +47,7 @@ class Asked:
     empty: str | None = None
 
     def times(self, usual: int) -> int:
-        """Return how often to do what is done so often in 20 seeds."""
+        """Scale `usual`, the repetitions of 20 seeds, to the seeds that were asked for."""
         return max(1, usual * (self.seeds or 20) // 20)
 
 
@@ -112,8 +112,8 @@ class BenchPlace:
     ) -> AsyncIterator["BenchFleet"]:
         """Run members of a new group (or of `group`), all ready, beside so many more stewards.
 
-        The first survey of the steward is over: it would hold up the first jobs. Whoever is added
-        to `members` ends with them; `env` is for ours.
+        The steward's first survey is over when this is entered: it would delay the first jobs.
+        Members that are added end with the others. `env`: settings of our members.
         """
         async with self.with_stewards(stewards):
             fleet = BenchFleet(self, kind, group or self.named(kind), slots, env)
@@ -239,7 +239,7 @@ class BenchFleet:
 
 
 class Requests:
-    """What the server was asked since, less what the bench itself asked but for creations."""
+    """Counts requests to the server from here on, without the bench's own except creations."""
 
     def __init__(self, place: BenchPlace) -> None:
         self._place = place
@@ -277,6 +277,6 @@ def _kept(store: str, file: Path) -> str:
     if not Path(store).is_file():
         return store or str(file)
     shutil.copy(store, file)
-    # Else the first checkpoint of the server writes all of it: 0.5 s for 1 GB, amid a measure.
+    # Otherwise the server's first checkpoint writes all of it during a measure: 0.5 s for 1 GB.
     os.sync()
     return str(file)

@@ -20,20 +20,20 @@ from resonate_fleet.steward.survey_loop import CALM, CHEAP, SHARE
 
 # All times are seconds.
 
-#: What the server works on a request, and a message is on its way. Measured on v0.9.8 with SQLite
-#: in memory, one client at a time, less the client's own share.
+#: The server's work for each kind of request, and a message's time on its way. Measured on v0.9.8
+#: with SQLite in memory, one client at a time, less the client's own share.
 CREATE, ACQUIRE, REFUSE, FULFIL, HINT, WAY = 0.00033, 0.00033, 0.00025, 0.00040, 0.00008, 0.00015
 #: A search, and each task that it returns.
 SEARCH, SEARCHED_TASK = 0.00030, 0.0000035
-#: A finished task that a search walks over before it comes to waiting ones; the same where a
-#: cursor stands behind it: only its id is looked at.
+#: A search's work for each finished task that it walks over; the same for a task before its cursor,
+#: of which it reads the id alone.
 PASSED_OVER, SKIPPED = 0.0000001, 0.00000004
 #: The server's message loop: time between two turns, and hints a turn.
 MESSAGES_INTERVAL, BATCH = 0.005, 100
-#: From a member's process to the steward's, and back.
+#: A message's way between the processes of member and steward.
 STEWARD_WAY = 0.0004
-#: What a member's process computes for one job (its jobs share one interpreter), and the steward's
-#: for one message.
+#: The work of a member's process for one job (its jobs share one interpreter), and that of the
+#: steward's for one message.
 MEMBER_WORK, STEWARD_WORK = 0.001, 0.00008
 #: Tasks of one page of a search, and the steward's interval.
 PAGE, INTERVAL = 1000, 2.0
@@ -99,7 +99,7 @@ class Processor:
         self._free_at = 0.0
 
     def work(self, seconds: float) -> float:
-        """Return how long it takes until so much work is done, behind what there is already."""
+        """Return the seconds until so much work is done, after the work that waits already."""
         self.busy += seconds
         self._free_at = max(self._free_at, self._clock.now) + seconds
         return self._free_at - self._clock.now
@@ -192,7 +192,7 @@ class Simulation:
     # What the steward hears, and what it does then.
 
     def _heard(self, call: Callable[[], object]) -> Iterator[float]:
-        """Have the steward do `call` once a message of now has come and its process gets to it."""
+        """Have the steward do `call` when a message sent now has come and its process is free."""
         yield STEWARD_WAY
         yield self.steward.work(STEWARD_WORK)
         call()

@@ -29,12 +29,12 @@ from resonate_fleet.contract.words import DEFAULT_GROUP
 
 #: Its functions are those that a scenario's jobs call.
 WORKER_IMAGE: Final = "resonate-fleet/worker:0.1.0"
-#: Runs inside a steward.
+#: Runs in a steward's container, and prints whether that steward serves.
 SERVES: Final = """
 import json, urllib.request
 print(json.load(urllib.request.urlopen("http://127.0.0.1:9465/state"))["serving"])
 """
-#: What is done by a process that waits inside.
+#: Abilities that a helper process in the container carries out.
 INSIDE: Final = {"kill", "signal", "run"}
 
 
@@ -73,12 +73,11 @@ class ComposePlace(Adapter[Container]):
             "COMPOSE_PROFILES": "",
         }
         self._docker = Docker(self._project, env)
-        for service in ("server", "steward", "worker"):
-            if await self._docker.containers(service, all=True):
-                raise PlaceFailed(
-                    f"project {self._project} exists already; "
-                    f"`docker compose -p {self._project} down -v` removes it"
-                )
+        if left := await self._docker.left():
+            raise PlaceFailed(
+                f"project {self._project} exists already ({left}); in a folder without Compose "
+                f"files `docker compose -p {self._project} down -v` removes it"
+            )
         self.token = await self._chosen_token()
         self._ours = True
         scales = (f"--scale=worker={plan.members}", f"--scale=steward={plan.stewards}")
@@ -89,7 +88,7 @@ class ComposePlace(Adapter[Container]):
         await self._arm_all({strike.fault for strike in plan.strikes})
 
     async def _arm_all(self, faults: set[Fault]) -> None:
-        """Let a process wait in all that may be struck, before there is any job."""
+        """Start a helper in each container that may be struck, before there is any job."""
         on_member = faults & ON_MEMBER.keys()
         self._arms = any(not INSIDE.isdisjoint(ON_MEMBER[one].needs) for one in on_member)
         victims = await self._docker.containers("worker") if self._arms else []
@@ -131,7 +130,7 @@ class ComposePlace(Adapter[Container]):
         return Victim(member, known) if known else None
 
     async def look_again(self, member: Victim[Container]) -> None:
-        """What waits inside is proof enough, as it ends with its container's start."""
+        """A helper that still runs is proof enough: it ends when its container stops."""
         known = member.handle
         waits = self._armed.get((known.id, known.started))
         if waits is None or not waits.alive:
@@ -250,7 +249,7 @@ class ComposePlace(Adapter[Container]):
         return f"{len(replicas)} replicas are up"
 
     async def end_members(self) -> None:
-        """A container that has only just been started may miss the signal to stop: it is let in."""
+        """Stop them when all are healthy: one that has just begun may miss the signal to stop."""
         await asyncio.gather(*self._later)
         self._later.clear()
         for one in await self._docker.containers("worker"):

@@ -1,4 +1,4 @@
-"""Containers as a run reaches them: by `docker`, and by a process that waits inside."""
+"""How a run reaches containers: by `docker`, and by helper processes in them."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ COMMAND_SECONDS: Final = 600.0
 STOP_SECONDS: Final = 45
 #: Longest wait for a container to be ready again, in seconds.
 READY_SECONDS: Final = 60.0
-#: Longest wait for the process to stand inside, and for a strike to take hold, in seconds.
+#: Longest wait for a helper to start, and for a strike to take hold, in seconds.
 ARMED_SECONDS: Final = 60.0
-#: Each line is a program to run; what programs use is loaded before.
+#: The helper runs each line that it reads as a program. It imports what programs use first.
 PROGRAM: Final = """
 import json, os, signal, sys
 print("armed", flush=True)
@@ -104,6 +104,14 @@ class Docker:
         ids = (await self.run("ps", *(["--all"] if all else []), "--quiet", *filters)).split()
         return await self.inspect(*ids) if ids else []
 
+    async def left(self) -> str | None:
+        """Name a container or volume that the project has on this engine."""
+        mine = ("ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={self.project}")
+        for kind, *every in (("container", "--all"), ("volume",)):
+            if found := await self.run(kind, *mine, *every):
+                return f"{kind} {found.split()[0]}"
+        return None
+
     async def inspect(self, *ids: str) -> list[Container]:
         raw: list[dict[str, Any]] = msgspec.json.decode(await self.run("inspect", *ids))
         return [_container(one) for one in raw]
@@ -134,11 +142,11 @@ def _container(raw: dict[str, Any]) -> Container:
 
 
 class Armed:
-    """A process that waits inside a container, which `where` names, for the word to strike.
+    """A helper process in a container, which `where` names: it waits for programs to run.
 
-    `docker exec` and `kubectl exec` take from a tenth of a second to many on a busy machine, and
-    the job that a strike is meant for may end meanwhile. So it is started long before; the strike
-    itself is one line. It ends with its container, or by `close`.
+    `docker exec` and `kubectl exec` take from a tenth of a second to many seconds on a busy
+    machine, and the job that a strike is meant for may end meanwhile. So the helper is started long
+    before, and a strike is one line to it. It ends with its container, or by `close`.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, where: str) -> None:
@@ -149,7 +157,7 @@ class Armed:
 
     @classmethod
     async def start(cls, where: str, *into: str) -> Self:
-        """Start it; `into` is a command that runs another one inside, input open.
+        """Start it; `into` is a command that runs another one in the container, with an open input.
 
         Raises:
             PlaceFailed: nothing can be run there.
@@ -173,10 +181,10 @@ class Armed:
         return not self._out.at_eof()
 
     async def run(self, code: str) -> bool:
-        """Run Python there; False where that has ended the process itself, with its container.
+        """Run Python there; False where that has ended the helper itself, with its container.
 
         Raises:
-            PlaceFailed: it had ended before.
+            PlaceFailed: the helper had ended before.
         """
         with suppress(ConnectionError):
             self._in.write(json.dumps(code).encode() + b"\n")
@@ -191,7 +199,7 @@ class Armed:
         await self._process.wait()
 
     async def _answer(self, what: str) -> bool:
-        """Wait for its next line; False where it has ended."""
+        """Wait for the helper's next line; False where it has ended."""
         try:
             async with asyncio.timeout(ARMED_SECONDS):
                 return bool(await self._out.readline())

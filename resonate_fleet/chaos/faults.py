@@ -1,4 +1,4 @@
-"""How each fault is done, by what places are able to do. `contract/faults.py` has the rest.
+"""How each fault is done, by the abilities of places. `contract/faults.py` has the rest.
 
 A fault on one member is a `MemberFault`, any other a `FleetFault`.
 """
@@ -81,7 +81,7 @@ class FleetFault(NamedTuple):
 
 
 async def _exhaust(at: AnyAdapter, member: Victim[Any]) -> str:
-    """Where nothing runs inside, as on processes, by the signal that the kernel sends."""
+    """Fill the memory; where nothing can be run there (on processes), send the kernel's signal."""
     if type(at).run is Adapter.run:
         return await at.kill(member)
     if await at.run(member, FILL_MEMORY):
@@ -90,7 +90,7 @@ async def _exhaust(at: AnyAdapter, member: Victim[Any]) -> str:
 
 
 async def _kill_with_steward(at: AnyAdapter, member: Victim[Any]) -> str:
-    """Both in one instant: the steward is found before."""
+    """Kill both in one instant; the steward is found first."""
     steward = await at.steward()
     return ", ".join(await asyncio.gather(at.kill(member), at.kill(steward)))
 
@@ -193,7 +193,7 @@ def can_last(place: Place) -> frozenset[Fault]:
 
 
 async def strike(at: AnyAdapter, fault: Fault, member: Victim[Any]) -> str:
-    """Do `fault` to a member, looked at once more: ours, up, the same, opted in.
+    """Do `fault` to a member, after a last check that it is ours, up, unchanged and opted in.
 
     Raises:
         PlaceFailed: it was not done.

@@ -1,4 +1,4 @@
-"""A door between a member and what it talks to, which can be shut: a partition without privileges.
+"""A gate between a member and what it talks to. Shut, it is a partition without privileges.
 
 A shut gate behaves as a network that drops packets: connections stay open on both sides and
 nothing passes. What was written meanwhile arrives after the gate is opened, as TCP would have it,

@@ -272,7 +272,7 @@ class KubernetesPlace(Adapter[Pod]):
             raise PlaceFailed("no log of any member could be read")
 
     async def stop(self) -> None:
-        """Put back what was changed; wait until the last leaving pod has said its farewell."""
+        """Put back what was changed; wait until the log of the last leaving pod has been read."""
         try:
             if self._lent is not None:
                 await self.lent.deployments.put_back()

@@ -1,4 +1,4 @@
-"""What a place is: somewhere a fleet runs and can be struck. One adapter each."""
+"""What a place is: where a fleet runs and can be struck. Each place has an adapter."""
 
 import asyncio
 import signal
@@ -101,7 +101,7 @@ class Adapter[Handle](ABC):
 
     @abstractmethod
     async def look_again(self, member: Victim[Handle]) -> None:
-        """Make sure right before a strike that a member is ours, up, the same, and opted in.
+        """Check right before a strike that a member is ours, up, unchanged and opted in.
 
         Raises:
             PlaceFailed: it must not be struck.
@@ -118,7 +118,7 @@ class Adapter[Handle](ABC):
     # Abilities. Each returns when it has taken hold, but for `terminate`.
 
     async def kill(self, victim: Victim[Handle]) -> str:
-        """End it without a word."""
+        """Kill it at once."""
         raise NotImplementedError
 
     async def replace(self, victim: Victim[Handle]) -> str:
@@ -142,7 +142,7 @@ class Adapter[Handle](ABC):
         raise NotImplementedError
 
     async def connect(self, member: Victim[Handle]) -> str:
-        """Undo that."""
+        """Connect it again."""
         raise NotImplementedError
 
     async def take_away(self, victim: Victim[Handle], seconds: float) -> str:
@@ -154,7 +154,7 @@ class Adapter[Handle](ABC):
         raise NotImplementedError
 
     async def scale(self, members: int) -> str:
-        """Make them so many."""
+        """Scale to so many members."""
         raise NotImplementedError
 
 

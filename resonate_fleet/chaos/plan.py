@@ -1,4 +1,4 @@
-"""Scenario and seed in, plan out. Pure: the same in, the same out, nothing is touched."""
+"""Makes a plan from scenario and seed. Pure: the same input gives the same plan."""
 
 import random
 from typing import Final

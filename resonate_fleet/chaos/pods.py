@@ -87,7 +87,7 @@ class Pods:
         return [pod for pod in self.of(app) if pod.ready]
 
     def at_rest(self) -> bool:
-        """Say whether no pod is being deleted: none has a farewell to say."""
+        """Say whether no pod is being deleted, so that none logs its end."""
         return not any(pod.leaving for pod in self._pods.values())
 
     def get(self, name: str) -> Pod | None:

@@ -1,4 +1,4 @@
-"""A run again: the same jobs struck at the same points, and what came out otherwise."""
+"""Repeats a run: strikes the same jobs at the same points, and lists what differs."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""Drives one run: the load goes out, strikes fall when they are due, the records are collected."""
+"""Drives one run: sends the load, does the strikes that are due, and collects the records."""
 
 import asyncio
 import itertools
@@ -45,11 +45,18 @@ def log_nothing() -> None:
 
 
 def new_folder(runs: Path, name: str) -> RunFolder:
-    """Return a folder of this run's own that is not there yet."""
+    """Make a folder that is this run's own, also where another run begins in the same second."""
     begin = f"{name}-{time.strftime('%m%d-%H%M%S')}"
-    numbered = (f"{begin}-{number}" for number in itertools.count(2))
-    names = itertools.chain([begin], numbered)
-    return RunFolder(next(runs / one for one in names if not (runs / one).exists()))
+    runs.mkdir(parents=True, exist_ok=True)
+    folder, number = runs / begin, 1
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            folder = runs / f"{begin}-{number}"
+        else:
+            return RunFolder(folder)
 
 
 def write_plan(folder: RunFolder, plan: Plan) -> None:
@@ -80,7 +87,7 @@ class Runner:
         self._began = time.monotonic()
 
     async def drive(self) -> bool:
-        """Do it all; return whether every job ended before the deadline.
+        """Do the whole run; return whether every job ended before the deadline.
 
         Raises:
             PlaceFailed: the fleet could not be brought up, or the client failed.

@@ -96,7 +96,7 @@ class Striker:
         except (PlaceFailed, Refused, Unreachable) as failed:
             self._miss(order, str(failed))
             done = True
-        if not done:  # the victim let go in this very moment: another moment, or a miss
+        if not done:  # the victim has just given the lease up: tried again later, or missed
             self.orders.append(order)
         # What was killed or drains is struck no second time: its name does not come back.
         if order.fault in ON_MEMBER and (not done or order.fault in FREEZING):

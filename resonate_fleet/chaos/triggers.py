@@ -66,7 +66,7 @@ def due(order: StrikeOrder, snapshot: RunState, spared: frozenset[str]) -> HeldL
 
 
 def _by_clock(order: StrikeOrder, snapshot: RunState) -> bool:
-    """Triggers that no single job sets off."""
+    """Say whether an order is due by time or by the share of ended jobs."""
     if order.when.done is not None:
         return snapshot.done >= order.when.done * snapshot.total
     return snapshot.elapsed >= (order.when.after or 0.0)

@@ -93,7 +93,7 @@ class Addresses:
 
 @cache
 def direct() -> OpenerDirector:
-    """Return what asks a steward; like all else here it takes no proxy from the environment.
+    """Return an opener of requests to a steward. It uses no proxy of the environment.
 
     It reads the machine's authorities, which takes tens of milliseconds.
     """

@@ -34,16 +34,16 @@ PURPOSES: Final = {
         _own("job", "one job: arguments, attempts, children, result or error, why it waits"),
     ),
     "Submit": (
-        _own("submit", "hand a call, or a file of calls, to any member of a group"),
-        _own("result", "how jobs ended; reads and never creates"),
+        _own("submit", "submit a call, or a file of calls, to a group"),
+        _own("result", "print how jobs ended; creates none"),
     ),
     "Operate": (
         _own("up", "a server, a steward and workers on this machine, until Ctrl-C"),
         _own("cancel", "end jobs: one that waits never starts, one that runs is stopped"),
         _own("rerun", "run jobs again, each as a new job of the same call"),
         _own("kill", "kill a member of a fleet that `fleet up` keeps on this machine"),
-        _own("schedule", "jobs at the times of a cron expression: add, list, show, remove"),
-        _own("store", "what the server's store holds; old jobs leave it: show, prune"),
+        _own("schedule", "jobs that a cron expression creates: add, list, show, remove"),
+        _own("store", "the server's store: show what it holds, prune old jobs"),
         _own("quarantine", "jobs that crashed their workers too often: list, redrive, reject"),
         _room("worker", "one member of a group: runs the functions of a module", "member"),
         _room("steward", "gives jobs to members and hands over what the dead held", "steward"),
@@ -71,7 +71,7 @@ usage: fleet COMMAND [options]      `fleet COMMAND --help` says more
 """
 _ENDING: Final = """\
 The server's address is --server, else RESONATE_URL, else http://localhost:8001.
-Exit codes: 0 as promised; 1 a promise was broken; 2 wrong option or setting; 3 nothing was
+Exit codes: 0 as promised; 1 a guarantee broken, a job failed; 2 wrong option or setting; 3 nothing
 proved; 4 the command itself failed; 130 Ctrl-C; 141 nobody reads the output.
 """
 

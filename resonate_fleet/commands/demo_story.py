@@ -1,4 +1,4 @@
-"""What the demo is going to do, and what it says of that before and after."""
+"""The demo's plan, and what the demo prints before and after it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`fleet rerun`: an id keeps its one result for ever, so a rerun is a new job of the same call."""
+"""`fleet rerun`: runs jobs again. An id keeps its result for ever, so a rerun is a new job."""
 
 import sys
 from argparse import Namespace

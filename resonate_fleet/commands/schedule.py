@@ -62,7 +62,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
         return group_of(target) or target
 
     def asked(self) -> tuple[Any, ...]:
-        """What its creator said of it."""
+        """What its creator chose."""
         return (self.cron, self.promise_id, self.promise_timeout, self.call(), self.promise_tags)
 
 

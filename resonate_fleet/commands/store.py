@@ -1,4 +1,4 @@
-"""`fleet store`: what the store of the real server holds, and how old jobs leave it."""
+"""`fleet store`: shows what the store of the real server holds, and deletes old jobs from it."""
 
 import sys
 import time

@@ -51,8 +51,8 @@ def parser(prog: str) -> Parser:
         kind, says = typed(seconds(low, 86_400)), f"default: {default:g}"
         add(option, type=kind, default=default, metavar="SECONDS", help=says)
     add("--server", type=typed(url()), metavar="URL", help="a server that runs; default: embedded")
-    add("--store", type=OutputFile, metavar="FILE", help="keeps all jobs; default: until the end")
-    add("--runs", type=OutputFolder, metavar="FOLDER", help="keeps logs and journals")
+    add("--store", type=OutputFile, metavar="FILE", help="keeps all jobs; default: as --runs")
+    add("--runs", type=OutputFolder, metavar="FOLDER", help="keeps all; default: until the end")
     add_ports(made)
     return made
 

@@ -25,7 +25,7 @@ STYLES: Final = {"strike": "bold red", "recovery": "bold green", "trouble": "bol
 
 
 class Keys:
-    """Takes single keys from the terminal, unseen, while the context is open.
+    """Takes single keys from the terminal, without echo, while the context is open.
 
     Where standard input is no terminal it only waits. The terminal is left as it was.
     """
@@ -34,7 +34,7 @@ class Keys:
         self._before: list[Any] | None = None
         self._is_terminal = sys.stdin is not None and sys.stdin.isatty()
         with suppress(OSError):  # a terminal without jobs to choose from
-            # One in the background that sets the terminal up is stopped.
+            # The system stops a background process that changes the terminal.
             self._is_terminal &= os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
     def __enter__(self) -> Self:

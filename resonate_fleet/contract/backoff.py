@@ -27,5 +27,5 @@ class Backoff:
         return pause * random.uniform(0.5, 1)
 
     def reset(self) -> None:
-        """Begin anew: the last try went well."""
+        """Start again with the first pause: the last try succeeded."""
         self._tries = 0

@@ -45,12 +45,12 @@ def fields_of(cls: type[msgspec.Struct]) -> tuple[Field, ...]:
 
 
 def value(form: Any, accepts: str) -> Kind[Any]:
-    """Values that only stand in files: of the type `form`."""
+    """Return the kind of a value that stands in files only; `form` is its type."""
     return Kind(str, accepts, lambda: form)
 
 
 def text_of(path: pathlib.Path) -> str:
-    """Return the text of a file, without the mark that some editors put before it.
+    """Return the text of a file, without a byte order mark.
 
     Raises:
         Mistake: it cannot be read.

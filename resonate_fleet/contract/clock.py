@@ -28,7 +28,7 @@ class ServerClock:
         self._off = off
         self._said = False
         self._low, self._high = float("-inf"), float("inf")
-        #: The seconds, between these two, that the server's clock is taken to be ahead.
+        #: The seconds that the server's clock is taken to be ahead: between these two.
         self._ahead: float | None = None
         #: The last date, as it came and in Unix seconds.
         self._date = ""

@@ -15,7 +15,7 @@ TOO_LARGE = 413
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """Payload of a promise as it travels: `data` is base64 of JSON."""
+    """A payload in its wire form: `data` is base64 of JSON."""
 
     headers: dict[str, str] | None = None
     data: str | None = None

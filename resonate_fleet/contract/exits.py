@@ -9,7 +9,7 @@ class CommandFailed(Exception):  # noqa: N818 - a state of the world, told in on
 
 #: All went as promised.
 OK: Final = 0
-#: A promise was found broken: a job lost, doubled, or ended without its result.
+#: A guarantee was found broken: a job lost, doubled, or ended without its result.
 BROKEN: Final = 1
 #: The user's mistake: one line says what, where, and what is accepted.
 USAGE: Final = 2

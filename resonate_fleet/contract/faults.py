@@ -1,4 +1,4 @@
-"""What all that read a run know of a fault; how it is done: `chaos/faults.py`."""
+"""What every reader of a run knows of a fault. How a fault is done: `chaos/faults.py`."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
@@ -21,8 +21,8 @@ class Effect(NamedTuple):
     """What a fault is done to (`on`), what it `does` there, and how it is drawn.
 
     One that stops a member or cuts it off lasts for some leases. One that drains ends a member in
-    order; one that drains all members may kill a member whose drain takes too long. `takes`: what
-    a scenario may say of it beside its trigger. `sign`: lines around 0 0, as SVG has them.
+    order; one that drains all members may kill a member whose drain takes too long. `takes`: what a
+    scenario may say of it beside its trigger. `sign`: an SVG path around 0 0.
     """
 
     on: tuple[Literal["member", "members", "steward", "server"], ...]
@@ -70,9 +70,9 @@ FREEZING: Final = (*STOPPING, *_faults("member", "cuts off"))
 DRAINING: Final = _faults("member", "drains")
 #: Faults that go through all members.
 AT_ALL_MEMBERS: Final = _faults("members")
-#: Those of them that replace each.
+#: The faults among these that replace each member.
 AT_EACH_MEMBER: Final = tuple(one for one in AT_ALL_MEMBERS if "to" not in FAULTS[one].takes)
 AT_THE_SERVER: Final = _faults("server")
-#: On the serving steward, alone or with a member.
+#: Faults on the serving steward, alone or together with a member.
 AT_THE_STEWARD: Final = _faults("steward")
 AT_THE_FLEET: Final = tuple(one for one in FAULTS if one not in AT_A_MEMBER)

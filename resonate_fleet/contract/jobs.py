@@ -22,7 +22,7 @@ OVER: Final[dict[str, JobState]] = {
     "rejected_canceled": "cancelled",
     "rejected_timedout": "timed-out",
 }
-#: What is said of an end without an error of its own.
+#: What stands for the error of a job that ended without one.
 BARE: Final = {
     "rejected": "no error was given",
     "rejected_canceled": "no reason was given",
@@ -39,8 +39,9 @@ _LIVE: Final[dict[str, JobState]] = {
 class JobLine(msgspec.Struct, frozen=True, kw_only=True):
     """A job in a list; `COLUMNS` says how its fields are shown.
 
-    `created`: by the server alone the creation; by a steward since when it waits or sleeps or, once
-    claimed, since when it had waited. `reason`: what it waits for besides a slot.
+    `created`: from the server, when the job was created; from a steward, since when it waits or
+    sleeps (of a claimed job: when it had begun to wait). `reason`: what it waits for besides a
+    slot.
     """
 
     id: str
@@ -62,8 +63,8 @@ class JobLine(msgspec.Struct, frozen=True, kw_only=True):
 def matches(line: JobLine, asked: Mapping[str, str], after: float) -> bool:
     """Tell whether a line is one of those that are asked for.
 
-    `asked`: values of fields, and `search`, a part of the id; an empty one counts as none. `after`
-    in Unix seconds; a line that knows no time is later.
+    `asked`: the wanted value of each field, and as `search` a part of the id; empty text matches
+    all. `after`: Unix seconds; a line without a time counts as later.
     """
     fields = ("state", "function", "group", "member")
     if any(asked.get(one) and asked[one] != getattr(line, one) for one in fields):
@@ -74,9 +75,9 @@ def matches(line: JobLine, asked: Mapping[str, str], after: float) -> bool:
 class Column(msgspec.Struct, frozen=True):
     """A column of the list of jobs, in `fleet jobs` and on the console's page.
 
-    `field` of `JobLine`, shown as `kind` says: `words` may be cut, a `note` stands below the id on
-    the page. `spare`: where there is no room the largest go first, and 0 stays. The page
-    leaves out those of 3 and more below 1,000 pixels, those of 1 and 2 below 620.
+    `field`: of `JobLine`. `kind`: how it is shown; `words` may be cut, and on the page a `note`
+    stands below the id. `spare`: where room is short, columns with the largest number are left out
+    first, those with 0 never. The page leaves out 3 and more below 1,000 pixels, 1 and 2 below 620.
     """
 
     field: str
@@ -101,7 +102,7 @@ COLUMNS: Final = (
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """`more`: there are more than these. `unread`: jobs whose function is not known.
+    """A list of jobs. `more`: there are others. `unread`: jobs whose function is not known.
 
     `at`: when it was made, as all times Unix seconds by the server's clock.
     """
@@ -135,9 +136,9 @@ class ChildLine(msgspec.Struct, frozen=True, kw_only=True):
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     """All of a job. `claims`: how often it was claimed, by the server.
 
-    `at`: when it was made, as all times Unix seconds by the server's clock. `repeats`: the job
-    that this one runs again. `repeated`: the jobs that run this one again.
-    `hidden`: arguments and results are left out. `notes`: what its tags do not do.
+    `at`: when it was made, as all times Unix seconds by the server's clock. `repeats`: the job that
+    this one runs again. `repeated`: the jobs that run this one again. `hidden`: arguments and
+    results are left out. `notes`: which tags have no effect, and why.
     """
 
     id: str

@@ -21,6 +21,8 @@ ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 ANSWER_SECONDS: Final = 15.0
 #: Tries of a request that may be repeated, and the pause between two, in seconds.
 TRIES, PAUSE_SECONDS = 5, 0.3
+#: Most that is repeated of an answer that is no object of Kubernetes.
+LINE_BYTES: Final = 200
 
 type Object = dict[str, Any]
 
@@ -152,8 +154,11 @@ class Cluster:
             tries -= 1
             try:
                 async with self._open(method, path, params=query, data=data) as answer:
-                    status, read = answer.status, _object(await answer.read())
-                    reason = str(read.get("message", answer.reason))
+                    raw, status = await answer.read(), answer.status
+                    read = _object(raw)
+                    # What does not reach the API server, such as `kubectl proxy`, says so in text.
+                    text = raw[:LINE_BYTES].decode(errors="replace").strip().partition("\n")[0]
+                    reason = str(read.get("message") or text or answer.reason)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 status, read = 503, {}
                 reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)

@@ -1,7 +1,7 @@
 """The live state of a fleet, as a steward shows it at `GET /state`.
 
-A steward knows hints, members' reports and what its searches have shown. `complete`: all that
-lives is known. It is False until the first survey after the start, and again from when the steward
+A steward knows hints, members' reports and what its searches have shown. `complete`: every live
+task is known. It is False until the first survey after the start, and again from when the steward
 begins to hear a group until the next survey. Times are Unix seconds; `at` is when the state was
 taken, by the steward's clock.
 """

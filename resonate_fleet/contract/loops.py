@@ -1,4 +1,4 @@
-"""The loops that a process consists of, none of which ends in silence, and what they wait for."""
+"""Runs the loops of a process, so that the failure of one ends all, and waits for events."""
 
 import asyncio
 from collections.abc import Coroutine

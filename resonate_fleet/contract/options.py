@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def complete_with(action: argparse.Action, words: Iterable[str]) -> None:
-    """Have the shell offer `words` for what `action` takes (argcomplete reads this attribute)."""
+    """Have the shell offer `words` as the value of `action` (argcomplete reads this attribute)."""
     action.completer = lambda **_: words  # type: ignore[attr-defined] # argcomplete's own
 
 
@@ -110,7 +110,7 @@ def is_out_of_threads(error: Exception) -> bool:
 
 
 def guarded(what: str, main: Callable[[], int]) -> int:
-    """Return what `main` returns; what went wrong is told in the name of the command `what`.
+    """Return what `main` returns; print mistakes and failures after the command's name `what`.
 
     Exit codes: 2 for the user's mistake, 4 for a state of the world.
     """

@@ -11,9 +11,9 @@ from typing import Self
 
 from resonate_fleet.contract import sockets
 
-#: Connections that have not asked yet. As more come, the oldest is ended.
+#: Most connections that have sent no request yet; one more ends the oldest of them.
 MOST = 64
-#: Seconds for a request with its answer, and where descriptors are short.
+#: Longest time of a request with its answer, in seconds: usual, and while descriptors are short.
 REQUEST_SECONDS, HURRIED_SECONDS = 10.0, 0.5
 #: Most bytes of a request's head.
 HEAD_BYTES = 65_536
@@ -51,7 +51,7 @@ class Pages:
         self.port = port
         self._handlers = handlers
         self._reserve: int | None = None
-        #: What serves each connection that has not asked yet, in the order of their coming.
+        #: The task of each connection that has sent no request yet, the oldest first.
         self._silent: dict[socket.socket, asyncio.Task[None]] = {}
 
     def __enter__(self) -> Self:
@@ -167,7 +167,7 @@ class Pages:
             os.close(reserve)
 
     def _take_reserve(self) -> None:
-        """Try to have a reserve; later again if there is no descriptor."""
+        """Try to take a reserve; it is tried again later if no descriptor is left."""
         try:
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

@@ -120,7 +120,7 @@ class Report(msgspec.Struct, frozen=True, tag="report", tag_field="kind", omit_d
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag="withdraw", tag_field="kind", omit_defaults=True):
-    """The member takes its credits back. While it drains it offers no more."""
+    """The member takes its credits back. `draining`: it will offer no more."""
 
     draining: bool = False
 

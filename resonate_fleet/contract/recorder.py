@@ -104,7 +104,7 @@ class Journal:
         self._log: Log = log
         self._threshold = threshold
         self._now = now
-        #: What loses lines and was said to. It may have begun before this listened.
+        #: What loses lines, as far as this has reported it.
         self._losing: set[str] = set()
         self._file = None
         if folder is not None:
@@ -140,7 +140,7 @@ class Journal:
             self._file.write(lines)
 
     def _say(self, loss: Loss) -> None:
-        """Report a lost journal in the log, a lost log in the journal; once, and the end of it."""
+        """Say once in the log that the journal is lost, or the reverse, and when that is over."""
         if not loss.over and loss.what in self._losing:
             return
         (self._losing.discard if loss.over else self._losing.add)(loss.what)
@@ -212,7 +212,7 @@ class _File:
         if self._sink is not None:
             self._size += len(lines)
             self._sink.write(lines)
-        # At the end: the log may lose a line, and that is written here.
+        # Logged last: if the log loses these lines, that is written to this file.
         if deleted:
             self._log.log(INFO, "journal.deleted", file=str(self._path), then="begun anew")
         if dropped is not None:

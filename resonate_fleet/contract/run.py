@@ -28,14 +28,17 @@ PLACES: Final[tuple[str, ...]] = get_args(Place)
 class Traits(NamedTuple):
     """What differs between places. Times in seconds.
 
-    `pace`: a factor for costs, deadline and promised seconds; the rate is divided by it. A
-    container engine takes its time to strike: a job as short as on processes would be over before.
-    Leases stay. `shows_on`: how long what was under way when a strike took hold may still show: an
-    answer that had passed the network already and, on Kubernetes, the clocks of several machines.
-    `notice`: how much later a death may be noticed than its process ends; a kubelet closes a pod's
-    connections only after its own two seconds. `own`: the run brings up a fleet of its own; else
-    it strikes one that is there before and after. `asks`: nothing is done without `--strike`.
-    `keys`: its jobs can have keys.
+    `pace`: costs, deadline and guaranteed seconds are multiplied by it, and the rate is divided by
+    it; leases stay. A container engine takes longer to strike, and jobs as short as on processes
+    would be over before.
+
+    `shows_on`: for so long after a strike took hold, traces of what was under way may still appear:
+    answers that had left the network already and, on Kubernetes, times by other machines' clocks.
+    `notice`: how long after the end of a process its death may be noticed; a kubelet closes a pod's
+    connections after two seconds of its own.
+
+    `own`: the run starts a fleet of its own; otherwise it strikes one that exists before and after
+    the run. `asks`: nothing is done without `--strike`. `keys`: its jobs can have keys.
     """
 
     pace: float = 1.0

@@ -167,7 +167,7 @@ def _text(one: Setting, env: Mapping[str, str], given: str | None) -> tuple[str 
 
 
 class Token(str):  # noqa: SLOT000 - there is one in a process, and it keeps what it read
-    """A secret as it was read first from its file, which may change while the process runs."""
+    """A secret from a file. Its text is what was read first; `now` reads the file again."""
 
     file: Path
     _kind: Kind[Any]
@@ -246,7 +246,7 @@ def masked(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return what of `text` a line has room for."""
+    """Return `text`, cut to what a line has room for."""
     return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."
 
 
@@ -264,7 +264,7 @@ def effective(values: Any) -> dict[str, Any]:
 
 
 def taken_port(values: Any, error: OSError) -> CommandFailed:
-    """Return what names the setting whose port is taken; for other errors their own text."""
+    """Return the error that names the setting whose port is taken; other errors keep their text."""
     numbers = re.findall(r"\d+", str(error)) if error.errno == errno.EADDRINUSE else []
     for field_name, one in declared(type(values)):
         value = getattr(values, field_name)

@@ -39,7 +39,7 @@ PRESENCE_SECRET: Declared[str | None] = (
     "FLEET_PRESENCE_SECRET",
     "",
     optional(text()),
-    "Members and stewards prove to each other that they know it. Without it anyone is let in.",
+    "Secret that members and stewards prove to each other; without it anyone may join.",
 )
 
 
@@ -51,7 +51,9 @@ def host(process: str) -> Declared[str]:
 def replica_name(process: str) -> Declared[str]:
     """Return the name of a replica, which stands in a URL's path and in a file's name."""
     kind = text("up to 100 of A-Z, a-z, 0-9, `.`, `_`, -, or nothing", r"[A-Za-z0-9_.-]{0,100}")
-    says = "Its name; a member adds to it. Without it: the replica's on Compose, else the host's."
+    says = (
+        "Name of this process; a member's gets a suffix. Default: the replica's, else the host's."
+    )
     return f"{process}_NAME", "", kind, says
 
 

@@ -1,4 +1,4 @@
-"""Makes foreign text safe to show, and sorts names: ids, errors, whatever somebody else chose."""
+"""Makes foreign text (ids, errors, names) safe to show, and sorts names."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Final
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-#: Ids that are named one by one at most.
+#: Most ids that are named one by one.
 NAMED: Final = 20
 
 

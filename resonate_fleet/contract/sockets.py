@@ -1,4 +1,4 @@
-"""This process's sockets: how many, whose end is noticed, and that no forked child keeps them."""
+"""Bounds this process's sockets, notices lost peers, closes descriptors in forked children."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from typing import Any
 SAID_SECONDS = 60.0
 #: Descriptors taken if the system sets no bound.
 PLENTY = 65_536
-#: Most connections at once that have not said yet what they want.
+#: Most connections at once that have sent nothing yet.
 MOST_STRANGERS = 256
 #: Probes that go out before a silent connection ends.
 PROBES = 5
@@ -26,7 +26,7 @@ _owners: list[Descriptors] = []
 
 
 def keep_from_children(owner: Descriptors) -> None:
-    """Close in each child that a job forks what `owner` returns there.
+    """Close the descriptors that `owner` returns in each child that a job forks.
 
     A child by `subprocess` inherits none: Python's sockets close on exec. A child by `os.fork`, or
     by `multiprocessing` with that method, has copies of all. After this process's end they would
@@ -72,7 +72,7 @@ def keep_alive(connection: socket.socket, seconds: float) -> None:
 
 
 def most_strangers() -> int:
-    """Take all descriptors that the system allows; return how many connections may say nothing."""
+    """Raise the limit of descriptors to its most; return how many connections may be silent."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = PLENTY if hard == resource.RLIM_INFINITY else hard
     if resource.RLIM_INFINITY != soft < wanted:

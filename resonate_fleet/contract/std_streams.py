@@ -1,4 +1,4 @@
-"""Standard streams: opened where they are closed, safe to write to, their errors told apart."""
+"""Opens standard streams that are closed, has them take any text, and tells their errors apart."""
 
 import io
 import os
@@ -32,7 +32,7 @@ class StdoutLost(OSError):  # noqa: N818 - a state of the world
 
 
 def tell_stdout_apart() -> None:
-    """Have errors of standard output be of their own type."""
+    """Give errors of standard output a type of their own."""
     for name in ("write", "flush"):
         setattr(sys.stdout, name, _apart(getattr(sys.stdout, name)))
 

@@ -1,4 +1,4 @@
-"""The stream of a server's messages, reconnected within a second, and the hints in them."""
+"""Reads a server's stream of messages, reconnects within a second, and reads the hints in it."""
 
 import asyncio
 import time

@@ -75,7 +75,7 @@ class Unreachable(CommandFailed):
 
 
 class Strange(Unreachable):
-    """The answer has the protocol's form, and not what the protocol says."""
+    """The answer has the protocol's form, but not the content that the protocol asks for."""
 
     def __init__(self, url: str, found: Exception) -> None:
         super().__init__(url, f"it answers otherwise than server v0.9.8: {found!r}")
@@ -91,7 +91,8 @@ class Refused(CommandFailed):
     def passes(self, token: str | None, *, taken: bool) -> bool:
         """Say whether another try makes sense.
 
-        The server is busy; or it has `taken` the token before, and its file may soon hold another.
+        It does where the server is busy, or where it took the token before (`taken`) and the
+        token's file may soon hold another.
         """
         expired = self.reply.status == 401 and taken and isinstance(token, Token)
         return expired or self.reply.status == 429 or self.reply.status >= 500

@@ -192,7 +192,7 @@ def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
 
 
 def _contained(call: Callable[[], Any]) -> Any:
-    """Call; turn what a future cannot carry, or what would end the loop, into an EscapedError."""
+    """Call it; turn what no future can carry, or what would end the loop, into an EscapedError."""
     try:
         return call()
     except SIGNALS:

@@ -46,7 +46,7 @@ class Claims:
         self.channel.close()
 
     def close(self) -> None:
-        """Give back at once whatever is granted from now on."""
+        """From now on give back at once each claim that is granted."""
         self._closed = True
 
     async def send(self, req: str, headers: dict[str, str] | None = None) -> str:  # noqa: ARG002 - for networks that shard

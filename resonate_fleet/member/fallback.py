@@ -74,7 +74,7 @@ class Backlog:
 
 @dataclass(eq=False)
 class Fallback:
-    """Fills free slots with the oldest of what it knows, while it is on.
+    """While it is on, fills free slots with the oldest tasks that it knows.
 
     `counts` counts an event: a metric's name and its labels. `runs` says whether this member can
     run what a promise calls.

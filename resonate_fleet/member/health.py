@@ -1,11 +1,9 @@
 """Whether this member works and its server takes its requests, and the pages that say so."""
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -130,13 +128,11 @@ class Probes:
             found.append("no stream from the server")
         return found
 
-    def pages(self, metrics: Handler, version: Mapping[str, Any]) -> dict[str, Handler]:
-        shown = json.dumps(dict(version)) + "\n"
+    def pages(self, metrics: Handler) -> dict[str, Handler]:
         return {
             "/livez": lambda _: _answer(self.not_alive()),
             "/readyz": lambda _: _answer(self.not_ready()),
             "/metrics": metrics,
-            "/version": lambda _: Page(shown, content_type="application/json"),
         }
 
 

@@ -1,4 +1,4 @@
-"""What keeps leases, and what ends them here when they are gone.
+"""Keeps leases by heartbeats, and ends attempts whose lease is gone.
 
 Heartbeats have a thread with a connection of its own, which a blocked event loop cannot stop. A
 separate process takes over when every thread is stopped (`heartbeat_script`).

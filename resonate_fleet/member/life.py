@@ -1,4 +1,4 @@
-"""From the settings to an exit code."""
+"""Runs a member, from its settings to its exit code."""
 
 import asyncio
 import ctypes

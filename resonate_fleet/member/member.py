@@ -3,13 +3,11 @@
 import asyncio
 import gc
 import os
-import platform
 import secrets
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from importlib import metadata
 
 import structlog
 
@@ -145,7 +143,7 @@ class Member:
         settings, ledger = self._settings, self._ledger
         for buffer in (ledger.journal.buffer, self._heartbeat_process.buffer):
             buffer.collect(asyncio.get_running_loop().call_soon)
-        pages = self._probes.pages(ledger.metrics.page, self._about())
+        pages = self._probes.pages(ledger.metrics.page)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._upstream.wire)
             served = stack.enter_context(Pages(settings.host, settings.port, pages))
@@ -171,16 +169,6 @@ class Member:
             self._ledger.traces.close()
 
     # Reports about itself.
-
-    def _about(self) -> dict[str, str]:
-        """Return what `/version` shows."""
-        return {
-            "member": self._ledger.journal.who,
-            "group": self._settings.group,
-            "version": package_version(),
-            "sdk": metadata.version("resonate-sdk"),
-            "python": platform.python_version(),
-        }
 
     def _say_start(self, port: int) -> None:
         settings, process, version = self._settings, os.getpid(), package_version()

@@ -1,4 +1,4 @@
-"""How other threads have functions called on the event loop."""
+"""Lets other threads have functions called on the event loop."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ class OnLoop:
 
     @property
     def here(self) -> bool:
-        """This thread is the loop's."""
+        """Whether this thread is the loop's."""
         return threading.get_ident() == self._thread
 
     def soon(self, call: Callable[[], object]) -> bool:

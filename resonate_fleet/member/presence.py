@@ -126,7 +126,7 @@ class Presence:
     _falling_back: asyncio.TimerHandle | None = field(default=None, init=False)
     #: The last steward has said that this group's members wait while there is none.
     _waits: bool = field(default=False, init=False)
-    #: The next steward is not the first: hints may have gone elsewhere before.
+    #: The next steward is not the first one: hints may have gone elsewhere in between.
     _turned: bool = field(default=False, init=False)
     #: It has said goodbye, or is about to.
     said_bye: bool = field(default=False, init=False)

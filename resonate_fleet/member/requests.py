@@ -63,7 +63,7 @@ class Request(msgspec.Struct):
     data: Data = msgspec.field(default_factory=Data)
 
     def reply(self, status: int, data: Any) -> str:
-        """Return a reply made here."""
+        """Return a reply that the member makes itself."""
         head = {"corrId": self.head.get("corrId", ""), "status": status}
         return msgspec.json.encode({"kind": self.kind, "head": head, "data": data}).decode()
 

@@ -169,7 +169,7 @@ class Channel:
 
 
 def _other(request: Request, status: int, text: str, *, repeated: bool) -> Answer:
-    """Return what is no answer of the server in the shape of one."""
+    """Return an answer that is not the server's in the shape of one."""
     reply = Reply(kind=request.kind, status=status, data=text)
     return Answer(reply, request.reply(status, text), repeated, status == TOO_LARGE)
 

@@ -149,9 +149,9 @@ class Writes:
             self._wrote(request, attempt, Reply(kind=request.kind, status=200, data={}))
             lost = await self.channel.ask("promise.get", attempt.task) if ended else None
             return request.reply(200, lost.reply.data if lost is not None else {})
-        if not self.table.finish(attempt):
-            return answer.body
         promise: Promise | None = await self.channel.find("promise.get", attempt.task)
+        if not self.table.finish(attempt):  # no wait after it: a drain waits for what is held
+            return answer.body
         if promise is not None and promise.state == "rejected_canceled":
             self.ledger.ended(attempt, "cancelled")
             return answer.body

@@ -19,6 +19,7 @@ from resonate_fleet.report.facts import (
     FINAL,
     OPEN,
     AttemptFacts,
+    Coverage,
     Facts,
     JobFacts,
     MemberFacts,
@@ -32,7 +33,7 @@ BY_A_MEMBER = (
     journal.MemberStarted, journal.MemberReady, journal.MemberStopped, journal.DrainStep,
     journal.Claimed, journal.Ended, journal.LeaseLost,
 )  # fmt: skip
-#: Outcomes by which a member means that nothing was written; only the server knows.
+#: Outcomes by which a member believes that nothing was written; only the server knows.
 UNSURE = ("lost", "refused")
 Written = dict[tuple[str, int], Promise]
 
@@ -66,6 +67,8 @@ def facts_of(everything: Evidence) -> Facts:
         handed_over={(one.line.task, one.line.attempt): one for one in handed},
         began=began,
         ended=max(began, max(settled, default=max(lines))),
+        coverage=Coverage(),
+        recoveries=[],
     )
     return replace(facts, coverage=coverage_of(facts), recoveries=recoveries(facts))
 
@@ -81,7 +84,7 @@ def _by_task(members: Iterable[MemberFacts]) -> dict[str, list[AttemptFacts]]:
 
 
 def _strikes(evidence: Evidence) -> list[StrikeFacts]:
-    """Return each strike with the healing that followed it first."""
+    """Return each strike with the first healing that followed it."""
     healings = [entry.line for entry in evidence.of(journal.StrikeHealed)]
     strikes: list[StrikeFacts] = []
     for entry in evidence.of(journal.StrikeDone):

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from resonate_fleet.report.facts import Facts, JobFacts, MemberFacts
 
@@ -109,21 +109,29 @@ def waiting(facts: Facts) -> list[Window]:
     return found
 
 
+def free_slots(members: Iterable[MemberFacts]) -> Iterator[tuple[float, float, int]]:
+    """Return from when to when a member had how many slots free, members one after the other."""
+    for member in members:
+        changes: list[tuple[float, int]] = []
+        for begin, end in windows([member]):
+            changes += [(begin, 1), (end, -1)]
+        for attempt in member.attempts:
+            changes += [(attempt.began, -1), (attempt.until, 1)]
+        since, free = 0.0, 0
+        for at, by in sorted(changes):
+            if free > 0 and at > since:
+                yield since, at, free
+            since, free = at, free + by
+
+
 def idle(facts: Facts) -> float:
     """Return the slot-seconds in which a slot was free while a job waited for one."""
     # Time, change of free slots, change of waiting jobs.
     events: list[tuple[float, int, int]] = []
     for begin, end in waiting(facts):
         events += [(begin, 0, 1), (end, 0, -1)]
-    for member in facts.members.values():
-        slots = windows([member])
-        for begin, end in slots:
-            events += [(begin, 1, 0), (end, -1, 0)]
-        for begin, end in sorted(set(slots)):
-            for attempt in member.attempts:
-                taken, given = max(begin, attempt.began), min(end, attempt.until)
-                if taken < given:
-                    events += [(taken, -1, 0), (given, 1, 0)]
+    for begin, end, slots in free_slots(facts.members.values()):
+        events += [(begin, slots, 0), (end, -slots, 0)]
     total, free, waits, last = 0.0, 0, 0, 0.0
     for at, slots_by, jobs_by in sorted(events):
         total += (at - last) * max(0, min(free, waits))

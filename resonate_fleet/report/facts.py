@@ -51,10 +51,10 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     seconds: float
     where: str
-    end_where: str | None = None
-    error: str = ""
-    writing: float = 0.0
-    steps: list[StepFacts] = []
+    end_where: str | None
+    error: str
+    writing: float
+    steps: list[StepFacts]
 
     @property
     def claim(self) -> tuple[str, int]:
@@ -62,12 +62,12 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def interrupted(self) -> bool:
-        """The attempt ended and the work did not: somebody has to take it up again."""
+        """Whether the attempt ended before the work: somebody has to take it up again."""
         return self.outcome not in (*FINAL, "suspended")
 
     @property
     def result(self) -> bool:
-        """It brought the result of its job."""
+        """Whether it brought the result of its job."""
         return self.outcome == "resolved" and self.task == self.job
 
 
@@ -94,7 +94,7 @@ class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrikeFacts(StrikeDone, frozen=True, kw_only=True):
-    """A fault that was done, by chaos's own word.
+    """A fault that was done, by the words of chaos.
 
     It took hold between `asked` and `at`, and was over between `healing` and `healed`; both None
     where it was not undone.
@@ -125,7 +125,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parked(self) -> bool:
-        """It stood parked when the run had ended."""
+        """Whether it was parked when the run had ended."""
         return self.task is not None and self.task.state == "halted"
 
     @property
@@ -210,9 +210,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     #: Start and end of the run: first and last thing that any source dates within it.
     began: float
     ended: float
-    coverage: Coverage = Coverage()
+    coverage: Coverage
     #: What became of each interrupted claim that stands in a journal, in time order.
-    recoveries: list[Recovery] = []
+    recoveries: list[Recovery]
 
     def attempts(self) -> Iterator[AttemptFacts]:
         """Return every attempt, task by task, in claim order."""

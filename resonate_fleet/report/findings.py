@@ -1,7 +1,7 @@
 """The findings that a check can make: every name, what it means, and what it does to the verdict.
 
-A finding is `broken` where a promise of the fleet is shown to be broken or two sources
-contradict each other, and `unproved` where the run cannot show that the promises were kept.
+A finding is `broken` where a guarantee of the fleet is shown to be broken or two sources contradict
+each other, and `unproved` where the run cannot show that the guarantees were kept.
 """
 
 from typing import Final, Literal
@@ -23,8 +23,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 #: Name: level, what it means. docs/report.md is made from this (tools/docs.py).
 CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
     # Jobs.
-    "lost-job": ("broken", "The client has the server's word for a job that has no result."),
-    "missing-promise": ("broken", "The client has the server's word for a job unknown to it now."),
+    "lost-job": ("broken", "A job that the server confirmed to its client has no result."),
+    "missing-promise": (
+        "broken",
+        "The server confirmed a job to its client and does not know it now.",
+    ),
     "late-job": ("broken", "A job had not ended when the run's deadline came."),
     "timed-out-job": ("broken", "The job's promise ran out of time before it had a result."),
     "rejected-job": ("broken", "A job ended with an error instead of a result."),
@@ -50,24 +53,30 @@ CATALOGUE: Final[dict[str, tuple[Level, str]]] = {
     "unexplained-lapse": ("broken", "A lease ran out under a member that nothing had struck."),
     "unexplained-death": ("broken", "A member died, or was taken for dead, without a strike."),
     # Strikes.
-    "strike-without-effect": ("broken", "Chaos says it struck; the struck went on as before."),
-    "strike-proof-disagrees": ("broken", "What chaos says the target held, it did not hold."),
+    "strike-without-effect": (
+        "broken",
+        "Chaos says that it struck, and its target went on as before.",
+    ),
+    "strike-proof-disagrees": ("broken", "The target did not hold what chaos says it held."),
     "strike-hit-nothing": ("unproved", "A strike hit no held lease: nothing was put to the test."),
-    "nothing-recovered": ("unproved", "Seconds of recovery are promised; nothing was recovered."),
-    "strike-not-healed": ("unproved", "Chaos says it healed; the struck was not heard again."),
+    "nothing-recovered": ("unproved", "A recovery time is guaranteed, and nothing was recovered."),
+    "strike-not-healed": (
+        "unproved",
+        "Chaos says that it healed its target, which was not heard again.",
+    ),
     "strike-missed": ("unproved", "A planned strike could not be done."),
     "strike-not-done": ("unproved", "Chaos says nothing at all of a planned strike."),
     "strike-unplanned": ("unproved", "Chaos did a strike that the plan does not have."),
     # Sources.
     "missing-source": ("unproved", "A journal or record that must be there is not."),
     "journal-cut": ("unproved", "A journal has a broken line, or ends before its process did."),
-    "clock-nonsense": ("unproved", "Times contradict each other; seconds cannot be believed."),
+    "clock-nonsense": ("unproved", "Times contradict each other, so seconds cannot be judged."),
     "idle-member": ("unproved", "A member did no work although there was some."),
-    # What the scenario promises beyond that.
+    # What the scenario guarantees beyond that.
     "redone-too-often": ("broken", "More jobs were done again than the scenario allows."),
     "steps-redone": ("broken", "More steps were done again than the scenario allows."),
-    "recovery-too-slow": ("broken", "A struck job was claimed again later than promised."),
-    "makespan-too-long": ("broken", "The run took longer, against the bound, than promised."),
+    "recovery-too-slow": ("broken", "A struck job was claimed again later than guaranteed."),
+    "makespan-too-long": ("broken", "The run took longer, against the bound, than guaranteed."),
 }
 
 

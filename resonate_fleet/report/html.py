@@ -77,7 +77,7 @@ def _joined(texts: Iterable[Traversable]) -> str:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Return a figure with at most three digits that matter."""
+    """Return a figure with at most three significant digits."""
     if value is None:
         return NONE
     shown = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -3,27 +3,30 @@
 And the figures of each strike that come of it. Pure.
 """
 
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Literal
 
 import msgspec
 
 from resonate_fleet.contract import faults, run
 from resonate_fleet.contract.tuning import SERVER_ENV
+from resonate_fleet.report.bound import free_slots
 from resonate_fleet.report.facts import (
     RENEWED,
     AttemptFacts,
     Facts,
-    MemberFacts,
     Recovery,
     StrikeFacts,
 )
 
 Against = Literal["sooner", "as predicted", "later"]
-#: Written times are this exact, in seconds.
+#: Precision of the times that processes write, in seconds.
 EXACT = 0.01
-#: A look at the server and the way of a hint or a search to a free slot, at most, in seconds.
+#: Longest time for a look at the server and for a hint or a search to fill a free slot, in seconds.
 LOOK = 0.5
-#: Members look for a server that went away at least this often, in seconds (`member`).
+#: Longest pause of a member between two tries to reach the server, in seconds (`member`).
 RECONNECT = 1.0
 #: The server looks for lapsed leases this often, in seconds.
 SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
@@ -32,16 +35,17 @@ SCAN = int(SERVER_ENV["RESONATE_TIMEOUTS__POLL_INTERVAL"]) / 1000
 def recoveries(facts: Facts) -> list[Recovery]:
     """Return what became of each interrupted claim that stands in a journal, in time order."""
     found: list[Recovery] = []
+    slot_wait = _slot_waits(facts)
     for one in facts.attempts():
         record = facts.record_of(one.task)
         settled = record and record.promise.state != "pending"
         again = record and record.task and record.task.version > one.number
         if one.interrupted and (again or not settled):  # else it was settled at this very claim
-            found.append(_recovery(facts, one))
+            found.append(_recovery(facts, one, slot_wait))
     return sorted(found, key=lambda one: one.at)
 
 
-def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
+def _recovery(facts: Facts, attempt: AttemptFacts, slot_wait: Callable[[float], float]) -> Recovery:
     strike, at, way, free = strike_behind(facts, attempt), attempt.until, "lapsed", None
     if handed := facts.handed_over.get(attempt.claim):
         way, free = "handed-over", handed.line.at
@@ -50,7 +54,7 @@ def _recovery(facts: Facts, attempt: AttemptFacts) -> Recovery:
     if strike and strike.fault in (*faults.FREEZING, *faults.DRAINING) and way != "released":
         at = strike.at  # the member outlived it for a while
     low, high = predicted(facts.evidence.plan, way)
-    high += _slot_wait(facts, at + low if free is None else free)
+    high += slot_wait(at + low if free is None else free)
     return Recovery(
         attempt=attempt,
         follower=facts.next_claim(*attempt.claim),
@@ -111,22 +115,19 @@ def _server_back(facts: Facts, begin: float, end: float) -> float:
     return max(backs) + RECONNECT + LOOK if backs else begin
 
 
-def _slot_wait(facts: Facts, at: float) -> float:
-    """Return the seconds from `at` until a living member had a free slot."""
-    members = facts.members.values()
-    moments = [one.ready for one in members if one.ready is not None]
-    moments += [one.until for one in facts.attempts()]
-    for moment in (at, *sorted(moment for moment in moments if moment > at)):
-        if any(_free(member, moment) for member in members):
-            return moment - at
-    return 0.0
+def _slot_waits(facts: Facts) -> Callable[[float], float]:
+    """Return a function of a time: the seconds from it until a living member had a free slot."""
+    free = sorted(free_slots(facts.members.values()))
+    begins = [begin for begin, _, _ in free]
+    ends = list(accumulate((end for _, end, _ in free), max))
 
+    def wait(at: float) -> float:
+        begun = bisect_right(begins, at)
+        if begun == len(begins) or (begun and at < ends[begun - 1]):
+            return 0.0
+        return begins[begun] - at
 
-def _free(member: MemberFacts, at: float) -> bool:
-    alive = member.ready is not None and member.ready <= at < member.until
-    if not alive or any(begin <= at < end for begin, end in member.frozen):
-        return False
-    return sum(one.began <= at < one.until for one in member.attempts) < member.slots
+    return wait
 
 
 class StrikeFigure(msgspec.Struct, frozen=True, kw_only=True):

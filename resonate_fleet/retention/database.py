@@ -1,4 +1,4 @@
-"""A store of the real server, of either kind: what it must be, and what it holds."""
+"""A store of the real server, of either kind: the schema that it must have, and what it holds."""
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -64,7 +64,7 @@ class Database(ABC):
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
-        """Do all or nothing of what is run inside. At worst the server waits for its end."""
+        """Do all or nothing of what is run inside. The server may have to wait until it ends."""
 
     def value(self, sql: str, **values: Any) -> Any:
         """Return the one value that `sql` asks for."""

@@ -87,7 +87,7 @@ class Cron:
         self._values = (year, month, day, hour, minute, second)
 
     def next(self, after: int) -> int:
-        """Return the time at which the server runs next after `after`: a minute on, in need.
+        """Return when the server runs next after `after`: a minute later where no time is left.
 
         Both are Unix milliseconds.
         """

@@ -134,7 +134,7 @@ def preload(store: Store, id: str) -> list[Record]:
 
 
 def record(row: Row) -> Record:
-    """Return a promise as it travels."""
+    """Return a promise in its wire form."""
     promise = {
         "id": row["id"],
         "state": row["state"],

@@ -82,7 +82,7 @@ def _found(store: Store, id: str) -> Record:
 
 
 def _record(row: Row) -> Record:
-    """Return a schedule as it travels."""
+    """Return a schedule in its wire form."""
     schedule = {
         "id": row["id"],
         "cron": row["cron"],

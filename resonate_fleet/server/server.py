@@ -1,4 +1,4 @@
-"""The server as a process or a test holds it: its ports, its pages, the two loops, their end."""
+"""The running server, in a process or a test: its ports, its pages, its two loops, and its end."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.clock import now_ms
-from resonate_fleet.contract.settings import Mistake, taken_port, unknown
+from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.server.protocol import ServerReply
@@ -181,7 +181,7 @@ class Server:
     # Loops.
 
     async def _deliver_messages(self) -> None:
-        """Take a batch off the queue and hand each message to a listener, again and again."""
+        """Take batch after batch off the queue and hand each message to a listener."""
         while True:
             await asyncio.sleep(self.settings.message_interval / 1000)
             try:
@@ -242,6 +242,7 @@ def _respond(kind: str, corr_id: str, reply: ServerReply) -> web.Response:
 async def live(settings: DevServerSettings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     logs.configure(settings.log_format, settings.log_level, "devserver")
+    log.info("settings", **effective(settings))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -253,13 +254,9 @@ async def live(settings: DevServerSettings) -> int:
             await stop.wait()
     except OSError as error:
         raise taken_port(settings, error) from None
-    except sqlite3.Error as error:
-        if not isinstance(error, sqlite3.OperationalError):  # another kind of file
-            raise Mistake(
-                f"RESONATE_STORAGE__SQLITE__PATH is {settings.store!r}: {error}; accepted: "
-                "a file that can be written"
-            ) from None
-        # One line for the user, who wants no traceback.
-        log.error("server.failed", why=str(error), store=settings.store)  # noqa: TRY400 - one line, no traceback
-        return exits.FAILED
+    except sqlite3.OperationalError as error:
+        raise exits.CommandFailed(f"the store {settings.store} cannot be used: {error}") from None
+    except sqlite3.Error as error:  # another kind of file
+        says = f"RESONATE_STORAGE__SQLITE__PATH is {settings.store!r}: {error}"
+        raise Mistake(f"{says}; accepted: a file that can be written") from None
     return exits.OK

@@ -71,7 +71,7 @@ class State:
         return effect(self._store, now, parse(shape, data))
 
     def tick(self, now: int) -> int:
-        """Do what time alone brings: promises run out, unclaimed tasks, lapsed leases, schedules.
+        """Do what is due by time: promises that run out, unclaimed tasks, lapsed leases, schedules.
 
         Return how many schedules ran.
         """

@@ -197,7 +197,7 @@ class Store:
 
 
 def to_text(value: Any) -> str:
-    """Return a small structure as a table holds it."""
+    """Return a small structure as JSON, as tables hold it."""
     return msgspec.json.encode(value).decode()
 
 

@@ -186,5 +186,5 @@ def _find(store: Store, id: str) -> Record | None:
 
 
 def _record(row: Row) -> Record:
-    """Return a task as it travels: `pid` and `ttl` only while it is acquired."""
+    """Return a task in its wire form: `pid` and `ttl` only while it is acquired."""
     return {name: row[name] for name in row.keys() if row[name] is not None}  # noqa: SIM118 - a Row

@@ -142,7 +142,7 @@ class Acts:
 
 
 def _few(ids: list[str]) -> list[str]:
-    """Return them once each."""
+    """Return the ids without repeats."""
     if len(ids) > MOST_ASKED:
         raise Refusal(400, f"{len(ids)} jobs at once; accepted: {MOST_ASKED} at most")
     return list(dict.fromkeys(ids))

@@ -8,7 +8,7 @@ from resonate_fleet.steward.subqueues import Waiting
 
 @dataclass(slots=True, eq=False)
 class Claimant:
-    """A member. It has not answered for `assigned`, nor for `owed`, which others got meanwhile.
+    """A member. It has not answered for `assigned`, nor for `owed`, which others got since.
 
     It may still claim an owed task. So each of them fills a slot, and it gets no new task until it
     has answered.
@@ -48,7 +48,7 @@ def why_nobody(function: str, members: Collection[Claimant]) -> str:
 
 @dataclass(slots=True, eq=False)
 class Assigned:
-    """`newer`: the task at a later version, if that was heard meanwhile."""
+    """An assigned task. `newer`: the task at a later version, if that was heard meanwhile."""
 
     member: Claimant
     waiting: Waiting

@@ -85,7 +85,7 @@ class Dispatch:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that lives is known: the last survey missed no group's hints."""
+        """Whether every live task is known: no group has missed hints since the last survey."""
         serving = [one.opened_at for one in self.groups.values() if one.serving.is_set()]
         surveyed = self.survey_loop.at
         return surveyed is not None and all(at is not None and at <= surveyed for at in serving)
@@ -93,7 +93,7 @@ class Dispatch:
     # Hints.
 
     def offer(self, group: Group, task: str, version: int) -> None:
-        """Let a task wait that is claimable at a version, as a hint says."""
+        """Queue a task that a hint names as claimable at a version."""
         entry = self.surveyor.entries.get(task)
         if entry is not None and not entry.anyone:
             return
@@ -106,7 +106,7 @@ class Dispatch:
     def _arrival(self) -> float:
         """Return the time that counts for hints that come now, Unix seconds.
 
-        What the server sends in one tick came at once: the least ids first, not the oldest jobs.
+        All hints of one tick of the server get the same time: it sends them by id, not by age.
         """
         now = self._tools.now()
         if not 0 <= now - self._tick < TICK_SECONDS:
@@ -128,7 +128,7 @@ class Dispatch:
         return unanswered
 
     def heard(self, connection: Connection, message: FromMember) -> list[str]:
-        """Take a member's message; return the tasks that have come to their end by it."""
+        """Take in a member's message; return the tasks that it says are over."""
         group, member = self.group(connection.hello.group), connection.member
         match message:
             case Report():
@@ -179,7 +179,7 @@ class Dispatch:
     # Surveys.
 
     def offer_found(self, tasks: Iterable[Task]) -> None:
-        """Let the claimable tasks wait that a search shows, of all groups."""
+        """Queue the claimable tasks that a search has found, of all groups."""
         for task in tasks:
             entry = self.surveyor.entries.get(task.id)
             stale = self._tools.work.is_stale(task.id, task.version)

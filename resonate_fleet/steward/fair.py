@@ -28,7 +28,7 @@ from resonate_fleet.steward.subqueues import Level, May, Subqueue, Waiting, orde
 
 
 class FairQueue:
-    """`attributes` returns those of a task, None while they are not known.
+    """The queue of one group. `attributes` returns a task's, None while they are not known.
 
     While those of a running task are not known nothing starts, for `UNREAD_SECONDS` at most.
     What starts counts for the limits until `Limits.vacate`.

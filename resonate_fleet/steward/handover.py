@@ -109,7 +109,7 @@ class Handover:
             await self._declare(death, held)
 
     async def _acquired(self) -> list[Task]:
-        """Search what anybody holds, once for all who ask meanwhile."""
+        """Search for all held tasks, once for all callers that wait for it."""
 
         async def ask() -> list[Task]:
             return [task async for task in self._tools.wire.all_tasks("acquired")]

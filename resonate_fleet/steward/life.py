@@ -1,4 +1,4 @@
-"""A steward from the environment to an exit code.
+"""Runs a steward, from its settings to its exit code.
 
 On SIGTERM or SIGINT it is not ready any more and closes the presence port. Hand-overs under way
 get a few seconds to finish. Then it writes its state file, closes its pages and exits with 0.

@@ -19,7 +19,7 @@ SHOWN = 64
 class Limiter:
     """One limit: how many run under it, and the tokens of its rate (a bucket of `burst`).
 
-    `name` is that of a `what`: a key or a function.
+    `what` says whether it is a key's or a function's, `name` whose.
     """
 
     def __init__(self, what: str, name: str, limit: Limit) -> None:
@@ -63,7 +63,7 @@ class Limiter:
         self._filled = max(now, self._filled)
 
     def why(self) -> str:
-        """Return what a job waits for that it blocks."""
+        """Return what a job waits for that this limit blocks."""
         limit = self.limit
         shown = self.name if len(self.name) <= SHOWN else f"{self.name[:SHOWN]}..."
         if limit.running is not None and self.running >= limit.running:

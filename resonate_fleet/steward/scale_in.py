@@ -49,19 +49,19 @@ def due(
 ) -> dict[str, int]:
     """Return the costs to write now; `written` has each pod's last cost and its time.
 
-    `rest`: least pause between two writes to one pod, in seconds. A pod without a written cost
-    counts as idle: Kubernetes takes a missing annotation for 0.
+    `rest`: least pause between two writes to one pod, in seconds. A pod without a written cost is
+    written to even if it is idle: a steward before this one may have left it a cost.
     """
     chosen: dict[str, int] = {}
     for pod, cost in costs.items():
-        before, at = written.get(pod, (0, float("-inf")))
+        before, at = written.get(pod, (-1, float("-inf")))
         if cost != before and now - at >= rest:
             chosen[pod] = cost
     return chosen
 
 
 class PodCosts:
-    """Writes the costs, again and again."""
+    """Writes the costs of pods as they change."""
 
     def __init__(self, cluster: Cluster, rest: float = REST) -> None:
         self._cluster = cluster

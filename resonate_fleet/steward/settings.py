@@ -83,7 +83,7 @@ class StewardSettings:
         "STEWARD_MAX_CRASHES",
         "3",
         integer(0, 1000),
-        "a job that more crashes than this are blamed on is parked",
+        "a job is parked when more crashes than this are blamed on it",
     )
     policy: Path | None = setting(
         "STEWARD_POLICY",

@@ -91,7 +91,7 @@ class Subqueue:
 
 
 class KeyHeap:
-    """Keys by a value of each, the least first; those of which it is None are left out.
+    """Keys by a value, the least first; keys without a value are left out.
 
     It is lazy: an outdated entry is mended when it comes to the top.
     """

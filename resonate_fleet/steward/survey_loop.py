@@ -3,13 +3,15 @@
 A steward surveys at its start, and when it begins to hear the hints of a group. While it hears
 them, or another steward does, it only looks for what was lost: one search now and then.
 
-Searches take 1/400 of the server's time on average (`SHARE`), however large the store is. The
-first 20 ms of each are free (`CHEAP`); the rest is owed and paid back by waiting. A search that was
-asked for may run while less than 2 s are owed (`ADVANCE`), any other when nothing is. Where more is
-owed, one search for claimable tasks stands in for what was asked for, once 150 times what it takes
-have passed since the last search (`REST`): no hint tells of jobs that waited before a group was
-heard, but the server's retry of it. It is not owed: its pause pays for it. All searches together
-take 1 % of the server's time at most.
+Searches take 1/400 of the server's time on average (`SHARE`), however large the store is. The first
+20 ms of each search are free (`CHEAP`). The rest is a debt that is paid back by waiting. A search
+that was asked for may run while the debt is below 2 s (`ADVANCE`), any other search when there is
+none.
+
+While the debt is larger, one search for claimable tasks stands in for what was asked for, once 150
+times its length have passed since the last search (`REST`). Otherwise only the server's retry of
+their hints would tell of jobs that waited before a group was heard. This search adds no debt: its
+pause pays for it. All searches together take 1 % of the server's time at most.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from resonate_fleet.contract.wire import Refused, Unreachable
 from resonate_fleet.steward.survey import STATES
 from resonate_fleet.steward.tools import Tools
 
-#: Part of the server's time; seconds of each search that count for nothing; seconds in advance.
+#: Share of the server's time; free seconds of each search; seconds of debt that are allowed.
 SHARE, CHEAP, ADVANCE = 1 / 400, 0.02, 2.0
 #: Pause before a search for claimable tasks beyond that, as a multiple of what it takes.
 REST = 150.0

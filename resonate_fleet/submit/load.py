@@ -150,5 +150,5 @@ def new_ids(prefix: str, count: int, new_id: Callable[[], str]) -> list[str]:
 
 
 def beginning(prefix: str) -> str:
-    """Return what stands before an id of a job that is no load's: the prefix and one dash."""
+    """Return what ids begin with where the job is not part of a load: the prefix and one dash."""
     return f"{prefix.removesuffix('-')}-" if prefix else ""

@@ -63,9 +63,9 @@ class SubmitSettings:
         "CLIENT_ID_PREFIX",
         "",
         text("up to 100 characters but `:` and spaces, or nothing", r"[^:\s\0]{0,100}"),
-        "What ids begin with. A job's is new. A load's are `<prefix>-00001` and so on, the same "
-        "each time; without a prefix, or where it ends in `-`, new. A batch's are the same each "
-        "time.",
+        "What ids begin with. A single job gets a new id. A load's jobs are `<prefix>-00001` and "
+        "so on, the same each time; new ones without a prefix, or where it ends in `-`. A batch "
+        "has the same ids each time.",
     )
     rate: float = setting(
         "CLIENT_RATE",

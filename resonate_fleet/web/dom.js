@@ -90,12 +90,12 @@ export function announce(text) {
 const NUMBER = new Intl.NumberFormat("en");
 export const count = (n) => NUMBER.format(n);
 
-// Two digits that matter; no more are true of ten seconds.
+// Two significant digits: ten seconds give no more.
 export function rate(n) {
   return n >= 10 ? count(Math.round(n)) : n >= 1 ? n.toFixed(1) : n === 0 ? "0" : n.toFixed(2);
 }
 
-// Three digits that matter.
+// Three significant digits.
 export const short = (value) => Number(value.toPrecision(3)).toString();
 
 // A length of time in the two units that matter: 0.42 s, 4.2 s, 42 s, 4 min 12 s, 3 h 5 min, 2 d 4 h.

@@ -27,10 +27,13 @@ def embedded(processes: Processes, **env: str) -> Server:
 
 def test_on_port_0_it_says_where_it_is(processes: Processes) -> None:
     env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
-    ready = processes.room("server", "free", env).line("server.ready")
+    server = processes.room("server", "free", env)
+    ready = server.line("server.ready")
     ports = {ready[name].split(":")[2].partition("/")[0] for name in ("url", "metrics")}
     assert len(ports) == 2
     assert "0" not in ports
+    first = server.lines()[0]
+    assert (first["action"], first["RESONATE_SERVER__PORT"]) == ("settings", 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -92,8 +95,17 @@ def test_a_store_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
     ended = run_room("server", "--store", str(tmp_path / "kept.db"), env=env)
     assert ended.returncode == exits.USAGE
-    assert len(ended.stderr.splitlines()) == 1
-    assert "not a database; accepted: a file that can be written" in ended.stderr
+    _, line = ended.stderr.splitlines()
+    assert line.endswith("not a database; accepted: a file that can be written")
+
+
+def test_a_store_that_another_server_has_is_one_line(processes: Processes, tmp_path: Path) -> None:
+    Server("embedded", processes, store=tmp_path / "kept.db")
+    env = {"RESONATE_SERVER__PORT": "0", "RESONATE_OBSERVABILITY__METRICS_PORT": "0"}
+    ended = run_room("server", "--store", str(tmp_path / "kept.db"), env=env)
+    assert ended.returncode == exits.FAILED
+    _, line = ended.stderr.splitlines()
+    assert line.endswith("kept.db cannot be used: database is locked")
 
 
 def test_wrong_settings_are_refused_all_at_once() -> None:

@@ -19,7 +19,7 @@ from resonate_fleet.contract.kubernetes import (
     own_namespace,
     trusting,
 )
-from tests.support.api_server import NAMESPACE, ApiServer
+from tests.support.api_server import NAMESPACE, ApiServer, serving
 
 #: An authority as EKS and older MicroK8s make it: neither key usage nor key identifiers.
 BARE = "[v3]\nbasicConstraints=critical,CA:TRUE\n"
@@ -107,6 +107,24 @@ async def test_another_host_is_refused(authority: Authority) -> None:
     async with served(authority.serve("IP:127.0.0.2")) as url:
         with pytest.raises(ClusterRefused, match="IP address mismatch"):
             await listed(Access(url, trust=trusting(authority.certificate)))
+
+
+class Unreached(ApiServer):
+    """A `kubectl proxy` whose cluster does not answer: text, no object of Kubernetes."""
+
+    def app(self) -> web.Application:
+        async def answer(_: web.Request) -> web.Response:
+            return web.Response(status=500, text="dial tcp 10.0.0.1:6443: connection refused\n")
+
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        return app
+
+
+async def test_a_proxy_that_does_not_reach_the_cluster_says_why() -> None:
+    async with serving(Unreached()) as url:
+        with pytest.raises(ClusterRefused, match=r"pods: 500 dial tcp .*: connection refused$"):
+            await listed(Access(url))
 
 
 async def test_a_pod_uses_its_own_account_and_a_renewed_token(authority: Authority) -> None:

@@ -97,7 +97,6 @@ def test_the_log_begins_with_the_settings_and_hides_secrets(place: Place) -> Non
     assert first["RESONATE_TOKEN"] == "(hidden)"
     assert "open-sesame" not in worker.err.read_text()
     assert page(worker, "/nothing")[0] == 404
-    assert f'"member": "{first["who"]}"' in page(worker, "/version")[1]
     with worker.err.open("rb") as lines:
         kinds = [type(line).__name__ for line in read(lines, "log")]
     assert kinds == ["MemberStarted", "MemberReady"]

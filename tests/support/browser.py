@@ -72,7 +72,8 @@ class Page:
         elif method == "Network.requestWillBeSent":
             self.asked.append(about["request"]["url"])
         elif method == "Network.loadingFailed":
-            self.failed.append(about["errorText"])
+            if about["errorText"] != NETWORKS:
+                self.failed.append(about["errorText"])
         elif method == "Network.responseReceived" and about["response"]["status"] >= 400:
             self.failed.append(about["response"]["url"])
         elif method == "Runtime.exceptionThrown":

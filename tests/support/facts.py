@@ -45,6 +45,9 @@ def attempt(task: str = "t", number: int = 1, member: str = "m", **more: Any) ->
         "seconds": 10.0,
         "where": f"{member}:{task}/{number}",
         "end_where": f"{member}:{task}/{number}-end",
+        "error": "",
+        "writing": 0.0,
+        "steps": [],
     }
     return AttemptFacts(**(given | {"task": task, "number": number, "member": member} | more))
 
@@ -155,6 +158,8 @@ def facts(
         "handed_over": {(one.line.task, one.line.attempt): one for one in handed},
         "began": 0.0,
         "ended": 100.0,
+        "coverage": Coverage(),
+        "recoveries": [],
     }
     found = Facts(**(given | more))
     return msgspec.structs.replace(found, recoveries=recoveries(found))

@@ -1,6 +1,7 @@
 """The Compose place strikes what is its own and has opted in, and nothing else."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,7 @@ from resonate_fleet.chaos.place import OPT_IN, PlaceFailed, Victim
 from resonate_fleet.chaos.plan import script
 from resonate_fleet.contract.run import RunFolder
 from tests.support.compose import build_images, docker, need_containers
+from tests.support.processes import clean_env
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -121,9 +123,31 @@ async def test_a_project_that_is_up_already_is_not_taken_over(
     container: Container, project: str, tmp_path: Path
 ) -> None:
     other = container(**labels(project, OPT_IN[1]))
+    assert "(container " in await refused(project, tmp_path)
+    assert running(other)
+
+
+@pytest.mark.usefixtures("image")
+async def test_what_a_run_left_that_was_cut_off_is_refused_until_it_is_removed(
+    project: str, tmp_path: Path
+) -> None:
+    """Its journals would pass for those of the next run."""
+    for kind in ("network", "volume"):  # a network alone mixes nothing into the run
+        named = (f"{PROJECT_LABEL}={project}", f"com.docker.compose.{kind}={kind}")
+        made_by_compose = [f"--label={one}" for one in named]
+        docker(kind, "create", *made_by_compose, f"{project}_{kind}")
+    said = await refused(project, tmp_path)
+    assert f"(volume {project}_volume)" in said
+    command = said.split("`")[1]  # in a folder without Compose files
+    subprocess.run(command.split(), cwd=tmp_path, env=clean_env(), check=True)  # noqa: ASYNC221 - nothing else runs
+    assert project not in docker("volume", "ls") + docker("network", "ls")
+
+
+async def refused(project: str, folder: Path) -> str:
+    """Return why the place does not begin a run."""
     place = ComposePlace(project)
     asked = script(scenario.read(scenario.find("one-kill")), 1, "compose").plan
-    with pytest.raises(PlaceFailed, match="exists already"):
-        await place.start(asked, RunFolder(tmp_path))
+    with pytest.raises(PlaceFailed, match="exists already") as why:
+        await place.start(asked, RunFolder(folder))
     await place.stop()
-    assert running(other)
+    return str(why.value)

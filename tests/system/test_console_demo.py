@@ -1,11 +1,13 @@
 """The page over a real demo: watched from start to end, and compared with the journals."""
 
-import asyncio
+import math
 import re
 import signal
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -30,6 +32,12 @@ class Demo(Watched):
         assert found
         self.url, self.token = found.groups()
 
+    def answers(self) -> bool:
+        address = urlsplit(self.url)
+        with suppress(OSError), socket.create_connection((address.hostname, address.port), 5):
+            return True
+        return False
+
     def lines[L: Line](self, kind: type[L]) -> list[L]:
         (root,) = self._runs.iterdir()
         return [one for one in read_folder(RunFolder(root).journal) if isinstance(one, kind)]
@@ -43,14 +51,8 @@ async def demo(processes: Processes, tmp: Path, *options: str) -> AsyncIterator[
     wait_until(lambda: "token" in process.out.read_text(), 30, "it says where the page is")
     async with browser(tmp, 1280, 900) as page:
         shown = Demo(process, page, runs)
-        for _ in range(600):
-            await page.open(shown.url)
-            if await page.value("document.title.includes('fleet')"):
-                break
-            await asyncio.sleep(0.1)
-        page.errors.clear()  # of before the steward was up
-        page.asked.clear()
-        page.failed.clear()
+        wait_until(shown.answers, 60, "the steward is up")
+        await page.open(shown.url)
         yield shown
         assert page.errors == []
         assert page.failed == []
@@ -64,7 +66,11 @@ async def test_a_demo_with_a_kill_is_watched_from_start_to_end(
         await shown.until("app.model.total('done') === 12", "all is done")
         strike, *_ = shown.lines(StrikeDone)
         kept = "app.now.lanes.model"
-        # Every claim of the journal is a bar, in its member's lane, that begins when it began.
+        longest = "{const s = document.getElementById('window'); s.value = '900';"
+        await shown.page.value(longest + "s.dispatchEvent(new Event('change'))}")
+        await shown.until("!app.now.stale", "it is drawn, also what is older than a minute")
+        # Every claim of the journal is a bar, in its member's lane: it begins after the claim and
+        # before the member's next one, for which the steward had heard of this one.
         claims = {(one.task, one.attempt): one for one in shown.lines(Claimed)}
         bars = await shown.asks(
             f"{kept}.bars.map((b) => [b.task, b.attempt, b.begin, b.outcome,"
@@ -74,19 +80,17 @@ async def test_a_demo_with_a_kill_is_watched_from_start_to_end(
         for task, attempt, begin, _, member in bars:
             claim = claims[task, attempt]
             assert member == claim.who
-            assert begin == pytest.approx(claim.at, abs=0.1)
+            later = [one.at for one in claims.values() if one.who == member and one.at > claim.at]
+            assert claim.at <= begin <= min(later, default=math.inf)
         cut = {(task, attempt) for task, attempt, _, outcome, _ in bars if outcome == "cut"}
         assert cut == {tuple(one) for one in strike.held}
-        # The kill and the hand-over are marked in the lane of who was killed, when they happened.
+        # The kill and the hand-over are marked in the lane of who was killed, after they happened.
         marks = await shown.asks(
             f"{kept}.marks.map((m) => [m.kind, {kept}.lanes[m.lane].name, m.at])"
         )
-        assert ["died", strike.target] in [one[:2] for one in marks]
-        died = next(at for kind, _, at in marks if kind == "died")
-        assert died == pytest.approx(strike.at, abs=0.5)
+        at = {kind: at for kind, lane, at in marks if lane == strike.target}
         (handed,) = shown.lines(HandedOver)
-        at = next(at for kind, _, at in marks if kind == "handed-over")
-        assert at == pytest.approx(handed.at, abs=0.5)
+        assert strike.asked <= at["died"] <= handed.at <= at["handed-over"]
         # The line leads from the bar that was cut off to the one that took the job up.
         links = await shown.asks(
             f"{kept}.links.map((l) => [l.fromBar.task, l.fromBar.attempt, l.toBar.attempt,"
@@ -102,7 +106,9 @@ async def test_a_demo_with_a_kill_is_watched_from_start_to_end(
 
 
 async def test_the_page_kills_the_member_of_a_job(processes: Processes, tmp_path: Path) -> None:
-    async with demo(processes, tmp_path, "--jobs", "9", "--kill", "0") as shown:
+    # Long jobs: the one that is chosen still runs when a busy browser has done all of this.
+    options = ("--jobs", "6", "--kill", "0", "--scale", "8")
+    async with demo(processes, tmp_path, *options) as shown:
         await shown.until("app.model.total('running') > 1", "work is under way")
         job = await shown.asks(
             "[...app.model.bars.values()].filter((b) => b.end === null)"
@@ -119,7 +125,7 @@ async def test_the_page_kills_the_member_of_a_job(processes: Processes, tmp_path
         await shown.until("!document.getElementById('dialog').open", "it is asked for")
         await page.value("location.hash = '#/now'")
         await shown.until("app.model.links.length > 0", "its job runs again elsewhere")
-        await shown.until("app.model.total('done') === 9", "all is done")
+        await shown.until("app.model.total('done') === 6", "all is done")
         out = shown.process.out
         wait_until(lambda: "Ctrl-C ends it" in out.read_text(), 60, "it is judged")
         assert "PASS" in out.read_text()

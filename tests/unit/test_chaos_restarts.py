@@ -1,6 +1,7 @@
-"""A place that cannot be filled again is told of, whatever the reason is."""
+"""Runs beside each other, and a place that cannot be filled again: it is told of."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,18 @@ from resonate_fleet.chaos.child import StartFailed
 from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import PlaceFailed
 from resonate_fleet.chaos.processes import LocalPlace
+from resonate_fleet.chaos.run import new_folder
 from resonate_fleet.chaos.shape import LocalProcess, Shape
+
+
+def test_runs_that_begin_in_the_same_second_have_a_folder_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resonate_fleet.chaos.run.time.strftime", lambda _: "0101-000000")
+    with ThreadPoolExecutor(8) as at_once:
+        made = list(at_once.map(lambda _: new_folder(tmp_path / "runs", "one-kill-1"), range(50)))
+    assert len({one.root for one in made}) == 50
+    assert all(one.root.is_dir() for one in made)
 
 
 @pytest.mark.parametrize("why", [StartFailed("it ended"), OSError("no room"), ZeroDivisionError()])

@@ -335,7 +335,7 @@ def test_applying_chaos_strikes_nothing(tree: Tree) -> None:
 
 def test_scale_in_may_patch_pods_and_nothing_else(tree: Tree) -> None:
     rules = find(tree.with_components("scale-in"), "Role", "scale-in")["rules"]
-    assert rules == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]}]
+    assert rules == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}]
 
 
 def test_the_tokens_of_docker_setup_allow_the_jobs_of_the_base_and_of_chaos(

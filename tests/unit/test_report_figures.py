@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from resonate_fleet.contract import journal as j
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.bound import greedy
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.facts import Facts
 from resonate_fleet.report.figures import figures_of, spread
 from resonate_fleet.report.recoveries import predicted, strike_figures
+from tests.support import facts as hand
 from tests.support.runs import Blow, play
 
 FOREVER = (0.0, math.inf)
@@ -136,6 +138,31 @@ def test_recovery_without_a_steward_waits_for_the_lease(tmp_path: Path) -> None:
     assert one.seconds is not None
     assert 4.0 <= one.seconds <= one.high
     assert list(predicted(found.evidence.plan, "lapsed")) == pytest.approx([3.0, 6.7])
+
+
+@pytest.mark.parametrize(
+    ("until", "waits"),
+    [
+        (12.0, 3.0),  # the other member's slot is given back
+        (40.0, 10.0),  # the other is full, a third is thawed
+        (9.0, 0.0),  # a slot is free
+    ],
+)
+def test_a_prediction_has_the_wait_for_the_first_free_slot_in_it(
+    until: float, waits: float
+) -> None:
+    cut = hand.attempt(member="dead", began=5.0, until=8.9, outcome="cut")
+    busy = hand.attempt("u", member="busy", began=5.0, until=until)
+    members = [
+        hand.member("dead", stopped=None, died=8.9, attempts=[cut]),
+        hand.member("busy", attempts=[busy]),
+        hand.member("frozen", frozen=[(5.0, 19.0)]),
+        hand.member("gone", stopped=3.0),
+    ]
+    handed = j.HandedOver(job="t", task="t", attempt=1, member="dead", seconds=0.1, at=9.0)
+    found = hand.facts(cut, busy, members=members, plan=hand.plan(), lines=[hand.entry(handed)])
+    [one] = found.recoveries
+    assert one.high - predicted(found.evidence.plan, "handed-over")[1] == pytest.approx(waits)
 
 
 def test_a_long_pause_costs_its_job_and_a_short_one_does_not(tmp_path: Path) -> None:

@@ -114,6 +114,20 @@ async def test_a_late_result_is_refused(rig: Rig) -> None:
     assert rig.model.promise(job)["state"] == "pending"
 
 
+async def test_a_refused_result_is_held_until_its_end_is_told(rig: Rig) -> None:
+    """A drain ends the process once nothing is held: what is told later is told by nobody."""
+    asked: list[list[str]] = []
+    job = rig.start("hold")
+    await wait_until_async(lambda: job in rig.running, 5, "the body runs")
+    rig.table.changed = lambda _, held: None if held else asked.append(list(rig.model.kinds))
+    rig.model.call("task.release", id=job, version=1)
+    rig.model.claim(job, "another", 60)
+    rig.running[job].set()
+    assert await rig.outcome() == "refused"
+    [before] = asked
+    assert rig.model.kinds[len(before) :] == []
+
+
 async def test_a_timer_that_is_not_due_goes_back(rig: Rig) -> None:
     timer = rig.model.job("job:1", timer="true")
     rig.intake.hint(timer, 0)

@@ -38,7 +38,7 @@ class MemberStopped(Line, frozen=True, tag="member.stopped"):
 
 
 class DrainStep(Line, frozen=True, tag="drain.step"):
-    """`step`: not-ready, intake-closed, finishing, handing-back, closed. `held`: leases then."""
+    """One of not-ready, intake-closed, finishing, handing-back, closed. `held`: leases then."""
 
     step: str
     held: int
@@ -250,8 +250,9 @@ class RunStarted(Line, frozen=True, tag="run.started"):
 class StrikeDone(Line, frozen=True, tag="strike.done"):
     """A fault was done.
 
-    At one member: asked for at `asked`, taken hold by `at`. On server, steward or all members:
-    written just before it is done, without `asked`; `strike.healed` or `strike.missed` follows.
+    A fault on one member was asked for at `asked` and had taken hold by `at`. For a fault on
+    server, steward or all members the line is written just before it is done, without `asked`;
+    `strike.healed` or `strike.missed` follows.
 
     `strike` numbers the plan's strikes from 0. `held`: `[task, version]` of each lease that the
     target held then, by the server. `answer`: the place's words. `job`: the job that triggered it,
@@ -281,7 +282,7 @@ class StrikeMissed(Line, frozen=True, tag="strike.missed"):
 class StrikeHealed(Line, frozen=True, tag="strike.healed"):
     """A strike is over: its effect was undone, or one on server, steward or all members was done.
 
-    Asked for at `asked`, done by `at`; `answer`: how.
+    It was asked for at `asked` and done by `at`. `answer`: the place's words.
     """
 
     strike: int

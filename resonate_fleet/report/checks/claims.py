@@ -1,8 +1,8 @@
 """Is every claim that the server counted in a member's journal, and no other, and each once?
 
 The version of a task counts its claims. So claims 1 to version of each task must stand in the
-journals; the last one, which brought the result, without exception. For the others one way out is
-left, for a member that was killed between the server's answer and its own line:
+journals; the last one, which brought the result, without exception. For the others there is an
+excuse: the member was killed between the server's answer and its own line. It holds where
 
 - it died without goodbye, and the claim was possible by then and not yet followed by another;
 - it had a slot free for it, and either that slot or the job came free in the last instant (a slot
@@ -12,8 +12,8 @@ left, for a member that was killed between the server's answer and its own line:
 A member writes its lines once an iteration of the loop, and what is written outlives a SIGKILL: no
 more than that moment can be missing. A journal that lacks more looks like a claim that was hidden.
 
-Two others: an answer that a restart of the server, a pause or a partition swallowed, and a claim
-granted to a member that was closing and gave it back at once.
+There are two more excuses: the answer was lost in a restart of the server, a pause or a partition;
+or the member was closing and gave the claim back at once.
 """
 
 import math

@@ -15,7 +15,7 @@ EARLY = 0.95
 
 
 def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) -> Finding:
-    """Return a finding whose evidence is where client and server speak of the job, its claims."""
+    """Return a finding about a job, with what client and server say of it and its claims."""
     confirmed = [entry.where for entry in job.confirmed][:2]
     record = [f"server.json#{job.id}"] if job.record else []
     claims = [one.where for one in job.attempts][-3:]
@@ -24,7 +24,7 @@ def about_job(name: str, job: JobFacts, says: str, *, incomplete: bool = False) 
 
 
 def unended(facts: Facts) -> Iterator[Finding]:
-    """Jobs whose client has the server's word and which have no end, or none in time."""
+    """Find confirmed jobs that have no end, or none in time."""
     for job in lost(facts):
         if job.record is None:
             yield about_job("missing-promise", job, "was confirmed, the server does not know it")

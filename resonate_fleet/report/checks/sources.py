@@ -24,7 +24,7 @@ def incomplete(facts: Facts) -> Iterator[Finding]:
 
 
 def freed_by_nobody(facts: Facts) -> Iterator[Finding]:
-    """Name claims of the killed that came free sooner than a lease lapses, nobody says how."""
+    """Name claims of killed members that were free before the lease lapsed, freed by nobody."""
     for one in facts.recoveries:
         task, number = one.attempt.claim
         killed = [strike.fault in faults.DEADLY for strike in facts.strikes_on(one.attempt.member)]

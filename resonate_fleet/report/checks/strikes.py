@@ -41,10 +41,9 @@ def hit(facts: Facts) -> Iterator[Finding]:
     """Name strikes at a member that held nothing, and at all while nobody worked."""
     if not facts.evidence.guarantees.strikes_hit:
         return
-    for strike in facts.strikes:
-        at_work = [one for one in facts.attempts() if one.began <= strike.at]
-        worked = any(strike.asked <= one.until for one in at_work)
-        if not strike.held and (strike.fault in faults.AT_A_MEMBER or not worked):
+    for strike in (one for one in facts.strikes if not one.held):
+        begun = (one for one in facts.attempts() if one.began <= strike.at)
+        if strike.fault in faults.AT_A_MEMBER or all(one.until < strike.asked for one in begun):
             says = f"strike {strike.strike} ({strike.fault} of {strike.target}) hit no held lease"
             yield finding("strike-hit-nothing", says, strike.where)
 
