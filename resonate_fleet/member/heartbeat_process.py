@@ -49,25 +49,26 @@ class HeartbeatProcess:
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
-        self._ended = False
+        self._wanted = False
         #: Lines on their way to the process.
         self.buffer = LineBuffer(self._write)
         table.changed = self._changed
 
     def __enter__(self) -> Self:
+        self._wanted = True
         sockets.keep_from_children(self._descriptors)
         self.keep_running()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended = True
+        self._wanted = False
         sockets.forget(self._descriptors)
         with self._lock:
             self._end()
 
     def keep_running(self) -> None:
-        """Start the process unless it runs."""
-        if self._ended or not Path("/proc/self/stat").exists():
+        """Start the process unless it runs, or nobody has entered this context."""
+        if not self._wanted or not Path("/proc/self/stat").exists():
             return
         with self._lock:
             if self._process is not None:
