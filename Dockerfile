@@ -65,19 +65,19 @@ ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet"]
 
 FROM common AS devserver
 EXPOSE 8001 9090
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --start-interval=500ms --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --start-interval=500ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/health", "8001", "RESONATE_SERVER__PORT"]
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet.server"]
 
 FROM common AS steward
 EXPOSE 9465 9466
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --start-interval=500ms --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --start-interval=500ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9465", "STEWARD_PORT"]
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet.steward"]
 
 # Last, so that a build that names no target makes a worker.
 FROM common AS worker
 EXPOSE 9464
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --start-interval=500ms --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --start-interval=500ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9464", "WORKER_PORT"]
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "worker"]

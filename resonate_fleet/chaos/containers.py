@@ -17,7 +17,7 @@ COMMAND_SECONDS: Final = 600.0
 #: What Compose and we wait for a member's drain before it is killed, in seconds.
 STOP_SECONDS: Final = 45
 #: Longest wait for a container to be ready again, in seconds.
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 #: Longest wait for a helper to start, and for a strike to take hold, in seconds.
 ARMED_SECONDS: Final = 60.0
 #: The helper runs each line that it reads as a program. It imports what programs use first.
