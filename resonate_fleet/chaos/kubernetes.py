@@ -97,12 +97,14 @@ class KubernetesPlace(Adapter[Pod]):
         if not pods.of("server"):
             raise PlaceFailed(f"no fleet is in namespace {one.namespace}")
         may_change = await self._shape(plan)
+        stewards = plan.stewards if plan.steward else 0
 
         def up() -> bool:
             known = [pod for pod in pods.ready("worker") if pod.name in pods.members]
-            return len(known) == plan.members and bool(pods.ready("server")) and pods.at_rest()
+            lasting = pods.ready("server") and len(pods.ready("steward")) >= stewards
+            return bool(lasting) and len(known) == plan.members and pods.at_rest()
 
-        what = f"{plan.members} ready members and a server, and nobody leaving"
+        what = f"{plan.members} members, a server, {stewards} stewards ready, and nobody leaving"
         await until(up, READY_SECONDS, what)
         if not may_change:
             self._must_fit(plan)
