@@ -99,6 +99,21 @@ def test_every_service_has_three_probes_of_named_ports(objects: list[Object]) ->
                 probe = container[kind]
                 port = probe.get("httpGet", probe.get("tcpSocket", {})).get("port")
                 assert port is None or port in named, (where, kind)
+            assert container["livenessProbe"]["timeoutSeconds"] >= 5, f"{where}: a busy node"
+
+
+def test_a_slow_answer_takes_nobody_out_who_is_alone(objects: list[Object]) -> None:
+    """A search of a million finished jobs keeps the server's store busy for up to 7 s."""
+    for where, template in pod_specs(objects):
+        if where in ("Deployment/server", "StatefulSet/postgres"):
+            assert template["spec"]["containers"][0]["readinessProbe"]["timeoutSeconds"] > 7, where
+
+
+def test_a_body_that_holds_the_interpreter_is_not_ended_before_its_lease(tree: Tree) -> None:
+    settings = find(tree.render("k8s"), "ConfigMap", "worker-settings")["data"]
+    worker = find(tree.render("k8s"), "Deployment", "worker")["spec"]["template"]["spec"]
+    probe = worker["containers"][0]["livenessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= float(settings["WORKER_LEASE"])
 
 
 def test_images_are_pinned(objects: list[Object]) -> None:
