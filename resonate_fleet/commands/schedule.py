@@ -34,7 +34,6 @@ ACTIONS: Final = {
 JOB_ID: Final = "{{.id}}-{{.timestamp}}"
 #: Runs to come that `show` lists.
 SHOWN: Final = 5
-PAGE: Final = 1000
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -146,12 +145,8 @@ def _check_cron(expression: str) -> None:
 
 async def _list(asked: Namespace, wire: Wire) -> None:
     found: list[Schedule] = []
-    page: dict[str, Any] = {"limit": PAGE}
-    while page:
-        reply = await wire.call("schedule.search", page)
-        found += part(wire.url, reply, "schedules", list[Schedule])
-        cursor = reply.data.get("cursor")
-        page = {"limit": PAGE, "cursor": cursor} if cursor else {}
+    async for page in wire.pages("schedule.search", list[Schedule]):
+        found += page
     if asked.json:
         print_json([_plain(one) for one in found])
         return

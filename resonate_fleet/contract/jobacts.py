@@ -273,13 +273,9 @@ async def search(
     """
     read = 0
     for state in states:
-        cursor: str | None = None
-        while True:
-            found, cursor = await wire.search_promises(state, cursor=cursor)
-            read += len(found)
+        async for page in wire.promise_pages(state):
+            read += len(page)
             progress(read)
-            for promise in found:
+            for promise in page:
                 if ":" not in promise.id and group_of(promise.tags.get(TAG_TARGET, "")):
                     yield promise
-            if cursor is None:
-                break

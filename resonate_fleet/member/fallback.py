@@ -184,25 +184,20 @@ class Fallback:
 
     async def _search(self) -> bool:
         """Learn the waiting tasks of this group; say whether there are any."""
-        tags, cursor = {TAG_TARGET: anycast(self.group)}, None
-        while True:
-            page, cursor = await self.wire.search_promises("pending", tags, cursor=cursor)
+        async for page in self.wire.promise_pages("pending", {TAG_TARGET: anycast(self.group)}):
             ours = {one.id: one.created_at / 1000 for one in page if self._is_ours(one)}
             for task, version in (await self._claimable(sorted(ours))).items():
                 self._backlog.learn(task, version, ours[task])
-            if self._backlog or cursor is None:
-                return bool(self._backlog)
+            if self._backlog:
+                return True
+        return False
 
     async def _claimable(self, ids: list[str]) -> dict[str, int]:
         """Return the claimable tasks of `ids`, which are in order, with their versions."""
         found: dict[str, int] = {}
-        # The id without its last character sorts just before it, and the search begins after it.
-        cursor = ids[0][:-1] if ids else None
-        while ids:
-            page, cursor = await self.wire.search_tasks("pending", cursor=cursor or None)
-            found |= {one.id: one.version for one in page}
-            if cursor is None or cursor >= ids[-1]:
-                break
+        if ids:
+            async for page in self.wire.task_pages("pending", ids):
+                found |= {one.id: one.version for one in page}
         return {one: found[one] for one in ids if one in found}
 
     def _is_ours(self, promise: Promise) -> bool:
