@@ -16,6 +16,7 @@ from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
 from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape, server_env, worker_env
+from resonate_fleet.contract.loops import cancel
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
@@ -288,7 +289,4 @@ class LocalFleet:
 
 async def _let_go(*processes: LocalProcess) -> None:
     """Start them no more: whoever calls ends them."""
-    tasks = [one.keeping for one in processes if one.keeping is not None]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel(one.keeping for one in processes if one.keeping is not None)

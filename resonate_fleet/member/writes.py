@@ -8,6 +8,7 @@ from typing import Any
 from resonate.error import ConnectorError
 
 from resonate_fleet.contract.envelope import TOO_LARGE
+from resonate_fleet.contract.loops import keep
 from resonate_fleet.contract.wire import Promise, Reply, Task
 from resonate_fleet.member.attempts import Attempt, Table
 from resonate_fleet.member.intake import Intake
@@ -168,9 +169,7 @@ class Writes:
         `BaseException` that is not the SDK's, its lease would be kept for ever.
         """
         why = "cancelled" if ended.cancelled() else repr(ended.exception())
-        release = asyncio.create_task(self._give_back(attempt, f"the body ended early: {why}"))
-        self._releases.add(release)
-        release.add_done_callback(self._releases.discard)
+        keep(self._releases, self._give_back(attempt, f"the body ended early: {why}"))
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
         self.intake.avoid(attempt.task, "")
