@@ -54,8 +54,8 @@ LABEL org.opencontainers.image.title="resonate-fleet" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# Process 1 never sees a SIGTERM that comes before its handler: so it waits, blocked, until
-# resonate_fleet/contract/start.py lets it in.
+# The kernel drops a SIGTERM for process 1 while there is no handler for it. So the signals are
+# blocked until resonate_fleet/contract/start.py handles them.
 FROM common AS client
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "client"]
 
