@@ -197,17 +197,12 @@ class Submission:
         return self._clock.now_ms() + round(seconds * 1000)
 
     def _tags(self, job: Job) -> dict[str, str]:
-        """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it.
-
-        A job is its own origin, branch and parent.
-        """
+        """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it."""
         with self._lock:
             trace = "".join(one.traceparent(job) for one in self._observers)
         return {
             **job.tags,
-            words.TAG_ORIGIN: job.id,
-            "resonate:branch": job.id,
-            "resonate:parent": job.id,
+            **dict.fromkeys(words.OWN_TAGS, job.id),
             "resonate:scope": "global",
             words.TAG_TARGET: words.anycast(job.group or self._settings.group),
             words.TAG_CLIENT: self._who,
