@@ -186,7 +186,7 @@ class KubernetesPlace(Adapter[Pod]):
         """Pod deleted without grace."""
         pod = victim.handle
         await self._delete(pod, gracePeriodSeconds=0)
-        # The kubelet gives a container two seconds all the same; its log ends when it does.
+        # The kubelet still gives a container two seconds; its log ends with it.
         await until(lambda: self.pods.silent(pod.name), DEAD_SECONDS, f"the end of {pod.name}")
         return f"pod {pod.name} deleted with a grace of 0"
 
@@ -268,7 +268,7 @@ class KubernetesPlace(Adapter[Pod]):
         """The fleet is lent: its members stay up."""
 
     async def collect(self, folder: RunFolder) -> None:
-        """The logs have been followed all the while; what is under way arrives within a moment."""
+        """The logs are followed during the run; their last lines arrive within a moment."""
         await asyncio.sleep(1.0)
         if not any(folder.journal.glob("*.jsonl")):
             raise PlaceFailed("no log of any member could be read")

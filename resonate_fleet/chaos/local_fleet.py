@@ -89,7 +89,7 @@ class LocalFleet:
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
-        """Members came or went. One that starts again is scraped all the while."""
+        """Write the scrape targets anew: members came or went. One that restarts stays a target."""
         group = self.shape.group
         ports = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
         write_targets(self.folder.targets, "worker", ports)

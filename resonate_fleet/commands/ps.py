@@ -48,7 +48,7 @@ def run(asked: Namespace) -> int:
     failed: list[JobLine] = []
     try:
         failed = where.ask(partial(failed_lately, found.state, SHOWN))
-    except CommandFailed as error:  # the steward's state is there all the same
+    except CommandFailed as error:  # the steward's state is shown without it
         tell(f"fleet ps: failures are left out: {error}")
     if asked.json:
         more = {"source": found.source, "failed": msgspec.to_builtins(failed)}

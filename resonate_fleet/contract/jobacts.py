@@ -237,8 +237,8 @@ async def redrive(wire: Wire, id: str) -> None:
 async def reject(wire: Wire, id: str, why: str) -> Promise:
     """End a parked job as rejected with `why`, for whoever awaits it; return its promise.
 
-    The server settles a promise whatever its task's state. So the task is read just before, lest a
-    job that is not parked be ended by mistake.
+    The server settles a promise whatever its task's state. So the task is read just before, to end
+    no job that is not parked.
 
     Raises:
         NotParked, Unreachable, Refused.

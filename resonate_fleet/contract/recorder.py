@@ -84,7 +84,7 @@ class Journal:
     `<who>.1.jsonl` the one before it. `threshold` is the least level that the log shows.
 
     Raises:
-        OSError: the folder cannot be had.
+        OSError: the folder cannot be used.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ def open_journal(setting: str, who: str, folder: Path | None, **more: Any) -> Jo
     """Return a journal in the folder that `setting` names; `more` as for `Journal`.
 
     Raises:
-        Mistake: the folder cannot be had.
+        Mistake: the folder cannot be used.
     """
     try:
         return Journal(who, folder, **more)

@@ -113,7 +113,7 @@ def _unhealed(facts: Facts) -> list[str]:
 
 
 def _may_live_on(facts: Facts, member: MemberFacts) -> bool:
-    """Say whether a journal without a last word may be whole all the same.
+    """Say whether a journal without a last word may still be whole.
 
     A member of a lent fleet goes on after the run. Whatever is known from elsewhere to have been
     its own must be in its journal then.

@@ -69,7 +69,7 @@ def _ms(facts: Facts, at: float) -> int:
 def _rows(member: MemberFacts) -> list[tuple[AttemptFacts, int]]:
     """Put each attempt into the first row of its lane that is free when it begins, from 0.
 
-    Where all slots have one, it is the row whose attempt is as good as over, or else a new row.
+    Where no row is free, it is that of an attempt that is about to end, or else a new row.
     """
     busy_until: list[float] = []
     rows: list[tuple[AttemptFacts, int]] = []

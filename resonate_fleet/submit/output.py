@@ -70,7 +70,7 @@ class Output:
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
-        except OSError as error:  # the jobs are sent all the same
+        except OSError as error:  # the jobs are sent even so
             if not isinstance(error, BrokenPipeError):  # else nobody reads it any more
                 self.lost = error.strerror or str(error)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

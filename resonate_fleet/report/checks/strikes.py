@@ -133,7 +133,7 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     plan = facts.evidence.plan
     if not (plan and plan.steward) or _members_left_alone(facts) < strike.healing + COMES_BACK:
         return True
-    # One that was cut off wrote all the while: others must hear it, or it must hear the server.
+    # One that was cut off kept writing: others must hear it, or it must hear the server.
     others = [one.line for one in facts.evidence.lines if one.line.at >= strike.healing]
     seen = journal.Left | journal.Joined | journal.FalseAlarm
     if any(isinstance(one, seen) and one.member == member.name for one in others):
