@@ -21,7 +21,7 @@ from resonate_fleet.chaos.cluster import (
     cluster,
     service_url,
 )
-from resonate_fleet.chaos.containers import Armed
+from resonate_fleet.chaos.containers import Helper
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.pods import Pod, Pods
@@ -236,12 +236,12 @@ class KubernetesPlace(Adapter[Pod]):
         # `kubectl exec` is the one request that is no plain HTTP.
         pod, space = member.handle, self.lent.cluster.namespace
         into = ("kubectl", "--namespace", space, "exec", "--stdin", pod.name, "--")
-        armed = await Armed.start(f"pod {pod.name}", *into)
+        helper = await Helper.start(f"pod {pod.name}", *into)
         try:
-            if await armed.run(code):
+            if await helper.run(code):
                 return True
         finally:
-            await armed.close()
+            await helper.close()
 
         def restarted() -> bool:
             now = self.pods.get(pod.name)
