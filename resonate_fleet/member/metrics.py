@@ -5,8 +5,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection
 from typing import Any
 
-from resonate_fleet.contract.exporter import Exporter
 from resonate_fleet.contract.instruments import Instrument
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.member.attempts import Attempt
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)

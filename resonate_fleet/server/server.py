@@ -14,7 +14,7 @@ from aiohttp import web
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.clock import now_ms
-from resonate_fleet.contract.exporter import Exporter
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.words import PROTOCOL
 from resonate_fleet.server.metrics import INSTRUMENTS
@@ -52,8 +52,8 @@ class Server:
 
     def __init__(self, settings: DevServerSettings) -> None:
         self.settings = settings
-        self._exporter = Exporter("resonate_", INSTRUMENTS)
-        self._metrics = self._exporter.made
+        self.exporter = Exporter("resonate_", INSTRUMENTS)
+        self._metrics = self.exporter.made
         self.streams = Streams(settings.max_connections, settings.buffer_size)
         self.url = ""
         self.metrics_url = ""
@@ -104,7 +104,7 @@ class Server:
 
     def _metrics_app(self) -> web.Application:
         async def page(_: web.Request) -> web.Response:
-            page = self._exporter.page("")
+            page = self.exporter.page("")
             return web.Response(body=page.body, headers={"Content-Type": page.content_type})
 
         app = web.Application()

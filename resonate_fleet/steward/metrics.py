@@ -7,9 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from resonate_fleet.contract.exporter import Exporter
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.live import LiveGroup, LiveState
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.steward.survey import OTHER
 
@@ -107,12 +107,12 @@ class Meters:
         exporter = Exporter("fleet_steward_", (*_OWN, _BUILD))
         for name, made in exporter.made.items():
             setattr(self, name, made)
-        self.page = exporter.page
+        self.page, self.registry = exporter.page, exporter.registry
         exporter.made["build"].info({"version": package_version()})
         for what in (*_WORK, *_WRITES):
             self.errors.labels(what)
         self.live = LiveCollector(groups)
-        exporter.registry.register(self.live)
+        self.registry.register(self.live)
 
     def lost_line(self, what: str, *, over: bool) -> None:
         """Count a line of log or journal that could not be written."""

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from resonate_fleet.contract.exporter import Exporter
 from resonate_fleet.contract.instruments import Instrument
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.submit import Confirmation, Observer
 

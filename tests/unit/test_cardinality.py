@@ -1,8 +1,8 @@
 """Ten thousand jobs make no series: each exporter, driven by what drives it in its process."""
 
 from resonate_fleet.contract.calls import Call
-from resonate_fleet.contract.exporter import Exporter
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
 from resonate_fleet.server.metrics import INSTRUMENTS as SERVER_METRICS
