@@ -68,6 +68,10 @@ INSTRUMENTS = (
         "heartbeat_age_seconds",
         "Time since the oldest lease held was last confirmed; 0 when none is held.",
     ),
+    _gauge(
+        "heartbeat_process_running",
+        "1 while the process runs that keeps leases as a body holds the interpreter, else 0.",
+    ),
     _counter("heartbeat_failures", "Rounds of heartbeats that got no answer, or a refusal."),
     _counter(
         "late_results_refused", "Results that were refused because their lease was lost before."

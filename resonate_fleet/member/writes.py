@@ -1,6 +1,7 @@
 """Writes under a lease. Nothing is sent under a lease that is known to be lost."""
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from resonate_fleet.contract.envelope import TOO_LARGE
 from resonate_fleet.contract.loops import keep
 from resonate_fleet.contract.wire import Promise, Reply, Task
 from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.failures import lasting
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import (
@@ -63,6 +65,9 @@ class Writes:
             return await self._send(request, body, attempt)
         if request.kind == "task.release":
             callee, failure = attempt.callee, attempt.failure
+            # The SDK releases a job in its `except` clause, and says nowhere else why.
+            if not failure.hopeless and (why := lasting(sys.exception())):
+                failure.trouble, failure.hopeless = why, True
             self.intake.avoid(attempt.task, "" if callee.known else callee.label)
             hopeless = callee.known and failure.hopeless and attempt.version >= ENOUGH
             if hopeless and await self._reject(attempt, failure.trouble) is not None:

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from resonate_fleet.contract import journal, logs
 from resonate_fleet.contract.journal import KINDS, BadLine, Claimed, Ended, LeaseLost, ServerLost
@@ -28,6 +29,15 @@ def test_a_line_is_log_and_file_at_once(tmp_path: Path) -> None:
     assert in_file[0] == msgspec.structs.replace(CLAIM, at=100.5, who="w-1")
     from_log = list(journal.read(out.getvalue().splitlines(), "log"))
     assert [type(line) for line in from_log] == [Claimed, LeaseLost]
+
+
+def test_what_a_function_binds_to_its_lines_renames_none() -> None:
+    out = io.StringIO()
+    logs.configure("json", "info", "w-1", out)
+    with structlog.contextvars.bound_contextvars(action="resize", event="e", size=3):
+        Journal("w-1").write(CLAIM)
+    (line,) = map(json.loads, out.getvalue().splitlines())
+    assert (line["action"], line["size"]) == ("job.claimed", 3)
 
 
 def test_other_log_lines_are_passed_over_and_broken_ones_named() -> None:
