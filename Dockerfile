@@ -42,6 +42,8 @@ COPY --chmod=644 docker/discovery.py docker/preflight.sh docker/probe.py docker/
 COPY --from=code /app /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    # Where the kit is, also for `python -P`.
+    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
 # Functions of one's own go here too: `python -m` looks in the working directory first.
 WORKDIR /app

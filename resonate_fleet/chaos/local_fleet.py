@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from resonate_fleet.chaos.child import Child, StartFailed, room_command, run_client
+from resonate_fleet.chaos.child import Child, StartFailed, ended, room_command, run_client
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
@@ -109,7 +109,7 @@ class LocalFleet:
                 self._changed()
                 if not steward and not self.shape.restart:
                     return
-                self.say(f"{one.name} ended with {code} and is started again")
+                self.say(f"{one.name} {ended(code)} and is started again")
                 await asyncio.sleep(RESTART_SECONDS)
                 await (self._launch_steward(one) if steward else self._launch_member(one))
                 self._changed()
@@ -139,7 +139,7 @@ class LocalFleet:
                     await wire.wait_ready(0.2)
                     return
         code = self.server.exit_code
-        what = "does not answer" if code is None else f"ended with {code}"
+        what = "does not answer" if code is None else ended(code)
         raise StartFailed(f"the server {what}:\n{self.server.tail()}")
 
     async def restart_server(self, away: float = 0.0) -> str:
@@ -155,7 +155,7 @@ class LocalFleet:
             await asyncio.sleep(away)
         finally:  # also when the run is given up meanwhile
             await self.start_server()
-        return f"process {old.pid} ended with {code}, now {self.server.pid}"
+        return f"process {old.pid} {ended(code)}, now {self.server.pid}"
 
     # Stewards.
 

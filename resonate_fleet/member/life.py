@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import errno
+import faulthandler
 import logging
 import os
 import secrets
@@ -77,6 +78,7 @@ def live(settings: Settings, own: ProcessWide) -> int:
 
 def _set_up_log(settings: Settings, name: str) -> Callable[[], bool]:
     """Begin the log with the settings; return what sets it up again."""
+    faulthandler.enable(2, all_threads=False)  # where C code ends the process, as the last words
     # Printing never fails, even when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     how = settings.log_format, settings.log_level

@@ -210,7 +210,7 @@ def test_up_starts_a_steward_again_and_says_so(processes: Processes, tmp_path: P
     )  # fmt: skip
     first = min(int(one) for one in pids.stdout.split())
     os.kill(first, signal.SIGKILL)
-    says = "steward-1 ended with -9 and is started again"
+    says = "steward-1 was ended by SIGKILL and is started again"
     wait_until(lambda: says in process.out.read_text(), 20, "it says so")
     wait_until(lambda: len(starts()) == 2, 30, "it is there again")
     process.send(signal.SIGINT)
