@@ -101,7 +101,9 @@ class Writes:
                 # The SDK accepts this reply; an error would make it keep the body.
                 done = request.kind == "task.fulfill"
                 return request.reply(*((200, rejected) if done else (409, failure.trouble)))
-        elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
+        elif reply.status >= 500:  # all the while the server took other requests, or it did not
+            failure.hopeless = not self.channel.health.failing
+        elif reply.status >= 400 and reply.status not in PASSING_REFUSALS:
             failure.hopeless = True
             self.ledger.unfit(attempt, failure.trouble)
         return answer.body

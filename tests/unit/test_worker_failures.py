@@ -114,6 +114,26 @@ async def test_a_lasting_page_of_somebody_else_is_said_and_costs_no_result(
     assert rig.model.task("job")["version"] == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_that_is_busy_for_a_while_costs_no_result(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    post, left = ModelWire.post, [3]
+
+    async def refuse(wire: ModelWire, body: str | bytes) -> Raw:
+        request = json.loads(body)
+        if request["kind"] != "task.fulfill" or not left[0]:
+            return await post(wire, body)
+        left[0] -= 1
+        head = {"corrId": request["head"]["corrId"], "status": status}
+        return Raw(status, json.dumps(request | {"head": head, "data": "busy"}).encode())
+
+    monkeypatch.setattr(ModelWire, "post", refuse)
+    assert (await rig.run("fine"))["state"] == "resolved"
+    assert left == [0]
+    assert rig.model.task("job")["version"] == 1
+
+
 @pytest.mark.parametrize("function", ["child_id", "sleeps"])
 async def test_a_server_that_refuses_the_sdks_child_ids_ends_jobs_with_its_words(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, function: str
