@@ -11,18 +11,13 @@ from resonate_fleet.chaos.place import Ability, abilities
 from resonate_fleet.chaos.plan import prefix
 from resonate_fleet.chaos.scenario import read as read_scenario
 from resonate_fleet.contract.settings import declared
-from resonate_fleet.contract.tuning import (
-    DRAIN_SECONDS,
-    GRACE_MARGIN_SECONDS,
-    LEASE_SECONDS,
-    SERVER_ENV,
-)
+from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
 from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward import presence_secret
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
-from tests.support.images import FILES, compose, images
+from tests.support.images import FILES, GRACE_MARGIN_SECONDS, compose, images
 from tests.support.manifests import COMPONENTS, ROOT, Object, Tree, find, pod_specs
 
 
