@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses
+from resonate_fleet.commands.options import add_json
 from resonate_fleet.commands.snapshot import (
     FleetSnapshot,
     by_the_steward,
@@ -37,7 +38,7 @@ def parser(prog: str) -> Parser:
 Who holds what, which attempt, and how many jobs wait: by the steward, else by the server alone.
 """
     made = Parser(prog=prog, usage=f"{prog} [options]", description=about)
-    made.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(made)
     add_addresses(made)
     return made
 

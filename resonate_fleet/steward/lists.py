@@ -9,11 +9,10 @@ import msgspec
 
 from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.calls import call_of
-from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import AttemptLine, JobLine, JobList, JobPage, JobState, matches
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.contract.wire import part
+from resonate_fleet.contract.schedules import all_schedules
 from resonate_fleet.steward.console import Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.policy import notes
@@ -22,7 +21,7 @@ from resonate_fleet.steward.tools import Tools
 
 #: Lines of a list: by default, and at most.
 USUAL, MOST = 200, 5000
-#: Promises that are read for one list, and schedules that are shown.
+#: Promises that are read for one list.
 MOST_READ = 1000
 #: Jobs that are looked at in one go. A list of very many would keep the matcher waiting.
 AT_ONCE = 500
@@ -47,7 +46,8 @@ class Lists:
         """Return the matching jobs, live ones first, then the latest to end. Searches nothing."""
         limit = _number(given.get("limit", ""), USUAL, MOST)
         since = _number(given.get("since", ""), 0, 1 << 32)
-        after, function = self._tools.now() - since if since else 0.0, given.get("function", "")
+        after = self._tools.now() - since if given.get("since") else 0.0
+        function = given.get("function", "")
         others = {name: value for name, value in given.items() if name != "function"}
         found, unknown = list[JobLine](), list[JobLine]()
         for lines in batched(self._lines(), AT_ONCE):
@@ -60,7 +60,13 @@ class Lists:
         named, unread = await self._read(unknown, function)
         found = sorted(found + named, key=_place)
         shown = [self._with_reason(one) for one in found[:limit]]
-        return JobList(jobs=shown, at=self._tools.now(), more=len(found) > limit, unread=unread)
+        return JobList(
+            jobs=shown,
+            at=self._tools.now(),
+            more=len(found) > limit,
+            unread=unread,
+            complete=self._dispatch.is_complete,
+        )
 
     async def _read(self, lines: list[JobLine], function: str) -> tuple[list[JobLine], int]:
         """Return those lines that are of the function; also how many stay unread."""
@@ -150,24 +156,11 @@ class Lists:
 
     async def schedules(self, _given: Mapping[str, str]) -> Any:
         """Return the server's schedules, as the page shows them."""
-        reply = await self._tools.wire.call("schedule.search", {"limit": MOST_READ})
-        found = part(self._tools.wire.url, reply, "schedules", list[dict[str, Any]])
-        return {"schedules": [_schedule(one) for one in found]}
-
-
-def _schedule(one: dict[str, Any]) -> dict[str, Any]:
-    value = msgspec.convert(one.get("promiseParam") or {}, Value)
-    try:
-        call = value.decoded()
-    except ValueError:
-        call = None
-    return {
-        "id": one["id"],
-        "cron": one["cron"],
-        "function": call.get("func", "") if isinstance(call, dict) else "",
-        "next": one["nextRunAt"] / 1000 if one.get("nextRunAt") else None,
-        "last": one["lastRunAt"] / 1000 if one.get("lastRunAt") else None,
-    }
+        found = [
+            {"id": one.id, "cron": one.cron, "function": one.call.label, **one.times}
+            async for one in all_schedules(self._tools.wire)
+        ]
+        return {"schedules": found}
 
 
 def _number(raw: str, usual: int, most: int) -> int:

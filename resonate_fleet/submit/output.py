@@ -133,8 +133,8 @@ class Recorder(Observer):
         self.advance(1)
         self.differing += confirmation.differs
         if confirmation.differs and self.differing <= NAMED:
-            twice = "is given twice, with different calls; one of them counts"
-            there = "was there already, with another call; that one counts"
+            twice = "is given twice, and not the same; one of them counts"
+            there = "was there already, with another call, group, priority or key; that one counts"
             self.say(f"{clean(job.id)} {twice if confirmation.own else there}")
 
 

@@ -45,7 +45,7 @@ class Scene:
         self.lines: list[Any] = []
         member = SimpleNamespace(say=lambda message: self.stopped.extend(message.tasks))
         group = SimpleNamespace(present={"m": member})
-        dispatch: Any = SimpleNamespace(groups={}, group=lambda _: group)
+        dispatch: Any = SimpleNamespace(groups={}, group=lambda _: group, is_complete=True)
         tools: Any = SimpleNamespace(
             wire=self.wire,
             work=self.work,
@@ -178,6 +178,15 @@ def test_a_function_is_known_of_what_waits_sleeps_and_runs(scene: Scene) -> None
     found = asyncio.run(scene.lists.listing({"function": "resize"}))
     assert {one.id for one in found.jobs} == {"resize-waits", "resize-sleeps", "resize-runs"}
     assert found.unread == 0
+
+
+@pytest.mark.parametrize(("since", "found"), [("0", []), ("60", ["job"]), ("", ["job"])])
+def test_jobs_of_the_last_seconds_are_listed(scene: Scene, since: str, found: list[str]) -> None:
+    scene.work.suspended[scene.job("job")] = ("g", 1000.0 - 30)
+    scene.dispatch.is_complete = since == "60"
+    listed = asyncio.run(scene.lists.listing({"since": since}))
+    assert listed.complete == (since == "60")
+    assert [one.id for one in listed.jobs] == found
 
 
 def test_very_many_are_read_in_parts_and_it_says_so(scene: Scene) -> None:
