@@ -9,8 +9,6 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
-from resonate_fleet.contract.loops import cancel, keep
-
 #: Bytes held of one connection and direction while the gate is shut (a kernel's buffer, about).
 CHUNK = 65_536
 
@@ -42,10 +40,14 @@ class Gate:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        await cancel(self._tasks)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        keep(self._tasks, self._connection(reader, writer))
+        task = asyncio.create_task(self._connection(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _connection(
         self, near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from resonate_fleet.chaos.child import Child, StartFailed, ended, room_command, run_client
+from resonate_fleet.chaos.child import Child, StartFailed, room_command, run_client
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
 from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape, server_env, worker_env
-from resonate_fleet.contract.loops import cancel
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
@@ -89,7 +88,7 @@ class LocalFleet:
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
-        """Write the scrape targets anew: members came or went. One that restarts stays a target."""
+        """Members came or went. One that starts again is scraped all the while."""
         group = self.shape.group
         ports = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
         write_targets(self.folder.targets, "worker", ports)
@@ -109,7 +108,7 @@ class LocalFleet:
                 self._changed()
                 if not steward and not self.shape.restart:
                     return
-                self.say(f"{one.name} {ended(code)} and is started again")
+                self.say(f"{one.name} ended with {code} and is started again")
                 await asyncio.sleep(RESTART_SECONDS)
                 await (self._launch_steward(one) if steward else self._launch_member(one))
                 self._changed()
@@ -139,8 +138,9 @@ class LocalFleet:
                     await wire.wait_ready(0.2)
                     return
         code = self.server.exit_code
-        what = "does not answer" if code is None else ended(code)
-        raise StartFailed(f"the server {what}:\n{self.server.tail()}")
+        late = f"does not answer within {READY_SECONDS:g} s"
+        what = late if code is None else f"ended with {code}"
+        raise StartFailed(f"the server {what}\n{self.server.tail()}".rstrip())
 
     async def restart_server(self, away: float = 0.0) -> str:
         """Kill -9 the server and start it again on its store after `away` seconds.
@@ -155,7 +155,7 @@ class LocalFleet:
             await asyncio.sleep(away)
         finally:  # also when the run is given up meanwhile
             await self.start_server()
-        return f"process {old.pid} {ended(code)}, now {self.server.pid}"
+        return f"process {old.pid} ended with {code}, now {self.server.pid}"
 
     # Stewards.
 
@@ -289,4 +289,7 @@ class LocalFleet:
 
 async def _let_go(*processes: LocalProcess) -> None:
     """Start them no more: whoever calls ends them."""
-    await cancel(one.keeping for one in processes if one.keeping is not None)
+    tasks = [one.keeping for one in processes if one.keeping is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

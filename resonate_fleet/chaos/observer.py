@@ -126,8 +126,11 @@ async def records(wire: Wire, plan: Plan, server: str) -> Records:
     """
     wanted = {job.id for job in plan.jobs}
     promises: list[Promise] = []
-    async for page in wire.promise_pages():
+    more, cursor = True, None
+    while more:
+        page, cursor = await wire.search_promises(cursor=cursor)
         promises += [promise for promise in page if root_of(promise.id) in wanted]
+        more = cursor is not None
     states = ("pending", "acquired", "suspended", "fulfilled", "halted")
     tasks = {
         task.id: task

@@ -1,4 +1,4 @@
-"""`fleet help`, `fleet version`, `fleet completion`: what `fleet` says about itself."""
+"""`fleet help`, `fleet version`, `fleet completion`: what `fleet` says of itself."""
 
 import sys
 from argparse import Namespace

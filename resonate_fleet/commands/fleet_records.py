@@ -1,4 +1,4 @@
-"""Records of the fleets that `fleet up` keeps on this machine, for `fleet kill`."""
+"""Records of the fleets that `fleet up` keeps on this machine: `fleet kill` goes by them."""
 
 import os
 import subprocess

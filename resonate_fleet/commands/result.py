@@ -4,11 +4,10 @@ import os
 from argparse import Namespace
 from typing import Final
 
-from resonate_fleet.commands.options import add_ids, add_json
 from resonate_fleet.commands.submit import add_wait
 from resonate_fleet.contract.exits import CommandFailed
-from resonate_fleet.contract.options import Parser, add_settings, read_settings
-from resonate_fleet.contract.settings import declared
+from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
+from resonate_fleet.contract.settings import declared, filled
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.session import await_results
 from resonate_fleet.submit.settings import SubmitSettings
@@ -24,9 +23,9 @@ _USED: Final = ("url", "token", "deadline")
 def parser(prog: str) -> Parser:
     about = "Print how jobs ended: id, state, and the result or the error as JSON."
     made = Parser(prog=prog, usage=f"{prog} ID... [options]", description=about, epilog=_ENDING)
-    add_ids(made)
+    made.add_argument("ids", nargs="+", type=typed(filled("an id")), metavar="ID")
     add_wait(made)
-    add_json(made, lines=True)
+    made.add_argument("--json", action="store_true", help="print one JSON object a line")
     unused = [name for name, _ in declared(SubmitSettings) if name not in _USED]
     add_settings(made, SubmitSettings, unused)
     return made

@@ -2,10 +2,9 @@
 
 from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
-from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
-from resonate_fleet.server.metrics import INSTRUMENTS as SERVER_METRICS
+from resonate_fleet.server.metrics import ServerMetrics
 from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
 from resonate_fleet.steward.survey import OTHER
 from resonate_fleet.submit.load import Job
@@ -95,17 +94,16 @@ def test_groups_that_strangers_make_up() -> None:
 
 
 def test_the_server() -> None:
-    exporter = Exporter("resonate_", SERVER_METRICS)
-    made = exporter.made
+    metrics = ServerMetrics()
 
     def serve() -> None:
         for kind, status in (("promise.create", "200"), ("task.acquire", "409")):
-            made["request"].labels(kind, status).inc()
-            made["request_duration_seconds"].labels(kind).observe(0.001)
-        made["messages"].labels("execute").inc()
+            metrics.requests.labels(kind, status).inc()
+            metrics.duration.labels(kind).observe(0.001)
+        metrics.messages.labels("execute").inc()
 
     serve()
-    before = series(exporter.page("").body)
+    before = series(metrics.page())
     for _ in range(JOBS):
         serve()
-    assert series(exporter.page("").body) == before
+    assert series(metrics.page()) == before
