@@ -42,6 +42,8 @@ COPY --chmod=644 docker/discovery.py docker/preflight.sh docker/probe.py docker/
 COPY --from=code /app /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    # Where the kit is, also for `python -P`.
+    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
 # Functions of one's own go here too: `python -m` looks in the working directory first.
 WORKDIR /app
@@ -54,8 +56,8 @@ LABEL org.opencontainers.image.title="resonate-fleet" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# Process 1 never sees a SIGTERM that comes before its handler: so it waits, blocked, until
-# resonate_fleet/contract/start.py lets it in.
+# The kernel drops a SIGTERM for process 1 while there is no handler for it. So the signals are
+# blocked until resonate_fleet/contract/start.py handles them.
 FROM common AS client
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "client"]
 
@@ -65,19 +67,19 @@ ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet"]
 
 FROM common AS devserver
 EXPOSE 8001 9090
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --start-interval=500ms --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --start-interval=500ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/health", "8001", "RESONATE_SERVER__PORT"]
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet.server"]
 
 FROM common AS steward
 EXPOSE 9465 9466
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --start-interval=500ms --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --start-interval=500ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9465", "STEWARD_PORT"]
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "resonate_fleet.steward"]
 
 # Last, so that a build that names no target makes a worker.
 FROM common AS worker
 EXPOSE 9464
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --start-interval=500ms --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --start-interval=500ms --retries=3 \
     CMD ["python", "-IS", "/usr/local/lib/probe.py", "/readyz", "9464", "WORKER_PORT"]
 ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "worker"]

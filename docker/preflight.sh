@@ -1,5 +1,5 @@
 #!/bin/sh
-# Refuses a start of the fleet with another store, or other ideas of tokens, than its first.
+# Refuses a start of the fleet with another store, or another choice of tokens, than its first.
 # Jobs of the other store would answer 404; a server without a public key would let everybody in.
 # Makes the secret of members and stewards, once.
 set -eu

@@ -26,7 +26,7 @@ from resonate_fleet.bench.recovery import recovery
 from resonate_fleet.bench.simulation import simulated
 from resonate_fleet.bench.throughput import throughput, waiting
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.options import Parser, guarded, tell, typed
+from resonate_fleet.contract.options import Parser, complete_with, guarded, tell, typed
 from resonate_fleet.contract.paths import OutputFile, Program
 from resonate_fleet.contract.settings import Mistake, integer
 
@@ -74,8 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser(prog: str) -> Parser:
     made = Parser(prog=prog, description=_ABOUT, epilog=_ENDING)
     add = made.add_argument
-    names = ", ".join([*MEASURES, "all"])
-    add("measures", nargs="*", metavar="MEASURE", help=f"{names}; default: all")
+    names = [*MEASURES, "all"]
+    named = add("measures", nargs="*", metavar="MEASURE", help=f"{', '.join(names)}; default: all")
+    complete_with(named, [*names, "store"])
     add("--server-bin", type=Program, metavar="PATH", help="a real server's binary to start")
     seeds, many = typed(integer(1, 1000)), typed(integer(1, 10_000_000))
     add("--seeds", type=seeds, metavar="N", help="runs of each measure; default: 20")

@@ -85,9 +85,11 @@ async def searches(place: BenchPlace, asked: Asked, found: BenchFigures) -> None
     """Milliseconds of each search, one after the other; the first warm the server's cache."""
     wire, tags = place.wire, {TAG_TARGET: anycast(place.named("searched"))}
     ask: dict[str, Callable[[], Awaitable[object]]] = {
-        "task.search of waiting ones": lambda: wire.search_tasks("pending"),
-        "task.search of held ones": lambda: wire.search_tasks("acquired"),
-        "promise.search of a group's waiting ones": lambda: wire.search_promises("pending", tags),
+        "task.search of waiting ones": lambda: anext(wire.task_pages("pending")),
+        "task.search of held ones": lambda: anext(wire.task_pages("acquired")),
+        "promise.search of a group's waiting ones": lambda: anext(
+            wire.promise_pages("pending", tags)
+        ),
         "promise.get": lambda: wire.promise("nobody"),
     }
     for what, search in ask.items():

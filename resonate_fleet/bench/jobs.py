@@ -14,7 +14,7 @@ from resonate_fleet.contract.calls import result_of
 from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.wire import Refused, Reply, Wire
-from resonate_fleet.contract.words import COMPUTE_SOMETHING, TAG_KEY, TAG_TARGET, anycast
+from resonate_fleet.contract.words import COMPUTE_SOMETHING, OWN_TAGS, TAG_KEY, TAG_TARGET, anycast
 from resonate_fleet.report.bound import Window, greedy
 
 #: Seconds that are added to each turn: jobs created closer together may be passed over.
@@ -103,8 +103,7 @@ async def submit_call(
 ) -> None:
     call = {"func": func, "args": args, "kwargs": {}, "version": 1}
     tags = {TAG_TARGET: anycast(group)}
-    tags |= {f"resonate:{name}": id for name in ("origin", "branch", "parent")}
-    tags |= {TAG_KEY: key} if key else {}
+    tags |= dict.fromkeys(OWN_TAGS, id) | ({TAG_KEY: key} if key else {})
     await wire.create_promise(id, int((time.time() + 3600) * 1000), call, tags)
 
 

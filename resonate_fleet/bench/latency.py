@@ -15,6 +15,7 @@ from resonate_fleet.bench.place import COMPILED, Asked, BenchPlace
 from resonate_fleet.bench.processes import Spent
 from resonate_fleet.chaos.child import room_command
 from resonate_fleet.chaos.ports import HOST
+from resonate_fleet.contract.loops import cancel
 from resonate_fleet.report.figures import percentile
 
 #: Members with one slot, and jobs that are sent to them at once.
@@ -160,6 +161,4 @@ async def _pages(port: str, count: int) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            for page in open_:
-                page.cancel()
-            await asyncio.gather(*open_, return_exceptions=True)
+            await cancel(open_)

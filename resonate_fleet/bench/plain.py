@@ -20,7 +20,6 @@ from resonate_fleet.bench.functions import child, parent
 
 
 async def compute_something(_: Context, id: str, compute_cost: float) -> dict[str, Any]:
-    """Wait for `compute_cost` seconds."""
     began = time.time()
     if compute_cost:
         await asyncio.sleep(compute_cost)

@@ -22,8 +22,6 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Process(BlockingChild):
-    """A running process."""
-
     def cpu_seconds(self) -> float:
         """Processor time used so far, user and system; 0 where the kernel does not say."""
         fields = self._kernel("stat").rpartition(")")[2].split()

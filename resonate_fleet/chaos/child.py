@@ -18,8 +18,6 @@ import msgspec
 
 from resonate_fleet.chaos.place import PlaceFailed
 
-#: The folder of the package.
-KIT: Final = Path(__file__).resolve().parents[1]
 #: Settings of the shell that starts a fleet must not reach its processes by accident.
 SCRUBBED: Final = ("RESONATE_", "WORKER_", "CLIENT_", "STEWARD_")
 
@@ -52,11 +50,21 @@ def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def room_command(*room: str) -> list[str]:
     """Return the command `python -P -m resonate_fleet.<room...>`.
 
-    `-P` keeps modules of the current folder from standing in for libraries of the same name. In an
-    image the kit is installed nowhere: Python finds it only because it is in the current folder.
+    `-P` keeps modules of the current folder from standing in for libraries of the same name.
     """
-    safe = [] if Path.cwd() == KIT.parent else ["-P"]
-    return [sys.executable, *safe, "-m", f"resonate_fleet.{room[0]}", *room[1:]]
+    return [sys.executable, "-P", "-m", f"resonate_fleet.{room[0]}", *room[1:]]
+
+
+def ended(code: int | None) -> str:
+    """Say how a process ended, by its exit code as `Spawned` has it.
+
+    >>> ended(4), ended(-signal.SIGSEGV)
+    ('ended with 4', 'was ended by SIGSEGV')
+    """
+    if code is None or code >= 0:
+        return f"ended with {code}"
+    names = {one.value: one.name for one in signal.Signals}
+    return f"was ended by {names.get(-code, f'signal {-code}')}"
 
 
 class OutputFiles(NamedTuple):
@@ -146,7 +154,7 @@ class Child(Spawned):
             if found:
                 return found[0]
             if not running:
-                raise StartFailed(f"{self.name} ended with {self.exit_code}:\n{self.tail()}")
+                raise StartFailed(f"{self.name} {ended(self.exit_code)}:\n{self.tail()}")
             if asyncio.get_running_loop().time() >= end:
                 raise StartFailed(f"{self.name}: no {action!r} in {seconds:g} s:\n{self.tail()}")
             await asyncio.sleep(LOOK_SECONDS)
@@ -185,7 +193,7 @@ async def run_client(options: Sequence[str], env: Mapping[str, str], log: Path) 
     finally:
         await client.stop(5)
     if code:
-        raise PlaceFailed(f"the client ended with {code}:\n{client.tail(5)}")
+        raise PlaceFailed(f"the client {ended(code)}:\n{client.tail(5)}")
 
 
 async def _readable(descriptor: int) -> None:

@@ -15,9 +15,9 @@ from typing import Final, Self
 from resonate_fleet.chaos.containers import (
     PROJECT_LABEL,
     READY_SECONDS,
-    Armed,
     Container,
     Docker,
+    Helper,
 )
 from resonate_fleet.chaos.faults import ON_MEMBER
 from resonate_fleet.chaos.options import ChaosOptions
@@ -48,8 +48,8 @@ class ComposePlace(Adapter[Container]):
         self._ours = False
         self._known: dict[str, Container] = {}
         #: By a container's id and start.
-        self._armed: dict[tuple[str, str], Armed] = {}
-        self._arms = False
+        self._helpers: dict[tuple[str, str], Helper] = {}
+        self._wants_helpers = False
         self._finding = asyncio.Lock()
         #: The serving one at the start, where it is going to be killed with a member.
         self._steward: Container | None = None
@@ -85,24 +85,24 @@ class ComposePlace(Adapter[Container]):
         if not plan.steward:
             await self._docker.compose("stop", "steward")
         folder.journal.mkdir(parents=True, exist_ok=True)
-        await self._arm_all({strike.fault for strike in plan.strikes})
+        await self._start_helpers({strike.fault for strike in plan.strikes})
 
-    async def _arm_all(self, faults: set[Fault]) -> None:
+    async def _start_helpers(self, faults: set[Fault]) -> None:
         """Start a helper in each container that may be struck, before there is any job."""
         on_member = faults & ON_MEMBER.keys()
-        self._arms = any(not INSIDE.isdisjoint(ON_MEMBER[one].needs) for one in on_member)
-        victims = await self._docker.containers("worker") if self._arms else []
+        self._wants_helpers = any(not INSIDE.isdisjoint(ON_MEMBER[one].needs) for one in on_member)
+        victims = await self._docker.containers("worker") if self._wants_helpers else []
         if on_member.intersection(AT_THE_STEWARD):
             self._steward = (await self.steward()).handle
             victims.append(self._steward)
-        await asyncio.gather(*(self._arm(one) for one in victims if one.allowed))
+        await asyncio.gather(*(self._helper(one) for one in victims if one.allowed))
 
-    async def _arm(self, one: Container) -> Armed:
+    async def _helper(self, one: Container) -> Helper:
         start = (one.id, one.started)
-        if start not in self._armed:
+        if start not in self._helpers:
             into = ("docker", "exec", "--interactive", one.id)
-            self._armed[start] = await Armed.start(one.name, *into)
-        return self._armed[start]
+            self._helpers[start] = await Helper.start(one.name, *into)
+        return self._helpers[start]
 
     async def _chosen_token(self) -> str | None:
         """Return the token that may search, where the server is going to ask for tokens."""
@@ -123,8 +123,8 @@ class ComposePlace(Adapter[Container]):
                     since = ("logs", "--since", one.started, one.id)
                     named = member.startswith(f"{one.replica}-")
                     if named and member in await self._docker.run(*since, err=True):
-                        if self._arms and one.allowed:
-                            await self._arm(one)
+                        if self._wants_helpers and one.allowed:
+                            await self._helper(one)
                         self._known[member] = one
         known = self._known.get(member)
         return Victim(member, known) if known else None
@@ -132,7 +132,7 @@ class ComposePlace(Adapter[Container]):
     async def look_again(self, member: Victim[Container]) -> None:
         """A helper that still runs is proof enough: it ends when its container stops."""
         known = member.handle
-        waits = self._armed.get((known.id, known.started))
+        waits = self._helpers.get((known.id, known.started))
         if waits is None or not waits.alive:
             (one,) = await self._docker.inspect(known.id)
             self._check(one)
@@ -148,7 +148,7 @@ class ComposePlace(Adapter[Container]):
 
     async def steward(self) -> Victim[Container]:
         known = self._steward
-        if known is not None and self._armed[known.id, known.started].alive:
+        if known is not None and self._helpers[known.id, known.started].alive:
             return Victim(known.name, known)
         found: list[Container] = []
 
@@ -161,7 +161,7 @@ class ComposePlace(Adapter[Container]):
 
         await until(serves, READY_SECONDS, "a steward that serves")
         self._check(found[0])
-        await self._arm(found[0])  # now, as it may be killed in one instant with a member
+        await self._helper(found[0])  # now, as it may be killed in one instant with a member
         return Victim(found[0].name, found[0])
 
     async def server(self) -> Victim[Container]:
@@ -204,7 +204,7 @@ class ComposePlace(Adapter[Container]):
 
     async def run(self, member: Victim[Container], code: str) -> bool:
         """Inside the container."""
-        return await (await self._arm(member.handle)).run(code)
+        return await (await self._helper(member.handle)).run(code)
 
     async def cut_off(self, member: Victim[Container]) -> str:
         """Off the network."""
@@ -270,8 +270,8 @@ class ComposePlace(Adapter[Container]):
         self._ours = False
         for task in self._later:
             task.cancel()
-        for armed in self._armed.values():
-            await armed.close()
+        for helper in self._helpers.values():
+            await helper.close()
         await self._docker.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
     @property

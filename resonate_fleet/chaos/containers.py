@@ -17,9 +17,9 @@ COMMAND_SECONDS: Final = 600.0
 #: What Compose and we wait for a member's drain before it is killed, in seconds.
 STOP_SECONDS: Final = 45
 #: Longest wait for a container to be ready again, in seconds.
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 #: Longest wait for a helper to start, and for a strike to take hold, in seconds.
-ARMED_SECONDS: Final = 60.0
+HELPER_SECONDS: Final = 60.0
 #: The helper runs each line that it reads as a program. It imports what programs use first.
 PROGRAM: Final = """
 import json, os, signal, sys
@@ -141,7 +141,7 @@ def _container(raw: dict[str, Any]) -> Container:
     )
 
 
-class Armed:
+class Helper:
     """A helper process in a container, which `where` names: it waits for programs to run.
 
     `docker exec` and `kubectl exec` take from a tenth of a second to many seconds on a busy
@@ -201,10 +201,10 @@ class Armed:
     async def _answer(self, what: str) -> bool:
         """Wait for the helper's next line; False where it has ended."""
         try:
-            async with asyncio.timeout(ARMED_SECONDS):
+            async with asyncio.timeout(HELPER_SECONDS):
                 return bool(await self._out.readline())
         except BaseException as over:
             await self.close()
             if isinstance(over, TimeoutError):
-                raise PlaceFailed(f"{self._where}: {what} not in {ARMED_SECONDS:g} s") from None
+                raise PlaceFailed(f"{self._where}: {what} not in {HELPER_SECONDS:g} s") from None
             raise

@@ -9,6 +9,8 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
+from resonate_fleet.contract.loops import cancel, keep
+
 #: Bytes held of one connection and direction while the gate is shut (a kernel's buffer, about).
 CHUNK = 65_536
 
@@ -40,14 +42,10 @@ class Gate:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(self._tasks)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._connection(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        keep(self._tasks, self._connection(reader, writer))
 
     async def _connection(
         self, near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter

@@ -21,7 +21,7 @@ from resonate_fleet.chaos.cluster import (
     cluster,
     service_url,
 )
-from resonate_fleet.chaos.containers import Armed
+from resonate_fleet.chaos.containers import Helper
 from resonate_fleet.chaos.options import ChaosOptions
 from resonate_fleet.chaos.place import Adapter, PlaceFailed, Victim, until
 from resonate_fleet.chaos.pods import Pod, Pods
@@ -97,12 +97,14 @@ class KubernetesPlace(Adapter[Pod]):
         if not pods.of("server"):
             raise PlaceFailed(f"no fleet is in namespace {one.namespace}")
         may_change = await self._shape(plan)
+        stewards = plan.stewards if plan.steward else 0
 
         def up() -> bool:
             known = [pod for pod in pods.ready("worker") if pod.name in pods.members]
-            return len(known) == plan.members and bool(pods.ready("server")) and pods.at_rest()
+            lasting = pods.ready("server") and len(pods.ready("steward")) >= stewards
+            return bool(lasting) and len(known) == plan.members and pods.at_rest()
 
-        what = f"{plan.members} ready members and a server, and nobody leaving"
+        what = f"{plan.members} members, a server, {stewards} stewards ready, and nobody leaving"
         await until(up, READY_SECONDS, what)
         if not may_change:
             self._must_fit(plan)
@@ -184,7 +186,7 @@ class KubernetesPlace(Adapter[Pod]):
         """Pod deleted without grace."""
         pod = victim.handle
         await self._delete(pod, gracePeriodSeconds=0)
-        # The kubelet gives a container two seconds all the same; its log ends when it does.
+        # The kubelet still gives a container two seconds; its log ends with it.
         await until(lambda: self.pods.silent(pod.name), DEAD_SECONDS, f"the end of {pod.name}")
         return f"pod {pod.name} deleted with a grace of 0"
 
@@ -234,12 +236,12 @@ class KubernetesPlace(Adapter[Pod]):
         # `kubectl exec` is the one request that is no plain HTTP.
         pod, space = member.handle, self.lent.cluster.namespace
         into = ("kubectl", "--namespace", space, "exec", "--stdin", pod.name, "--")
-        armed = await Armed.start(f"pod {pod.name}", *into)
+        helper = await Helper.start(f"pod {pod.name}", *into)
         try:
-            if await armed.run(code):
+            if await helper.run(code):
                 return True
         finally:
-            await armed.close()
+            await helper.close()
 
         def restarted() -> bool:
             now = self.pods.get(pod.name)
@@ -266,7 +268,7 @@ class KubernetesPlace(Adapter[Pod]):
         """The fleet is lent: its members stay up."""
 
     async def collect(self, folder: RunFolder) -> None:
-        """The logs have been followed all the while; what is under way arrives within a moment."""
+        """The logs are followed during the run; their last lines arrive within a moment."""
         await asyncio.sleep(1.0)
         if not any(folder.journal.glob("*.jsonl")):
             raise PlaceFailed("no log of any member could be read")

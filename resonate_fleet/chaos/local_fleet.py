@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from resonate_fleet.chaos.child import Child, StartFailed, room_command, run_client
+from resonate_fleet.chaos.child import Child, StartFailed, ended, room_command, run_client
 from resonate_fleet.chaos.gate import Gate
 from resonate_fleet.chaos.place import until
 from resonate_fleet.chaos.ports import HOST, SCRAPED, Ports, free_port, write_targets
 from resonate_fleet.chaos.shape import OPT_IN, LocalProcess, Shape, server_env, worker_env
+from resonate_fleet.contract.loops import cancel
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.contract.wire import Unreachable, Wire
 
@@ -88,7 +89,7 @@ class LocalFleet:
         await self.scale(self.shape.members)
 
     def _changed(self) -> None:
-        """Members came or went. One that starts again is scraped all the while."""
+        """Write the scrape targets anew: members came or went. One that restarts stays a target."""
         group = self.shape.group
         ports = [(one.port, {"pod": name, "group": group}) for name, one in self.members.items()]
         write_targets(self.folder.targets, "worker", ports)
@@ -108,7 +109,7 @@ class LocalFleet:
                 self._changed()
                 if not steward and not self.shape.restart:
                     return
-                self.say(f"{one.name} ended with {code} and is started again")
+                self.say(f"{one.name} {ended(code)} and is started again")
                 await asyncio.sleep(RESTART_SECONDS)
                 await (self._launch_steward(one) if steward else self._launch_member(one))
                 self._changed()
@@ -138,9 +139,8 @@ class LocalFleet:
                     await wire.wait_ready(0.2)
                     return
         code = self.server.exit_code
-        late = f"does not answer within {READY_SECONDS:g} s"
-        what = late if code is None else f"ended with {code}"
-        raise StartFailed(f"the server {what}\n{self.server.tail()}".rstrip())
+        what = "does not answer" if code is None else ended(code)
+        raise StartFailed(f"the server {what}:\n{self.server.tail()}")
 
     async def restart_server(self, away: float = 0.0) -> str:
         """Kill -9 the server and start it again on its store after `away` seconds.
@@ -155,7 +155,7 @@ class LocalFleet:
             await asyncio.sleep(away)
         finally:  # also when the run is given up meanwhile
             await self.start_server()
-        return f"process {old.pid} ended with {code}, now {self.server.pid}"
+        return f"process {old.pid} {ended(code)}, now {self.server.pid}"
 
     # Stewards.
 
@@ -289,7 +289,4 @@ class LocalFleet:
 
 async def _let_go(*processes: LocalProcess) -> None:
     """Start them no more: whoever calls ends them."""
-    tasks = [one.keeping for one in processes if one.keeping is not None]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel(one.keeping for one in processes if one.keeping is not None)

@@ -126,11 +126,8 @@ async def records(wire: Wire, plan: Plan, server: str) -> Records:
     """
     wanted = {job.id for job in plan.jobs}
     promises: list[Promise] = []
-    more, cursor = True, None
-    while more:
-        page, cursor = await wire.search_promises(cursor=cursor)
+    async for page in wire.promise_pages():
         promises += [promise for promise in page if root_of(promise.id) in wanted]
-        more = cursor is not None
     states = ("pending", "acquired", "suspended", "fulfilled", "halted")
     tasks = {
         task.id: task

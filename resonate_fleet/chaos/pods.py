@@ -9,6 +9,7 @@ import msgspec
 
 from resonate_fleet.chaos.place import OPT_IN, PlaceFailed
 from resonate_fleet.contract.kubernetes import Cluster, Object, WatchExpired
+from resonate_fleet.contract.loops import cancel
 
 LABEL: Final = "app.kubernetes.io/part-of=resonate-fleet"
 NAME_LABEL: Final = "app.kubernetes.io/name"
@@ -75,9 +76,7 @@ class Pods:
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
 
     def of(self, app: str) -> list[Pod]:
         """Return the pods of a part of the fleet that are not being deleted."""

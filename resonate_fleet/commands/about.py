@@ -1,4 +1,4 @@
-"""`fleet help`, `fleet version`, `fleet completion`: what `fleet` says of itself."""
+"""`fleet help`, `fleet version`, `fleet completion`: what `fleet` says about itself."""
 
 import sys
 from argparse import Namespace

@@ -16,8 +16,8 @@ import msgspec
 
 from resonate_fleet.contract import exits, shared_settings
 from resonate_fleet.contract.exits import CommandFailed
-from resonate_fleet.contract.options import Parser, add_settings, read_settings, tell, typed
-from resonate_fleet.contract.settings import Mistake, optional, setting, settings, text, url
+from resonate_fleet.contract.options import Parser, add_settings, read_settings, tell
+from resonate_fleet.contract.settings import Mistake, optional, setting, settings, url
 from resonate_fleet.contract.shown import named
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
@@ -25,8 +25,6 @@ from resonate_fleet.contract.words import SERVER_PORT, STEWARD_PORT
 #: Longest wait for one answer of the server, and of the steward, in seconds.
 REPLY_SECONDS: Final = 5.0
 STEWARD_SECONDS: Final = 3.0
-#: How the reason of an act is read.
-REASON: Final = typed(text("a reason that is not empty", r"(?s).*\S.*"))
 
 
 @settings

@@ -7,11 +7,11 @@ from itertools import batched
 from typing import Final
 
 from resonate_fleet.commands import jobs
-from resonate_fleet.commands.addresses import REASON, Addresses, add_addresses, addresses, each
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, each
+from resonate_fleet.commands.options import add_ids, add_reason
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import OverAlready, cancel
-from resonate_fleet.contract.kinds import filled
-from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
@@ -30,10 +30,11 @@ def parser(prog: str) -> Parser:
     made = Parser(
         prog=prog, usage=usage, description="Cancel jobs, their children too.", epilog=_ENDING
     )
-    made.add_argument("ids", nargs="*", type=typed(filled("an id")), metavar="ID")
+    add_ids(made, many="*")
     made.add_argument("--all", action="store_true", help="all that match and are not over")
     jobs.add_filters(made)
-    made.add_argument("--why", default="cancelled by hand", type=REASON, metavar="TEXT")
+    made.add_argument("--store", action="store_true", help="search the server's store for them")
+    add_reason(made, "cancelled by hand")
     add_addresses(made)
     return made
 
@@ -61,12 +62,12 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
         return jobs.ids_alone(asked, "--all")
     if not any(getattr(asked, name, None) for name in jobs.FILTERS):
         raise Mistake("--all goes with --function, --group, --member or --state")
-    found, _ = jobs.chosen(asked, where, live=True)
+    found, source = jobs.chosen(asked, where, live=True)
     if found.more:
         sys.stderr.write("fleet cancel: more jobs match than are read at once: run it again\n")
     live = [one.id for one in found.jobs if one.state in _LIVE]
     if not live:
-        sys.stderr.write("fleet cancel: no job that matches is under way\n")
+        sys.stderr.write(f"fleet cancel: no job that matches is under way, {source}\n")
     return live
 
 

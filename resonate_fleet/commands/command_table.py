@@ -70,7 +70,8 @@ A fleet of workers for Resonate, on this machine or wherever it runs.
 usage: fleet COMMAND [options]      `fleet COMMAND --help` says more
 """
 _ENDING: Final = """\
-The server's address is --server, else RESONATE_URL, else http://localhost:8001.
+The server's address is --server, else RESONATE_URL, else http://localhost:8001; its token
+RESONATE_TOKEN, or what the file RESONATE_TOKEN_FILE holds.
 Exit codes: 0 as promised; 1 a guarantee broken, a job failed; 2 wrong option or setting; 3 nothing
 proved; 4 the command itself failed; 130 Ctrl-C; 141 nobody reads the output.
 """

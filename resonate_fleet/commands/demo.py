@@ -125,10 +125,10 @@ def run(asked: Namespace) -> int:
     script = demo_story.plan(options, tag)
     write_plan(folder, script.plan)
     console = Screen()
-    console.print(demo_story.opening(options, script), highlight=False, soft_wrap=True)
     try:
+        console.print(demo_story.opening(options, script), highlight=False, soft_wrap=True)
         return asyncio.run(_play(options, script, folder, tag, console))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # the latter while it ends anyway
         sys.stderr.write("fleet demo: broken off; all its processes have ended\n")
         return exits.INTERRUPTED
 
@@ -179,7 +179,13 @@ async def _shown(
     words = f"{len(runner.plan.jobs)} jobs"
     view = View(console, "fleet demo", words, lambda at: f"{max(at - began, 0):6.2f} s")
 
-    async def follow(keys: Keys) -> None:
+    async def heed(keys: Keys) -> None:
+        while True:
+            if "q" in keys.wait(0):
+                on_quit()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def follow() -> None:
         await place.is_up.wait()
         with StateStream(place.fleet.steward_url) as stream:
             while True:
@@ -191,17 +197,16 @@ async def _shown(
                     runner.kill(job)
                     write_plan(folder, runner.plan)
                 view.show()
-                if "q" in keys.wait(0):
-                    on_quit()
                 await asyncio.sleep(LOOK_SECONDS)
 
     with Keys() as keys, view:
-        following = asyncio.create_task(follow(keys))
+        following, heeding = (asyncio.create_task(one) for one in (follow(), heed(keys)))
         place.on_end = following.cancel
         try:
             yield
         finally:
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            heeding.cancel()
+            await asyncio.gather(following, heeding, return_exceptions=True)
             view.news += of_a_run(tail.new())
     view.tell()

@@ -1,4 +1,4 @@
-"""Records of the fleets that `fleet up` keeps on this machine: `fleet kill` goes by them."""
+"""Records of the fleets that `fleet up` keeps on this machine, for `fleet kill`."""
 
 import os
 import subprocess

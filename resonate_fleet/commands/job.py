@@ -8,18 +8,18 @@ from urllib.parse import quote
 import msgspec
 
 from resonate_fleet.commands.addresses import add_addresses, addresses
+from resonate_fleet.commands.options import add_ids, add_json
 from resonate_fleet.commands.tables import ago, moment, print_fields, print_json
 from resonate_fleet.contract import exits, jobacts
 from resonate_fleet.contract.jobs import AttemptLine, ChildLine, JobPage
-from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import filled
+from resonate_fleet.contract.options import Parser
 
 
 def parser(prog: str) -> Parser:
     ending = "exit codes: 0 shown; 2 there is no such job; 4 no answer from the server."
     made = Parser(prog=prog, description="Show one job.", epilog=ending)
-    made.add_argument("id", type=typed(filled("an id")), metavar="ID")
-    made.add_argument("--json", action="store_true")
+    add_ids(made, "id", many=None)
+    add_json(made)
     add_addresses(made)
     return made
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from resonate_fleet.commands.addresses import REPLY_SECONDS, Addresses, add_addresses, addresses
+from resonate_fleet.commands.options import add_json
 from resonate_fleet.commands.tables import ago, print_table
 from resonate_fleet.contract import exits
 from resonate_fleet.contract.jobacts import search
@@ -23,7 +24,7 @@ from resonate_fleet.contract.jobs import (
     line_of,
     matches,
 )
-from resonate_fleet.contract.options import Parser, complete_with, typed
+from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, choice, filled, integer, length
 from resonate_fleet.contract.wire import Wire
 
@@ -49,18 +50,17 @@ def parser(prog: str) -> Parser:
     add("--search", metavar="TEXT", help="a part of the id")
     add("--limit", type=typed(integer(1, MOST)), default=100, metavar="N", help="default: 100")
     add("--store", action="store_true", help="search the server's store")
-    add("--json", action="store_true", help="print one JSON object a line")
+    add_json(made, lines=True)
     add_addresses(made)
     return made
 
 
 def add_filters(made: Parser) -> None:
     add = made.add_argument
-    state = add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
-    complete_with(state, STATES)
+    add("--state", type=typed(choice(*STATES)), metavar="STATE", help=", ".join(STATES))
     for option in ("--function", "--group", "--member"):
         add(option, type=typed(filled("a name")), metavar="NAME")
-    add("--since", type=typed(length()), metavar="TIME", help="such as 90s, 15m, 1h or 2d")
+    add("--since", type=typed(length()), metavar="TIME", help="no older than 90s, 15m, 1h or 2d")
 
 
 def ids_alone(asked: Namespace, option: str) -> list[str]:
@@ -109,6 +109,10 @@ def chosen(asked: Namespace, where: Addresses, *, live: bool = False) -> tuple[J
             if found.unread:
                 sys.stderr.write(
                     f"{found.unread} jobs are left out, function not read yet: run it again\n"
+                )
+            if not found.complete:
+                sys.stderr.write(
+                    "the steward does not know every job yet: run it again, or with --store\n"
                 )
             return found, "from the steward's live state"
     state = given.get("state", "waiting" if live else "")

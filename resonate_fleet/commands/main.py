@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from argparse import Action
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Final
 
@@ -81,23 +83,32 @@ def _meant(name: str) -> str:
 def _complete() -> int:
     """Write what may come next to where the shell reads it, and end."""
     import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
+    from argcomplete.completers import FilesCompleter  # noqa: PLC0415 - the same
 
-    words = os.environ.get("COMP_LINE", "").split()
+    _, *words = os.environ.get("COMP_LINE", "").rpartition(" ")[0].split() or [""]
 
     def made(prog: str, **_: object) -> Parser:
         """Import a subcommand only where its own options are asked for."""
-        command = COMMANDS.get(prog.partition(" ")[2])
-        if command is not None and command.name in words[1:2]:
+        name = prog.partition(" ")[2]
+        command = COMMANDS.get(" ".join(words[:2])) or COMMANDS.get(name)
+        if command is not None and name in words[:1]:
             found: Parser = import_module(command.module).parser(prog)
             return found
         return Parser(prog=prog)
+
+    def offered(prefix: str, action: Action, **_: object) -> Iterable[str]:
+        """Offer files where a path is asked for, else what the kind of a value names."""
+        if re.search("FILE|FOLDER|PATH|RUN", str(action.metavar)):
+            files: Iterable[str] = FilesCompleter()(prefix)
+            return files
+        return getattr(action.type, "words", ())
 
     parser = Parser(prog="fleet")
     commands = parser.add_subparsers(parser_class=made)  # type: ignore[call-overload] # any callable does
     for one in COMMANDS.values():
         if " " not in one.name:
             commands.add_parser(one.name, prog=f"fleet {one.name}", help=one.about)
-    argcomplete.autocomplete(parser)
+    argcomplete.autocomplete(parser, default_completer=offered)  # type: ignore[arg-type] # any callable does
     return exits.OK
 
 

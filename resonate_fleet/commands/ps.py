@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from resonate_fleet.commands.addresses import add_addresses, addresses
+from resonate_fleet.commands.options import add_json
 from resonate_fleet.commands.snapshot import (
     FleetSnapshot,
     by_the_steward,
@@ -37,7 +38,7 @@ def parser(prog: str) -> Parser:
 Who holds what, which attempt, and how many jobs wait: by the steward, else by the server alone.
 """
     made = Parser(prog=prog, usage=f"{prog} [options]", description=about)
-    made.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(made)
     add_addresses(made)
     return made
 
@@ -48,7 +49,7 @@ def run(asked: Namespace) -> int:
     failed: list[JobLine] = []
     try:
         failed = where.ask(partial(failed_lately, found.state, SHOWN))
-    except CommandFailed as error:  # the steward's state is there all the same
+    except CommandFailed as error:  # the steward's state is shown without it
         tell(f"fleet ps: failures are left out: {error}")
     if asked.json:
         more = {"source": found.source, "failed": msgspec.to_builtins(failed)}

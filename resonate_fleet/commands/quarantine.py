@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from resonate_fleet.commands.addresses import REASON, Addresses, add_addresses, addresses, each
+from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, each
+from resonate_fleet.commands.options import add_ids, add_json, add_reason
 from resonate_fleet.commands.snapshot import by_the_steward
 from resonate_fleet.commands.tables import (
     ago,
@@ -22,9 +23,8 @@ from resonate_fleet.contract import exits, jobacts
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import JobLine, line_of
 from resonate_fleet.contract.live import CrashRecord, CrashRecords
-from resonate_fleet.contract.options import Parser, typed
+from resonate_fleet.contract.options import Parser
 from resonate_fleet.contract.screen import plain
-from resonate_fleet.contract.settings import filled
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Task, Wire
 
@@ -59,11 +59,11 @@ def parser(prog: str) -> Parser:
     for name, says in ACTIONS.items():
         one = actions.add_parser(name, help=says, description=says)
         if name != "list":
-            one.add_argument("jobs", nargs="+", type=typed(filled("an id")), metavar="JOB")
+            add_ids(one, "jobs")
         if name == "reject":
-            one.add_argument("--why", default="rejected by hand", type=REASON, metavar="TEXT")
+            add_reason(one, "rejected by hand")
         if name in ("list", "show"):
-            one.add_argument("--json", action="store_true")
+            add_json(one)
         add_addresses(one)
     return made
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from resonate_fleet.commands import jobs
 from resonate_fleet.commands.addresses import Addresses, add_addresses, addresses, each
+from resonate_fleet.commands.options import add_ids
 from resonate_fleet.contract.jobacts import rerun
-from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import Mistake, filled
+from resonate_fleet.contract.options import Parser
+from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire
 
@@ -24,7 +25,7 @@ answer from the server.
 def parser(prog: str) -> Parser:
     usage = f"{prog} ID... | --failed [--since TIME] [--function NAME] [options]"
     made = Parser(prog=prog, usage=usage, description="Run jobs again.", epilog=_ENDING)
-    made.add_argument("ids", nargs="*", type=typed(filled("an id")), metavar="ID")
+    add_ids(made, many="*")
     made.add_argument("--failed", action="store_true", help="those that ended with an error")
     jobs.add_filters(made)
     made.add_argument("--store", action="store_true", help="search the server's store for them")
@@ -45,11 +46,11 @@ def _ids(asked: Namespace, where: Addresses) -> list[str]:
     if asked.state not in (None, "failed"):
         raise Mistake(f"--state is {asked.state!r} beside --failed; accepted: one of them")
     asked.state = "failed"
-    found, _ = jobs.chosen(asked, where)
+    found, source = jobs.chosen(asked, where)
     if found.more:
         sys.stderr.write("fleet rerun: more jobs match than are read at once: use --since\n")
     if not found.jobs:
-        sys.stderr.write("fleet rerun: no failed job matches\n")
+        sys.stderr.write(f"fleet rerun: no failed job matches, {source}\n")
     return [one.id for one in found.jobs]
 
 

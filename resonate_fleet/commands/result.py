@@ -4,10 +4,11 @@ import os
 from argparse import Namespace
 from typing import Final
 
+from resonate_fleet.commands.options import add_ids, add_json
 from resonate_fleet.commands.submit import add_wait
 from resonate_fleet.contract.exits import CommandFailed
-from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
-from resonate_fleet.contract.settings import declared, filled
+from resonate_fleet.contract.options import Parser, add_settings, read_settings
+from resonate_fleet.contract.settings import declared
 from resonate_fleet.submit.output import Output
 from resonate_fleet.submit.session import await_results
 from resonate_fleet.submit.settings import SubmitSettings
@@ -23,9 +24,9 @@ _USED: Final = ("url", "token", "deadline")
 def parser(prog: str) -> Parser:
     about = "Print how jobs ended: id, state, and the result or the error as JSON."
     made = Parser(prog=prog, usage=f"{prog} ID... [options]", description=about, epilog=_ENDING)
-    made.add_argument("ids", nargs="+", type=typed(filled("an id")), metavar="ID")
+    add_ids(made)
     add_wait(made)
-    made.add_argument("--json", action="store_true", help="print one JSON object a line")
+    add_json(made, lines=True)
     unused = [name for name, _ in declared(SubmitSettings) if name not in _USED]
     add_settings(made, SubmitSettings, unused)
     return made

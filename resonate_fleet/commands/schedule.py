@@ -3,24 +3,34 @@
 import sys
 import time
 from argparse import Namespace
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from resonate_fleet.commands.addresses import add_addresses, addresses, each
+from resonate_fleet.commands.options import add_ids, add_json
 from resonate_fleet.commands.tables import print_fields, print_json, print_table
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.envelope import Value, encode_value
 from resonate_fleet.contract.options import Parser, typed
-from resonate_fleet.contract.settings import Mistake, filled, integer, name, seconds
+from resonate_fleet.contract.schedules import Schedule, all_schedules
+from resonate_fleet.contract.settings import Mistake, integer, name, seconds
 from resonate_fleet.contract.shown import clean
 from resonate_fleet.contract.wire import Wire, part
-from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast, group_of
+from resonate_fleet.contract.words import DEFAULT_GROUP, TAG_TARGET, anycast
 from resonate_fleet.server.cron import ACCEPTED, Cron
-from resonate_fleet.submit.load import ARGUMENTS, PRIORITY, arguments, call, policy_tags
+from resonate_fleet.submit.load import (
+    ARGUMENTS,
+    KEY,
+    PRIORITY,
+    VERSION,
+    arguments,
+    call,
+    policy_tags,
+)
 from resonate_fleet.submit.settings import FUNCTION, LONGEST
 
 PROG: Final = "fleet schedule"
@@ -34,36 +44,6 @@ ACTIONS: Final = {
 JOB_ID: Final = "{{.id}}-{{.timestamp}}"
 #: Runs to come that `show` lists.
 SHOWN: Final = 5
-PAGE: Final = 1000
-
-
-class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A schedule as the server has it. Times are Unix milliseconds."""
-
-    id: str
-    cron: str
-    promise_id: str
-    promise_timeout: int
-    promise_param: Value
-    promise_tags: dict[str, str]
-    created_at: int = 0
-    next_run_at: int = 0
-    last_run_at: int | None = None
-
-    def call(self) -> Call:
-        """Return what runs; other programs may have put anything there."""
-        try:
-            return msgspec.convert(self.promise_param.decoded(), Call)
-        except (ValueError, msgspec.ValidationError):
-            return Call(func="?")
-
-    def group(self) -> str:
-        target = self.promise_tags.get(TAG_TARGET, "")
-        return group_of(target) or target
-
-    def asked(self) -> tuple[Any, ...]:
-        """What its creator chose."""
-        return (self.cron, self.promise_id, self.promise_timeout, self.call(), self.promise_tags)
 
 
 def parser(prog: str = PROG) -> Parser:
@@ -74,11 +54,11 @@ def parser(prog: str = PROG) -> Parser:
         if action == "add":
             _add_options(one)
         if action == "remove":
-            one.add_argument("ids", nargs="+", type=typed(filled("an id")), metavar="ID")
+            add_ids(one)
         if action == "show":
-            one.add_argument("id", type=typed(filled("an id")), metavar="ID")
+            add_ids(one, "id", many=None)
         if action in ("list", "show"):
-            one.add_argument("--json", action="store_true")
+            add_json(one)
         add_addresses(one, steward=False)
     return made
 
@@ -89,11 +69,16 @@ def _add_options(one: Parser) -> None:
     add("cron", metavar="CRON", help=f"when, in UTC: {ACCEPTED}")
     add("function", type=typed(FUNCTION), metavar="FUNCTION", help="its name")
     add("--args", metavar="JSON", help=ARGUMENTS)
-    add("--version", type=typed(integer(1, 2**31)), default=1, metavar="N", help="of the function")
+    add("--version", type=typed(integer(1, 2**31)), default=1, metavar="N", help=VERSION)
     group, usual = typed(name("group")), f"default: {DEFAULT_GROUP}"
     add("--group", type=group, default=DEFAULT_GROUP, metavar="NAME", help=usual)
     add("--priority", type=typed(PRIORITY), metavar="N", help="of each run's job; default: 3")
-    add("--key", metavar="KEY", help="whose share and limits each run's job counts for")
+    add(
+        "--key",
+        type=typed(KEY),
+        metavar="KEY",
+        help="whose share and limits each run's job counts for",
+    )
     template = f"id of each run's job, with {{{{.timestamp}}}}; default: {JOB_ID}"
     add("--job-id", default=JOB_ID, metavar="TEMPLATE", help=template)
     limit = "seconds from a run's time after which its job is not run any more; default: a day"
@@ -127,9 +112,14 @@ async def _add(asked: Namespace, wire: Wire) -> None:
     )
     reply = await wire.call("schedule.create", msgspec.to_builtins(wanted))
     made = part(wire.url, reply, "schedule", Schedule)
-    if made.asked() != wanted.asked():
+    if _asked(made) != _asked(wanted):
         raise Mistake(f"a schedule {asked.id!r} is there already and differs: remove it first")
     sys.stdout.write(f"{clean(made.id)} runs next at {clock(made.next_run_at)}\n")
+
+
+def _asked(one: Schedule) -> tuple[Any, ...]:
+    """Return what its creator chose."""
+    return (one.cron, one.promise_id, one.promise_timeout, one.call, one.promise_tags)
 
 
 def _check_cron(expression: str) -> None:
@@ -145,13 +135,7 @@ def _check_cron(expression: str) -> None:
 
 
 async def _list(asked: Namespace, wire: Wire) -> None:
-    found: list[Schedule] = []
-    page: dict[str, Any] = {"limit": PAGE}
-    while page:
-        reply = await wire.call("schedule.search", page)
-        found += part(wire.url, reply, "schedules", list[Schedule])
-        cursor = reply.data.get("cursor")
-        page = {"limit": PAGE, "cursor": cursor} if cursor else {}
+    found = [one async for one in all_schedules(wire)]
     if asked.json:
         print_json([_plain(one) for one in found])
         return
@@ -159,10 +143,10 @@ async def _list(asked: Namespace, wire: Wire) -> None:
         sys.stdout.write("there are no schedules\n")
         return
     rows = [
-        (one.id, one.cron, one.call().func, one.group(), _next(one, wire), clock(one.last_run_at))
+        (one.id, one.cron, one.call.func, one.group, _next(one, wire), clock(one.last_run_at))
         for one in found
     ]
-    names = ("schedule/", "cron", "function~?", "group??", "next run", "last run???")
+    names = ("schedule/", "cron~", "function~?", "group??", "next run", "last run???")
     print_table(names, rows)
 
 
@@ -174,15 +158,17 @@ async def _show(asked: Namespace, wire: Wire) -> None:
     if asked.json:
         print_json(_plain(one))
         return
-    made, times, cron = one.call(), [one.next_run_at], Cron(one.cron)
-    while len(times) < SHOWN:
-        times.append(cron.next(times[-1]))
+    made, times = one.call, [one.next_run_at]
+    with suppress(ValueError):  # other programs may have put there what only the server reads
+        cron = Cron(one.cron)
+        while len(times) < SHOWN:
+            times.append(cron.next(times[-1]))
     lines = {
         "schedule": one.id,
         "cron": f"{one.cron} (UTC)",
         "function": made.func if made.version == 1 else f"{made.func} version {made.version}",
         "arguments": msgspec.json.encode(made.kwargs or made.args).decode(),
-        "group": one.group(),
+        "group": one.group,
         "tag": [f"{tag}={v}" for tag, v in one.promise_tags.items() if tag != TAG_TARGET],
         "job ids": one.promise_id,
         "timeout": f"{one.promise_timeout / 1000:g} s after its time",
@@ -211,7 +197,7 @@ def _next(one: Schedule, wire: Wire) -> str:
 
 def _plain(one: Schedule) -> dict[str, Any]:
     """Return it as `--json` shows it, times in Unix seconds."""
-    made = one.call()
+    made = one.call
     return {
         "id": one.id,
         "cron": one.cron,
@@ -219,13 +205,11 @@ def _plain(one: Schedule) -> dict[str, Any]:
         "version": made.version,
         "args": made.args,
         "kwargs": made.kwargs,
-        "group": one.group(),
+        "group": one.group,
         "job_id": one.promise_id,
         "timeout": one.promise_timeout / 1000,
         "created": one.created_at / 1000,
-        "next": one.next_run_at / 1000,
-        "last": None if one.last_run_at is None else one.last_run_at / 1000,
-    }
+    } | one.times
 
 
 def clock(milliseconds: int | None) -> str:

@@ -5,7 +5,7 @@ nor when the lease ends. Of what waits two pages are read, so that a large backl
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,9 +73,8 @@ async def by_the_server(wire: Wire) -> tuple[LiveState, bool]:
         state: [task async for task in wire.all_tasks(state)]
         for state in ("acquired", "suspended", "halted")
     }
-    tasks["pending"] = await _first(lambda cursor: wire.search_tasks("pending", cursor=cursor))
-    found = await _first(lambda cursor: wire.search_promises("pending", cursor=cursor))
-    promises = {promise.id: promise for promise in found}
+    tasks["pending"] = await _first(wire.task_pages("pending"))
+    promises = {one.id: one for one in await _first(wire.promise_pages("pending"))}
     for task in tasks["acquired"] + tasks["halted"]:
         if task.id not in promises and (one := await wire.promise(task.id)) is not None:
             promises[task.id] = one
@@ -97,14 +96,12 @@ async def by_the_server(wire: Wire) -> tuple[LiveState, bool]:
     return state, len(tasks["pending"]) >= MOST_READ
 
 
-async def _first[T](
-    search: Callable[[str | None], Awaitable[tuple[list[T], str | None]]],
-) -> list[T]:
-    """Return what the first pages hold; `search` returns a page and the cursor of the next."""
-    found, cursor = await search(None)
-    while cursor is not None and len(found) < MOST_READ:
-        page, cursor = await search(cursor)
+async def _first[T](pages: AsyncIterator[list[T]]) -> list[T]:
+    found: list[T] = []
+    async for page in pages:
         found += page
+        if len(found) >= MOST_READ:
+            break
     return found
 
 

@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Final
 
+from resonate_fleet.commands.options import add_json
 from resonate_fleet.commands.tables import print_json, print_table
 from resonate_fleet.contract import exits
-from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.contract.options import Parser, typed
 from resonate_fleet.contract.settings import Mistake, length
 from resonate_fleet.retention.database import Database, Size, StoreError, contents
@@ -35,7 +35,7 @@ def parser(prog: str = PROG) -> Parser:
     prune = actions.add_parser("prune", help="delete old jobs that are over, while the fleet runs")
     for one in (show, prune):
         one.add_argument("store", metavar="FILE|URL", help="the file, or postgres://...")
-    show.add_argument("--json", action="store_true")
+    add_json(show)
     age = "least age, by the end of the family's last promise: 30d, 12h, 90m or 45s"
     prune.add_argument("--older-than", type=typed(length()), required=True, metavar="AGE", help=age)
     prune.add_argument("--yes", action="store_true", help="do it; without, only say what would go")
@@ -66,7 +66,7 @@ def _open(store: str) -> Database:
 
 
 def _show(asked: Namespace, database: Database) -> None:
-    seen = contents(database, now_ms())
+    seen = contents(database, database.now_ms())
     if asked.json:
         print_json(asdict(seen))
         return
@@ -86,7 +86,7 @@ def _size(size: Size) -> str:
 
 
 def _prune(asked: Namespace, database: Database) -> None:
-    prune = Prune(database, now_ms() - round(asked.older_than * 1000))
+    prune = Prune(database, database.now_ms() - round(asked.older_than * 1000))
     planned = prune.plan()
     would = "go" if asked.yes else "would go"
     sys.stdout.write(f"{_counted(planned)} {would}. {_LOST}\n")

@@ -5,6 +5,7 @@ import os
 from argparse import Namespace
 from typing import Final
 
+from resonate_fleet.commands.options import add_json
 from resonate_fleet.contract.ids import new_id
 from resonate_fleet.contract.options import Parser, add_settings, read_settings, typed
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, seconds
@@ -12,7 +13,9 @@ from resonate_fleet.submit.batch import ACCEPTED, Batch
 from resonate_fleet.submit.load import (
     ARGUMENTS,
     ID,
+    KEY,
     PRIORITY,
+    VERSION,
     Job,
     arguments,
     beginning,
@@ -47,14 +50,19 @@ def parser(prog: str) -> Parser:
     add = made.add_argument
     add("function", nargs="?", type=typed(FUNCTION), metavar="FUNCTION", help="its name")
     add("--args", metavar="JSON", help=ARGUMENTS)
-    add("--version", type=typed(integer(1, 2**31)), metavar="N", help="of the function; default: 1")
+    add("--version", type=typed(integer(1, 2**31)), metavar="N", help=VERSION)
     add("--id", type=typed(ID), metavar="ID", help="of the job; with --jobs: ID-00001 and so on")
     add("--jobs", metavar="FILE", help=f"{ACCEPTED}; - for stdin")
     add("--priority", type=typed(PRIORITY), metavar="N", help="1 first; default: 3 *")
-    add("--key", metavar="KEY", help="whose share and limits it counts for, a tenant, say *")
+    add(
+        "--key",
+        type=typed(KEY),
+        metavar="KEY",
+        help="whose share and limits it counts for, a tenant, say *",
+    )
     add("--not-before", type=typed(length()), metavar="TIME", help="from now, such as 90s or 2h *")
     add_wait(made)
-    add("--json", action="store_true", help="print one JSON object a line")
+    add_json(made, lines=True)
     add_settings(made, SubmitSettings)
     return made
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from resonate_fleet.chaos.child import StartFailed
+from resonate_fleet.chaos.child import StartFailed, ended
 from resonate_fleet.chaos.faults import strike
 from resonate_fleet.chaos.local_fleet import LocalFleet
 from resonate_fleet.chaos.place import PlaceFailed
@@ -137,7 +137,7 @@ def _look_after(fleet: LocalFleet) -> None:
     """Raises StartFailed where a process has ended that is not started again."""
     server = fleet.server
     if server is not None and not server.running:
-        raise StartFailed(f"the server ended with {server.exit_code}:\n{server.tail()}")
+        raise StartFailed(f"the server {ended(server.exit_code)}:\n{server.tail()}")
     if fleet.failures:
         raise StartFailed(fleet.failures[0])
 

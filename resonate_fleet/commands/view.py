@@ -43,7 +43,7 @@ class Keys:
             import tty  # noqa: PLC0415 - the same
 
             self._before = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin)
+            tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # what was pressed before counts
         return self
 
     def __exit__(self, *_: object) -> None:

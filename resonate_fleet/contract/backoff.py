@@ -21,7 +21,6 @@ class Backoff:
         self._tries = 0
 
     def next(self) -> float:
-        """Return the next pause."""
         pause = doubled(self._first, self._tries, self._longest)
         self._tries += 1
         return pause * random.uniform(0.5, 1)

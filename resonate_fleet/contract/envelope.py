@@ -24,11 +24,21 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
         """Return the JSON value inside, or None where there is none.
 
         Raises:
-            ValueError: the payload is not base64 of JSON.
+            ValueError: the payload is not base64 of JSON, or nests too deep to be read.
         """
-        if not self.data:
-            return None
-        return msgspec.json.decode(base64.b64decode(self.data, validate=True))
+        return read_json(base64.b64decode(self.data, validate=True)) if self.data else None
+
+
+def read_json(raw: bytes, form: Any = Any) -> Any:
+    """Return the JSON value in `raw`, which may be anybody's.
+
+    Raises:
+        ValueError: it is of another form, or nests too deep.
+    """
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
 
 
 def encode_value(value: Any) -> dict[str, str]:

@@ -52,7 +52,6 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     async def ask(self, request: bytes, seconds: float) -> Raw:
-        """Send a whole request; return its answer."""
         assert self._transport is not None  # noqa: S101 - connected before use
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Raw] = loop.create_future()

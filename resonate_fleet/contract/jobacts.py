@@ -20,14 +20,12 @@ from resonate_fleet.contract.jobs import (
 )
 from resonate_fleet.contract.settings import Mistake
 from resonate_fleet.contract.wire import Promise, Task, Wire
-from resonate_fleet.contract.words import TAG_ORIGIN, TAG_REPEATS, TAG_TARGET, group_of
+from resonate_fleet.contract.words import OWN_TAGS, TAG_REPEATS, TAG_TARGET, TAG_TIMER, group_of
 
 #: Most children that are read for one page, or cancelled with their job.
 MOST_CHILDREN = 500
 #: Most repeats of one job.
 MOST_REPEATS = 1000
-#: Tags that name the job itself (SDK 0.8.1).
-_OWN = (TAG_ORIGIN, "resonate:branch", "resonate:parent")
 
 
 class NoSuchJob(Mistake):
@@ -115,7 +113,7 @@ async def _children(wire: Wire, id: str, budget: list[int]) -> list[ChildLine]:
     found: list[ChildLine] = []
     async for child in _numbered(wire, id, budget):
         call = call_of(child)
-        name = call.func if call else child.tags.get("resonate:timer") and "sleep"
+        name = call.func if call else child.tags.get(TAG_TIMER) and "sleep"
         below = await _children(wire, child.id, budget)
         line = ChildLine(id=child.id, state=state_of(child), function=name or "", children=below)
         found.append(line)
@@ -182,7 +180,7 @@ async def rerun(wire: Wire, id: str, *, once: bool = False) -> tuple[str, bool]:
     if once and repeated:
         return repeated[-1], False
     new = _repeat_id(id, len(repeated) + 1)
-    own = {tag: new for tag in _OWN if tag in promise.tags}
+    own = {tag: new for tag in OWN_TAGS if tag in promise.tags}
     tags = {**promise.tags, **own, TAG_REPEATS: id}
     lasts = promise.timeout_at - promise.created_at
     data = {
@@ -239,8 +237,8 @@ async def redrive(wire: Wire, id: str) -> None:
 async def reject(wire: Wire, id: str, why: str) -> Promise:
     """End a parked job as rejected with `why`, for whoever awaits it; return its promise.
 
-    The server settles a promise whatever its task's state. So the task is read just before, lest a
-    job that is not parked be ended by mistake.
+    The server settles a promise whatever its task's state. So the task is read just before, to end
+    no job that is not parked.
 
     Raises:
         NotParked, Unreachable, Refused.
@@ -273,13 +271,9 @@ async def search(
     """
     read = 0
     for state in states:
-        cursor: str | None = None
-        while True:
-            found, cursor = await wire.search_promises(state, cursor=cursor)
-            read += len(found)
+        async for page in wire.promise_pages(state):
+            read += len(page)
             progress(read)
-            for promise in found:
+            for promise in page:
                 if ":" not in promise.id and group_of(promise.tags.get(TAG_TARGET, "")):
                     yield promise
-            if cursor is None:
-                break

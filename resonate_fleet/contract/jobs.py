@@ -104,6 +104,7 @@ COLUMNS: Final = (
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
     """A list of jobs. `more`: there are others. `unread`: jobs whose function is not known.
 
+    `complete`: whoever made it knew every live job; a steward does after its first survey.
     `at`: when it was made, as all times Unix seconds by the server's clock.
     """
 
@@ -111,6 +112,7 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
     more: bool = False
     unread: int = 0
+    complete: bool = True
     columns: tuple[Column, ...] = COLUMNS
 
 

@@ -16,12 +16,14 @@ _CENTURY: Final = 36_500 * 86_400
 class Kind[T]:
     """How the text of a setting is read, and the words that say what is accepted.
 
-    `form` makes the type of such a value in a TOML file, for msgspec.
+    `form` makes the type of such a value in a TOML file, for msgspec. `words` are all values, where
+    they are few; None: a path.
     """
 
     read: Callable[[str], T]
     accepts: str
     form: Callable[[], Any] = lambda: str
+    words: tuple[str, ...] | None = ()
 
 
 def text(accepts: str = "any text", pattern: str | None = None) -> Kind[str]:
@@ -120,12 +122,13 @@ def choice(*words: str) -> Kind[str]:
             raise ValueError
         return raw
 
-    return Kind(read, ", ".join(f"`{word}`" for word in words), lambda: Literal[words])
+    accepts = ", ".join(f"`{word}`" for word in words)
+    return Kind(read, accepts, lambda: Literal[words], words)
 
 
 def flag() -> Kind[bool]:
     word = choice("true", "false")
-    return Kind(lambda raw: word.read(raw) == "true", word.accepts, lambda: bool)
+    return Kind(lambda raw: word.read(raw) == "true", word.accepts, lambda: bool, word.words)
 
 
 def url() -> Kind[str]:
@@ -167,9 +170,10 @@ def addresses() -> Kind[tuple[tuple[str, int], ...]]:
 
 def path() -> Kind[Path | None]:
     """A file or folder, or nothing."""
-    return optional(Kind(Path, "a path"))
+    return optional(Kind(Path, "a path", words=None))
 
 
 def optional[T](kind: Kind[T]) -> Kind[T | None]:
     """A value of `kind`, or nothing."""
-    return Kind(lambda raw: kind.read(raw) if raw else None, f"{kind.accepts}, or nothing")
+    accepts = f"{kind.accepts}, or nothing"
+    return Kind(lambda raw: kind.read(raw) if raw else None, accepts, words=kind.words)

@@ -102,6 +102,7 @@ def _handler(shared: list[Any], renderer: Any, out: TextIO) -> logging.Handler:
 def _stamp(own: dict[str, str]) -> Any:
     def stamp(_: Any, __: str, event: Event) -> Event:
         at, level, action = round(time.time(), 6), event.pop("level"), event.pop("event")
+        event.pop("action", None)  # that a function has bound to its lines
         return {"at": at, "level": level, "action": action, **own, **event}
 
     return stamp

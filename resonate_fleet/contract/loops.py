@@ -1,7 +1,7 @@
-"""Runs the loops of a process, so that the failure of one ends all, and waits for events."""
+"""Runs the loops of a process, so that the failure of one ends all; tasks and events of these."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 type Work = Coroutine[Any, Any, object]
@@ -17,9 +17,23 @@ async def work_until(end: Work, *loops: Work) -> None:
             for task in done:
                 task.result()
     finally:
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        await cancel(pending)
+
+
+def keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start `work` as a task that stands in `tasks` until it has ended: loops forget tasks."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
+
+
+async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def set_within(seconds: float, *events: asyncio.Event) -> bool:

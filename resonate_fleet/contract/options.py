@@ -57,7 +57,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         # argparse says "argument --id: 'x'; accepted"; settings say "--id is 'x'; accepted".
-        message = re.sub(r"^argument (\S+): (?=['\"])", r"\1 is ", message)
+        message = re.sub(r"^argument (\S+): (invalid choice: )?(?=['\"])", r"\1 is ", message)
+        message = re.sub(r" \(choose from (.*)\)$", r"; accepted: \1", message)
         raise Mistake(f"{message} (`{self.prog} --help` says more)")
 
 
@@ -75,6 +76,7 @@ def typed[T](kind: Kind[T]) -> Callable[[str], T]:
         except ValueError:
             raise argparse.ArgumentTypeError(f"{masked(raw)!r}; accepted: {kind.accepts}") from None
 
+    read.words = kind.words  # type: ignore[attr-defined] # the completion looks for it
     return read
 
 
@@ -85,8 +87,11 @@ def add_settings(
     group = parser.add_argument_group("settings", "An option wins over its variable.")
     for name, one in declared(cls):
         if one.option and name not in leave_out:
-            word = one.option.removeprefix("--").rpartition("-")[2].upper()
-            group.add_argument(one.option, dest=name, metavar=word, help=_help(one))
+            words = one.kind.words
+            word = "PATH" if words is None else one.option.rpartition("-")[2].upper()
+            made = group.add_argument(one.option, dest=name, metavar=word, help=_help(one))
+            if words:
+                complete_with(made, words)
 
 
 def _help(one: Setting) -> str:

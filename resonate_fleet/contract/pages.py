@@ -43,7 +43,7 @@ class Pages:
     kept in reserve, so that probes are answered when no other is left.
 
     Raises:
-        OSError: the address cannot be had; the text names it.
+        OSError: the address cannot be used; the text names it.
     """
 
     def __init__(self, host: str, port: int, handlers: Mapping[str, Handler]) -> None:

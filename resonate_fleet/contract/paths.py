@@ -44,8 +44,6 @@ class NamedPath(Path):
 
 
 class Program(NamedPath):
-    """A program that is to be run."""
-
     def check(self, option: str) -> None:
         if not (self.is_file() and os.access(self, os.X_OK)):
             raise Mistake(f"{option} is {str(self)!r}; accepted: a program that can be run")

@@ -52,7 +52,7 @@ class LineBuffer:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         # One that the same thread may take again: `write` may add a line (that the log is lost).
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._waiting: list[bytes] = []
         self._thread: int | None = None
         self._soon: Soon = lambda flush: flush()
@@ -62,7 +62,7 @@ class LineBuffer:
         self._thread, self._soon = threading.get_ident(), soon
 
     def add(self, line: bytes) -> None:
-        with self._lock:
+        with self.lock:
             self._waiting.append(line)
             if self._thread != threading.get_ident():
                 self.flush()
@@ -71,7 +71,7 @@ class LineBuffer:
 
     def flush(self) -> None:
         """Write what waits. To be called before the process ends by itself."""
-        with self._lock:
+        with self.lock:
             if self._waiting:
                 lines, self._waiting = self._waiting, []
                 self._write(b"".join(lines))
@@ -84,7 +84,7 @@ class Journal:
     `<who>.1.jsonl` the one before it. `threshold` is the least level that the log shows.
 
     Raises:
-        OSError: the folder cannot be had.
+        OSError: the folder cannot be used.
     """
 
     def __init__(
@@ -124,12 +124,13 @@ class Journal:
             self._log.log(level, fields.pop("action"), **fields)
 
     def close(self) -> None:
-        self.buffer.flush()
-        if self._say in losses.listeners:
-            losses.listeners.remove(self._say)
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
+        with self.buffer.lock:  # no other thread is in the middle of a line
+            self.buffer.flush()
+            if self._say in losses.listeners:
+                losses.listeners.remove(self._say)
+            if self._file is not None:
+                file, self._file = self._file, None
+                file.close()
 
     def _append(self, fields: Line | Mapping[str, Any]) -> None:
         if self._file is not None:
@@ -160,7 +161,7 @@ def open_journal(setting: str, who: str, folder: Path | None, **more: Any) -> Jo
     """Return a journal in the folder that `setting` names; `more` as for `Journal`.
 
     Raises:
-        Mistake: the folder cannot be had.
+        Mistake: the folder cannot be used.
     """
     try:
         return Journal(who, folder, **more)

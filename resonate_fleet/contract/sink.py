@@ -9,12 +9,14 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Buffer, Callable
 from contextlib import suppress
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 #: Bytes that a pipe takes at once if it is ready to take any (POSIX, `PIPE_BUF`).
 PIPE_BYTES = 4096
+#: Most bytes that wait for the end of their line: some print dots for days.
+LINE_BYTES = 65_536
 #: Longest wait for a full pipe, in seconds; then its lines are lost.
 PIPE_SECONDS = 1.0
 
@@ -107,8 +109,10 @@ class Sink:
             raise OSError(0, "nobody reads it")
 
 
-class LineStream(io.TextIOBase):
-    """A text stream that writes whole lines to a sink. Each thread's lines stay apart."""
+class _WholeLines(io.BufferedIOBase):
+    """Writes whole lines to a sink. Each thread's lines stay apart."""
+
+    name = "<lines>"
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -126,12 +130,32 @@ class LineStream(io.TextIOBase):
     def close(self) -> None:
         """Stay open: whoever closes a standard stream does not own it."""
 
-    def write(self, text: str) -> int:
-        whole, end, rest = (getattr(self._rest, "text", "") + text).rpartition("\n")
+    def write(self, data: Buffer) -> int:
+        given = bytes(data)
+        whole, end, rest = (getattr(self._rest, "line", b"") + given).rpartition(b"\n")
+        if len(rest) > LINE_BYTES:
+            whole, end, rest = whole + end + rest, b"\n", b""
         if end:
-            self._sink.write((whole + end).encode("utf-8", "backslashreplace"))
-        self._rest.text = rest
-        return len(text)
+            self._sink.write(whole + end)
+        self._rest.line = rest
+        return len(given)
+
+
+class LineStream(io.TextIOWrapper):
+    """A standard stream in UTF-8 that writes whole lines to a sink and stays as it is."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(_WholeLines(sink), "utf-8", "backslashreplace", write_through=True)
+
+    def close(self) -> None:
+        """Stay open."""
+
+    def detach(self) -> Any:
+        """Return what takes bytes; it serves this stream too."""
+        return self.buffer
+
+    def reconfigure(self, **_: object) -> None:
+        """Stay as it is."""
 
 
 def lines_to(stream: TextIO, what: str) -> TextIO:
@@ -145,6 +169,6 @@ def lines_to(stream: TextIO, what: str) -> TextIO:
         fd = stream.fileno()
         with suppress(OSError, ValueError):
             stream.flush()
-        return LineStream(Sink(what, fd))  # type: ignore[return-value]  # it is one but for `mode`
+        return LineStream(Sink(what, fd))
     except (OSError, ValueError, AttributeError):  # none, or closed
         return stream

@@ -21,5 +21,3 @@ SERVER_ENV: Final[dict[str, str]] = {
 LEASE_SECONDS: Final = 60.0
 #: Time a member has to finish what it holds after SIGTERM, in seconds.
 DRAIN_SECONDS: Final = 30.0
-#: What Compose and Kubernetes wait beyond the drain before they kill, in seconds.
-GRACE_MARGIN_SECONDS: Final = 10.0

@@ -5,7 +5,7 @@ shape, the outcome in `head.status`; the HTTP status repeats it (server v0.9.8, 
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -47,10 +47,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 # import lock keeps other threads out.
 msgspec.convert({"id": "", "state": ""}, Promise)
 msgspec.convert({"id": "", "state": "", "version": 0}, Task)
-
-
-#: One page of a search, in id order, and the cursor of the next.
-type Page[T] = tuple[list[T], str | None]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,31 +242,36 @@ class Wire:
         reply = await self.call("task.release", {"id": id, "version": version}, accept=(404, 409))
         return reply.ok
 
-    async def search_tasks(self, state: str, cursor: str | None = None) -> Page[Task]:
-        """Return one page of the tasks in `state`."""
-        reply = await self._search("task.search", state=state, cursor=cursor)
-        return part(self.url, reply, "tasks", list[Task]), reply.data.get("cursor")
+    async def pages[T](
+        self, kind: str, form: type[list[T]], among: Sequence[str] = (), **asked: Any
+    ) -> AsyncIterator[list[T]]:
+        """Yield the pages of a search, in id order.
+
+        With `among`, ids in order, only those pages that may hold one of them.
+        """
+        # The id without its last character sorts just before it, and the search begins after it.
+        asked["cursor"] = among[0][:-1] if among else None
+        while True:
+            given = {name: value for name, value in asked.items() if value}
+            reply = await self.call(kind, {"limit": 1000, **given})
+            yield part(self.url, reply, kind.replace(".search", "s"), form)
+            asked["cursor"] = cursor = reply.data.get("cursor")
+            if cursor is None or (among and cursor >= among[-1]):
+                return
+
+    def task_pages(self, state: str, among: Sequence[str] = ()) -> AsyncIterator[list[Task]]:
+        return self.pages("task.search", list[Task], among, state=state)
+
+    def promise_pages(
+        self, state: str | None = None, tags: Mapping[str, str] = {}, among: Sequence[str] = ()
+    ) -> AsyncIterator[list[Promise]]:
+        return self.pages("promise.search", list[Promise], among, state=state, tags=tags)
 
     async def all_tasks(self, state: str) -> AsyncIterator[Task]:
         """Yield every task in `state`, in id order."""
-        cursor: str | None = None
-        while True:
-            page, cursor = await self.search_tasks(state, cursor)
+        async for page in self.task_pages(state):
             for task in page:
                 yield task
-            if cursor is None:
-                return
-
-    async def search_promises(
-        self, state: str | None = None, tags: Mapping[str, str] = {}, cursor: str | None = None
-    ) -> Page[Promise]:
-        """Return one page of promises."""
-        reply = await self._search("promise.search", state=state, tags=tags or None, cursor=cursor)
-        return part(self.url, reply, "promises", list[Promise]), reply.data.get("cursor")
-
-    async def _search(self, kind: str, **asked: Any) -> Reply:
-        given = {name: value for name, value in asked.items() if value is not None}
-        return await self.call(kind, {"limit": 1000, **given})
 
     async def wait_ready(self, seconds: float) -> None:
         """Wait until the server answers.

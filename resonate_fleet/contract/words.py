@@ -18,7 +18,9 @@ COMPUTE_ON_LOOP: Final = "compute_on_loop"
 #: Tags of a durable promise that the server or the SDK act on.
 TAG_TARGET: Final = "resonate:target"
 TAG_TIMER: Final = "resonate:timer"
-TAG_ORIGIN: Final = "resonate:origin"
+TAG_BRANCH: Final = "resonate:branch"
+#: Those that hold the id of a job that is called from outside (SDK 0.8.1).
+OWN_TAGS: Final[tuple[str, ...]] = ("resonate:origin", TAG_BRANCH, "resonate:parent")
 
 #: A job's attributes for a group with a policy (steward/policy.py).
 TAG_PRIORITY: Final = "fleet:priority"

@@ -3,8 +3,6 @@
 import os
 import sys
 from argparse import Namespace
-from contextlib import suppress
-from pathlib import Path
 
 from resonate_fleet.contract.options import Parser, add_settings, guarded, read_settings
 from resonate_fleet.contract.start import import_structlog, leave_when_told
@@ -30,10 +28,6 @@ def run(asked: Namespace) -> int:
     from resonate_fleet.member.life import live  # noqa: PLC0415 - signals first
     from resonate_fleet.member.process import ProcessWide  # noqa: PLC0415 - the same
 
-    with suppress(OSError):  # somebody has deleted it
-        # Modules are looked for here first, as by `python -m`; an installed command does not.
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.insert(0, here)
     return live(settings, ProcessWide())
 
 

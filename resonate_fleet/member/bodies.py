@@ -72,21 +72,15 @@ class Bodies:
                 result = fn(ctx, *args, **kwargs)
                 return await result if inspect.isawaitable(result) else result
             self._enter(attempt, ctx)
-            began, process = time.time(), os.getpid()
+            process = os.getpid()
             call = functools.partial(fn, MemberContext.of(ctx, self), *args, **kwargs)
             try:
-                result = call() if on_loop else await self._on_thread(attempt, ctx.info.id, call)
-                if inspect.isawaitable(result):
-                    result = await result
-                if isinstance(result, Result):  # who brought it, and when
-                    result = msgspec.structs.replace(
-                        result, member=self.member, attempt=attempt.version,
-                        began=began, ended=time.time(),
-                    )  # fmt: skip
+                result = await self._result(attempt, ctx, call, on_loop=on_loop)
                 _check_result(result, ctx, attempt, body)
             except SIGNALS:
                 raise
             except BaseException as error:
+                end_child(process, error)
                 if attempt.body.stopping and not issubclass(type(error), Exception):
                     raise  # cancelled: the lease is gone or handed back
                 failure = _failed(attempt, ctx, error)
@@ -108,6 +102,20 @@ class Bodies:
             task.add_done_callback(attempt.body.tasks.discard)
         if ctx.info.id != attempt.task:
             self.step_began(attempt, ctx.info.id)
+
+    async def _result(
+        self, attempt: Attempt, ctx: Context, call: Callable[[], Any], *, on_loop: bool
+    ) -> Any:
+        began = time.time()
+        result = call() if on_loop else await self._on_thread(attempt, ctx.info.id, call)
+        if inspect.isawaitable(result):
+            result = await result
+        if not isinstance(result, Result):
+            return result
+        by, number = self.member, attempt.version
+        return msgspec.structs.replace(
+            result, member=by, attempt=number, began=began, ended=time.time()
+        )
 
     async def _on_thread(self, attempt: Attempt, promise: str, call: Callable[[], Any]) -> Any:
         started = self._threads.start(functools.partial(_contained, call))

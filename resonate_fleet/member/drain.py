@@ -52,7 +52,7 @@ class Drain:
         self._end = time.monotonic() + self.seconds
         try:
             self._steps()
-        except BaseException:  # a defect: the process must end all the same
+        except BaseException:  # a defect, but the process must end
             log.exception("drain.failed")
             os._exit(exits.FAILED)
 

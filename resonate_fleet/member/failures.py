@@ -10,7 +10,15 @@ from typing import Any
 import msgspec
 import resonate
 from resonate.codec import Codec, NoopEncryptor, enc_hook
-from resonate.error import ApplicationError, ResonateError
+from resonate.error import (
+    ApplicationError,
+    Base64DecodeError,
+    DecodingError,
+    FunctionNotFoundError,
+    PlatformError,
+    ResonateError,
+    SerializationError,
+)
 
 import resonate_fleet
 
@@ -18,6 +26,9 @@ import resonate_fleet
 TEXT, TRACEBACK = 16_384, 8_192
 #: Bytes of an error on the wire, its pickled form included.
 WIRE_BYTES = 262_144
+#: Errors for which the SDK releases a job though every further attempt would fail the same way,
+#: as where a body raises one of the SDK's signals by itself.
+_NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
 #: Frames of files in these folders are not the user's.
 _MACHINERY = tuple(str(Path(one).parent) for one in (resonate.__file__, resonate_fleet.__file__))
 _codec = Codec(NoopEncryptor())
@@ -29,6 +40,18 @@ class EscapedError(Exception):
 
 class UnwritableError(ResonateError):
     """A function gave a value that JSON cannot hold. It is final: a retry would give the same."""
+
+
+def cause_of(error: BaseException | None) -> BaseException | None:
+    """Return what the SDK's signal `error` carries, or the error itself."""
+    return error.cause if isinstance(error, PlatformError) else error
+
+
+def lasting(error: BaseException | None) -> str:
+    """Return the text of an error for which the SDK releases a job; "" where it may pass."""
+    found = cause_of(error)
+    final = isinstance(found, _NO_REMEDY) or not isinstance(found, ResonateError | None)
+    return str(found) if final else ""
 
 
 def check_writable(value: Any, what: str) -> bytes:

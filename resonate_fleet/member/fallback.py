@@ -6,16 +6,16 @@ It listens to the group's hints, and searches the server when it is idle.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import structlog
 
 from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.ids import is_child
+from resonate_fleet.contract.loops import keep
 from resonate_fleet.contract.stream import Hint, Stream, read_hint
 from resonate_fleet.contract.wire import Promise, Refused, Strange, Unreachable, Wire
 from resonate_fleet.contract.words import TAG_TARGET, TAG_TIMER, anycast
@@ -103,8 +103,8 @@ class Fallback:
     def switch(self, *, on: bool) -> None:
         """Begin to search and listen, or end it and forget what is known."""
         if on and not self._tasks:
-            self._spawn(self.stream.run(self._message))
-            self._spawn(self._search_when_idle())
+            keep(self._tasks, self.stream.run(self._message))
+            keep(self._tasks, self._search_when_idle())
         elif not on:
             self._backlog.clear()
             for task in self._tasks:
@@ -133,7 +133,7 @@ class Fallback:
                 return
             self.counts("hints_received")
             if is_child(hint.id) or self._reads_first:
-                self._spawn(self._read_first(hint))
+                keep(self._tasks, self._read_first(hint))
             else:
                 self._backlog.learn(hint.id, hint.version)
                 self.fill()
@@ -184,32 +184,22 @@ class Fallback:
 
     async def _search(self) -> bool:
         """Learn the waiting tasks of this group; say whether there are any."""
-        tags, cursor = {TAG_TARGET: anycast(self.group)}, None
-        while True:
-            page, cursor = await self.wire.search_promises("pending", tags, cursor=cursor)
+        async for page in self.wire.promise_pages("pending", {TAG_TARGET: anycast(self.group)}):
             ours = {one.id: one.created_at / 1000 for one in page if self._is_ours(one)}
             for task, version in (await self._claimable(sorted(ours))).items():
                 self._backlog.learn(task, version, ours[task])
-            if self._backlog or cursor is None:
-                return bool(self._backlog)
+            if self._backlog:
+                return True
+        return False
 
     async def _claimable(self, ids: list[str]) -> dict[str, int]:
         """Return the claimable tasks of `ids`, which are in order, with their versions."""
         found: dict[str, int] = {}
-        # The id without its last character sorts just before it, and the search begins after it.
-        cursor = ids[0][:-1] if ids else None
-        while ids:
-            page, cursor = await self.wire.search_tasks("pending", cursor=cursor or None)
-            found |= {one.id: one.version for one in page}
-            if cursor is None or cursor >= ids[-1]:
-                break
+        if ids:
+            async for page in self.wire.task_pages("pending", ids):
+                found |= {one.id: one.version for one in page}
         return {one: found[one] for one in ids if one in found}
 
     def _is_ours(self, promise: Promise) -> bool:
         """Say whether a promise is work for this member, and no durable sleep."""
         return promise.tags.get(TAG_TIMER) != "true" and self.runs(promise)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

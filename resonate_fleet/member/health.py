@@ -51,7 +51,7 @@ class Health:
         self._fails("none", why, after, say=self.connected())
 
     def refused(self, status: int, why: str) -> None:
-        """Note an answer that would refuse any request: to a wrong token, or by a proxy."""
+        """Note an answer that would refuse any request: to a wrong token, or of who is busy."""
         self._fails(str(status), why)
 
     def _fails(self, status: str, why: str, after: float = 0.0, *, say: bool = True) -> None:

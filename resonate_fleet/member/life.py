@@ -3,12 +3,14 @@
 import asyncio
 import ctypes
 import errno
+import faulthandler
 import logging
 import os
 import secrets
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,6 +27,11 @@ from resonate_fleet.member.on_loop import OnLoop
 from resonate_fleet.member.process import ProcessWide
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import LARGE, Wires
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not on every system
+    from asyncio import new_event_loop  # type: ignore[assignment]  # either makes a loop
 
 #: `mallopt(3)`.
 M_MMAP_THRESHOLD = -3
@@ -44,6 +51,7 @@ def live(settings: Settings, own: ProcessWide) -> int:
         # Have glibc return large blocks at once; by default it keeps as much as the largest took.
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
     own.restore = _set_up_log(settings, name)
+    _find_users_modules(settings)
     functions = registry.Registry()
     try:
         registry.load(settings.functions, functions)
@@ -70,29 +78,34 @@ def live(settings: Settings, own: ProcessWide) -> int:
 
 def _set_up_log(settings: Settings, name: str) -> Callable[[], bool]:
     """Begin the log with the settings; return what sets it up again."""
+    faulthandler.enable(2, all_threads=False)  # where C code ends the process, as the last words
     # Printing never fails, even when nobody reads it any more.
     sys.stdout, sys.stderr = lines_to(sys.stdout, "log"), lines_to(sys.stderr, "log")
     how = settings.log_format, settings.log_level
     restore = logs.configure(*how, name, group=settings.group)
-    sdk.listen()
+    sdk.quieten()
     log.info("settings", **effective(settings))
     if names := unknown(Settings, os.environ):
         log.warning("settings.unused", names=names)
     return restore
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's where it is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every system
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+def _find_users_modules(settings: Settings) -> None:
+    """Have modules be looked for in the current folder first; an installed command does not.
+
+    Whatever the member itself needs is imported by then: a user's module may have the same name.
+    """
+    if settings.traces != "off":
+        with suppress(ImportError):
+            import resonate_fleet.member.otel  # noqa: F401, PLC0415 - an extra that is seldom there
+    with suppress(OSError):  # somebody has deleted it
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
 
 
 def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     """Run the member to its end, even if a function stops its loop or raises in a callback."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         loop = runner.get_loop()
         # The SDK's tasks and the member's own begin later than they are made; eager ones do not.
         loop.set_task_factory = lambda factory: log.warning(  # type: ignore[method-assign]  # for users' code

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import secrets
-import threading
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -188,6 +188,7 @@ class Member:
             "search_allowed": lambda: runner.fallback.may_search,
             "leases_held": lambda: len(runner.table),
             "heartbeat_age_seconds": self._heartbeats.age,
+            "heartbeat_process_running": lambda: self._heartbeat_process.runs,
             "loop_lag_seconds": self._probes.lag,
             "clock_offset_seconds": lambda: self._ledger.clock.offset,
             "stream_connected": self._upstream.is_connected,
@@ -208,16 +209,11 @@ class Member:
             self._ledger.metrics.count("lines_lost", loss.what, by=loss.fresh)
 
     def _close(self) -> None:
-        """End `run`; no lease is held any more."""
+        """End `run`, or the process without it; no lease is held any more. For another thread."""
         self._ledger.stopped()
         self._on_loop.soon(self._stopped.set)
         # User code may block the loop: then the process ends without it.
-        seconds = max(LOOP_END_SECONDS, self._drain.seconds_left() if self._lifespan else 0.0)
-        last = threading.Timer(seconds, self._cut)
-        last.daemon = True
-        last.start()
-
-    def _cut(self) -> None:
+        time.sleep(max(LOOP_END_SECONDS, self._drain.seconds_left() if self._lifespan else 0.0))
         if self._lifespan:
             log.error("shutdown.cut", why="the module's shutdown took longer than the drain may")
         self._ledger.journal.buffer.flush()

@@ -5,18 +5,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection
 from typing import Any
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    disable_created_metrics,
-)
-from prometheus_client.exposition import choose_encoder
-
 from resonate_fleet.contract.instruments import Instrument
-from resonate_fleet.contract.pages import Page
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.member.attempts import Attempt
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -78,6 +68,10 @@ INSTRUMENTS = (
         "heartbeat_age_seconds",
         "Time since the oldest lease held was last confirmed; 0 when none is held.",
     ),
+    _gauge(
+        "heartbeat_process_running",
+        "1 while the process runs that keeps leases as a body holds the interpreter, else 0.",
+    ),
     _counter("heartbeat_failures", "Rounds of heartbeats that got no answer, or a refusal."),
     _counter(
         "late_results_refused", "Results that were refused because their lease was lost before."
@@ -106,9 +100,6 @@ INSTRUMENTS = (
     Instrument(_W + "build", "info", "What runs here.", ("version",)),
 )
 
-_CLASSES: dict[str, Any] = {
-    "counter": Counter, "gauge": Gauge, "histogram": Histogram, "info": Info,
-}  # fmt: skip
 #: Label values that start at zero, for all and for each function: a rate needs a first sample.
 _KNOWN = (
     *(("claims", result) for result in ("granted", "refused", "failed")),
@@ -133,18 +124,12 @@ class Metrics:
     """
 
     def __init__(self, functions: Collection[str], slots: int, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing
         self._functions = functions
         #: Instruments by name and labels; when a bucket may show another exemplar (monotonic).
         self._children: dict[tuple[str, ...], Any] = {}
         self._shown: dict[tuple[str, str, int], float] = {}
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._made: dict[str, Any] = {}
-        for one in INSTRUMENTS:
-            labels = () if one.kind == "info" else one.labels
-            more = {"buckets": one.buckets} if one.buckets else {}
-            made = _CLASSES[one.kind](one.name, one.help, labels, registry=self._registry, **more)
-            self._made[one.name.removeprefix(_W)] = made
+        exporter = Exporter(_W, INSTRUMENTS)
+        self.page, self._made = exporter.page, exporter.made
         self._made["slots"].set(slots)
         self._made["build"].info({"version": version})
         for name, label in _KNOWN:
@@ -187,11 +172,6 @@ class Metrics:
 
     def retried(self, attempt: Attempt) -> None:
         self.count("retries", self._function(attempt))
-
-    def page(self, accept: str) -> Page:
-        """Return the scrape; with exemplars where `accept` takes OpenMetrics."""
-        encode, content_type = choose_encoder(accept)
-        return Page(encode(self._registry), content_type=content_type)
 
     def _child(self, *key: str) -> Any:
         """Return an instrument with its labels; kept, because the library finds it slowly."""

@@ -7,14 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from resonate.error import (
-    Base64DecodeError,
-    DecodingError,
-    FunctionNotFoundError,
-    PlatformError,
-    ResonateError,
-    SerializationError,
-)
 from resonate.heartbeat import NoopHeartbeat
 from resonate.observability import BackgroundTaskFailed, Event
 from resonate.resonate import Resonate
@@ -22,15 +14,12 @@ from resonate_base.connections import Network, Source
 
 from resonate_fleet.contract.backoff import doubled
 from resonate_fleet.member.attempts import Attempt, current
-from resonate_fleet.member.failures import UnwritableError
+from resonate_fleet.member.failures import UnwritableError, cause_of
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.settings import Settings
 
 #: The SDK's own bound on concurrent tasks: without effect, since the intake counts slots.
 PLENTY = 1_000_000
-#: Errors for which the SDK releases a job though every further attempt would fail the same way,
-#: as where a body raises one of the SDK's signals by itself.
-NO_REMEDY = (Base64DecodeError, DecodingError, FunctionNotFoundError, SerializationError)
 #: Longest wait before a retry, in seconds, unless the first one is longer.
 LONGEST = 60.0
 log = structlog.get_logger()
@@ -84,30 +73,21 @@ def build(
     )
 
 
-def listen() -> None:
-    """Take the reason why the SDK gives a job up from its log, for the end of the attempt.
+def quieten() -> None:
+    """Shorten what the SDK logs of jobs that it gives back, with a traceback each time.
 
-    The SDK logs an error with its traceback when it releases a job, and reports it nowhere else.
+    The end of the attempt says why (`Writes`).
     """
     for name in ("resonate.core", "resonate.resonate"):
-        logging.getLogger(name).addFilter(_heard)
+        logging.getLogger(name).addFilter(_shortened)
 
 
-def _heard(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, PlatformError):
-        error = error.cause
-    if error is None:
+def _shortened(record: logging.LogRecord) -> bool:
+    if (error := cause_of(record.exc_info[1] if record.exc_info else None)) is None:
         return True
-    attempt = current.get()
-    if attempt is not None:
-        final = isinstance(error, NO_REMEDY) or not isinstance(error, ResonateError)
-        if final and not attempt.failure.hopeless:
-            attempt.failure.trouble, attempt.failure.hopeless = str(error), True
-        return False
     record.msg = f"{record.getMessage()}: {error}"
     record.args, record.exc_info = (), None
-    return True
+    return current.get() is None
 
 
 def _observe(event: Event) -> None:

@@ -7,12 +7,13 @@ import ctypes
 import os
 import queue
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from resonate_fleet.member.failures import unseen
+from resonate_fleet.member.failures import EscapedError, unseen
 
 
 class Stopped(BaseException):
@@ -76,7 +77,7 @@ class ThreadCall:
         except BaseException as raised:  # noqa: BLE001 - any outcome belongs to the awaiter
             error = raised
         finally:
-            end_child(process)
+            end_child(process, error)
             self._leave()
         return value, error
 
@@ -191,10 +192,19 @@ class Threads:
                 one.future.set_exception(unseen(second))
 
 
-def end_child(process: int) -> None:
-    """End a child that a body forked in `process`: only the parent may return a result."""
-    if os.getpid() != process:
-        os._exit(0)
+def end_child(process: int, error: BaseException | None = None) -> None:
+    """End a child that a body forked in `process`: only the parent may return a result.
+
+    It ends as Python ends a process whose `error` nobody caught.
+    """
+    if os.getpid() == process:
+        return
+    if isinstance(error, EscapedError):
+        error = error.__cause__ or error
+    if not isinstance(error, SystemExit | None):
+        traceback.print_exception(error)
+    code = error.code if isinstance(error, SystemExit) else error
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

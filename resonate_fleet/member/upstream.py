@@ -19,7 +19,7 @@ from resonate_fleet.contract.envelope import TOO_LARGE, too_large
 from resonate_fleet.contract.journal import MemberReady
 from resonate_fleet.contract.settings import fresh_token
 from resonate_fleet.contract.stream import Stream
-from resonate_fleet.contract.wire import Foreign, Reply, Unreachable, Wire, parse, part
+from resonate_fleet.contract.wire import PASSING, Foreign, Reply, Unreachable, Wire, parse, part
 from resonate_fleet.member.health import CHECK, RECENT, Health
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import PARTS, Answer, Request, made
@@ -32,8 +32,8 @@ RETRY_SECONDS = 30.0
 #: The same while the answer refuses the sender or is not the server's: for most requests, and for a
 #: write that carries a body's result. The lease bounds the latter anyway.
 REFUSED_RETRY_SECONDS, WRITE_RETRY_SECONDS = 3.0, 120.0
-#: Statuses that refuse the sender and not the request: a token that has expired, say.
-SENDER = (401, 403)
+#: Statuses that refuse the sender, not the request (a token that has expired, say), or that pass.
+NO_ANSWER = (401, 403, *PASSING)
 #: Bytes from which a request is large, and seconds after one until garbage is collected.
 LARGE, LATER = 1 << 20, 1.0
 log = structlog.get_logger()
@@ -105,7 +105,7 @@ class Channel:
         while not self._closed and wanted():
             answer = await self._try(request, body, repeated=repeated)
             status = answer.reply.status
-            seconds = RETRY_SECONDS if status >= 500 else refused_seconds
+            seconds = max(RETRY_SECONDS, refused_seconds) if status >= 500 else refused_seconds
             if answer.final or (status and time.monotonic() - began >= seconds):
                 return answer
             log.debug("request.retried", kind=request.kind, status=status, why=answer.reply.data)
@@ -140,13 +140,12 @@ class Channel:
             return _other(request, foreign.status, foreign.text, repeated=repeated)
         # A token for some ids only may not read others: the server knows this member.
         of_others = reply.status == 403 and reply.kind == "promise.get"
-        refused = reply.status in SENDER and not of_others
+        refused = (reply.status in NO_ANSWER or reply.status >= 500) and not of_others
         if refused:
             self.health.refused(reply.status, f"{reply.kind}: {reply.status} {reply.data}")
         else:
             self.health.answered()
-        final = reply.status < 500 and not refused
-        return Answer(reply, raw.body.decode(), repeated, final, found)
+        return Answer(reply, raw.body.decode(), repeated, not refused, found)
 
     def _signed(self, body: str) -> str:
         """Put the token into the head of a request of the SDK, which has none."""

@@ -1,6 +1,7 @@
 """Writes under a lease. Nothing is sent under a lease that is known to be lost."""
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 from resonate.error import ConnectorError
 
 from resonate_fleet.contract.envelope import TOO_LARGE
+from resonate_fleet.contract.loops import keep
 from resonate_fleet.contract.wire import Promise, Reply, Task
 from resonate_fleet.member.attempts import Attempt, Table
+from resonate_fleet.member.failures import lasting
 from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.requests import (
@@ -62,6 +65,9 @@ class Writes:
             return await self._send(request, body, attempt)
         if request.kind == "task.release":
             callee, failure = attempt.callee, attempt.failure
+            # The SDK releases a job in its `except` clause, and says nowhere else why.
+            if not failure.hopeless and (why := lasting(sys.exception())):
+                failure.trouble, failure.hopeless = why, True
             self.intake.avoid(attempt.task, "" if callee.known else callee.label)
             hopeless = callee.known and failure.hopeless and attempt.version >= ENOUGH
             if hopeless and await self._reject(attempt, failure.trouble) is not None:
@@ -95,7 +101,9 @@ class Writes:
                 # The SDK accepts this reply; an error would make it keep the body.
                 done = request.kind == "task.fulfill"
                 return request.reply(*((200, rejected) if done else (409, failure.trouble)))
-        elif 400 <= reply.status < 500 and reply.status not in PASSING_REFUSALS:
+        elif reply.status >= 500:  # all the while the server took other requests, or it did not
+            failure.hopeless = not self.channel.health.failing
+        elif reply.status >= 400 and reply.status not in PASSING_REFUSALS:
             failure.hopeless = True
             self.ledger.unfit(attempt, failure.trouble)
         return answer.body
@@ -168,9 +176,7 @@ class Writes:
         `BaseException` that is not the SDK's, its lease would be kept for ever.
         """
         why = "cancelled" if ended.cancelled() else repr(ended.exception())
-        release = asyncio.create_task(self._give_back(attempt, f"the body ended early: {why}"))
-        self._releases.add(release)
-        release.add_done_callback(self._releases.discard)
+        keep(self._releases, self._give_back(attempt, f"the body ended early: {why}"))
 
     async def _give_back(self, attempt: Attempt, why: str) -> None:
         self.intake.avoid(attempt.task, "")

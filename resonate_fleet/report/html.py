@@ -20,9 +20,11 @@ from resonate_fleet.report.recoveries import StrikeFigure
 from resonate_fleet.report.timeline import timeline
 from resonate_fleet.report.verdict import SIGNS, Guarantee, Verdict, counted
 
+#: Where the console's files lie, and the report's own.
+SHARED, OWN = files("resonate_fleet.web"), files("resonate_fleet.report") / "page"
 #: The console's modules that draw lanes, then the report's own, each after those that it imports.
-SHARED = ("dom.js", "outcomes.js", "signs.js", "lanes.js", "pointing.js", "legend.js", "theme.js")
-OWN = ("charts.js", "page.js")
+LANES = ("dom.js", "outcomes.js", "signs.js", "lanes.js", "pointing.js", "legend.js", "theme.js")
+CHARTS = ("charts.js", "page.js")
 #: Findings beyond this are counted; verdict.json has them all.
 SHOWN = 100
 SAID = {"as predicted": "✔", "sooner": "≠", "later": "✘"}
@@ -33,24 +35,39 @@ NONE = "–"  # noqa: RUF001 - a dash for no figure
 
 
 def page(facts: Facts, verdict: Verdict) -> str:
-    figures, records = verdict.figures, facts.evidence.records
+    filled = {**_files(), "data": _data(facts, verdict), **_words(facts, verdict)}
+    text = (OWN / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"<!--(\w+)-->", lambda place: filled[place[1]], text)
+
+
+def _files() -> dict[str, str]:
+    """Return the style and the script; one, since a file opened without a server imports none."""
+    scripts = _joined([*(SHARED / name for name in LANES), *(OWN / name for name in CHARTS)])
+    return {
+        "style": _joined([SHARED / "theme.css", SHARED / "console.css", OWN / "page.css"]),
+        "scripts": re.sub(r"^import .*\n|^export ", "", scripts, flags=re.MULTILINE),
+    }
+
+
+def _data(facts: Facts, verdict: Verdict) -> str:
+    """Return what the scripts draw, as JSON that no parser of HTML takes for more than text."""
+    figures = verdict.figures
     data = {
         "timeline": timeline(facts),
         "strikes": figures.strike_figures,
         "shares": figures.shares,
         "wait": figures.queue_wait,
     }
-    shared, own = files("resonate_fleet.web"), files("resonate_fleet.report") / "page"
-    style = [shared / "theme.css", shared / "console.css", own / "page.css"]
-    scripts = [*(shared / name for name in SHARED), *(own / name for name in OWN)]
     encoded = msgspec.json.encode(data).decode()
-    for unsafe in "<\u2028\u2029":  # for a parser of HTML, the end of the script, say
+    for unsafe in "<\u2028\u2029":  # the end of the script, say
         encoded = encoded.replace(unsafe, f"\\u{ord(unsafe):04x}")
-    filled = {
-        "style": _joined(style),
-        # One script: a file that is opened without a server can import nothing.
-        "scripts": re.sub(r"^import .*\n|^export ", "", _joined(scripts), flags=re.MULTILINE),
-        "data": encoded,
+    return encoded
+
+
+def _words(facts: Facts, verdict: Verdict) -> dict[str, str]:
+    """Return what is readable without a script, by its place in `page.html`."""
+    records = facts.evidence.records
+    return {
         "word": verdict.verdict,
         "sign": SIGNS[verdict.verdict],
         "scenario": escape(verdict.scenario),
@@ -62,14 +79,12 @@ def page(facts: Facts, verdict: Verdict) -> str:
         "findings": _findings(verdict.findings),
         "parked": _parked(facts),
         "keys": _keys(facts),
-        "strikes": _strikes(figures.strike_figures),
+        "strikes": _strikes(verdict.figures.strike_figures),
         "lines": str(len(facts.evidence.lines)),
         "writers": str(len({entry.line.who for entry in facts.evidence.lines})),
         "records": str(len(records.records)) if records else "0",
         "server": escape(records.server) if records else "no server",
     }
-    text = (own / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"<!--(\w+)-->", lambda place: filled[place[1]], text)
 
 
 def _joined(texts: Iterable[Traversable]) -> str:

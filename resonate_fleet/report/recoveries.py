@@ -90,8 +90,8 @@ def _during(strike: StrikeFacts, attempt: AttemptFacts, slack: float) -> bool:
 def predicted(plan: run.Plan | None, way: str) -> tuple[float, float]:
     """Return the least and the most seconds from an interruption to the next claim by a free slot.
 
-    The steward waits its grace and looks once. A lease has at most all of itself left, and at
-    least what a member that renews in time leaves; the server's scan comes on top.
+    The steward waits its grace and looks once. At most the whole lease is left, and at least what
+    remains where a member renews in time; the server's scan comes on top.
     """
     if plan is None:
         return 0.0, 0.0

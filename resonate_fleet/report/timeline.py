@@ -21,12 +21,7 @@ BESIDE = 0.1
 
 def timeline(facts: Facts) -> dict[str, Any]:
     """Return lanes, bars, strikes, recoveries and curves of a run."""
-    # Members whose names differ in the last part alone, a few digits of one start, stand together.
-    members = sorted(
-        facts.members.values(),
-        key=lambda one: (natural(one.name.rpartition("-")[0] or one.name), one.started),
-    )
-    lanes = {one.name: lane for lane, one in enumerate(members)}
+    members = sorted(facts.members.values(), key=_place)
     rows = [_rows(member) for member in members]
     bars = [(lane, row, one) for lane, placed in enumerate(rows) for one, row in placed]
     index_of = {one.claim: index for index, (_, _, one) in enumerate(bars)}
@@ -44,15 +39,7 @@ def timeline(facts: Facts) -> dict[str, Any]:
             if step.ended is not None
         ],
         "jobs": [_job(facts, job) for job in facts.jobs.values()],
-        "strikes": [
-            {
-                "fault": one.fault,
-                "lane": lanes.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
-                "at": _ms(facts, one.at),
-                "healed": _ms(facts, one.healed) if one.healed else None,
-            }
-            for one in facts.strikes
-        ],
+        "strikes": _strikes(facts, {one.name: lane for lane, one in enumerate(members)}),
         "parked": _parked(facts, numbers, index_of),
         "recoveries": _recoveries(facts, index_of),
         "waiting": _curve(facts, waiting(facts)),
@@ -62,6 +49,27 @@ def timeline(facts: Facts) -> dict[str, Any]:
     }
 
 
+def _place(member: MemberFacts) -> Any:
+    """Return what lanes are sorted by.
+
+    Members whose names differ in the last part alone, a few digits of one start, stand together.
+    """
+    return natural(member.name.rpartition("-")[0] or member.name), member.started
+
+
+def _strikes(facts: Facts, lanes: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the strikes; lane -1 for those of the whole fleet."""
+    return [
+        {
+            "fault": one.fault,
+            "lane": lanes.get(one.target, -1) if one.fault in AT_A_MEMBER else -1,
+            "at": _ms(facts, one.at),
+            "healed": _ms(facts, one.healed) if one.healed else None,
+        }
+        for one in facts.strikes
+    ]
+
+
 def _ms(facts: Facts, at: float) -> int:
     return round((at - facts.began) * 1000)
 
@@ -69,7 +77,7 @@ def _ms(facts: Facts, at: float) -> int:
 def _rows(member: MemberFacts) -> list[tuple[AttemptFacts, int]]:
     """Put each attempt into the first row of its lane that is free when it begins, from 0.
 
-    Where all slots have one, it is the row whose attempt is as good as over, or else a new row.
+    Where no row is free, it is that of an attempt that is about to end, or else a new row.
     """
     busy_until: list[float] = []
     rows: list[tuple[AttemptFacts, int]] = []

@@ -86,6 +86,10 @@ class Database(ABC):
             raise StoreError(f"not a store of server v0.9.8: {differing} missing or different")
 
     @abstractmethod
+    def now_ms(self) -> int:
+        """Return the time, Unix milliseconds, by the clock nearest to the server's."""
+
+    @abstractmethod
     def size(self) -> Size: ...
 
     @abstractmethod

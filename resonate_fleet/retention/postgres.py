@@ -49,6 +49,9 @@ class Postgres(Database):
         except psycopg.Error as error:
             raise StoreError(_one_line(error)) from None
 
+    def now_ms(self) -> int:
+        return int(self.value("SELECT extract(epoch FROM clock_timestamp()) * 1000"))
+
     def size(self) -> Size:
         total = self.value("SELECT pg_database_size(current_database())")
         dead, live = self.rows(

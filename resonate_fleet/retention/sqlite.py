@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from resonate_fleet.contract.clock import now_ms
 from resonate_fleet.retention.database import Database, Row, Size, StoreError
 
 #: Rows that one read of `list_candidates` takes.
@@ -80,6 +81,9 @@ class SqliteFile(Database):
             self._db.rollback()
             raise
         self.rows("COMMIT")
+
+    def now_ms(self) -> int:
+        return now_ms()  # the server is on this machine too
 
     def size(self) -> Size:
         files = [Path(f"{self._path}{end}") for end in ("", "-wal", "-shm")]

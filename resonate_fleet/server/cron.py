@@ -146,7 +146,6 @@ def _fields(text: str) -> list[set[int]]:
 
 
 def _values(part: str, unit: _Unit) -> set[int]:
-    """Return the values of one part of a list."""
     span, slash, step = part.partition("/")
     first, dash, last = span.partition("-")
     low, high = unit.low, unit.high

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from resonate_fleet.contract.words import TAG_BRANCH, TAG_TARGET, TAG_TIMER
 from resonate_fleet.server import protocol
-from resonate_fleet.server.protocol import BRANCH, TARGET, TIMER, RefusedRequest, ServerReply
+from resonate_fleet.server.protocol import RefusedRequest, ServerReply
 from resonate_fleet.server.store import Row, Store, to_text
 from resonate_fleet.server.streams import check_address
 
@@ -19,8 +20,8 @@ def get(store: Store, now: int, asked: protocol.Named) -> ServerReply:
 
 def create(store: Store, now: int, asked: protocol.PromiseCreate) -> ServerReply:
     """Create the promise with its task, if it has a target, or return what has the id already."""
-    if TARGET in asked.tags:
-        check_address(asked.tags[TARGET])
+    if TAG_TARGET in asked.tags:
+        check_address(asked.tags[TAG_TARGET])
     store.expire(now, asked.id)
     add(store, now, asked, now)
     return ServerReply(200, {"promise": found(store, asked.id)})
@@ -28,7 +29,7 @@ def create(store: Store, now: int, asked: protocol.PromiseCreate) -> ServerReply
 
 def add(store: Store, now: int, asked: protocol.NewPromise, created: int) -> None:
     """Add the promise as of `created`, with its task if it has a target, unless the id is taken."""
-    target = asked.tags.get(TARGET)
+    target = asked.tags.get(TAG_TARGET)
     if insert(store, now, asked, created) and target is not None:
         add_task(store, asked.id, target, "fulfilled" if now >= asked.timeout_at else "pending")
         if now < asked.timeout_at:
@@ -37,12 +38,12 @@ def add(store: Store, now: int, asked: protocol.NewPromise, created: int) -> Non
 
 def insert(store: Store, now: int, asked: protocol.NewPromise, created: int) -> bool:
     """Add the promise alone; False where the id is taken. One whose time is up is born settled."""
-    timer = asked.tags.get(TIMER) == "true"
+    timer = asked.tags.get(TAG_TIMER) == "true"
     late = now >= asked.timeout_at
     state = "pending" if not late else "resolved" if timer else "rejected_timedout"
     added = store.run(
         "INSERT OR IGNORE INTO promises VALUES (?, ?, ?, '{}', ?, ?, ?, ?, ?, ?)",
-        *(asked.id, state, to_text(asked.param), to_text(asked.tags), asked.tags.get(BRANCH)),
+        *(asked.id, state, to_text(asked.param), to_text(asked.tags), asked.tags.get(TAG_BRANCH)),
         *(timer, asked.timeout_at, min(created, asked.timeout_at)),
         asked.timeout_at if late else None,
     )
@@ -66,7 +67,7 @@ def register_callback(store: Store, now: int, asked: protocol.RegisterCallback) 
     store.expire(now, asked.awaited, asked.awaiter)
     awaited = found(store, asked.awaited)
     awaiter = find(store, asked.awaiter)
-    if awaiter is None or TARGET not in awaiter["tags"]:
+    if awaiter is None or TAG_TARGET not in awaiter["tags"]:
         raise RefusedRequest(422, "The awaiter is no promise with a task")
     task = store.one("SELECT state FROM tasks WHERE id = ?", asked.awaiter)
     state = task["state"] if task else "fulfilled"

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from resonate_fleet.contract.words import TAG_TARGET
+
 #: Largest integer of the wire.
 MAX = 2**63 - 1
 
@@ -19,10 +21,6 @@ Whole = Annotated[int, msgspec.Meta(ge=-MAX - 1, le=MAX)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Tags = dict[str, str]
 Verdict = Literal["resolved", "rejected", "rejected_canceled"]
-
-TARGET = "resonate:target"
-BRANCH = "resonate:branch"
-TIMER = "resonate:timer"
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ class TaskCreate(RequestData):
     action: NestedRequest[PromiseCreate]
 
     def __post_init__(self) -> None:
-        if TARGET not in self.action.data.tags:
-            raise ValueError(f"a task needs the tag {TARGET}")
+        if TAG_TARGET not in self.action.data.tags:
+            raise ValueError(f"a task needs the tag {TAG_TARGET}")
 
 
 class TaskAcquire(TaskAtVersion):

@@ -2,15 +2,16 @@
 
 import msgspec
 
+from resonate_fleet.contract.words import OWN_TAGS
 from resonate_fleet.server import promises, protocol
 from resonate_fleet.server.cron import Cron
 from resonate_fleet.server.promises import Record
-from resonate_fleet.server.protocol import BRANCH, MAX, RefusedRequest, ServerReply
+from resonate_fleet.server.protocol import MAX, RefusedRequest, ServerReply
 from resonate_fleet.server.store import Row, Store, to_text
 
 #: Tags that say whose run a promise is, and that it is the root of a family of its own.
 SCHEDULE = "resonate:schedule"
-ROOT = ("resonate:origin", BRANCH, "resonate:parent", "resonate:prefix")
+ROOT = (*OWN_TAGS, "resonate:prefix")
 
 
 def get(store: Store, _now: int, asked: protocol.Named) -> ServerReply:

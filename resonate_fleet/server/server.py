@@ -14,9 +14,10 @@ from aiohttp import web
 
 from resonate_fleet.contract import exits, logs
 from resonate_fleet.contract.clock import now_ms
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.contract.settings import Mistake, effective, taken_port, unknown
 from resonate_fleet.contract.words import PROTOCOL
-from resonate_fleet.server.metrics import ServerMetrics
+from resonate_fleet.server.metrics import INSTRUMENTS
 from resonate_fleet.server.protocol import ServerReply
 from resonate_fleet.server.settings import DevServerSettings, foreign
 from resonate_fleet.server.state import Message, State
@@ -51,7 +52,8 @@ class Server:
 
     def __init__(self, settings: DevServerSettings) -> None:
         self.settings = settings
-        self.metrics = ServerMetrics()
+        self.exporter = Exporter("resonate_", INSTRUMENTS)
+        self._metrics = self.exporter.made
         self.streams = Streams(settings.max_connections, settings.buffer_size)
         self.url = ""
         self.metrics_url = ""
@@ -102,8 +104,8 @@ class Server:
 
     def _metrics_app(self) -> web.Application:
         async def page(_: web.Request) -> web.Response:
-            headers = {"Content-Type": self.metrics.content_type}
-            return web.Response(body=self.metrics.page(), headers=headers)
+            page = self.exporter.page("")
+            return web.Response(body=page.body, headers={"Content-Type": page.content_type})
 
         app = web.Application()
         app.router.add_get("/metrics", page)
@@ -146,8 +148,8 @@ class Server:
             reply = ServerReply(400, f"Protocol version {head.version!r}; accepted: {PROTOCOL}")
             return _respond(kind, head.corr_id, reply)
         reply = self._answer(envelope)
-        self.metrics.requests.labels(kind, str(reply.status)).inc()
-        self.metrics.duration.labels(kind).observe(time.perf_counter() - began)
+        self._metrics["request"].labels(kind, str(reply.status)).inc()
+        self._metrics["request_duration_seconds"].labels(kind).observe(time.perf_counter() - began)
         log.debug("request", kind=kind, status=reply.status, corr_id=head.corr_id)
         return _respond(kind, head.corr_id, reply)
 
@@ -190,7 +192,7 @@ class Server:
                 log.exception("store.failed", kind="messages")
                 continue
             for message in batch:
-                self.metrics.messages.labels(message.kind).inc()
+                self._metrics["messages"].labels(message.kind).inc()
                 self._deliver(message)
                 await asyncio.sleep(0)  # lets the listener empty its buffer in between
 
@@ -209,7 +211,7 @@ class Server:
         while True:
             await asyncio.sleep(self.settings.scan_interval / 1000)
             try:
-                self.metrics.scheduled.inc(self.state.tick(self.now()))
+                self._metrics["schedule_promises"].inc(self.state.tick(self.now()))
             except sqlite3.Error:
                 log.exception("store.failed", kind="timeouts")
 

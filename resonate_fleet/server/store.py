@@ -122,7 +122,6 @@ class Store:
         return rows[:limit], {"cursor": rows[limit - 1]["id"]} if len(rows) > limit else {}
 
     def usable(self) -> bool:
-        """Whether it answers."""
         try:
             return self.one("SELECT 1") is not None
         except sqlite3.Error:

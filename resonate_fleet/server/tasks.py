@@ -1,9 +1,9 @@
 """What each `task.*` request does."""
 
-from resonate_fleet.contract.words import PROTOCOL
+from resonate_fleet.contract.words import PROTOCOL, TAG_TARGET
 from resonate_fleet.server import promises, protocol
 from resonate_fleet.server.promises import Record, preload
-from resonate_fleet.server.protocol import MAX, TARGET, RefusedRequest, ServerReply, parse
+from resonate_fleet.server.protocol import MAX, RefusedRequest, ServerReply, parse
 from resonate_fleet.server.store import Row, Store
 from resonate_fleet.server.streams import check_address
 
@@ -21,7 +21,7 @@ def get(store: Store, now: int, asked: protocol.Named) -> ServerReply:
 def create(store: Store, now: int, asked: protocol.TaskCreate) -> ServerReply:
     """Create a promise and claim its task in one step."""
     promise = asked.action.data
-    target = check_address(promise.tags[TARGET])
+    target = check_address(promise.tags[TAG_TARGET])
     store.expire(now, promise.id)
     late = now >= promise.timeout_at
     if promises.insert(store, now, promise, now):
@@ -104,7 +104,7 @@ def fence(store: Store, now: int, asked: protocol.TaskFence, corr_id: str) -> Se
     kind, data = asked.action.kind, asked.action.data
     if kind == "promise.create":
         new = parse(protocol.PromiseCreate, data)
-        check_address(new.tags.get(TARGET, "poll://any@nobody"))
+        check_address(new.tags.get(TAG_TARGET, "poll://any@nobody"))
         _held(store, asked.id, asked.version)
         inner = promises.create(store, now, new)
     elif kind == "promise.settle":

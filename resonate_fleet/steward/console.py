@@ -96,7 +96,7 @@ class Console:
     """Serves while used as a context manager; `port` is the one in use then.
 
     Raises:
-        OSError: the port cannot be had (on entering).
+        OSError: the port cannot be opened (on entering).
     """
 
     def __init__(

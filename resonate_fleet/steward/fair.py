@@ -52,7 +52,7 @@ class FairQueue:
         #: Keys without waiting jobs.
         self._resting: OrderedDict[Key, None] = OrderedDict()
         self._now = 0.0
-        #: Jobs whose time has not come, by that.
+        #: Jobs whose time has not come, by their time.
         self._later: list[tuple[float, int, Waiting]] = []
         #: Keys whose rate blocks them, by the time at which it does no more.
         self._recovering: list[tuple[float, int, Key]] = []
@@ -187,7 +187,7 @@ class FairQueue:
         self._furthest = max(self._furthest, key.tag)
         self.limits.start(now, waiting.task, waiting.attributes)
         del self.waiting[waiting.task]
-        if not self.waiting:  # nobody competes: what keys have had counts no more
+        if not self.waiting:  # no key competes: what each has had no longer counts
             self._virtual = self._furthest
         self._left(subqueue)
         return waiting
@@ -229,7 +229,7 @@ class FairQueue:
         return self.limits.why(now, waiting.attributes)
 
     def limited(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for a limit or for their time, by that."""
+        """Return how many tasks wait for a limit or for their time, by what it is."""
         waits = Counter[str]()
         for subqueue in self._subqueues():
             limiters = subqueue.level.limiter, subqueue.key

@@ -1,6 +1,6 @@
 """Takes the leases of the dead and gives their jobs back to the server.
 
-A holder that lives after all comes to no harm. `task.release` names the version of its claim; the
+This does no harm to a holder that still lives. `task.release` names the version of its claim; the
 server refuses the release when the task has moved on. When the release comes first, the server
 refuses the holder's late write. So at most one result is written, and an error of judgement costs
 work done twice at worst (docs/guarantees.md).

@@ -38,7 +38,7 @@ class Limiter:
         if limit.rate is None:
             return now
         self._fill(now, limit.rate)
-        # Rounding may leave a hair's breadth less than a whole token.
+        # Rounding may leave slightly less than a whole token.
         missing = max(0.0, 1 - 1e-9 - self._tokens)
         return now + missing / limit.rate
 

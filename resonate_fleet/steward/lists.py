@@ -1,18 +1,18 @@
 """What the console asks about jobs: lists, and the page of one job."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import batched, chain
 from typing import Any
 
 import msgspec
 
 from resonate_fleet.contract import jobacts
 from resonate_fleet.contract.calls import call_of
-from resonate_fleet.contract.envelope import Value
 from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.jobs import AttemptLine, JobLine, JobList, JobPage, JobState, matches
 from resonate_fleet.contract.live import LiveAttempt
-from resonate_fleet.contract.wire import part
+from resonate_fleet.contract.schedules import all_schedules
 from resonate_fleet.steward.console import Ask, Refusal
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.policy import notes
@@ -21,8 +21,10 @@ from resonate_fleet.steward.tools import Tools
 
 #: Lines of a list: by default, and at most.
 USUAL, MOST = 200, 5000
-#: Promises that are read for one list, and schedules that are shown.
+#: Promises that are read for one list.
 MOST_READ = 1000
+#: Jobs that are looked at in one go. A list of very many would keep the matcher waiting.
+AT_ONCE = 500
 
 _ENDED: dict[str, JobState] = {"resolved": "done", "rejected": "failed", "cancelled": "cancelled"}
 
@@ -44,21 +46,31 @@ class Lists:
         """Return the matching jobs, live ones first, then the latest to end. Searches nothing."""
         limit = _number(given.get("limit", ""), USUAL, MOST)
         since = _number(given.get("since", ""), 0, 1 << 32)
-        after, unread = self._tools.now() - since if since else 0.0, 0
+        after = self._tools.now() - since if given.get("since") else 0.0
+        function = given.get("function", "")
         others = {name: value for name, value in given.items() if name != "function"}
-        found = [one for one in self._lines() if matches(one, others, after)]
-        if given.get("function"):
-            found, unread = await self._read(found)
-            found = [one for one in found if matches(one, given, after)]
-        # Live ones first, then those that ended last.
-        found.sort(key=lambda one: (one.ended is not None, -(one.at or 0.0)))
-        more = len(found) > limit
-        return JobList(jobs=found[:limit], at=self._tools.now(), more=more, unread=unread)
+        found, unknown = list[JobLine](), list[JobLine]()
+        for lines in batched(self._lines(), AT_ONCE):
+            matching = [one for one in lines if matches(one, others, after)]
+            if function:
+                unknown += [one for one in matching if not one.function]
+                matching = [one for one in matching if one.function == function]
+            found = sorted(found + matching, key=_place)[: limit + 1]
+            await asyncio.sleep(0)  # it is the matcher's turn
+        named, unread = await self._read(unknown, function)
+        found = sorted(found + named, key=_place)
+        shown = [self._with_reason(one) for one in found[:limit]]
+        return JobList(
+            jobs=shown,
+            at=self._tools.now(),
+            more=len(found) > limit,
+            unread=unread,
+            complete=self._dispatch.is_complete,
+        )
 
-    async def _read(self, lines: list[JobLine]) -> tuple[list[JobLine], int]:
-        """Fill in the functions that are not known; return also how many stay unread."""
-        unknown = [one.id for one in lines if not one.function]
-        self._called = {name: self._called[name] for name in unknown if name in self._called}
+    async def _read(self, lines: list[JobLine], function: str) -> tuple[list[JobLine], int]:
+        """Return those lines that are of the function; also how many stay unread."""
+        self._called = {o.id: self._called[o.id] for o in lines if o.id in self._called}
         gate = asyncio.Semaphore(ABREAST)
 
         async def read(name: str) -> None:
@@ -67,34 +79,51 @@ class Lists:
             call = call_of(promise) if promise else None
             self._called[name] = call.label if call else ""
 
-        new = [name for name in unknown if name not in self._called]
+        new = [one.id for one in lines if one.id not in self._called]
         await asyncio.gather(*(read(name) for name in new[:MOST_READ]))
-        replace = msgspec.structs.replace
-        named = [replace(o, function=o.function or self._called.get(o.id, "")) for o in lines]
+        mine = [one for one in lines if self._called.get(one.id) == function]
+        named = [msgspec.structs.replace(one, function=function) for one in mine]
         return named, len(new[MOST_READ:])
 
-    def _lines(self) -> Iterable[JobLine]:
-        work, now = self._tools.work, self._tools.now()
-        shown: dict[str, JobLine] = {}
-        for ended in work.ended:
-            if ended.outcome in _ENDED and ended.task == ended.job:
-                shown[ended.job] = _line(ended, _ENDED[ended.outcome])
-        for name, group in self._dispatch.groups.items():
-            for one in group.matcher.queue.waiting.values():
-                why = group.matcher.why(now, one.task)
-                shown[one.task] = JobLine(
-                    id=one.task, state="waiting", group=name, created=one.since, reason=why
+    def _lines(self) -> Iterator[JobLine]:
+        """Yield a line for each job as it is when the first is asked for, without its reason."""
+        work, groups = self._tools.work, self._dispatch.groups.items()
+        waiting = {name: [*group.matcher.queue.waiting.values()] for name, group in groups}
+        every = chain(
+            # What a child holds is not its job's.
+            (_line(one, "running") for one in [*work.running.values()] if one.task == one.job),
+            (
+                JobLine(id=one.task, state="parked", group=one.group, attempt=one.attempt)
+                for one in [*work.parked.values()]
+            ),
+            (
+                JobLine(id=task, state="sleeping", group=name, created=since)
+                for task, (name, since) in [*work.suspended.items()]
+            ),
+            (
+                JobLine(
+                    id=one.task, state="waiting", function=one.needs, group=name, created=one.since
                 )
-        for task, (name, since) in work.suspended.items():
-            shown[task] = JobLine(id=task, state="sleeping", group=name, created=since)
-        for stopped in work.parked.values():
-            shown[stopped.task] = JobLine(
-                id=stopped.task, state="parked", group=stopped.group, attempt=stopped.attempt
-            )
-        for running in work.running.values():
-            if running.task == running.job:  # what a child holds is not its job's
-                shown[running.task] = _line(running, "running")
-        return [line for line in shown.values() if root_of(line.id) == line.id]
+                for name, found in waiting.items()
+                for one in found
+            ),
+            (
+                _line(one, _ENDED[one.outcome])
+                for one in [*work.ended][::-1]
+                if one.outcome in _ENDED and one.task == one.job
+            ),
+        )
+        shown = set[str]()
+        for line in every:
+            if line.id not in shown and root_of(line.id) == line.id:
+                shown.add(line.id)
+                yield line
+
+    def _with_reason(self, line: JobLine) -> JobLine:
+        group = self._dispatch.groups.get(line.group)
+        if group is None or line.state != "waiting":
+            return line
+        return msgspec.structs.replace(line, reason=group.matcher.why(self._tools.now(), line.id))
 
     # A page.
 
@@ -127,30 +156,22 @@ class Lists:
 
     async def schedules(self, _given: Mapping[str, str]) -> Any:
         """Return the server's schedules, as the page shows them."""
-        reply = await self._tools.wire.call("schedule.search", {"limit": MOST_READ})
-        found = part(self._tools.wire.url, reply, "schedules", list[dict[str, Any]])
-        return {"schedules": [_schedule(one) for one in found]}
-
-
-def _schedule(one: dict[str, Any]) -> dict[str, Any]:
-    value = msgspec.convert(one.get("promiseParam") or {}, Value)
-    try:
-        call = value.decoded()
-    except ValueError:
-        call = None
-    return {
-        "id": one["id"],
-        "cron": one["cron"],
-        "function": call.get("func", "") if isinstance(call, dict) else "",
-        "next": one["nextRunAt"] / 1000 if one.get("nextRunAt") else None,
-        "last": one["lastRunAt"] / 1000 if one.get("lastRunAt") else None,
-    }
+        found = [
+            {"id": one.id, "cron": one.cron, "function": one.call.label, **one.times}
+            async for one in all_schedules(self._tools.wire)
+        ]
+        return {"schedules": found}
 
 
 def _number(raw: str, usual: int, most: int) -> int:
     if raw and not (raw.isdecimal() and int(raw) <= most):
         raise Refusal(400, f"{raw[:50]!r} is no number; accepted: 0 to {most}")
     return int(raw) if raw else usual
+
+
+def _place(line: JobLine) -> tuple[bool, float]:
+    """Return what a list is sorted by: live jobs first, then those that ended last."""
+    return line.ended is not None, -(line.at or 0.0)
 
 
 def _line(one: LiveAttempt, state: JobState) -> JobLine:

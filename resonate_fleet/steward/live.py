@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from resonate_fleet.contract.live import LiveChange, LiveGroup, LiveMember, LiveState
 from resonate_fleet.steward.dispatch import Dispatch
@@ -44,7 +45,7 @@ def _member(one: LiveMember, dispatch: Dispatch, tools: Tools, held: int) -> Liv
     free = one.slots - held if one.state == "present" else 0
     group = dispatch.groups.get(one.group)
     offered = group.matcher.credits_of(one.member) if group else 0
-    return msgspec.structs.replace(
+    return replace(
         one,
         free=max(0, free, offered),
         done=totals.done,
@@ -54,40 +55,43 @@ def _member(one: LiveMember, dispatch: Dispatch, tools: Tools, held: int) -> Liv
 
 
 def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list[LiveGroup]:
-    work, now = tools.work, tools.now()
-    count, slots = Counter[str](), Counter[str]()
-    for one in members:
-        if one.state == "present":
-            count[one.group] += 1
-            slots[one.group] += one.slots
-    running = Counter(one.group for one in work.running.values())
-    suspended = Counter(group for group, _ in work.suspended.values())
-    parked = Counter(one.group for one in work.parked.values())
-    found = []
-    names = {*dispatch.groups, *count, *running, *suspended, *parked, *work.group_totals}
-    for name in sorted(names):
-        matcher = dispatch.groups[name].matcher if name in dispatch.groups else Matcher()
-        totals = work.group_totals.get(name, Totals())
-        blocked, stuck = matcher.blocked(now), matcher.stuck()
-        found.append(
-            LiveGroup(
-                group=name,
-                members=count[name],
-                slots=slots[name],
-                waiting=len(matcher),
-                oldest=matcher.oldest(),
-                running=running[name],
-                limited=sum(count for why, count in blocked.items() if why not in stuck),
-                suspended=suspended[name],
-                parked=parked[name],
-                done=totals.done,
-                failed=totals.failed,
-                redone=totals.redone,
-                blocked=blocked,
-                stuck=stuck,
-            )
+    work, present = tools.work, [one for one in members if one.state == "present"]
+    slots = Counter[str]()
+    for one in present:
+        slots[one.group] += one.slots
+    counts = {
+        "members": Counter(one.group for one in present),
+        "slots": slots,
+        "running": Counter(one.group for one in work.running.values()),
+        "suspended": Counter(group for group, _ in work.suspended.values()),
+        "parked": Counter(one.group for one in work.parked.values()),
+    }
+    names = {*dispatch.groups, *work.group_totals}.union(*counts.values())
+    return [
+        replace(
+            _group(name, dispatch, tools),
+            **{field: counted[name] for field, counted in counts.items()},
         )
-    return found
+        for name in sorted(names)
+    ]
+
+
+def _group(name: str, dispatch: Dispatch, tools: Tools) -> LiveGroup:
+    """Return what waits in a group, and what has ended."""
+    group, totals = dispatch.groups.get(name), tools.work.group_totals.get(name, Totals())
+    matcher = group.matcher if group else Matcher()
+    blocked, stuck = matcher.blocked(tools.now()), matcher.stuck()
+    return LiveGroup(
+        group=name,
+        waiting=len(matcher),
+        oldest=matcher.oldest(),
+        limited=sum(count for why, count in blocked.items() if why not in stuck),
+        done=totals.done,
+        failed=totals.failed,
+        redone=totals.redone,
+        blocked=blocked,
+        stuck=stuck,
+    )
 
 
 class Feed:

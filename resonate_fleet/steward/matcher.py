@@ -80,7 +80,7 @@ class Matcher:
         return why_nobody(waiting.needs, self._members.values()) or self.queue.why(now, waiting)
 
     def blocked(self, now: float) -> dict[str, int]:
-        """Return how many tasks wait for something else than a slot, by that."""
+        """Return how many tasks wait for something else than a slot, by what it is."""
         aside = self.queue.aside.items()
         found = {why_nobody(name, self._members.values()): count for name, count in aside}
         found.pop("", None)

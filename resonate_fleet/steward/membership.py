@@ -7,15 +7,15 @@ more.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from hmac import compare_digest
-from typing import Any
 
 import msgspec
 import structlog
 
 from resonate_fleet.contract.journal import FalseAlarm, Joined, Left
 from resonate_fleet.contract.live import LiveMember, MemberState
+from resonate_fleet.contract.loops import keep
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello, Released
 from resonate_fleet.contract.wire import Task
 from resonate_fleet.steward.dispatch import Dispatch
@@ -112,7 +112,7 @@ class Membership:
         if self.present.get(connection.member) is connection:
             for task in self._dispatch.heard(connection, message):
                 if self._handover.is_trial(task):
-                    self._in_background(self._handover.end_trial(task))
+                    keep(self._tasks, self._handover.end_trial(task))
 
     def left(self, connection: Connection) -> None:
         if self._leaves(connection) is not None:
@@ -149,13 +149,7 @@ class Membership:
 
     def _take_for_dead(self, death: Death, *, seen: bool) -> None:
         self._deaths.note(death.member, death)
-        death.handing_over = self._in_background(self._hand_over(death, seen=seen))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        death.handing_over = keep(self._tasks, self._hand_over(death, seen=seen))
 
     async def _hand_over(self, death: Death, *, seen: bool) -> None:
         run = self._handover.run if seen else self._handover.run_unseen

@@ -1,16 +1,15 @@
 """The steward's instruments, and what a scrape gets."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from resonate_fleet.contract.instruments import Instrument
 from resonate_fleet.contract.live import LiveGroup, LiveState
-from resonate_fleet.contract.pages import Page
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.contract.words import package_version
 from resonate_fleet.steward.survey import OTHER
 
@@ -85,7 +84,6 @@ INSTRUMENTS: tuple[Instrument, ...] = (
 #: Values of `what` for errors of the steward's work, and of writing and accepting.
 _WORK: Final = ("survey", "hand-over", "quarantine", "promises", "policy", "state", "extra")
 _WRITES: Final = ("accept", "log", "journal")
-_KINDS: Final[dict[str, Any]] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
 
 class Meters:
@@ -106,13 +104,11 @@ class Meters:
     survey_duration_seconds: Gauge
 
     def __init__(self, groups: tuple[str, ...] = ()) -> None:
-        self.registry = CollectorRegistry()
-        for one in _OWN:
-            more = {"buckets": one.buckets} if one.buckets else {}
-            made = _KINDS[one.kind](one.name, one.help, one.labels, registry=self.registry, **more)
-            setattr(self, one.name.removeprefix("fleet_steward_"), made)
-        build = Info(_BUILD.name, _BUILD.help, registry=self.registry)
-        build.info({"version": package_version()})
+        exporter = Exporter("fleet_steward_", (*_OWN, _BUILD))
+        for name, made in exporter.made.items():
+            setattr(self, name, made)
+        self.page, self.registry = exporter.page, exporter.registry
+        exporter.made["build"].info({"version": package_version()})
         for what in (*_WORK, *_WRITES):
             self.errors.labels(what)
         self.live = LiveCollector(groups)
@@ -122,10 +118,6 @@ class Meters:
         """Count a line of log or journal that could not be written."""
         if not over:
             self.errors.labels(what).inc()
-
-    def page(self, accept: str) -> Page:
-        encode, content_type = choose_encoder(accept)
-        return Page(encode(self.registry), content_type=content_type)
 
 
 class LiveCollector(Collector):
@@ -158,9 +150,6 @@ class LiveCollector(Collector):
         yield _family(_LEASES, held)
         yield GaugeMetricFamily(_AS_OF.name, _AS_OF.help, value=state.as_of)
         yield GaugeMetricFamily(_SERVING.name, _SERVING.help, value=float(state.serving))
-
-    def describe(self) -> list[Any]:
-        return []
 
 
 def _value(field: str, groups: list[LiveGroup], now: float) -> float:

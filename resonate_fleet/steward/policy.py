@@ -21,6 +21,7 @@ A job's tags give its attributes: `fleet:priority` (1 to 5, 1 first), `fleet:key
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -81,6 +82,7 @@ class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 #: The latest not-before: the end of the year 9999, Unix seconds.
 NEVER = 253_402_300_800.0
+_UNIX: Final = number(0, sys.float_info.max)
 
 
 def attributes_of(tags: Mapping[str, str], function: str) -> Attributes:
@@ -102,13 +104,13 @@ def _time(raw: str) -> float | None:
         at = _seconds(raw)
     except ValueError:
         return None
-    return min(at, NEVER) if 0 <= at < float("inf") else None
+    return min(at, NEVER) if at >= 0 else None
 
 
 def _seconds(raw: str) -> float:
-    if not (len(raw) == len("20271231") and raw.isdecimal()):
+    if len(raw) != len("20271231") or not raw.isdecimal():
         with suppress(ValueError):
-            return float(raw)
+            return _UNIX.read(raw)
     at = datetime.fromisoformat(raw)
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from resonate_fleet.contract import presence as messages
+from resonate_fleet.contract.loops import cancel, keep
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello
 from resonate_fleet.contract.sockets import keep_alive, most_strangers
 
@@ -191,9 +192,7 @@ class PresenceServer:
             self._server.close()
         for connection in [*self.members, *self.strangers]:
             connection.close()
-        for task in self._greetings:
-            task.cancel()
-        await asyncio.gather(*self._greetings, return_exceptions=True)
+        await cancel(self._greetings)
 
     async def beat(self) -> None:
         """Say something to each member once a second, until cancelled."""
@@ -215,9 +214,7 @@ class PresenceServer:
             oldest.close()
 
     def greet(self, connection: Connection) -> None:
-        task = asyncio.get_running_loop().create_task(connection.greet(self._me))
-        self._greetings.add(task)
-        task.add_done_callback(self._greetings.discard)
+        keep(self._greetings, connection.greet(self._me))
 
     def closed(self, connection: Connection) -> None:
         self.strangers.pop(connection, None)

@@ -93,7 +93,7 @@ class Subqueue:
 class KeyHeap:
     """Keys by a value, the least first; keys without a value are left out.
 
-    It is lazy: an outdated entry is mended when it comes to the top.
+    It is lazy: an outdated entry is corrected when it is the first.
     """
 
     def __init__(self, value: Callable[[Key], float | None]) -> None:

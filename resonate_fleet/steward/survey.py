@@ -88,14 +88,10 @@ class Surveyor:
             Unreachable, Refused: as the wire does.
         """
         at, tasks = self._now(), dict[str, Task]()
-        cursor: str | None = None
-        while True:
-            page, cursor = await self._wire.search_tasks(state, cursor=cursor)
+        async for page in self._wire.task_pages(state):
             await self._learn([task.id for task in page])
             found(page)
             tasks |= {task.id: task for task in page}
-            if cursor is None:
-                break
         self.seen[state] = Seen(at, tasks)
         return self.seen[state]
 
@@ -158,13 +154,8 @@ class Surveyor:
 
     async def _learn_by_pages(self, new: list[str]) -> None:
         wanted, began = set(new), self._now()
-        # The id without its last character sorts just before it, and the search begins after it.
-        cursor: str | None = new[0][:-1] or None
-        while True:
-            page, cursor = await self._wire.search_promises("pending", cursor=cursor)
+        async for page in self._wire.promise_pages("pending", among=new):
             for promise in page:
                 if promise.id in wanted:
                     self._note_promise(promise)
-            if cursor is None or cursor >= new[-1]:
-                self._pages_took = self._now() - began
-                return
+        self._pages_took = self._now() - began

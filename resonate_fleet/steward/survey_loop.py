@@ -34,7 +34,7 @@ LAST = 4
 #: Pause after a search that was wanted, as a multiple of what it took.
 WANTED_REST = 3.0
 #: Seconds that a steward waits at its start for a first member: one survey then serves both. On a
-#: server with a long history a second one would hold up the first jobs.
+#: server with a long history a second one would delay the first jobs.
 FIRST_WAIT = 2.0
 #: Seconds until the search for what another steward has heard: by then that one has stopped.
 SETTLE = 1.0

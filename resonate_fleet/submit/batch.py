@@ -13,12 +13,26 @@ from typing import IO, Any, Final
 
 import msgspec
 
+from resonate_fleet.contract.envelope import read_json
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.settings import Kind, Mistake, integer, length, name, seconds
-from resonate_fleet.submit.load import ID, PRIORITY, Job, beginning, call, late, policy_tags, utf8
+from resonate_fleet.submit.load import (
+    ID,
+    KEY,
+    PRIORITY,
+    Job,
+    beginning,
+    call,
+    late,
+    policy_tags,
+    utf8,
+)
 from resonate_fleet.submit.settings import FUNCTION, LONGEST, SubmitSettings
 
 #: Most mistakes that are named: a file may be wrong throughout.
 MOST_MISTAKES: Final = 10
+#: Longest line: the server's limit for a request (`REQUEST_BYTES`), which holds it as base64.
+LINE_BYTES: Final = 1_500_000
 
 
 class BatchLine(
@@ -45,6 +59,7 @@ _KINDS: Final[dict[str, Kind[Any]]] = {
     "timeout": seconds(0.001, LONGEST),
     "version": integer(1, 2**31),
     "priority": PRIORITY,
+    "key": KEY,
     "not_before": length(),
 }
 
@@ -58,12 +73,14 @@ class Batch:
 
     Raises:
         Mistake: the file cannot be read, or lines of it are wrong.
+        CommandFailed: by an iteration, where the file has changed since it was checked.
     """
 
     def __init__(
         self, path: str, function: str | None, prefix: str | None, settings: SubmitSettings
     ) -> None:
-        self._file = _open(path)
+        self._path, self._file = path, _open(path)
+        self._stamp = self._stamp_now()
         self._function, self._prefix = function, prefix
         self._begin = beginning(settings.id_prefix)
         self._count = 0
@@ -86,11 +103,22 @@ class Batch:
     def __iter__(self) -> Iterator[Job]:
         self._file.seek(0)
         for number, raw in _lines(self._file):
+            self._check_unchanged()
             line = msgspec.json.decode(raw, type=BatchLine)
             made = call(line.function or self._function or "", line.args, line.version)
             tags = policy_tags(line.priority, line.key, _later(line))
             id_ = line.id or self._id(number, raw)
             yield Job(id_, made, group=line.group, timeout=line.timeout, tags=tags)
+        self._check_unchanged()
+
+    def _stamp_now(self) -> tuple[int, int]:
+        stat = os.fstat(self._file.fileno())
+        return stat.st_size, stat.st_mtime_ns
+
+    def _check_unchanged(self) -> None:
+        """Raises CommandFailed where somebody has written to the file since it was checked."""
+        if self._stamp_now() != self._stamp:
+            raise CommandFailed(f"{self._path} has changed since it was checked")
 
     def _id(self, number: int, raw: bytes) -> str:
         if self._prefix is not None:
@@ -123,9 +151,11 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def _wrong(raw: bytes, function: str | None, timeout: float) -> str:
     """Return what is wrong with a line, or nothing. `timeout` is for a line without one."""
     try:
-        line = msgspec.json.decode(utf8(raw), type=BatchLine)
+        line: BatchLine = read_json(utf8(raw), BatchLine)
     except ValueError as error:
         return f"{error}; accepted: {ACCEPTED}"
+    if len(raw) > LINE_BYTES:
+        return f"it has {len(raw):,} bytes; accepted: {LINE_BYTES:,} at most"
     if line.function is None and function is None:
         return "no function, and none was named for all; accepted: a function's name"
     for field, kind in _KINDS.items():

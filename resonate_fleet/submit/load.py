@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from resonate_fleet.contract import words
 from resonate_fleet.contract.calls import Call
+from resonate_fleet.contract.envelope import read_json
 from resonate_fleet.contract.settings import Mistake, integer, text
 from resonate_fleet.submit.settings import ClientSettings
 
 type Arguments = list[Any] | dict[str, Any]
 ARGUMENTS: Final = "a JSON array (positional) or object (by name), @FILE with one, - for stdin"
+VERSION: Final = "of the function; default: 1"
 #: The ids of jobs that the server accepts. It takes the part before the first `:` for the origin
 #: (v0.9.8, `src/types.rs`); a lone surrogate is no text.
 ID: Final = text("1 to 512 characters without `:`", "[^:\0\ud800-\udfff]{1,512}")
 PRIORITY: Final = integer(1, 5)
+KEY: Final = text("up to 512 characters", "[^\0\ud800-\udfff]{0,512}")
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,11 @@ def arguments(typed: str | None) -> Arguments:
         raw = sys.stdin.buffer.read() if typed == "-" else typed.encode()
         if typed.startswith("@"):
             raw = Path(typed[1:]).read_bytes()
-        return msgspec.json.decode(utf8(raw), type=list[Any] | dict[str, Any])
+        given: Arguments = read_json(utf8(raw), list[Any] | dict[str, Any])
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise Mistake(f"--args is {typed!r}: {why}; accepted: {ARGUMENTS}") from None
+    return given
 
 
 def utf8(raw: bytes) -> bytes:

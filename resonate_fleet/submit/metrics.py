@@ -2,11 +2,8 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.exposition import choose_encoder
-
 from resonate_fleet.contract.instruments import Instrument
-from resonate_fleet.contract.pages import Page
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.submit import Confirmation, Observer
 
@@ -29,26 +26,15 @@ class SubmissionMetrics(Observer):
     """Counts what submission does."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        submitted, confirmed, retries, duration = INSTRUMENTS
-        self._submitted = Counter(submitted.name, submitted.help, registry=self._registry)
-        self._confirmed = Counter(confirmed.name, confirmed.help, registry=self._registry)
-        self._retries = Counter(retries.name, retries.help, registry=self._registry)
-        self._duration = Histogram(
-            duration.name, duration.help, registry=self._registry, buckets=duration.buckets
-        )
+        exporter = Exporter("fleet_client_", INSTRUMENTS)
+        self.page, self._made = exporter.page, exporter.made
 
     def submitted(self, _: Job) -> None:
-        self._submitted.inc()
+        self._made["jobs_submitted"].inc()
 
     def retried(self, _: Job, __: str) -> None:
-        self._retries.inc()
+        self._made["retries"].inc()
 
     def confirmed(self, confirmation: Confirmation) -> None:
-        self._confirmed.inc()
-        self._duration.observe(confirmation.seconds)
-
-    def page(self, accept: str) -> Page:
-        """Return the metrics in the format that `accept` asks for."""
-        encode, content_type = choose_encoder(accept)
-        return Page(encode(self._registry), content_type=content_type)
+        self._made["jobs_confirmed"].inc()
+        self._made["submit_duration_seconds"].observe(confirmation.seconds)

@@ -70,7 +70,7 @@ class Output:
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
-        except OSError as error:  # the jobs are sent all the same
+        except OSError as error:  # the jobs are sent even so
             if not isinstance(error, BrokenPipeError):  # else nobody reads it any more
                 self.lost = error.strerror or str(error)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -133,8 +133,8 @@ class Recorder(Observer):
         self.advance(1)
         self.differing += confirmation.differs
         if confirmation.differs and self.differing <= NAMED:
-            twice = "is given twice, with different calls; one of them counts"
-            there = "was there already, with another call; that one counts"
+            twice = "is given twice, and not the same; one of them counts"
+            there = "was there already, with another call, group, priority or key; that one counts"
             self.say(f"{clean(job.id)} {twice if confirmation.own else there}")
 
 

@@ -113,7 +113,7 @@ def _with_bar(order: Order, submission: Submission, recorder: Recorder) -> None:
         again = recorder.count - recorder.new
         there = f", {again} of them were there before" if again else ""
         if recorder.differing:
-            there += f", {recorder.differing} with another call"
+            there += f", {recorder.differing} not the same"
         rate = f"{recorder.count / took:.0f} a second"
         recorder.say(f"{recorder.count} of {len(order.jobs)} jobs are confirmed{there}; {rate}")
 

@@ -14,6 +14,7 @@ from resonate_fleet.contract import words
 from resonate_fleet.contract.backoff import Backoff
 from resonate_fleet.contract.blocking import BlockingWire
 from resonate_fleet.contract.clock import ServerClock
+from resonate_fleet.contract.exits import CommandFailed
 from resonate_fleet.contract.wire import Promise, Refused, Unreachable
 from resonate_fleet.submit.load import Job
 from resonate_fleet.submit.settings import SubmitSettings
@@ -24,13 +25,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 ANSWER_SECONDS = 10.0
 #: Most ids that are remembered to notice one that is given twice.
 REMEMBERED: Final = 10_000
+#: Tags that two jobs of one id should share.
+_COMPARED: Final = (words.TAG_TARGET, words.TAG_PRIORITY, words.TAG_KEY)
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The server has the job. `new`: it had no such id before. `differs`: its call is another.
+    """The server has the job. `new`: it had no such id before.
 
-    `own`: this process created what the server has, for this job or an earlier one of the same id.
+    `differs`: its call is another, or its group, priority or key. `own`: this
+    process created what the server has, for this job or an earlier one of the same id.
     """
 
     job: Job
@@ -123,7 +127,7 @@ class Submission:
                 for index, job in self._take():
                     if self._wait_for_rate(index):
                         self._send(wire, index, job)
-        except OSError as error:  # of the journal: a job that cannot be journalled is not sent
+        except (OSError, CommandFailed) as error:  # of the journal, or of the jobs themselves
             self._give_up(str(error))
 
     def _take(self) -> Iterator[tuple[int, Job]]:
@@ -167,10 +171,11 @@ class Submission:
         """Try once; return why another try is needed, "" if none is."""
         wire.timeout = min(ANSWER_SECONDS, max(self._patience(), 0.05))
         call: object = msgspec.to_builtins(job.call)
+        tags = self._tags(job)
         try:
             if not self._clock.known:  # with a clock that is behind, jobs would have timed out
                 wire.call("promise.get", {"id": "what-time-is-it"}, accept=(401, 403, 404))
-            promise = wire.create_promise(job.id, self._timeout_at(job), call, self._tags(job))
+            promise = wire.create_promise(job.id, self._timeout_at(job), call, tags)
         except Unreachable as error:
             return str(error)
         except Refused as error:
@@ -186,7 +191,10 @@ class Submission:
             self._seen[job.id] = None
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
-            known = Confirmation(job, new, _call(promise) != call, self._heard - began, own)
+            differs = _call(promise) != call or any(
+                promise.tags.get(tag) != tags.get(tag) for tag in _COMPARED
+            )
+            known = Confirmation(job, new, differs, self._heard - began, own)
             for one in self._observers:
                 one.confirmed(known)
         return ""
@@ -197,17 +205,12 @@ class Submission:
         return self._clock.now_ms() + round(seconds * 1000)
 
     def _tags(self, job: Job) -> dict[str, str]:
-        """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it.
-
-        A job is its own origin, branch and parent.
-        """
+        """Return a job's tags: those that SDK 0.8.1 sets for an `rpc`, and who submitted it."""
         with self._lock:
             trace = "".join(one.traceparent(job) for one in self._observers)
         return {
             **job.tags,
-            words.TAG_ORIGIN: job.id,
-            "resonate:branch": job.id,
-            "resonate:parent": job.id,
+            **dict.fromkeys(words.OWN_TAGS, job.id),
             "resonate:scope": "global",
             words.TAG_TARGET: words.anycast(job.group or self._settings.group),
             words.TAG_CLIENT: self._who,

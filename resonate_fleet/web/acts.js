@@ -13,8 +13,18 @@ const ACTS = {
   kill: { title: "Kill the member", says: "The member that holds this job is killed, as a crash would. The job is taken up again elsewhere." },
 };
 
-export function actButton(act, jobs, done) {
-  return h("button", { type: "button", key: act, class: `act ${act}`, onclick: () => ask(act, jobs, done) }, ACTS[act].title);
+const MOST = 1000; // jobs of one act; the steward refuses more
+
+// What may be done with jobs of this state.
+export function actsOf(state) {
+  if (state === "parked") return ["redrive", "reject"];
+  return ["waiting", "running", "sleeping"].includes(state) ? ["cancel"] : ["rerun"];
+}
+
+// A button for an act on the jobs that `ids()` names when it is clicked; `all`: how many, if several.
+export function actButton(act, ids, done, all = null) {
+  const words = all === null ? ACTS[act].title : `${ACTS[act].title} all ${all}`;
+  return h("button", { type: "button", key: act, class: `act ${act}`, onclick: () => ask(act, ids().slice(0, MOST), done) }, words);
 }
 
 function ask(act, jobs, done) {

@@ -36,6 +36,7 @@ function route() {
   const [path, query] = location.hash.replace(/^#\//, "").split(/\?(.*)/s);
   const [view, ...rest] = path.split("/");
   if (!VIEWS.includes(view)) return location.replace("#/now");
+  byId("dialog").close(); // it was about what was shown before
   for (const one of VIEWS) byId(`view-${one}`).hidden = one !== view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");

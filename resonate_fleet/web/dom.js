@@ -114,13 +114,15 @@ export function span(seconds) {
 
 const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
+const YEAR = new Intl.DateTimeFormat([], { day: "numeric", month: "short", year: "numeric" });
 
 // A moment in the viewer's zone; the server's own, in UTC, on hover.
 export function moment(at) {
-  if (at === null || at === undefined) return h("span", {}, "–");
-  const date = new Date(at * 1000);
-  const sameDay = date.toDateString() === new Date().toDateString();
-  const text = sameDay ? CLOCK.format(date) : `${DAY.format(date)} ${CLOCK.format(date)}`;
+  const [date, today] = [new Date((at ?? NaN) * 1000), new Date()];
+  if (isNaN(date)) return h("span", {}, "–"); // none, or beyond the last day that a browser knows
+  const day = date.getFullYear() === today.getFullYear() ? DAY : YEAR;
+  const sameDay = date.toDateString() === today.toDateString();
+  const text = sameDay ? CLOCK.format(date) : `${day.format(date)} ${CLOCK.format(date)}`;
   return h("time", { datetime: date.toISOString(), title: `${date.toISOString()} (server's time)` }, text);
 }
 

@@ -1,17 +1,27 @@
 // The list of jobs with search and filters, and the page of one job.
 
-import { actButton } from "./acts.js";
-import { byId, clean, count, h, moment, natural, say, span, update } from "./dom.js";
+import { actButton, actsOf } from "./acts.js";
+import { announce, byId, clean, count, h, moment, natural, say, span, update } from "./dom.js";
 import { OUTCOMES, outcomeOf } from "./outcomes.js";
 
 const STATES = ["waiting", "running", "sleeping", "done", "failed", "cancelled", "timed-out", "parked"];
 const FIELDS = ["state", "function", "group", "member", "search"];
+const PATIENCE = 30000; // milliseconds for an answer
 
 async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store" }).catch(() => { throw new Error("The steward does not answer."); });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(body.error || `The steward answers ${answer.status}.`), { status: answer.status });
+  const asked = { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) };
+  const answer = await fetch(path, asked).catch(() => { throw new Error("The steward does not answer."); });
+  const body = await answer.json().catch(() => null);
+  if (!answer.ok || !body) throw Object.assign(new Error(body?.error || `The steward answers ${answer.status}.`), { status: answer.status });
   return body;
+}
+
+// Asks again and again while the view is looked at; on a slow network each waits for the one before.
+function repeat(view, milliseconds, load) {
+  setTimeout(async () => {
+    if (!byId(view).hidden && !document.hidden) await load();
+    repeat(view, milliseconds, load);
+  }, milliseconds);
 }
 
 export class Jobs {
@@ -21,7 +31,7 @@ export class Jobs {
     byId("filter-state").append(...STATES.map((one) => h("option", { value: one }, one)));
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => this.filter(form));
-    setInterval(() => { if (!byId("view-jobs").hidden && !document.hidden) this.load(); }, 2000);
+    repeat("view-jobs", 2000, () => this.load());
   }
 
   // The address keeps the filter; a step back leaves the list, not each letter.
@@ -74,11 +84,20 @@ export class Jobs {
     const notes = page.columns.filter((one) => one.kind === "note");
     update(byId("job-columns"), columns.map((one) => h("th", { scope: "col", class: classOf(one) }, one.title)));
     update(byId("job-rows"), page.jobs.map((job) => h("tr", { key: job.id }, ...columns.map((one) => jobCell(job, one, notes)))));
+    this.offer(page.jobs.map((job) => job.id));
     const shown = `${count(page.jobs.length)} shown, from the steward's live state`;
     const words = [page.jobs.length ? shown : "No job of the last minutes is like that"];
     if (page.more) words.push("there are more, narrow the search");
     if (page.unread) words.push(`${count(page.unread)} that wait were not looked at`);
     say(byId("jobs-note"), `${words.join("; ")}.`);
+  }
+
+  // All jobs of one state can be acted on at once.
+  offer(ids) {
+    this.listed = ids;
+    const state = this.query.get("state");
+    const acts = this.model.acts && state && ids.length > 1 ? actsOf(state) : [];
+    update(byId("jobs-acts"), acts.map((act) => actButton(act, () => this.listed, () => this.load(), count(ids.length))));
   }
 }
 
@@ -110,7 +129,7 @@ export class JobPage {
   }
 
   show(id) {
-    if (id !== this.id) byId("view-job").replaceChildren(h("h1", {}, id), h("p", { class: "hint" }, "Asking the server …"));
+    if (id !== this.id) byId("view-job").replaceChildren(h("h1", { key: id }, id), h("p", { class: "asking hint" }, "Asking the server …"));
     this.id = id;
     this.seen = this.sees();
     this.load();
@@ -119,8 +138,9 @@ export class JobPage {
   // What the stream knows of this job: when that changes, the server is asked again.
   sees() {
     const { bars, marks, parked } = this.model;
-    const attempts = [...bars.values()].filter((bar) => bar.job === this.id).map((bar) => `${bar.key} ${bar.end}`);
-    const others = [...marks, ...parked].filter((one) => one.job === this.id).map((one) => one.at ?? one.since);
+    const mine = ({ job, task }) => job === this.id || task === this.id;
+    const attempts = [...bars.values()].filter(mine).map((bar) => `${bar.key} ${bar.end}`);
+    const others = [...marks, ...parked].filter(mine).map((one) => one.at ?? one.since);
     return [...attempts, ...others, this.model.acts, this.model.kill].join();
   }
 
@@ -142,18 +162,21 @@ export class JobPage {
 
   // What is known stays; the server may be back soon.
   fail(box, id, { message, status }) {
-    const [first, ...rest] = box.firstChild?.key === id ? box.children : [h("h1", {}, id)];
-    const problem = h("p", { class: "problem", role: "alert" }, message);
-    box.replaceChildren(first, problem, ...rest.filter((one) => one.className !== "problem"));
+    box.querySelector(".asking")?.remove();
+    const problem = box.querySelector(":scope > .problem") ?? h("p", { class: "problem", role: "alert" });
+    if (!problem.isConnected) box.firstChild.after(problem);
+    say(problem, message); // which is heard once
     if (status !== 404) setTimeout(() => { if (id === this.id && !byId("view-job").hidden) this.load(); }, 2000);
   }
 
   fill(box, job) {
-    const again = () => this.show(job.id);
-    const acts = this.model.acts ? this.actsOf(job).map((act) => actButton(act, [job.id], again)) : [];
+    const again = () => { if (job.id === this.id) this.show(job.id); }; // the viewer may be elsewhere
+    const possible = this.model.acts ? actsOf(job.state) : [];
+    if (this.model.acts && this.model.kill && job.state === "running") possible.push("kill");
+    const acts = possible.map((act) => actButton(act, () => [job.id], again));
     const named = Object.keys(job.kwargs || {}).length ? job.kwargs : job.args;
     update(box, [
-      h("header", { key: job.id, class: "job-head" }, h("h1", {}, job.id), badge(job.state), h("div", { class: "tools" }, ...acts)),
+      h("header", { key: job.id, class: "job-head" }, h("h1", {}, job.id), badge(job.state), h("div", { class: "tools" }, copyButton(box), ...acts)),
       job.reason ? h("p", { class: "reason" }, job.reason) : null,
       ...(job.notes || []).map((note) => h("p", { class: "hint" }, note)),
       h("dl", { class: "facts" }, ...facts(job)),
@@ -165,12 +188,15 @@ export class JobPage {
       section("Children", job.children.length ? h("ul", { class: "tree" }, ...job.children.map(child)) : null),
     ].filter(Boolean));
   }
+}
 
-  actsOf(job) {
-    if (job.state === "parked") return ["redrive", "reject"];
-    if (["waiting", "running", "sleeping"].includes(job.state)) return job.state === "running" && this.model.kill ? ["cancel", "kill"] : ["cancel"];
-    return ["rerun"];
-  }
+// By the selection, which is there on a page without TLS too.
+function copyButton(box) {
+  const copy = () => {
+    getSelection().selectAllChildren(box.querySelector("h1"));
+    announce(document.execCommand("copy") ? "copied" : "selected");
+  };
+  return h("button", { type: "button", key: "copy", onclick: copy }, "Copy id");
 }
 
 function facts(job) {
@@ -218,15 +244,20 @@ function child(one) {
 export class OtherLists {
   constructor(model) {
     this.model = model;
-    setInterval(() => { if (!byId("view-schedules").hidden && !document.hidden) this.schedules(); }, 15000);
+    repeat("view-schedules", 15000, () => this.schedules());
   }
 
+  // What is parked is a job, or a child that is a task of its own.
   quarantine() {
-    const acts = (job) => (this.model.acts ? ["redrive", "reject"].map((act) => actButton(act, [job], () => {})) : []);
-    const rows = this.model.parked.map((one) => h("tr", { key: one.job },
-      h("th", { scope: "row", class: "name" }, link(one.job)), h("td", { class: "number attempt" }, String(one.attempt)),
-      h("td", { class: "crashed" }, one.members.map((name) => [h("span", {}, name), " "])), h("td", {}, moment(one.since)), h("td", {}, h("div", { class: "tools" }, ...acts(one.job)))));
+    const { parked, acts } = this.model;
+    if (this.parked === parked && this.acts === acts) return;
+    Object.assign(this, { parked, acts });
+    const buttons = (ids, all) => (acts ? actsOf("parked").map((act) => actButton(act, ids, () => {}, all)) : []);
+    const rows = parked.map((one) => h("tr", { key: one.task },
+      h("th", { scope: "row", class: "name" }, link(one.task)), h("td", { class: "number attempt" }, String(one.attempt)),
+      h("td", { class: "crashed" }, one.members.map((name) => [h("span", {}, name), " "])), h("td", {}, moment(one.since)), h("td", {}, h("div", { class: "tools" }, ...buttons(() => [one.task])))));
     update(byId("parked-rows"), rows);
+    update(byId("parked-acts"), rows.length > 1 ? buttons(() => this.model.parked.map(({ task }) => task), count(rows.length)) : []);
     byId("parked-note").hidden = rows.length > 0;
   }
 

@@ -142,7 +142,7 @@ export class Lanes {
       pen.moveTo(x, AXIS);
       pen.lineTo(x, this.tall);
       pen.stroke();
-      if (x > this.left + 24 && x < this.width - 24) pen.fillText(this.label(at), x, 10);
+      if (x > this.left + 24 && x < this.width - 30) pen.fillText(this.label(at), x, 10);
     }
   }
 

@@ -7,6 +7,7 @@ import { MARKS, OUTCOMES } from "./outcomes.js";
 import { Pointing } from "./pointing.js";
 
 const FRAME = 1000 / 30;
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Now {
   constructor(model, { open }) {
@@ -15,9 +16,12 @@ export class Now {
     if ([...select.options].some((one) => one.value === choice("window"))) select.value = choice("window");
     this.window = Number(select.value);
     this.group = "";
+    this.paused = null; // or since when
     this.skew = 0;
     this.lanes = new Lanes(byId("lanes"), clock);
-    new Pointing(this.lanes, { words: (bar) => this.words(bar), pick: (bar) => open(bar.job) });
+    const drawn = () => { this.last = 0; };
+    new Pointing(this.lanes, { words: (bar) => this.words(bar), pick: (bar) => open(bar.job), drawn });
+    byId("pause").addEventListener("click", () => this.pause());
     select.addEventListener("change", () => {
       this.window = Number(select.value);
       this.stale = true;
@@ -39,7 +43,7 @@ export class Now {
   // The legend names what the lanes hold, and no more.
   explain() {
     const { bars, marks } = this.lanes.model;
-    const from = this.model.at - this.window;
+    const from = this.at - this.window;
     const outcomes = new Set(["running", "resolved", ...bars.filter((bar) => bar.end === null || bar.end > from).map((bar) => bar.outcome)]);
     const kinds = new Set(marks.filter((mark) => mark.at > from).map((mark) => mark.kind));
     const shown = [[OUTCOMES, outcomes], [MARKS, kinds]].map(([table, used]) => Object.keys(table).filter((one) => used.has(one)));
@@ -53,14 +57,28 @@ export class Now {
     this.stale = true;
   }
 
-  // The picture moves on between two messages: bars grow by the viewer's clock.
-  get now() {
-    return Date.now() / 1000 + this.skew;
+  get at() {
+    return this.paused ?? this.model.at;
   }
 
-  // What scrolls is drawn in each frame, all else thirty times a second.
+  // The picture moves on between two messages: bars grow by the viewer's clock.
+  get now() {
+    return this.paused ?? Date.now() / 1000 + this.skew;
+  }
+
+  // The picture stands still for who wants to look at it; figures and table go on.
+  pause() {
+    this.paused = this.paused === null ? this.lanes.to : null;
+    byId("pause").setAttribute("aria-pressed", String(this.paused !== null));
+    this.last = 0;
+  }
+
+  // What scrolls is drawn in each frame, all else as often as it moves by a pixel, thirty times a
+  // second at most; once a second for who wants no motion.
   frame(time) {
-    const due = time - this.last >= FRAME - 2 || this.lanes.scrolled !== this.lanes.box.scrollTop;
+    const pixel = (1000 * this.window) / (this.lanes.width * devicePixelRatio);
+    const pause = STILL.matches ? 1000 : Math.max(FRAME, pixel);
+    const due = (this.stale && !STILL.matches) || time - this.last >= pause - 2 || this.lanes.scrolled !== this.lanes.box.scrollTop;
     if (!document.hidden && !byId("view-now").hidden && due) {
       this.last = time;
       if (this.stale) this.refresh();
@@ -70,13 +88,13 @@ export class Now {
   }
 
   draw() {
-    const now = this.live ? this.now : this.model.at;
+    const now = this.live ? this.now : this.at;
     this.lanes.draw(now - this.window, now, now);
   }
 
   refresh() {
     this.stale = false;
-    this.lanes.set(this.model.picture(this.group, this.model.at - this.window));
+    this.lanes.set(this.model.picture(this.group, this.at - this.window));
     this.explain();
     byId("lanes").classList.toggle("empty", this.model.lanes.size === 0);
     byId("nobody").hidden = this.model.lanes.size > 0 || !this.model.at;
@@ -91,7 +109,8 @@ export class Now {
     figure("waiting", count(waiting), `${count(running)} of ${count(model.total("slots"))} slots busy`, model.curves.waiting);
     const oldest = model.oldest === null ? null : Math.max(0, model.at - model.oldest);
     figure("oldest", span(oldest), this.blocked() || (oldest === null ? "nothing waits" : "since it became claimable"), model.curves.oldest);
-    figure("rate", rate(model.rate || 0), `${count(model.total("done"))} done, ${count(model.total("failed"))} failed`, model.curves.rate);
+    const failed = h("a", { href: "#/jobs?state=failed" }, `${count(model.total("failed"))} failed`);
+    figure("rate", rate(model.rate || 0), [`${count(model.total("done"))} done, `, failed], model.curves.rate);
     figure("redone", count(model.total("redone")), "attempts taken up again", model.curves.redone);
     figure("parked", count(model.parked.length), "jobs that crashed their members", null);
     byId("figure-parked").classList.toggle("bad", model.parked.length > 0);
@@ -129,7 +148,7 @@ export class Now {
     const [one, now] = [lane.member, this.model.at];
     const jobs = one.done + one.failed;
     return h("tr", { class: one.state === "present" ? null : "gone", key: one.member },
-      h("th", { scope: "row" }, one.member), h("td", { class: "group" }, one.group),
+      h("th", { scope: "row" }, h("a", { href: `#/jobs?member=${encodeURIComponent(one.member)}` }, one.member)), h("td", { class: "group" }, one.group),
       h("td", {}, one.state === "present" ? "present" : h("span", {}, `${one.state} `, one.until ? moment(one.until) : "")),
       h("td", { class: "number slots" }, one.state === "present" ? `${one.slots - one.free} / ${one.slots}` : "–"),
       h("td", { class: "number" }, count(one.done)), h("td", { class: "number" }, count(one.failed)), h("td", { class: "wide" }, shareBar(jobs / most)),
@@ -160,7 +179,7 @@ export class Now {
 function figure(name, value, note, curve) {
   const box = byId(`figure-${name}`);
   say(box.querySelector(".value"), value);
-  say(box.querySelector(".note"), note);
+  update(box.querySelector(".note"), [h("span", {}, note)]);
   if (curve) box.querySelector(".curve").setAttribute("d", curveOf(curve));
 }
 

@@ -6,6 +6,10 @@ import { natural } from "./dom.js";
 const KEPT_SECONDS = 15 * 60;
 const MOST_BARS = 20000;
 const POINTS = 600;
+// Milliseconds without a message after which a stream is dead, though no error came: a machine that
+// slept, a network that forgot the connection. A steward speaks four times a second.
+const SILENT = 10000;
+const FIRST = 60000; // and the whole state takes its time on a slow network
 
 // Rows of a lane: a slot each. An attempt takes the first row that is free when it begins.
 class Lane {
@@ -49,7 +53,13 @@ export class Model {
       groups: new Map(), lanes: new Map(), bars: new Map(), parked: [], marks: [], links: [], acts: false, kill: false,
     });
     this.lastOf = new Map(); // task: its newest bar
+    this.forgotten = 0;
+    this.measureAnew();
+  }
+
+  measureAnew() {
     this.curves = { waiting: [], rate: [], oldest: [], redone: [] };
+    this.doneAt = []; // [time, jobs done]
   }
 
   whole(state) {
@@ -60,6 +70,7 @@ export class Model {
   }
 
   change(news) {
+    if (news.at < this.at) this.measureAnew(); // the steward's clock was put right
     for (const key of ["at", "steward", "since", "complete", "serving", "peers", "acts", "kill"]) {
       if (news[key] !== undefined) this[key] = news[key];
     }
@@ -130,7 +141,7 @@ export class Model {
   // Jobs a second over the last ten seconds, from the groups' true counts.
   measure() {
     const done = this.total("done") + this.total("failed");
-    this.doneAt = (this.doneAt || []).filter(([at]) => at > this.at - 10);
+    this.doneAt = this.doneAt.filter(([at]) => at > this.at - 10);
     this.doneAt.push([this.at, done]);
     const [first, last] = [this.doneAt[0], this.doneAt[this.doneAt.length - 1]];
     this.rate = last[0] - first[0] > 0.5 ? Math.max(0, (last[1] - first[1]) / (last[0] - first[0])) : 0;
@@ -150,7 +161,7 @@ export class Model {
 
   forget() {
     const old = this.at - KEPT_SECONDS;
-    if (this.forgotten && this.at - this.forgotten < 5 && this.bars.size < MOST_BARS) return;
+    if (Math.abs(this.at - this.forgotten) < 5 && this.bars.size < MOST_BARS) return;
     this.forgotten = this.at;
     this.marks = this.marks.filter((one) => one.at > old);
     for (const [key, bar] of this.bars) {
@@ -201,10 +212,17 @@ export class Stream {
     this.source.addEventListener("state", (event) => this.hear(event, "whole"));
     this.source.addEventListener("change", (event) => this.hear(event, "change"));
     this.source.onerror = () => this.broken();
+    this.wait(FIRST);
+  }
+
+  wait(longest) {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.broken(), longest);
   }
 
   hear(event, what) {
     this.failures = 0;
+    this.wait(SILENT);
     this.model[what](JSON.parse(event.data));
     this.tell("live");
     this.changed(what);
@@ -212,6 +230,7 @@ export class Stream {
 
   broken() {
     this.source.close();
+    clearTimeout(this.silence);
     this.failures += 1;
     this.tell("lost");
     if (this.failures >= 2) this.tryPeers();

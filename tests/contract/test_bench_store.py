@@ -39,8 +39,9 @@ async def test_every_row_is_like_the_one_that_server_and_member_wrote(
     assert tasks == [("fulfilled", 1, FINISHED)]
     server = Server("real", processes, store=file)
     async with Wire(server.url) as wire:
-        found, _ = await wire.search_tasks("fulfilled")
-        promises, _ = await wire.search_promises("resolved", {"resonate:target": anycast(GROUP)})
+        found = await anext(wire.task_pages("fulfilled"))
+        tags = {"resonate:target": anycast(GROUP)}
+        promises = await anext(wire.promise_pages("resolved", tags))
     assert len(found) == len(promises) == FINISHED
 
 

@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from resonate_fleet.chaos.compose import ComposePlace
-from resonate_fleet.chaos.containers import Armed, Container
+from resonate_fleet.chaos.containers import Container, Helper
 from resonate_fleet.chaos.faults import FILL_MEMORY, ON_FLEET, ON_MEMBER, strike
 from resonate_fleet.chaos.place import PlaceFailed, Victim
 from resonate_fleet.chaos.plan import script
@@ -124,18 +124,18 @@ async def test_a_steward_that_serves_since_then_is_armed_before_either_is_killed
     await scene.start("kill-with-steward")
     await strike(scene.place, "kill-with-steward", await scene.member(3))
     begun: list[str] = []
-    start, run = Armed.start, Armed.run
+    start, run = Helper.start, Helper.run
 
-    async def started(where: str, *into: str) -> Armed:
+    async def started(where: str, *into: str) -> Helper:
         begun.append("start")
         return await start(where, *into)
 
-    async def ran(one: Armed, code: str) -> bool:
+    async def ran(one: Helper, code: str) -> bool:
         begun.append("run")
         return await run(one, code)
 
-    monkeypatch.setattr(Armed, "start", started)
-    monkeypatch.setattr(Armed, "run", ran)
+    monkeypatch.setattr(Helper, "start", started)
+    monkeypatch.setattr(Helper, "run", ran)
     await strike(scene.place, "kill-with-steward", await scene.member(1))
     assert begun == ["start", "run", "run"]
 

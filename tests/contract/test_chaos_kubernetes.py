@@ -271,6 +271,17 @@ async def test_a_run_begins_when_nobody_is_leaving(api: ApiServer, tmp_path: Pat
             await place.stop()
 
 
+async def test_a_run_begins_only_with_the_stewards_that_it_needs(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one a hand-over waits for leases to lapse, and the run would be judged by that."""
+    monkeypatch.setattr("resonate_fleet.chaos.kubernetes.READY_SECONDS", 0.3)
+    api.deploy("steward", 0)
+    with pytest.raises(PlaceFailed, match="a server, 1 stewards ready"):
+        async with on(api, tmp_path):
+            pass
+
+
 async def test_scaling_waits_for_ready_pods(api: ApiServer, tmp_path: Path) -> None:
     async with on(api, tmp_path) as scene:
         assert await scene.place.scale(6) == "6 replicas are ready"

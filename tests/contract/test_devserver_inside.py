@@ -87,7 +87,7 @@ async def test_a_schedule_runs_and_is_counted() -> None:
             return server.state.apply(server.now(), "task.get", {"id": run}).status == 200
 
         await wait_until_async(ran, 5, "the schedule has created its job")
-        assert value(server.metrics.page().decode(), "resonate_schedule_promises_total") > 0
+        assert value(server.exporter.page("").body.decode(), "resonate_schedule_promises_total") > 0
 
 
 async def test_a_lapsed_lease_is_noticed_and_the_task_offered_again() -> None:

@@ -138,6 +138,33 @@ def test_a_forked_child_that_returns_ends(place: Place, worker: Process, functio
     wait_until(lambda: worker.children() <= before, 10, "the child has ended")
 
 
+@pytest.mark.parametrize(
+    ("function", "code", "said"),
+    [
+        ("fork_that_exits", 3, 0),
+        ("fork_that_raises", 1, 1),
+        ("fork_that_raises_on_the_loop", 1, 1),
+    ],
+)
+def test_a_forked_child_ends_as_python_ends_a_process(
+    place: Place, worker: Process, function: str, code: int, said: int
+) -> None:
+    before = worker.err.read_text().count("ValueError: in the child")
+    job = place.job(function)
+    assert place.server.wait_results([job], 30)[job] == code
+    assert worker.err.read_text().count("ValueError: in the child") == before + said
+
+
+def test_a_member_that_crashes_in_c_says_in_which_function(shared_fleet: Fleet) -> None:
+    own = Place(shared_fleet)
+    worker = own.worker("crashes", WORKER_FUNCTIONS=AWKWARD)
+    own.job("crashes")
+    assert worker.wait(20) == -signal.SIGSEGV
+    words = worker.err.read_text().partition("Fatal Python error: Segmentation fault")[2]
+    assert "in crashes" in words
+    own.close()
+
+
 def test_a_module_that_is_not_ours(shared_fleet: Fleet) -> None:
     own = Place(shared_fleet)
     own.worker("own", WORKER_FUNCTIONS="tests.support.thumbnails")

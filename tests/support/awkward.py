@@ -70,6 +70,10 @@ def hold_interpreter(_: Context, id: str, seconds: float) -> str:
     return id
 
 
+def crashes(_: Context, id: str) -> None:
+    ctypes.string_at(0)
+
+
 async def stops_the_loop(_: Context, id: str) -> str:
     asyncio.get_running_loop().stop()
     await asyncio.sleep(0.05)
@@ -99,6 +103,22 @@ def forks(_: Context, id: str) -> str:
 
 async def forks_on_the_loop(_: Context, id: str) -> str:
     return id if os.fork() else "the child's"
+
+
+def fork_that_exits(_: Context, id: str) -> int:
+    if (child := os.fork()) == 0:
+        sys.exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fork_that_raises(_: Context, id: str) -> int:
+    if (child := os.fork()) == 0:
+        raise ValueError("in the child")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def fork_that_raises_on_the_loop(_: Context, id: str) -> int:
+    return fork_that_raises(_, id)
 
 
 def unwritable(_: Context, id: str) -> object:
@@ -144,7 +164,8 @@ def register(registry: DurableRegistry) -> None:
     functions: list[Any] = [
         add, block_the_loop, wait_on_loop, count_up, fail, fail_once, leave, unwritable,
         cancel_itself, two_steps, chat, hold_interpreter, stops_the_loop, exits_in_a_callback,
-        forks, forks_on_the_loop, takes_signals, makes_tasks_eager,
+        forks, forks_on_the_loop, takes_signals, makes_tasks_eager, crashes,
+        fork_that_exits, fork_that_raises, fork_that_raises_on_the_loop,
     ]  # fmt: skip
     for one in functions:
         registry.register(one)

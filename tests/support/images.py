@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 
+#: What Compose and Kubernetes wait beyond the drain before they kill, in seconds.
+GRACE_MARGIN_SECONDS = 10.0
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted(ROOT.glob("compose*.yaml"))
 

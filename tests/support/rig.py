@@ -18,7 +18,7 @@ from resonate_fleet.member.claims import Claims
 from resonate_fleet.member.ledger import Ledger
 from resonate_fleet.member.metrics import Metrics
 from resonate_fleet.member.registry import Registry
-from resonate_fleet.member.sdk import build, listen
+from resonate_fleet.member.sdk import build, quieten
 from resonate_fleet.member.settings import Settings
 from resonate_fleet.member.upstream import Channel
 from resonate_fleet.member.writes import Writes
@@ -100,7 +100,7 @@ class Rig:
         writes = Writes(channel, self.table, self.ledger, intake)
         self.claims = Claims(channel, self.table, self.ledger, self.registry, writes, intake)
         settings, bodies = load(Settings, env), Bodies(over=self.intake.ending)
-        listen()
+        quieten()
         self.sdk = build(settings, "me", self.claims, self.intake, self.ledger)
         self.registry.install(self.sdk, bodies)
 

@@ -174,6 +174,12 @@ def test_a_shell_completes_commands_options_and_choices() -> None:
     assert "--slots" in complete("fleet worker --sl")
     assert "compose" in complete("fleet chaos run --on ")
     assert "parked" in complete("fleet jobs --state ")
+    assert complete("fleet worker --log-format=j") == ["--log-format=json"]
+    assert complete("fleet submit --connections ") == complete("fleet up --workers ") == []
+    assert "README.md" in complete("fleet steward --policy ")
+    assert "README.md" in complete("fleet submit --jobs ")
+    assert sorted(complete("fleet bench s")) == ["searches", "simulated", "store"]
+    assert "--finished" in complete("fleet bench store --")
     assert complete("fleet chaos run one-") == ["one-kill"]
 
 

@@ -99,10 +99,14 @@ async def test_focus_and_selection_outlive_what_comes_anew(tmp_path: Path) -> No
         await scene.until("document.querySelectorAll('#job-rows tr').length === 4", "one more came")
         assert await page.value("document.activeElement.textContent") == held
         await page.value("location.hash = '#/quarantine'")
-        await scene.until("document.querySelectorAll('button.redrive').length === 1", "it waits")
-        await page.value("document.querySelector('button.redrive').focus()")
+        await scene.until(
+            "document.querySelectorAll('#parked-rows .redrive').length === 1", "it waits"
+        )
+        await page.value("document.querySelector('#parked-rows .redrive').focus()")
         fleet.parked.insert(0, LiveParked(task="worse", job="worse", attempt=3))
-        await scene.until("document.querySelectorAll('button.redrive').length === 2", "two do")
+        await scene.until(
+            "document.querySelectorAll('#parked-rows .redrive').length === 2", "two do"
+        )
         row = "document.activeElement.closest('tr').querySelector('th').textContent"
         assert await page.value(row) == "bad"
         await page.value("location.hash = '#/now'")

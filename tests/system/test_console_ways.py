@@ -77,7 +77,7 @@ async def test_an_act_is_done_once_however_often_it_is_clicked(tmp_path: Path) -
             "document.querySelector('.strong').click(); document.querySelector('.strong').click()"
         )
         await scene.until("!document.getElementById('dialog').open", "it is done")
-        assert scene.acted == [("cancel", ["order-01-1"])]
+        assert scene.acted == [("rerun", ["order-01-1"])]
 
 
 async def test_a_filter_is_in_the_address_and_no_step_back(tmp_path: Path) -> None:

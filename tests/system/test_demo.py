@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -66,9 +67,12 @@ def test_it_kills_a_worker_loses_nothing_and_says_so(tmp_path: Path) -> None:
     assert left_over(tmp_path) == []
 
 
-def on_a_terminal(folder: Path, *args: str, keys: bytes = b"") -> tuple[int, str]:
-    """Play a demo on a terminal, press `keys` once it runs; return its code and picture."""
-    command = [*room_command("fleet"), "demo", *args, "--runs", str(folder)]
+def on_a_terminal(
+    folder: Path, *args: str, keys: bytes = b"", after: bytes = b"24 jobs are confirmed"
+) -> tuple[int, str]:
+    """Play a demo on a terminal, press `keys` once it says `after`; return code and picture."""
+    its_own = ("setsid", "--ctty")  # where Ctrl-C is a signal
+    command = [*its_own, *room_command("fleet"), "demo", *args, "--runs", str(folder)]
     ours, theirs = pty.openpty()
     env = clean_env({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"})
     process = subprocess.Popen(
@@ -80,7 +84,7 @@ def on_a_terminal(folder: Path, *args: str, keys: bytes = b"") -> tuple[int, str
         with contextlib.suppress(OSError):  # how a terminal says that the other side has gone
             while chunk := os.read(ours, 65_536):
                 shown += chunk
-                if keys and b"24 jobs are confirmed" in shown:
+                if keys and after in shown:
                     os.write(ours, keys)
                     keys = b""
         return process.wait(30), shown.decode()
@@ -102,6 +106,18 @@ def test_on_a_terminal_it_draws_a_live_view(tmp_path: Path) -> None:
 
 def test_q_breaks_it_off(tmp_path: Path) -> None:
     code, text = on_a_terminal(tmp_path, *LONG, keys=b"xq")
+    assert code == 130
+    assert "broken off; all its processes have ended" in text
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03"])
+def test_q_and_ctrl_c_count_before_the_fleet_is_up(tmp_path: Path, key: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        code, text = on_a_terminal(
+            tmp_path, *LONG, "--server", url, keys=key, after=f"slot on {url}".encode()
+        )
     assert code == 130
     assert "broken off; all its processes have ended" in text
     assert left_over(tmp_path) == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.fleet import Fleet
+from tests.support.gate import Gate
 from tests.support.processes import Processes, free_port, run_room
 from tests.support.servers import Server, decoded
 from tests.support.waiting import wait_until
@@ -87,11 +88,27 @@ def test_adding_again_is_the_same_and_something_else_is_refused(server: Server) 
         (("add", "s", "* * * * *", "f", "--args", "@/nowhere"), "No such file"),
         (("add", "s", "* * * * *", "f", "--server", "nowhere"), "--server is 'nowhere'"),
         (("show",), "required: ID"),
-        (("drop", "s"), "invalid choice: 'drop'"),
+        (("drop", "s"), "is 'drop'; accepted: 'add', 'list'"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(args: tuple[str, ...], says: str) -> None:
     assert says in refused(*args)
+
+
+def test_an_expression_that_only_the_server_reads_is_shown(server: Server) -> None:
+    schedule(server, *ADD)
+    _, found = server.call("schedule.get", id="tick")
+    found["schedule"]["cron"] = "0 9 L * *"
+
+    def answer(kind: str, _: dict[str, Any]) -> tuple[int, bytes]:
+        return 200, json.dumps({"kind": kind, "head": {"status": 200}, "data": found}).encode()
+
+    with Gate(server.url) as gate:
+        gate.answer = answer
+        done = run_room("fleet", "schedule", "show", "tick", "--server", gate.url)
+    assert done.returncode == 0, done.stderr
+    assert "0 9 L * * (UTC)" in done.stdout
+    assert "next run" in done.stdout
 
 
 def test_an_unknown_id_changes_nothing(server: Server) -> None:

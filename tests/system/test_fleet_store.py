@@ -3,11 +3,13 @@
 import json
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from resonate_fleet.retention.postgres import Postgres
 from tests.support.fleet import Fleet
 from tests.support.postgres import postgres
 from tests.support.processes import Processes, free_port, run_room
@@ -72,7 +74,7 @@ def test_show_counts(file: Path) -> None:
     assert "2 promises, 1 of them pending" in store("show", str(file))
 
 
-def test_a_postgres_store_is_shown_and_pruned() -> None:
+def test_a_postgres_store_is_shown_and_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
     with postgres() as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(POSTGRES.encode())
@@ -80,6 +82,10 @@ def test_a_postgres_store_is_shown_and_pruned() -> None:
         assert json.loads(store("show", url, "--json"))["promises"] == {"pending": 1, "resolved": 1}
         assert "are gone" in store("prune", url, "--older-than", "1d", "--yes")
         assert json.loads(store("show", url, "--json"))["promises"] == {"pending": 1}
+        now = time.time() * 1000
+        monkeypatch.setattr("time.time_ns", lambda: 0)  # ages go by the database's clock
+        with closing(Postgres(url)) as database:
+            assert database.now_ms() == pytest.approx(now, abs=60_000)
 
 
 def test_what_cannot_be_meant_is_one_line(file: Path, tmp_path: Path) -> None:

@@ -164,10 +164,9 @@ def test_calls_that_share_an_id_in_one_file_are_pointed_out(server: Server, tmp_
     assert done.returncode == 0
     *told, summary = done.stderr.splitlines()
     assert sorted(told) == [
-        f"fleet submit: j{n} is given twice, with different calls; one of them counts"
-        for n in range(5)
+        f"fleet submit: j{n} is given twice, and not the same; one of them counts" for n in range(5)
     ]
-    assert "10 of 10 jobs are confirmed, 5 of them were there before, 5 with another" in summary
+    assert "10 of 10 jobs are confirmed, 5 of them were there before, 5 not the same" in summary
 
 
 def test_a_batch_that_is_broken_off_goes_on_where_it_was(

@@ -177,7 +177,7 @@ def test_an_act_on_all_that_finds_none_says_so(scene: Scene) -> None:
     ):
         done = scene.run(*command)
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr == f"fleet {command[0]}: {says}\n"
+        assert done.stderr == f"fleet {command[0]}: {says}, from the steward's live state\n"
     assert scene.state(job) == "running"
 
 

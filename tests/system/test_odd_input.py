@@ -1,5 +1,6 @@
 """What users type by mistake: one clear line, the right exit code, the rest done all the same."""
 
+import base64
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 NOWHERE = "http://127.0.0.1:9"
+#: More than Python's JSON readers follow.
+DEEP = b"[" * 200_000 + b"]" * 200_000
 
 
 def fleet_says(server: Server, *command: str, code: int = 0) -> str:
@@ -163,6 +166,17 @@ def test_a_contradiction_is_one_short_line(
         ('{"function": "f"}\n'.encode("utf-16"), 2, "line 1: it is not UTF-8 text"),
         (b"\x1f\x8b\x08\x00 gzip\n", 2, "line 1: it is not UTF-8 text"),
         (b'{"function": "f", "version": 0}', 2, "version is 0; accepted: a whole number"),
+        (b'{"function": "f", "key": "a\\u0000b"}', 2, "key is 'a\\x00b'; accepted: up to 512"),
+        pytest.param(
+            b'{"function": "f", "args": ["%s"]}' % (b"x" * 2**21),
+            *(2, "bytes; accepted: 1,500,000 at most"),
+            id="long",
+        ),
+        pytest.param(
+            b'{"function": "f", "args": %s}' % DEEP,
+            *(2, "line 1: it nests too deep; accepted: one"),
+            id="deep",
+        ),
     ],
 )
 def test_files_of_other_systems_are_read_or_named(
@@ -179,6 +193,7 @@ def test_files_of_other_systems_are_read_or_named(
         (b"\xef\xbb\xbf[1]", 0, ""),
         ("[1]".encode("utf-16"), 2, "it is not UTF-8 text"),
         (b" \n", 2, "it is empty"),
+        pytest.param(DEEP, 2, "it nests too deep", id="deep"),
     ],
 )
 def test_arguments_of_other_systems_are_read_or_named(
@@ -201,6 +216,34 @@ def test_a_batch_comes_through_a_pipe_too(server: Server, pipe: Path) -> None:
     done = in_a_shell(server, typed)
     assert (done.returncode, done.stdout) == (0, "one\n"), done.stderr
     assert "no jobs" in in_a_shell(server, "submit --jobs - <&-").stderr
+
+
+def test_a_batch_that_changes_while_it_is_sent_stops(server: Server, tmp_path: Path) -> None:
+    """Nobody has checked what has come."""
+    file = tmp_path / "jobs.jsonl"
+    file.write_bytes(b'{"function": "f"}\n' * 50)
+    changes = f"(read -r _; echo '{{\"func' >> {file}; cat)"
+    typed = f"submit --jobs {file} --rate 10 | {changes}; exit ${{PIPESTATUS[0]}}"
+    done = in_a_shell(server, typed)
+    assert done.returncode == 4
+    assert f"{file} has changed since it was checked; the same command again" in done.stderr
+    assert 1 <= len(server.tasks("pending")) < 50
+
+
+def test_a_job_that_nests_too_deep_to_be_read_ends_nobody(fleet: Fleet, tmp_path: Path) -> None:
+    steward = fleet.steward()
+    started = steward.line("steward.started")
+    fleet.worker("w", WORKER_STEWARD=f"127.0.0.1:{started['presence_port']}")
+    where = f"http://127.0.0.1:{started['port']}"
+    env = {"RESONATE_URL": fleet.server.url, "FLEET_STEWARD_URL": where}
+    deep = base64.b64encode(b'{"func": "f", "args": %s}' % DEEP).decode()
+    tags = {"resonate:target": "poll://any@worker-group", "resonate:origin": "deep"}
+    fleet.server.call("promise.create", id="deep", timeoutAt=2**42, param={"data": deep}, tags=tags)
+    for command in ("job deep", "jobs --function f", "jobs --store", "ps"):
+        done = run_room("fleet", *command.split(), env=env)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), command
+    fleet.server.wait_results(fleet.submit("--count", "2", "--cost", "0.01"))
+    assert steward.running
 
 
 def test_a_child_is_no_job_of_a_list_and_its_body_is_stopped(fleet: Fleet, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("user-project")]
 #: Names that the kit's wheel once put at the top of everybody's import path, then of libraries.
 OWN = (
     *("worker", "contract", "report", "devserver", "client", "bench", "chaos", "steward", "fleet"),
-    *("aiohttp", "msgspec", "prometheus_client", "resonate", "structlog"),
+    *("aiohttp", "msgspec", "prometheus_client", "resonate", "structlog", "uvloop"),
 )
 
 FUNCTIONS = """\

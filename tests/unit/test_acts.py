@@ -14,7 +14,7 @@ from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.acts import Acts
 from resonate_fleet.steward.console import Refusal
-from resonate_fleet.steward.lists import MOST_READ, Lists
+from resonate_fleet.steward.lists import AT_ONCE, MOST_READ, Lists
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.work import Work, attempt_of
 from tests.support.model import Model
@@ -45,7 +45,7 @@ class Scene:
         self.lines: list[Any] = []
         member = SimpleNamespace(say=lambda message: self.stopped.extend(message.tasks))
         group = SimpleNamespace(present={"m": member})
-        dispatch: Any = SimpleNamespace(groups={}, group=lambda _: group)
+        dispatch: Any = SimpleNamespace(groups={}, group=lambda _: group, is_complete=True)
         tools: Any = SimpleNamespace(
             wire=self.wire,
             work=self.work,
@@ -180,6 +180,15 @@ def test_a_function_is_known_of_what_waits_sleeps_and_runs(scene: Scene) -> None
     assert found.unread == 0
 
 
+@pytest.mark.parametrize(("since", "found"), [("0", []), ("60", ["job"]), ("", ["job"])])
+def test_jobs_of_the_last_seconds_are_listed(scene: Scene, since: str, found: list[str]) -> None:
+    scene.work.suspended[scene.job("job")] = ("g", 1000.0 - 30)
+    scene.dispatch.is_complete = since == "60"
+    listed = asyncio.run(scene.lists.listing({"since": since}))
+    assert listed.complete == (since == "60")
+    assert [one.id for one in listed.jobs] == found
+
+
 def test_very_many_are_read_in_parts_and_it_says_so(scene: Scene) -> None:
     for number in range(MOST_READ + 5):
         scene.work.suspended[scene.job(f"job-{number}")] = ("g", 0.0)
@@ -188,3 +197,31 @@ def test_very_many_are_read_in_parts_and_it_says_so(scene: Scene) -> None:
     assert (len(first.jobs), first.unread) == (MOST_READ, 5)
     then = asyncio.run(scene.lists.listing(asked))
     assert (len(then.jobs), then.unread) == (MOST_READ + 5, 0)
+
+
+def test_a_list_of_very_many_lets_the_matcher_work(scene: Scene) -> None:
+    """What starts or ends meanwhile spoils no list."""
+    matcher, parts = Matcher(), 20
+    scene.dispatch.groups["g"] = SimpleNamespace(matcher=matcher)
+    for number in range(parts * AT_ONCE):
+        matcher.offer(0.0, f"job-{number}", 0, since=float(number))
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+            scene.runs(f"job-{turns}")
+            matcher.ended(f"job-{turns}")
+
+    async def listed() -> Any:
+        working = asyncio.create_task(work())
+        found = await scene.lists.listing({"limit": "100"})
+        working.cancel()
+        return found
+
+    found = asyncio.run(listed())
+    assert turns > parts / 2
+    assert len({one.id for one in found.jobs}) == 100
+    assert (found.jobs[0].id, found.more) == (f"job-{parts * AT_ONCE - 1}", True)

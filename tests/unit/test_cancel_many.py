@@ -99,3 +99,13 @@ def test_without_a_steward_what_is_over_is_not_searched(monkeypatch: pytest.Monk
     asked = cancel.parser("fleet cancel").parse_args(["--all", "--function", "f"])
     assert cancel.run(asked) == 0
     assert searched == ["pending"]
+
+
+def test_a_steward_that_has_just_started_may_not_know_all_and_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cancel, "addresses", lambda _: WITH_A_STEWARD)
+    monkeypatch.setattr(Addresses, "ask_steward", lambda *_: JobList(jobs=[], complete=False))
+    asked = cancel.parser("fleet cancel").parse_args(["--all", "--function", "f"])
+    assert cancel.run(asked) == 0
+    assert "does not know every job yet: run it again, or with --store" in capsys.readouterr().err

@@ -2,9 +2,10 @@
 
 from resonate_fleet.contract.calls import Call
 from resonate_fleet.contract.live import LiveAttempt, LiveGroup, LiveMember, LiveParked, LiveState
+from resonate_fleet.contract.metrics import Exporter
 from resonate_fleet.member.attempts import Attempt, Callee
 from resonate_fleet.member.metrics import Metrics as WorkerMetrics
-from resonate_fleet.server.metrics import ServerMetrics
+from resonate_fleet.server.metrics import INSTRUMENTS as SERVER_METRICS
 from resonate_fleet.steward.metrics import MOST_GROUPS, Meters
 from resonate_fleet.steward.survey import OTHER
 from resonate_fleet.submit.load import Job
@@ -94,16 +95,17 @@ def test_groups_that_strangers_make_up() -> None:
 
 
 def test_the_server() -> None:
-    metrics = ServerMetrics()
+    exporter = Exporter("resonate_", SERVER_METRICS)
+    made = exporter.made
 
     def serve() -> None:
         for kind, status in (("promise.create", "200"), ("task.acquire", "409")):
-            metrics.requests.labels(kind, status).inc()
-            metrics.duration.labels(kind).observe(0.001)
-        metrics.messages.labels("execute").inc()
+            made["request"].labels(kind, status).inc()
+            made["request_duration_seconds"].labels(kind).observe(0.001)
+        made["messages"].labels("execute").inc()
 
     serve()
-    before = series(metrics.page())
+    before = series(exporter.page("").body)
     for _ in range(JOBS):
         serve()
-    assert series(metrics.page()) == before
+    assert series(exporter.page("").body) == before

@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import AsyncIterator
-from unittest.mock import AsyncMock
 
 import pytest
 
@@ -124,12 +123,12 @@ async def test_of_a_store_with_a_long_history_the_runs_own_tasks_alone_are_kept(
         for number in range(20_000 if state == "fulfilled" else 0):
             yield Task(id=f"j-{number}", state=state, version=1)
 
-    wire, there = (
-        Wire("http://nowhere.invalid"),
-        [Promise(id=name, state="resolved") for name in ("j-1", "k-1")],
-    )
+    async def pages() -> AsyncIterator[list[Promise]]:
+        yield [Promise(id=name, state="resolved") for name in ("j-1", "k-1")]
+
+    wire = Wire("http://nowhere.invalid")
     monkeypatch.setattr(wire, "all_tasks", tasks)
-    monkeypatch.setattr(wire, "search_promises", AsyncMock(return_value=(there, None)))
+    monkeypatch.setattr(wire, "promise_pages", pages)
     tracemalloc.start()
     try:
         found = await records(wire, plan_of(2), "")

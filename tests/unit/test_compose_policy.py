@@ -13,7 +13,7 @@ from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
-from tests.support.images import compose, images
+from tests.support.images import GRACE_MARGIN_SECONDS, compose, images
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = compose(ROOT / "compose.yaml")
@@ -169,7 +169,7 @@ def test_the_worker_is_given_the_tuned_lease_and_drain_and_the_time_to_drain() -
     assert float(given["WORKER_LEASE"]) == tuning.LEASE_SECONDS
     assert float(given["WORKER_DRAIN"]) == tuning.DRAIN_SECONDS
     grace = seconds(SERVICES["worker"]["stop_grace_period"])
-    assert grace == tuning.DRAIN_SECONDS + tuning.GRACE_MARGIN_SECONDS
+    assert grace == tuning.DRAIN_SECONDS + GRACE_MARGIN_SECONDS
 
 
 def test_addresses_in_compose_are_the_ports_of_the_contract() -> None:

@@ -1,6 +1,7 @@
 """Lines that cannot be written are lost, counted and said once; whoever writes goes on."""
 
 import contextlib
+import io
 import json
 import os
 import resource
@@ -85,6 +86,33 @@ def test_lines_of_threads_do_not_mix(tmp_path: Path) -> None:
     file.close()
 
 
+def test_a_stream_takes_what_libraries_do_to_standard_output(tmp_path: Path) -> None:
+    """They set it up anew, write bytes, ask for its encoding, wrap and close it."""
+    file = (tmp_path / "log").open("wb")
+    stream = LineStream(Sink("log", file.fileno()))
+    stream.reconfigure(encoding="ascii", errors="strict", line_buffering=True)
+    assert stream.encoding == "utf-8"
+    stream.buffer.write(b"b\xc3\xbctes\n")
+    wrapped = io.TextIOWrapper(stream.detach(), "utf-8")
+    print("wr\u00e4pped", file=wrapped, flush=True)
+    wrapped.close()
+    stream.close()
+    print("\u00fcber, \udcff", file=stream)
+    shown = (tmp_path / "log").read_text("utf-8")
+    assert shown == "b\u00fctes\nwr\u00e4pped\n\u00fcber, \\udcff\n"
+    file.close()
+
+
+def test_a_line_without_an_end_is_bounded(tmp_path: Path) -> None:
+    file = (tmp_path / "log").open("wb")
+    stream = LineStream(Sink("log", file.fileno()))
+    for _ in range(3 * sink.LINE_BYTES):
+        print(".", end="", file=stream)
+    lines = (tmp_path / "log").read_bytes().splitlines()
+    assert [len(line) for line in lines] == [sink.LINE_BYTES + 1] * 2
+    file.close()
+
+
 @pytest.fixture
 def small_files() -> Iterator[None]:
     """Files may not grow beyond 4 KiB: a write gives EFBIG, as a full disk gives ENOSPC."""
@@ -154,6 +182,33 @@ def test_a_journal_that_somebody_deletes_is_begun_anew(
     book.close()
     assert lines.kept.count("journal.deleted") == 1
     assert b"member.ready" in (folder / "w.jsonl").read_bytes()
+
+
+def test_a_line_of_another_thread_does_not_meet_the_journal_s_end(
+    tmp_path: Path, told: list[Loss], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file ends in the middle of that thread's write: it waits until that is over."""
+    book = Journal("w", tmp_path, Lines())
+    writes, goes_on = threading.Event(), threading.Event()
+    write = sink.Sink.write
+
+    def slowly(to: Sink, lines: bytes) -> None:
+        writes.set()
+        goes_on.wait(10)
+        write(to, lines)
+
+    monkeypatch.setattr(sink.Sink, "write", slowly)
+    threads = [threading.Thread(target=book.write, args=(MemberReady(),)),
+               threading.Thread(target=book.close)]  # fmt: skip
+    threads[0].start()
+    assert writes.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    goes_on.set()
+    for one in threads:
+        one.join(10)
+    assert not told
+    assert (tmp_path / "w.jsonl").read_bytes().count(b"\n") == 1
 
 
 def test_journals_of_earlier_starts_go_when_the_folder_is_full(tmp_path: Path) -> None:

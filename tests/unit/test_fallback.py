@@ -1,7 +1,7 @@
 """What a member without a steward says of searches that it may not make, in virtual time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ class Scene:
         self.counted: list[tuple[str, ...]] = []
         opened = asyncio.Event()
         opened.set()
-        wire: Any = SimpleNamespace(search_promises=self._search)
+        wire: Any = SimpleNamespace(promise_pages=self._search)
         stream: Any = SimpleNamespace(opened=opened, run=self._listen)
         slots: Any = SimpleNamespace(free=1)
         self.fallback = Fallback(wire, stream, "g", slots, lambda *what: self.counted.append(what))
@@ -32,10 +32,10 @@ class Scene:
     async def _listen(self, _: Any) -> None:
         await asyncio.Event().wait()
 
-    async def _search(self, *_: Any, **__: Any) -> tuple[list[Any], None]:
+    async def _search(self, *_: Any) -> AsyncIterator[list[Any]]:
         if self.forbidden:
             raise Refused(Reply(kind="promise.search", status=403, data="no"))
-        return [], None
+        yield []
 
     async def switch(self, *, on: bool) -> None:
         self.fallback.switch(on=on)

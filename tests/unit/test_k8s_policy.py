@@ -11,18 +11,13 @@ from resonate_fleet.chaos.place import Ability, abilities
 from resonate_fleet.chaos.plan import prefix
 from resonate_fleet.chaos.scenario import read as read_scenario
 from resonate_fleet.contract.settings import declared
-from resonate_fleet.contract.tuning import (
-    DRAIN_SECONDS,
-    GRACE_MARGIN_SECONDS,
-    LEASE_SECONDS,
-    SERVER_ENV,
-)
+from resonate_fleet.contract.tuning import DRAIN_SECONDS, LEASE_SECONDS, SERVER_ENV
 from resonate_fleet.member.settings import Settings as WorkerSettings
 from resonate_fleet.server.settings import DevServerSettings
 from resonate_fleet.steward import presence_secret
 from resonate_fleet.steward.settings import StewardSettings
 from resonate_fleet.submit.settings import ClientSettings
-from tests.support.images import FILES, compose, images
+from tests.support.images import FILES, GRACE_MARGIN_SECONDS, compose, images
 from tests.support.manifests import COMPONENTS, ROOT, Object, Tree, find, pod_specs
 
 
@@ -99,6 +94,21 @@ def test_every_service_has_three_probes_of_named_ports(objects: list[Object]) ->
                 probe = container[kind]
                 port = probe.get("httpGet", probe.get("tcpSocket", {})).get("port")
                 assert port is None or port in named, (where, kind)
+            assert container["livenessProbe"]["timeoutSeconds"] >= 5, f"{where}: a busy node"
+
+
+def test_a_slow_answer_takes_nobody_out_who_is_alone(objects: list[Object]) -> None:
+    """A search of a million finished jobs keeps the server's store busy for up to 7 s."""
+    for where, template in pod_specs(objects):
+        if where in ("Deployment/server", "StatefulSet/postgres"):
+            assert template["spec"]["containers"][0]["readinessProbe"]["timeoutSeconds"] > 7, where
+
+
+def test_a_body_that_holds_the_interpreter_is_not_ended_before_its_lease(tree: Tree) -> None:
+    settings = find(tree.render("k8s"), "ConfigMap", "worker-settings")["data"]
+    worker = find(tree.render("k8s"), "Deployment", "worker")["spec"]["template"]["spec"]
+    probe = worker["containers"][0]["livenessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= float(settings["WORKER_LEASE"])
 
 
 def test_images_are_pinned(objects: list[Object]) -> None:

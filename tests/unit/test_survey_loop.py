@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
 
 import pytest
@@ -175,10 +175,10 @@ class SlowPages:
         self.seconds, self.promises = self.seconds + 0.001, self.promises + 1
         return None
 
-    async def search_promises(self, _: str, cursor: str | None) -> tuple[list[Promise], None]:
-        assert cursor
+    async def promise_pages(self, _: str, among: list[str]) -> AsyncIterator[list[Promise]]:
+        assert among
         self.seconds, self.pages = self.seconds + 0.5, self.pages + 1
-        return [], None
+        yield []
 
 
 async def test_pages_are_read_where_they_are_faster_by_what_they_took_before() -> None:

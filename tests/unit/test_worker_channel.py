@@ -36,6 +36,20 @@ async def test_a_token_for_some_ids_only_is_a_token(status: int, *, taken: bool)
     assert health.takes(1.0) is taken
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_server_that_answers_with_failures_alone_is_said(status: int) -> None:
+    """As one does whose database is away: its hint stream stands all the while."""
+    counted, clock = list[str](), [100.0]
+    health = Health(counted.append, lambda: clock[0], lambda: True)
+    channel = Channel(Answering("task.fulfill", status), health)
+    asking = asyncio.create_task(channel.exchange(*made("task.fulfill", {"id": "a"})))
+    await wait_until_async(lambda: len(counted) >= 2, 5, "it has asked twice")
+    clock[0] += 2.0
+    assert f"task.fulfill: {status} no" in health.failing
+    assert set(counted) == {str(status)}
+    asking.cancel()
+
+
 async def test_an_answer_without_what_was_asked_for_is_none_and_is_asked_for_again() -> None:
     refused = list[str]()
     channel = Channel(Answering("task.get", 200), Health(refused.append))

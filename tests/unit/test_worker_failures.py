@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import Mock
@@ -48,6 +49,15 @@ async def test_a_job_whose_body_fails_in_any_way_is_rejected_with_the_reason(
     decoded = Codec(NoopEncryptor()).decode_error(SdkValue(data=promise["value"]["data"]))
     assert isinstance(decoded, BaseException)
     assert await rig.run("fine", "another") is not None
+
+
+async def test_why_the_sdk_gives_a_job_up_does_not_hang_on_what_it_logs(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`logging.config.dictConfig` disables loggers that exist, unless it is told not to."""
+    monkeypatch.setattr(logging.getLogger("resonate.core"), "disabled", True)
+    assert "not found" in error_of(await rig.run("nobody_has_the_step"))["message"]
+    assert rig.model.task("job")["version"] == 3
 
 
 async def test_an_error_keeps_its_traceback_from_the_users_first_frame_on(
@@ -97,6 +107,26 @@ async def test_a_lasting_page_of_somebody_else_is_said_and_costs_no_result(
             left[0] -= 1
             return Raw(status, b"<html>no</html>")
         return await post(wire, body)
+
+    monkeypatch.setattr(ModelWire, "post", refuse)
+    assert (await rig.run("fine"))["state"] == "resolved"
+    assert left == [0]
+    assert rig.model.task("job")["version"] == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_that_is_busy_for_a_while_costs_no_result(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    post, left = ModelWire.post, [3]
+
+    async def refuse(wire: ModelWire, body: str | bytes) -> Raw:
+        request = json.loads(body)
+        if request["kind"] != "task.fulfill" or not left[0]:
+            return await post(wire, body)
+        left[0] -= 1
+        head = {"corrId": request["head"]["corrId"], "status": status}
+        return Raw(status, json.dumps(request | {"head": head, "data": "busy"}).encode())
 
     monkeypatch.setattr(ModelWire, "post", refuse)
     assert (await rig.run("fine"))["state"] == "resolved"

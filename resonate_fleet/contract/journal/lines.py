@@ -1,7 +1,5 @@
 """The lines of a journal: a class for each action."""
 
-from typing import Annotated
-
 import msgspec
 
 
@@ -19,7 +17,7 @@ class MemberStarted(Line, frozen=True, tag="member.started"):
     """A member starts."""
 
     group: str
-    slots: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    slots: int
     #: Process id of the operating system, as seen inside its container.
     process: int
     #: Version of the worker image or package.

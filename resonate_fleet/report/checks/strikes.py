@@ -97,8 +97,6 @@ def effect(facts: Facts) -> Iterator[Finding]:
             # That a member did not end can be seen only in a journal that goes to its end.
             cut = fault in faults.DRAINING and coverage.incomplete(strike.target)
             cut = cut or (fault in faults.AT_THE_STEWARD and coverage.stewards)
-            # One that died without goodbye was killed; when, is a matter of clocks.
-            cut = cut or (fault in faults.DEADLY and strike.target in _seen_dead(facts))
         else:
             shows = _shows(facts, strike) and _as_far_as_planned(facts, strike)
             went_on = [] if shows else [strike.where]
@@ -135,7 +133,7 @@ def _came_back(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> bool:
     plan = facts.evidence.plan
     if not (plan and plan.steward) or _members_left_alone(facts) < strike.healing + COMES_BACK:
         return True
-    # One that was cut off wrote all the while: others must hear it, or it must hear the server.
+    # One that was cut off kept writing: others must hear it, or it must hear the server.
     others = [one.line for one in facts.evidence.lines if one.line.at >= strike.healing]
     seen = journal.Left | journal.Joined | journal.FalseAlarm
     if any(isinstance(one, seen) and one.member == member.name for one in others):
@@ -164,12 +162,6 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
         if after < one.line.at < until
         and (strike.fault in faults.STOPPING or _needs_the_server(one.line))
     ]
-
-
-def _seen_dead(facts: Facts) -> set[str]:
-    """Return the members that a steward saw die, and that took no leave."""
-    died = {entry.line.member for entry in facts.evidence.of(journal.Died)}
-    return {one.name for one in facts.members.values() if one.stopped is None} & died
 
 
 def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
