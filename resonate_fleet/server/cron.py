@@ -20,6 +20,8 @@ ACCEPTED: Final = (
     "after them for years, weekdays 1 (Sunday) to 7 or names; or @hourly, @daily, @weekly, "
     "@monthly, @yearly"
 )
+#: The largest number that the library reads.
+_LARGEST: Final = 2**32 - 1
 #: Milliseconds until the server tries again where an expression has no time left.
 _NO_TIME_LEFT: Final = 60_000
 
@@ -152,7 +154,7 @@ def _values(part: str, unit: _Unit) -> set[int]:
     if first.strip() not in ("*", "?"):
         low = _value(first, unit)
         high = _value(last, unit) if dash else unit.high if slash else low
-    if low > high:
+    if low > high or (slash and int(step) > _LARGEST):
         raise ValueError(part)
     values = range(low, high + 1)
     return set(values[:: int(step)] if slash else values)

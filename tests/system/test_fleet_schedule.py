@@ -77,6 +77,7 @@ def test_adding_again_is_the_same_and_something_else_is_refused(server: Server) 
     ("args", "says"),
     [
         (("add", "s", "61 * * * *", "f"), "CRON is '61 * * * *'; accepted: five fields"),
+        (("add", "s", "*/4294967296 * * * *", "f"), "accepted: five fields"),
         (("add", "s", "0 0 0 1 1 * 2020", "f"), "finds no time for"),
         (
             ("add", "s", "* * * * *", "f", "--job-id", "same"),
