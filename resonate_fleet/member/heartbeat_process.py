@@ -3,6 +3,7 @@
 `heartbeat_script` runs in it.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -121,9 +122,7 @@ class HeartbeatProcess:
         assert self._process.stdin is not None  # noqa: S101 - asked for above
         fd = self._process.stdin.fileno()
         os.set_blocking(fd, False)
-        with suppress(OSError, ImportError):
-            import fcntl  # noqa: PLC0415 - not on every system
-
+        with suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._write(b"".join((_line(self._hello), *self._held.values())))
 

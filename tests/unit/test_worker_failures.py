@@ -134,6 +134,28 @@ async def test_a_server_that_is_busy_for_a_while_costs_no_result(
     assert rig.model.task("job")["version"] == 1
 
 
+async def test_a_write_that_the_server_fails_for_good_ends_its_job(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes all else: so it is the job's own fault, not that of a database that is away."""
+    post = ModelWire.post
+    for name in ("upstream.RETRY_SECONDS", "writes.WRITE_RETRY_SECONDS"):
+        monkeypatch.setattr(f"resonate_fleet.member.{name}", 0.1)
+
+    async def fail(wire: ModelWire, body: str | bytes) -> Raw:
+        request = json.loads(body)
+        if request["kind"] != "task.fence":
+            return await post(wire, body)
+        head = {"corrId": request["head"]["corrId"], "status": 500}
+        return Raw(500, json.dumps(request | {"head": head, "data": "no such column"}).encode())
+
+    monkeypatch.setattr(ModelWire, "post", fail)
+    promise = await rig.run("child_id")
+    assert promise["state"] == "rejected"
+    assert "500 no such column" in error_of(promise)["message"]
+    assert rig.model.task("job")["version"] == 3
+
+
 @pytest.mark.parametrize("function", ["child_id", "sleeps"])
 async def test_a_server_that_refuses_the_sdks_child_ids_ends_jobs_with_its_words(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, function: str
