@@ -86,7 +86,7 @@ _WORK: Final = ("survey", "hand-over", "quarantine", "promises", "policy", "stat
 _WRITES: Final = ("accept", "log", "journal")
 
 
-class Meters:
+class Meters(Exporter):
     """The instruments of one steward, by their names without `fleet_steward_`.
 
     `groups` are shown even while empty.
@@ -104,11 +104,10 @@ class Meters:
     survey_duration_seconds: Gauge
 
     def __init__(self, groups: tuple[str, ...] = ()) -> None:
-        exporter = Exporter("fleet_steward_", (*_OWN, _BUILD))
-        for name, made in exporter.made.items():
+        super().__init__("fleet_steward_", (*_OWN, _BUILD))
+        for name, made in self.made.items():
             setattr(self, name, made)
-        self.page, self.registry = exporter.page, exporter.registry
-        exporter.made["build"].info({"version": package_version()})
+        self.made["build"].info({"version": package_version()})
         for what in (*_WORK, *_WRITES):
             self.errors.labels(what)
         self.live = LiveCollector(groups)
