@@ -139,8 +139,8 @@ class LocalFleet:
                     await wire.wait_ready(0.2)
                     return
         code = self.server.exit_code
-        what = "does not answer" if code is None else ended(code)
-        raise StartFailed(f"the server {what}:\n{self.server.tail()}")
+        what = f"does not answer in {READY_SECONDS:g} s" if code is None else ended(code)
+        raise StartFailed(f"the server {what}\n{self.server.tail()}".rstrip())
 
     async def restart_server(self, away: float = 0.0) -> str:
         """Kill -9 the server and start it again on its store after `away` seconds.

@@ -1,12 +1,14 @@
 """Scenario files: what they may say, and what each part means when read."""
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from resonate_fleet.contract.checking import Checker, fields_of, text_of, value
-from resonate_fleet.contract.faults import AT_A_MEMBER, FAULTS, Fault
+from resonate_fleet.contract.faults import AT_A_MEMBER, AT_THE_STEWARD, FAULTS, Fault
 from resonate_fleet.contract.run import Guarantees
 from resonate_fleet.contract.settings import Mistake, choice, filled, flag, integer, number
 from resonate_fleet.contract.words import (
@@ -28,6 +30,7 @@ _KEYS = value(
     "a number of jobs for each key, which make load.count together",
 )
 _Cost = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _COSTS = value(tuple[_Cost, _Cost], "two numbers from 0 to 3600, as in [0.3, 1.0]")
 _JOB = value(int | str, "a job's number from 1, or 'any' (drawn from the seed)")
 _WHEN = value(dict, "a table such as { job = 7, part = 0.5 }")
@@ -69,7 +72,7 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
     job: Annotated[int | None, _JOB] = None
     part: Annotated[float, number(0, 0.95)] = 0.5
     attempts: Annotated[int, integer(1, 20)] = 1
-    done: Annotated[float | None, number(0, 1)] = None
+    done: Annotated[float | None, number(0, 0.99)] = None
     every: Annotated[float | None, number(0.1, 3600)] = None
     times: Annotated[int, integer(1, 1000)] = 1
     after: Annotated[float | None, number(0, 3600)] = None
@@ -170,7 +173,36 @@ def parse(toml: str, file: str) -> Scenario:
     if keys and sum(keys.values()) != load.get("count"):
         checker.refuse(("load", "keys"), keys, _KEYS.accepts)
     checker.finish()
-    return msgspec.convert({"name": Path(file).stem, **values}, Scenario)
+    scenario = msgspec.convert({"name": Path(file).stem, **values}, Scenario)
+    if not _NAME.fullmatch(scenario.name):  # its jobs' ids begin with it
+        raise Mistake(f"{file}: accepted: a name of letters, digits, - and _")
+    _refuse_impossible(scenario, checker)
+    checker.finish()
+    return scenario
+
+
+def _refuse_impossible(scenario: Scenario, checker: Checker) -> None:
+    """Refuse strikes at nobody, and strikes and work that the deadline leaves no time for.
+
+    Durable sleeps fill no slot, so that any number of them goes on at a time.
+    """
+    fleet, load, deadline = scenario.fleet, scenario.load, scenario.deadline
+    for at, strike in enumerate(scenario.strikes):
+        path, when = ("strikes", at), strike.when
+        if strike.fault in AT_THE_STEWARD and not fleet.steward:
+            checker.refuse((*path, "fault"), strike.fault, "nothing at a steward where none is up")
+        begins = when.after or (when.every or 0) * when.times
+        ends = begins + (strike.seconds or (strike.leases or 0) * fleet.lease)
+        if ends >= deadline:
+            before = f"what is over before the deadline ({deadline:g} s)"
+            checker.refuse((*path, "when"), f"over at {ends:g} s", before)
+    slots = fleet.slots * max(fleet.members, *(one.to or 0 for one in scenario.strikes), 1)
+    sent = (load.count - 1) / load.rate if load.rate else 0.0
+    work = 0.0 if load.function == COMPUTE_DURABLY else load.count * load.cost[0] / slots
+    if (needed := max(sent + load.cost[0], work)) > deadline:
+        checker.refuse(
+            ("deadline",), deadline, f"at least the {math.ceil(needed)} s that the load takes"
+        )
 
 
 def _strike(
@@ -181,8 +213,9 @@ def _strike(
         _belongs(strike, path, checker)
     if "when" in strike:
         at = (*path, "when")
-        when = strike["when"] = checker.table(strike["when"], at, fields_of(When))
-        _when_is_one(when, strike.get("fault"), at, checker)
+        given = strike["when"]
+        when = strike["when"] = checker.table(given, at, fields_of(When))
+        _when_is_one(given, strike.get("fault"), at, checker)
         _job_is_known(when, count, at, checker)
     return strike
 

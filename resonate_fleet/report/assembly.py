@@ -54,7 +54,7 @@ def facts_of(everything: Evidence) -> Facts:
     tasks = _by_task(members.values())
     jobs = _jobs(evidence, records, tasks)
     lines = [entry.line.at for entry in evidence.lines] or [0.0]
-    began = min((entry.line.at for entry in evidence.of(journal.Confirmed)), default=min(lines))
+    began = min((job.created for job in jobs.values() if job.created), default=min(lines))
     settled = [job.settled for job in jobs.values() if job.settled is not None]
     handed = evidence.of(journal.HandedOver)
     facts = Facts(

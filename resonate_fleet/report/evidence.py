@@ -18,6 +18,8 @@ from resonate_fleet.contract.run import TRAITS, Guarantees, Plan, Records, RunFo
 
 #: Clocks of one run may differ by this much, in seconds; on one machine they do not at all.
 SLACK = 1.0
+#: Why a file is left out that speaks of other jobs than the rest.
+OTHER_RUN = "it is of another run"
 #: Lines that name a state which lasts until the run.
 STANDING = journal.MemberStarted | journal.MemberReady | journal.StewardStarted
 #: Lines about one job; another load's jobs may run on the same fleet.
@@ -93,22 +95,26 @@ def read_evidence(folder: RunFolder) -> Evidence:
         unread[folder.server.name], records = "it has a job twice", None
     lines: list[JournalEntry[Any]] = []
     torn: list[Torn] = []
+    seen: set[bytes] = set()
     for path in sorted(folder.journal.glob("*.jsonl")):
-        _read_journal(path.name, path.read_bytes(), lines, torn)
+        try:
+            _read_journal(path, seen, lines, torn)
+        except OSError as error:
+            unread[path.name] = error.strerror or str(error)
     lines.sort(key=lambda entry: entry.line.at)
     return Evidence(plan=plan, records=records, lines=lines, torn=torn, unread=unread)
 
 
 def _read_journal(
-    name: str, content: bytes, lines: list[JournalEntry[Any]], torn: list[Torn]
+    path: Path, seen: set[bytes], lines: list[JournalEntry[Any]], torn: list[Torn]
 ) -> None:
     """Add the lines of one journal, and those that cannot be read.
 
     A journal may be a container's whole log: text that was never a journal line is passed over.
-    The very same line once more, its time included, is what a collector of logs delivered twice.
+    The very same line once more, its time and writer included, is what a collector of logs
+    delivered twice, or a copy of the file: what was `seen` in any file counts once.
     """
-    raws = content.rstrip(b"\n").split(b"\n")
-    seen: set[bytes] = set()
+    name, raws = path.name, path.read_bytes().rstrip(b"\n").split(b"\n")
     for number, raw in enumerate(raws, start=1):
         if raw in seen:
             continue
@@ -132,13 +138,14 @@ def _load[T](path: Path, kind: type[T], unread: dict[str, str]) -> T | None:
 
 def of_this_run(evidence: Evidence) -> Evidence:
     """Keep the lines of the run: from its start on, about its jobs, and who was there then."""
+    evidence = _of_one_run(evidence)
     plan, records = evidence.plan, evidence.records
     jobs: set[str] = set()  # that any source counts to this run, where that can be known
     if plan and records:
         jobs = {job.id for job in plan.jobs} | {one.promise.id for one in records.records}
         others = _of_other_runs(evidence, plan, jobs) if evidence.traits.own else set()
         mine = [entry for entry in evidence.lines if entry.file not in others]
-        unread = evidence.unread | dict.fromkeys(others, "it is of another run")
+        unread = evidence.unread | dict.fromkeys(others, OTHER_RUN)
         evidence = replace(evidence, lines=mine, unread=unread)
         jobs |= {entry.line.job for entry in evidence.of(journal.Confirmed)}
     first = _first_lines(evidence)
@@ -156,6 +163,19 @@ def of_this_run(evidence: Evidence) -> Evidence:
         and not (jobs and isinstance(entry.line, OF_A_JOB) and entry.line.job not in jobs)
     ]
     return replace(evidence, lines=kept)
+
+
+def _of_one_run(evidence: Evidence) -> Evidence:
+    """Leave out a plan, or records, that have none of the jobs that all others speak of."""
+    plan, records = evidence.plan, evidence.records
+    confirmed = {entry.line.job for entry in evidence.of(journal.Confirmed)}
+    planned = {job.id for job in plan.jobs} if plan else set()
+    known = {one.promise.id for one in records.records} if records else set()
+    if planned & confirmed and known and not known & (planned | confirmed):
+        return replace(evidence, records=None, unread=evidence.unread | {"server.json": OTHER_RUN})
+    if known & confirmed and planned and not planned & (known | confirmed):
+        return replace(evidence, plan=None, unread=evidence.unread | {"plan.json": OTHER_RUN})
+    return evidence
 
 
 def _first_lines(evidence: Evidence) -> dict[str, int]:

@@ -135,12 +135,16 @@ def figures_of(facts: Facts) -> Figures:
 
 
 def lost(facts: Facts) -> list[JobFacts]:
-    """Return confirmed jobs without an end: unknown to the server, or pending for good."""
+    """Return confirmed jobs without an end: unknown to the server, or pending for good.
+
+    One that is neither planned nor known to the server may be of another run.
+    """
     if facts.evidence.records is None:
         return []
     ended = ("unknown",) if _gave_up(facts) else ("unknown", "pending")
-    jobs = facts.jobs.values()
-    return [job for job in jobs if job.confirmed and job.state in ended and not job.parked]
+    jobs = [job for job in facts.jobs.values() if job.confirmed and not job.parked]
+    mine = [job for job in jobs if job.planned or job.record or facts.evidence.plan is None]
+    return [job for job in mine if job.state in ended]
 
 
 def late(facts: Facts) -> list[JobFacts]:

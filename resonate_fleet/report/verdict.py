@@ -26,7 +26,7 @@ SIGNS: Final = {"PASS": "✔", "FAIL": "✘", "INCONCLUSIVE": "?"}
 JUDGED: Final = (
     ("lost", "lost", "jobs lost", ""),
     ("doubled", "doubled", "results doubled", ""),
-    ("parked", "parked", "jobs parked", ""),
+    ("parked", "parked", "jobs parked", "parked-unexpectedly"),
     ("redone", "redone_jobs", "jobs done again", "redone-too-often"),
     ("redone_steps", "redone_steps", "steps done again", "steps-redone"),
     ("recovery_seconds", "recovery.max", "slowest recovery, s", "recovery-too-slow"),
@@ -70,6 +70,8 @@ def judge(facts: Facts) -> Verdict:
     found = checks.run(facts)
     clocks_differ = any(one.name == "clock-nonsense" for one in found)
     void = BY_TIMES if clocks_differ else frozenset[str]()
+    if plan is None:  # nobody knows how many were to be parked
+        void |= {"parked-unexpectedly"}
     guarantees = _judged(facts.evidence.guarantees, figures, found, void)
     found = [replace(one, level="unproved") if one.name in void else one for one in found]
     found.sort(key=lambda one: one.level != "broken")
@@ -100,7 +102,7 @@ def _judged(
     for field, figure, words, name in JUDGED:
         limit, value = getattr(promised, field), attrgetter(figure)(figures)
         kept = limit is None or value is None or value <= limit
-        if name and not kept:
+        if name and not kept and all(one.name != name for one in found):
             found.append(finding(name, f"{words}: {value:g}, at most {limit:g}", "plan.json"))
         if name in void:
             limit, kept = None, True

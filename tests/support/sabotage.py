@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from resonate_fleet.contract import journal as j
 from resonate_fleet.contract.calls import result_of
 from resonate_fleet.contract.envelope import Value, encode_value
+from resonate_fleet.contract.run import Guarantees, Record
 from tests.support.runs import Blow, Run, play
 
 Sabotage = Callable[[Run], str]
@@ -113,6 +114,18 @@ def someone_else(run: Run, job: str) -> str:
 
 def last_at(run: Run) -> float:
     return max(line.at for lines in run.journals.values() for line in lines)
+
+
+def _replay(run: Run, blows: list[Blow], **more: Any) -> None:
+    """Play another run in its place."""
+    new = play(blows, **more)
+    run.plan, run.journals, run.records, run.at = new.plan, new.journals, new.records, new.at
+
+
+def _renamed(one: Record) -> Record:
+    """Return the record as that of another job."""
+    promise = replace(one.promise, id=f"other-{one.promise.id}")
+    return replace(one, promise=promise, task=one.task and replace(one.task, id=promise.id))
 
 
 # Workers.
@@ -461,16 +474,14 @@ def chaos_strikes_an_idle_member(run: Run) -> str:
 @sabotage("INCONCLUSIVE")
 def chaos_strikes_too_softly(run: Run) -> str:
     """A pause far shorter than the lease is all there was: nothing had to be recovered."""
-    soft = play([Blow("pause", 15, seconds=0.8)], jobs=30, seed=11)
-    run.plan, run.journals, run.records, run.at = soft.plan, soft.journals, soft.records, soft.at
+    _replay(run, [Blow("pause", 15, seconds=0.8)], jobs=30, seed=11)
     return "nothing-recovered"
 
 
 @sabotage("INCONCLUSIVE")
 def chaos_pretends_to_heal(run: Run) -> str:
     """The member stands still for good, its lease lapses, its presence ends."""
-    held = play([Blow("pause", 6, 0.2, seconds=9)], jobs=20, lease=2.0)
-    run.plan, run.journals, run.records, run.at = held.plan, held.journals, held.records, held.at
+    _replay(run, [Blow("pause", 6, 0.2, seconds=9)], jobs=20, lease=2.0)
     strike = _strike(run)
     drop(run, *(one for one in run.journals[strike.target] if one.at > strike.at))
     add(run, "steward", j.Died(member=strike.target, tasks=strike.held), strike.at + 3)
@@ -516,6 +527,78 @@ def a_journal_is_cut_at_its_end(run: Run) -> str:
 def a_members_journal_is_missing(run: Run) -> str:
     del run.journals[claimant(run, quiet_job(run))]
     return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def a_killed_members_journal_is_cut_short(run: Run) -> str:
+    """The killed have no last word that could lack; others know what it had brought and held."""
+    killed = _strike(run).target
+    run.journals[killed] = run.journals[killed][:2]
+    return "journal-cut"
+
+
+@sabotage("INCONCLUSIVE")
+def a_killed_members_last_claim_is_cut_off(run: Run) -> str:
+    """It had worked on the job for longer than a line takes; steward and chaos name it."""
+    _replay(run, [Blow("kill", 7, 0.8)], jobs=20, seed=5)
+    lines, job = run.journals[_strike(run).target], _strike(run).job
+    begun = next(i for i, one in enumerate(lines) if isinstance(one, j.Claimed) and one.job == job)
+    del lines[begun:]
+    return "journal-cut"
+
+
+@sabotage("INCONCLUSIVE")
+def an_end_of_a_killed_member_is_missing(run: Run) -> str:
+    """The server has the result that it brought seconds before it was killed."""
+    _replay(run, [Blow("kill", 18, 0.8)], jobs=20, seed=5)
+    first = next(x for x in run.journals[_strike(run).target] if isinstance(x, j.Ended))
+    drop(run, first)
+    return "journal-cut"
+
+
+@sabotage("INCONCLUSIVE")
+def the_stewards_journal_ends_before_the_run(run: Run) -> str:
+    over = next(one.at for one in run.journals["chaos"] if isinstance(one, j.RunEnded))
+    drop(run, *[one for one in run.journals["steward"] if one.at > over - 1])
+    return "journal-cut"
+
+
+@sabotage("INCONCLUSIVE")
+def a_line_of_chaos_is_missing(run: Run) -> str:
+    """A member died of a strike of which nothing is said."""
+    drop(run, _strike(run))
+    return "strike-not-done"
+
+
+@sabotage("INCONCLUSIVE")
+def the_records_are_of_another_run(run: Run) -> str:
+    run.records[:] = [_renamed(one) for one in run.records]
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def the_plan_is_of_another_run(run: Run) -> str:
+    """What it promises was not promised here."""
+    jobs = [replace(job, id=f"other-{job.id}") for job in run.plan.jobs]
+    run.plan = replace(run.plan, jobs=jobs, guarantees=Guarantees(redone=0, recovery_seconds=0.01))
+    return "missing-source"
+
+
+@sabotage("INCONCLUSIVE")
+def a_clients_line_of_another_run_is_among_them(run: Run) -> str:
+    confirmed = line_of(run, quiet_job(run), j.Confirmed)
+    run.journals["client"].append(replace(confirmed, job="other", who="client-of-another-run"))
+    return "unplanned-job"
+
+
+@sabotage("INCONCLUSIVE")
+def a_job_was_parked_and_the_plan_is_of_another_run(run: Run) -> str:
+    """How many were to be parked nobody knows."""
+    job = quiet_job(run)
+    parked = j.Parked(job=job, task=job, crashes=4, members=[])
+    add(run, "steward", parked, line_of(run, job, j.Claimed).at - 0.001)
+    run.plan = replace(run.plan, jobs=[replace(job, id=f"x-{job.id}") for job in run.plan.jobs])
+    return "parked-unexpectedly"
 
 
 @sabotage("INCONCLUSIVE")
@@ -582,6 +665,22 @@ def a_members_clock_is_ahead(run: Run) -> str:
 @sabotage("INCONCLUSIVE")
 def the_clock_of_chaos_is_behind(run: Run) -> str:
     _shift(run, "chaos", -20)
+    return "clock-nonsense"
+
+
+@sabotage("INCONCLUSIVE")
+def the_clock_of_chaos_is_a_little_behind(run: Run) -> str:
+    """The member that was killed wrote on, by its own clock, and a steward saw it die."""
+    _replay(run, [Blow("kill", 7, 0.8)], jobs=20, seed=5)
+    _shift(run, "chaos", -0.9)
+    return "strike-without-effect"
+
+
+@sabotage("INCONCLUSIVE")
+def the_clock_of_chaos_is_a_little_ahead_and_no_steward_is_there(run: Run) -> str:
+    """What the killed member had held was claimed again before chaos killed it."""
+    _replay(run, [Blow("kill", 7)], jobs=20, seed=5, steward=False, lease=0.5)
+    _shift(run, "chaos", 1.6)
     return "clock-nonsense"
 
 

@@ -113,6 +113,57 @@ def test_seconds_go_with_what_is_done_to_the_whole_fleet() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fleet", "strike", "told"),
+    [
+        (
+            "steward = false",
+            'fault = "steward-kill"\nwhen = { done = 0.5 }',
+            "8: strikes.fault is 'steward-kill'; accepted: nothing at a steward where none is up",
+        ),
+        (
+            "",
+            'fault = "kill"\nwhen = { every = 10, times = 3 }',
+            "9: strikes.when is 'over at 30 s'; accepted: what is over before the deadline (30 s)",
+        ),
+        (
+            "lease = 20",
+            'fault = "pause"\nleases = 2\nwhen = { job = 3 }',
+            "10: strikes.when is 'over at 40 s'; accepted: what is over before the deadline (30 s)",
+        ),
+        (
+            "",
+            'fault = "kill"\nwhen = { done = 1.0 }',
+            "9: strikes.when.done is 1.0; accepted: a number from 0 to 0.99",
+        ),
+    ],
+)
+def test_a_strike_that_can_never_be_done_is_refused(fleet: str, strike: str, told: str) -> None:
+    load = "load = { count = 8 }"
+    toml = f'about = "x"\ndeadline = 30\n{load}\n\n[fleet]\n{fleet}\n[[strikes]]\n{strike}\n'
+    assert lines_of(toml) == [f"mine.toml:{told}"]
+
+
+@pytest.mark.parametrize(
+    ("load", "needed"),
+    [
+        ("count = 61\ncost = [2.0, 3.0]", "41"),  # on three slots
+        ("count = 6\ncost = [2.0, 3.0]\nrate = 0.1", "52"),
+        ("count = 1\ncost = [60, 60]\nfunction = 'compute_durably'", "60"),
+    ],
+)
+def test_a_load_that_the_deadline_leaves_no_time_for_is_refused(load: str, needed: str) -> None:
+    (told,) = lines_of(f'about = "x"\ndeadline = 30\n[load]\n{load}\n')
+    assert told.startswith(f"mine.toml:2: deadline is 30.0; accepted: at least the {needed}")
+    durable = "count = 900\ncost = [1, 1]\nfunction = 'compute_durably'"
+    scenario.parse(f'about = "x"\ndeadline = 30\n[load]\n{durable}\n', "mine.toml")
+
+
+def test_a_name_that_ids_cannot_begin_with_is_refused() -> None:
+    with pytest.raises(Mistake, match="a name of letters, digits, - and _"):
+        scenario.parse(GOOD, "my.own: scenario.toml")
+
+
 def test_a_file_that_is_no_toml_names_the_line() -> None:
     assert "line 2" in lines_of('about = "x"\ncount = = 3\n')[0]
 

@@ -108,8 +108,8 @@ def test_parked_jobs() -> None:
     assert said(checks.parked_jobs(facts(jobs=jobs[:1]))) == told[:1]
 
 
-def client_ended(confirmed: int, number: int = 1) -> Entry:
-    return entry(j.ClientEnded(confirmed=confirmed, unconfirmed=0, who="c"), number)
+def client_ended(confirmed: int, who: str = "client") -> Entry:
+    return entry(j.ClientEnded(confirmed=confirmed, unconfirmed=0, who=who))
 
 
 @pytest.mark.parametrize(("clients", "level"), [(False, "broken"), (True, "unproved")])
@@ -119,15 +119,15 @@ def test_jobs_and_counts_that_the_client_forgot(level: str, *, clients: bool) ->
     unplanned = job("u", confirmed=[], planned=None)
     unsent = job("x", confirmed=[], record=None)
     jobs = [unplanned, unsent, forgotten, job()]
-    lines = [client_ended(1), client_ended(2, 2)]
+    lines = [client_ended(1), client_ended(2, "other")]
     assert said(checks.client_counts(facts(jobs=jobs, lines=lines, coverage=gaps))) == [
         (
             f"{level} forgotten-by-client: job f is on the server, its client never confirmed it"
             " (server.json#f)"
         ),
         (
-            f"{level} forgotten-by-client: clients say they confirmed 3 jobs and wrote down 1"
-            " (c.jsonl:1 c.jsonl:2)"
+            f"{level} forgotten-by-client: other says it confirmed 2 jobs and wrote down 0"
+            " (other.jsonl:1)"
         ),
     ]
 

@@ -47,12 +47,15 @@ def test_other_log_lines_are_passed_over_and_broken_ones_named() -> None:
         '{"action": "job.claimed", "at": 3}',
         '{"action": "job.cl',
         "",
+        '{"action": {"a": 1}, "at": 4}',
+        '{"action": "member.started", "group": "g", "slots": 0, "process": 1, "version": ""}',
     ]
     got = list(journal.read(lines, "w.jsonl"))
     assert got == [
         ServerLost(at=2, who="w", why="gone"),
         BadLine("w.jsonl:3", lines[2]),
         BadLine("w.jsonl:4", lines[3]),
+        BadLine("w.jsonl:7", lines[6]),
     ]
 
 

@@ -185,6 +185,13 @@ def test_idle_slots_are_counted_while_work_waits(tmp_path: Path) -> None:
     assert figures_of(facts_of(read_evidence(folder))).idle_seconds > 3
 
 
+def test_the_clients_clock_makes_no_run_shorter(tmp_path: Path) -> None:
+    run = play(jobs=12)
+    right = figures_of(facts_of(read_evidence(run.write(tmp_path / "right")))).makespan
+    run.journals["client"] = [replace(one, at=one.at + 5) for one in run.journals["client"]]
+    assert figures_of(facts_of(read_evidence(run.write(tmp_path / "wrong")))).makespan == right
+
+
 def test_quantiles_by_nearest_rank() -> None:
     values = [float(number) for number in range(1, 101)]
     found = spread(values)

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from resonate_fleet.contract import journal as j
-from resonate_fleet.contract.journal import StrikeDone
+from resonate_fleet.contract.journal import Claimed, StrikeDone
 from resonate_fleet.contract.run import RunFolder
 from resonate_fleet.report.assembly import facts_of
 from resonate_fleet.report.evidence import read_evidence
 from resonate_fleet.report.findings import CATALOGUE
 from resonate_fleet.report.verdict import Verdict, judge
-from tests.support.runs import Blow, Run, play
-from tests.support.sabotage import SABOTAGES, claimant, drop, quiet_job
+from tests.support.runs import EPOCH, Blow, Run, play
+from tests.support.sabotage import SABOTAGES, claimant, drop, members, quiet_job
 
 BLOWS = [Blow("kill", 6, 0.6), Blow("terminate", 11), Blow("pause", 15, seconds=0.8)]
 
@@ -127,6 +127,20 @@ def test_lines_that_were_delivered_twice_are_read_once(tmp_path: Path) -> None:
     assert judge(facts_of(read_evidence(folder))).findings == []
 
 
+def test_a_copy_of_a_journal_is_read_once(tmp_path: Path) -> None:
+    folder = honest().write(tmp_path)
+    for path in list(folder.journal.glob("*.jsonl")):
+        path.with_stem(f"{path.stem} (copy)").write_bytes(path.read_bytes())
+    assert judge(facts_of(read_evidence(folder))).findings == []
+
+
+def test_a_journal_that_cannot_be_read_is_a_missing_witness(tmp_path: Path) -> None:
+    folder = honest().write(tmp_path)
+    (folder.journal / "odd.jsonl").mkdir()
+    says = [one.says for one in judge(facts_of(read_evidence(folder))).findings]
+    assert says == ["odd.jsonl: Is a directory"]
+
+
 def test_the_torn_last_line_of_a_killed_member_is_no_finding(tmp_path: Path) -> None:
     run = honest()
     folder = run.write(tmp_path)
@@ -152,6 +166,28 @@ def test_one_of_two_stewards_is_a_missing_witness(tmp_path: Path) -> None:
     run = play(BLOWS, jobs=30, seed=11, stewards=2)
     says = "the journal of 1 of 2 stewards is missing"
     assert [one.says for one in judged(run, tmp_path).findings] == [says]
+
+
+def test_a_first_member_is_missed_although_another_replaced_one(tmp_path: Path) -> None:
+    """One job at a time on three members: one does nothing, and nobody speaks of it."""
+    run = play([Blow("kill", 1, 0.9)], jobs=2, members=3, steward=False, lease=4.0)
+    worked = {
+        line.who for lines in run.journals.values() for line in lines if type(line) is Claimed
+    }
+    first = [who for who in members(run) if run.journals[who][0].at < EPOCH]
+    idle = next(who for who in first if who not in worked)
+    del run.journals[idle]
+    says = [one.says for one in judged(run, tmp_path).findings]
+    assert says == ["the journal of 1 of 3 members is missing"]
+
+
+def test_a_member_that_only_chaos_names_is_missed(tmp_path: Path) -> None:
+    run = play([Blow("kill", 1)], jobs=6, steward=False, lease=4.0)
+    killed = next(one.target for one in run.journals["chaos"] if isinstance(one, StrikeDone))
+    del run.journals[killed]
+    verdict = judged(run, tmp_path)
+    assert f"the journal of member {killed} is missing" in {one.says for one in verdict.findings}
+    assert verdict.verdict == "INCONCLUSIVE"
 
 
 def test_an_empty_folder_is_inconclusive(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def test_either_of_two_stewards_may_hand_over(tmp_path: Path) -> None:
     spoken = [replace(one, who="steward-1") for one in first]
     run.journals["steward-1"] = [one for one in spoken if one.at <= died.at]
     started = j.StewardStarted(version="0.1.0", at=first[0].at, who="steward-2")
-    others = [replace(one, who="steward-2") for one in (died, *handed)]
+    left = [one for one in told if isinstance(one, j.Left)]
+    others = [replace(one, who="steward-2") for one in (died, *handed, *left)]
     run.journals["steward-2"] = [started, *others]
     verdict = judged(run, tmp_path)
     assert verdict.findings == []

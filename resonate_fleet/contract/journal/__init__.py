@@ -38,7 +38,7 @@ def read(lines: Iterable[bytes | str], where: str) -> Iterator[Line | BadLine]:
         except (msgspec.DecodeError, UnicodeEncodeError):  # bytes that are no UTF-8, say
             yield BadLine(f"{where}:{number}", text.rstrip("\n"))
             continue
-        kind = _actions.get(fields.get("action")) if isinstance(fields, dict) else None
+        kind = _actions.get(str(fields.get("action"))) if isinstance(fields, dict) else None
         if kind is None:
             continue
         try:

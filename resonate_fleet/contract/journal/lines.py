@@ -1,5 +1,7 @@
 """The lines of a journal: a class for each action."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -17,7 +19,7 @@ class MemberStarted(Line, frozen=True, tag="member.started"):
     """A member starts."""
 
     group: str
-    slots: int
+    slots: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
     #: Process id of the operating system, as seen inside its container.
     process: int
     #: Version of the worker image or package.

@@ -37,24 +37,32 @@ ON_ITS_WAY = 1.0
 
 def counted(facts: Facts) -> Iterator[Finding]:
     """Reconcile the number of claims of each task with the journals."""
-    for task in dict.fromkeys([*facts.tasks, *facts.jobs, *facts.children]):
+    for task in facts.tasks:
         record = facts.record_of(task)
         if record is None or record.task is None:
             continue
-        attempts, place = facts.tasks.get(task, []), f"server.json#{task}"
-        version = record.task.version
-        for one in attempts:
+        version, place = record.task.version, f"server.json#{task}"
+        for one in facts.tasks.get(task, []):
             if one.number > version:
                 says = f"{one.member} wrote down claim {one.number} of {task}; the server counts "
                 yield finding("claim-count-disagrees", f"{says}{version}", one.where, place)
+    for task, number in unwritten(facts):
+        near = [one.where for one in facts.tasks.get(task, [])][-3:]
+        says, cut = f"no member wrote down claim {number} of {task}", facts.coverage.incomplete()
+        yield finding("unrecorded-claim", says, f"server.json#{task}", *near, incomplete=cut)
+
+
+def unwritten(facts: Facts) -> Iterator[tuple[str, int]]:
+    """Return the claims that the server counted, no journal has, and nothing excuses."""
+    for task in dict.fromkeys([*facts.tasks, *facts.jobs, *facts.children]):
+        record, attempts = facts.record_of(task), facts.tasks.get(task, [])
+        if record is None or record.task is None:
+            continue
         if record.promise.tags.get(TAG_TIMER) == "true":
             continue  # the server's own alarm: members look at it, and may claim it, in passing
-        for number in set(range(1, version + 1)) - {one.number for one in attempts}:
+        for number in set(range(1, record.task.version + 1)) - {one.number for one in attempts}:
             if not _excused(facts, record, attempts, number):
-                says = f"no member wrote down claim {number} of {task}"
-                near = [one.where for one in attempts][-3:]
-                cut = facts.coverage.incomplete()
-                yield finding("unrecorded-claim", says, place, *near, incomplete=cut)
+                yield task, number
 
 
 def _excused(facts: Facts, record: Record, attempts: list[AttemptFacts], number: int) -> bool:
@@ -105,7 +113,7 @@ def _died_claiming(
     if _seen_at_work(facts, member, claim):
         return False
     plan = facts.evidence.plan
-    return claim in _named(facts, member.name) or not (plan and plan.steward)
+    return claim in named(facts, member.name) or not (plan and plan.steward)
 
 
 def _body_over(facts: Facts, attempt: AttemptFacts) -> float:
@@ -131,7 +139,7 @@ def _seen_at_work(facts: Facts, member: MemberFacts, claim: tuple[str, int]) -> 
     return False
 
 
-def _named(facts: Facts, member: str) -> set[tuple[str, int]]:
+def named(facts: Facts, member: str) -> set[tuple[str, int]]:
     """Return the claims that steward or chaos saw a member hold when it died."""
     named = {pair for strike in facts.strikes_on(member) for pair in strike.held}
     for entry in facts.evidence.of(Died):

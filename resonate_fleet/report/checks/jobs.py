@@ -1,6 +1,7 @@
 """Has each job that was asked for one end: its result, once, from the member that claimed it?"""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from resonate_fleet.contract.ids import root_of
@@ -63,13 +64,12 @@ def client_counts(facts: Facts) -> Iterator[Finding]:
         if job.record and job.planned and not job.confirmed:
             says = "is on the server, its client never confirmed it"
             yield about_job("forgotten-by-client", job, says, incomplete=cut)
-    lines = sum(len(job.confirmed) for job in facts.jobs.values())
-    ends = facts.evidence.of(ClientEnded)
-    said = sum(entry.line.confirmed for entry in ends)
-    if ends and said != lines:
-        says = f"clients say they confirmed {said} jobs and wrote down {lines}"
-        places = [entry.where for entry in ends]
-        yield finding("forgotten-by-client", says, *places, incomplete=cut)
+    lines = Counter(entry.line.who for job in facts.jobs.values() for entry in job.confirmed)
+    for end in facts.evidence.of(ClientEnded):
+        who, said = end.line.who, end.line.confirmed
+        if said != lines[who]:
+            says = f"{who} says it confirmed {said} jobs and wrote down {lines[who]}"
+            yield finding("forgotten-by-client", says, end.where, incomplete=cut)
 
 
 def unplanned_jobs(facts: Facts) -> Iterator[Finding]:

@@ -103,6 +103,11 @@ def strikes_in_order(facts: Facts) -> Iterator[Finding]:
                 made = record.promise.created_at / 1000
                 places = strike.where, f"server.json#{task}"
                 yield from _after(f"{saw} {task}", strike.at, "it was made", made, *places)
+        for task, version in strike.held:
+            if after := facts.next_claim(task, version):
+                what, cause = f"claim {after.number} of {task} was made", f"{saw} claim {version}"
+                places = after.where, strike.where
+                yield from _after(what, after.began, cause, strike.asked, *places)
         if strike.fault in faults.FREEZING:
             continue
         for task, version in strike.held:

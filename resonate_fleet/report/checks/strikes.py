@@ -97,6 +97,8 @@ def effect(facts: Facts) -> Iterator[Finding]:
             # That a member did not end can be seen only in a journal that goes to its end.
             cut = fault in faults.DRAINING and coverage.incomplete(strike.target)
             cut = cut or (fault in faults.AT_THE_STEWARD and coverage.stewards)
+            # One that died without goodbye was killed; when, is a matter of clocks.
+            cut = cut or (fault in faults.DEADLY and strike.target in _seen_dead(facts))
         else:
             shows = _shows(facts, strike) and _as_far_as_planned(facts, strike)
             went_on = [] if shows else [strike.where]
@@ -162,6 +164,12 @@ def _went_on(facts: Facts, strike: StrikeFacts, member: MemberFacts) -> list[str
         if after < one.line.at < until
         and (strike.fault in faults.STOPPING or _needs_the_server(one.line))
     ]
+
+
+def _seen_dead(facts: Facts) -> set[str]:
+    """Return the members that a steward saw die, and that took no leave."""
+    died = {entry.line.member for entry in facts.evidence.of(journal.Died)}
+    return {one.name for one in facts.members.values() if one.stopped is None} & died
 
 
 def _steward_went_on(facts: Facts, strike: StrikeFacts) -> list[str]:
