@@ -53,7 +53,7 @@ class Acts:
     async def kill(self, ids: list[str], who: str) -> Any:
         """Ask in the journal that the holders of these jobs be killed, by whoever started them."""
         wanted = set(_few(ids))
-        running = self._tools.work.running.values()
+        running = self._tools.attempts.running.values()
         held = {root_of(one.task): one.member for one in running if root_of(one.task) in wanted}
         if not held:
             raise Refusal(409, "no member holds it just now")
@@ -63,7 +63,7 @@ class Acts:
     async def redrive(self, ids: list[str], who: str) -> Any:
         async def one(id: str, _: list[str]) -> None:
             await jobacts.redrive(self._tools.wire, id)
-            self._tools.work.redriven(self._tools.now(), id)
+            self._tools.attempts.redriven(self._tools.now(), id)
 
         done, unchanged = await self._each("redrive", ids, who, one)
         return {"redriven": done, "unchanged": unchanged}
@@ -71,7 +71,7 @@ class Acts:
     async def reject(self, ids: list[str], who: str) -> Any:
         async def one(id: str, _: list[str]) -> None:
             await jobacts.reject(self._tools.wire, id, f"rejected by {who}")
-            self._tools.work.parked.pop(id, None)
+            self._tools.attempts.parked.pop(id, None)
 
         done, unchanged = await self._each("reject", ids, who, one)
         return {"rejected": done, "unchanged": unchanged}
@@ -112,7 +112,7 @@ class Acts:
     async def settled(self, ids: list[str], _who: str) -> Any:
         """Stop the bodies of jobs that have ended, after the server has confirmed that."""
         wanted = set(_few(ids))
-        running = self._tools.work.running
+        running = self._tools.attempts.running
         tasks = [task for task in running if wanted & {task, root_of(task)}]
         over = await asyncio.gather(*map(self._is_over, tasks))
         stopped = [task for task, ended in zip(tasks, over, strict=True) if ended]
@@ -129,13 +129,13 @@ class Acts:
     def _stop(self, ended: Iterable[str]) -> None:
         """Have the members that run these tasks, if any, stop their bodies."""
         for task in dict.fromkeys(ended):
-            attempt = self._tools.work.running.get(task)
+            attempt = self._tools.attempts.running.get(task)
             if attempt is None:
                 continue
             holder = self._dispatch.group(attempt.group).present.get(attempt.member)
             if holder is not None:
                 holder.say(Cancel([task]))
-                self._tools.work.mark(self._tools.now(), "cancelled", attempt.member, task)
+                self._tools.attempts.mark(self._tools.now(), "cancelled", attempt.member, task)
 
     def _journal(self, act: str, ids: list[str], who: str, members: Iterable[str] = ()) -> None:
         self._tools.journal.write(Acted(act=act, jobs=ids, by=who, members=list(members)))

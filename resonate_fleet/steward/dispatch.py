@@ -22,6 +22,7 @@ from resonate_fleet.contract.presence import (
 from resonate_fleet.contract.stream import Stream
 from resonate_fleet.contract.tuning import SERVER_ENV
 from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.attempts import OVER, attempt_of
 from resonate_fleet.steward.groups import Group
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import Connection
@@ -29,7 +30,6 @@ from resonate_fleet.steward.promise_reader import PromiseReader
 from resonate_fleet.steward.survey import Entry, Seen
 from resonate_fleet.steward.survey_loop import SurveyLoop
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.work import OVER, attempt_of
 
 #: Makes the stream of a group's hints. The second argument is called when it is open again.
 OpenStream = Callable[[str, Callable[[], None]], Stream]
@@ -53,7 +53,7 @@ class Dispatch:
         self._tools = tools
         self.survey_loop = SurveyLoop(tools, interval)
         self.open_stream = open_stream
-        self.promises = tools.work.listener = PromiseReader(tools, policies, self)
+        self.promises = tools.attempts.listener = PromiseReader(tools, policies, self)
         self.surveyor = self.promises.surveyor
         self._tick = 0.0
 
@@ -101,7 +101,7 @@ class Dispatch:
             self.surveyor.note(task, group.name)
         begun = entry.created if entry and version == 0 else self._arrival()
         needs = entry.function if entry else ""
-        group.offer(task, version, self._tools.work.waits_since(task, begun), needs)
+        group.offer(task, version, self._tools.attempts.waits_since(task, begun), needs)
 
     def _arrival(self) -> float:
         """Return the time that counts for hints that come now, Unix seconds.
@@ -144,11 +144,11 @@ class Dispatch:
             case Held(attempts=attempts, full=full):
                 group.matcher.filled(member, full)
                 held = [attempt_of(one, group.name, member) for one in attempts]
-                self._tools.work.reconcile(self._tools.now(), member, held)
+                self._tools.attempts.reconcile(self._tools.now(), member, held)
             case Withdraw(draining=draining):
                 group.withdraw(connection)
                 if draining:
-                    self._tools.work.mark(self._tools.now(), "draining", member)
+                    self._tools.attempts.mark(self._tools.now(), "draining", member)
         return []
 
     def _report(self, group: Group, member: str, said: Report) -> None:
@@ -159,7 +159,7 @@ class Dispatch:
             waited = matcher.claimed(now, member, task, attempt)
             claim = attempt_of(Holding(task, attempt, function, now), group.name, member)
             created = waited.since if waited else None
-            self._tools.work.claimed(msgspec.structs.replace(claim, created=created))
+            self._tools.attempts.claimed(msgspec.structs.replace(claim, created=created))
         for task, version in said.refused:
             matcher.refused(now, member, task, version)
             self._tools.meters.refused.inc()
@@ -168,10 +168,10 @@ class Dispatch:
         for task, needs in said.declined:
             matcher.declined(task, needs)
             if needs:
-                self._tools.work.began_nothing(task)
+                self._tools.attempts.began_nothing(task)
         for task, attempt, outcome in said.ended:
-            if self._tools.work.over(now, task, attempt, outcome) and outcome == "lost":
-                self._tools.work.mark(now, "lapsed", member, task)
+            if self._tools.attempts.over(now, task, attempt, outcome) and outcome == "lost":
+                self._tools.attempts.mark(now, "lapsed", member, task)
             if outcome in OVER:
                 matcher.ended(task)
                 self.surveyor.entries.pop(task, None)
@@ -182,18 +182,19 @@ class Dispatch:
         """Queue the claimable tasks that a search has found, of all groups."""
         for task in tasks:
             entry = self.surveyor.entries.get(task.id)
-            stale = self._tools.work.is_stale(task.id, task.version)
+            stale = self._tools.attempts.is_stale(task.id, task.version)
             if entry is None or not entry.anyone or stale:
                 continue
             # Until its first survey this steward knows of no earlier claims: creation counts.
             by_creation = task.version == 0 or self.survey_loop.at is None
             begun = entry.created if by_creation else self._tools.now()
-            since = self._tools.work.waits_since(task.id, begun)
+            since = self._tools.attempts.waits_since(task.id, begun)
             self.group(entry.group).offer(task.id, task.version, since, entry.function)
 
     def searched(self, state: str, reporting: Collection[str]) -> None:
         """Take what a search has shown; `reporting`: the members that report here."""
-        seen, work, group_of = self.surveyor.seen[state], self._tools.work, self.surveyor.group_of
+        seen, attempts = self.surveyor.seen[state], self._tools.attempts
+        group_of = self.surveyor.group_of
         match state:
             case "pending":
                 for name, group in list(self.groups.items()):
@@ -205,7 +206,7 @@ class Dispatch:
             case "acquired":
                 self._show_acquired(seen, reporting)
             case "suspended":
-                work.found_suspended(seen.at, {task: group_of(task) for task in seen.tasks})
+                attempts.found_suspended(seen.at, {task: group_of(task) for task in seen.tasks})
             case "halted":
                 parked = {
                     task: LiveParked(
@@ -213,7 +214,7 @@ class Dispatch:
                     )
                     for task, one in seen.tasks.items()
                 }
-                work.found_parked(seen.at, parked)
+                attempts.found_parked(seen.at, parked)
         for group in self.groups.values():
             needed = "acquired" if self.promises.has_policy(group.name) else "pending"
             opened, shown = group.opened_at, self.surveyor.seen["pending"].at
@@ -228,14 +229,14 @@ class Dispatch:
                 self.groups[group].matcher.drop(one.id, one.version)
             holding = Holding(one.id, one.version, "", seen.at)
             held[one.id] = attempt_of(holding, group, one.pid or "")
-        self._tools.work.found_running(seen.at, held, reporting)
+        self._tools.attempts.found_running(seen.at, held, reporting)
         for known in self.groups.values():
             self.promises.surveyed(known)
 
     def _lives(self, task: str, entry: Entry) -> bool:
-        work, group = self._tools.work, self.groups.get(entry.group)
+        attempts, group = self._tools.attempts, self.groups.get(entry.group)
         return (
-            task in work.running
-            or task in work.suspended
+            task in attempts.running
+            or task in attempts.suspended
             or (group is not None and task in group.matcher)
         )

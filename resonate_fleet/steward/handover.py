@@ -14,9 +14,9 @@ from resonate_fleet.contract.ids import root_of
 from resonate_fleet.contract.journal import Died, HandedOver
 from resonate_fleet.contract.loops import set_within
 from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.attempts import Latest
 from resonate_fleet.steward.parking import Parking
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.work import Latest
 
 #: Pauses between the reads of tasks that were assigned to a dead member, in seconds: its claim may
 #: have been on the wire when it died.
@@ -129,7 +129,7 @@ class Handover:
     def _reported(self, death: Death) -> list[Task]:
         return [
             Task(id=one.task, state="acquired", version=one.attempt, pid=death.member)
-            for one in self._tools.work.held_by(death.member)
+            for one in self._tools.attempts.held_by(death.member)
         ]
 
     async def _still(self, death: Death, tasks: Sequence[str]) -> list[Task]:
@@ -150,7 +150,7 @@ class Handover:
         self._tools.meters.deaths.inc()
         tasks = [(task.id, task.version) for task in held]
         self._tools.journal.write(Died(member=death.member, tasks=tasks), level=30)
-        self._tools.work.mark(self._tools.now(), "died", death.member)
+        self._tools.attempts.mark(self._tools.now(), "died", death.member)
         judgement = self._parking.judge(death.member, [*held, *moved])
         by_id = {task.id: task for task in held}
 
@@ -186,7 +186,7 @@ class Handover:
             # After any answer the member does not hold this version any more.
             death.taken.append((task.id, task.version))
             # Noted before the server's hint can come, so that the job keeps its turn.
-            self._tools.work.over(self._tools.now(), task.id, task.version, "died")
+            self._tools.attempts.over(self._tools.now(), task.id, task.version, "died")
             released = await self._tools.insist(
                 lambda: self._tools.wire.release(task.id, task.version), "hand-over", death.back
             )
@@ -201,7 +201,7 @@ class Handover:
             seconds=round(self._tools.now() - death.ended_at, 6),
         )
         self._tools.journal.write(line)
-        self._tools.work.mark(self._tools.now(), "handed-over", death.member, task.id)
+        self._tools.attempts.mark(self._tools.now(), "handed-over", death.member, task.id)
 
     async def release_late(self, task: Task, ended_at: float) -> None:
         """Release a lease that was found later, of a member that is dead or has left."""

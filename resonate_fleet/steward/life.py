@@ -193,7 +193,7 @@ class Steward:
 
     def _calm(self, at: float) -> bool:
         """Say whether hints and members tell of all that happened since `at`."""
-        quiet = not self._membership.departed_since(at) and not self._tools.work.parked
+        quiet = not self._membership.departed_since(at) and not self._tools.attempts.parked
         return quiet and self._dispatch.has_listener
 
 

@@ -87,18 +87,18 @@ class Lists:
 
     def _lines(self) -> Iterator[JobLine]:
         """Yield a line for each job as it is when the first is asked for, without its reason."""
-        work, groups = self._tools.work, self._dispatch.groups.items()
+        attempts, groups = self._tools.attempts, self._dispatch.groups.items()
         waiting = {name: [*group.matcher.queue.waiting.values()] for name, group in groups}
         every = chain(
             # What a child holds is not its job's.
-            (_line(one, "running") for one in [*work.running.values()] if one.task == one.job),
+            (_line(one, "running") for one in [*attempts.running.values()] if one.task == one.job),
             (
                 JobLine(id=one.task, state="parked", group=one.group, attempt=one.attempt)
-                for one in [*work.parked.values()]
+                for one in [*attempts.parked.values()]
             ),
             (
                 JobLine(id=task, state="sleeping", group=name, created=since)
-                for task, (name, since) in [*work.suspended.items()]
+                for task, (name, since) in [*attempts.suspended.items()]
             ),
             (
                 JobLine(
@@ -109,7 +109,7 @@ class Lists:
             ),
             (
                 _line(one, _ENDED[one.outcome])
-                for one in [*work.ended][::-1]
+                for one in [*attempts.ended][::-1]
                 if one.outcome in _ENDED and one.task == one.job
             ),
         )
@@ -133,8 +133,8 @@ class Lists:
             found = await jobacts.page(self._tools.wire, job, payloads=self._payloads)
         except jobacts.NoSuchJob as none:
             raise Refusal(404, str(none)) from None
-        work = self._tools.work
-        known = [one for one in [*work.ended, *work.running.values()] if one.task == job]
+        every = self._tools.attempts
+        known = [one for one in [*every.ended, *every.running.values()] if one.task == job]
         attempts = [
             AttemptLine(
                 attempt=one.shown,

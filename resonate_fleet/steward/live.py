@@ -8,12 +8,12 @@ import msgspec
 from msgspec.structs import replace
 
 from resonate_fleet.contract.live import LiveChange, LiveGroup, LiveMember, LiveState
+from resonate_fleet.steward.attempts import Totals
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.matcher import Matcher
 from resonate_fleet.steward.membership import Membership
 from resonate_fleet.steward.presence import Identity
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.work import Totals
 
 #: Most ended attempts, and most marks, of one message. The counts of groups are always complete.
 MOST = 500
@@ -21,7 +21,7 @@ MOST = 500
 
 def live_state(me: Identity, tools: Tools, membership: Membership, dispatch: Dispatch) -> LiveState:
     """Return the state as it is now. To be called on the event loop."""
-    work, held = tools.work, Counter(one.member for one in tools.work.running.values())
+    attempts, held = tools.attempts, Counter(one.member for one in tools.attempts.running.values())
     members = [_member(one, dispatch, tools, held[one.member]) for one in membership.all()]
     return LiveState(
         at=tools.now(),
@@ -33,15 +33,15 @@ def live_state(me: Identity, tools: Tools, membership: Membership, dispatch: Dis
         as_of=tools.now() if dispatch.listens else dispatch.surveyor.seen["pending"].at,
         groups=_groups(members, dispatch, tools),
         members=members,
-        running=list(work.running.values()),
-        ended=list(work.ended),
-        parked=list(work.parked.values()),
-        marks=list(work.marks),
+        running=list(attempts.running.values()),
+        ended=list(attempts.ended),
+        parked=list(attempts.parked.values()),
+        marks=list(attempts.marks),
     )
 
 
 def _member(one: LiveMember, dispatch: Dispatch, tools: Tools, held: int) -> LiveMember:
-    totals = tools.work.member_totals.get(one.member, Totals())
+    totals = tools.attempts.member_totals.get(one.member, Totals())
     free = one.slots - held if one.state == "present" else 0
     group = dispatch.groups.get(one.group)
     offered = group.matcher.credits_of(one.member) if group else 0
@@ -55,18 +55,18 @@ def _member(one: LiveMember, dispatch: Dispatch, tools: Tools, held: int) -> Liv
 
 
 def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list[LiveGroup]:
-    work, present = tools.work, [one for one in members if one.state == "present"]
+    attempts, present = tools.attempts, [one for one in members if one.state == "present"]
     slots = Counter[str]()
     for one in present:
         slots[one.group] += one.slots
     counts = {
         "members": Counter(one.group for one in present),
         "slots": slots,
-        "running": Counter(one.group for one in work.running.values()),
-        "suspended": Counter(group for group, _ in work.suspended.values()),
-        "parked": Counter(one.group for one in work.parked.values()),
+        "running": Counter(one.group for one in attempts.running.values()),
+        "suspended": Counter(group for group, _ in attempts.suspended.values()),
+        "parked": Counter(one.group for one in attempts.parked.values()),
     }
-    names = {*dispatch.groups, *work.group_totals}.union(*counts.values())
+    names = {*dispatch.groups, *attempts.group_totals}.union(*counts.values())
     return [
         replace(
             _group(name, dispatch, tools),
@@ -78,7 +78,7 @@ def _groups(members: list[LiveMember], dispatch: Dispatch, tools: Tools) -> list
 
 def _group(name: str, dispatch: Dispatch, tools: Tools) -> LiveGroup:
     """Return what waits in a group, and what has ended."""
-    group, totals = dispatch.groups.get(name), tools.work.group_totals.get(name, Totals())
+    group, totals = dispatch.groups.get(name), tools.attempts.group_totals.get(name, Totals())
     matcher = group.matcher if group else Matcher()
     blocked, stuck = matcher.blocked(tools.now()), matcher.stuck()
     return LiveGroup(

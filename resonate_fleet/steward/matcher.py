@@ -23,10 +23,10 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from resonate_fleet.contract.backoff import doubled
+from resonate_fleet.steward.attempts import Latest
 from resonate_fleet.steward.claimant import Assigned, Claimant, why_nobody
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.subqueues import Waiting
-from resonate_fleet.steward.work import Latest
 
 #: Seconds after which a task without the member's answer goes to another credit.
 ANSWER_SECONDS = 1.0

@@ -18,12 +18,12 @@ from resonate_fleet.contract.live import LiveMember, MemberState
 from resonate_fleet.contract.loops import keep
 from resonate_fleet.contract.presence import FromMember, FromSteward, Hello, Released
 from resonate_fleet.contract.wire import Task
+from resonate_fleet.steward.attempts import Latest
 from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Death, Handover
 from resonate_fleet.steward.presence import Connection
 from resonate_fleet.steward.state_file import Known
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.work import Latest
 
 #: Least pause between two writes of the state file, in seconds.
 SAVE_EVERY = 0.1
@@ -91,7 +91,7 @@ class Membership:
             return await self._back(death)
         if before is None:
             self._tools.journal.write(Joined(member=hello.member, group=hello.group))
-            self._tools.work.mark(self._tools.now(), "joined", hello.member)
+            self._tools.attempts.mark(self._tools.now(), "joined", hello.member)
         return []
 
     def _note_coming(self, hello: Hello) -> None:
@@ -116,10 +116,10 @@ class Membership:
 
     def left(self, connection: Connection) -> None:
         if self._leaves(connection) is not None:
-            self._tools.work.reconcile(self._tools.now(), connection.member, ())
+            self._tools.attempts.reconcile(self._tools.now(), connection.member, ())
             self._forget(connection.member, "left")
             self._tools.journal.write(Left(member=connection.member))
-            self._tools.work.mark(self._tools.now(), "left", connection.member)
+            self._tools.attempts.mark(self._tools.now(), "left", connection.member)
 
     def ended(self, connection: Connection) -> None:
         serving = self._dispatch.group(connection.hello.group).serving
@@ -173,7 +173,7 @@ class Membership:
             return []
         self._tools.meters.false_alarms.inc()
         self._tools.journal.write(FalseAlarm(member=death.member), level=30)
-        self._tools.work.mark(self._tools.now(), "false-alarm", death.member)
+        self._tools.attempts.mark(self._tools.now(), "false-alarm", death.member)
         return [Released(tasks=death.taken)] if death.taken else []
 
     def _forget(self, member: str, state: MemberState) -> None:

@@ -122,7 +122,7 @@ class Parking:
         parked = LiveParked(
             task=task.id, job=job, attempt=task.version, since=now, members=record.members
         )
-        self._tools.work.was_parked(now, parked)
+        self._tools.attempts.was_parked(now, parked)
         return True
 
     async def pardon(self, member: str) -> None:
@@ -137,7 +137,7 @@ class Parking:
             if fewer.parked_at is not None and fewer.count <= self._limit:
                 if await self._tools.tell("task.continue", task):
                     self._tools.journal.write(Redriven(job=root_of(task)))
-                    self._tools.work.redriven(self._tools.now(), task)
+                    self._tools.attempts.redriven(self._tools.now(), task)
                 fewer = CrashRecord(task, fewer.crashes)
             self._records[task] = fewer
             if not fewer.crashes:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class PromiseReader:
     """One for all groups. Everything is to be called on the event loop.
 
-    What it has read of a task it offers to `dispatch`. As the listener of `Work` it counts what
+    What it has read of a task it offers to `dispatch`. As the listener of `Attempts` it counts what
     runs for the limits of its group.
     """
 
@@ -87,7 +87,7 @@ class PromiseReader:
             group.matching.soon()
 
     def _under_way(self, group: Group) -> set[str]:
-        running = (one for one in self._tools.work.running.values() if one.group == group.name)
+        running = (one for one in self._tools.attempts.running.values() if one.group == group.name)
         return {one.task for one in running} | group.matcher.assigned.keys()
 
     # What runs.
@@ -134,7 +134,7 @@ class PromiseReader:
         Unless its promise is known it is read first where the group is read (`reads`), and that of
         a child always: it may be a timer.
         """
-        if self._tools.work.is_stale(hint.id, hint.version):
+        if self._tools.attempts.is_stale(hint.id, hint.version):
             return
         entry, reads = self.surveyor.entries.get(hint.id), self.reads(group.name)
         known = entry is not None and (bool(entry.function) or not reads)

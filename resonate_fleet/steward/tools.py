@@ -11,9 +11,9 @@ import structlog
 from resonate_fleet.contract.loops import set_within
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Refused, Strange, Unreachable, Wire
+from resonate_fleet.steward.attempts import Attempts
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state_file import Memory, StateFile
-from resonate_fleet.steward.work import Work
 
 #: Pauses while the server does not answer, in seconds; the last one repeats.
 PAUSES = (0.05, 0.1, 0.2, 0.5)
@@ -33,7 +33,7 @@ class Tools:
     memory: Memory = field(default_factory=Memory)
     file: StateFile = field(default_factory=lambda: StateFile(None))
     now: Callable[[], float] = time.time
-    work: Work = field(default_factory=Work)
+    attempts: Attempts = field(default_factory=Attempts)
     #: When each failure was last logged, and how often it came since.
     said: dict[str, tuple[float, int]] = field(default_factory=dict)
     #: Seconds for which a missed member may come back.

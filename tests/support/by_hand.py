@@ -10,10 +10,10 @@ from resonate_fleet.contract.journal import Line
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.recorder import Journal
 from resonate_fleet.contract.wire import Reply, Task, Unreachable, Wire
+from resonate_fleet.steward.attempts import attempt_of
 from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.state_file import Memory, StateFile
 from resonate_fleet.steward.tools import Tools
-from resonate_fleet.steward.work import attempt_of
 from tests.support.virtual import VirtualLoop
 
 #: Unix seconds at which everything begins.
@@ -108,7 +108,7 @@ class Stage:
             file=self.file,
             now=lambda: round(START + self.loop.time(), 6),
         )
-        self.work = self.tools.work
+        self.attempts = self.tools.attempts
 
     def close(self) -> None:
         self.loop.end()
@@ -122,7 +122,7 @@ class Stage:
     def claimed(self, task: str, member: str, number: int = 1) -> None:
         """The member has told that it claimed the task, and the server knows it."""
         self.server.holds(task, member, number)
-        self.work.claimed(attempt_of(Holding(task, number, "f", START), "g", member))
+        self.attempts.claimed(attempt_of(Holding(task, number, "f", START), "g", member))
 
     def at(self) -> float:
         return round(self.loop.time(), 6)
@@ -137,5 +137,5 @@ class Stage:
 
     def marks(self) -> list[tuple[float, str, str | None, str | None]]:
         return [
-            (round(one.at - START, 6), one.kind, one.member, one.job) for one in self.work.marks
+            (round(one.at - START, 6), one.kind, one.member, one.job) for one in self.attempts.marks
         ]

@@ -13,10 +13,10 @@ from resonate_fleet.contract.jobs import line_of, matches
 from resonate_fleet.contract.presence import Holding
 from resonate_fleet.contract.wire import Unreachable
 from resonate_fleet.steward.acts import Acts
+from resonate_fleet.steward.attempts import Attempts, attempt_of
 from resonate_fleet.steward.console import Refusal
 from resonate_fleet.steward.lists import AT_ONCE, MOST_READ, Lists
 from resonate_fleet.steward.matcher import Matcher
-from resonate_fleet.steward.work import Work, attempt_of
 from tests.support.model import Model
 from tests.support.simulated_server import SimWire
 
@@ -40,7 +40,7 @@ class Scene:
     def __init__(self) -> None:
         self.model = Model()
         self.wire = FailingWire(self.model)
-        self.work = Work()
+        self.attempts = Attempts()
         self.stopped: list[str] = []
         self.lines: list[Any] = []
         member = SimpleNamespace(say=lambda message: self.stopped.extend(message.tasks))
@@ -48,7 +48,7 @@ class Scene:
         dispatch: Any = SimpleNamespace(groups={}, group=lambda _: group, is_complete=True)
         tools: Any = SimpleNamespace(
             wire=self.wire,
-            work=self.work,
+            attempts=self.attempts,
             now=lambda: 1000.0,
             journal=SimpleNamespace(write=self.lines.append),
         )
@@ -61,7 +61,7 @@ class Scene:
 
     def runs(self, *ids: str) -> None:
         for name in ids:
-            self.work.claimed(attempt_of(Holding(name, 1, "f", 0.0), "g", "m"))
+            self.attempts.claimed(attempt_of(Holding(name, 1, "f", 0.0), "g", "m"))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_was_cancelled_before_the_server_failed_is_journalled_and_stopped(
     assert answer["cancelled"] == ["a", "c"]
     assert "it fails" in answer["unchanged"]["b"]
     assert scene.stopped == ["a", "c"]
-    assert [one.job for one in scene.work.marks if one.kind == "cancelled"] == ["a", "c"]
+    assert [one.job for one in scene.attempts.marks if one.kind == "cancelled"] == ["a", "c"]
     assert [(line.act, line.jobs, line.by) for line in scene.lines] == [
         ("cancel", ["a", "c"], "me")
     ]
@@ -172,9 +172,9 @@ def test_a_function_is_known_of_what_waits_sleeps_and_runs(scene: Scene) -> None
         for state in ("waits", "sleeps", "runs"):
             scene.job(f"{function}-{state}", function)
         matcher.offer(0.0, f"{function}-waits", 0, since=0.0)
-        scene.work.suspended[f"{function}-sleeps"] = ("g", 0.0)
+        scene.attempts.suspended[f"{function}-sleeps"] = ("g", 0.0)
         holding = Holding(f"{function}-runs", 1, function, 0.0)
-        scene.work.claimed(attempt_of(holding, "g", "member"))
+        scene.attempts.claimed(attempt_of(holding, "g", "member"))
     found = asyncio.run(scene.lists.listing({"function": "resize"}))
     assert {one.id for one in found.jobs} == {"resize-waits", "resize-sleeps", "resize-runs"}
     assert found.unread == 0
@@ -182,7 +182,7 @@ def test_a_function_is_known_of_what_waits_sleeps_and_runs(scene: Scene) -> None
 
 @pytest.mark.parametrize(("since", "found"), [("0", []), ("60", ["job"]), ("", ["job"])])
 def test_jobs_of_the_last_seconds_are_listed(scene: Scene, since: str, found: list[str]) -> None:
-    scene.work.suspended[scene.job("job")] = ("g", 1000.0 - 30)
+    scene.attempts.suspended[scene.job("job")] = ("g", 1000.0 - 30)
     scene.dispatch.is_complete = since == "60"
     listed = asyncio.run(scene.lists.listing({"since": since}))
     assert listed.complete == (since == "60")
@@ -191,7 +191,7 @@ def test_jobs_of_the_last_seconds_are_listed(scene: Scene, since: str, found: li
 
 def test_very_many_are_read_in_parts_and_it_says_so(scene: Scene) -> None:
     for number in range(MOST_READ + 5):
-        scene.work.suspended[scene.job(f"job-{number}")] = ("g", 0.0)
+        scene.attempts.suspended[scene.job(f"job-{number}")] = ("g", 0.0)
     asked = {"function": "work", "limit": "5000"}
     first = asyncio.run(scene.lists.listing(asked))
     assert (len(first.jobs), first.unread) == (MOST_READ, 5)

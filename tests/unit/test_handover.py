@@ -67,8 +67,8 @@ def test_what_a_dead_member_held_is_released_when_its_grace_is_out(scene: Scene)
     assert scene.declared()
     assert scene.death.blamed
     assert scene.death.taken == [("a", 1), ("b:1", 2)]
-    assert [one.task for one in scene.work.running.values()] == ["other"]
-    assert {(one.task, one.outcome, one.ended) for one in scene.work.ended} == {
+    assert [one.task for one in scene.attempts.running.values()] == ["other"]
+    assert {(one.task, one.outcome, one.ended) for one in scene.attempts.ended} == {
         ("a", "died", START + GRACE),
         ("b:1", "died", START + GRACE),
     }

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from resonate_fleet.steward.attempts import REMEMBERED
 from resonate_fleet.steward.fair import FairQueue
 from resonate_fleet.steward.matcher import ANSWER_SECONDS, FIRST_PAUSE, Matcher
 from resonate_fleet.steward.policy import Attributes, GroupPolicy, Limit
 from resonate_fleet.steward.subqueues import May, Waiting
-from resonate_fleet.steward.work import REMEMBERED
 from tests.unit.test_matcher import handed, ready
 
 

@@ -83,9 +83,9 @@ def test_a_job_is_set_aside(scene: Scene) -> None:
     assert scene.journal.lines == [(parked, 30)]
     at = START + 5.0
     live = LiveParked(task="job:1", job="job", attempt=1, since=at, members=members, group="g")
-    assert scene.work.parked == {"job:1": live}
+    assert scene.attempts.parked == {"job:1": live}
     assert scene.marks() == [(5.0, "parked", "m3", "job")]
-    assert scene.work.running == {}
+    assert scene.attempts.running == {}
 
 
 @pytest.mark.parametrize("now", [None, ("acquired", 2), ("pending", 1), ("halted", 1)], ids=str)
@@ -155,7 +155,7 @@ def test_a_job_that_is_within_its_limit_again_goes_back_to_work(scene: Scene) ->
     assert scene.server.tasks["job:1"].state == "pending"
     assert scene.lines(j.Redriven) == [j.Redriven(job="job")]
     assert scene.marks()[-1] == (5.0, "redriven", None, "job")
-    assert scene.work.parked == {}
+    assert scene.attempts.parked == {}
     left = tuple(Crash(member, 1, START, blamed=True) for member in ("m2", "m3"))
     assert scene.records["job:1"] == CrashRecord("job:1", left)
 

@@ -45,7 +45,7 @@ class Totals:
     busy: float = 0.0
 
 
-class Work:
+class Attempts:
     """The running attempts that are known, and the latest of those that ended.
 
     `listener` hears of each attempt that begins and of each that ends, whoever says so.
