@@ -51,7 +51,7 @@ def lasting(error: BaseException | None) -> str:
     """Return the text of an error for which the SDK releases a job; "" where it may pass."""
     found = cause_of(error)
     final = isinstance(found, _NO_REMEDY) or not isinstance(found, ResonateError | None)
-    return str(found) if final else ""
+    return (str(found) or type(found).__name__) if final else ""
 
 
 def check_writable(value: Any, what: str) -> bytes:

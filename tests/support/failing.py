@@ -194,6 +194,10 @@ def platform(_: Context, id: str) -> NoReturn:
     raise PlatformError("mine")  # type: ignore[arg-type]  # what this is for
 
 
+def platform_without_words(_: Context, id: str) -> NoReturn:
+    raise PlatformError([ValueError()])  # type: ignore[list-item]  # what this is for
+
+
 def suspended(_: Context, id: str) -> NoReturn:
     raise Suspended
 
@@ -285,6 +289,7 @@ FAILURES = {
     untouchable_error: "cannot be looked at: SystemExit",
     exiting_name: "cannot be looked at: SystemExit",
     platform: "m",
+    platform_without_words: "ValueError",
     suspended: "the body ended early",
     nan_in_a_step: "nan returned what JSON cannot hold: nan",
     infinity_for_a_child: "was given what JSON cannot hold: inf",
