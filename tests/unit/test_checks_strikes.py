@@ -333,6 +333,17 @@ def test_a_scaling_comes_to_its_number(to: int, *, reached: bool) -> None:
     assert (said(effect(run)) == []) == reached
 
 
+@pytest.mark.parametrize(("at", "reached"), [(25.0, True), (5.0, False), (45.0, False)])
+def test_a_scaling_amid_which_another_strike_ends_a_member(at: float, *, reached: bool) -> None:
+    """Three are to be up: the third is ready when one of the two has been killed."""
+    members = [member("m", stopped=None, died=25.0), member("n"), member("o", ready=26.0)]
+    planned = {"strike": 0, "fault": "scale", "trigger": "", "target": "", "to": 3}
+    struck = [strike("scale", target="members", held=[], healed=30.0), strike(at=at, target="m")]
+    run = facts(members=members, strikes=struck, plan=plan(strikes=[planned]))
+    unseen = [one for one in said(effect(run)) if "scale" in one]
+    assert (unseen == []) == reached
+
+
 @pytest.mark.parametrize(("ends", "replaced"), [(15.0, True), (90.0, False)])
 def test_a_rolling_restart_comes_to_every_member(ends: float, *, replaced: bool) -> None:
     both = [member("m", stopped=12.0), member("n", stopped=ends)]

@@ -231,9 +231,11 @@ def _as_far_as_planned(facts: Facts, strike: StrikeFacts) -> bool:
     planned = {one.strike: one.to for one in plan.strikes} if plan else {}
     if (to := planned.get(strike.strike)) is None:
         return True
+    ends = [one.at for one in facts.strikes if one.fault in (*faults.DEADLY, *faults.DRAINING)]
+    fewer = sum(strike.asked <= at <= (strike.healed or over) for at in ends)  # by other strikes
     moments = [strike.at, *(at for one in members for at in (one.ready, one.until) if at)]
     return any(
-        sum(one.ready is not None and one.ready <= at < one.until for one in members) == to
+        to - fewer <= sum(x.ready is not None and x.ready <= at < x.until for x in members) <= to
         for at in moments
         if strike.asked <= at <= over
     )
