@@ -78,7 +78,7 @@ def run(asked: Namespace) -> int:
             return asyncio.run(_keep_up(LocalFleet(shape, root, ports(asked))))
     except StartFailed as failed:
         head, *rest = str(failed).splitlines()
-        if head.endswith("ended with 2:") and rest:  # it said what the user got wrong
+        if head.rstrip(":").endswith(ended(exits.USAGE)) and rest:  # the user is wrong
             raise Mistake(*(one for one in rest if not one.startswith("{"))) from None
         raise
 
