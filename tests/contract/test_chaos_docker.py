@@ -33,7 +33,7 @@ class Scene:
             + "".join(f"{key} = 2\n" for key in FAULTS[fault].takes if key != "seconds")
             for fault in faults
         )
-        text = f'about = "x"\n[fleet]\nstewards = 2\n[load]\ncount = 4\n{strikes}'
+        text = f'about = "x"\ndeadline = 600\n[fleet]\nstewards = 2\n[load]\ncount = 4\n{strikes}'
         await self.place.start(
             script(parse(text, "x.toml"), 1, "compose").plan, RunFolder(self.folder)
         )
