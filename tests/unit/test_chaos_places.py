@@ -63,7 +63,7 @@ def test_a_place_with_one_ability_less_refuses_what_needs_it_when_planning(
     needing = [fault for fault in before if ability in ALL[fault].needs]
     assert before - can(place) == set(needing)
     for fault in needing:
-        more = {"leases": "\nleases = 2", "to": "\nto = 2"}
+        more = {"leases": "\nleases = 1", "to": "\nto = 2"}
         takes = "".join(more.get(one, "") for one in FAULTS[fault].takes)
         text = f'about = "x"\n[load]\ncount = 9\n[[strikes]]\nfault = "{fault}"{takes}'
         with pytest.raises(Mistake) as caught:
