@@ -90,6 +90,7 @@ class Probes:
     liveness: float
     connected: Callable[[], bool]
     health: Health
+    heartbeat_health: Health
     now: Callable[[], float] = time.monotonic
     draining: bool = field(default=False, init=False)
 
@@ -122,8 +123,8 @@ class Probes:
         found = []
         if self.draining:
             found.append("draining")
-        if self.health.failing:
-            found.append(f"the server takes no requests: {self.health.failing}")
+        if why := self.health.failing or self.heartbeat_health.failing:
+            found.append(f"the server takes no requests: {why}")
         elif not self.connected() and not self.health.takes(RECENT):
             found.append("no stream from the server")
         return found

@@ -123,10 +123,15 @@ class Member:
             table, settings.url, settings.token, name, settings.lease
         )
         lost = self._runner.revocation.lost
-        heard = self._heartbeat_failed, self._heartbeat_process.sent
+        heard = self._heartbeat_failed, self._heartbeat_answered
         self._heartbeats = Heartbeats(table, wires.blocking(), name, settings.lease, lost, *heard)
-        connected, health = self._upstream.is_connected, self._upstream.health
-        self._probes = Probes(self._heartbeats, settings.liveness, connected, health)
+        self._probes = Probes(
+            self._heartbeats,
+            settings.liveness,
+            self._upstream.is_connected,
+            self._upstream.health,
+            self._upstream.heartbeat_health,
+        )
         self._stopped = asyncio.Event()
         self._lifespan = registry.hooks
         wire, not_ready = wires.blocking(), self._probes.drain
@@ -202,7 +207,11 @@ class Member:
     def _heartbeat_failed(self, error: Unreachable | Refused) -> None:
         self._ledger.metrics.count("heartbeat_failures")
         if isinstance(error, Refused):
-            self._upstream.health.refused(error.reply.status, f"heartbeat: {error}")
+            self._upstream.heartbeat_health.refused(error.reply.status, f"heartbeat: {error}")
+
+    def _heartbeat_answered(self) -> None:
+        self._upstream.heartbeat_health.answered()
+        self._heartbeat_process.sent()
 
     def _count_loss(self, loss: Loss) -> None:
         if not loss.over:

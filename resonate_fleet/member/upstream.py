@@ -187,6 +187,8 @@ class Upstream:
         self.stream = wires.stream(ledger.journal.who, ledger.server_lost, ledger.server_back)
         refused = partial(ledger.metrics.count, "requests_refused")
         self.health = Health(refused, connected=self.is_connected)
+        #: Of the heartbeats alone: a server whose disk is full answers whoever reads.
+        self.heartbeat_health = Health(refused)
         self.channel = Channel(self.wire, self.health, token, ledger.clock)
 
     def is_connected(self) -> bool:

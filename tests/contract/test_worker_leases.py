@@ -94,6 +94,24 @@ def test_a_claim_that_the_server_fails_is_sent_again(place: Place) -> None:
         assert claims[0]["head"] == claims[1]["head"], "the same request, not a new search's"
 
 
+def test_heartbeats_that_a_server_with_a_full_disk_refuses_are_said_though_it_answers_reads(
+    place: Place,
+) -> None:
+    with Proxy(place.server.url) as proxy:
+        worker = place.worker(RESONATE_URL=proxy.url, WORKER_LEASE="9", WORKER_SLOTS="2")
+        proxy.fail("task.heartbeat")
+        job = place.job("compute_something", 10.0)
+        place.claimed(job)
+        answered = [place.job("compute_something", 0.4) for _ in range(60)]
+        refused = worker.line("requests.refused", 30)
+        assert "heartbeat: " in refused["why"]
+        assert "500" in refused["why"]
+        assert (place.server.promise(answered[-1]) or {})["state"] == "pending", "others go on"
+        proxy.mend()
+        worker.line("requests.accepted", 30)
+        assert place.server.wait_results([job], 60)
+
+
 def heartbeat_process_of(worker: Process) -> int:
     """Return the process that keeps the member's leases; wait for it."""
     (found,) = wait_until(worker.children, 10, "the process that keeps leases runs")

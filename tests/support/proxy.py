@@ -13,7 +13,7 @@ class Proxy:
 
     `requests` holds the decoded protocol requests that were seen, in order. `cut` closes all
     connections and refuses new ones until `mend`. `fail_once` has one request answered here, with
-    an error of the server's.
+    an error of the server's, `fail` every one until `mend`.
     """
 
     def __init__(self, target: str, host: str = "127.0.0.1") -> None:
@@ -24,11 +24,16 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._is_cut = False
         self._failing: str | None = None
+        self._once = True
         self.requests: list[dict[str, Any]] = []
 
     def fail_once(self, kind: str) -> None:
         """Answer the next request of this kind with 500; the server does not hear of it."""
-        self._failing = kind
+        self._failing, self._once = kind, True
+
+    def fail(self, kind: str) -> None:
+        """Answer requests of this kind with 500 until `mend`."""
+        self._failing, self._once = kind, False
 
     @property
     def url(self) -> str:
@@ -50,7 +55,7 @@ class Proxy:
             _close(one)
 
     def mend(self) -> None:
-        self._is_cut = False
+        self._is_cut, self._failing = False, None
 
     def kind(self, kind: str) -> list[dict[str, Any]]:
         """Return the data of the requests of one kind."""
@@ -100,7 +105,8 @@ class Proxy:
         self.requests.append(request)
         if request["kind"] != self._failing:
             return True
-        self._failing = None
+        if self._once:
+            self._failing = None
         return False
 
 

@@ -17,7 +17,7 @@ def test_liveness_asks_for_a_loop_that_turns_and_for_heartbeats() -> None:
     now = [100.0]
     model = Model()
     heartbeats = Heartbeats(Table(), BlockingModelWire(model), "me", 60.0, lambda *_: None)
-    probes = Probes(heartbeats, 10.0, lambda: True, Health(), lambda: now[0])
+    probes = Probes(heartbeats, 10.0, lambda: True, Health(), Health(), lambda: now[0])
     assert probes.not_alive() == ["heartbeats have stopped"]
     with heartbeats:
         assert probes.not_alive() == []
@@ -33,7 +33,7 @@ def test_liveness_asks_for_a_loop_that_turns_and_for_heartbeats() -> None:
 def test_readiness_asks_for_the_stream_and_no_drain() -> None:
     connected, model = [True], Model()
     heartbeats = Heartbeats(Table(), BlockingModelWire(model), "me", 60.0, lambda *_: None)
-    probes = Probes(heartbeats, 10.0, lambda: connected[0], Health())
+    probes = Probes(heartbeats, 10.0, lambda: connected[0], Health(), Health())
     assert probes.not_ready() == []
     connected[0] = False
     assert probes.not_ready() == ["no stream from the server"]
