@@ -178,7 +178,7 @@ def test_a_job_says_what_its_tags_do_not_do(fleet: Fleet, steward: Process) -> N
         asked = ("job", job, "--server", fleet.server.url, "--steward", pages)
         return run_room("fleet", *asked).stdout
 
-    unread, late = submit(fleet, priority="high"), submit(fleet, not_before="1e300")
+    unread, late = submit(fleet, priority="high"), submit(fleet, not_before="9999999999")
     done(fleet, [unread])
     assert "fleet:priority counts as not given; accepted: 1 to 5" in shown(unread)
     assert "waits for its time" in shown(late)
