@@ -94,6 +94,7 @@ class Claims:
         task, version = request.data.id, request.data.version + 1
         if promise.tags.get(TAG_TIMER) == "true" and promise.state == "pending":
             # A durable sleep that is not due. The SDK drops it without releasing the lease.
+            self.intake.avoid(task, "")
             await self.channel.ask("task.release", task, version=version)
             return True
         attempt = self._attempt(task, version, promise, sent)

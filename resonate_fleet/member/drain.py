@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 0.02
 #: Longest wait for the loop to close the intake, in seconds.
 CLOSE_SECONDS = 1.0
-#: Longest wait for claims on their way, and then for the hand-back of all leases, in seconds each.
+#: Longest wait for claims and outcomes on their way, and then for the hand-back of all leases, in
+#: seconds each.
 HAND_BACK_SECONDS = 3.0
 log = structlog.get_logger()
 
@@ -89,9 +90,10 @@ class Drain:
             return
 
     def _hand_back(self) -> None:
-        deadline = time.monotonic() + HAND_BACK_SECONDS
-        runner = self.runner
-        while runner.claims.pending and time.monotonic() < deadline:
+        runner, deadline = self.runner, time.monotonic() + HAND_BACK_SECONDS
+        while (
+            runner.claims.pending or any(one.lease.writing for one in runner.table.held())
+        ) and time.monotonic() < deadline:
             time.sleep(CHECK_SECONDS)
         deadline = time.monotonic() + HAND_BACK_SECONDS
         for attempt in runner.table.held():

@@ -179,9 +179,7 @@ class Matcher:
         """Note a claim that the server has granted; return how the task waited."""
         assigned = self._answered(member, task)
         found = assigned.waiting if assigned else self.queue.waiting.get(task)
-        if assigned is not None and assigned.newer and assigned.newer.version >= attempt:
-            self._wait(now, assigned.newer)
-        self.drop(task, attempt)
+        self._decided(now, assigned, task, attempt)
         return found
 
     def refused(self, now: float, member: str, task: str, version: int) -> None:
@@ -189,9 +187,13 @@ class Matcher:
         assigned = self._answered(member, task)
         if assigned is not None:
             self.queue.limits.vacate(task)
-            if assigned.newer is not None:
-                self._wait(now, assigned.newer)
-        self.drop(task, version + 1)
+        self._decided(now, assigned, task, version + 1)
+
+    def _decided(self, now: float, assigned: Assigned | None, task: str, attempt: int) -> None:
+        """Forget the task, but for what was heard since of a later claim than `attempt`."""
+        if assigned is not None and assigned.newer is not None:
+            self._wait(now, assigned.newer)
+        self.drop(task, attempt)
 
     def returned(self, now: float, member: str, task: str) -> None:
         """Note that the member had no slot for the task."""

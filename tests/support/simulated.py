@@ -12,6 +12,7 @@ from resonate_fleet.contract.envelope import encode_value
 from resonate_fleet.contract.journal import DrainStep, Ended
 from resonate_fleet.contract.words import DEFAULT_GROUP
 from resonate_fleet.steward.policy import GroupPolicy
+from resonate_fleet.steward.state_file import Memory
 from tests.support.model import START
 from tests.support.simulated_processes import PORTS, SCAN, SimMember, SimSteward
 from tests.support.simulated_server import Server
@@ -31,7 +32,7 @@ class Fleet:
     gone: list[SimMember] = field(default_factory=list)
     stewards: list[SimSteward] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
-    #: `(steward, member)`: the connection between them has been broken, or one of them has ended.
+    #: `(steward, member)`: the connection between them has been broken.
     parted: set[tuple[str, str]] = field(default_factory=set)
     started: int = 0
     policies: dict[str, GroupPolicy] = field(default_factory=dict)
@@ -76,8 +77,8 @@ class Fleet:
         self.loop.run_for(seconds)
         self.check()
 
-    def submit(self, cost: float, **tags: str) -> str:
-        job = f"job-{len(self.jobs)}"
+    def submit(self, cost: float, *, id: str = "", **tags: str) -> str:
+        job = id or f"job-{len(self.jobs)}"
         self.server.model.seconds = self.loop.seconds
         call = {"func": "work", "args": [cost]}
         self.jobs.append(self.server.model.job(job, encode_value(call), **tags))
@@ -89,13 +90,14 @@ class Fleet:
         self.members.append(SimMember(self, f"member-{self.started}", slots, group))
         return self.members[-1]
 
-    def add_steward(self, port: int) -> SimSteward:
+    def add_steward(self, port: int, memory: Memory | None = None) -> SimSteward:
+        """`memory`: what the steward before it has left in its state file."""
         self.started += 1
-        self.stewards.append(SimSteward(self, port, f"steward-{self.started}"))
+        name = f"steward-{self.started}"
+        self.stewards.append(SimSteward(self, port, name, memory or Memory()))
         return self.stewards[-1]
 
     def kill_member(self, one: SimMember) -> None:
-        self.parted |= {(steward.process.name, one.process.name) for steward in self.stewards}
         one.process.kill()
         self._bury(one)
 
@@ -108,7 +110,6 @@ class Fleet:
         self.stewards.remove(one)
 
     def drain(self, one: SimMember) -> None:
-        self.parted |= {(steward.process.name, one.process.name) for steward in self.stewards}
         one.drain()
         self._bury(one)
         self.check()
@@ -142,9 +143,10 @@ class Fleet:
         """Raise `Broken` where something happened that never may."""
         for finding in self.findings:
             raise Broken(finding)
-        stewards = {taken.steward for taken in self.server.taken if "steward" in taken.steward}
+        present = {one.process.name for one in self.members}
         for taken in self.server.taken:
-            if taken.steward in stewards and (taken.steward, taken.holder) not in self.parted:
+            away = taken.holder not in present or (taken.steward, taken.holder) in self.parted
+            if "steward" in taken.steward and not away:
                 why = "a member that was never away loses no lease to a steward"
                 raise Broken(f"{why}: {taken}")
         for one in (*self.members, *self.gone):
@@ -168,6 +170,36 @@ class Fleet:
                 if not stands and not attempt.lease.writing:
                     raise Broken(f"a member stops what it is told it has lost: {attempt}, {found}")
 
+    def check_knowledge(self) -> None:
+        """Raise `Broken` where those who are connected go on to take each other wrong."""
+        for _ in range(100):
+            if not (wrong := self._misbelief()):
+                self.parted.clear()  # whoever lives has all its connections again
+                self.server.taken.clear()
+                return
+            self.pass_time(0.05)
+        raise Broken(wrong)
+
+    def _misbelief(self) -> str:
+        """Return what is not so as somebody takes it to be; for a moment that is no fault."""
+        serving = min(self.stewards, key=lambda one: one.rank, default=None)
+        for one in self.members if serving else ():
+            name, held = one.process.name, one.holds()
+            for steward in self.stewards:
+                counted, free = steward.credits_of(one), one.free if steward is serving else 0
+                if counted != free:
+                    why = "a steward counts the slots that it is offered"
+                    return f"{why}: {counted}, {free}, {name}"
+                if (taken := steward.held_by(one)) != held:
+                    return f"a steward knows what a member holds: {taken}, {held}, {name}"
+            if any(stream.group == one.group for stream in self.server.streams_of(one.process)):
+                return f"a member that has a steward looks for no work itself: {name}"
+            tasks = [self.server.model.task(job) for job in self.jobs]
+            stand = {(task["id"], task["version"]) for task in tasks if task.get("pid") == name}
+            if stand - held:
+                return f"a member keeps no lease that it does not know: {stand - held}, {name}"
+        return ""
+
     def end_well(self) -> None:
         """The faults end; whatever is left is done."""
         self.heal()
@@ -177,6 +209,7 @@ class Fleet:
         self.add_member(2)
         self.pass_time(2)
         self.check_rest()
+        self.check_knowledge()
         for _ in range(40):
             self.pass_time(2)
             for job in self.jobs:

@@ -28,6 +28,7 @@ from resonate_fleet.steward.metrics import Meters
 from resonate_fleet.steward.policy import GroupPolicy
 from resonate_fleet.steward.presence import PresenceServer
 from resonate_fleet.steward.settings import StewardSettings
+from resonate_fleet.steward.state_file import Memory
 from resonate_fleet.steward.tools import Tools
 from tests.support.simulated_server import BlockingSimWire, Server, SimStream, SimWire
 from tests.support.virtual import Process, VirtualLoop, running
@@ -70,14 +71,15 @@ class Kept(Journal):
 class SimSteward(life.Steward):
     """A steward without pages."""
 
-    def __init__(self, fleet: "World", port: int, name: str) -> None:
+    def __init__(self, fleet: "World", port: int, name: str, memory: Memory) -> None:
         self.process = Process(name)
         self.port = port
         self.journal = Kept(name)
         self._fleet = fleet
         env = {"STEWARD_NAME": name, "STEWARD_MAX_CRASHES": "1", "STEWARD_RECONNECT": "1"}
         settings = load(StewardSettings, env)
-        tools = Tools(SimWire(fleet.server, self.process), self.journal, Meters(), now=time.time)
+        wire = SimWire(fleet.server, self.process)
+        tools = Tools(wire, self.journal, Meters(), memory, now=time.time)
         super().__init__(settings, tools, fleet.policies)
         fleet.loop.spawn(self.process, self._run())
 
@@ -89,6 +91,24 @@ class SimSteward(life.Steward):
 
     def _stream(self, group: str, _again: Callable[[], None]) -> Stream:
         return SimStream(self._fleet.server, self.process, group)
+
+    @property
+    def memory(self) -> Memory:
+        """What its state file keeps."""
+        return self._tools.memory
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        """By this members choose among stewards."""
+        return self._me.since, self._me.name
+
+    def credits_of(self, member: "SimMember") -> int:
+        group = self._dispatch.groups.get(member.group)
+        return group.matcher.credits_of(member.process.name) if group else 0
+
+    def held_by(self, member: "SimMember") -> set[tuple[str, int]]:
+        """Return what it takes the member to hold."""
+        return {(one.task, one.attempt) for one in self._tools.work.held_by(member.process.name)}
 
 
 class SimWires(Wires):
@@ -127,15 +147,23 @@ class SimMember(member.Member):
 
     def __init__(self, fleet: World, name: str, slots: int, group: str) -> None:
         self.process = Process(name)
+        self.group = group
         self.journal = Kept(name)
-        #: When bodies began.
+        #: When bodies began, and how many run.
         self.begun: list[float] = []
+        self._bodies = 0
         self._fleet = fleet
         registry = Registry()
 
         async def work(_: Context, cost: float) -> float:
             self.begun.append(fleet.loop.seconds)
-            await asyncio.sleep(cost)
+            self._bodies += 1
+            if self._bodies > slots:
+                fleet.findings.append(f"no more bodies run than slots: {self._bodies} in {name}")
+            try:
+                await asyncio.sleep(cost)
+            finally:
+                self._bodies -= 1
             return cost
 
         registry.register(work)
@@ -145,10 +173,18 @@ class SimMember(member.Member):
         own: Any = SimpleNamespace(came=_Signals(fleet.loop))
         wires, on_loop = SimWires(fleet, self.process), SimOnLoop(fleet, self.process)
         super().__init__(load(Settings, env), registry, self.journal, own, wires, on_loop)
+        self._heartbeat_process.__exit__()  # else each round of heartbeats starts a real process
         fleet.loop.spawn(self.process, self._live())
 
     def attempts(self) -> list[Attempt]:
         return self._runner.table.held()
+
+    def holds(self) -> set[tuple[str, int]]:
+        return {(one.task, one.version) for one in self.attempts()}
+
+    @property
+    def free(self) -> int:
+        return self._runner.intake.free
 
     async def _live(self) -> None:
         working = asyncio.create_task(self._runner.run())

@@ -75,6 +75,9 @@ class Server:
 
     # Hints.
 
+    def streams_of(self, process: Process) -> "list[SimStream]":
+        return [one for one in self.streams if one.process is process]
+
     def send_soon(self) -> None:
         if not self._sending:
             self._sending = True

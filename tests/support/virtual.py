@@ -100,7 +100,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         process = running.get()
         assert process is not None
         self.ports[int(port)] = (process, factory)
-        return _Listening(self, int(port))
+        return _Listening(self, int(port), process)
 
     async def create_connection(  # type: ignore[override]  # the same
         self, factory: Any, _host: Any = None, port: Any = None, **_: Any
@@ -120,13 +120,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Listening:
-    def __init__(self, loop: VirtualLoop, port: int) -> None:
+    def __init__(self, loop: VirtualLoop, port: int, process: Process) -> None:
         self.sockets: list[Any] = []
         self._loop = loop
         self._port = port
+        self._process = process
 
     def close(self) -> None:
-        self._loop.ports.pop(self._port, None)
+        if self._loop.ports[self._port][0] is self._process:  # else another listens there by now
+            del self._loop.ports[self._port]
 
 
 class _Socket:

@@ -1,4 +1,4 @@
-"""What a member without a steward says of searches that it may not make, in virtual time."""
+"""How a member without a steward finds work, and what it says of searches that it may not make."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from resonate_fleet.contract.wire import Refused, Reply
-from resonate_fleet.member.fallback import FORBIDDEN_PAUSE, Fallback
+from resonate_fleet.member.fallback import FORBIDDEN_PAUSE, MOST_KNOWN, Backlog, Fallback
 from tests.support.virtual import VirtualLoop
 
 
@@ -78,3 +78,23 @@ def test_that_searches_are_forbidden_is_said_once_until_they_are_allowed(
     scene.forbidden = True
     scene.loop.run_for(FORBIDDEN_PAUSE)
     assert said() == ["search.forbidden"] * 2
+
+
+def test_the_oldest_that_is_known_goes_first_and_what_is_avoided_is_not_known() -> None:
+    counted, now = list[tuple[str, ...]](), 10.0
+    backlog = Backlog(lambda *what: counted.append(what), lambda: now)
+    backlog.learn("hinted", 0)
+    backlog.learn("old", 3, since=2.0)
+    backlog.learn("old", 4)  # hinted again: it keeps its age
+    backlog.learn("older", 0, since=1.0)
+    backlog.avoid("older", 5.0)
+    backlog.learn("older", 1)
+    assert counted == [("hints_dropped", "avoided")]
+    assert [backlog.take() for _ in range(len(backlog))] == [("old", 4), ("hinted", 0)]
+    now = 15.0
+    backlog.learn("older", 1)
+    assert len(backlog) == 1, "its time is over"
+    for number in range(MOST_KNOWN):
+        backlog.learn(f"job-{number}", 0)
+    assert len(backlog) == MOST_KNOWN
+    assert counted[1:] == [("hints_dropped", "full")]

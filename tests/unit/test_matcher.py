@@ -109,6 +109,7 @@ def test_an_assignment_without_an_answer_goes_on_to_another_and_its_member_gets_
     assert handed(matcher, ANSWER_SECONDS - 0.01) == []
     assert handed(matcher, ANSWER_SECONDS) == [("fit", "t0")]
     matcher.offer(ANSWER_SECONDS, "t1", 0, since=1.0)
+    matcher.credit("frozen", 1)
     assert handed(matcher, ANSWER_SECONDS) == [], (
         "the frozen one has a credit left and owes an answer"
     )

@@ -68,6 +68,14 @@ def test_a_limit_holds_over_a_restart(fleet: Fleet, lag: float) -> None:
     assert are_done(fleet, jobs)
 
 
+def test_a_limit_is_given_back_when_a_holder_dies(fleet: Fleet) -> None:
+    fleet.add_steward(PORTS[0])
+    jobs = two_of_acme_run(fleet)
+    fleet.kill_member(fleet.holder(jobs[0]))
+    assert most_at_once(fleet, jobs, 1) == 2
+    assert fleet.server.model.task(jobs[0])["version"] == 2, "it runs again"
+
+
 @pytest.mark.parametrize("lag", [0.001, 0.2, 0.6])
 def test_a_limit_holds_when_a_standby_takes_over(fleet: Fleet, lag: float) -> None:
     before = fleet.add_steward(PORTS[0])

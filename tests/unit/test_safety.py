@@ -116,6 +116,7 @@ class Machine(RuleBasedStateMachine):
         self.fleet.heal()
         self.fleet.pass_time(1.5)
         self.fleet.check_rest()
+        self.fleet.check_knowledge()
 
 
 def run(examples: int, steps: int = 20) -> None:
@@ -133,6 +134,6 @@ def run(examples: int, steps: int = 20) -> None:
     )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(max(600, 30 * EXAMPLES))
 def test_the_promises_hold_whatever_happens() -> None:
     run(examples=EXAMPLES)

@@ -15,8 +15,11 @@ import pytest
 
 from resonate_fleet.contract.wire import Wire
 from resonate_fleet.member.claims import Claims
+from resonate_fleet.member.intake import Intake
 from resonate_fleet.member.leases import Heartbeats, Revocation
+from resonate_fleet.member.presence import Presence
 from resonate_fleet.member.writes import Writes
+from resonate_fleet.steward.dispatch import Dispatch
 from resonate_fleet.steward.handover import Handover
 from resonate_fleet.steward.parking import Parking
 from tests.support.simulated import Broken, Fleet
@@ -126,6 +129,47 @@ def an_outcome_is_repeated_when_the_lease_is_gone(fleet: Fleet) -> None:
     fleet.pass_time(3)
 
 
+def a_connection_is_made_anew_before_its_end_is_seen(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 1, 0.6)
+    fleet.pass_time(1)  # its slot is free again
+    for port in PORTS:
+        fleet.cut(holder, port, late=30.0, for_long=False)
+    fleet.pass_time(3)
+    fleet.check_knowledge()
+
+
+def a_stranger_is_quicker(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 1, 1.0)
+    fleet.pass_time(2)
+    holder.process.lag = 0.5
+    job = fleet.submit(1.0)
+    fleet.pass_time(0.02)
+    fleet.server.model.claim(job, "stranger", 3)
+    fleet.pass_time(2)
+    fleet.heal()
+    fleet.check_knowledge()
+
+
+def an_answer_to_a_claim_is_lost(fleet: Fleet) -> None:
+    _, holder = job_held(fleet, 1, 1.0)
+    fleet.pass_time(2)
+    holder.process.loses.append("task.acquire")
+    fleet.submit(30.0)
+    fleet.pass_time(0.2)
+    fleet.check_knowledge()
+
+
+def the_stewards_are_away_for_a_while(fleet: Fleet) -> None:
+    job_held(fleet, 2, 30.0)
+    for one in list(fleet.stewards):
+        fleet.kill_steward(one)
+    fleet.pass_time(3)
+    for port in PORTS:
+        fleet.add_steward(port)
+    fleet.pass_time(2)
+    fleet.check_knowledge()
+
+
 FAULTS = {
     "the steward releases whatever version stands now": Fault(
         "a member that was never away loses no lease to a steward",
@@ -174,6 +218,46 @@ FAULTS = {
         "and is_done(request, found)",
         "",
         an_outcome_is_repeated_when_the_lease_is_gone,
+    ),
+    "the slots of a connection that was made anew count for nothing": Fault(
+        "a steward counts the slots that it is offered",
+        Intake,
+        "withdrawn",
+        "self._offered = 0",
+        "pass",
+        a_connection_is_made_anew_before_its_end_is_seen,
+    ),
+    "the answer to an assignment is not heard": Fault(
+        "a steward counts the slots that it is offered",
+        Dispatch,
+        "_report",
+        "matcher.refused(now, member, task, version)",
+        "pass",
+        a_stranger_is_quicker,
+    ),
+    "a lease whose claim was answered in vain is kept": Fault(
+        "a member keeps no lease that it does not know",
+        Claims,
+        "_refused",
+        "if found and (found.pid, found.version) == (request.data.pid, version)",
+        "if False",
+        an_answer_to_a_claim_is_lost,
+    ),
+    "a member that is back does not say what it holds": Fault(
+        "a steward knows what a member holds",
+        Presence,
+        "welcomed",
+        "self.table.holdings()",
+        "[]",
+        the_stewards_are_away_for_a_while,
+    ),
+    "the fallback does not end when a steward is back": Fault(
+        "a member that has a steward looks for no work itself",
+        Presence,
+        "_turn_to",
+        "self.intake.fall_back(on=False)",
+        "pass",
+        the_stewards_are_away_for_a_while,
     ),
 }
 
