@@ -86,9 +86,10 @@ def test_a_steward_challenges_each_connection_anew(loop: VirtualLoop) -> None:
 
 
 def test_a_member_does_nothing_for_a_steward_that_has_not_welcomed_it(loop: VirtualLoop) -> None:
-    for first in ([], [Challenge("c")]):
+    orders: list[FromSteward] = [Assign([("t", 0)]), messages.Released([("t", 1)])]
+    for said in (orders, [Challenge("c"), *orders]):
         pretender = Pretender()
-        for message in (*first, Assign([("t", 0)]), messages.Released([("t", 1)])):
+        for message in said:
             loop.run_until_complete(_says(pretender, message))
         pretender.presence.heard.assert_not_called()
 
