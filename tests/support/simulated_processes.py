@@ -108,7 +108,8 @@ class SimSteward(life.Steward):
 
     def held_by(self, member: "SimMember") -> set[tuple[str, int]]:
         """Return what it takes the member to hold."""
-        return {(one.task, one.attempt) for one in self._tools.work.held_by(member.process.name)}
+        held = self._tools.attempts.held_by(member.process.name)
+        return {(one.task, one.attempt) for one in held}
 
 
 class SimWires(Wires):
