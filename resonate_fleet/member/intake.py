@@ -130,6 +130,7 @@ class Intake:
                 self._offered = max(0, self._offered - 1)
             if (taken := self._taken.get(task)) is not None:  # its last claim has not quite ended
                 taken.again = version
+                self._ending.discard(task)  # its slot is the next claim's
             else:
                 self._accept(task, version, reserved)
 
@@ -163,7 +164,8 @@ class Intake:
 
     def ending(self, task: str) -> bool:
         """Free the slot of a body that is over; False if that was done already."""
-        if task not in self._taken or task in self._ending:
+        taken = self._taken.get(task)
+        if taken is None or taken.again is not None or task in self._ending:
             return False
         self._ending.add(task)
         self._freed()

@@ -86,6 +86,25 @@ def test_a_task_that_comes_back_before_its_last_claim_has_ended_is_claimed_then(
     assert not [one for one in heard.told if one[0] == "returned"]
 
 
+def test_the_slot_of_a_task_that_comes_back_before_its_last_claim_has_ended_is_not_offered() -> (
+    None
+):
+    intake, _, given = opened(slots=1)
+    intake.offer()
+    intake.assigned([("parent", 0)], offered=True)
+    intake.granted("parent")
+    intake.ending("parent")
+    assert intake.offer() == 1
+    intake.assigned([("parent", 1)], offered=True)
+    assert not intake.ending("parent")
+    assert intake.offer() == 0, "the steward would not count it, and never hear of it again"
+    intake.done("parent")
+    intake.granted("parent")
+    assert (given, intake.free) == (["parent", "parent"], 0)
+    intake.ending("parent")
+    assert intake.offer() == 1
+
+
 def test_a_closed_intake_takes_nothing() -> None:
     intake, heard, given = opened()
     intake.offer()
